@@ -1,0 +1,83 @@
+"""Pure: fields and a file as a multipart/form-data body, to the byte (WIRE-01…12).
+
+Only the bytes around the file are built here. The file itself is streamed between `head` and
+`tail`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BOUNDARY_PREFIX = "----HarperMultipart"
+PART_NAME = "payload"
+FILENAME = "package.tar.gz"
+FILE_TYPE = "application/gzip"
+_DELETED_IN_NAMES = re.compile(r'[\r\n"]')
+
+
+@dataclass(frozen=True)
+class FormData:
+    """The bytes before and after one streamed file, and the header that goes with them."""
+
+    content_type: str
+    head: bytes
+    tail: bytes
+
+
+def encode(fields: Mapping[str, object], boundary: str | None = None) -> FormData:
+    """Encode the fields in their order and the frame of one file part (WIRE-03…05).
+
+    Args:
+        fields: Names to values; `None` is sent as `null` (WIRE-07).
+        boundary: For tests; by default a new random one for every body (WIRE-02, WIRE-11).
+    """
+    boundary = boundary or BOUNDARY_PREFIX + secrets.token_hex(12)
+    delimiter = f"--{boundary}".encode()
+    head = b"".join(
+        b'%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+        % (delimiter, name_bytes(name), value_bytes(value))
+        for name, value in fields.items()
+    )
+    head += b'%b\r\nContent-Disposition: form-data; name="%b"; filename="%b"\r\n' % (
+        delimiter,
+        PART_NAME.encode(),
+        FILENAME.encode(),
+    )
+    head += b"Content-Type: %b\r\n\r\n" % FILE_TYPE.encode()
+    return FormData(
+        content_type=f"multipart/form-data; boundary={boundary}",  # unquoted, no charset: WIRE-01
+        head=head,
+        tail=b"\r\n%b--\r\n" % delimiter,
+    )
+
+
+def name_bytes(name: str) -> bytes:
+    """A field name without the characters that would end it (WIRE-10)."""
+    return _utf8(_DELETED_IN_NAMES.sub("", name))
+
+
+def value_bytes(value: object) -> bytes:
+    """A string raw, anything else as compact JSON (WIRE-06, PY-04).
+
+    Raises:
+        TypeError, ValueError, RecursionError: It has no JSON form (WIRE-09); NaN and infinities
+        have none.
+    """
+    if isinstance(value, str):
+        return _utf8(value)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # A lone surrogate inside JSON text becomes its escape, as in JavaScript (PY-04).
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _utf8(text: str) -> bytes:
+    """WIRE-12: a lone surrogate becomes U+FFFD."""
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.encode()

@@ -1,0 +1,34 @@
+"""Pure: how long and how much the relay bears. There is no limit on a whole upload (HTTP-03)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from relay.errors import InputError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one attempt; times in seconds, sizes in bytes.
+
+    Args:
+        connect: Name lookup, TCP connection and TLS handshake together. Default 10.
+        mint: From asking for a token to having it. Default 30.
+        stall: How long a peer may take no byte of an upload. Default 60.
+        answer: From the last byte of an upload to the end of the answer; a peer installs
+            dependencies in that time, for up to an hour by default (DEP-07). Default 3,720.
+        answer_bytes: How much of an answer is read (BUG-30). Default 1,048,576.
+    """
+
+    connect: float = 10.0
+    mint: float = 30.0
+    stall: float = 60.0
+    answer: float = 3_720.0
+    answer_bytes: int = 1_048_576
+
+    def __post_init__(self) -> None:
+        for limit in fields(self):
+            value = getattr(self, limit.name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+                raise InputError(f"limit {limit.name!r} is {value!r}; give a number above 0")

@@ -1,0 +1,194 @@
+"""Pure: where a node's operations API is (URL-01…11, TLS-01, TLS-06)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, quote, urlsplit
+
+from relay.errors import InputError, OriginError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relay.token import Mint
+
+DEFAULT_PORT = 9925
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_TRAILING_PORT = re.compile(r":\d+$")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One peer of the cluster.
+
+    Args:
+        name: Its name in the cluster, and in its record.
+        url: The URL of its operations API, path and query included (URL-01, URL-08). Without one it
+            is put together from `host`, `port` and the origin's own settings (URL-02…06).
+        host: Its host name or IP address.
+        port: The port of its operations API; not the replication port (URL-11).
+        replication_url: The URL of its replication socket; only its host is used here (URL-04,
+            URL-05).
+        verify: Whether its certificate is checked (TLS-01).
+        ca_file: PEM file with authorities trusted for this node only, besides the cluster's
+            (TLS-02).
+        mint: How to get a token from this node, when not the way of the whole deploy.
+    """
+
+    name: str
+    url: str | None = None
+    _: KW_ONLY
+    host: str | None = None
+    port: int | str | None = None
+    replication_url: str | None = None
+    verify: bool = True
+    ca_file: Path | None = None
+    mint: Mint | None = None
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """The origin's own operations API ports, the model for nodes without a URL (URL-02, URL-03).
+
+    A port may be written `host:port` (URL-10). The defaults are those of a stock configuration
+    (URL-06).
+    """
+
+    secure_port: int | str | None = DEFAULT_PORT
+    insecure_port: int | str | None = None
+
+
+@dataclass(frozen=True)
+class OperationsApi:
+    """A resolved operations API: everything a connection and a request line need."""
+
+    scheme: str
+    host: str  # an IPv6 address stands here without brackets (URL-09)
+    port: int
+    target: str  # path and query, as they go on the request line
+
+    @property
+    def address(self) -> str:
+        """Host and port, as a person writes them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.address}{self.target}"
+
+
+def resolve(
+    node: Node, local: LocalSettings | None = None, *, allow_http: bool = False
+) -> OperationsApi:
+    """Find a node's operations API.
+
+    Raises:
+        OriginError: There is no usable URL; the node gets a failed record (SEQ-07).
+        InputError: The URL carries user info, which would leak and is never sent (URL-08).
+    """
+    url = node.url or _put_together(node, local or LocalSettings())
+    api = _parse(node, url)
+    if api.scheme == "http" and not allow_http and not is_loopback(api.host):
+        raise OriginError(
+            "resolve",
+            f"refusing plain http to {api.address}: the token would travel in clear; "
+            "use https, or allow http explicitly",
+        )
+    return api
+
+
+def is_loopback(host: str) -> bool:
+    """Whether plain http to this host stays on this machine (TLS-06)."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _parse(node: Node, url: str) -> OperationsApi:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _unusable(url, str(error)) from error
+    if "@" in parts.netloc:
+        raise InputError(
+            f"the URL of node {node.name!r} carries a user name or password; "
+            "remove it and give credentials through a mint"
+        )
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise _unusable(url, "the scheme must be https or http")
+    if not parts.hostname:
+        raise _unusable(url, "it names no host")
+    if any(character <= " " or character == "\x7f" for character in url):
+        raise _unusable(url, "it holds a space or a control character")
+    return OperationsApi(
+        scheme=parts.scheme,
+        host=_ascii_host(url, parts.hostname),
+        port=_DEFAULT_PORTS[parts.scheme] if port is None else port,
+        target=_target(parts),
+    )
+
+
+def _ascii_host(url: str, host: str) -> str:
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise _unusable(url, f"its host is not a valid name: {error}") from error
+
+
+def _target(parts: SplitResult) -> str:
+    """Path and query as given; only what cannot stand on a request line is encoded (URL-08)."""
+    query = f"?{parts.query}" if parts.query else ""
+    return quote(f"{parts.path or '/'}{query}", safe=_PRINTABLE_ASCII)
+
+
+def _put_together(node: Node, local: LocalSettings) -> str:
+    secure_port = _port(local.secure_port)
+    scheme = "https" if secure_port else "http"
+    candidates = (_port(node.port), secure_port, _port(local.insecure_port), DEFAULT_PORT)
+    port = next(port for port in candidates if port is not None)
+    host = _host(node)
+    if not host:
+        raise OriginError("resolve", "node has no hostname (missing name/url/host)")
+    bare = host.removeprefix("[").removesuffix("]")
+    return f"{scheme}://[{bare}]:{port}/" if ":" in bare else f"{scheme}://{host}:{port}/"
+
+
+def _host(node: Node) -> str | None:
+    """URL-04: the first of host, replication URL and name that gives one."""
+    if node.host:
+        return node.host
+    if node.replication_url:
+        try:
+            host = urlsplit(node.replication_url).hostname
+        except ValueError:
+            host = None
+        if host:
+            return host
+    try:
+        ipaddress.IPv6Address(node.name)  # its last group is no port (URL-09)
+    except ValueError:
+        return _TRAILING_PORT.sub("", node.name)
+    return node.name
+
+
+def _port(setting: int | str | None) -> int | None:
+    """Read a port setting: a number, or the number after the last colon (URL-10)."""
+    if setting is None:
+        return None
+    try:
+        return int(str(setting).rpartition(":")[2])
+    except ValueError:
+        raise OriginError("resolve", f"not a port: {setting!r}") from None
+
+
+def _unusable(url: str, why: str) -> OriginError:
+    return OriginError("resolve", f"cannot use the URL {url!r}: {why}")

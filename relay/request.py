@@ -1,0 +1,119 @@
+"""Pure: which members of a deploy request reach the peers, and what is refused unsent.
+
+The peer decodes field text by its look (PARSE-12), drops what is beyond its limits in silence
+(PARSE-18, PARSE-19) and fans out again unless `replicated` is exactly false (FLD-03). So a request
+is checked here, once for all peers.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from relay.errors import InputError
+from relay.formdata import value_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_FIELDS = 64  # PARSE-19
+MAX_VALUE_BYTES = 1_048_576  # PARSE-18
+
+# FLD-01: state of the origin's own request, of no meaning elsewhere.
+_LOCAL = {"payload", "progress", "hdb_user", "fastifyResponse", "baseRequest", "baseResponse"}
+# FLD-05 and WIRE-16: credentials and switches that would act for somebody else on the peer.
+_DENIED = {
+    "username",
+    "password",
+    "token",
+    "operation_token",
+    "refresh_token",
+    "credentials",
+    "hdbAuthHeader",
+    "impersonate",
+    "bypass_auth",
+    "requestId",
+}
+
+
+class Omit(enum.Enum):
+    """The type of `OMIT`."""
+
+    OMIT = "omit"
+
+    def __repr__(self) -> str:
+        return "relay.OMIT"
+
+
+OMIT = Omit.OMIT
+"""A member with this value is not sent, as if absent; `None` is sent as `null` (WIRE-07)."""
+
+
+def forwarded_fields(request: Mapping[str, object]) -> dict[str, object]:
+    """Select what goes to every peer, in the order of the request (FLD-01…05).
+
+    Raises:
+        InputError: The request is not a deploy, or a peer would not read it as it is meant.
+    """
+    if request.get("operation") != "deploy_component":
+        raise InputError(
+            f"operation is {request.get('operation')!r}; only 'deploy_component' is relayed"
+        )
+    fields = {name: value for name, value in request.items() if _is_forwarded(name, value)}
+    fields["replicated"] = False  # FLD-02: keeps its place, or comes last
+    if len(fields) > MAX_FIELDS:
+        raise InputError(
+            f"the request has {len(fields)} fields; a peer reads {MAX_FIELDS}, leave some out"
+        )
+    for name, value in fields.items():
+        _check_value(name, value)
+    _check_project(fields)
+    return fields
+
+
+def _is_forwarded(name: object, value: object) -> bool:
+    if not isinstance(name, str) or not name:
+        raise InputError(f"a field is named {name!r}; names are non-empty strings")
+    hidden = name.startswith("_") or name in _LOCAL or name in _DENIED
+    return not hidden and value is not OMIT
+
+
+def _check_value(name: str, value: object) -> None:
+    try:
+        size = len(value_bytes(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"field {name!r} cannot be sent as JSON: {error}; give plain JSON values"
+        ) from error
+    if size > MAX_VALUE_BYTES:
+        raise InputError(
+            f"field {name!r} is {size} bytes long; a peer cuts it at {MAX_VALUE_BYTES}, shorten it"
+        )
+
+
+def _check_project(fields: Mapping[str, object]) -> None:
+    if "project" not in fields:
+        return  # the peer may derive it, or say that it is required
+    project = fields["project"]
+    if not isinstance(project, str):
+        raise InputError(f"project is {project!r}; it must be a string")
+    if not isinstance(decoded(project), str):
+        raise InputError(
+            f"project {project!r} would become {type(decoded(project)).__name__} on a peer; "
+            f"rename it, or send it in JSON quotes: {json.dumps(project)!r}"
+        )
+
+
+def decoded(text: str) -> Any:
+    """Decode field text as a peer does (PARSE-12, PY-05), to check `project` (PARSE-32)."""
+    if text not in {"true", "false", "null"} and text[:1] not in set('{["-0123456789'):
+        return text
+    try:
+        return json.loads(text, parse_constant=_refuse, parse_int=float)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,109 @@
+"""Minting: one token from one peer for one attempt (SEQ-06, SEQ-08, MINT-01…07, MINT-11)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from relay.answer import failure_reason, parse_json
+from relay.errors import InputError, PeerError
+
+if TYPE_CHECKING:
+    from relay.answer import Answer
+    from relay.connection import Connections, Peer
+
+OPERATION = "create_authentication_tokens"
+
+
+class Mint(Protocol):
+    """A way to get a token from a peer. Its repr must not show what it knows."""
+
+    async def mint(self, peer: Peer, connections: Connections) -> str:
+        """Get a new token of this peer.
+
+        Raises:
+            AttemptError: There is none.
+        """
+
+
+@dataclass(frozen=True)
+class OperationsMint:
+    """Asks the peer's operations API for a token, with a user's name and password (MINT-11).
+
+    Args:
+        username: A super user of the peer.
+        password: That user's password.
+        expires_in: Lifetime that is asked for. A token is judged when an upload begins, so minutes
+            are enough, and the peer's own default is a day (MINT-07, MINT-13).
+    """
+
+    username: str
+    password: str = field(repr=False)
+    expires_in: str | int = "5m"
+
+    async def mint(self, peer: Peer, connections: Connections) -> str:
+        request = {
+            "operation": OPERATION,
+            "username": self.username,
+            "password": self.password,
+            "expires_in": self.expires_in,
+        }
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with asyncio.timeout(connections.limits.mint):
+                answer = await connections.post(peer, headers, json.dumps(request).encode())
+        except TimeoutError as error:
+            raise mint_failure(f"no answer in {connections.limits.mint:g} s") from error
+        except PeerError as error:
+            raise mint_failure(error.reason, error) from error
+        return self._token(answer)
+
+    def _token(self, answer: Answer) -> str:
+        if not answer.is_success:
+            reason = failure_reason(answer).replace(self.password, "[password]")
+            raise mint_failure(reason, PeerError("mint", reason, status_code=answer.status))
+        return token_in(parse_json(answer.text))
+
+
+@dataclass(frozen=True)
+class GivenToken:
+    """A token that somebody else minted; every node it is given for sees the same one."""
+
+    token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _fits_a_header(self.token):
+            raise InputError("the given token is empty or holds a space or a control character")
+
+    # Unused, the arguments are those of every Mint.
+    async def mint(self, peer: Peer, connections: Connections) -> str:  # noqa: ARG002
+        return self.token
+
+
+def token_in(value: object) -> str:
+    """The token in a peer's answer, whichever way it was asked (MINT-02, MINT-03).
+
+    Raises:
+        PeerError: There is none.
+    """
+    for holder in (value, value.get("results") if isinstance(value, dict) else None):
+        token = holder.get("operation_token") if isinstance(holder, dict) else None
+        if isinstance(token, str) and _fits_a_header(token):
+            return token
+    raise mint_failure("peer did not return an operation_token")
+
+
+def mint_failure(reason: str, cause: PeerError | None = None) -> PeerError:
+    """A failed mint in the words of SEQ-06; failing to connect at all stays a stage of its own."""
+    return PeerError(
+        cause.stage if cause and cause.stage in {"connect", "tls"} else "mint",
+        f"token mint failed: {reason}",
+        status_code=cause.status_code if cause else None,
+    )
+
+
+def _fits_a_header(token: str) -> bool:
+    """BUG-35: a header value is printable ASCII and not empty, so it cannot end its line."""
+    return bool(token) and all("!" <= character <= "~" for character in token)
