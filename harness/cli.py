@@ -1,0 +1,75 @@
+"""`relay-harness`: judge a relay, or have a look at one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="relay-harness",
+        description="A fake cluster that judges deploy relays by what its peers witnessed.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {version('deploy-relay-kit')}"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser(
+        "run",
+        help="run the conformance cases and print a verdict per requirement",
+        description="Exit code: 0 all passed, 1 something did not, 2 usage.",
+    )
+    run.add_argument("--relay", metavar="TARGET", default="reference", help="the relay to judge")
+    run.add_argument("-n", metavar="N", default="auto", dest="workers", help="worker processes")
+    run.add_argument("-k", metavar="EXPRESSION", default="", help="only cases whose name matches")
+    run.set_defaults(command=_run)
+
+    demo = commands.add_parser(
+        "demo", help="relay a sample component to a local 4-node TLS cluster, one node failing"
+    )
+    demo.set_defaults(command=_demo)
+
+    options = parser.parse_args(argv)
+    try:
+        code: int = options.command(options)
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    from harness.run import run_cases
+    from harness.targets import UnknownTargetError, open_target
+
+    try:
+        open_target(options.relay).close()
+        workers = _workers(options.workers)
+    except (UnknownTargetError, ValueError) as error:
+        print(f"relay-harness: {error}", file=sys.stderr)
+        return 2
+    return run_cases(relay=options.relay, workers=workers, expression=options.k)
+
+
+def _workers(text: str) -> str:
+    if text != "auto" and not text.isdecimal():
+        raise ValueError(f"-n {text!r}: give a number of worker processes, or auto")
+    return text
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from harness.demo import demo
+
+    del options
+    return demo()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,240 @@
+"""One accepted socket, tapped: each read and write has a deadline and leaves its trace.
+
+The socket never blocks; waiting is done by `poll`, so that another thread ends any wait at once with
+`Connection.abort`. Reads go into the caller's buffer, as much as the kernel and TLS have ready, since
+the reads of one TLS record each are what makes a Python server slow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import struct
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.witness import ConnectionWitness
+
+_HEAD_LIMIT = 64 * 1024
+_HEAD_END = b"\r\n\r\n"
+_HANG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class ConnectionEnded(ConnectionError):  # noqa: N818 - an end is not always an error
+    """The conversation is over: the client has gone, a deadline passed or the peer was stopped."""
+
+
+def record_server_name(sock: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+    """`sni_callback` of a peer's TLS context: keep the name that the client asked for."""
+    del context
+    sock.witness.server_name = name  # type: ignore[attr-defined]  # set by Connection.handshake
+
+
+def _is_fin(error: OSError) -> bool:
+    """Tell the end of a TLS connection, with or without close_notify, from its reset."""
+    if isinstance(error, ssl.SSLEOFError):
+        # OpenSSL 3 names a FIN so; a socket error comes as the same class without a reason.
+        return error.reason == "UNEXPECTED_EOF_WHILE_READING"
+    return isinstance(error, ssl.SSLZeroReturnError)
+
+
+def is_readable(fd: int) -> bool:
+    """Whether a read on this descriptor would not wait."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class Connection:
+    """Reads and writes of one accepted socket, plain or TLS."""
+
+    def __init__(self, sock: socket.socket, witness: ConnectionWitness, *, timeout: float) -> None:
+        sock.setblocking(False)
+        self.sock: socket.socket | ssl.SSLSocket = sock
+        self.witness = witness
+        self.timeout = timeout
+        self.open = True
+        self._ahead = bytearray()  # read from the socket, not yet asked for
+        self._reset: OSError | None = None  # met behind bytes that had to be delivered first
+        self._poll = select.poll()
+        self._poll.register(sock, 0)
+        self._fd = sock.fileno()
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def _wait(self, events: int, deadline: float, purpose: str) -> None:
+        self._poll.modify(self._fd, events)
+        if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            self.witness.note(f"gave up: {purpose} took over {self.timeout:g} s")
+            raise ConnectionEnded(f"{purpose} took too long")
+
+    def pause(self, seconds: float) -> bool:
+        """Do nothing for a while; True at once when the client hangs up or the peer is stopped."""
+        self._poll.modify(self._fd, _HANG_UP)
+        return bool(self._poll.poll(max(0.0, seconds) * 1000))
+
+    # -- handshake -------------------------------------------------------------------------------
+
+    def handshake(self, context: ssl.SSLContext) -> None:
+        """Become a TLS connection; raise `ssl.SSLError` or `ConnectionEnded` when that fails."""
+        tls = context.wrap_socket(
+            self.sock,
+            server_side=True,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+        )
+        self.sock = tls
+        tls.witness = self.witness  # type: ignore[attr-defined]  # for record_server_name
+        deadline = time.monotonic() + self.timeout
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._wait(select.POLLIN, deadline, "the TLS handshake")
+            except ssl.SSLWantWriteError:
+                self._wait(select.POLLOUT, deadline, "the TLS handshake")
+        self.witness.tls_version = tls.version()
+        self.witness.client_certificate = tls.getpeercert(binary_form=True)
+        self.witness.note(f"{tls.version()} handshake done, SNI {self.witness.server_name}")
+
+    @property
+    def buffered(self) -> bool:
+        """Whether bytes of a next request have already been read from the socket."""
+        return bool(self._ahead)
+
+    @property
+    def input_waits(self) -> bool:
+        """Whether bytes or an end wait in the kernel; safe to ask from any thread."""
+        return self.open and is_readable(self._fd)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill `buffer` with what is there, waiting for the first byte; 0 at the client's FIN."""
+        if self._ahead:
+            count = min(len(buffer), len(self._ahead))
+            buffer[:count] = self._ahead[:count]
+            del self._ahead[:count]
+            return count
+        if self._reset is not None:
+            raise self._lost(self._reset)
+        filled = 0
+        deadline = time.monotonic() + self.timeout
+        while filled < len(buffer):
+            try:
+                count = self.sock.recv_into(buffer[filled:])
+            except (ssl.SSLWantReadError, BlockingIOError):
+                if filled:
+                    break
+                self._wait(select.POLLIN, deadline, "waiting for bytes")
+            except ssl.SSLWantWriteError:  # pragma: no cover - only a renegotiating client
+                self._wait(select.POLLOUT, deadline, "waiting for bytes")
+            except OSError as error:
+                if _is_fin(error):
+                    self.witness.closed("client", "FIN")
+                    break
+                if not filled:
+                    raise self._lost(error) from error
+                self._reset = error  # the bytes came first: deliver them, and this next time
+                break
+            else:
+                if count == 0:
+                    self.witness.closed("client", "FIN")
+                    break
+                filled += count
+        return filled
+
+    def _lost(self, error: OSError) -> ConnectionEnded:
+        self.witness.closed("client", "RST")
+        return ConnectionEnded(str(error))
+
+    def read(self, size: int) -> bytes:
+        """Exactly `size` bytes, fewer only at the client's FIN."""
+        data = bytearray(size)
+        view = memoryview(data)
+        filled = 0
+        while filled < size and (count := self.read_into(view[filled:])):
+            filled += count
+        return bytes(view[:filled])
+
+    def read_head(self) -> bytes | None:
+        """The raw request head with its empty line; None when the client closed before one.
+
+        Raises:
+            ConnectionEnded: no whole head within the time or the size limit (64 KiB).
+
+        """
+        head = self._read_through(_HEAD_END, _HEAD_LIMIT)
+        if head.endswith(_HEAD_END):
+            return head
+        if head:
+            self.witness.note(f"closed after {len(head)} bytes of a request head")
+        return None
+
+    def readline(self, limit: int = _HEAD_LIMIT) -> bytes:
+        """One line with its LF, cut at `limit` bytes."""
+        return self._read_through(b"\n", limit)
+
+    def _read_through(self, mark: bytes, limit: int) -> bytes:
+        data = bytearray()
+        block = memoryview(bytearray(16 * 1024))
+        while True:
+            count = self.read_into(block)
+            searched = max(0, len(data) - len(mark) + 1)
+            data += block[:count]
+            end = data.find(mark, searched)
+            if end >= 0 or count == 0 or len(data) >= limit:
+                cut = min(end + len(mark), limit) if end >= 0 else min(len(data), limit)
+                self._ahead[:0] = data[cut:]
+                return bytes(data[:cut])
+
+    # -- writing and ending ----------------------------------------------------------------------
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Send everything, or raise `ConnectionEnded`."""
+        view = memoryview(data)
+        deadline = time.monotonic() + self.timeout
+        while view:
+            try:
+                view = view[self.sock.send(view) :]
+            except (ssl.SSLWantWriteError, BlockingIOError):
+                self._wait(select.POLLOUT, deadline, "writing the answer")
+            except ssl.SSLWantReadError:  # pragma: no cover - only a renegotiating client
+                self._wait(select.POLLIN, deadline, "writing the answer")
+            except OSError as error:
+                raise self._lost(error) from error
+
+    def close(self) -> None:
+        """End with FIN (and close_notify under TLS); the kernel resets if input was left unread."""
+        if self.open:
+            self.witness.closed("peer", "FIN")
+            with contextlib.suppress(OSError, ValueError):
+                if isinstance(self.sock, ssl.SSLSocket):
+                    self.sock.unwrap()  # writes close_notify; not waited for
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_WR)
+            self._release()
+
+    def reset(self) -> None:
+        """End with RST at once, dropping whatever was still on its way."""
+        if self.open:
+            self.witness.closed("peer", "RST")
+            with contextlib.suppress(OSError):
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._release()
+
+    def _release(self) -> None:
+        self.open = False
+        self._poll.unregister(self._fd)
+        self.sock.close()
+
+    def abort(self) -> None:
+        """End every wait on this connection, from any thread."""
+        with contextlib.suppress(OSError):
+            # The method of SSLSocket would drop the TLS state under the thread that is using it.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)

@@ -1,0 +1,47 @@
+"""A first look: a real relay of the sample component to four TLS nodes, one of which fails."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from harness.cluster import FakeCluster
+from harness.faults import Answer, ReadSlowly
+from harness.payloads import stage_payload
+from harness.shipped_paths import sample_component
+
+_ASSET_SIZE = 16_000_000
+_RATES = (24e6, 16e6, 12e6)  # bytes per second, so that the bars move at different speeds
+_PASSWORD = "only-for-the-demo"  # noqa: S105 - the fake cluster's own
+
+
+def demo() -> int:
+    """Start the cluster, run `relay deploy` against it, return 0 when all went as announced."""
+    with FakeCluster() as cluster, tempfile.TemporaryDirectory(prefix="relay-demo-") as directory:
+        component = Path(directory) / "component"
+        shutil.copytree(sample_component(), component)
+        stage_payload(component / "web" / "film.bin", _ASSET_SIZE)
+        password_file = Path(directory) / "password"
+        password_file.write_text(_PASSWORD)
+        who = {"username": "admin", "password": _PASSWORD}
+        for rate in _RATES:
+            cluster.peer(fault=ReadSlowly(int(rate)), **who)
+        cluster.peer(fault=Answer.error(500, "ENOSPC: no space left on device"), **who)
+        command = [sys.executable, "-m", "relay", "deploy", str(component), "--project", "demo"]
+        for peer in cluster.peers:
+            command += ["--node", f"{peer.name}={peer.url}"]
+        command += ["--user", "admin", "--password-file", str(password_file)]
+        command += ["--ca", str(cluster.ca_file)]
+        print("A fake cluster of four nodes is up; node-4 has run out of disk space.\n")
+        print("$", shlex.join(["relay", *command[3:]]), flush=True)
+        code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own command
+        print(f"\nexit code {code}; what the nodes saw:")
+        for peer in cluster.peers:
+            file = peer.upload.file
+            seen = f"{file.length:,} bytes, SHA-256 {file.sha256[:16]}…" if file else "no file"
+            print(f"  {peer.name}: {seen}, {len(peer.upload.findings)} findings")
+    return 0 if code == 1 else 1

@@ -1,0 +1,398 @@
+"""pytest-httpserver made streaming, tapped, and quick to start and stop.
+
+Out of the box pytest-httpserver reads a whole body before any handler runs, shakes TLS hands in its
+accepting thread and polls twice a second for the end. Here a handler runs as soon as the request head
+is in and finds the live `Exchange` in the WSGI environment; a silent client costs one thread and
+blocks nobody; stopping wakes every thread and waits for it.
+
+This is the only file that touches the internals of pytest-httpserver and Werkzeug.
+"""
+
+from __future__ import annotations
+
+import io
+import selectors
+import socket
+import ssl
+import sys
+import threading
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
+
+from harness.connection import Connection, is_readable, record_server_name
+from harness.witness import ConnectionWitness, RequestWitness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _typeshed.wsgi import WSGIEnvironment
+
+_EXCHANGE = "harness.exchange"
+_STOP_DEADLINE = 5.0
+_W = TypeVar("_W", bound=RequestWitness)
+
+
+class _Answered(ConnectionError):  # noqa: N818 - Werkzeug takes a ConnectionError as "say no more"
+    """The handler has answered on the connection itself."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on a live connection, while it is being answered."""
+
+    connection: Connection
+    raw_head: bytes
+    witness: RequestWitness
+    keep_alive: bool
+    """Whether both sides may use the connection for another request."""
+    answered: bool = False
+    """Set by a handler that has spoken on the connection itself."""
+
+    @classmethod
+    def of(cls, request: Request) -> Exchange:
+        """The exchange behind a request that a handler of pytest-httpserver was given."""
+        exchange = request.environ[_EXCHANGE]
+        assert isinstance(exchange, Exchange)
+        return exchange
+
+    def witness_as(self, kind: type[_W], **seen: Any) -> _W:
+        """Replace the witness by one of a richer kind, with what else was seen."""
+        plain = {f.name: getattr(self.witness, f.name) for f in fields(RequestWitness)}
+        richer = kind(**plain, **seen)
+        requests = self.connection.witness.requests
+        requests[requests.index(self.witness)] = richer
+        self.witness = richer
+        return richer
+
+
+class StreamingServer(HTTPServer):
+    """A pytest-httpserver on a loopback address whose handlers see requests as they arrive.
+
+    Handlers registered with `expect_request` work as ever, with two limits: matching by `data` or
+    `json` would read the body first, and is refused; a handler that wants to speak on the socket
+    itself takes `Exchange.of(request)` and sets `answered`.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        greet: Callable[[Connection], bool] | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        """Prepare a server; nothing listens before `start`.
+
+        Args:
+            host: loopback address to bind.
+            port: TCP port; 0 takes a free one.
+            ssl_context: serve TLS with it; None serves plain HTTP.
+            greet: called for each accepted connection, in its own thread, before the TLS handshake;
+                False ends the connection (a fault has been shown).
+            timeout: longest wait for one read or write on a connection, in seconds.
+
+        """
+        super().__init__(host, port, ssl_context=ssl_context, threaded=True)
+        self.greet = greet
+        self.timeout = timeout
+        self.connections: list[ConnectionWitness] = []
+        self.changed = threading.Condition()
+        self.accepted = 0
+        """Connections whose thread has not ended."""
+
+    def create_matcher(self, *args: Any, **kwargs: Any) -> Any:
+        for refused in ("data", "json"):
+            if refused in kwargs and type(kwargs[refused]).__name__ != "Undefined":
+                if kwargs[refused] is None:
+                    continue
+                raise ValueError(f"expect_request({refused}=…) would read the body; match by path")
+        return super().create_matcher(*args, **kwargs)
+
+    def start(self) -> None:
+        if self.is_running():
+            raise RuntimeError(f"the server on port {self.port} is already running")
+        app = Request.application(self.application)
+        self.server = _Listener(self, app)
+        self.port = self.server.port
+        self.server_thread = threading.Thread(
+            target=self.server.serve_forever, name=f"peer-{self.port}", daemon=True
+        )
+        self.server_thread.start()
+
+    def application(self, request: Request) -> Response:
+        exchange = Exchange.of(request)
+        response = self.dispatch(request)
+        if exchange.answered:
+            raise _Answered
+        self.log.append((request, response))
+        exchange.witness.answer_status = response.status_code
+        exchange.keep_alive = False  # Werkzeug closes after each of its own answers
+        return response
+
+    def respond_nohandler(self, request: Request, extra_message: str = "") -> Response:
+        """Answer 404 to a request that nothing expects; the witness shows that it came."""
+        del request, extra_message
+        return Response("Not found\n", 404)
+
+    def stop(self) -> None:
+        """Stop listening, end every connection and wait for its thread.
+
+        Raises:
+            RuntimeError: a connection's thread did not end within 5 s.
+
+        """
+        listener = self.server
+        assert isinstance(listener, _Listener)
+        super().stop()
+        with self.changed:
+            for connection in listener.live:
+                connection.abort()
+            if not self.changed.wait_for(lambda: self.accepted == 0, _STOP_DEADLINE):
+                raise RuntimeError(f"{self.accepted} connections of {self!r} did not end")
+        for thread in listener.threads:
+            thread.join(_STOP_DEADLINE)
+
+    def settle(self, timeout: float = _STOP_DEADLINE) -> None:
+        """Wait until no request is being read or answered, so that witnesses are whole.
+
+        Raises:
+            TimeoutError: a request is still going on after `timeout` seconds.
+
+        """
+        with self.changed:
+            listener = self.server
+
+            if not isinstance(listener, _Listener):
+                return
+            if not self.changed.wait_for(listener.is_idle, timeout):
+                running = "\n".join(str(c.witness) for c in listener.live - listener.idle)
+                raise TimeoutError(f"still at work after {timeout:g} s:\n{running}")
+
+
+    def wait_until(self, happened: Callable[[], bool], timeout: float = _STOP_DEADLINE) -> None:
+        """Wait until something has been witnessed.
+
+        Raises:
+            TimeoutError: it has not happened within `timeout` seconds.
+
+        """
+        with self.changed:
+            if not self.changed.wait_for(happened, timeout):
+                seen = "\n".join(str(witness) for witness in self.connections)
+                raise TimeoutError(f"it did not happen within {timeout:g} s; seen:\n{seen}")
+
+
+class _Listener(ThreadedWSGIServer):
+    """Werkzeug's threaded server with a wake-up pipe instead of polling, and handshakes elsewhere."""
+
+    def __init__(self, owner: StreamingServer, app: Any) -> None:
+        self.owner = owner
+        self.live: set[Connection] = set()
+        self.idle: set[Connection] = set()
+        self.threads: set[threading.Thread] = set()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        super().__init__(owner.host, owner.port, app, _Handler)
+        self.socket.setblocking(False)
+        self.ssl_context = owner.ssl_context  # tells Werkzeug the scheme; the handler shakes hands
+        if self.ssl_context is not None:
+            self.ssl_context.sni_callback = record_server_name
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        del poll_interval
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.socket, selectors.EVENT_READ)
+            selector.register(self._wake_reader, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if self._wake_reader in ready:
+                    break
+                self._handle_request_noblock()  # type: ignore[attr-defined]  # socketserver's own loop calls it
+        self.server_close()
+        self._wake_reader.close()
+
+    def shutdown(self) -> None:
+        self._wake_writer.close()  # the reader sees the end of file
+
+    def is_idle(self) -> bool:
+        """Whether every connection is between two requests and nothing waits to be read.
+
+        What a client sent or closed before it returned is in the kernel by now, so that nothing it
+        did is missed.
+        """
+        return (
+            self.owner.accepted == len(self.idle)
+            and not is_readable(self.fileno())
+            and not any(connection.input_waits for connection in self.idle)
+        )
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        sock, client = self.socket.accept()
+        # Counted here, in the accepting thread: whoever settles after a connect sees it.
+        with self.owner.changed:
+            self.owner.accepted += 1
+        return sock, client
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(
+            target=self.process_request_thread,
+            args=(request, client_address),
+            name=f"peer-{self.port}-from-{client_address[1]}",
+            daemon=True,
+        )
+        with self.owner.changed:
+            self.threads = {t for t in self.threads if t.is_alive()} | {thread}
+        thread.start()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self.owner.changed:
+                self.owner.accepted -= 1
+                self.owner.changed.notify_all()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Leave the socket alone: the connection has ended it, in its own way."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Collect the error of a handler thread for `check()`, instead of printing it."""
+        del request, client_address
+        error = sys.exception()
+        if isinstance(error, Exception):
+            self.owner.handler_errors.append(error)
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - Werkzeug's name
+        """Say nothing: the witnesses are the log."""
+
+
+class _BodyFile(io.RawIOBase):
+    """`wsgi.input` for handlers that read a small body the usual way."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            raise ValueError("a body of unknown length is not read whole; give a size")
+        return self._connection.read(size)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        return self._connection.readline(size if size and size > 0 else 64 * 1024)
+
+    def readinto(self, buffer: Any) -> int:
+        return self._connection.read_into(memoryview(buffer))
+
+
+class _BodyWriter(io.RawIOBase):
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._connection.write(data)
+        return len(data)
+
+
+class _Handler(WSGIRequestHandler):
+    """One connection: greeting, handshake, then one request after another."""
+
+    protocol_version = "HTTP/1.1"
+    server: _Listener
+
+    def setup(self) -> None:
+        owner = self.server.owner
+        host, port = self.client_address[:2]
+        self.seen = ConnectionWitness(f"{host}:{port}", changed=owner.changed)
+        self.seen.note(f"accepted from {self.seen.client}")
+        self.link = Connection(self.request, self.seen, timeout=owner.timeout)
+        with owner.changed:
+            owner.connections.append(self.seen)
+            self.server.live.add(self.link)
+        self.rfile = _BodyFile(self.link)  # type: ignore[assignment]
+        self.wfile = _BodyWriter(self.link)  # type: ignore[assignment]
+
+    def handle(self) -> None:
+        owner = self.server.owner
+        try:
+            if owner.greet is not None and not owner.greet(self.link):
+                return
+            if owner.ssl_context is not None:
+                self.link.handshake(owner.ssl_context)
+            self.connection = self.link.sock
+            self.close_connection = False
+            while not self.close_connection and self.link.open:
+                self.handle_one_request()
+        except ssl.SSLError as error:
+            self.seen.handshake_error = error.reason or str(error)
+            self.seen.note(f"TLS handshake failed: {self.seen.handshake_error}")
+        except ConnectionError as error:
+            if self.seen.tls_version is None and owner.ssl_context is not None:
+                self.seen.handshake_error = str(error)
+
+    def handle_one_request(self) -> None:
+        raw_head = self._read_head()
+        if raw_head is None:
+            self.close_connection = True
+            return
+        self.raw_requestline, _, rest = raw_head.partition(b"\n")
+        self.rfile = io.BytesIO(rest)
+        parsed = self.parse_request()  # answers a malformed head itself
+        self.rfile = _BodyFile(self.link)  # type: ignore[assignment]
+        if not parsed:
+            self.seen.note(f"malformed request head: {raw_head[:80]!r}")
+            self.close_connection = True
+            return
+        witness = RequestWitness(
+            self.seen, raw_head, self.command, self.path, list(self.headers.items())
+        )
+        self.seen.requests.append(witness)
+        self.seen.note(f"request head: {self.command} {self.path} ({len(raw_head)} bytes)")
+        self.exchange = Exchange(
+            self.link, raw_head, witness, keep_alive=not self.close_connection
+        )
+        self.run_wsgi()
+        self.close_connection = not self.exchange.keep_alive
+
+    def _read_head(self) -> bytes | None:
+        """Wait for the next head; until it has begun to arrive, the connection counts as idle."""
+        owner = self.server.owner
+        if not self.link.buffered:
+            with owner.changed:
+                self.server.idle.add(self.link)
+                owner.changed.notify_all()
+        try:
+            return self.link.read_head()
+        finally:
+            with owner.changed:
+                self.server.idle.discard(self.link)
+
+    def make_environ(self) -> WSGIEnvironment:
+        environ = super().make_environ()
+        environ[_EXCHANGE] = self.exchange
+        return environ
+
+    def handle_expect_100(self) -> bool:
+        """Leave `100 Continue` to the handler, who may want to refuse first."""
+        return True
+
+    def run_wsgi(self) -> None:
+        del self.headers["Expect"]  # or Werkzeug would send the 100 Continue
+        super().run_wsgi()
+
+    def finish(self) -> None:
+        self.link.close()
+        with self.server.owner.changed:
+            self.server.live.discard(self.link)
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - Werkzeug's name
+        """Say nothing: the witnesses are the log."""

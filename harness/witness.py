@@ -1,0 +1,147 @@
+"""What a peer saw: of each connection, and on it of each upload, mint and other request.
+
+A witness is written by the peer's threads while things happen and read by a test afterwards; times
+are seconds of `time.monotonic`. Credentials are kept out of everything that prints.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.wire import Field, FilePart, Finding, Framing, UploadReader
+
+_CREDENTIAL_LINE = re.compile(
+    rb"^((?:proxy-)?authorization[ \t]*:[ \t]*\S+)[^\r\n]*|^(cookie[ \t]*:)[^\r\n]*", re.I | re.M
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing that happened at a peer, and when (seconds, monotonic clock)."""
+
+    at: float
+    what: str
+
+
+@dataclass(slots=True)
+class ConnectionWitness:
+    """One accepted TCP connection, also one that never became a request."""
+
+    client: str
+    changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
+    """Notified with every new moment."""
+    moments: list[Moment] = field(default_factory=list)
+    tls_version: str | None = None
+    server_name: str | None = None
+    """The SNI that the client sent; None without one."""
+    client_certificate: bytes | None = None
+    """The client's certificate, DER; None when it showed none."""
+    handshake_error: str | None = None
+    requests: list[RequestWitness] = field(default_factory=list)
+    closed_by: str | None = None
+    """`client` or `peer`; None while the connection is open."""
+    closed_with: str | None = None
+    """`FIN` or `RST`, as the closing side sent it."""
+
+    def note(self, what: str) -> None:
+        with self.changed:
+            self.moments.append(Moment(time.monotonic(), what))
+            self.changed.notify_all()
+
+    def closed(self, by: str, how: str) -> None:
+        """Record the first close of the connection; what follows it is only its echo."""
+        if self.closed_by is None:
+            self.closed_by, self.closed_with = by, how
+            self.note(f"closed by the {by} with {how}")
+
+    def __str__(self) -> str:
+        if not self.moments:
+            return "nothing happened on this connection"
+        start = self.moments[0].at
+        return "\n".join(f"{(m.at - start) * 1000:9.1f} ms  {m.what}" for m in self.moments)
+
+
+@dataclass(slots=True)
+class RequestWitness:
+    """One request: its raw head as it came, and what the peer answered."""
+
+    connection: ConnectionWitness
+    raw_head: bytes = field(repr=False)
+    method: str
+    target: str
+    """Path and query exactly as they stood in the request line."""
+    headers: list[tuple[str, str]] = field(repr=False)
+    """In the order, the case and the number in which they came."""
+    answer_status: int | None = None
+    """Status of the final answer; None while there is none."""
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, its name compared without case."""
+        return next((v for n, v in self.headers if n.lower() == name.lower()), None)
+
+    @property
+    def redacted_head(self) -> str:
+        """The raw head as text, with the credentials in it cut out."""
+        head = _CREDENTIAL_LINE.sub(lambda m: (m[1] or m[2]) + b" (redacted)", self.raw_head)
+        return head.decode("latin-1")
+
+    def __str__(self) -> str:
+        return f"{self.redacted_head.rstrip()}\n{self.connection}"
+
+
+@dataclass(slots=True)
+class MintWitness(RequestWitness):
+    """One `create_authentication_tokens` that reached the operations API."""
+
+    body: dict[str, object] = field(default_factory=dict, repr=False)
+    token: str | None = field(default=None, repr=False)
+    """The token handed out; None when the peer gave none."""
+
+
+@dataclass(slots=True, kw_only=True)
+class UploadWitness(RequestWitness):
+    """One upload, read by the strict reader while it came."""
+
+    reader: UploadReader = field(repr=False)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Every rule of the wire format that this upload broke."""
+        return self.reader.findings
+
+    @property
+    def complete(self) -> bool:
+        """Whether the body came whole: closing delimiter and end of the message."""
+        return self.reader.body_complete and self.reader.complete
+
+    @property
+    def fields(self) -> dict[str, bytes]:
+        """Field values as they came, by name, in order."""
+        return {part.name: part.value for part in self.reader.fields}
+
+    @property
+    def field_parts(self) -> list[Field]:
+        return self.reader.fields
+
+    @property
+    def file(self) -> FilePart | None:
+        return self.reader.file
+
+    @property
+    def framing(self) -> Framing:
+        return self.reader.framing
+
+    @property
+    def token(self) -> str | None:
+        """The bearer token that came with the upload."""
+        scheme, _, token = (self.header("authorization") or "").partition(" ")
+        return token if scheme.lower() == "bearer" else None

@@ -1,0 +1,48 @@
+"""Fixtures of the conformance cases: a fake cluster, a small payload, the relay under test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.certs import Authority
+from harness.cluster import FakeCluster
+from harness.payloads import Payload, stage_payload
+from harness.targets import Relay, Target, UnknownTargetError, open_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture(scope="session")
+def target(pytestconfig: pytest.Config) -> Iterator[Target]:
+    try:
+        target = open_target(pytestconfig.getoption("--relay"))
+    except UnknownTargetError as error:
+        pytest.exit(str(error), returncode=2)
+    yield target
+    target.close()
+
+
+@pytest.fixture
+def cluster(authority: Authority) -> Iterator[FakeCluster]:
+    with FakeCluster(authority=authority) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def payload(tmp_path: Path) -> Payload:
+    """A payload of 200 kB: several blocks and chunks for any relay, and still quick."""
+    return stage_payload(tmp_path / "package.tar.gz", 200_000)
+
+
+@pytest.fixture
+def relay(target: Target, cluster: FakeCluster, payload: Payload) -> Relay:
+    return Relay(target, ca_file=cluster.ca_file, payload=payload)

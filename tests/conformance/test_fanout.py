@@ -1,0 +1,76 @@
+"""All peers at once, each on its own: the happy path, and one peer failing among three."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.faults import Answer, CloseWithoutAnswer, Fault, ResetAfter, mint_refused
+
+if TYPE_CHECKING:
+    from harness.cluster import FakeCluster
+    from harness.payloads import Payload
+    from harness.targets import Relay
+
+requirement = pytest.mark.requirement
+
+
+@requirement("SEQ-03", "FLD-08")
+def test_every_peer_receives_the_staged_payload_whole(
+    cluster: FakeCluster, relay: Relay, payload: Payload
+) -> None:
+    peers = [cluster.peer() for _ in range(3)]
+    outcome = relay.deploy(to=peers)
+    assert outcome.statuses == ["success"] * 3
+    for peer in peers:
+        file = peer.upload.file
+        assert file is not None
+        assert (file.length, file.sha256) == (payload.size, payload.sha256)
+
+
+@requirement("AGG-01")
+def test_records_come_in_node_order(cluster: FakeCluster, relay: Relay) -> None:
+    peers = [cluster.peer(name) for name in ("node-b", "node-c", "node-a")]
+    peers[0].fault = Answer.error(500, "the first to answer is not the first to settle")
+    assert relay.deploy(to=peers).nodes == ["node-b", "node-c", "node-a"]
+
+
+@requirement("AGG-01")
+def test_a_deploy_to_no_nodes_has_no_records(relay: Relay) -> None:
+    assert relay.deploy(to=[]).records == ()
+
+
+@requirement("SEQ-08")
+def test_each_peer_mints_its_own_token(cluster: FakeCluster, relay: Relay) -> None:
+    peers = [cluster.peer() for _ in range(3)]
+    relay.deploy(to=peers)
+    for peer in peers:
+        assert peer.upload.token == peer.mints[-1].token
+
+
+@requirement("AGG-04")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer.error(500, "boom"),
+        ResetAfter(70_000),
+        CloseWithoutAnswer(),
+        mint_refused(),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_one_failing_peer_leaves_the_others_untouched(
+    cluster: FakeCluster, relay: Relay, payload: Payload, fault: Fault, failing: int
+) -> None:
+    peers = [cluster.peer(fault=fault if i == failing else None) for i in range(3)]
+    outcome = relay.deploy(to=peers)
+    for peer in peers:
+        if peer.fault is None:
+            assert outcome[peer].status == "success"
+            assert outcome[peer]["message"] == "Successfully deployed: demo"
+            assert peer.upload.file is not None
+            assert peer.upload.file.sha256 == payload.sha256
+        else:
+            assert outcome[peer].status == "failed"

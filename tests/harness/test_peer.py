@@ -1,0 +1,177 @@
+"""A fake peer, seen from a raw client: what it answers and what it witnesses."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.rawclient import (
+    RawClient,
+    chunked,
+    mint,
+    mint_request,
+    post,
+    upload_body,
+    upload_head,
+)
+
+if TYPE_CHECKING:
+    from harness.cluster import FakeCluster
+
+
+def test_an_upload_is_answered_and_witnessed(cluster: FakeCluster) -> None:
+    peer = cluster.peer(path="/ops/?site=eu")
+    payload = bytes(range(256)) * 1000
+    head = upload_head(peer, mint(peer, cluster.ca_file), **{"x-OdD": "1"})
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(head + chunked(upload_body(payload)))
+        answer = client.read_answer()
+    assert (answer.status, answer.json) == (200, {"message": "Successfully deployed: demo"})
+    upload = peer.upload
+    assert upload.raw_head == head
+    assert upload.target == "/ops/?site=eu"
+    assert upload.headers[-1] == ("x-OdD", "1")
+    assert upload.findings == []
+    assert upload.fields == {
+        "operation": b"deploy_component",
+        "project": b"demo",
+        "replicated": b"false",
+    }
+    assert upload.file is not None
+    assert upload.file.length == len(payload)
+    assert upload.file.sha256 == hashlib.sha256(payload).hexdigest()
+    assert upload.complete
+    assert upload.answer_status == 200
+
+
+def test_a_connection_serves_a_mint_and_then_an_upload(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(mint_request(peer))
+        token = client.read_answer().json["operation_token"]
+        client.send(upload_head(peer, token) + chunked(upload_body()))
+        assert client.read_answer().status == 200
+    [connection] = peer.connections
+    assert [request.method for request in connection.requests] == ["POST", "POST"]
+
+
+def test_pipelined_requests_are_told_apart(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(mint_request(peer) + mint_request(peer))
+        tokens = {client.read_answer().json["operation_token"] for _ in range(2)}
+    assert tokens == {mint.token for mint in peer.mints}
+    assert len(tokens) == 2
+
+
+def test_a_broken_upload_is_refused_with_its_finding(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    body = upload_body().replace(b"application/gzip", b"application/zip")
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(upload_head(peer, mint(peer, cluster.ca_file)) + chunked(body))
+        answer = client.read_answer()
+    assert answer.status == 400
+    assert "WIRE-05" in answer.json["error"]
+    assert [finding.id for finding in peer.upload.findings] == ["WIRE-05"]
+
+
+@pytest.mark.parametrize("cut", [1, 7, 100, 300])
+def test_an_upload_cut_short_is_witnessed(cluster: FakeCluster, cut: int) -> None:
+    peer = cluster.peer()
+    body = chunked(upload_body())
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(upload_head(peer, mint(peer, cluster.ca_file)) + body[:-cut])
+    upload = peer.upload
+    assert not upload.complete
+    assert upload.findings
+    assert upload.connection.closed_by == "client"
+
+
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_a_reset_is_told_from_a_fin(cluster: FakeCluster, how: str) -> None:
+    peer = cluster.peer()
+    head = upload_head(peer, mint(peer, cluster.ca_file))
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(head + b"5\r\n--b0u")
+        peer.wait_until(lambda peer: any(upload.reader.received for upload in peer.live_uploads))
+        if how == "RST":
+            client.reset()
+    seen = peer.upload.connection
+    assert (seen.closed_by, seen.closed_with) == ("client", how)
+
+
+def test_a_foreign_token_is_refused(cluster: FakeCluster) -> None:
+    peer, other = cluster.peer(), cluster.peer()
+    head = upload_head(peer, mint(other, cluster.ca_file))
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(head + chunked(upload_body()))
+        answer = client.read_answer()
+    assert (answer.status, answer.json) == (401, {"error": "invalid token"})
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        (b'{"operation":"create_authentication_tokens"}', 401, "Must login"),
+        (
+            b'{"operation":"create_authentication_tokens","username":"a","password":"b"}',
+            401,
+            "invalid credentials",
+        ),
+        (b'{"operation":"no_such_op"}', 400, "Operation 'no_such_op' not found"),
+        (
+            b"{",
+            400,
+            "Body is not valid JSON but content-type is set to 'application/json'",
+        ),
+    ],
+    ids=["no credentials", "wrong credentials", "unknown operation", "not JSON"],
+)
+def test_what_is_not_an_upload_is_answered_as_harper_does(
+    cluster: FakeCluster, body: bytes, status: int, error: str
+) -> None:
+    peer = cluster.peer()
+    headers = {"Host": "p", "Content-Type": "application/json", "Content-Length": str(len(body))}
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(post("/", headers, body))
+        answer = client.read_answer()
+    assert (answer.status, answer.json) == (status, {"error": error})
+
+
+def test_another_path_is_not_found_and_witnessed(cluster: FakeCluster) -> None:
+    peer = cluster.peer(path="/ops/")
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(post("/", {"Host": "p", "Content-Length": "0"}))
+        assert client.read_answer().status == 404
+    assert [request.target for request in peer.requests] == ["/"]
+
+
+def test_handlers_of_pytest_httpserver_work_beside_the_operations_api(
+    cluster: FakeCluster,
+) -> None:
+    peer = cluster.peer()
+    peer.http.expect_request("/health").respond_with_data("Harper is running.")
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(b"GET /health HTTP/1.1\r\nHost: p\r\n\r\n")
+        assert client.read_answer().body == b"Harper is running."
+    peer.http.check()
+
+
+def test_matching_by_body_is_refused(cluster: FakeCluster) -> None:
+    with pytest.raises(ValueError, match="match by path"):
+        cluster.peer().http.expect_request("/x", data="would be read first")
+
+
+def test_credentials_do_not_show_in_a_witness(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    token = mint(peer, cluster.ca_file)
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(upload_head(peer, token) + chunked(upload_body()))
+        client.read_answer()
+    shown = f"{peer.upload}{peer.upload!r}{peer.mints}"
+    assert "POST / HTTP/1.1" in shown
+    assert peer.upload.token == token
+    assert token not in shown
+    assert peer.password not in shown

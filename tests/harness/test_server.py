@@ -1,0 +1,97 @@
+"""The server under a fake peer: it starts and stops quickly, and nobody can block it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.certs import Authority
+from harness.peer import FakePeer
+from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+
+
+def test_a_silent_client_blocks_nobody(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    address = (peer.http.host, peer.http.port)
+    with socket.create_connection(address), socket.create_connection(address):
+        assert mint(peer, cluster.ca_file)
+        peer.stop()
+
+
+def test_a_mint_does_not_wait_for_an_upload(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    head = upload_head(peer, mint(peer, cluster.ca_file))
+    with RawClient(peer.url, ca_file=cluster.ca_file) as held_open:
+        held_open.send(head + b"5\r\n--b0u")
+        assert mint(peer, cluster.ca_file)
+
+
+@pytest.mark.parametrize("sent", ["nothing", "half a head", "half a body", "a whole upload"])
+def test_stopping_leaves_no_thread_and_no_port(cluster: FakeCluster, sent: str) -> None:
+    peer = FakePeer(cluster.authority, name="stopped").start()
+    token = mint(peer, cluster.ca_file)
+    body = chunked(upload_body())
+    what = {
+        "nothing": b"",
+        "half a head": b"POST / HT",
+        "half a body": upload_head(peer, token) + body[:100],
+        "a whole upload": upload_head(peer, token) + body,
+    }
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(what[sent])
+        peer.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((peer.http.host, peer.http.port))
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith(f"peer-{peer.http.port}")]
+
+
+def test_plain_http_to_a_tls_peer_is_witnessed(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    with RawClient(peer.url.replace("https", "http")) as client:
+        client.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert client.read_to_the_end() == b""
+    [connection] = peer.connections
+    assert connection.handshake_error == "HTTP_REQUEST"
+    assert connection.requests == []
+
+
+def test_the_alert_of_a_client_that_does_not_trust_the_peer_is_witnessed(
+    cluster: FakeCluster, tmp_path: Path
+) -> None:
+    peer = cluster.peer()
+    foreign = Authority().write(tmp_path / "foreign.pem")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        RawClient(peer.url, ca_file=foreign)
+    [connection] = peer.connections
+    assert connection.handshake_error == "TLSV1_ALERT_UNKNOWN_CA"
+
+
+def test_a_handler_that_raises_is_reported_by_check(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+
+    def broken(_: object) -> None:
+        raise LookupError("a defect in a handler")
+
+    peer.http.expect_request("/broken").respond_with_handler(broken)  # type: ignore[arg-type]
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(b"GET /broken HTTP/1.1\r\nHost: p\r\n\r\n")
+        assert client.read_answer().status == 500
+    with pytest.raises(LookupError, match="a defect in a handler"):
+        peer.http.check()
+
+
+def test_a_peer_can_be_started_again(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    peer.stop()
+    peer.start()
+    assert mint(peer, cluster.ca_file)

@@ -1,0 +1,161 @@
+"""A client that speaks HTTP byte by byte, to see what a fake peer really does on the socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.peer import FakePeer
+
+DEADLINE = 10.0
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    """One answer as it came: status, header lines in order, body."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str | None:
+        return next((v for n, v in self.headers if n.lower() == name.lower()), None)
+
+
+class RawClient:
+    """One connection to a URL's host and port; every wait ends after 10 s with TimeoutError."""
+
+    def __init__(self, url: str, *, ca_file: Path | None = None, verify: bool = True) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname
+        self.host = parts.netloc
+        self.sock = socket.create_connection((parts.hostname, parts.port or 0), DEADLINE)
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=ca_file)
+            if not verify:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            try:
+                self.sock = context.wrap_socket(self.sock, server_hostname=parts.hostname)
+            except BaseException:
+                self.sock.close()
+                raise
+        self._ahead = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def reset(self) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def read(self) -> bytes:
+        """What comes next; empty at the end. A reset raises ConnectionResetError."""
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
+        return self.sock.recv(65536)
+
+    def read_to_the_end(self) -> bytes:
+        data = b""
+        while block := self.read():
+            data += block
+        return data
+
+    def read_answer(self) -> RawAnswer:
+        """One answer with Content-Length, or with a body until the end of the connection."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            block = self.read()
+            if not block:
+                raise EOFError(f"closed in the head of an answer: {data!r}")
+            data += block
+        head, _, body = data.partition(b"\r\n\r\n")
+        status_line, *lines = head.decode("latin-1").split("\r\n")
+        headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        answer = RawAnswer(int(status_line.split(" ")[1]), headers, b"")
+        length = answer.header("content-length")
+        if length is None:
+            return RawAnswer(answer.status, headers, body + self.read_to_the_end())
+        while len(body) < int(length):
+            block = self.read()
+            if not block:
+                raise EOFError(f"closed after {len(body)} of {length} bytes")
+            body += block
+        self._ahead = body[int(length) :]
+        return RawAnswer(answer.status, headers, body[: int(length)])
+
+
+def post(path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+
+
+def mint_request(peer: FakePeer) -> bytes:
+    body = json.dumps(
+        {
+            "operation": "create_authentication_tokens",
+            "username": peer.username,
+            "password": peer.password,
+        }
+    ).encode()
+    headers = {"Host": "peer", "Content-Type": "application/json", "Content-Length": str(len(body))}
+    return post(peer.path, headers, body)
+
+
+def upload_head(peer: FakePeer, token: str, **headers: str) -> bytes:
+    return post(
+        peer.path,
+        {
+            "Host": "peer",
+            "Content-Type": "multipart/form-data; boundary=b0undary",
+            "Transfer-Encoding": "chunked",
+            "Authorization": f"Bearer {token}",
+            **headers,
+        },
+    )
+
+
+def upload_body(payload: bytes = b"payload bytes", project: str = "demo") -> bytes:
+    """A whole multipart body, not yet chunked."""
+    fields = {"operation": "deploy_component", "project": project, "replicated": "false"}
+    parts = [
+        f'--b0undary\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    parts.append(
+        '--b0undary\r\nContent-Disposition: form-data; name="payload"; '
+        'filename="package.tar.gz"\r\nContent-Type: application/gzip\r\n\r\n'
+    )
+    return "".join(parts).encode() + payload + b"\r\n--b0undary--\r\n"
+
+
+def chunked(body: bytes, size: int = 65536) -> bytes:
+    blocks = [body[i : i + size] for i in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(b), b) for b in blocks) + b"0\r\n\r\n"
+
+
+def mint(peer: FakePeer, ca_file: Path) -> str:
+    """A token of this peer, minted on a connection of its own."""
+    with RawClient(peer.url, ca_file=ca_file) as client:
+        client.send(mint_request(peer))
+        token = client.read_answer().json["operation_token"]
+        assert isinstance(token, str)
+        return token
