@@ -77,28 +77,31 @@ async def deploy(
             found.append(Peer(node, resolve(node, local, allow_http=allow_http), context))
         except AttemptError as failure:
             found.append(failure)
-    try:
-        upload = Upload(fields, measure(Path(payload)))
-    except AttemptError as failure:
-        return Report([failed_record(node.name, failure) for node in nodes])
 
     def emit(event: Event) -> None:
         if on_event is not None:
             with contextlib.suppress(Exception):  # AGG-08: a listener's trouble is its own
                 on_event(event)
 
+    def settled(node: Node, record: Record) -> Record:
+        emit(Event(node.name, "settled", {"record": record}))
+        return record
+
+    try:
+        upload = Upload(fields, measure(Path(payload)))
+    except AttemptError as failure:
+        return Report([settled(node, failed_record(node.name, failure)) for node in nodes])
+
     async def settle(node: Node, peer: Peer | AttemptError, mint: Mint) -> Record:
         """The edge of one peer: whatever happens, a record comes out (AGG-02, AGG-04)."""
         try:
             members = await attempt(upload, _reachable(peer), mint, connections, emit)
-            record = success_record(node.name, members)
         except AttemptError as failure:
-            record = failed_record(node.name, failure)
-        except Exception as error:  # noqa: BLE001  a defect of ours costs one record, not the deploy
+            return settled(node, failed_record(node.name, failure))
+        except Exception as error:  # noqa: BLE001  a defect of ours costs one record only
             defect = RelayError("upload", f"{type(error).__name__}: {error}")
-            record = failed_record(node.name, defect)
-        emit(Event(node.name, "settled", {"record": record}))
-        return record
+            return settled(node, failed_record(node.name, defect))
+        return settled(node, success_record(node.name, members))
 
     async with Connections(limits or Limits()) as connections, asyncio.TaskGroup() as group:
         tasks = [group.create_task(settle(*each)) for each in zip(nodes, found, mints, strict=True)]

@@ -1,0 +1,237 @@
+"""`relay deploy`: files, nodes and credentials in; progress, records and an exit code out.
+
+Exit codes: 0 every node succeeded, 1 some node failed, 2 the call makes no sense and nothing was
+sent, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import getpass
+import importlib.metadata
+import json
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relay.display import display_for, print_records, printable, say
+from relay.errors import AttemptError, InputError
+from relay.fanout import deploy
+from relay.node import Node, resolve
+from relay.pack import pack
+from relay.tls import Tls
+from relay.token import GivenToken, OperationsMint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from relay.report import Report
+    from relay.token import Mint
+
+_USAGE, _INTERRUPTED = 2, 130
+_ARCHIVES = (".tar.gz", ".tgz")
+_PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
+
+_EPILOG = """\
+Credentials are never taken from the command line itself. The password is read from
+--password-file, else from RELAY_PASSWORD, else asked for on a terminal. Instead of a user and
+password, a token may be given with --token-file or RELAY_TOKEN. RELAY_USER stands in for --user.
+
+exit codes: 0 every node succeeded, 1 some node failed, 2 bad usage (nothing was sent),
+130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; usage errors of argparse exit with 2."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _deploy(arguments)
+    except InputError as error:
+        say(f"relay: {printable(str(error))}", sys.stderr)
+        return _USAGE
+    except KeyboardInterrupt:
+        say("relay: interrupted; open uploads were aborted", sys.stderr)
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="relay", description="Bring a deploy package to every node of a cluster."
+    )
+    parser.add_argument("--version", action="version", version=f"relay {_version()}")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb = verbs.add_parser(
+        "deploy",
+        help="deploy a component to every node",
+        description="Deploy a component to every node, all at once.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = verb.add_argument
+    add("path", type=Path, metavar="PATH", help="a component directory, or a .tar.gz of one")
+    add("--node", action="append", required=True, metavar="NAME=URL", help="a node; repeatable")
+    add("--project", help="name of the component (default: from PATH)")
+    add("--field", action="append", default=[], metavar="KEY=VALUE", help="a further field")
+    add("--skip-node-modules", action="store_true", help="leave node_modules out of the package")
+    add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
+    add("--password-file", type=Path, metavar="FILE", help="holds the user's password")
+    add("--token-file", type=Path, metavar="FILE", help="holds a token, instead of a user")
+    add("--ca", type=Path, metavar="FILE", help="PEM file with the cluster's authorities")
+    add("--insecure", action="append", default=[], metavar="NAME", help="do not verify this node")
+    add("--allow-http", action="store_true", help="allow plain http to other machines")
+    add("--json", action="store_true", help="print one JSON document instead of a table")
+    return parser
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("deploy-relay-kit")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _deploy(arguments: argparse.Namespace) -> int:
+    nodes = _nodes(arguments)
+    request = _request(arguments)
+    mint = _mint(arguments)
+    with _staged(arguments) as payload:
+        report = asyncio.run(_relay(nodes, request, payload, mint, arguments))
+    if arguments.json:
+        document = {"succeeded": report.succeeded, "records": report.records}
+        say(json.dumps(document, indent=2), sys.stdout)
+    else:
+        print_records(report, sys.stdout)
+    return 0 if report.succeeded else 1
+
+
+async def _relay(
+    nodes: list[Node],
+    request: dict[str, object],
+    payload: Path,
+    mint: Mint,
+    arguments: argparse.Namespace,
+) -> Report:
+    with display_for([node.name for node in nodes], sys.stderr) as display:
+        return await deploy(
+            nodes,
+            request,
+            payload,
+            mint=mint,
+            tls=Tls(ca_file=arguments.ca),
+            allow_http=arguments.allow_http,
+            on_event=display.show,
+        )
+
+
+def _nodes(arguments: argparse.Namespace) -> list[Node]:
+    nodes = []
+    for text in arguments.node:
+        name, equals, url = text.partition("=")
+        if not (name and equals and url):
+            raise InputError(f"--node {_hidden(text)!r} is not NAME=URL")
+        node = Node(name, url, verify=name not in arguments.insecure)
+        try:
+            resolve(node, allow_http=arguments.allow_http)
+        except AttemptError as error:  # a person at a keyboard wants to hear of it at once
+            raise InputError(f"--node {name}: {error.reason}") from error
+        nodes.append(node)
+    unknown = set(arguments.insecure) - {node.name for node in nodes}
+    if unknown:
+        raise InputError(f"--insecure names no node: {', '.join(sorted(unknown))}")
+    return nodes
+
+
+def _hidden(text: str) -> str:
+    """What was typed, without what may be a password in a URL."""
+    return re.sub(r"//[^/@]*@", "//…@", text)
+
+
+def _request(arguments: argparse.Namespace) -> dict[str, object]:
+    project = arguments.project
+    if project is None:
+        project = _bare_name(arguments.path.resolve())
+        if not _PROJECT.fullmatch(project):
+            raise InputError(
+                f"{project!r} cannot be a project name (letters, digits, - and _); give --project"
+            )
+    request: dict[str, object] = {"operation": "deploy_component", "project": project}
+    for text in arguments.field:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise InputError(f"--field {text!r} is not KEY=VALUE")
+        if name in request:
+            raise InputError(f"--field {name!r} is given twice, or has an option of its own")
+        request[name] = value
+    return request
+
+
+def _bare_name(path: Path) -> str:
+    for suffix in _ARCHIVES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    return path.name
+
+
+def _mint(arguments: argparse.Namespace) -> Mint:
+    if arguments.token_file is not None:
+        if arguments.password_file is not None:
+            raise InputError("--token-file and --password-file exclude each other")
+        return GivenToken(_secret(arguments.token_file))
+    if arguments.password_file is None and "RELAY_TOKEN" in os.environ:
+        return GivenToken(os.environ["RELAY_TOKEN"])
+    if not arguments.user:
+        raise InputError("no credentials; give --user and a password, or a token (see --help)")
+    if arguments.password_file is not None:
+        password = _secret(arguments.password_file)
+    elif "RELAY_PASSWORD" in os.environ:
+        password = os.environ["RELAY_PASSWORD"]
+    elif sys.stdin.isatty():
+        password = getpass.getpass(f"Password of {arguments.user}: ")
+    else:
+        raise InputError("no password; give --password-file or RELAY_PASSWORD")
+    return OperationsMint(arguments.user, password)
+
+
+def _secret(path: Path) -> str:
+    """The content of a credential file, without the line end that an editor adds."""
+    try:
+        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} is not UTF-8 text") from error
+    if not secret:
+        raise InputError(f"{str(path)!r} is empty")
+    return secret
+
+
+@contextlib.contextmanager
+def _staged(arguments: argparse.Namespace) -> Iterator[Path]:
+    """The package to send: the given archive, or the given directory packed to a temporary one."""
+    path: Path = arguments.path
+    if not path.is_dir():
+        if not path.exists():
+            raise InputError(f"{str(path)!r} does not exist; give a directory or a .tar.gz")
+        if not path.name.endswith(_ARCHIVES):
+            raise InputError(f"{str(path)!r} is neither a directory nor a .tar.gz")
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="relay-") as directory:
+        staged = Path(directory) / "package.tar.gz"
+        try:
+            with staged.open("wb") as archive:
+                packed = pack(path, archive, skip_node_modules=arguments.skip_node_modules)
+        except OSError as error:
+            raise InputError(f"cannot pack {str(path)!r}: {error}") from error
+        for name, why in packed.skipped.items():
+            say(f"relay: left out {printable(name)}: {why}", sys.stderr)
+        if not packed.files:
+            raise InputError(f"{str(path)!r} holds no files to deploy")
+        yield staged

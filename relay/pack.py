@@ -1,0 +1,89 @@
+"""A component directory as a deploy package: the same tree gives the same bytes, on any machine."""
+
+from __future__ import annotations
+
+import gzip
+import stat
+import tarfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_FILE_MODE = 0o644
+_EXECUTABLE_MODE = 0o755
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What went into an archive, and what did not, with the reason; paths relative to the root."""
+
+    files: int
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def pack(root: Path, archive: BinaryIO, *, skip_node_modules: bool = False) -> Packed:
+    """Write the tree under `root` to `archive` as a gzipped tar, in blocks.
+
+    Symbolic links are followed, so the peer needs nothing from outside the tree. One that leads
+    nowhere is skipped and reported, and what comes after it is still packed (BUG-22).
+
+    Args:
+        root: A directory.
+        archive: Where to write; not closed.
+        skip_node_modules: Leave out every `node_modules` below the root, whatever the path that
+            leads to the root is called (BUG-23).
+
+    Raises:
+        OSError: A file cannot be read, or shrank meanwhile.
+    """
+    skipped: dict[str, str] = {}
+    files = 0
+    # No name and no time in the gzip header, and below no owner and no time: nothing of this
+    # machine or this moment goes into the bytes.
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=archive, compresslevel=6, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for path in _walk(root, root, skipped, skip_node_modules=skip_node_modules):
+            member = tarfile.TarInfo(path.relative_to(root).as_posix())
+            if path.is_dir():
+                member.type = tarfile.DIRTYPE
+                member.mode = _EXECUTABLE_MODE
+                tar.addfile(member)
+                continue
+            with path.open("rb") as file:
+                status = path.stat()
+                member.size = status.st_size
+                member.mode = _EXECUTABLE_MODE if status.st_mode & stat.S_IXUSR else _FILE_MODE
+                tar.addfile(member, file)
+            files += 1
+    return Packed(files, skipped)
+
+
+def _walk(
+    root: Path, directory: Path, skipped: dict[str, str], *, skip_node_modules: bool
+) -> Iterator[Path]:
+    """Yield what to pack, parents first, each directory sorted by name."""
+    for path in sorted(directory.iterdir(), key=lambda path: path.name):
+        if skip_node_modules and path.name == "node_modules":
+            continue
+        name = path.relative_to(root).as_posix()
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            if not path.is_symlink():
+                raise
+            skipped[name] = f"dangling symbolic link: {error.strerror}"
+            continue
+        if stat.S_ISREG(mode):
+            yield path
+        elif not stat.S_ISDIR(mode):
+            skipped[name] = "neither a file nor a directory"
+        elif path.is_symlink() and directory.resolve().is_relative_to(path.resolve()):
+            skipped[name] = "symbolic link to a directory that holds it"
+        else:
+            yield path
+            yield from _walk(root, path, skipped, skip_node_modules=skip_node_modules)
