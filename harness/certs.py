@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import trustme
 
@@ -75,3 +75,14 @@ class Authority:
         context.num_tickets = 0
         leaf.configure_cert(context)
         return context
+
+    def require_client_certificate(self, context: ssl.SSLContext) -> None:
+        """Make a server context refuse clients without a certificate of this authority."""
+        self._ca.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+
+
+def speak_only(context: ssl.SSLContext, version: Literal["1.2", "1.3"]) -> None:
+    """Restrict a context to one version of TLS."""
+    only = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[version]
+    context.minimum_version = context.maximum_version = only

@@ -13,11 +13,12 @@ import socket
 import ssl
 import struct
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from harness.witness import ConnectionWitness
 
+_FOR_EVER = 3600.0  # longer than any test waits; bounds a forgotten peer
 _HEAD_LIMIT = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
 _HANG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
@@ -58,6 +59,7 @@ class Connection:
         self.witness = witness
         self.timeout = timeout
         self.open = True
+        self._aborted = False
         self._ahead = bytearray()  # read from the socket, not yet asked for
         self._reset: OSError | None = None  # met behind bytes that had to be delivered first
         self._poll = select.poll()
@@ -76,6 +78,15 @@ class Connection:
         """Do nothing for a while; True at once when the client hangs up or the peer is stopped."""
         self._poll.modify(self._fd, _HANG_UP)
         return bool(self._poll.poll(max(0.0, seconds) * 1000))
+
+    def wait_for_input(self, timeout: float) -> bool:
+        """Wait for something to read; False when nothing came in time."""
+        if self._ahead:
+            return True
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return True
+        self._poll.modify(self._fd, select.POLLIN)
+        return bool(self._poll.poll(max(0.0, timeout) * 1000))
 
     # -- handshake -------------------------------------------------------------------------------
 
@@ -111,6 +122,12 @@ class Connection:
     def input_waits(self) -> bool:
         """Whether bytes or an end wait in the kernel; safe to ask from any thread."""
         return self.open and is_readable(self._fd)
+
+    def read_client_hello(self) -> None:
+        """Read the first TLS record of the client, and leave it unanswered."""
+        header = self.read(5)
+        record = self.read(int.from_bytes(header[3:5]))
+        self.witness.note(f"ClientHello read ({len(header) + len(record)} bytes)")
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -153,6 +170,10 @@ class Connection:
         self.witness.closed("client", "RST")
         return ConnectionEnded(str(error))
 
+    def unread(self, data: bytes) -> None:
+        """Give back bytes that belong to the next request."""
+        self._ahead[:0] = data
+
     def read(self, size: int) -> bytes:
         """Exactly `size` bytes, fewer only at the client's FIN."""
         data = bytearray(size)
@@ -190,7 +211,7 @@ class Connection:
             end = data.find(mark, searched)
             if end >= 0 or count == 0 or len(data) >= limit:
                 cut = min(end + len(mark), limit) if end >= 0 else min(len(data), limit)
-                self._ahead[:0] = data[cut:]
+                self.unread(data[cut:])
                 return bytes(data[:cut])
 
     # -- writing and ending ----------------------------------------------------------------------
@@ -208,6 +229,22 @@ class Connection:
                 self._wait(select.POLLIN, deadline, "writing the answer")
             except OSError as error:
                 raise self._lost(error) from error
+
+    def be_silent(self) -> NoReturn:
+        """Neither read nor write again; end when the client hangs up or the peer is stopped."""
+        self.witness.note("not a byte more is read or sent")
+        self.pause(_FOR_EVER)
+        self.gone()
+
+    def gone(self) -> NoReturn:
+        """Find out, without reading what is still on its way, how the client ended it."""
+        if self._aborted:
+            self.close()
+        if self.open and self.witness.closed_by is None:
+            self._poll.modify(self._fd, 0)
+            hung_up = any(events & select.POLLHUP for _, events in self._poll.poll(0))
+            self.witness.closed("client", "RST" if hung_up else "FIN")
+        raise ConnectionEnded("the client has gone, or the peer was stopped")
 
     def close(self) -> None:
         """End with FIN (and close_notify under TLS); the kernel resets if input was left unread."""
@@ -235,6 +272,7 @@ class Connection:
 
     def abort(self) -> None:
         """End every wait on this connection, from any thread."""
+        self._aborted = True
         with contextlib.suppress(OSError):
             # The method of SSLSocket would drop the TLS state under the thread that is using it.
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)

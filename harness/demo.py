@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from harness.cluster import FakeCluster
-from harness.faults import Answer, ReadSlowly
+from harness.answers import Answer
+from harness.faults import ReadSlowly
 from harness.payloads import stage_payload
 from harness.shipped_paths import sample_component
 

@@ -1,83 +1,157 @@
-"""What a peer answers, and how it can misbehave: frozen, named, exact.
+"""How a peer can misbehave: frozen, named, exact. Each is proven on the wire by a raw client.
 
-A `FakePeer` takes one of these as its `fault`. Each is proven on the wire, with a raw client, in
-`tests/harness/test_faults.py`.
+A `FakePeer` takes one of these as its `fault`, or a tuple of several that do not contradict each
+other. A `CertificateFlaw` and every kind of answer in `harness.answers` is a fault too.
 """
 
 from __future__ import annotations
 
-import json as _json
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
-_UNSET: Any = object()
+from harness.answers import Answer, AnyAnswer
+from harness.certs import CertificateFlaw
+from harness.events import EventStream
 
-
-@dataclass(frozen=True)
-class Fault:
-    """Anything that a peer can be told to do other than to succeed."""
+# -- before there is a connection ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Answer(Fault):
-    """Read the whole upload, then answer it so.
-
-    Attributes:
-        status: HTTP status code.
-        json: the body as a JSON value; leave out to give `body`.
-        body: the body as it goes on the wire.
-        content_type: sent as Content-Type; None sends none. `json` sets it.
-        headers: further header lines, in order.
-
-    """
-
-    status: int = 200
-    json: Any = field(default=_UNSET, repr=False)
-    body: bytes | str = b""
-    content_type: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def content(self) -> bytes:
-        """The bytes of the body."""
-        if self.json is not _UNSET:
-            return _json.dumps(self.json, separators=(",", ":"), ensure_ascii=False).encode()
-        return self.body.encode() if isinstance(self.body, str) else self.body
-
-    @property
-    def media_type(self) -> str | None:
-        return "application/json" if self.json is not _UNSET else self.content_type
-
-    @classmethod
-    def error(cls, status: int, message: str) -> Answer:
-        """A refusal in the form that Harper gives it: a JSON object with the text under `error`."""
-        return cls(status, json={"error": message})
+class Refuse:
+    """Refuse every connection: the port is taken, and nobody listens."""
 
 
 @dataclass(frozen=True)
-class CloseWithoutAnswer(Fault):
-    """Read the whole upload, then close the connection with FIN and say nothing."""
+class SilentAfterAccept:
+    """Accept every connection and never read or send a byte."""
 
 
 @dataclass(frozen=True)
-class ResetAfter(Fault):
+class ResetAtAccept:
+    """Accept every connection and reset it at once."""
+
+
+# -- in the TLS handshake ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HangInHandshake:
+    """Read the ClientHello and never answer it."""
+
+
+@dataclass(frozen=True)
+class CloseInHandshake:
+    """Read the ClientHello and close with FIN."""
+
+
+@dataclass(frozen=True)
+class TlsOnly:
+    """Speak this version of TLS and no other."""
+
+    version: Literal["1.2", "1.3"]
+
+
+@dataclass(frozen=True)
+class ClientCertificateRequired:
+    """Refuse clients that show no certificate of the cluster's authority."""
+
+
+# -- during an upload ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ResetAfter:
     """Read exactly this many bytes of the raw body (chunk framing included), then reset."""
 
     received: int
 
 
 @dataclass(frozen=True)
-class ReadSlowly(Fault):
+class StopReadingAfter:
+    """Read exactly this many bytes of the raw body, and then nothing more, for good."""
+
+    received: int
+
+
+@dataclass(frozen=True)
+class ReadSlowly:
     """Read the upload at this many bytes per second, then answer as a healthy peer."""
 
     bytes_per_second: int
 
 
 @dataclass(frozen=True)
-class MintAnswer(Fault):
+class CloseWithoutAnswer:
+    """Read the whole upload, then close the connection with FIN and say nothing."""
+
+
+@dataclass(frozen=True)
+class AnswerEarly:
+    """Give the final answer before the upload has ended (EARLY-01…07).
+
+    Attributes:
+        answer: what is answered.
+        at: `head` before a byte of the body is read, `file` when the headers of the file part are
+            in (where Harper decides), or after exactly so many bytes of the raw body.
+        then: `drain` reads the rest and throws it away; `stop` never reads again; `close` sends FIN
+            at once; `grace` drains for `grace` seconds after the answer, then resets.
+        grace: seconds.
+
+    """
+
+    answer: AnyAnswer
+    at: Literal["head", "file"] | int = "file"
+    then: Literal["drain", "stop", "close", "grace"] = "drain"
+    grace: float = 1.0
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """Show one fault per upload, in turn; None is a healthy upload; the last one stays."""
+
+    turns: tuple[UploadFault | None, ...]
+
+
+def in_turn(*turns: UploadFault | None) -> InTurn:
+    """`in_turn(Answer(503), None)`: the first upload fails, the later ones succeed."""
+    return InTurn(turns)
+
+
+# -- when a token is minted or used --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MintAnswer:
     """Answer every mint so, whatever the credentials are."""
 
-    answer: Answer
+    answer: AnyAnswer
+
+
+@dataclass(frozen=True)
+class MintHangs:
+    """Read the mint and never answer it."""
+
+
+@dataclass(frozen=True)
+class MintDropped:
+    """Read the mint and close the connection without an answer."""
+
+
+@dataclass(frozen=True)
+class MintNested:
+    """Answer the mint with the token inside `results` (MINT-02): odd, but right."""
+
+
+@dataclass(frozen=True)
+class MintForAnotherUser:
+    """Mint tokens of a user who may not deploy: the upload is refused with 403 (DEP-01)."""
+
+
+@dataclass(frozen=True)
+class TokensExpire:
+    """The first so many tokens have expired by the time they are used (MINT-12, MINT-13)."""
+
+    first: int = 1
 
 
 def mint_refused(message: str = "invalid credentials", status: int = 401) -> MintAnswer:
@@ -88,3 +162,28 @@ def mint_refused(message: str = "invalid credentials", status: int = 401) -> Min
 def mint_without_token() -> MintAnswer:
     """The mint succeeds, but its answer holds no `operation_token` (MINT-03)."""
     return MintAnswer(Answer(json={"refresh_token": "not-what-was-asked-for"}))
+
+
+def mint_with_token(token: object) -> MintAnswer:
+    """The mint succeeds, but with this in the place of the token: a number, null, an object."""
+    return MintAnswer(Answer(json={"operation_token": token}))
+
+
+ConnectFault = Refuse | SilentAfterAccept | ResetAtAccept
+TlsFault = (
+    HangInHandshake | CloseInHandshake | TlsOnly | ClientCertificateRequired | CertificateFlaw
+)
+UploadFault = (
+    AnyAnswer
+    | EventStream
+    | ResetAfter
+    | StopReadingAfter
+    | ReadSlowly
+    | CloseWithoutAnswer
+    | AnswerEarly
+    | InTurn
+)
+MintFault = (
+    MintAnswer | MintHangs | MintDropped | MintNested | MintForAnotherUser | TokensExpire
+)
+Fault = ConnectFault | TlsFault | UploadFault | MintFault

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import secrets
-import threading
-import time
+import socket
 from base64 import b64decode
-from email.utils import formatdate
-from http.client import responses
-from typing import TYPE_CHECKING, Any, Self
+from binascii import Error as Base64Error
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args
 
 from werkzeug import Request, Response
 
-from harness.connection import ConnectionEnded
-from harness.faults import Answer, CloseWithoutAnswer, Fault, MintAnswer, ReadSlowly, ResetAfter
+from harness import certs, faults
+from harness.answers import Answer, End
+from harness.certs import CertificateFlaw
+from harness.connection import Connection, ConnectionEnded
+from harness.conversation import Conversation
+from harness.events import EventStream
+from harness.profiles import PROFILES, Profile
 from harness.server import Exchange, StreamingServer
+from harness.tokens import TokenBook
 from harness.wire import UploadReader
 from harness.witness import ConnectionWitness, MintWitness, RequestWitness, UploadWitness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Sequence
 
-    from harness.certs import Authority, CertificateFlaw
+    from harness.answers import AnyAnswer
+    from harness.certs import Authority
+    from harness.faults import Fault, MintFault, UploadFault
 
-_BLOCK = 256 * 1024
-_MINT_LIMIT = 64 * 1024
+_OPERATION_LIMIT = 64 * 1024
+
+
+_F = TypeVar("_F")
 
 
 class FakePeer:
@@ -36,8 +45,10 @@ class FakePeer:
     Attributes:
         name: the node's name.
         path: path of the operations API, with its query if it has one; other paths answer 404.
-        fault: how to misbehave; None answers uploads as a healthy node would.
-        username, password: credentials that this peer, and no other, mints tokens for.
+        fault: how to misbehave, one fault or a tuple of them; None answers as a healthy node would.
+            What concerns the TLS context is read at `start`, everything else at each request.
+        profile: which kind of peer it is when no fault says otherwise.
+        username, password: credentials that it mints tokens for; no other peer's, by default.
         http: the pytest-httpserver underneath, for handlers of your own.
 
     """
@@ -48,10 +59,13 @@ class FakePeer:
         *,
         name: str = "node-1",
         path: str = "/",
-        fault: Fault | None = None,
-        certificate: CertificateFlaw | None = None,
+        fault: Fault | tuple[Fault, ...] | None = None,
+        profile: str = "strict",
+        username: str | None = None,
+        password: str | None = None,
         host: str = "127.0.0.1",
         timeout: float = 30.0,
+        mark_offsets: Sequence[int] = (),
     ) -> None:
         """Prepare a peer; nothing listens before `start`.
 
@@ -60,29 +74,56 @@ class FakePeer:
             name: the node's name.
             path: path of the operations API.
             fault: how to misbehave.
-            certificate: what is wrong with its certificate.
+            profile: a name in `harness.profiles.PROFILES`.
+            username: the user who may deploy.
+            password: the password of that user.
             host: loopback address to bind.
             timeout: longest wait for bytes on a connection, in seconds.
+            mark_offsets: file lengths at which a witness keeps the SHA-256 so far.
 
         """
+        if profile not in PROFILES:
+            raise ValueError(f"profile {profile!r}: give one of {', '.join(PROFILES)}")
         self.name = name
         self.path = path
         self.fault = fault
-        self.username = f"deployer-of-{name}"
-        self.password = f"password-of-{name}-{secrets.token_hex(8)}"
-        context = authority and authority.server_context(host, "localhost", flaw=certificate)
-        self.http = StreamingServer(host, ssl_context=context, timeout=timeout)
+        self.profile: Profile = PROFILES[profile]
+        self.username = username or f"deployer-of-{name}"
+        self.password = password or f"password-of-{name}-{secrets.token_hex(8)}"
+        self.tokens = TokenBook(name)
+        self.http = StreamingServer(host, greet=self._greet, timeout=timeout)
         self.http.expect_request(path.partition("?")[0], method="POST").respond_with_handler(
             self._operations_api
         )
-        self._tokens: set[str] = set()
-        self._tokens_lock = threading.Lock()
+        self._authority = authority
+        self._mark_offsets = mark_offsets
+        self._uploads_begun = 0
+        self._unlistening: socket.socket | None = None
 
     # -- life ------------------------------------------------------------------------------------
 
     def start(self) -> Self:
+        if self._authority is not None:
+            self.http.ssl_context = self._tls_context(self._authority)
         self.http.start()
+        if self._shows(faults.Refuse):
+            self._stop_listening()
         return self
+
+    def _tls_context(self, authority: Authority) -> ssl.SSLContext:
+        flaw = self._shows(CertificateFlaw)
+        context = authority.server_context(self.http.host, "localhost", flaw=flaw)
+        if only := self._shows(faults.TlsOnly):
+            certs.speak_only(context, only.version)
+        if self._shows(faults.ClientCertificateRequired):
+            authority.require_client_certificate(context)
+        return context
+
+    def _stop_listening(self) -> None:
+        """Keep the port without listening on it: connections are refused, nobody else gets it."""
+        self.http.stop()
+        self._unlistening = socket.socket()
+        self._unlistening.bind((self.http.host, self.http.port))
 
     def stop(self) -> None:
         """End every connection and stop listening; does nothing when already stopped.
@@ -93,6 +134,9 @@ class FakePeer:
         """
         if self.http.is_running():
             self.http.stop()
+        if self._unlistening is not None:
+            self._unlistening.close()
+            self._unlistening = None
         self.http.check()
 
     def __enter__(self) -> Self:
@@ -155,7 +199,49 @@ class FakePeer:
         seen = [request for witness in self.http.connections for request in witness.requests]
         return [request for request in seen if isinstance(request, UploadWitness)]
 
-    # -- what it answers -------------------------------------------------------------------------
+    # -- which fault is due ----------------------------------------------------------------------
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Every fault it shows."""
+        if self.fault is None:
+            return ()
+        return self.fault if isinstance(self.fault, tuple) else (self.fault,)
+
+    def _shows(self, kind: type[_F]) -> _F | None:
+        return next((fault for fault in self.faults if isinstance(fault, kind)), None)
+
+    def _mint_fault(self) -> MintFault | None:
+        kinds = get_args(faults.MintFault)
+        return next((fault for fault in self.faults if isinstance(fault, kinds)), None)
+
+    def _upload_fault(self) -> UploadFault | None:
+        kinds = get_args(faults.UploadFault)
+        due = next((fault for fault in self.faults if isinstance(fault, kinds)), None)
+        with self.http.changed:
+            turn = self._uploads_begun
+            self._uploads_begun += 1
+        return due.turns[min(turn, len(due.turns) - 1)] if isinstance(due, faults.InTurn) else due
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def _greet(self, link: Connection) -> bool:
+        """Show what goes wrong before the TLS handshake; False when the connection is done for."""
+        if self._shows(faults.ResetAtAccept):
+            link.reset()
+        elif self._shows(faults.SilentAfterAccept):
+            link.be_silent()
+        elif self._shows(faults.HangInHandshake):
+            link.read_client_hello()
+            link.be_silent()
+        elif self._shows(faults.CloseInHandshake):
+            link.read_client_hello()
+            link.close()
+        else:
+            return True
+        return False
+
+    # -- operations ------------------------------------------------------------------------------
 
     def _operations_api(self, request: Request) -> Response:
         exchange = Exchange.of(request)
@@ -170,31 +256,39 @@ class FakePeer:
         return Response()  # never sent: the exchange is answered
 
     def _operation(self, exchange: Exchange, request: Request) -> None:
-        request.max_content_length = _MINT_LIMIT
+        request.max_content_length = _OPERATION_LIMIT
         body = request.get_json(force=True, silent=True)
         if not isinstance(body, dict):
             text = "Body is not valid JSON but content-type is set to 'application/json'"
-            send(exchange, Answer.error(400, text), close=True)
+            Conversation(exchange).answer(Answer.error(400, text), close=True)
         elif body.get("operation") == "create_authentication_tokens":
             self._mint(exchange, body)
         else:
-            send(exchange, Answer.error(400, f"Operation '{body.get('operation')}' not found"))
+            answer = Answer.error(400, f"Operation '{body.get('operation')}' not found")
+            Conversation(exchange).answer(answer)
 
     def _mint(self, exchange: Exchange, body: dict[str, Any]) -> None:
         witness = exchange.witness_as(MintWitness, body=body)
-        if isinstance(self.fault, MintAnswer):
-            send(exchange, self.fault.answer)
-        elif refusal := self._refuse_mint(witness, body):
-            send(exchange, refusal)
-        else:
-            witness.token = f"token-of-{self.name}-{secrets.token_hex(16)}"
-            with self._tokens_lock:
-                self._tokens.add(witness.token)
-            refresh = f"refresh-token-of-{self.name}-{secrets.token_hex(16)}"
-            send(
-                exchange,
-                Answer(json={"operation_token": witness.token, "refresh_token": refresh}),
-            )
+        conversation = Conversation(exchange)
+        match fault := self._mint_fault():
+            case faults.MintAnswer(answer):
+                conversation.answer(answer)
+            case faults.MintHangs():
+                conversation.end(End.SILENCE)
+            case faults.MintDropped():
+                conversation.end(End.CLOSE)
+            case _ if refusal := self._refuse_mint(witness, body):
+                conversation.answer(refusal)
+            case _:
+                witness.token = self.tokens.issue(
+                    self.username,
+                    expire_first=fault.first if isinstance(fault, faults.TokensExpire) else 0,
+                    forbidden=isinstance(fault, faults.MintForAnotherUser),
+                )
+                refresh = self.tokens.issue_refresh(self.username)
+                issued = {"operation_token": witness.token, "refresh_token": refresh}
+                nested = isinstance(fault, faults.MintNested)
+                conversation.answer(Answer(json={"results": issued} if nested else issued))
 
     def _refuse_mint(self, witness: MintWitness, body: dict[str, Any]) -> Answer | None:
         given = body.get("username"), body.get("password")
@@ -202,101 +296,82 @@ class FakePeer:
             scheme, _, credentials = (witness.header("authorization") or "").partition(" ")
             if scheme != "Basic":
                 return Answer.error(401, "Must login")
-            username, _, password = b64decode(credentials).decode().partition(":")
+            try:
+                username, _, password = b64decode(credentials, validate=True).decode().partition(":")
+            except (Base64Error, UnicodeDecodeError):
+                return Answer.error(401, "Invalid character")
             given = username, password
         if given != (self.username, self.password):
             return Answer.error(401, "invalid credentials")
         return None
 
+    # -- uploads ---------------------------------------------------------------------------------
+
     def _upload(self, exchange: Exchange) -> None:
-        reader = UploadReader(exchange.raw_head)
-        witness = exchange.witness_as(UploadWitness, reader=reader)
-        match self.fault:
-            case ResetAfter(limit):
-                receive(exchange, reader, limit=limit)
-                exchange.connection.reset()
-            case CloseWithoutAnswer():
-                receive(exchange, reader)
-                exchange.connection.close()
-            case ReadSlowly(rate):
-                receive(exchange, reader, rate=rate)
-                send(exchange, self._judge(witness))
-            case _:
-                receive(exchange, reader)
-                send(exchange, self._judge(witness))
+        reader = UploadReader(exchange.raw_head, mark_offsets=self._mark_offsets)
+        upload = exchange.witness_as(UploadWitness, reader=reader)
+        conversation = Conversation(exchange, reader)
+        match self._upload_fault():
+            case faults.ResetAfter(received):
+                conversation.receive(limit=received)
+                conversation.end(End.RESET)
+            case faults.StopReadingAfter(received):
+                conversation.receive(limit=received)
+                conversation.end(End.SILENCE)
+            case faults.CloseWithoutAnswer():
+                conversation.receive()
+                conversation.end(End.CLOSE)
+            case faults.AnswerEarly() as early:
+                self._answer_early(conversation, early)
+            case faults.ReadSlowly(rate):
+                self._serve(conversation, upload, rate=rate)
+            case None:
+                self._serve(conversation, upload)
+            case answer:
+                self._serve(conversation, upload, answer)
 
-    def _judge(self, witness: UploadWitness) -> Answer:
-        with self._tokens_lock:
-            known = witness.token in self._tokens
-        if witness.header("authorization") is None:
-            return Answer.error(401, "Must login")
-        if not known:
-            return Answer.error(401, "invalid token")
-        if isinstance(self.fault, Answer):
-            return self.fault
-        if witness.findings:
-            return Answer.error(400, f"broken on the wire: {witness.findings[0]}")
-        project = witness.fields.get("project", b"").decode()
-        return Answer(json={"message": f"Successfully deployed: {project}"})
-
-
-def receive(
-    exchange: Exchange,
-    reader: UploadReader,
-    *,
-    limit: int | None = None,
-    rate: int | None = None,
-) -> None:
-    """Read the body into the reader until it ends or the client goes.
-
-    Args:
-        exchange: the upload that is being received.
-        reader: reads and judges every byte.
-        limit: stop after exactly this many bytes of the raw body.
-        rate: read no faster than this many bytes per second.
-
-    """
-    connection, note = exchange.connection, exchange.connection.witness.note
-    start = time.monotonic()
-    buffer = bytearray(_BLOCK if limit is None else min(_BLOCK, limit))
-    view = memoryview(buffer)
-    while not reader.complete:
-        room = len(buffer) if limit is None else min(len(buffer), limit - reader.received)
-        if room == 0:
-            note(f"read exactly {reader.received} bytes of the body")
+    def _serve(
+        self,
+        conversation: Conversation,
+        upload: UploadWitness,
+        answer: AnyAnswer | EventStream | None = None,
+        *,
+        rate: int | None = None,
+    ) -> None:
+        """Go through an upload as the profile does; `answer` takes the place of its last word."""
+        credential = self.tokens.worth(upload.header("authorization"))
+        refusal = self.profile.at_head(upload, credential)
+        if refusal is None:
+            conversation.receive(until="file", rate=rate)
+            if upload.reader.file_started:
+                refusal = self.profile.at_file(upload, credential)
+        if refusal is not None:
+            conversation.answer(refusal.answer, close=refusal.then == "close")
+            self._after_early_answer(conversation, refusal.then)
             return
-        try:
-            count = connection.read_into(view[:room])
-        except ConnectionEnded as error:
-            reader.close(str(error))
-            raise
-        if count == 0:
-            reader.close("the client closed the connection")
-            return
-        if reader.received == 0:
-            note("first bytes of the body")
-        if rate is not None:
-            connection.pause(start + (reader.received + count) / rate - time.monotonic())
-        file_started = reader.file_started
-        reader.feed(buffer, 0, count)
-        if reader.file_started and not file_started:
-            note("the file part begins")
-    note(f"last byte of the body ({reader.received} bytes with framing)")
+        if isinstance(answer, EventStream):
+            conversation.answer(answer)
+        conversation.receive(rate=rate)
+        if not isinstance(answer, EventStream):
+            conversation.answer(answer or self.profile.at_end(upload))
 
+    def _answer_early(self, conversation: Conversation, early: faults.AnswerEarly) -> None:
+        if early.at == "file":
+            conversation.receive(until="file")
+        elif early.at != "head":
+            conversation.receive(limit=early.at)
+        conversation.answer(early.answer, close=early.then == "close")
+        self._after_early_answer(conversation, early.then, early.grace)
 
-def send(exchange: Exchange, answer: Answer, *, close: bool = False) -> None:
-    """Send an answer whole, and say in it whether the connection stays open."""
-    exchange.keep_alive = exchange.keep_alive and not close
-    content = answer.content
-    lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, 'Unknown')}"]
-    if answer.media_type is not None:
-        lines.append(f"content-type: {answer.media_type}")
-    lines += [f"{name}: {value}" for name, value in answer.headers]
-    lines.append(f"content-length: {len(content)}")
-    lines.append(f"Date: {formatdate(usegmt=True)}")
-    lines.append(f"Connection: {'keep-alive' if exchange.keep_alive else 'close'}")
-    exchange.witness.answer_status = answer.status
-    head = "\r\n".join(lines) + "\r\n\r\n"
-    exchange.connection.write(head.encode("latin-1") + content)
-    exchange.connection.witness.note(f"answered {answer.status} ({len(content)} bytes)")
-
+    def _after_early_answer(
+        self, conversation: Conversation, then: str, grace: float | None = None
+    ) -> None:
+        match then:
+            case "drain":
+                conversation.receive()
+            case "stop":
+                conversation.end(End.SILENCE)
+            case "grace":
+                conversation.receive(seconds=grace)
+                if not conversation.complete:
+                    conversation.end(End.RESET)

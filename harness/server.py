@@ -356,7 +356,7 @@ class _Handler(WSGIRequestHandler):
             self.seen, raw_head, self.command, self.path, list(self.headers.items())
         )
         self.seen.requests.append(witness)
-        self.seen.note(f"request head: {self.command} {self.path} ({len(raw_head)} bytes)")
+        witness.mark("head", f"request head: {self.command} {self.path} ({len(raw_head)} bytes)")
         self.exchange = Exchange(
             self.link, raw_head, witness, keep_alive=not self.close_connection
         )

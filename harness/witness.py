@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from harness.wire import Field, FilePart, Finding, Framing, UploadReader
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _CREDENTIAL_LINE = re.compile(
     rb"^((?:proxy-)?authorization[ \t]*:[ \t]*\S+)[^\r\n]*|^(cookie[ \t]*:)[^\r\n]*", re.I | re.M
 )
+
+
+Phase = Literal["head", "body", "file", "body end", "answer", "answer end"]
+"""The phases of a request: its head, the first byte of the body, the headers of the file part, the
+end of the body, the first and the last byte of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,17 @@ class RequestWitness:
     answer_status: int | None = None
     """Status of the final answer; None while there is none."""
 
+    times: dict[Phase, float] = field(default_factory=dict, repr=False)
+    """When each phase was first reached, in seconds on the monotonic clock."""
+    received_at_answer: int | None = None
+    """Bytes of the raw body that had been read when the answer began."""
+
+    def mark(self, phase: Phase, what: str) -> None:
+        """Record that a phase has been reached, here and in the connection's timeline."""
+        if phase not in self.times:
+            self.times[phase] = time.monotonic()
+            self.connection.note(what)
+
     @property
     def path(self) -> str:
         return self.target.partition("?")[0]
@@ -139,6 +155,11 @@ class UploadWitness(RequestWitness):
     @property
     def framing(self) -> Framing:
         return self.reader.framing
+
+    @property
+    def received_after_answer(self) -> int:
+        """Bytes of the raw body that were read after the answer had begun."""
+        return 0 if self.received_at_answer is None else self.reader.received - self.received_at_answer
 
     @property
     def token(self) -> str | None:

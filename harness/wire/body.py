@@ -64,9 +64,10 @@ class FormBody:
 
     def finish(self, *, cut: bool) -> None:
         """Note what is missing at the end; a body that was `cut` in its framing is not blamed."""
-        self._release()
-        if cut and self._step is _Step.EPILOGUE:
-            return  # a wrong chunk size lets framing look like an epilogue
+        if not cut:
+            self._release()
+        elif self._step is _Step.EPILOGUE:
+            return  # after a wrong chunk size, framing looks like an epilogue
         if isinstance(self._content, StrayContent) and self._content.finish(self.findings):
             return
         if cut or self._step in (_Step.EPILOGUE, _Step.LOST):

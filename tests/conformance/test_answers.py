@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.faults import Answer, CloseWithoutAnswer, Fault, ResetAfter
+from harness.answers import Answer
+from harness.faults import CloseWithoutAnswer, Fault, ResetAfter
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster

@@ -27,7 +27,7 @@ def test_a_certificate_of_the_cluster_is_trusted(cluster: FakeCluster, relay: Re
 def test_a_flawed_certificate_is_refused_before_anything_is_sent(
     cluster: FakeCluster, relay: Relay, flaw: CertificateFlaw
 ) -> None:
-    peer = cluster.peer(certificate=flaw)
+    peer = cluster.peer(fault=flaw)
     record = relay.deploy(to=[peer])[peer]
     assert record.status == "failed"
     assert record.reason
@@ -39,5 +39,5 @@ def test_a_flawed_certificate_is_refused_before_anything_is_sent(
 def test_verification_ends_where_the_node_switches_it_off(
     cluster: FakeCluster, relay: Relay
 ) -> None:
-    peer = cluster.peer(certificate=CertificateFlaw.EXPIRED)
+    peer = cluster.peer(fault=CertificateFlaw.EXPIRED)
     assert relay.deploy(to=[peer], verify=False)[peer].status == "success"

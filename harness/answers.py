@@ -1,0 +1,234 @@
+"""What a peer says on the wire: answers whole or broken, each a script of bytes and pauses. Pure.
+
+A script is what the peer executes on the socket, so that each way of answering is a function from
+values to steps, and can be read and tested without one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json as _json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from enum import Enum
+from http.client import responses
+from typing import Any, Literal
+
+_BLOCK = 64 * 1024
+_UNSET: Any = object()
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait this many seconds before the next step."""
+
+    seconds: float
+
+
+class End(Enum):
+    """How a script leaves the connection, when not open for the next request."""
+
+    CLOSE = "close"
+    """FIN."""
+    RESET = "reset"
+    """RST."""
+    SILENCE = "silence"
+    """Neither; the connection stays open, and nothing more is ever sent on it."""
+
+
+class Await(Enum):
+    """Go on with a script only when the client has done something."""
+
+    UPLOAD_ENDS = "upload ends"
+    """Read the rest of the upload first; what was sent so far is an early answer."""
+
+
+Step = bytes | Pause | Await | End
+Script = Iterator[Step]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A well-formed HTTP/1.1 answer.
+
+    Attributes:
+        status: HTTP status code.
+        json: the body as a JSON value; leave out to give `body`.
+        body: the body as it goes on the wire.
+        times: how often `body` is sent over, for large answers that nobody holds in memory.
+        content_type: sent as Content-Type; None sends none. `json` sets it.
+        headers: further header lines, in order.
+        chunk_size: None announces Content-Length; else the body is sent chunked in chunks of this
+            many bytes.
+        interim: statuses of interim answers (1xx) that are sent first.
+
+    """
+
+    status: int = 200
+    json: Any = field(default=_UNSET, repr=False)
+    body: bytes | str = b""
+    times: int = 1
+    content_type: str | None = None
+    headers: Headers = ()
+    chunk_size: int | None = None
+    interim: tuple[int, ...] = ()
+
+    @classmethod
+    def error(cls, status: int, message: str, **how: Any) -> Answer:
+        """A refusal in the form that Harper gives it: a JSON object with the text under `error`."""
+        return cls(status, json={"error": message}, **how)
+
+    @classmethod
+    def redirect(cls, to: str, status: int = 307) -> Answer:
+        """A redirect to another URL (HTTP-04)."""
+        return cls(status, headers=(("Location", to),))
+
+    def gzipped(self) -> Answer:
+        """The same answer with its body compressed, as Content-Encoding says."""
+        return replace(
+            self,
+            json=_UNSET,
+            body=gzip.compress(self.content, mtime=0),
+            content_type=self.media_type,
+            headers=(*self.headers, ("Content-Encoding", "gzip")),
+        )
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the body, once."""
+        if self.json is not _UNSET:
+            return _json.dumps(self.json, separators=(",", ":"), ensure_ascii=False).encode()
+        return self.body.encode() if isinstance(self.body, str) else self.body
+
+    @property
+    def media_type(self) -> str | None:
+        return "application/json" if self.json is not _UNSET else self.content_type
+
+    @property
+    def length(self) -> int:
+        """Bytes of the whole body."""
+        return len(self.content) * self.times
+
+    def head(self, *, keep_alive: bool, length_off_by: int = 0) -> bytes:
+        """Interim answers, status line and headers with their empty line."""
+        lines = []
+        for status in self.interim:
+            lines += [_status_line(status), ""]
+        lines.append(_status_line(self.status))
+        if self.media_type is not None:
+            lines.append(f"content-type: {self.media_type}")
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        if self.chunk_size is None:
+            lines.append(f"content-length: {self.length + length_off_by}")
+        lines.append(f"Date: {formatdate(usegmt=True)}")
+        if self.chunk_size is not None:
+            lines.append("Transfer-Encoding: chunked")
+        lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body as it goes on the wire, chunk framing included but for the last chunk."""
+        if self.chunk_size is None:
+            repeats = max(1, _BLOCK // max(1, len(self.content)))
+            whole, rest = divmod(self.times, repeats)
+            for _ in range(whole):
+                yield self.content * repeats
+            yield self.content * rest
+        else:
+            content = self.content * self.times
+            for start in range(0, len(content), self.chunk_size):
+                chunk = content[start : start + self.chunk_size]
+                yield b"%x\r\n%b\r\n" % (len(chunk), chunk)
+
+    def script(self, *, keep_alive: bool) -> Script:
+        yield self.head(keep_alive=keep_alive)
+        yield from self.blocks()
+        if self.chunk_size is not None:
+            yield b"0\r\n\r\n"
+        if not keep_alive:
+            yield End.CLOSE
+
+
+@dataclass(frozen=True)
+class ContentLengthOff:
+    """Announce `by` bytes more (or, negative, fewer) than the body has, then close with FIN."""
+
+    answer: Answer
+    by: int
+
+    def script(self, *, keep_alive: bool) -> Script:
+        del keep_alive
+        yield self.answer.head(keep_alive=False, length_off_by=self.by)
+        yield from self.answer.blocks()
+        yield End.CLOSE
+
+
+@dataclass(frozen=True)
+class UnfinishedChunks:
+    """Send the body chunked, leave out the last chunk, then close (RES-12)."""
+
+    answer: Answer
+    end: Literal["close", "reset"] = "close"
+
+    def script(self, *, keep_alive: bool) -> Script:
+        del keep_alive
+        answer = replace(self.answer, chunk_size=self.answer.chunk_size or _BLOCK)
+        yield answer.head(keep_alive=False)
+        yield from answer.blocks()
+        yield End(self.end)
+
+
+@dataclass(frozen=True)
+class HeadThenSilence:
+    """Send the head of an answer that announces a body, and then nothing more."""
+
+    answer: Answer
+
+    def script(self, *, keep_alive: bool) -> Script:
+        yield self.answer.head(keep_alive=keep_alive)
+        yield End.SILENCE
+
+
+@dataclass(frozen=True)
+class EndlessHead:
+    """Send a status line and then header lines, as fast as they are taken, for ever."""
+
+    status: int = 200
+
+    def script(self, *, keep_alive: bool) -> Script:
+        del keep_alive
+        yield f"{_status_line(self.status)}\r\n".encode()
+        while True:
+            yield b"x-more: there is no end to this\r\n" * 100
+
+
+@dataclass(frozen=True)
+class Drip:
+    """Send an answer a byte at a time, at this many bytes per second."""
+
+    answer: Answer
+    bytes_per_second: float
+
+    def script(self, *, keep_alive: bool) -> Script:
+        for step in self.answer.script(keep_alive=keep_alive):
+            if isinstance(step, bytes):
+                for i in range(len(step)):
+                    yield step[i : i + 1]
+                    yield Pause(1 / self.bytes_per_second)
+            else:
+                yield step
+
+
+AnyAnswer = Answer | ContentLengthOff | UnfinishedChunks | HeadThenSilence | EndlessHead | Drip
+
+
+def continue_first(answer: Answer) -> Answer:
+    """The same answer behind a `100 Continue`, as Harper sends one even before a 401."""
+    return replace(answer, interim=(100,))
+
+
+def _status_line(status: int) -> str:
+    return f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}"

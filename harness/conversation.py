@@ -1,0 +1,142 @@
+"""What a peer does on a live connection: receive an upload, perform a script, both witnessed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+from harness.answers import Await, End, Pause
+from harness.connection import ConnectionEnded
+
+if TYPE_CHECKING:
+    from harness.answers import AnyAnswer, Script
+    from harness.events import EventStream
+    from harness.server import Exchange
+    from harness.wire import UploadReader
+
+_BLOCK = 256 * 1024
+
+
+class Conversation:
+    """One request on a live connection, from its head to the end of the answer."""
+
+    def __init__(self, exchange: Exchange, reader: UploadReader | None = None) -> None:
+        """Talk on `exchange`; `reader` reads and judges the body, if it is an upload."""
+        self._exchange = exchange
+        self._link = exchange.connection
+        self._reader = reader
+        self._note = exchange.connection.witness.note
+        self._buffer = bytearray()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the upload has been received to its end."""
+        return self._reader is not None and self._reader.complete
+
+    # -- receiving -------------------------------------------------------------------------------
+
+    def receive(
+        self,
+        *,
+        until: Literal["file", "end"] = "end",
+        limit: int | None = None,
+        rate: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Read the body into the reader until it ends or the client goes.
+
+        Args:
+            until: `file` stops as soon as the headers of the file part are in.
+            limit: stop after exactly this many bytes of the raw body.
+            rate: read no faster than this many bytes per second.
+            seconds: stop after this time.
+
+        """
+        reader = self._reader
+        assert reader is not None
+        if not self._buffer:
+            self._buffer = bytearray(_BLOCK)
+        view = memoryview(self._buffer)
+        start = time.monotonic()
+        while not reader.complete and not (until == "file" and reader.file_started):
+            room = len(view) if limit is None else min(len(view), limit - reader.received)
+            if room == 0:
+                self._note(f"read exactly {reader.received} bytes of the body")
+                return
+            if seconds is not None and not self._link.wait_for_input(
+                start + seconds - time.monotonic()
+            ):
+                return
+            count = self._read(view[:room])
+            if count == 0:
+                return
+            if rate is not None:
+                self._link.pause(start + (reader.received + count) / rate - time.monotonic())
+            self._take_in(count)
+
+    def _read(self, view: memoryview) -> int:
+        """The next bytes; 0 when there are no more, with the reader closed."""
+        assert self._reader is not None
+        try:
+            count = self._link.read_into(view)
+        except ConnectionEnded as error:
+            self._reader.close(str(error))
+            raise
+        if count == 0:
+            self._exchange.keep_alive = False
+            self._reader.close("the client closed the connection")
+        return count
+
+    def _take_in(self, count: int) -> None:
+        reader, seen = self._reader, self._exchange.witness
+        assert reader is not None
+        if reader.received == 0:
+            seen.mark("body", "first bytes of the body")
+        in_fields = not reader.file_started
+        reader.feed(self._buffer, 0, count)
+        if in_fields and reader.file_started:
+            seen.mark("file", "the file part begins")
+        if reader.complete:
+            seen.mark("body end", f"end of the body ({reader.received} bytes with framing)")
+            self._link.unread(reader.excess)
+
+    # -- answering -------------------------------------------------------------------------------
+
+    def answer(self, answer: AnyAnswer | EventStream, *, close: bool = False) -> None:
+        """Answer the request; `close` ends the connection afterwards."""
+        exchange = self._exchange
+        exchange.keep_alive = exchange.keep_alive and not close
+        exchange.witness.answer_status = getattr(answer, "status", 200)
+        self.perform(answer.script(keep_alive=exchange.keep_alive))
+
+    def perform(self, script: Script) -> None:
+        """Execute a script, step by step, until it ends or the client has gone."""
+        sent = 0
+        seen = self._exchange.witness
+        for step in script:
+            if isinstance(step, bytes):
+                if sent == 0:
+                    seen.mark("answer", f"answer begins: {step[:60].splitlines()[0].decode()}")
+                    if self._reader is not None:
+                        self._reader.answered = True
+                        seen.received_at_answer = self._reader.received
+                self._link.write(step)
+                sent += len(step)
+            elif isinstance(step, Pause):
+                if self._link.pause(step.seconds):
+                    self._link.gone()
+            elif step is Await.UPLOAD_ENDS:
+                self.receive()
+            else:
+                self.end(step)
+        seen.mark("answer end", f"answer sent ({sent} bytes)")
+
+    def end(self, how: End) -> None:
+        """Leave the conversation for good."""
+        self._exchange.keep_alive = False
+        if how is End.CLOSE:
+            self._link.close()
+        elif how is End.RESET:
+            self._link.reset()
+        else:
+            self._link.be_silent()

@@ -1,0 +1,112 @@
+"""Event streams as a peer writes them (server-sent events, SSE-01…20). Pure.
+
+The writer's side only: how a relay reads them is the relay's own business.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.answers import Answer, Await, End
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.answers import Script
+
+PRIME = ": stream open\n\n"
+_HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record: the event's name, and data that is sent as JSON unless it is text."""
+
+    name: str
+    data: Any
+
+    def record(self) -> str:
+        """The record as text, one `data:` line for each line of the data (SSE-04)."""
+        compact = {"separators": (",", ":"), "ensure_ascii": False}
+        text = self.data if isinstance(self.data, str) else json.dumps(self.data, **compact)
+        lines = "".join(f"data: {line}\n" for line in text.replace("\r\n", "\n").split("\n"))
+        return f"event: {self.name}\n{lines}\n"
+
+
+def success(project: str = "demo", deployment_id: str = "5f0c6a52") -> tuple[Event, ...]:
+    """The events of a deploy that succeeds, in the order in which Harper 5.1.14 sent them."""
+    result = {"message": f"Successfully deployed: {project}", "deployment_id": deployment_id}
+    return (
+        Event("phase", {"phase": "prepare", "status": "start"}),
+        Event("phase", {"phase": "prepare", "status": "done"}),
+        Event("phase", {"phase": "replicate", "status": "start"}),
+        Event("phase", {"phase": "replicate", "status": "done"}),
+        Event("phase", {"phase": "success", "status": "done"}),
+        Event("_recorder_finished", {"status": "success"}),
+        Event("done", {"result": result}),
+    )
+
+
+def failure(
+    message: str = "Unexpected end of data", code: int | str = 500, deployment_id: str = "5f0c6a52"
+) -> tuple[Event, ...]:
+    """The events of a deploy that fails, in the order in which Harper 5.1.14 sent them."""
+    error = {"message": message, "code": code, "phase": "prepare", "deployment_id": deployment_id}
+    return (
+        Event("phase", {"phase": "prepare", "status": "start"}),
+        Event("error", error),
+        Event("_recorder_finished", {"status": "failed"}),
+    )
+
+
+@dataclass(frozen=True)
+class EventStream:
+    """An answer of 200 with an event stream, begun as soon as the file part's headers are in.
+
+    Attributes:
+        events: the records, in order; text among them is sent as it is.
+        line_end: LF as Harper sends, or CRLF as a proxy may.
+        chunk_size: bytes per HTTP chunk; None makes each line a chunk, as Harper does.
+        prime: whether `: stream open` comes first.
+        after_upload: whether the events wait for the end of the upload.
+        truncated: leave out the last chunk and close.
+
+    """
+
+    events: tuple[Event | str, ...] = field(default_factory=success)
+    line_end: Literal["\n", "\r\n"] = "\n"
+    chunk_size: int | None = None
+    prime: bool = True
+    after_upload: bool = True
+    truncated: bool = False
+
+    def with_records_split_everywhere(self) -> EventStream:
+        """The same stream, a chunk for every byte."""
+        return replace(self, chunk_size=1)
+
+    def script(self, *, keep_alive: bool) -> Script:
+        head = Answer(content_type="text/event-stream", headers=_HEADERS, chunk_size=1)
+        yield head.head(keep_alive=keep_alive and not self.truncated)
+        if self.prime:
+            yield from self._chunks(PRIME)
+        if self.after_upload:
+            yield Await.UPLOAD_ENDS
+        for event in self.events:
+            yield from self._chunks(event if isinstance(event, str) else event.record())
+        if self.truncated:
+            yield End.CLOSE
+        else:
+            yield b"0\r\n\r\n"
+            if not keep_alive:
+                yield End.CLOSE
+
+    def _chunks(self, text: str) -> Iterator[bytes]:
+        data = text.replace("\n", self.line_end).encode()
+        if self.chunk_size is None:
+            pieces = data.splitlines(keepends=True)
+        else:
+            pieces = [data[i : i + self.chunk_size] for i in range(0, len(data), self.chunk_size)]
+        for piece in pieces:
+            yield b"%x\r\n%b\r\n" % (len(piece), piece)
