@@ -41,7 +41,9 @@ def read_part_head(raw: bytes, offset: int) -> PartHead:
                 expected='Content-Disposition: form-data; name="…"',
                 came=show(raw) or "no header",
             )
-        return PartHead(None, False, None, None, raw, findings)  # noqa: FBT003 - see PartHead
+        return PartHead(
+            name=None, is_file=False, filename=None, content_type=None, raw=raw, findings=findings
+        )
     options = lenient_parameters(_value(disposition))
     media_type = next((line for line in lines if line.name == "content-type"), None)
     content_type = None if media_type is None else _text(_value(media_type))
