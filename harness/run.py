@@ -27,7 +27,8 @@ def run_cases(*, relay: str, workers: str = "auto", expression: str = "") -> int
         "-p", "no:terminal",  # the verdicts are the output
         "-p", "no:cacheprovider",  # nothing is written where the user happens to be
         "-o", "addopts=",
-        "-o", "filterwarnings=error",
+        # pytest would rewrite the assertions of `harness`, which is imported by now and has none.
+        "-o", "filterwarnings=error\nignore::pytest.PytestAssertRewriteWarning",
     ]  # fmt: skip
     if expression:
         arguments += ["-k", expression]

@@ -42,7 +42,7 @@ class Case:
     text: str = ""
 
 
-@dataclass
+@dataclass(eq=False)  # pytest keeps its plugins in sets
 class Verdicts:
     """A pytest plugin that gathers the verdicts of one run."""
 

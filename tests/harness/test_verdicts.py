@@ -1,0 +1,89 @@
+"""From pytest reports to verdicts: what failed is said, and nothing run is not "all passed"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.verdicts import Verdict, Verdicts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest_plugins = ["pytester"]
+
+CASES = """
+import pytest
+requirement = pytest.mark.requirement
+
+@pytest.fixture
+def broken():
+    raise RuntimeError("the harness is at fault")
+
+@requirement("WIRE-03", "WIRE-04")
+def test_good(): pass
+
+@requirement("WIRE-04")
+def test_bad(): assert "came" == "expected"
+
+@requirement("URL-08")
+def test_ours(broken): pass
+
+@requirement("AGG-01")
+def test_absent(): pytest.skip("the target does not declare it")
+"""
+
+
+def run(pytester: pytest.Pytester, cases: str, *options: str) -> Verdicts:
+    verdicts = Verdicts()
+    path = pytester.makepyfile(cases)
+    pytest.main([str(path), "-p", "no:terminal", *options], plugins=[verdicts])
+    return verdicts
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_the_worst_case_of_a_requirement_is_its_verdict(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    verdicts = run(pytester, CASES, f"--numprocesses={workers}")
+    lines = list(verdicts.lines())
+    assert lines[0].startswith("passed         WIRE-03")
+    assert lines[1].startswith("failed         WIRE-04")
+    assert lines[1].endswith("(2 cases)")
+    assert lines[2].startswith("harness error  URL-08")
+    assert lines[3].startswith("not applicable AGG-01")
+    assert lines[-1] == (
+        "\n4 requirements: 1 not applicable, 1 passed, 1 failed, 1 harness error (4 cases)"
+    )
+    assert not verdicts.all_passed
+
+
+def test_a_failure_is_shown_with_the_sentence_it_breaks(pytester: pytest.Pytester) -> None:
+    text = "\n".join(run(pytester, CASES).lines())
+    assert "failed: test_a_failure" in text
+    assert "WIRE-04 (must): A field part has one header" in text
+    assert 'assert "came" == "expected"' in text or "assert 'came' == 'expected'" in text
+    assert "the harness is at fault" in text
+
+
+def test_all_good_is_all_passed(pytester: pytest.Pytester) -> None:
+    verdicts = run(pytester, "def test_one(): pass")
+    assert verdicts.all_passed
+    assert [case.verdict for case in verdicts.cases.values()] == [Verdict.PASSED]
+
+
+@pytest.mark.parametrize(
+    "cases",
+    ["", "import no_such_module", "import pytest\ndef test_one(): pytest.skip('all skipped')"],
+    ids=["no cases", "not importable", "only skipped"],
+)
+def test_nothing_run_is_not_all_passed(pytester: pytest.Pytester, cases: str) -> None:
+    assert not run(pytester, cases).all_passed
+
+
+def test_what_cannot_be_collected_is_shown(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    del tmp_path
+    text = "\n".join(run(pytester, "import no_such_module").lines())
+    assert "harness error: the cases could not run" in text
+    assert "no_such_module" in text

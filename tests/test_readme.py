@@ -1,0 +1,99 @@
+"""What the README says is what happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.cluster import FakeCluster
+from harness.shipped_paths import sample_component
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.M | re.S)
+
+
+def block(language: str, containing: str) -> str:
+    [found] = [text for name, text in BLOCKS if name == language and containing in text]
+    return str(found)
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeCluster]:
+    with FakeCluster() as cluster:
+        yield cluster
+
+
+def test_the_deploy_command_works_with_real_nodes(cluster: FakeCluster, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("of-both-nodes\n")
+    eu, us = (
+        cluster.peer(name, path=path, username="admin", password="of-both-nodes")
+        for name, path in [("eu", "/"), ("us", "/ops/")]
+    )
+    command = (
+        block("sh", "relay deploy")
+        .replace("\\\n", "")
+        .replace("./my-component", str(sample_component()))
+        .replace("https://eu.example.com:9925/", eu.url)
+        .replace("https://us.example.com:9925/ops/", us.url)
+        .replace("~/.relay-password", str(password))
+        .replace("cluster-ca.pem", str(cluster.ca_file))
+    )
+    program, *arguments = shlex.split(command)
+    assert program == "relay"
+    run = subprocess.run(
+        [sys.executable, "-m", "relay", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert run.returncode == 0, run.stderr
+    assert eu.upload.fields["project"] == us.upload.fields["project"] == b"my-component"
+
+
+def test_the_library_example_works(
+    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer = cluster.peer("eu", username="admin")
+    package = tmp_path / "package.tar.gz"
+    package.write_bytes(b"a package")
+    code = (
+        block("python", "relay.deploy")
+        .replace("https://eu.example.com:9925/", peer.url)
+        .replace("package.tar.gz", str(package))
+        .replace("cluster-ca.pem", str(cluster.ca_file))
+    )
+    body = "".join(f"    {line}\n" for line in code.splitlines())
+    script = f"import asyncio, relay\nfrom pathlib import Path\nasync def main():\n{body}\n"
+    exec(f"{script}asyncio.run(main())", {"password": peer.password})
+    assert capsys.readouterr().out == "eu success\n"
+
+
+def test_the_fake_cluster_example_works() -> None:
+    code = block("python", "FakeCluster")
+    seen: list[str] = []
+
+    def your_relay(nodes: list[str], ca: Path) -> None:
+        seen.extend(nodes)
+        assert ca.is_file()
+
+    with pytest.raises(AssertionError, match="saw 0 uploads"):
+        exec(code, {"your_relay": your_relay, "expected": None})
+    assert len(seen) == 2
+
+
+def test_both_set_up_commands_are_there_for_the_gate_to_run() -> None:
+    commands = [line for name, text in BLOCKS if name == "sh" for line in text.splitlines()]
+    set_up = [line for line in commands if line.startswith("python3 -m venv")]
+    assert [line.split("/")[-1] for line in set_up] == ["relay-harness run", "pytest -n auto"]
