@@ -95,7 +95,7 @@ class FilePart:
     def begin(cls, head: PartHead, offset: int, mark_offsets: Iterable[int]) -> "FilePart":
         file = cls(head.name or "", head.filename, head.content_type, head.raw, offset)
         file._wanted = sorted(set(mark_offsets), reverse=True)
-        file._mark()
+        file.update(b"", 0, 0)  # a mark at 0 needs no byte
         return file
 
     @property
@@ -109,26 +109,26 @@ class FilePart:
         return bytes(self._last)
 
     def update(self, data: bytes | bytearray, start: int, end: int) -> None:
+        # The path of every byte of a payload: no copies, few calls.
         while self._wanted and self._wanted[-1] <= self.length + end - start:
-            mark = start + self._wanted[-1] - self.length
-            self._take_in(data, start, mark)
-            self._mark()
-            start = mark
-        self._take_in(data, start, end)
-
-    def _take_in(self, data: bytes | bytearray, start: int, end: int) -> None:
+            start = self._mark_within(data, start)
+        size = end - start
         self._hash.update(memoryview(data)[start:end])
         if self.length < WINDOW:
             self.first += data[start : min(end, start + WINDOW - self.length)]
-        if end - start >= WINDOW:
+        if size >= WINDOW:
             self._last = data[end - WINDOW : end]
         else:
             self._last = (self._last + data[start:end])[-WINDOW:]
-        self.length += end - start
+        self.length += size
 
-    def _mark(self) -> None:
-        if self._wanted and self._wanted[-1] == self.length:
-            self.marks[self._wanted.pop()] = self.sha256
+    def _mark_within(self, data: bytes | bytearray, start: int) -> int:
+        """Take in what comes before the next mark, and mark it; return where that was."""
+        wanted = self._wanted.pop()
+        mark = start + wanted - self.length
+        self.update(data, start, mark)
+        self.marks[wanted] = self.sha256
+        return mark
 
 
 class StrayContent:
