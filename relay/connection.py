@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import socket
 import ssl
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from relay.limits import Limits
     from relay.node import Node, OperationsApi
 
+_GOODBYE = 1.0  # seconds for the event loop to notice that its sockets are shut down
 # HTTP-01, HTTP-06: the peer sees no header that the caller did not write; without Accept it answers
 # JSON.
 _NOT_SENT = frozenset({"User-Agent", "Accept", "Accept-Encoding"})
@@ -40,11 +44,12 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._session: aiohttp.ClientSession
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             # Every peer at once (SEQ-03); aiohttp would stop at 100 connections.
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, socket_factory=self._socket),
             # Only connecting is timed here: aiohttp's other timers do not run while a body is sent.
             timeout=aiohttp.ClientTimeout(total=None, connect=self.limits.connect),
             # Nothing from the environment or from another peer may shape a request: no proxy, no
@@ -60,6 +65,21 @@ class Connections:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._session.close()
+        # A TLS connection that aiohttp has closed waits for the peer's goodbye; nobody else does.
+        for opened in self._sockets:
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE):
+                # Nothing tells of a transport's end to those who do not own it.
+                while any(opened.fileno() >= 0 for opened in self._sockets):  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, *_ = address
+        opened = socket.socket(family, kind, protocol)
+        self._sockets.add(opened)
+        return opened
 
     async def post(
         self,
@@ -122,6 +142,8 @@ _FAILURES: tuple[tuple[type[Exception], Stage, str], ...] = (
 def _failure(peer: Peer, error: Exception, *, sent: bool) -> AttemptError:
     address = peer.api.address
     for cause in _chain(error):
+        if isinstance(cause, aiohttp.ClientError):
+            continue  # some of them count as ssl errors, without what makes those useful
         if isinstance(cause, ssl.SSLCertVerificationError):
             return PeerError("tls", f"the certificate of {address} {certificate_flaw(cause)}")
         if isinstance(cause, ssl.SSLError):
@@ -153,4 +175,5 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """An error and what caused it, the innermost last."""
     while error is not None:
         yield error
-        error = error.__cause__ or getattr(error, "os_error", None) or error.__context__
+        inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
+        error = inner or error.__cause__ or error.__context__

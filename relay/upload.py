@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WRITE_BYTES = 1 << 16
 """Size of one write; larger ones were slower."""
+_TURN_BYTES = 2 * WRITE_BYTES
+"""How much is written between two looks at the connection: writes to a lost one do not fail."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,17 @@ class _Body:
         async for block in self._reader.blocks():
             view = memoryview(block)
             for start in range(0, len(block), WRITE_BYTES):
+                if start % _TURN_BYTES == 0:
+                    await asyncio.sleep(0)
                 self._allow(self._limits.stall)
                 yield view[start : start + WRITE_BYTES]
             sent += len(block)
             self._on_sent(sent)
-        # Set before the last part is taken: a peer may answer as soon as it has it.
+        await asyncio.sleep(0)
+        self._allow(self._limits.stall)
+        yield self._form.tail
         self.is_sent = True
         self._allow(self._limits.answer)
-        yield self._form.tail
 
     def _allow(self, seconds: float) -> None:
         # The writer may ask for one more part while the deadline is already ending the attempt.

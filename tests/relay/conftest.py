@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.certs import Authority
+from harness.cluster import FakeCluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def cluster(authority: Authority) -> Iterator[FakeCluster]:
+    with FakeCluster(authority=authority) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A staged payload of more than one block."""
+    path = tmp_path / "package.tar.gz"
+    path.write_bytes(bytes(range(256)) * 5_000)
+    return path

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.answers import Answer
+from relay.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+    from harness.peer import FakePeer
+
+PASSWORD = "pass-word-of-all"
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RELAY_USER", "RELAY_PASSWORD", "RELAY_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def component(tmp_path: Path) -> Path:
+    component = tmp_path / "demo"
+    component.mkdir()
+    (component / "config.yaml").write_text("static: {}\n")
+    return component
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A directory with a password file."""
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def bad_files(
+    tmp_path: Path, component: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The working directory of the bad calls, with files to go wrong on."""
+    assert component.parent == files == tmp_path
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").touch()
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "bad name").mkdir()
+    (tmp_path / "bad name" / "x").touch()
+    (tmp_path / "nothing").mkdir()
+    return tmp_path
+
+
+def peer_of(cluster: FakeCluster, name: str, **how: Any) -> FakePeer:
+    peer = cluster.peer(name, **how)
+    peer.username, peer.password = "admin", PASSWORD
+    return peer
+
+
+def options(cluster: FakeCluster, files: Path) -> list[str]:
+    nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
+    who = ["--user=admin", f"--password-file={files / 'password'}", f"--ca={cluster.ca_file}"]
+    return nodes + who
+
+
+def test_a_directory_is_packed_and_deployed(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer = peer_of(cluster, "a")
+    assert main(["deploy", str(component), *options(cluster, files)]) == 0
+    assert peer.upload.fields["project"] == b"demo"
+    assert peer.upload.findings == []
+    output = capsys.readouterr()
+    assert output.out == "a\tsuccess\tSuccessfully deployed: demo\n"
+    assert "a: sending" in output.err
+
+
+def test_json_is_one_document_and_failures_exit_1(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer_of(cluster, "a")
+    peer_of(cluster, "b", fault=Answer.error(500, "boom"))
+    assert main(["deploy", str(component), *options(cluster, files), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["succeeded"] is False
+    assert [record["status"] for record in document["records"]] == ["success", "failed"]
+
+
+def test_an_archive_is_sent_as_it_is_with_further_fields(cluster: FakeCluster, files: Path) -> None:
+    peer = peer_of(cluster, "a")
+    archive = files / "shop.tar.gz"
+    archive.write_bytes(b"the very bytes")
+    assert main(["deploy", str(archive), *options(cluster, files), "--field=restart=true"]) == 0
+    assert peer.upload.fields["project"] == b"shop"
+    assert peer.upload.fields["restart"] == b"true"
+    assert peer.upload.file is not None
+    assert peer.upload.file.length == len(b"the very bytes")
+
+
+def test_a_peer_does_not_steer_the_terminal(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer_of(cluster, "a", fault=Answer.error(500, "\x1b[2J\x1b[31mgone\nb\tsuccess\tnot really"))
+    assert main(["deploy", str(component), *options(cluster, files)]) == 1
+    output = capsys.readouterr()
+    assert "\x1b" not in output.out + output.err
+    assert len(output.out.splitlines()) == 1
+
+
+def test_as_a_program_without_secrets_in_its_output(cluster: FakeCluster, component: Path) -> None:
+    peer = peer_of(cluster, "a")
+    (component / "broken").symlink_to("nowhere")
+    command = [sys.executable, "-m", "relay", "deploy", str(component)]
+    environment = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}
+    arguments = [f"--node=a={peer.url}", f"--ca={cluster.ca_file}"]
+    done = subprocess.run(
+        command + arguments, capture_output=True, check=False, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert "left out broken: dangling" in done.stderr
+    assert PASSWORD not in done.stdout + done.stderr
+    assert "token-of" not in done.stdout + done.stderr
+
+
+NODE = "--node=a=https://h/"
+WHO = ("--user=u", "--password-file=password")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required: verb"),
+        (["deploy"], "required: PATH, --node"),
+        (["deploy", "demo"], "required: --node"),
+        (["deploy", "demo", "--node=a", *WHO], "NAME=URL"),
+        (["deploy", "demo", "--node=https://u:hunter2@h/", *WHO], "NAME=URL"),
+        (["deploy", "demo", "--node=a=ftp://h/", *WHO], "https or http"),
+        (["deploy", "demo", "--node=a=http://h/", *WHO], "plain http"),
+        (["deploy", "demo", "--node=a=https://u:hunter2@h/", *WHO], "user name or password"),
+        (["deploy", "demo", NODE, NODE, *WHO], "2 nodes are named 'a'"),
+        (["deploy", "demo", NODE, *WHO, "--insecure=b"], "names no node: b"),
+        (["deploy", "demo", NODE], "no credentials"),
+        (["deploy", "demo", NODE, "--user=u"], "no password"),
+        (["deploy", "demo", NODE, "--user=u", "--password-file=none"], "cannot read 'none'"),
+        (["deploy", "demo", NODE, "--user=u", "--password-file=demo"], "cannot read 'demo'"),
+        (["deploy", "demo", NODE, "--user=u", "--password-file=empty"], "'empty' is empty"),
+        (["deploy", "demo", NODE, "--user=u", "--password-file=binary"], "not UTF-8"),
+        (["deploy", "demo", NODE, "--token-file=empty"], "'empty' is empty"),
+        (["deploy", "demo", NODE, *WHO, "--token-file=password"], "exclude each other"),
+        (["deploy", "demo", NODE, *WHO, "--ca=none.pem"], "'none.pem'"),
+        (["deploy", "demo", NODE, *WHO, "--ca=password"], "CA file 'password'"),
+        (["deploy", "demo", NODE, *WHO, "--field=x"], "KEY=VALUE"),
+        (["deploy", "demo", NODE, *WHO, "--field=project=x"], "given twice"),
+        (["deploy", "demo", NODE, *WHO, "--project=123"], "project '123'"),
+        (["deploy", "bad name", NODE, *WHO], "give --project"),
+        (["deploy", "none", NODE, *WHO], "'none' does not exist"),
+        (["deploy", "password", NODE, *WHO], "neither a directory nor"),
+        (["deploy", "nothing", NODE, *WHO], "holds no files"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_input_is_named_and_exits_2(
+    bad_files: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert bad_files.is_dir()
+    try:
+        code = main(arguments)
+    except SystemExit as exit_:
+        code = int(str(exit_.code))
+    output = capsys.readouterr()
+    assert code == 2
+    assert words in output.err
+    assert "hunter2" not in output.err
+    assert output.out == ""
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert re.fullmatch(r"relay \S.*\n", capsys.readouterr().out)

@@ -1,0 +1,313 @@
+"""The whole relay against fake peers: real sockets, real TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import relay
+from harness.answers import Answer
+from harness.certs import CertificateFlaw
+from harness.faults import CloseWithoutAnswer, ResetAfter, mint_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.cluster import FakeCluster
+    from harness.peer import FakePeer
+
+DEPLOY = {"operation": "deploy_component", "project": "demo"}
+
+
+def node_of(peer: FakePeer, **how: Any) -> relay.Node:
+    mint = relay.OperationsMint(peer.username, peer.password)
+    return relay.Node(peer.name, peer.url, **{"mint": mint, **how})
+
+
+def deploy(
+    cluster: FakeCluster, package: Path, nodes: Sequence[relay.Node] | None = None, **how: Any
+) -> relay.Report:
+    nodes = [node_of(peer) for peer in cluster.peers] if nodes is None else nodes
+    arguments = {"tls": relay.Tls(ca_file=cluster.ca_file), **how}
+    return asyncio.run(relay.deploy(nodes, DEPLOY, package, **arguments))
+
+
+def test_every_peer_gets_the_same_bytes(cluster: FakeCluster, package: Path) -> None:
+    peers = [cluster.peer() for _ in range(3)]
+    report = deploy(cluster, package)
+    assert report.succeeded
+    assert [record["node"] for record in report.records] == [peer.name for peer in peers]
+    for peer in peers:
+        assert peer.upload.findings == []
+        assert peer.upload.file is not None
+        assert peer.upload.file.sha256 == hashlib.sha256(package.read_bytes()).hexdigest()
+
+
+def test_the_head_of_a_request_holds_what_is_needed_and_no_more(
+    cluster: FakeCluster, package: Path
+) -> None:
+    peer = cluster.peer()
+    deploy(cluster, package)
+    names = [name.lower() for name, _ in peer.upload.headers]
+    assert sorted(names) == ["authorization", "content-type", "host", "transfer-encoding"]
+
+
+def test_the_mint_asks_for_a_token_of_minutes(cluster: FakeCluster, package: Path) -> None:
+    peer = cluster.peer()
+    deploy(cluster, package)
+    [mint] = peer.mints
+    assert mint.body["expires_in"] == "5m"
+
+
+def test_a_given_token_needs_no_mint(cluster: FakeCluster, package: Path) -> None:
+    peer = cluster.peer()
+    report = deploy(cluster, package, [node_of(peer, mint=relay.GivenToken("made-elsewhere"))])
+    assert report.records[0]["status"] == "failed"  # this peer knows only its own tokens
+    assert peer.mints == []
+    assert ("Authorization", "Bearer made-elsewhere") in peer.upload.headers
+
+
+@pytest.mark.parametrize(
+    ("fault", "stage", "uncertain"),
+    [
+        (mint_refused(), "mint", False),
+        (ResetAfter(100_000), "upload", False),
+        (CloseWithoutAnswer(), "answer", True),
+        (Answer.error(500, "boom"), "answer", False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_one_failing_peer_costs_one_record(
+    cluster: FakeCluster, package: Path, fault: Any, stage: str, *, uncertain: bool
+) -> None:
+    os.truncate(package, 16_000_000)  # more than the buffers between relay and peer hold
+    for name, its_fault in (("a", None), ("b", fault), ("c", None)):
+        cluster.peer(name, fault=its_fault)
+    report = deploy(cluster, package)
+    assert [record["status"] for record in report.records] == ["success", "failed", "success"]
+    failed = report.records[1]
+    assert (failed["stage"], failed.get("uncertain", False)) == (stage, uncertain)
+    assert not report.succeeded
+
+
+@pytest.mark.parametrize(
+    ("flaw", "words"),
+    [
+        (CertificateFlaw.EXPIRED, "has expired"),
+        (CertificateFlaw.WRONG_HOST, "another"),
+        (CertificateFlaw.WRONG_AUTHORITY, "not trusted"),
+        (CertificateFlaw.NOT_YET_VALID, "not valid yet"),
+    ],
+)
+def test_the_reason_says_what_is_wrong_with_a_certificate(
+    cluster: FakeCluster, package: Path, flaw: CertificateFlaw, words: str
+) -> None:
+    cluster.peer(fault=flaw)
+    [record] = deploy(cluster, package).records
+    assert record["stage"] == "tls"
+    assert words in str(record["reason"])
+
+
+def test_an_authority_may_be_trusted_for_one_node_only(cluster: FakeCluster, package: Path) -> None:
+    peers = [cluster.peer(), cluster.peer()]
+    nodes = [node_of(peers[0], ca_file=cluster.ca_file), node_of(peers[1])]
+    report = deploy(cluster, package, nodes, tls=relay.Tls())
+    assert [record["status"] for record in report.records] == ["success", "failed"]
+
+
+def test_nobody_listening_is_a_failure_to_connect(cluster: FakeCluster, package: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    node = relay.Node("gone", f"https://127.0.0.1:{port}/", mint=relay.OperationsMint("u", "p"))
+    [record] = deploy(cluster, package, [node]).records
+    assert record["stage"] == "connect"
+    assert str(record["reason"]).startswith("token mint failed: ")
+    assert "statusCode" not in record
+
+
+def test_a_peer_that_does_not_shake_hands_is_given_up(cluster: FakeCluster, package: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        node = relay.Node("silent", url, mint=relay.GivenToken("t"))
+        [record] = deploy(cluster, package, [node], limits=relay.Limits(connect=0.02)).records
+    assert record["stage"] == "connect"
+
+
+def test_a_long_answer_is_read_up_to_the_limit(cluster: FakeCluster, package: Path) -> None:
+    cluster.peer(fault=Answer(500, body="x" * 100_000))
+    cluster.peer(fault=Answer(200, body="x" * 100_000))
+    refused, accepted = deploy(cluster, package, limits=relay.Limits(answer_bytes=1_000)).records
+    assert (refused["reason"], refused["statusCode"]) == ("x" * 200, 500)
+    assert accepted["uncertain"] is True
+
+
+def test_a_peer_that_quotes_the_token_does_not_get_it_into_the_record(
+    cluster: FakeCluster, package: Path
+) -> None:
+    token = "a-token-to-be-quoted"
+    peer = cluster.peer(fault=Answer(200, json={"message": f"you sent {token}"}))
+    [record] = deploy(cluster, package, [node_of(peer, mint=relay.GivenToken(token))]).records
+    assert token not in str(record)
+
+
+def test_events_tell_the_course_of_each_node(cluster: FakeCluster, package: Path) -> None:
+    events: list[relay.Event] = []
+
+    def listen(event: relay.Event) -> None:
+        events.append(event)
+        raise RuntimeError("a listener's own trouble")
+
+    cluster.peer("a")
+    report = deploy(cluster, package, on_event=listen)
+    size = package.stat().st_size
+    assert [event.name for event in events] == ["mint", "sent", "sent", "sent", "settled"]
+    assert events[-2] == relay.Event("a", "sent", {"bytes": size, "total": size})
+    assert events[-1].data["record"] == report.records[0]
+
+
+def test_an_unresolvable_node_is_a_record_and_the_others_are_served(
+    cluster: FakeCluster, package: Path
+) -> None:
+    peer = cluster.peer()
+    nodes = [relay.Node("odd", "ftp://h/", mint=relay.GivenToken("t")), node_of(peer)]
+    odd, good = deploy(cluster, package, nodes).records
+    assert (odd["stage"], odd["status"], good["status"]) == ("resolve", "failed", "success")
+
+
+@pytest.mark.parametrize("what", ["missing", "directory", "empty"])
+def test_without_a_payload_every_node_fails_and_nothing_is_sent(
+    cluster: FakeCluster, tmp_path: Path, what: str
+) -> None:
+    path = tmp_path / what
+    if what == "directory":
+        path.mkdir()
+    if what == "empty":
+        path.touch()
+    peers = [cluster.peer(), cluster.peer()]
+    events: list[relay.Event] = []
+    report = deploy(cluster, path, on_event=events.append)
+    assert [record["stage"] for record in report.records] == ["payload", "payload"]
+    assert all(what in str(record["reason"]) for record in report.records)
+    assert [peer.connections for peer in peers] == [[], []]
+    assert [event.name for event in events] == ["settled", "settled"]
+
+
+@pytest.mark.parametrize("change", ["shrinks", "grows", "vanishes"])
+def test_a_payload_that_changes_meanwhile_is_never_a_clean_end(
+    cluster: FakeCluster, package: Path, change: str
+) -> None:
+    def meddle(event: relay.Event) -> None:
+        if event.name == "mint" and change == "vanishes":
+            package.unlink()
+        if event.name == "sent" and event.data["bytes"] == 0 and change != "vanishes":
+            os.truncate(package, 5_000 if change == "shrinks" else 5_000_000)
+
+    peer = cluster.peer()
+    [record] = deploy(cluster, package, on_event=meddle).records
+    assert (record["status"], record["stage"]) == ("failed", "payload")
+    assert all(upload.findings for upload in peer.uploads)
+
+
+def test_no_descriptor_of_the_payload_stays_open(cluster: FakeCluster, package: Path) -> None:
+    for fault in (None, ResetAfter(100_000), CloseWithoutAnswer(), Answer.error(500, "boom")):
+        cluster.peer(fault=fault)
+
+    async def run() -> None:
+        tls = relay.Tls(ca_file=cluster.ca_file)
+        await relay.deploy([node_of(peer) for peer in cluster.peers], DEPLOY, package, tls=tls)
+        assert package not in open_files()
+
+    asyncio.run(run())
+
+
+def open_files() -> set[Path]:
+    """What this process has open right now, where the system tells."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # the one that lists the others
+            found.add(descriptor.readlink())
+    return found
+
+
+def test_cancelling_closes_everything(cluster: FakeCluster, package: Path) -> None:
+    peer = cluster.peer()
+
+    async def run() -> None:
+        begun = asyncio.Event()
+        task = asyncio.create_task(
+            relay.deploy(
+                [node_of(peer)],
+                DEPLOY,
+                package,
+                tls=relay.Tls(ca_file=cluster.ca_file),
+                on_event=lambda _: begun.set(),
+            )
+        )
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+
+
+def test_no_nodes_give_an_empty_report_that_is_no_success(
+    cluster: FakeCluster, package: Path
+) -> None:
+    report = deploy(cluster, package, [])
+    assert report.records == []
+    assert not report.succeeded
+
+
+MINT = relay.GivenToken("t")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        ([relay.Node("a", "https://h/", mint=MINT)] * 2, "2 nodes are named 'a'"),
+        ([relay.Node("", "https://h/", mint=MINT)], "named ''"),
+        ([relay.Node("a", "https://h/")], "token from 'a'"),
+        ([relay.Node("a", "https://u:p@h/", mint=MINT)], "user name or password"),
+    ],
+)
+def test_nodes_that_make_no_sense_are_refused(
+    cluster: FakeCluster, package: Path, nodes: list[relay.Node], words: str
+) -> None:
+    with pytest.raises(relay.InputError, match=words):
+        deploy(cluster, package, nodes)
+
+
+def test_a_ca_file_of_no_use_is_refused_by_name(
+    cluster: FakeCluster, package: Path, tmp_path: Path
+) -> None:
+    cluster.peer()
+    for ca_file in (tmp_path / "none.pem", tmp_path, package):
+        with pytest.raises(relay.InputError, match=ca_file.name):
+            deploy(cluster, package, tls=relay.Tls(ca_file=ca_file))
+    assert cluster.peers[0].connections == []
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "10", None])
+def test_a_limit_is_a_positive_number(value: Any) -> None:
+    with pytest.raises(relay.InputError, match="stall"):
+        relay.Limits(stall=value)
+
+
+def test_secrets_are_in_no_repr() -> None:
+    node = relay.Node("n", mint=relay.OperationsMint("admin", "hunter2"))
+    assert "hunter2" not in repr(node)
+    assert "hunter2" not in repr(relay.GivenToken("hunter2"))
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\r\nX: 1", "é"])
+def test_a_given_token_fits_a_header(token: str) -> None:
+    with pytest.raises(relay.InputError):
+        relay.GivenToken(token)

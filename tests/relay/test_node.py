@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+
+from relay import InputError, LocalSettings, Node
+from relay.errors import OriginError
+from relay.node import is_loopback, resolve
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "target"),
+    [
+        ("https://h:9925/", "h:9925", "/"),
+        ("https://h:9925", "h:9925", "/"),
+        ("https://h", "h:443", "/"),
+        ("http://localhost", "localhost:80", "/"),
+        ("HTTPS://Host.Example/Ops", "host.example:443", "/Ops"),
+        ("https://h/ops/", "h:443", "/ops/"),
+        ("https://h/ops?x=1", "h:443", "/ops?x=1"),
+        ("https://h?x=1", "h:443", "/?x=1"),
+        ("https://h/a%2Fb?q=%20y&z", "h:443", "/a%2Fb?q=%20y&z"),
+        ("https://h/é?é", "h:443", "/%C3%A9?%C3%A9"),
+        ("https://h/ops#part", "h:443", "/ops"),
+        ("https://10.0.0.1:1/", "10.0.0.1:1", "/"),
+        ("https://[::1]:9925/ops/", "[::1]:9925", "/ops/"),
+        ("https://bücher.example/", "xn--bcher-kva.example:443", "/"),
+    ],
+)
+def test_a_url_is_kept_with_path_and_query(url: str, address: str, target: str) -> None:
+    api = resolve(Node("n", url))
+    assert (api.address, api.target) == (address, target)
+    assert api.url == f"{api.scheme}://{address}{target}"
+
+
+def test_an_ipv6_host_has_brackets_in_the_url_only() -> None:
+    assert resolve(Node("n", "https://[::1]:9925/")).host == "::1"
+
+
+@pytest.mark.parametrize(
+    ("node", "local", "url"),
+    [
+        (Node("h"), LocalSettings(), "https://h:9925/"),
+        (Node("h"), LocalSettings(secure_port=None), "http://h:9925/"),
+        (Node("h"), LocalSettings(secure_port=None, insecure_port=9926), "http://h:9926/"),
+        (Node("h"), LocalSettings(secure_port=9000, insecure_port=9926), "https://h:9000/"),
+        (Node("h", port=1234), LocalSettings(), "https://h:1234/"),
+        (Node("h"), LocalSettings(secure_port="127.0.0.1:9443"), "https://h:9443/"),
+        (Node("h", port="x:77"), LocalSettings(), "https://h:77/"),
+        (Node("h:9933"), LocalSettings(), "https://h:9925/"),
+        (Node("n", host="a", replication_url="wss://b:9933"), LocalSettings(), "https://a:9925/"),
+        (Node("n", replication_url="wss://b:9933"), LocalSettings(), "https://b:9925/"),
+        (Node("n", replication_url="b"), LocalSettings(), "https://n:9925/"),
+        (Node("n", replication_url="wss://[b"), LocalSettings(), "https://n:9925/"),
+        (Node("::1"), LocalSettings(), "https://[::1]:9925/"),
+        (Node("n", host="[::1]"), LocalSettings(), "https://[::1]:9925/"),
+        (Node("n", "https://u:1/", host="a", port=2), LocalSettings(), "https://u:1/"),
+        (Node("n", ""), LocalSettings(), "https://n:9925/"),
+    ],
+)
+def test_without_a_url_it_is_put_together(node: Node, local: LocalSettings, url: str) -> None:
+    assert resolve(node, local, allow_http=True).url == url
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        (Node("n", "ftp://h/"), "https or http"),
+        (Node("n", "h:9925"), "https or http"),
+        (Node("n", "not a url"), "https or http"),
+        (Node("n", "https://"), "names no host"),
+        (Node("n", "https://:9925/"), "names no host"),
+        (Node("n", "https://h:port/"), "Port"),
+        (Node("n", "https://h:70000/"), "Port"),
+        (Node("n", "https://[::1/"), "IPv6"),
+        (Node("n", "https://h/a b"), "space"),
+        (Node("n", f"https://{'ü' * 80}/"), "not a valid name"),
+        (Node(""), "no hostname"),
+        (Node("n", port="x"), "not a port: 'x'"),
+    ],
+)
+def test_what_cannot_be_resolved(node: Node, words: str) -> None:
+    with pytest.raises(OriginError) as refusal:
+        resolve(node)
+    assert words in refusal.value.reason
+    assert refusal.value.stage == "resolve"
+
+
+def test_user_info_is_refused_without_repeating_it() -> None:
+    with pytest.raises(InputError) as refusal:
+        resolve(Node("n", "https://admin:secret@h/"))
+    assert "'n'" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
+def test_plain_http_leaves_this_machine_only_when_allowed() -> None:
+    with pytest.raises(OriginError, match="plain http"):
+        resolve(Node("n", "http://h/"))
+    assert resolve(Node("n", "http://h/"), allow_http=True).scheme == "http"
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("a.localhost", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("10.0.0.1", False),
+        ("localhost.example", False),
+        ("notlocalhost", False),
+    ],
+)
+def test_what_counts_as_loopback(host: str, loopback: bool) -> None:  # noqa: FBT001  a table's column
+    assert is_loopback(host) is loopback

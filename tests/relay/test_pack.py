@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relay.pack import Packed, pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "node_modules" / "demo"  # BUG-23: the way to the root does not count
+    (root / "web").mkdir(parents=True)
+    (root / "config.yaml").write_text("static: web\n")
+    (root / "run.sh").write_text("#!/bin/sh\n")
+    (root / "run.sh").chmod(0o750)
+    (root / "web" / "index.html").write_text("<h1>hello</h1>")
+    (root / "empty").mkdir()
+    return root
+
+
+def packed(root: Path, *, skip_node_modules: bool = False) -> tuple[bytes, Packed]:
+    archive = io.BytesIO()
+    result = pack(root, archive, skip_node_modules=skip_node_modules)
+    return archive.getvalue(), result
+
+
+def names(archive: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        return tar.getnames()
+
+
+def test_the_whole_tree_in_order(root: Path) -> None:
+    archive, result = packed(root)
+    assert names(archive) == ["config.yaml", "empty", "run.sh", "web", "web/index.html"]
+    assert result == Packed(3)
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        page = tar.extractfile("web/index.html")
+        assert page is not None
+        assert page.read() == b"<h1>hello</h1>"
+        assert tar.getmember("run.sh").mode == 0o755
+        assert tar.getmember("config.yaml").mode == 0o644
+
+
+def test_the_same_tree_gives_the_same_bytes(root: Path) -> None:
+    before, _ = packed(root)
+    for path in root.rglob("*"):
+        os.utime(path, (1, 1))
+    after, _ = packed(root)
+    assert before == after
+
+
+def test_a_dangling_link_is_reported_and_cuts_nothing(root: Path) -> None:
+    (root / "broken").symlink_to("nowhere")
+    archive, result = packed(root)
+    assert names(archive)[-1] == "web/index.html"
+    assert list(result.skipped) == ["broken"]
+    assert "dangling" in result.skipped["broken"]
+
+
+def test_a_link_is_followed(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "lib.js").write_text("1")
+    (root / "lib").symlink_to(tmp_path / "shared")
+    (root / "copy.yaml").symlink_to("config.yaml")
+    archive, _ = packed(root)
+    assert {"lib/lib.js", "copy.yaml"} <= set(names(archive))
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        assert all(member.isfile() or member.isdir() for member in tar)
+
+
+def test_a_link_in_a_circle_ends(root: Path) -> None:
+    (root / "web" / "up").symlink_to("..")
+    (root / "web" / "itself").symlink_to("itself")
+    _, result = packed(root)
+    assert sorted(result.skipped) == ["web/itself", "web/up"]
+
+
+def test_what_is_no_file_is_reported(root: Path) -> None:
+    os.mkfifo(root / "pipe")
+    assert packed(root)[1].skipped == {"pipe": "neither a file nor a directory"}
+
+
+def test_node_modules_are_left_out_on_request_at_any_depth(root: Path) -> None:
+    for place in (root / "node_modules" / "a", root / "web" / "node_modules", root / "node_module"):
+        place.mkdir(parents=True)
+        (place / "x.js").write_text("x")
+    assert "node_modules/a/x.js" in names(packed(root)[0])
+    kept = names(packed(root, skip_node_modules=True)[0])
+    assert not [name for name in kept if "node_modules" in name.split("/")]
+    assert {"config.yaml", "node_module/x.js"} <= set(kept)
+
+
+def test_a_long_name_beyond_ascii_survives(root: Path) -> None:
+    name = "é" * 60 + "/" + "x" * 200
+    (root / name).parent.mkdir()
+    (root / name).write_text("x")
+    assert name in names(packed(root)[0])

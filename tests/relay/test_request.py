@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from relay import OMIT, InputError
+from relay.request import decoded, forwarded_fields
+
+DEPLOY = {"operation": "deploy_component", "project": "demo"}
+CYCLE: list[object] = []
+CYCLE.append(CYCLE)
+
+
+def test_fields_keep_the_order_of_the_request() -> None:
+    request = {"restart": True, **DEPLOY, "unknown": None}
+    assert list(forwarded_fields(request).items()) == [
+        ("restart", True),
+        ("operation", "deploy_component"),
+        ("project", "demo"),
+        ("unknown", None),
+        ("replicated", False),
+    ]
+
+
+@pytest.mark.parametrize("given", [True, False, None, "False", 0])
+def test_replicated_is_false_in_its_place(given: object) -> None:
+    fields = forwarded_fields({"operation": "deploy_component", "replicated": given, "x": 1})
+    assert list(fields) == ["operation", "replicated", "x"]
+    assert fields["replicated"] is False
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("_", "_stagedPayloadPath", "__proto__", "payload", "progress", "hdb_user"),
+        *("fastifyResponse", "baseRequest", "baseResponse"),
+        *("username", "password", "token", "operation_token", "refresh_token", "credentials"),
+        *("hdbAuthHeader", "impersonate", "bypass_auth", "requestId"),
+    ],
+)
+def test_what_stays_with_the_origin(name: str) -> None:
+    # Not even the value is looked at: it is of the origin's own making.
+    assert name not in forwarded_fields({**DEPLOY, name: object()})
+
+
+def test_an_omitted_member_is_as_good_as_absent() -> None:
+    assert forwarded_fields({**DEPLOY, "project": OMIT, "restart": OMIT}) == {
+        "operation": "deploy_component",
+        "replicated": False,
+    }
+    assert repr(OMIT) == "relay.OMIT"
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({}, "operation is None"),
+        ({"operation": "restart_service"}, "'restart_service'"),
+        ({**DEPLOY, "x": object()}, "field 'x'"),
+        ({**DEPLOY, "x": b"bytes"}, "field 'x'"),
+        ({**DEPLOY, "x": math.nan}, "field 'x'"),
+        ({**DEPLOY, "x": [math.inf]}, "field 'x'"),
+        ({**DEPLOY, "x": CYCLE}, "field 'x'"),
+        ({**DEPLOY, "x": "a" * 1_048_577}, "field 'x' is 1048577 bytes"),
+        ({**DEPLOY, **{f"x{n}": 1 for n in range(62)}}, "65 fields"),
+        ({**DEPLOY, "": 1}, "named ''"),
+        (dict([*DEPLOY.items(), (7, 1)]), "named 7"),
+        ({**DEPLOY, "project": 123}, "project is 123"),
+        ({**DEPLOY, "project": None}, "project is None"),
+        ({**DEPLOY, "project": "123"}, "'\"123\"'"),
+        ({**DEPLOY, "project": "true"}, "become bool"),
+        ({**DEPLOY, "project": "null"}, "become NoneType"),
+        ({**DEPLOY, "project": "1e3"}, "become float"),
+        ({**DEPLOY, "project": "[1]"}, "become list"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_refused_before_anything_is_sent(request_: Any, words: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        forwarded_fields(request_)
+    assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("project", ["demo", "007", "12abc", '"123"', "-", "true ", "my.app", ""])
+def test_a_project_that_stays_a_string_is_let_through(project: str) -> None:
+    assert forwarded_fields({**DEPLOY, "project": project})["project"] == project
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("true", True),
+        ("false", False),
+        ("null", None),
+        ("True", "True"),
+        ("12", 12),
+        ("-5", -5),
+        ("-", "-"),
+        ("-abc", "-abc"),
+        ("1e3", 1000),
+        ("007", "007"),
+        ("1.5.2", "1.5.2"),
+        ("5abc", "5abc"),
+        ("2024-01-01", "2024-01-01"),
+        ("0x10", "0x10"),
+        ("+5", "+5"),
+        (".5", ".5"),
+        ("NaN", "NaN"),
+        ("-Infinity", "-Infinity"),
+        ("[NaN]", "[NaN]"),
+        ("undefined", "undefined"),
+        (" 5", " 5"),
+        ("5 ", 5),
+        ("true ", "true "),
+        ('{"a":1}', {"a": 1}),
+        ("{bad", "{bad"),
+        ('["a","b"]', ["a", "b"]),
+        ('"quoted"', "quoted"),
+        ('"', '"'),
+        ("", ""),
+        ("9" * 5000, math.inf),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+    ids=lambda value: ascii(value)[:20],
+)
+def test_a_peer_reads_field_text_so(text: str, value: object) -> None:
+    assert decoded(text) == value
+    assert type(decoded(text)) is type(value) or isinstance(value, int)
