@@ -1,8 +1,8 @@
 """One accepted socket, tapped: each read and write has a deadline and leaves its trace.
 
-The socket never blocks; waiting is done by `poll`, so that another thread ends any wait at once with
-`Connection.abort`. Reads go into the caller's buffer, as much as the kernel and TLS have ready, since
-the reads of one TLS record each are what makes a Python server slow.
+The socket never blocks; waiting is done by `poll`, so that another thread ends any wait at once
+with `Connection.abort`. Reads go into the caller's buffer, as much as the kernel and TLS have
+ready, since reads of one TLS record each are what makes a Python server slow.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Connection:
     """Reads and writes of one accepted socket, plain or TLS."""
 
     def __init__(self, sock: socket.socket, witness: ConnectionWitness, *, timeout: float) -> None:
-        sock.setblocking(False)
+        sock.settimeout(0)
         self.sock: socket.socket | ssl.SSLSocket = sock
         self.witness = witness
         self.timeout = timeout
@@ -140,30 +140,27 @@ class Connection:
             return count
         if self._reset is not None:
             raise self._lost(self._reset)
-        filled = 0
         deadline = time.monotonic() + self.timeout
-        while filled < len(buffer):
-            try:
-                count = self.sock.recv_into(buffer[filled:])
-            except (ssl.SSLWantReadError, BlockingIOError):
-                if filled:
-                    break
-                self._wait(select.POLLIN, deadline, "waiting for bytes")
-            except ssl.SSLWantWriteError:  # pragma: no cover - only a renegotiating client
-                self._wait(select.POLLOUT, deadline, "waiting for bytes")
-            except OSError as error:
-                if _is_fin(error):
-                    self.witness.closed("client", "FIN")
-                    break
+        while (filled := self._read_ready(buffer)) is None:
+            self._wait(select.POLLIN, deadline, "waiting for bytes")
+        return filled
+
+    def _read_ready(self, buffer: memoryview) -> int | None:
+        """Read until the buffer is full or a read would wait; None when nothing is ready."""
+        filled = 0
+        try:
+            while filled < len(buffer) and (count := self.sock.recv_into(buffer[filled:])):
+                filled += count
+        except (ssl.SSLWantReadError, BlockingIOError):
+            return filled or None
+        except OSError as error:
+            if not _is_fin(error):
                 if not filled:
                     raise self._lost(error) from error
                 self._reset = error  # the bytes came first: deliver them, and this next time
-                break
-            else:
-                if count == 0:
-                    self.witness.closed("client", "FIN")
-                    break
-                filled += count
+                return filled
+        if filled < len(buffer):
+            self.witness.closed("client", "FIN")
         return filled
 
     def _lost(self, error: OSError) -> ConnectionEnded:
@@ -211,7 +208,7 @@ class Connection:
             end = data.find(mark, searched)
             if end >= 0 or count == 0 or len(data) >= limit:
                 cut = min(end + len(mark), limit) if end >= 0 else min(len(data), limit)
-                self.unread(data[cut:])
+                self.unread(bytes(data[cut:]))
                 return bytes(data[:cut])
 
     # -- writing and ending ----------------------------------------------------------------------

@@ -9,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.cluster import FakeCluster
 from harness.answers import Answer
+from harness.cluster import FakeCluster
 from harness.faults import ReadSlowly
 from harness.payloads import stage_payload
 from harness.shipped_paths import sample_component

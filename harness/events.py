@@ -29,8 +29,9 @@ class Event:
 
     def record(self) -> str:
         """The record as text, one `data:` line for each line of the data (SSE-04)."""
-        compact = {"separators": (",", ":"), "ensure_ascii": False}
-        text = self.data if isinstance(self.data, str) else json.dumps(self.data, **compact)
+        text = self.data
+        if not isinstance(text, str):
+            text = json.dumps(text, separators=(",", ":"), ensure_ascii=False)
         lines = "".join(f"data: {line}\n" for line in text.replace("\r\n", "\n").split("\n"))
         return f"event: {self.name}\n{lines}\n"
 

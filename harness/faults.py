@@ -99,7 +99,7 @@ class AnswerEarly:
 
     """
 
-    answer: AnyAnswer
+    answer: AnyAnswer | EventStream
     at: Literal["head", "file"] | int = "file"
     then: Literal["drain", "stop", "close", "grace"] = "drain"
     grace: float = 1.0
@@ -109,10 +109,10 @@ class AnswerEarly:
 class InTurn:
     """Show one fault per upload, in turn; None is a healthy upload; the last one stays."""
 
-    turns: tuple[UploadFault | None, ...]
+    turns: tuple[OneUploadFault | None, ...]
 
 
-def in_turn(*turns: UploadFault | None) -> InTurn:
+def in_turn(*turns: OneUploadFault | None) -> InTurn:
     """`in_turn(Answer(503), None)`: the first upload fails, the later ones succeed."""
     return InTurn(turns)
 
@@ -173,7 +173,7 @@ ConnectFault = Refuse | SilentAfterAccept | ResetAtAccept
 TlsFault = (
     HangInHandshake | CloseInHandshake | TlsOnly | ClientCertificateRequired | CertificateFlaw
 )
-UploadFault = (
+OneUploadFault = (
     AnyAnswer
     | EventStream
     | ResetAfter
@@ -181,9 +181,7 @@ UploadFault = (
     | ReadSlowly
     | CloseWithoutAnswer
     | AnswerEarly
-    | InTurn
 )
-MintFault = (
-    MintAnswer | MintHangs | MintDropped | MintNested | MintForAnotherUser | TokensExpire
-)
+UploadFault = OneUploadFault | InTurn
+MintFault = MintAnswer | MintHangs | MintDropped | MintNested | MintForAnotherUser | TokensExpire
 Fault = ConnectFault | TlsFault | UploadFault | MintFault

@@ -1,37 +1,26 @@
-"""One fake peer: what it answers, which fault it shows, what it witnessed."""
+"""One fake peer: its life, its place on the network, what it witnessed."""
 
 from __future__ import annotations
 
 import secrets
 import socket
-from base64 import b64decode
-from binascii import Error as Base64Error
-from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args
-
-from werkzeug import Request, Response
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from harness import certs, faults
-from harness.answers import Answer, End
 from harness.certs import CertificateFlaw
-from harness.connection import Connection, ConnectionEnded
-from harness.conversation import Conversation
-from harness.events import EventStream
+from harness.operations import OperationsApi
 from harness.profiles import PROFILES, Profile
-from harness.server import Exchange, StreamingServer
+from harness.server import StreamingServer
 from harness.tokens import TokenBook
-from harness.wire import UploadReader
 from harness.witness import ConnectionWitness, MintWitness, RequestWitness, UploadWitness
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from harness.answers import AnyAnswer
     from harness.certs import Authority
-    from harness.faults import Fault, MintFault, UploadFault
-
-_OPERATION_LIMIT = 64 * 1024
-
+    from harness.connection import Connection
+    from harness.faults import Fault
 
 _F = TypeVar("_F")
 
@@ -93,11 +82,9 @@ class FakePeer:
         self.tokens = TokenBook(name)
         self.http = StreamingServer(host, greet=self._greet, timeout=timeout)
         self.http.expect_request(path.partition("?")[0], method="POST").respond_with_handler(
-            self._operations_api
+            OperationsApi(self, mark_offsets)
         )
         self._authority = authority
-        self._mark_offsets = mark_offsets
-        self._uploads_begun = 0
         self._unlistening: socket.socket | None = None
 
     # -- life ------------------------------------------------------------------------------------
@@ -171,7 +158,7 @@ class FakePeer:
 
     @property
     def upload(self) -> UploadWitness:
-        """The one upload that reached this peer; an AssertionError when there is not exactly one."""
+        """The one upload that reached it; an AssertionError when there is not exactly one."""
         uploads = self.uploads
         if len(uploads) != 1:
             seen = "\n".join(str(connection) for connection in self.connections)
@@ -211,18 +198,6 @@ class FakePeer:
     def _shows(self, kind: type[_F]) -> _F | None:
         return next((fault for fault in self.faults if isinstance(fault, kind)), None)
 
-    def _mint_fault(self) -> MintFault | None:
-        kinds = get_args(faults.MintFault)
-        return next((fault for fault in self.faults if isinstance(fault, kinds)), None)
-
-    def _upload_fault(self) -> UploadFault | None:
-        kinds = get_args(faults.UploadFault)
-        due = next((fault for fault in self.faults if isinstance(fault, kinds)), None)
-        with self.http.changed:
-            turn = self._uploads_begun
-            self._uploads_begun += 1
-        return due.turns[min(turn, len(due.turns) - 1)] if isinstance(due, faults.InTurn) else due
-
     # -- connections -----------------------------------------------------------------------------
 
     def _greet(self, link: Connection) -> bool:
@@ -240,138 +215,3 @@ class FakePeer:
         else:
             return True
         return False
-
-    # -- operations ------------------------------------------------------------------------------
-
-    def _operations_api(self, request: Request) -> Response:
-        exchange = Exchange.of(request)
-        exchange.answered = True
-        try:
-            if request.mimetype.startswith("multipart/"):
-                self._upload(exchange)
-            else:
-                self._operation(exchange, request)
-        except ConnectionEnded:  # the client's doing, and witnessed: no error of this handler
-            exchange.keep_alive = False
-        return Response()  # never sent: the exchange is answered
-
-    def _operation(self, exchange: Exchange, request: Request) -> None:
-        request.max_content_length = _OPERATION_LIMIT
-        body = request.get_json(force=True, silent=True)
-        if not isinstance(body, dict):
-            text = "Body is not valid JSON but content-type is set to 'application/json'"
-            Conversation(exchange).answer(Answer.error(400, text), close=True)
-        elif body.get("operation") == "create_authentication_tokens":
-            self._mint(exchange, body)
-        else:
-            answer = Answer.error(400, f"Operation '{body.get('operation')}' not found")
-            Conversation(exchange).answer(answer)
-
-    def _mint(self, exchange: Exchange, body: dict[str, Any]) -> None:
-        witness = exchange.witness_as(MintWitness, body=body)
-        conversation = Conversation(exchange)
-        match fault := self._mint_fault():
-            case faults.MintAnswer(answer):
-                conversation.answer(answer)
-            case faults.MintHangs():
-                conversation.end(End.SILENCE)
-            case faults.MintDropped():
-                conversation.end(End.CLOSE)
-            case _ if refusal := self._refuse_mint(witness, body):
-                conversation.answer(refusal)
-            case _:
-                witness.token = self.tokens.issue(
-                    self.username,
-                    expire_first=fault.first if isinstance(fault, faults.TokensExpire) else 0,
-                    forbidden=isinstance(fault, faults.MintForAnotherUser),
-                )
-                refresh = self.tokens.issue_refresh(self.username)
-                issued = {"operation_token": witness.token, "refresh_token": refresh}
-                nested = isinstance(fault, faults.MintNested)
-                conversation.answer(Answer(json={"results": issued} if nested else issued))
-
-    def _refuse_mint(self, witness: MintWitness, body: dict[str, Any]) -> Answer | None:
-        given = body.get("username"), body.get("password")
-        if given == (None, None):
-            scheme, _, credentials = (witness.header("authorization") or "").partition(" ")
-            if scheme != "Basic":
-                return Answer.error(401, "Must login")
-            try:
-                username, _, password = b64decode(credentials, validate=True).decode().partition(":")
-            except (Base64Error, UnicodeDecodeError):
-                return Answer.error(401, "Invalid character")
-            given = username, password
-        if given != (self.username, self.password):
-            return Answer.error(401, "invalid credentials")
-        return None
-
-    # -- uploads ---------------------------------------------------------------------------------
-
-    def _upload(self, exchange: Exchange) -> None:
-        reader = UploadReader(exchange.raw_head, mark_offsets=self._mark_offsets)
-        upload = exchange.witness_as(UploadWitness, reader=reader)
-        conversation = Conversation(exchange, reader)
-        match self._upload_fault():
-            case faults.ResetAfter(received):
-                conversation.receive(limit=received)
-                conversation.end(End.RESET)
-            case faults.StopReadingAfter(received):
-                conversation.receive(limit=received)
-                conversation.end(End.SILENCE)
-            case faults.CloseWithoutAnswer():
-                conversation.receive()
-                conversation.end(End.CLOSE)
-            case faults.AnswerEarly() as early:
-                self._answer_early(conversation, early)
-            case faults.ReadSlowly(rate):
-                self._serve(conversation, upload, rate=rate)
-            case None:
-                self._serve(conversation, upload)
-            case answer:
-                self._serve(conversation, upload, answer)
-
-    def _serve(
-        self,
-        conversation: Conversation,
-        upload: UploadWitness,
-        answer: AnyAnswer | EventStream | None = None,
-        *,
-        rate: int | None = None,
-    ) -> None:
-        """Go through an upload as the profile does; `answer` takes the place of its last word."""
-        credential = self.tokens.worth(upload.header("authorization"))
-        refusal = self.profile.at_head(upload, credential)
-        if refusal is None:
-            conversation.receive(until="file", rate=rate)
-            if upload.reader.file_started:
-                refusal = self.profile.at_file(upload, credential)
-        if refusal is not None:
-            conversation.answer(refusal.answer, close=refusal.then == "close")
-            self._after_early_answer(conversation, refusal.then)
-            return
-        if isinstance(answer, EventStream):
-            conversation.answer(answer)
-        conversation.receive(rate=rate)
-        if not isinstance(answer, EventStream):
-            conversation.answer(answer or self.profile.at_end(upload))
-
-    def _answer_early(self, conversation: Conversation, early: faults.AnswerEarly) -> None:
-        if early.at == "file":
-            conversation.receive(until="file")
-        elif early.at != "head":
-            conversation.receive(limit=early.at)
-        conversation.answer(early.answer, close=early.then == "close")
-        self._after_early_answer(conversation, early.then, early.grace)
-
-    def _after_early_answer(
-        self, conversation: Conversation, then: str, grace: float | None = None
-    ) -> None:
-        match then:
-            case "drain":
-                conversation.receive()
-            case "stop":
-                conversation.end(End.SILENCE)
-            case "grace":
-                conversation.receive(seconds=grace)
-                if not conversation.complete:
-                    conversation.end(End.RESET)

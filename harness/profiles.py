@@ -1,7 +1,7 @@
 """How a peer of a certain kind answers when no fault says otherwise. Pure.
 
-A profile looks at an upload three times: at its head, when the headers of the file part are in, and at
-its end. At the first two it may refuse, at the third it must answer.
+A profile looks at an upload three times: at its head, when the headers of the file part are in, and
+at its end. At the first two it may refuse, at the third it must answer.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ _CREDENTIAL_TEXTS: dict[Credential, str] = {
 FORBIDDEN = Answer(
     403,
     json={
-        "error": "This operation is not authorized due to role restrictions and/or invalid database items",
+        "error": "This operation is not authorized due to role restrictions and/or invalid "
+        "database items",
         "unauthorized_access": [],
         "invalid_schema_items": [],
     },

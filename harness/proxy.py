@@ -1,4 +1,4 @@
-"""A path-prefix reverse proxy, as operators put in front of a node: aiohttp, streaming both ways."""
+"""A path-prefix reverse proxy, as operators put before a node: aiohttp, streaming both ways."""
 
 from __future__ import annotations
 
@@ -102,9 +102,7 @@ class PathPrefixProxy:
             ssl=self._trust,
             allow_redirects=False,
         ) as answer:
-            response = web.StreamResponse(
-                status=answer.status, headers=_end_to_end(answer.headers)
-            )
+            response = web.StreamResponse(status=answer.status, headers=_end_to_end(answer.headers))
             await response.prepare(request)
             async for block in answer.content.iter_chunked(_BLOCK):
                 await response.write(block)

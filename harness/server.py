@@ -1,9 +1,9 @@
 """pytest-httpserver made streaming, tapped, and quick to start and stop.
 
-Out of the box pytest-httpserver reads a whole body before any handler runs, shakes TLS hands in its
-accepting thread and polls twice a second for the end. Here a handler runs as soon as the request head
-is in and finds the live `Exchange` in the WSGI environment; a silent client costs one thread and
-blocks nobody; stopping wakes every thread and waits for it.
+Out of the box pytest-httpserver reads a whole body before any handler runs, shakes TLS hands in
+its accepting thread and polls twice a second for the end. Here a handler runs as soon as the
+request head is in and finds the live `Exchange` in the WSGI environment; a silent client costs one
+thread and blocks nobody; stopping wakes every thread and waits for it.
 
 This is the only file that touches the internals of pytest-httpserver and Werkzeug.
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
-from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from harness.connection import Connection, is_readable, record_server_name
 from harness.witness import ConnectionWitness, RequestWitness
@@ -173,7 +173,6 @@ class StreamingServer(HTTPServer):
                 running = "\n".join(str(c.witness) for c in listener.live - listener.idle)
                 raise TimeoutError(f"still at work after {timeout:g} s:\n{running}")
 
-
     def wait_until(self, happened: Callable[[], bool], timeout: float = _STOP_DEADLINE) -> None:
         """Wait until something has been witnessed.
 
@@ -188,7 +187,7 @@ class StreamingServer(HTTPServer):
 
 
 class _Listener(ThreadedWSGIServer):
-    """Werkzeug's threaded server with a wake-up pipe instead of polling, and handshakes elsewhere."""
+    """Werkzeug's threaded server, woken by a pipe instead of polling, with handshakes elsewhere."""
 
     def __init__(self, owner: StreamingServer, app: Any) -> None:
         self.owner = owner
@@ -197,7 +196,7 @@ class _Listener(ThreadedWSGIServer):
         self.threads: set[threading.Thread] = set()
         self._wake_reader, self._wake_writer = socket.socketpair()
         super().__init__(owner.host, owner.port, app, _Handler)
-        self.socket.setblocking(False)
+        self.socket.settimeout(0)
         self.ssl_context = owner.ssl_context  # tells Werkzeug the scheme; the handler shakes hands
         if self.ssl_context is not None:
             self.ssl_context.sni_callback = record_server_name
@@ -357,9 +356,7 @@ class _Handler(WSGIRequestHandler):
         )
         self.seen.requests.append(witness)
         witness.mark("head", f"request head: {self.command} {self.path} ({len(raw_head)} bytes)")
-        self.exchange = Exchange(
-            self.link, raw_head, witness, keep_alive=not self.close_connection
-        )
+        self.exchange = Exchange(self.link, raw_head, witness, keep_alive=not self.close_connection)
         self.run_wsgi()
         self.close_connection = not self.exchange.keep_alive
 

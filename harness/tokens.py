@@ -1,4 +1,4 @@
-"""The tokens of one fake peer: shaped like Harper's, and telling whose they are wherever they show up."""
+"""The tokens of one fake peer: shaped like Harper's, and telling whose they are anywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import time
 from base64 import urlsafe_b64encode
 from typing import Literal
 
-Credential = Literal["missing", "other scheme", "unknown", "refresh", "expired", "forbidden", "good"]
+Credential = Literal[
+    "missing", "other scheme", "unknown", "refresh", "expired", "forbidden", "good"
+]
 """What an Authorization header is worth at this peer."""
 
 _LIFETIME = 86_400
@@ -30,7 +32,7 @@ class TokenBook:
 
         Args:
             username: goes into the claims.
-            expire_first: so many tokens of this peer, counted from its first, have expired when used.
+            expire_first: so many tokens of this peer, from its first, have expired when used.
             forbidden: the user of the token may not deploy.
 
         """
@@ -48,7 +50,7 @@ class TokenBook:
         return token
 
     def worth(self, authorization: str | None) -> Credential:
-        """What the value of an Authorization header is worth; the scheme is case-sensitive, as in Harper."""
+        """What an Authorization header is worth; its scheme is case-sensitive, as in Harper."""
         if authorization is None:
             return "missing"
         scheme, _, token = authorization.partition(" ")

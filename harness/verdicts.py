@@ -98,7 +98,9 @@ class Verdicts:
                 yield from self._explain(case)
         for text in self.broken:
             yield f"\nharness error: the cases could not run\n{text}"
-        counts = ", ".join(f"{tally[verdict]} {verdict.value}" for verdict in Verdict if tally[verdict])
+        counts = ", ".join(
+            f"{tally[verdict]} {verdict.value}" for verdict in Verdict if tally[verdict]
+        )
         checked = _count(len(self.cases), "case")
         yield f"\n{_count(sum(tally.values()), 'requirement')}: {counts or 'none'} ({checked})"
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from harness.wire import Field, FilePart, Finding, Framing, UploadReader
 
 _CREDENTIAL_LINE = re.compile(
-    rb"^((?:proxy-)?authorization[ \t]*:[ \t]*\S+)[^\r\n]*|^(cookie[ \t]*:)[^\r\n]*", re.I | re.M
+    rb"^((?:proxy-)?authorization[ \t]*:[ \t]*\S+)[^\r\n]*|^(cookie[ \t]*:)[^\r\n]*",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
@@ -159,7 +160,9 @@ class UploadWitness(RequestWitness):
     @property
     def received_after_answer(self) -> int:
         """Bytes of the raw body that were read after the answer had begun."""
-        return 0 if self.received_at_answer is None else self.reader.received - self.received_at_answer
+        return (
+            0 if self.received_at_answer is None else self.reader.received - self.received_at_answer
+        )
 
     @property
     def token(self) -> str | None:

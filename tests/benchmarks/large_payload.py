@@ -36,7 +36,9 @@ def hold_peers(count: int, pipe: Connection) -> None:
     """Child process: hold the peers up; afterwards tell what they saw and how far memory went."""
     with FakeCluster(peers=count) as cluster:
         before = peak_mib()
-        pipe.send((str(cluster.ca_file), [(p.name, p.url, p.username, p.password) for p in cluster.peers]))
+        pipe.send(
+            (str(cluster.ca_file), [(p.name, p.url, p.username, p.password) for p in cluster.peers])
+        )
         pipe.recv()
         files = [peer.upload.file for peer in cluster.peers]
         pipe.send((peak_mib() - before, [(f.length, f.sha256) for f in files if f]))

@@ -42,8 +42,10 @@ def test_replicated_is_the_last_field_when_the_request_had_none(
 @requirement("FLD-01")
 @pytest.mark.parametrize(
     "name",
-    ["_stagedPayloadPath", "_deploymentId", "_", "payload", "progress", "hdb_user"]
-    + ["fastifyResponse", "baseRequest", "baseResponse"],
+    [
+        *("_stagedPayloadPath", "_deploymentId", "_", "payload", "progress", "hdb_user"),
+        *("fastifyResponse", "baseRequest", "baseResponse"),
+    ],
 )
 def test_a_member_of_the_origin_is_not_forwarded(
     cluster: FakeCluster, relay: Relay, name: str
@@ -87,9 +89,7 @@ def test_text_beyond_ascii_is_utf_8(cluster: FakeCluster, relay: Relay) -> None:
 
 
 @requirement("WIRE-10")
-def test_quotes_and_line_breaks_are_deleted_from_a_name(
-    cluster: FakeCluster, relay: Relay
-) -> None:
+def test_quotes_and_line_breaks_are_deleted_from_a_name(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
     relay.deploy(to=[peer], request={'no"te\r\nX-Injected: 1': "value"})
     assert peer.upload.fields["noteX-Injected: 1"] == b"value"

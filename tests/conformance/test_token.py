@@ -46,7 +46,5 @@ def test_a_mint_without_a_token_fails_the_peer_without_an_upload(
     peer = cluster.peer(fault=mint_without_token())
     outcome = relay.deploy(to=[peer])
     assert outcome[peer].status == "failed"
-    assert outcome[peer].reason == (
-        "token mint failed: peer did not return an operation_token"
-    )
+    assert outcome[peer].reason == ("token mint failed: peer did not return an operation_token")
     assert peer.uploads == []

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 requirement = pytest.mark.requirement
 
 
-@requirement(
-    "WIRE-01", "WIRE-02", "WIRE-03", "WIRE-04", "WIRE-05", "WIRE-12", "WIRE-13", "HTTP-01"
-)
+@requirement("WIRE-01", "WIRE-02", "WIRE-03", "WIRE-04", "WIRE-05", "WIRE-12", "WIRE-13", "HTTP-01")
 def test_the_upload_breaks_no_rule_of_the_wire_format(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
     outcome = relay.deploy(to=[peer])
