@@ -300,6 +300,34 @@ def test_part_headers_of_exactly_16_kib_are_right_and_one_more_byte_is_not() -> 
         assert [finding.id for finding in findings] == wanted
 
 
+@pytest.mark.parametrize("size_line", [b"0" * 16 + b"5", b"0x5", b"5 ", b"5\t;x"])
+def test_the_size_of_a_later_chunk_is_judged_like_the_first(size_line: bytes) -> None:
+    first = b"--b\r\n" + FILE_HEAD + b"\r\n"
+    last = chunk(b"\r\n--b--\r\n") + b"0\r\n\r\n"
+    reader = read(HEAD + chunk(first) + size_line + b"\r\nhello\r\n" + last, [1 << 20])
+    assert [(f.id, f.layer) for f in reader.findings] == [("WIRE-13", "framing")]
+    assert reader.framing.first_sizes[1] == 5
+    assert reader.complete
+
+
+def test_a_chunk_of_more_than_64_bits_loses_the_framing() -> None:
+    reader = read(HEAD + b"1" + b"0" * 16 + b"\r\n" + bytes(99), [1 << 20])
+    assert [(f.id, f.layer) for f in reader.findings] == [("WIRE-13", "framing")]
+    assert reader.received == len(b"1" + b"0" * 16 + b"\r\n") + 99
+
+
+def test_each_padded_delimiter_is_noted() -> None:
+    body = b"--b \t\r\n" + FILE_HEAD + b"\r\n\r\n--b--  \r\n"
+    findings = check_upload(HEAD + chunk(body) + b"0\r\n\r\n")
+    assert [(f.id, f.offset) for f in findings] == [("WIRE-03", 3), ("WIRE-03", len(body) - 4)]
+
+
+def test_a_body_is_not_read_with_a_boundary_that_no_body_can_have() -> None:
+    head = HEAD.replace(b"boundary=b", b'boundary="b\r"')
+    findings = check_upload(head + chunk(b"--b\r\r\n") + b"0\r\n\r\n")
+    assert [(f.id, f.layer) for f in findings] == [("HTTP-01", "head"), ("WIRE-01", "head")]
+
+
 def test_the_findings_of_a_hostile_body_are_bounded() -> None:
     part = b"--b\r\n" + b"".join(b"x%d:\r\n" % n for n in range(100)) + b"\r\n\r\n"
     body = part * 100 + b"--b--\r\n"
