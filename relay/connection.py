@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 import ssl
 import weakref
@@ -154,21 +156,25 @@ def _failure(peer: Peer, error: Exception, *, sent: bool) -> AttemptError:
     stage, what = next(
         ((stage, what) for raised, stage, what in _FAILURES if isinstance(error, raised)), lost
     )
-    return PeerError(
-        stage, f"{address}: {what}: {_words(error)}", uncertain=sent and stage == "answer"
-    )
+    reason = f"{address}: {what}: {_words(error)}"
+    return PeerError(stage, reason, uncertain=sent and stage == "answer")
 
 
 def _words(error: Exception) -> str:
-    """The innermost cause in plain words."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the peer closed the connection"
+    """The cause in plain words, free of what aiohttp puts around it."""
     for cause in _chain(error):
+        if isinstance(cause, aiohttp.ServerDisconnectedError):
+            break
+        if isinstance(cause, aiohttp.ClientError):
+            continue
         if isinstance(cause, ssl.SSLError) and cause.reason:
             return cause.reason.replace("_", " ").lower()
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-    return str(error) or type(error).__name__
+        if isinstance(cause, OSError) and cause.errno and cause.strerror:
+            known = cause.errno in errno.errorcode and not isinstance(cause, socket.gaierror)
+            return os.strerror(cause.errno) if known else cause.strerror
+        if not isinstance(cause, ConnectionError):  # asyncio leaves those without words
+            return str(getattr(cause, "message", cause)) or type(cause).__name__
+    return "the peer closed the connection"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import relay
-from harness.answers import Answer
+from harness.answers import Answer, ContentLengthOff, HeadThenSilence, UnfinishedChunks
 from harness.certs import CertificateFlaw
-from harness.faults import CloseWithoutAnswer, ResetAfter, mint_refused
+from harness.faults import (
+    AnswerEarly,
+    CloseWithoutAnswer,
+    MintHangs,
+    ResetAfter,
+    StopReadingAfter,
+    mint_refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,6 +145,60 @@ def test_a_peer_that_does_not_shake_hands_is_given_up(cluster: FakeCluster, pack
         node = relay.Node("silent", url, mint=relay.GivenToken("t"))
         [record] = deploy(cluster, package, [node], limits=relay.Limits(connect=0.02)).records
     assert record["stage"] == "connect"
+
+
+@pytest.mark.parametrize("at", ["head", "file", 100_000])
+@pytest.mark.parametrize("then", ["drain", "stop", "close"])
+def test_an_early_refusal_ends_the_upload(
+    cluster: FakeCluster, package: Path, at: Any, then: Any
+) -> None:
+    os.truncate(package, 16_000_000)
+    cluster.peer(fault=AnswerEarly(Answer.error(401, "invalid token"), at=at, then=then))
+    [record] = deploy(cluster, package).records
+    assert (record["reason"], record["statusCode"]) == ("invalid token", 401)
+
+
+def test_a_success_before_the_payload_is_there_is_none(cluster: FakeCluster, package: Path) -> None:
+    os.truncate(package, 16_000_000)
+    cluster.peer(fault=AnswerEarly(Answer(200, json={"message": "done"}), then="stop"))
+    [record] = deploy(cluster, package).records
+    assert (record["status"], record["uncertain"]) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "stage", "words"),
+    [
+        (StopReadingAfter(100_000), "upload", "took no data for 0.1 s"),
+        (HeadThenSilence(Answer(200, json={})), "answer", "no answer in 0.1 s"),
+        (MintHangs(), "mint", "no answer in 0.1 s"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_peer_that_falls_silent_is_given_up(
+    cluster: FakeCluster, package: Path, fault: Any, stage: str, words: str
+) -> None:
+    os.truncate(package, 16_000_000)
+    cluster.peer(fault=fault)
+    limits = relay.Limits(mint=0.1, stall=0.1, answer=0.1)
+    [record] = deploy(cluster, package, limits=limits).records
+    assert record["stage"] == stage
+    assert words in str(record["reason"])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ContentLengthOff(Answer(200, json={"message": "done"}), by=10),
+        UnfinishedChunks(Answer(200, json={"message": "done"})),
+        UnfinishedChunks(Answer(200, json={"message": "done"}), end="reset"),
+    ],
+    ids=["length", "close", "reset"],
+)
+def test_an_answer_cut_short_is_no_success(cluster: FakeCluster, package: Path, fault: Any) -> None:
+    cluster.peer(fault=fault)
+    [record] = deploy(cluster, package).records
+    assert (record["status"], record["uncertain"]) == ("failed", True)
+    assert "cut short" in str(record["reason"])
 
 
 def test_a_long_answer_is_read_up_to_the_limit(cluster: FakeCluster, package: Path) -> None:
