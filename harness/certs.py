@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -24,6 +30,12 @@ class CertificateFlaw(Enum):
     """Its validity begins tomorrow."""
     WRONG_HOST = "wrong-host"
     """It names another host."""
+    WRONG_ADDRESS = "wrong-address"
+    """It names another IP address."""
+    MISSING_INTERMEDIATE = "missing-intermediate"
+    """Signed by an intermediate authority that the peer forgets to send."""
+    SELF_SIGNED = "self-signed"
+    """Signed by its own key."""
 
 
 class Authority:
@@ -68,13 +80,23 @@ class Authority:
                 not_before = now + timedelta(days=1)
             case CertificateFlaw.WRONG_HOST:
                 identities = ("another-host.invalid",)
+            case CertificateFlaw.WRONG_ADDRESS:
+                identities = ("192.0.2.1",)  # for documentation: RFC 5737
+            case CertificateFlaw.MISSING_INTERMEDIATE:
+                ca = ca.create_child_ca()
+            case CertificateFlaw.SELF_SIGNED:
+                return _server_context(*_self_signed(identities))
         leaf = ca.issue_cert(*identities, not_before=not_before, not_after=not_after)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # Unread session tickets would turn the FIN of a client that closes early into a reset.
-        context.num_tickets = 0
-        leaf.configure_cert(context)
-        return context
+        chain = (
+            leaf.cert_chain_pems[:1]
+            if flaw is CertificateFlaw.MISSING_INTERMEDIATE
+            else leaf.cert_chain_pems
+        )
+        return _server_context(leaf.private_key_pem.bytes(), b"".join(pem.bytes() for pem in chain))
+
+    def issue_client_certificate(self, context: ssl.SSLContext, identity: str) -> None:
+        """Give a client context a certificate that names `identity`, a host or an address."""
+        self._ca.issue_cert(identity).configure_cert(context)
 
     def require_client_certificate(self, context: ssl.SSLContext) -> None:
         """Make a server context refuse clients without a certificate of this authority."""
@@ -86,3 +108,45 @@ def speak_only(context: ssl.SSLContext, version: Literal["1.2", "1.3"]) -> None:
     """Restrict a context to one version of TLS."""
     only = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[version]
     context.minimum_version = context.maximum_version = only
+
+
+def _server_context(key: bytes, chain: bytes) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Unread session tickets would turn the FIN of a client that closes early into a reset.
+    context.num_tickets = 0
+    with trustme.Blob(key + chain).tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+def _self_signed(identities: Iterable[str]) -> tuple[bytes, bytes]:
+    """Key and certificate; trustme makes leaves of an authority only."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self-signed")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName(list(map(_general_name, identities))), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return (
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        certificate.public_bytes(pem),
+    )
+
+
+def _general_name(identity: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(identity))
+    except ValueError:
+        return x509.DNSName(identity)

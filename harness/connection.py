@@ -55,10 +55,13 @@ class Connection:
 
     def __init__(self, sock: socket.socket, witness: ConnectionWitness, *, timeout: float) -> None:
         sock.settimeout(0)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or an answer waits for ACKs
         self.sock: socket.socket | ssl.SSLSocket = sock
         self.witness = witness
         self.timeout = timeout
         self.open = True
+        self.silent = False
+        """Whether the peer has stopped reading and writing for good."""
         self._aborted = False
         self._ahead = bytearray()  # read from the socket, not yet asked for
         self._reset: OSError | None = None  # met behind bytes that had to be delivered first
@@ -228,7 +231,11 @@ class Connection:
                 raise self._lost(error) from error
 
     def be_silent(self) -> NoReturn:
-        """Neither read nor write again; end when the client hangs up or the peer is stopped."""
+        """Neither read nor write again; end when the client hangs up or the peer is stopped.
+
+        A client that closes with bytes on their way is never seen to: they are not read.
+        """
+        self.silent = True
         self.witness.note("not a byte more is read or sent")
         self.pause(_FOR_EVER)
         self.gone()

@@ -83,7 +83,7 @@ class EventStream:
     after_upload: bool = True
     truncated: bool = False
 
-    def with_records_split_everywhere(self) -> EventStream:
+    def split_everywhere(self) -> EventStream:
         """The same stream, a chunk for every byte."""
         return replace(self, chunk_size=1)
 

@@ -103,7 +103,7 @@ class OperationsApi:
                 conversation.answer(Answer(json={"results": issued} if nested else issued))
 
     def _refuse_mint(self, witness: MintWitness, body: dict[str, Any]) -> Answer | None:
-        given = body.get("username"), body.get("password")
+        given: tuple[Any, ...] = body.get("username"), body.get("password")
         if given == (None, None):
             scheme, _, credentials = (witness.header("authorization") or "").partition(" ")
             if scheme != "Basic":

@@ -218,13 +218,14 @@ class _Listener(ThreadedWSGIServer):
         self._wake_writer.close()  # the reader sees the end of file
 
     def is_idle(self) -> bool:
-        """Whether every connection is between two requests and nothing waits to be read.
+        """Whether every connection is between two requests, or silent for good, with all read.
 
         What a client sent or closed before it returned is in the kernel by now, so that nothing it
         did is missed.
         """
+        silent = sum(connection.silent for connection in self.live)
         return (
-            self.owner.accepted == len(self.idle)
+            self.owner.accepted == len(self.idle) + silent
             and not is_readable(self.fileno())
             and not any(connection.input_waits for connection in self.idle)
         )

@@ -47,7 +47,9 @@ class RawClient:
             if not verify:
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             try:
-                self.sock = context.wrap_socket(self.sock, server_hostname=parts.hostname)
+                self.sock = context.wrap_socket(
+                    self.sock, server_hostname=parts.hostname, suppress_ragged_eofs=False
+                )
             except BaseException:
                 self.sock.close()
                 raise
@@ -71,36 +73,50 @@ class RawClient:
         if self._ahead:
             data, self._ahead = self._ahead, b""
             return data
-        return self.sock.recv(65536)
+        try:
+            return self.sock.recv(65536)
+        except ssl.SSLZeroReturnError:
+            return b""
+        except ssl.SSLEOFError as error:
+            if error.reason == "UNEXPECTED_EOF_WHILE_READING":  # FIN without close_notify
+                return b""
+            raise ConnectionResetError from error  # Python's ssl hides the errno of a reset
 
     def read_to_the_end(self) -> bytes:
-        data = b""
+        data = bytearray()
         while block := self.read():
             data += block
-        return data
+        return bytes(data)
 
-    def read_answer(self) -> RawAnswer:
-        """One answer with Content-Length, or with a body until the end of the connection."""
+    def read_answer_head(self) -> bytes:
+        """The head of one answer, with its empty line; what follows it is left to be read."""
         data = b""
         while b"\r\n\r\n" not in data:
             block = self.read()
             if not block:
                 raise EOFError(f"closed in the head of an answer: {data!r}")
             data += block
-        head, _, body = data.partition(b"\r\n\r\n")
+        head, end, self._ahead = data.partition(b"\r\n\r\n")
+        return head + end
+
+    def read_answer(self) -> RawAnswer:
+        """One answer with Content-Length, or with a body until the end of the connection."""
+        head = self.read_answer_head().removesuffix(b"\r\n\r\n")
         status_line, *lines = head.decode("latin-1").split("\r\n")
         headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
         answer = RawAnswer(int(status_line.split(" ")[1]), headers, b"")
+        body, self._ahead = bytearray(self._ahead), b""
         length = answer.header("content-length")
         if length is None:
-            return RawAnswer(answer.status, headers, body + self.read_to_the_end())
+            return RawAnswer(answer.status, headers, bytes(body) + self.read_to_the_end())
+
         while len(body) < int(length):
             block = self.read()
             if not block:
                 raise EOFError(f"closed after {len(body)} of {length} bytes")
             body += block
-        self._ahead = body[int(length) :]
-        return RawAnswer(answer.status, headers, body[: int(length)])
+        self._ahead = bytes(body[int(length) :])
+        return RawAnswer(answer.status, headers, bytes(body[: int(length)]))
 
 
 def post(path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
