@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -62,7 +63,10 @@ class RawClient:
         self.sock.close()
 
     def send(self, data: bytes) -> None:
-        self.sock.sendall(data)
+        try:
+            self.sock.sendall(data)
+        except ssl.SSLEOFError as error:
+            raise ConnectionResetError from error  # Python's ssl hides the errno of a reset
 
     def reset(self) -> None:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -80,7 +84,13 @@ class RawClient:
         except ssl.SSLEOFError as error:
             if error.reason == "UNEXPECTED_EOF_WHILE_READING":  # FIN without close_notify
                 return b""
-            raise ConnectionResetError from error  # Python's ssl hides the errno of a reset
+            raise ConnectionResetError from error
+
+    def read_until_reset(self) -> None:
+        """Read on until the peer resets; AssertionError when it closes in peace."""
+        with contextlib.suppress(ConnectionError):
+            self.read_to_the_end()
+            raise AssertionError("closed with FIN, not reset")
 
     def read_to_the_end(self) -> bytes:
         data = bytearray()

@@ -38,7 +38,9 @@ def test_absent(): pytest.skip("the target does not declare it")
 def run(pytester: pytest.Pytester, cases: str, *options: str) -> Verdicts:
     verdicts = Verdicts()
     path = pytester.makepyfile(cases)
-    pytest.main([str(path), "-p", "no:terminal", *options], plugins=[verdicts])
+    pytest.main(
+        [str(path), "-p", "no:terminal", "--import-mode=importlib", *options], plugins=[verdicts]
+    )
     return verdicts
 
 
