@@ -45,4 +45,5 @@ def demo() -> int:
             file = peer.upload.file
             seen = f"{file.length:,} bytes, SHA-256 {file.sha256[:16]}…" if file else "no file"
             print(f"  {peer.name}: {seen}, {len(peer.upload.findings)} findings")
-    return 0 if code == 1 else 1
+        answers = [peer.upload.answer_status for peer in cluster.peers]
+    return 0 if (code, answers) == (1, [200, 200, 200, 500]) else 1
