@@ -55,6 +55,7 @@ class RawClient:
                 self.sock.close()
                 raise
         self._ahead = b""
+        self._was_reset = False  # the kernel tells it once, to whoever asks first
 
     def __enter__(self) -> Self:
         return self
@@ -65,8 +66,9 @@ class RawClient:
     def send(self, data: bytes) -> None:
         try:
             self.sock.sendall(data)
-        except ssl.SSLEOFError as error:
-            raise ConnectionResetError from error  # Python's ssl hides the errno of a reset
+        except (ConnectionError, ssl.SSLEOFError) as error:  # Python's ssl hides the errno
+            self._was_reset = True
+            raise ConnectionResetError from error
 
     def reset(self) -> None:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -77,6 +79,8 @@ class RawClient:
         if self._ahead:
             data, self._ahead = self._ahead, b""
             return data
+        if self._was_reset:
+            raise ConnectionResetError
         try:
             return self.sock.recv(65536)
         except ssl.SSLZeroReturnError:
