@@ -1,0 +1,78 @@
+"""What a requirement asks, why, and which cases check it; read from the catalogue and the cases."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from harness.catalogue import capabilities, excluded, requirements
+from harness.shipped_paths import conformance_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class UnknownRequirementError(ValueError):
+    """An id that is neither in the catalogue nor excluded from it."""
+
+
+def cases_by_requirement(directory: Path | None = None) -> dict[str, list[str]]:
+    """The cases that name each requirement, as `file::function`; nothing is imported.
+
+    Args:
+        directory: where the cases lie; the conformance cases if left out.
+
+    """
+    cases = defaultdict(list)
+    for path in sorted((directory or conformance_cases()).glob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                for id_ in _named_by(node):
+                    cases[id_].append(f"{path.name}::{node.name}")
+    return dict(cases)
+
+
+def _named_by(case: ast.FunctionDef) -> Iterator[str]:
+    """The ids in `@requirement(…)`, also where a parameter carries the mark."""
+    for decorator in case.decorator_list:
+        for node in ast.walk(decorator):
+            if isinstance(node, ast.Call) and _is_requirement(node.func):
+                for argument in node.args:
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                        yield argument.value
+
+
+def _is_requirement(called: ast.expr) -> bool:
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name == "requirement"
+
+
+def explain(id_: str) -> Iterator[str]:
+    """All that is known of one requirement, line by line.
+
+    Raises:
+        UnknownRequirementError: nobody asks that.
+
+    """
+    if id_ in excluded():
+        yield f"{id_} is not asked of a relay."
+        yield f"reason: {excluded()[id_]}"
+        return
+    if id_ not in requirements():
+        family = id_.partition("-")[0]
+        near = [known for known in requirements() if known.startswith(f"{family}-")]
+        raise UnknownRequirementError(
+            f"{id_!r}: no such requirement; "
+            f"there are {', '.join(near) if near else 'WIRE-01, SEQ-03, RES-01 and others'}"
+        )
+    requirement = requirements()[id_]
+    yield f"{id_} ({requirement.level}): {requirement.sentence}"
+    yield f"why: {requirement.why}"
+    yield f"source: {requirement.source}"
+    for position, name in enumerate(requirement.capabilities):
+        yield f"{'or' if position else 'only with'} {name}: {capabilities()[name]}"
+    cases = cases_by_requirement().get(id_, [])
+    yield "cases:" if cases else "cases: none yet"
+    yield from (f"  {case}" for case in dict.fromkeys(cases))

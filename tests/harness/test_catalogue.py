@@ -1,0 +1,123 @@
+"""The catalogue is whole: every statement is asked or excluded, and what is asked is checked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.catalogue import capabilities, excluded, requirements
+from harness.explain import UnknownRequirementError, cases_by_requirement, explain
+
+HARNESS = Path(__file__).parents[2] / "harness"
+
+# How many statements each part of the protocol description holds.
+STATEMENTS = {
+    "WIRE": 17,
+    "PARSE": 32,
+    "SEQ": 12,
+    "FLD": 8,
+    "URL": 11,
+    "TLS": 6,
+    "HTTP": 6,
+    "RES": 15,
+    "AGG": 8,
+    "WS": 21,
+    "MINT": 16,
+    "DEP": 17,
+    "TRK": 8,
+    "RST": 2,
+    "RTY": 4,
+    "SSE": 20,
+    "VER": 4,
+    "EARLY": 12,
+    "BUG": 42,
+}
+
+# What must be checked and is not yet. Take an id out when its case is written; add none.
+NO_CASE_YET = set((Path(__file__).parent / "no-case-yet.txt").read_text().split())
+
+
+def test_every_statement_is_asked_of_a_relay_or_excluded_with_a_reason() -> None:
+    stated = {f"{part}-{n:02}" for part, count in STATEMENTS.items() for n in range(1, count + 1)}
+    asked = {id_ for id_ in requirements() if not id_.startswith("KIT-")}
+    assert asked | set(excluded()) == stated
+    assert asked & set(excluded()) == set()
+    assert all(reason.endswith(".") for reason in excluded().values())
+
+
+@pytest.mark.parametrize("id_", requirements())
+def test_a_requirement_is_one_sentence_with_its_why_and_its_source(id_: str) -> None:
+    requirement = requirements()[id_]
+    assert requirement.level in {"must", "should", "may"}
+    assert re.fullmatch(r"[^\n]+[^.]\.", requirement.sentence)
+    assert len(requirement.sentence) < 120, "a line of a terminal"
+    assert requirement.why.endswith(".")
+    assert requirement.source
+    assert set(requirement.capabilities) <= set(capabilities())
+
+
+def test_no_two_requirements_say_the_same() -> None:
+    sentences = [requirement.sentence for requirement in requirements().values()]
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_every_capability_has_a_sentence_and_a_name_that_the_schema_takes() -> None:
+    for name, sentence in capabilities().items():
+        assert re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", name)
+        assert sentence.endswith(".")
+
+
+def test_every_requirement_that_a_case_names_is_in_the_catalogue() -> None:
+    assert set(cases_by_requirement()) - set(requirements()) == set()
+
+
+def test_every_requirement_that_a_finding_names_is_in_the_catalogue() -> None:
+    noted = set()
+    for path in (HARNESS / "wire").glob("*.py"):
+        noted |= set(re.findall(r'"([A-Z]+-\d\d)"', path.read_text(encoding="utf-8")))
+    assert noted
+    assert noted - set(requirements()) == set()
+
+
+def test_every_must_has_a_case() -> None:
+    musts = {id_ for id_, requirement in requirements().items() if requirement.level == "must"}
+    assert musts - set(cases_by_requirement()) == NO_CASE_YET
+
+
+def test_an_explanation_tells_all_that_the_catalogue_knows() -> None:
+    lines = list(explain("SEQ-06"))
+    assert lines[0] == f"SEQ-06 (must): {requirements()['SEQ-06'].sentence}"
+    assert lines[1].startswith("why: ")
+    assert lines[2].startswith("source: ")
+    assert lines[3].startswith("only with mint.operations: ")
+    assert lines[4].startswith("or mint.replication: ")
+    assert "  test_token.py::test_a_refused_mint_fails_the_peer_without_an_upload" in lines
+
+
+def test_an_excluded_statement_is_explained_by_its_reason() -> None:
+    assert next(iter(explain("URL-07"))) == "URL-07 is not asked of a relay."
+
+
+def test_an_unknown_requirement_names_its_neighbours() -> None:
+    with pytest.raises(UnknownRequirementError, match="AGG-01, AGG-02"):
+        list(explain("AGG-99"))
+
+
+def test_cases_are_found_without_importing_them(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text(
+        "import no_such_module\n"
+        '@requirement("A-01", "A-02")\n'
+        "def test_plain(): ...\n"
+        "class TestGroup:\n"
+        '    @pytest.mark.requirement("A-01")\n'
+        "    def test_in_a_class(self): ...\n"
+        '@pytest.mark.parametrize("x", [pytest.param(1, marks=requirement("A-03"))])\n'
+        "def test_by_parameter(x): ...\n"
+    )
+    assert cases_by_requirement(tmp_path) == {
+        "A-01": ["test_one.py::test_plain", "test_one.py::test_in_a_class"],
+        "A-02": ["test_one.py::test_plain"],
+        "A-03": ["test_one.py::test_by_parameter"],
+    }
