@@ -29,10 +29,13 @@ goes wrong with a node or with the payload is in the records instead (see `Repor
 their defaults are in `Limits`. The payload is read in blocks, never whole. Passwords and tokens
 appear in no repr, record, event or error.
 
-The parts, from the top: `fanout` (all nodes), `upload` (one attempt to one peer), `token`
-(minting), `connection` (HTTP), and, without any I/O, `answer`, `events`, `formdata`, `request`,
-`node`, `limits`, `report`, `errors`. Statement ids such as WIRE-03 in the comments refer to the
-protocol description.
+Beyond that: `Retry` tries failed nodes again, `restart` restarts them afterwards,
+`ReplicationMint` gets tokens over the replication socket, `Event` tells the course of it all.
+
+The parts, from the top: `fanout` (all nodes), `upload` (one attempt to one peer), `token` and
+`replication` (minting), `connection` (HTTP), and, without any I/O, `answer`, `events`, `formdata`,
+`request`, `node`, `retry`, `limits`, `report`, `errors`. Statement ids such as WIRE-03 in the
+comments refer to the protocol description.
 """
 
 from relay.errors import InputError
@@ -40,8 +43,11 @@ from relay.events import Event
 from relay.fanout import deploy
 from relay.limits import Limits
 from relay.node import LocalSettings, Node
+from relay.replication import ReplicationMint
 from relay.report import Record, Report
 from relay.request import OMIT
+from relay.restarts import restart
+from relay.retry import Retry
 from relay.tls import Tls
 from relay.token import GivenToken, Mint, OperationsMint
 
@@ -56,7 +62,10 @@ __all__ = [
     "Node",
     "OperationsMint",
     "Record",
+    "ReplicationMint",
     "Report",
+    "Retry",
     "Tls",
     "deploy",
+    "restart",
 ]

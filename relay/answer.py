@@ -1,15 +1,23 @@
-"""Pure: what a peer answered, as members of its record (RES-01…09, RES-13…15)."""
+"""Pure: what a peer answered, as members of its record (RES-01…15, SSE-03…18)."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from relay.errors import PeerError
+from relay.events import EventParser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RAW_REASON_UNITS = 200  # UTF-16 units of a raw body that serve as a reason (RES-07)
+EVENT_STREAM = "text/event-stream"
+_PROGRESS = {"phase", "install"}
 _SUCCESS = range(200, 300)  # HTTP-05
+_HTTP_CODES = range(100, 600)
+_TRY_AGAIN = {502, 503, 504}  # RTY-04
 _UNPARSABLE = object()
 
 
@@ -19,7 +27,8 @@ class Answer:
 
     status: int
     body: bytes
-    content_type: str = ""
+    retry_after: float | None = None
+    """Seconds, from the header of that name."""
     cut: bool = False
 
     @property
@@ -31,6 +40,11 @@ class Answer:
         return self.status in _SUCCESS
 
 
+def is_event_stream(status: int, content_type: str) -> bool:
+    """Whether this answer tells its outcome in events; a refusal never does (SSE-02, SSE-18)."""
+    return status in _SUCCESS and content_type.partition(";")[0].strip().lower() == EVENT_STREAM
+
+
 def success_members(answer: Answer) -> dict[str, object]:
     """What a success record takes over from the answer.
 
@@ -38,31 +52,83 @@ def success_members(answer: Answer) -> dict[str, object]:
         PeerError: It is not a success, or too long to be read.
     """
     if not answer.is_success:
-        raise PeerError("answer", failure_reason(answer), status_code=answer.status)
-    if answer.cut:
         raise PeerError(
             "answer",
-            f"HTTP {answer.status}, but the answer is longer than {len(answer.body)} bytes",
-            uncertain=True,
+            failure_reason(answer),
+            status_code=answer.status,
+            retryable=answer.status in _TRY_AGAIN,
+            retry_after=answer.retry_after,
         )
-    value = parse_json(answer.text)
-    if value is _UNPARSABLE:
-        return {"message": answer.text}  # RES-03
-    if isinstance(value, dict):
-        return value  # RES-14: also with an `error` member
-    return {"result": value}  # RES-04, done better
+    if answer.cut:
+        long = f"HTTP {answer.status}, but the answer is longer than {len(answer.body)} bytes"
+        raise PeerError("answer", long, uncertain=True)
+    return _members(parse_json(answer.text), answer.text)
 
 
 def failure_reason(answer: Answer) -> str:
-    """The peer's own words for a refusal, or `HTTP <code>` (RES-06…09)."""
-    value = parse_json(answer.text)
-    told: object = None
-    if isinstance(value, dict):
-        told = value.get("error")
-        if told is None:
-            told = value.get("message")
-    reason = _first_units(answer.text) if told is None else _readable(told)
-    return reason or f"HTTP {answer.status}"
+    """The peer's own words for a refusal, or `HTTP <code>` (RES-06…09, BUG-02)."""
+    text = answer.text
+    if text.startswith(("data:", "event:", ":")):  # an event stream was asked for
+        parser = EventParser()
+        told = [data for _, data in (*parser.feed(answer.body), *parser.end())]
+        text = next(filter(None, told), text)
+    return _told(parse_json(text), text) or f"HTTP {answer.status}"
+
+
+class StreamedAnswer:
+    """An answer in events, taken in as it comes: `done` is success, `error` failure (SSE-09).
+
+    A stream with both is a failure (SSE-11), and so is one with neither (SSE-16, BUG-36).
+    """
+
+    def __init__(self, longest: int) -> None:
+        """`longest`: bytes of one event that are borne (BUG-30)."""
+        self._parser = EventParser()
+        self._longest = longest
+        self._result: dict[str, object] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self._result is not None
+
+    def feed(self, block: bytes) -> Iterator[tuple[str, dict[str, object]]]:
+        """Take in some bytes; yield the phases and install lines in them.
+
+        Raises:
+            PeerError: The deploy failed, in the peer's own words.
+        """
+        for name, text in self._parser.feed(block):
+            yield from self._take(name, text)
+        if self._parser.pending > self._longest:
+            raise PeerError("answer", f"an event is longer than {self._longest} bytes")
+
+    def end(self) -> dict[str, object]:
+        """The members that a success record takes over, once the stream has ended.
+
+        Raises:
+            PeerError: It was no success.
+        """
+        for name, text in self._parser.end():
+            for _ in self._take(name, text):
+                pass
+        if self._result is None:
+            reason = "the event stream ended without telling how the deploy did"
+            raise PeerError("answer", reason, uncertain=True)
+        return self._result
+
+    def _take(self, name: str, text: str) -> Iterator[tuple[str, dict[str, object]]]:
+        value = parse_json(text)
+        members = value if isinstance(value, dict) else {}
+        if name == "error" or (name == "message" and "error" in members):
+            self._result = None
+            code = members.get("code")  # a number, or a word such as ERR_INVALID_ARG_TYPE
+            status = code if type(code) is int and code in _HTTP_CODES else None
+            reason = _told(value, text) or "the peer reported an error without words"
+            raise PeerError("answer", reason, status_code=status)
+        if name == "done":
+            self._result = _members(members.get("result", value), text)
+        elif name in _PROGRESS and members:
+            yield name, members
 
 
 def parse_json(text: str) -> Any:
@@ -73,7 +139,36 @@ def parse_json(text: str) -> Any:
         return _UNPARSABLE
 
 
-def _readable(told: object) -> str:
+def redacted(value: Any, secret: str, word: str) -> Any:
+    """The same JSON value without a secret, also as it looks inside JSON text (BUG-41)."""
+    if isinstance(value, str):
+        for ascii_only in (True, False):
+            value = value.replace(json.dumps(secret, ensure_ascii=ascii_only)[1:-1], word)
+        return value.replace(secret, word)
+    if isinstance(value, dict):
+        return {redacted(k, secret, word): redacted(v, secret, word) for k, v in value.items()}
+    if isinstance(value, list):
+        return [redacted(item, secret, word) for item in value]
+    return value
+
+
+def _members(value: object, text: str) -> dict[str, object]:
+    if value is _UNPARSABLE:
+        return {"message": text}  # RES-03
+    if isinstance(value, dict):
+        return value  # RES-14: also with an `error` member
+    return {"result": value}  # RES-04, done better
+
+
+def _told(value: object, text: str) -> str:
+    """RES-06: what stands under `error`, else under `message`, else the text itself, shortened."""
+    told: object = None
+    if isinstance(value, dict):
+        told = value.get("error")
+        if told is None:
+            told = value.get("message")
+    if told is None:
+        return _first_units(text)
     if isinstance(told, str):
         return told
     if isinstance(told, dict) and isinstance(told.get("message"), str):

@@ -10,13 +10,15 @@ import socket
 import ssl
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 from yarl import URL
 
 from relay.answer import Answer
 from relay.errors import AttemptError, PeerError, Stage
+from relay.retry import seconds_until
 from relay.tls import certificate_flaw
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from relay.limits import Limits
     from relay.node import Node, OperationsApi
 
-_GOODBYE = 1.0  # seconds for the event loop to notice that its sockets are shut down
+_GOODBYE = 1.0  # seconds for a peer to say goodbye too
 # HTTP-01, HTTP-06: the peer sees no header that the caller did not write; without Accept it answers
 # JSON.
 _NOT_SENT = frozenset({"User-Agent", "Accept", "Accept-Encoding"})
@@ -40,8 +42,23 @@ class Peer:
     tls: ssl.SSLContext
 
 
+class _Socket(socket.socket):
+    """Lets what a peer has answered be read before its reset is noticed (EARLY-08)."""
+
+    _is_lost = False
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        try:
+            return super().send(data, flags)
+        except (BrokenPipeError, ConnectionResetError):
+            if self._is_lost:
+                raise
+            self._is_lost = True
+            raise BlockingIOError from None  # the event loop reads, and then tries again
+
+
 class Connections:
-    """All HTTP connections of one deploy; leaving the context closes them."""
+    """All connections of one deploy; leaving the context closes them."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -49,9 +66,15 @@ class Connections:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            # Every peer at once (SEQ-03); aiohttp would stop at 100 connections.
-            connector=aiohttp.TCPConnector(limit=0, socket_factory=self._socket),
+        # Every peer at once (SEQ-03); aiohttp would stop at 100 connections.
+        self._session = self._new_session(
+            aiohttp.TCPConnector(limit=0, socket_factory=self._socket)
+        )
+        return self
+
+    def _new_session(self, connector: aiohttp.TCPConnector, **how: Any) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
             # Only connecting is timed here: aiohttp's other timers do not run while a body is sent.
             timeout=aiohttp.ClientTimeout(total=None, connect=self.limits.connect),
             # Nothing from the environment or from another peer may shape a request: no proxy, no
@@ -62,8 +85,8 @@ class Connections:
             # (BUG-30).
             auto_decompress=False,
             skip_auto_headers=_NOT_SENT,
+            **how,
         )
-        return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._session.close()
@@ -79,26 +102,27 @@ class Connections:
 
     def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, *_ = address
-        opened = socket.socket(family, kind, protocol)
+        opened = _Socket(family, kind, protocol)
         self._sockets.add(opened)
         return opened
 
-    async def post(
+    @contextlib.asynccontextmanager
+    async def exchange(
         self,
         peer: Peer,
         headers: Mapping[str, str],
         body: bytes | AsyncIterator[bytes | memoryview],
         body_is_sent: Callable[[], bool] = lambda: True,
-    ) -> Answer:
-        """POST to the peer's operations API, and read its answer while the body is being sent.
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """POST to the peer's operations API; inside, its answer can be read as it comes.
 
-        A complete answer ends the exchange, whatever is left of the body (EARLY-08). A body that is
-        an iterator goes out chunked (WIRE-13).
+        The body goes on being sent meanwhile, chunked if it is an iterator (WIRE-13). Leaving the
+        context ends the exchange, whatever is left of the body (EARLY-08).
 
         Raises:
             AttemptError: There is no complete answer; the stage says how far it came.
         """
-        with _translated(peer, body_is_sent):
+        with _translated(peer.api.address, body_is_sent):
             async with self._session.post(
                 URL(peer.api.url, encoded=True),  # path and query stay as given (URL-08)
                 data=body,
@@ -106,43 +130,85 @@ class Connections:
                 ssl=peer.tls,
                 allow_redirects=False,  # HTTP-04: the token goes nowhere else
             ) as response:
-                content, cut = await self._bounded(response)
-                return Answer(
-                    response.status, content, response.headers.get("Content-Type", ""), cut
-                )
-        raise AssertionError  # unreachable: _translated never swallows
+                yield response
 
-    async def _bounded(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-        content = bytearray()
+    async def post(self, peer: Peer, headers: Mapping[str, str], body: bytes) -> Answer:
+        """POST something small, and read the answer.
+
+        Raises:
+            AttemptError: There is no complete answer.
+        """
+        async with self.exchange(peer, headers, body) as response:
+            return await self.whole(response)
+
+    async def whole(self, response: aiohttp.ClientResponse) -> Answer:
+        """Read an answer to its end, or to the limit."""
+        content, most = bytearray(), self.limits.answer_bytes
+        wait = seconds_until(response.headers.get("Retry-After"), datetime.now(UTC))
         async for block in response.content.iter_any():
             content += block
-            if len(content) > self.limits.answer_bytes:
+            if len(content) > most:
                 response.close()
-                return bytes(content[: self.limits.answer_bytes]), True
-        return bytes(content), False
+                break
+        return Answer(response.status, bytes(content[:most]), wait, cut=len(content) > most)
+
+    @contextlib.asynccontextmanager
+    async def websocket(
+        self, peer: Peer, api: OperationsApi, protocol: str, ping_every: float
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
+        """Open a WebSocket to a peer, pinged every so many seconds.
+
+        Raises:
+            AttemptError: It cannot be opened.
+        """
+        watch = aiohttp.TraceConfig()
+        watch.on_request_redirect.append(_refuse_redirect)
+        assert isinstance(self._session.connector, aiohttp.TCPConnector)
+        with _translated(api.address, lambda: True):
+            async with (
+                self._new_session(
+                    self._session.connector, connector_owner=False, trace_configs=[watch]
+                ) as session,
+                session.ws_connect(
+                    URL(api.url, encoded=True),
+                    protocols=(protocol,),
+                    ssl=peer.tls,
+                    heartbeat=ping_every,
+                    max_msg_size=self.limits.answer_bytes,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=_GOODBYE),
+                ) as websocket,
+            ):
+                yield websocket
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: object, seen: aiohttp.TraceRequestRedirectParams
+) -> None:
+    raise PeerError("connect", f"HTTP {seen.response.status}", status_code=seen.response.status)
 
 
 @contextlib.contextmanager
-def _translated(peer: Peer, body_is_sent: Callable[[], bool]) -> Iterator[None]:
+def _translated(address: str, body_is_sent: Callable[[], bool]) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError and ssl.SSLError are OSErrors
         ours = next((cause for cause in _chain(error) if isinstance(cause, AttemptError)), None)
-        raise ours or _failure(peer, error, sent=body_is_sent()) from error
+        raise ours or _failure(address, error, sent=body_is_sent()) from error
 
 
-# What aiohttp raises, as stages and readable reasons (RES-10); the first that fits counts.
-_FAILURES: tuple[tuple[type[Exception], Stage, str], ...] = (
-    (aiohttp.ClientConnectorDNSError, "connect", "cannot find its host"),
-    (aiohttp.ClientConnectorError, "connect", "cannot connect"),
-    (aiohttp.ConnectionTimeoutError, "connect", "cannot connect in time"),
-    (aiohttp.ClientPayloadError, "answer", "the answer was cut short"),  # RES-12
-    (aiohttp.ClientResponseError, "answer", "the answer is not HTTP"),
+# What aiohttp raises, as stage, readable reason and whether another attempt is safe (RES-10,
+# RTY-04); the first that fits counts.
+_FAILURES: tuple[tuple[type[Exception], tuple[Stage, str, bool]], ...] = (
+    (aiohttp.ClientConnectorDNSError, ("connect", "cannot find its host", True)),
+    (aiohttp.ClientConnectorError, ("connect", "cannot connect", True)),
+    (aiohttp.ConnectionTimeoutError, ("connect", "cannot connect in time", True)),
+    (aiohttp.ClientPayloadError, ("answer", "the answer was cut short", False)),  # RES-12
+    (aiohttp.WSServerHandshakeError, ("connect", "no WebSocket", False)),
+    (aiohttp.ClientResponseError, ("answer", "the answer is not HTTP", False)),
 )
 
 
-def _failure(peer: Peer, error: Exception, *, sent: bool) -> AttemptError:
-    address = peer.api.address
+def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
     for cause in _chain(error):
         if isinstance(cause, aiohttp.ClientError):
             continue  # some of them count as ssl errors, without what makes those useful
@@ -150,14 +216,16 @@ def _failure(peer: Peer, error: Exception, *, sent: bool) -> AttemptError:
             return PeerError("tls", f"the certificate of {address} {certificate_flaw(cause)}")
         if isinstance(cause, ssl.SSLError):
             return PeerError("tls", f"TLS with {address} failed: {_words(error)}")
-    lost: tuple[Stage, str] = (
-        ("answer", "no answer") if sent else ("upload", "the connection was lost")
+    lost: tuple[Stage, str, bool] = (
+        ("answer", "no answer", True) if sent else ("upload", "the connection was lost", True)
     )
-    stage, what = next(
-        ((stage, what) for raised, stage, what in _FAILURES if isinstance(error, raised)), lost
+    stage, what, retryable = next(
+        (told for raised, told in _FAILURES if isinstance(error, raised)), lost
     )
+    status = error.status if isinstance(error, aiohttp.WSServerHandshakeError) else None
     reason = f"{address}: {what}: {_words(error)}"
-    return PeerError(stage, reason, uncertain=sent and stage == "answer")
+    uncertain = sent and stage == "answer"
+    return PeerError(stage, reason, status_code=status, uncertain=uncertain, retryable=retryable)
 
 
 def _words(error: Exception) -> str:

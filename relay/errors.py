@@ -1,6 +1,6 @@
-"""What can go wrong, whose fault it is, and at which stage of reaching one peer.
+"""What can go wrong, whose fault it is, at which stage of reaching one peer, and what follows.
 
-`InputError` is raised to the caller before anything is sent. A `AttemptError` never reaches the
+`InputError` is raised to the caller before anything is sent. An `AttemptError` never reaches the
 caller: it is raised inside one attempt and becomes that peer's record at the edge (SEQ-05…07,
 AGG-02, AGG-04).
 """
@@ -27,13 +27,21 @@ class AttemptError(Exception):
         *,
         status_code: int | None = None,
         uncertain: bool = False,
+        retryable: bool = False,
+        retry_after: float | None = None,
     ) -> None:
-        """`uncertain` says that the whole body was sent, so the peer may have deployed it."""
+        """Say what happened.
+
+        `uncertain`: the whole body was sent, so the peer may have deployed it. `retryable`: another
+        attempt is safe and may help (RTY-04), after `retry_after` seconds if the peer named them.
+        """
         super().__init__(reason)
         self.stage: Stage = stage
         self.reason = reason
         self.status_code = status_code
         self.uncertain = uncertain
+        self.retryable = retryable
+        self.retry_after = retry_after
 
 
 class OriginError(AttemptError):

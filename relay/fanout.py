@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +18,21 @@ from relay.node import LocalSettings, resolve
 from relay.payload import measure
 from relay.report import Record, Report, failed_record, success_record
 from relay.request import forwarded_fields
-from relay.tls import Tls, context_for
+from relay.retry import Retry
+from relay.tls import Tls, contexts_for
 from relay.upload import Upload, attempt
 
 if TYPE_CHECKING:
     import os
-    import ssl
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from relay.node import Node
     from relay.token import Mint
+
+    Listener = Callable[[Event], None]
+    Work = Callable[[Peer, Mint], Awaitable[Mapping[str, object]]]
+
+ONCE = Retry(attempts=1)
 
 
 async def deploy(
@@ -37,7 +44,11 @@ async def deploy(
     tls: Tls | None = None,
     limits: Limits | None = None,
     local: LocalSettings | None = None,
+    origin: str | None = None,
     allow_http: bool = False,
+    retry: Retry = ONCE,
+    ask_for_events: bool = False,
+    probe: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> Report:
     """Stream one staged payload to every node, all at once, and report what became of each.
@@ -46,7 +57,7 @@ async def deploy(
     everything that can be checked has been. Cancelling the call closes every connection and file.
 
     Args:
-        nodes: Where to deploy, in the order of the records; the origin itself is not among them.
+        nodes: Where to deploy, in the order of the records.
         request: The deploy request; its `operation` is `deploy_component`. Credentials and members
             that matter only to the origin are left out, and `replicated` is sent as false
             (FLD-01…05).
@@ -55,8 +66,14 @@ async def deploy(
         tls: Whom to trust, and the relay's own certificate.
         limits: Time and size limits.
         local: The origin's own ports, for nodes without a URL.
+        origin: Name of the origin, which is left out should it be among the nodes (SEQ-12).
         allow_http: Allow plain http to hosts that are not loopback; the token then travels in clear
             (TLS-06).
+        retry: Which failures are tried again; by default none is (RTY-01).
+        ask_for_events: Ask each peer to tell its progress (SSE-01); its phases and install lines
+            then arrive at `on_event`. An answer in events is understood in any case.
+        probe: Ask each peer for its version first, so that one too old gets a clear record
+            (VER-01).
         on_event: Called from the event loop with each event; what it raises is swallowed.
 
     Returns:
@@ -67,44 +84,28 @@ async def deploy(
         InputError: The call makes no sense; its text names the culprit and the remedy. Nothing was
             sent.
     """
-    nodes = tuple(nodes)  # AGG-07: fixed before anything is awaited
-    mints = _checked_mints(nodes, mint)
+    fan = FanOut(
+        nodes,
+        mint=mint,
+        tls=tls,
+        limits=limits,
+        local=local,
+        origin=origin,
+        allow_http=allow_http,
+        on_event=on_event,
+    )
     fields = forwarded_fields(request)
-    contexts = _contexts(nodes, tls or Tls())
-    found: list[Peer | AttemptError] = []
-    for node, context in zip(nodes, contexts, strict=True):
-        try:
-            found.append(Peer(node, resolve(node, local, allow_http=allow_http), context))
-        except AttemptError as failure:
-            found.append(failure)
-
-    def emit(event: Event) -> None:
-        if on_event is not None:
-            with contextlib.suppress(Exception):  # AGG-08: a listener's trouble is its own
-                on_event(event)
-
-    def settled(node: Node, record: Record) -> Record:
-        emit(Event(node.name, "settled", {"record": record}))
-        return record
-
     try:
-        upload = Upload(fields, measure(Path(payload)))
+        staged = measure(Path(payload))
     except AttemptError as failure:
-        return Report([settled(node, failed_record(node.name, failure)) for node in nodes])
+        return Report([fan.settled(failed_record(each.node.name, [failure])) for each in fan.ways])
+    upload = Upload(fields, staged, ask_for_events, probe)
 
-    async def settle(node: Node, peer: Peer | AttemptError, mint: Mint) -> Record:
-        """The edge of one peer: whatever happens, a record comes out (AGG-02, AGG-04)."""
-        try:
-            members = await attempt(upload, _reachable(peer), mint, connections, emit)
-        except AttemptError as failure:
-            return settled(node, failed_record(node.name, failure))
-        except Exception as error:  # noqa: BLE001  a defect of ours costs one record only
-            defect = RelayError("upload", f"{type(error).__name__}: {error}")
-            return settled(node, failed_record(node.name, defect))
-        return settled(node, success_record(node.name, members))
+    async def once(peer: Peer, mint: Mint) -> dict[str, object]:
+        return await attempt(upload, peer, mint, fan.connections, fan.emit)
 
-    async with Connections(limits or Limits()) as connections, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(settle(*each)) for each in zip(nodes, found, mints, strict=True)]
+    async with fan.connections, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(fan.settle(way, once, retry)) for way in fan.ways]
     return Report([task.result() for task in tasks])
 
 
@@ -114,27 +115,78 @@ def _reachable(peer: Peer | AttemptError) -> Peer:
     return peer
 
 
-def _checked_mints(nodes: Sequence[Node], mint: Mint | None) -> list[Mint]:
-    counts = Counter(node.name for node in nodes)
-    for name, count in counts.items():
-        if not name or count > 1:
-            raise InputError(f"{count} nodes are named {name!r}; names are unique and not empty")
-    mints = []
-    for node in nodes:
-        own = node.mint or mint
-        if own is None:
-            raise InputError(f"there is no way to get a token from {node.name!r}; give a mint")
-        mints.append(own)
-    return mints
+@dataclass(frozen=True)
+class Way:
+    """How to reach one node and get a token from it; or why it cannot be reached."""
+
+    node: Node
+    peer: Peer | AttemptError
+    mint: Mint
 
 
-def _contexts(nodes: Sequence[Node], tls: Tls) -> list[ssl.SSLContext]:
-    """One context for all nodes of the same posture: loading authorities is slow."""
-    made: dict[tuple[bool, Path | None], ssl.SSLContext] = {}
-    contexts = []
-    for node in nodes:
-        posture = (node.verify, node.ca_file)
-        if posture not in made:
-            made[posture] = context_for(node, tls)
-        contexts.append(made[posture])
-    return contexts
+class FanOut:
+    """What one deploy needs to serve its nodes, with everything checked that can be."""
+
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        *,
+        mint: Mint | None,
+        tls: Tls | None,
+        limits: Limits | None,
+        local: LocalSettings | None,
+        origin: str | None,
+        allow_http: bool,
+        on_event: Listener | None,
+    ) -> None:
+        # AGG-07: fixed before anything is awaited
+        others = [node for node in nodes if origin is None or node.name != origin]
+        for name, count in Counter(node.name for node in others).items():
+            if not name or count > 1:
+                raise InputError(
+                    f"{count} nodes are named {name!r}; names are unique and not empty"
+                )
+        limits = limits or Limits()
+        self.connections = Connections(limits)
+        self._on_event = on_event
+        self._turns = asyncio.Semaphore(limits.concurrency or len(others) or 1)
+        self.ways: list[Way] = []
+        for node, context in zip(others, contexts_for(others, tls or Tls()), strict=True):
+            own = node.mint or mint
+            if own is None:
+                raise InputError(f"there is no way to get a token from {node.name!r}; give a mint")
+            peer: Peer | AttemptError
+            try:
+                peer = Peer(node, resolve(node, local, allow_http=allow_http), context)
+            except AttemptError as failure:
+                peer = failure
+            self.ways.append(Way(node, peer, own))
+
+    def emit(self, event: Event) -> None:
+        """Tell the listener; AGG-08: its trouble is its own."""
+        if self._on_event is not None:
+            with contextlib.suppress(Exception):
+                self._on_event(event)
+
+    def settled(self, record: Record) -> Record:
+        """Announce a node's record."""
+        self.emit(Event(str(record["node"]), "settled", {"record": record}))
+        return record
+
+    async def settle(self, way: Way, work: Work, retry: Retry = ONCE) -> Record:
+        """The edge of one peer: whatever happens, a record comes out (AGG-02, AGG-04)."""
+        name, failures = way.node.name, list[AttemptError]()
+        async with self._turns:
+            while True:
+                try:
+                    members = await work(_reachable(way.peer), way.mint)
+                    return self.settled(success_record(name, members, len(failures) + 1))
+                except AttemptError as failure:
+                    failures.append(failure)
+                except Exception as error:  # noqa: BLE001  a defect of ours costs one record only
+                    failures.append(RelayError("upload", f"{type(error).__name__}: {error}"))
+                wait = retry.delay(failures, random.random)
+                if wait is None:
+                    return self.settled(failed_record(name, failures))
+                self.emit(Event(name, "retry", {"reason": failures[-1].reason, "delay": wait}))
+                await asyncio.sleep(wait)

@@ -15,10 +15,13 @@ class Limits:
     Args:
         connect: Name lookup, TCP connection and TLS handshake together. Default 10.
         mint: From asking for a token to having it. Default 30.
-        stall: How long a peer may take no byte of an upload. Default 60.
-        answer: From the last byte of an upload to the end of the answer; a peer installs
-            dependencies in that time, for up to an hour by default (DEP-07). Default 3,720.
-        answer_bytes: How much of an answer is read (BUG-30). Default 1,048,576.
+        stall: How long a peer may take no data of an upload. Default 60.
+        answer: From the last byte of an upload to the end of the answer, and from one sign of life
+            to the next in an event stream; a peer installs dependencies in that time, for up to an
+            hour by default (DEP-07). Default 3,720.
+        answer_bytes: How much of an answer, or of one event, is read (BUG-30). Default 1,048,576.
+        restart: From asking a node to restart until it has. Default 600 (RST-02).
+        concurrency: How many nodes are served at the same time; None serves all (SEQ-03).
     """
 
     connect: float = 10.0
@@ -26,9 +29,13 @@ class Limits:
     stall: float = 60.0
     answer: float = 3_720.0
     answer_bytes: int = 1_048_576
+    restart: float = 600.0
+    concurrency: int | None = None
 
     def __post_init__(self) -> None:
         for limit in fields(self):
             value = getattr(self, limit.name)
+            if value is None and limit.name == "concurrency":
+                continue
             if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
                 raise InputError(f"limit {limit.name!r} is {value!r}; give a number above 0")

@@ -1,4 +1,4 @@
-"""Pure: where a node's operations API is (URL-01…11, TLS-01, TLS-06)."""
+"""Pure: where a node's operations API and replication socket are (URL-01…11, WS-01…02)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from relay.token import Mint
 
 DEFAULT_PORT = 9925
-_DEFAULT_PORTS = {"https": 443, "http": 80}
+DEFAULT_REPLICATION_PORT = 9933
+_HTTP = {"https": 443, "http": 80}
+_WEBSOCKET = {"wss": 443, "ws": 80}
 _PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _TRAILING_PORT = re.compile(r":\d+$")
 
@@ -31,8 +33,8 @@ class Node:
             is put together from `host`, `port` and the origin's own settings (URL-02…06).
         host: Its host name or IP address.
         port: The port of its operations API; not the replication port (URL-11).
-        replication_url: The URL of its replication socket; only its host is used here (URL-04,
-            URL-05).
+        replication_url: The URL of its replication socket (WS-01); of the operations API it tells
+            the host at most (URL-04, URL-05).
         verify: Whether its certificate is checked (TLS-01).
         ca_file: PEM file with authorities trusted for this node only, besides the cluster's
             (TLS-02).
@@ -52,7 +54,7 @@ class Node:
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """The origin's own operations API ports, the model for nodes without a URL (URL-02, URL-03).
+    """The origin's own ports, the model for nodes without a URL (URL-02, URL-03, WS-01).
 
     A port may be written `host:port` (URL-10). The defaults are those of a stock configuration
     (URL-06).
@@ -60,6 +62,8 @@ class LocalSettings:
 
     secure_port: int | str | None = DEFAULT_PORT
     insecure_port: int | str | None = None
+    secure_replication_port: int | str | None = DEFAULT_REPLICATION_PORT
+    insecure_replication_port: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,15 +95,30 @@ def resolve(
         OriginError: There is no usable URL; the node gets a failed record (SEQ-07).
         InputError: The URL carries user info, which would leak and is never sent (URL-08).
     """
-    url = node.url or _put_together(node, local or LocalSettings())
-    api = _parse(node, url)
-    if api.scheme == "http" and not allow_http and not is_loopback(api.host):
-        raise OriginError(
-            "resolve",
-            f"refusing plain http to {api.address}: the token would travel in clear; "
-            "use https, or allow http explicitly",
-        )
-    return api
+    local = local or LocalSettings()
+    url = node.url or _put_together(
+        ("https", "http"),
+        node.host or _host_in(node.replication_url) or _bare_name(node.name),
+        _port(node.port),
+        (_port(local.secure_port), _port(local.insecure_port), DEFAULT_PORT),
+    )
+    return _parse(node, url, _HTTP, in_clear=allow_http)
+
+
+def resolve_replication(
+    node: Node, local: LocalSettings, *, allow_ws: bool = False
+) -> OperationsApi:
+    """Find a node's replication socket (WS-01); errors as of `resolve`."""
+    name = _bare_name(node.name)  # WS-02: without the whole of its port
+    port = node.name[len(name) :] or None
+    secure, insecure = local.secure_replication_port, local.insecure_replication_port
+    url = node.replication_url or _put_together(
+        ("wss", "ws"),
+        node.host or name,
+        _port(port),
+        (_port(secure), _port(insecure), DEFAULT_REPLICATION_PORT),
+    )
+    return _parse(node, url, _WEBSOCKET, in_clear=allow_ws)
 
 
 def is_loopback(host: str) -> bool:
@@ -110,7 +129,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _parse(node: Node, url: str) -> OperationsApi:
+def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> OperationsApi:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -121,18 +140,26 @@ def _parse(node: Node, url: str) -> OperationsApi:
             f"the URL of node {node.name!r} carries a user name or password; "
             "remove it and give credentials through a mint"
         )
-    if parts.scheme not in _DEFAULT_PORTS:
-        raise _unusable(url, "the scheme must be https or http")
+    secure, insecure = schemes
+    if parts.scheme not in schemes:
+        raise _unusable(url, f"the scheme must be {secure} or {insecure}")
     if not parts.hostname:
         raise _unusable(url, "it names no host")
     if any(character <= " " or character == "\x7f" for character in url):
         raise _unusable(url, "it holds a space or a control character")
-    return OperationsApi(
+    api = OperationsApi(
         scheme=parts.scheme,
         host=_ascii_host(url, parts.hostname),
-        port=_DEFAULT_PORTS[parts.scheme] if port is None else port,
+        port=schemes[parts.scheme] if port is None else port,
         target=_target(parts),
     )
+    if api.scheme == insecure and not in_clear and not is_loopback(api.host):
+        raise OriginError(
+            "resolve",
+            f"refusing plain {insecure} to {api.address}: the token would travel in clear; "
+            f"use {secure}, or allow {insecure} explicitly",
+        )
+    return api
 
 
 def _ascii_host(url: str, host: str) -> str:
@@ -150,34 +177,32 @@ def _target(parts: SplitResult) -> str:
     return quote(f"{parts.path or '/'}{query}", safe=_PRINTABLE_ASCII)
 
 
-def _put_together(node: Node, local: LocalSettings) -> str:
-    secure_port = _port(local.secure_port)
-    scheme = "https" if secure_port else "http"
-    candidates = (_port(node.port), secure_port, _port(local.insecure_port), DEFAULT_PORT)
-    port = next(port for port in candidates if port is not None)
-    host = _host(node)
+def _put_together(
+    schemes: tuple[str, str], host: str, own: int | None, local: tuple[int | None, int | None, int]
+) -> str:
+    """A URL of what the node tells of itself and the local ports: secure, insecure, default."""
     if not host:
         raise OriginError("resolve", "node has no hostname (missing name/url/host)")
+    scheme = schemes[0] if local[0] else schemes[1]
+    port = next(port for port in (own, *local) if port is not None)  # 0 counts as set
     bare = host.removeprefix("[").removesuffix("]")
     return f"{scheme}://[{bare}]:{port}/" if ":" in bare else f"{scheme}://{host}:{port}/"
 
 
-def _host(node: Node) -> str | None:
-    """URL-04: the first of host, replication URL and name that gives one."""
-    if node.host:
-        return node.host
-    if node.replication_url:
-        try:
-            host = urlsplit(node.replication_url).hostname
-        except ValueError:
-            host = None
-        if host:
-            return host
+def _host_in(url: str | None) -> str | None:
     try:
-        ipaddress.IPv6Address(node.name)  # its last group is no port (URL-09)
+        return urlsplit(url or "").hostname
     except ValueError:
-        return _TRAILING_PORT.sub("", node.name)
-    return node.name
+        return None
+
+
+def _bare_name(name: str) -> str:
+    """A node's name without a port; the last group of an IPv6 address is none (URL-09)."""
+    try:
+        ipaddress.IPv6Address(name)
+    except ValueError:
+        return _TRAILING_PORT.sub("", name)
+    return name
 
 
 def _port(setting: int | str | None) -> int | None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-BLOCK_BYTES = 1 << 20
+WRITE_BYTES = (1 << 16) - len(b"fff8\r\n\r\n")
+"""Size of one write: with its chunk framing (WIRE-13) it fills four TLS records to the byte."""
+BLOCK_BYTES = 16 * WRITE_BYTES
 """How much of the file one attempt holds in memory."""
 
 

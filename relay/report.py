@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from relay.errors import AttemptError
 
@@ -15,12 +15,12 @@ Record = dict[str, object]
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a deploy: one record per node, in the order of the nodes (AGG-01).
+    """What came of it: one record per node, in the order of the nodes (AGG-01).
 
     A success is `{"node", "status": "success", …members of the peer's answer}`, a failure `{"node",
-    "status": "failed", "reason", "statusCode"?, "stage", "uncertain"?}`. `statusCode` is that of
-    the HTTP answer that refused; `uncertain: True` says that the peer has the whole payload and may
-    have deployed it.
+    "status": "failed", "reason", "statusCode"?, "stage", "uncertain"?}`; either has `attempts` when
+    there were more than one. `statusCode` is that of the HTTP answer that refused; `uncertain:
+    True` says that the peer has had a whole payload and may have deployed it.
     """
 
     records: list[Record]
@@ -31,17 +31,23 @@ class Report:
         return bool(self.records) and all(record["status"] == "success" for record in self.records)
 
 
-def success_record(node: str, members: Mapping[str, object]) -> Record:
+def success_record(node: str, members: Mapping[str, object], attempts: int = 1) -> Record:
     """`node` and `status` come first and stay ours, whatever the peer says (RES-01, RES-02)."""
     ours: Record = {"node": node, "status": "success"}
-    return ours | {name: value for name, value in members.items() if name not in ours}
+    return {**ours, **members, **ours, **_attempts(attempts)}
 
 
-def failed_record(node: str, failure: AttemptError) -> Record:
-    record: Record = {"node": node, "status": "failed", "reason": failure.reason}
-    if failure.status_code is not None:
-        record["statusCode"] = failure.status_code
-    record["stage"] = failure.stage
-    if failure.uncertain:
+def failed_record(node: str, failures: Sequence[AttemptError]) -> Record:
+    """The latest failure counts; but what an earlier attempt left uncertain stays so."""
+    latest = failures[-1]
+    record: Record = {"node": node, "status": "failed", "reason": latest.reason}
+    if latest.status_code is not None:
+        record["statusCode"] = latest.status_code
+    record["stage"] = latest.stage
+    if any(failure.uncertain for failure in failures):
         record["uncertain"] = True
-    return record
+    return record | _attempts(len(failures))
+
+
+def _attempts(count: int) -> Record:
+    return {"attempts": count} if count > 1 else {}

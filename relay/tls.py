@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,18 +11,21 @@ from typing import TYPE_CHECKING
 from relay.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from relay.node import Node
 
+_CERTIFICATE = re.compile(rb"-----BEGIN ([A-Z0-9 ]*CERTIFICATE)-----.+?-----END \1-----", re.DOTALL)
+_NOT_TRUSTED = "is signed by an authority that is not trusted; give the cluster's CA file"
 # X509_V_ERR_* codes of OpenSSL, by what an operator can do about them.
 _CERTIFICATE_FLAWS = {
     9: "is not valid yet",
     10: "has expired",
-    18: "is self-signed and not trusted; give the cluster's authority as CA file",
-    19: "is signed by an authority that is not trusted; give the cluster's authority as CA file",
-    20: "is signed by an authority that is not trusted; give the cluster's authority as CA file",
-    21: "is signed by an authority that is not trusted; give the cluster's authority as CA file",
+    18: "is self-signed and not trusted; give the cluster's CA file",
+    19: _NOT_TRUSTED,
+    20: _NOT_TRUSTED,
+    21: _NOT_TRUSTED,
     62: "is for another host name",
     64: "is for another IP address",
 }
@@ -43,29 +48,59 @@ class Tls:
     key_file: Path | None = None
 
 
-def context_for(node: Node, tls: Tls) -> ssl.SSLContext:
-    """Build the context for one node; what is checked, and sent as SNI, is the URL's host (TLS-03).
+def contexts_for(nodes: Iterable[Node], tls: Tls) -> list[ssl.SSLContext]:
+    """One context per node; what is checked, and sent as SNI, is the URL's host (TLS-03).
+
+    Nodes of the same posture share one: to load the system's authorities takes tens of
+    milliseconds. The files are read anew each time.
 
     Raises:
         InputError: A file cannot be read or holds nothing of use.
     """
+    read = functools.cache(_certificates)
+    made: Callable[..., ssl.SSLContext] = (
+        _shared_context
+        if tls.certificate_file is None
+        else functools.cache(functools.partial(_own_context, tls))
+    )
+    return [
+        made(tuple(read(file) for file in (tls.ca_file, node.ca_file) if file), node.verify)
+        for node in nodes
+    ]
+
+
+def _certificates(file: Path) -> str:
+    """The certificates in a PEM file, without the comments around them."""
+    try:
+        found = [match[0] for match in _CERTIFICATE.finditer(file.read_bytes())]
+        text = b"\n".join(found).decode("ascii", "replace")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (OSError, ValueError) as error:
+        raise _unusable("CA file", file, error) from error
+    return text
+
+
+@functools.lru_cache(maxsize=64)
+def _shared_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
     context = ssl.create_default_context()
-    for ca_file in (tls.ca_file, node.ca_file):
-        if ca_file is not None:
-            try:
-                context.load_verify_locations(cafile=ca_file)
-            except OSError as error:
-                raise _unusable("CA file", ca_file, error) from error
-    if tls.certificate_file is not None:
-        try:
-            # An empty password: an encrypted key is an error here, not a prompt in the middle of a
-            # deploy.
-            context.load_cert_chain(tls.certificate_file, tls.key_file, password="")
-        except OSError as error:
-            raise _unusable("client certificate", tls.certificate_file, error) from error
-    if not node.verify:
+    for certificates in trusted:
+        context.load_verify_locations(cadata=certificates)
+    if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _own_context(tls: Tls, trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+    """A context with the relay's own certificate, which no other deploy may show."""
+    assert tls.certificate_file is not None
+    context = _shared_context.__wrapped__(trusted, verify)
+    try:
+        # An empty password: an encrypted key is an error here, not a prompt in the middle of a
+        # deploy.
+        context.load_cert_chain(tls.certificate_file, tls.key_file, password="")
+    except OSError as error:
+        raise _unusable("client certificate", tls.certificate_file, error) from error
     return context
 
 
@@ -74,7 +109,9 @@ def certificate_flaw(error: ssl.SSLCertVerificationError) -> str:
     return _CERTIFICATE_FLAWS.get(error.verify_code, f"is refused: {error.verify_message}")
 
 
-def _unusable(what: str, path: Path, error: OSError) -> InputError:
+def _unusable(what: str, path: Path, error: OSError | ValueError) -> InputError:
     # ssl.SSLError is an OSError whose text tells of OpenSSL's insides, not of the file.
-    why = "not PEM, or nothing in it" if isinstance(error, ssl.SSLError) else error.strerror
+    why: str | None = "not PEM, or nothing in it"
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        why = error.strerror
     return InputError(f"{what} {str(path)!r} cannot be used: {why}; give a readable PEM file")

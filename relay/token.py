@@ -7,11 +7,10 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from relay.answer import failure_reason, parse_json
+from relay.answer import redacted, success_members
 from relay.errors import InputError, PeerError
 
 if TYPE_CHECKING:
-    from relay.answer import Answer
     from relay.connection import Connections, Peer
 
 OPERATION = "create_authentication_tokens"
@@ -54,17 +53,13 @@ class OperationsMint:
         try:
             async with asyncio.timeout(connections.limits.mint):
                 answer = await connections.post(peer, headers, json.dumps(request).encode())
+            members = success_members(answer)
         except TimeoutError as error:
             raise mint_failure(f"no answer in {connections.limits.mint:g} s") from error
         except PeerError as error:
-            raise mint_failure(error.reason, error) from error
-        return self._token(answer)
-
-    def _token(self, answer: Answer) -> str:
-        if not answer.is_success:
-            reason = failure_reason(answer).replace(self.password, "[password]")
-            raise mint_failure(reason, PeerError("mint", reason, status_code=answer.status))
-        return token_in(parse_json(answer.text))
+            reason = redacted(error.reason, self.password, "[password]")
+            raise mint_failure(reason, error) from error
+        return token_in(members)
 
 
 @dataclass(frozen=True)
@@ -82,13 +77,13 @@ class GivenToken:
         return self.token
 
 
-def token_in(value: object) -> str:
+def token_in(answer: object) -> str:
     """The token in a peer's answer, whichever way it was asked (MINT-02, MINT-03).
 
     Raises:
         PeerError: There is none.
     """
-    for holder in (value, value.get("results") if isinstance(value, dict) else None):
+    for holder in (answer, answer.get("results") if isinstance(answer, dict) else None):
         token = holder.get("operation_token") if isinstance(holder, dict) else None
         if isinstance(token, str) and _fits_a_header(token):
             return token
@@ -101,6 +96,8 @@ def mint_failure(reason: str, cause: PeerError | None = None) -> PeerError:
         cause.stage if cause and cause.stage in {"connect", "tls"} else "mint",
         f"token mint failed: {reason}",
         status_code=cause.status_code if cause else None,
+        retryable=bool(cause and cause.retryable),
+        retry_after=cause.retry_after if cause else None,
     )
 
 

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relay import formdata
-from relay.answer import success_members
-from relay.errors import PeerError
+from relay.answer import (
+    EVENT_STREAM,
+    StreamedAnswer,
+    is_event_stream,
+    redacted,
+    success_members,
+)
+from relay.errors import AttemptError, PeerError
 from relay.events import Event
-from relay.payload import opened
+from relay.payload import WRITE_BYTES, opened
+from relay.probe import refuse_old
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    import aiohttp
+
     from relay.connection import Connections, Peer
-    from relay.limits import Limits
     from relay.payload import BlockReader, StagedPayload
     from relay.token import Mint
 
-WRITE_BYTES = 1 << 16
-"""Size of one write; larger ones were slower."""
-_TURN_BYTES = 2 * WRITE_BYTES
-"""How much is written between two looks at the connection: writes to a lost one do not fail."""
+_TURN_WRITES = 2
+"""How many writes go between two looks at the connection: writes to a lost one do not fail."""
+_FAREWELL = 5.0  # seconds for a stream to end after it has said that all is done
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class Upload:
 
     fields: Mapping[str, object]
     payload: StagedPayload
+    ask_for_events: bool = False
+    probe: bool = False
 
 
 async def attempt(
@@ -43,84 +52,111 @@ async def attempt(
     Raises:
         AttemptError: In any other case.
     """
-    name = peer.node.name
-    emit(Event(name, "mint"))
+    emit(Event(peer.node.name, "mint"))
     token = await mint.mint(peer, connections)
-    form = formdata.encode(upload.fields)
-    headers = {"Content-Type": form.content_type, "Authorization": f"Bearer {token}"}
-    limits = connections.limits
-    async with opened(upload.payload) as reader:
-        body = _Body(form, reader, limits, lambda sent: emit(_sent(name, sent, upload.payload)))
-        emit(_sent(name, 0, upload.payload))
-        try:
-            async with asyncio.timeout(None) as body.deadline:
-                answer = await connections.post(peer, headers, body.parts(), lambda: body.is_sent)
-        except TimeoutError as error:
-            raise _too_slow(limits, sent=body.is_sent) from error
-    # A peer that quotes the token must not bring it into a record.
-    answer = replace(answer, body=answer.body.replace(token.encode(), b"[token]"))
-    members = success_members(answer)
-    if not body.is_sent:
-        raise PeerError(
-            "answer",
-            f"HTTP {answer.status} before the whole payload was sent",
-            uncertain=True,
-        )
-    return members
+    try:
+        if upload.probe:
+            await refuse_old(peer, token, connections)
+        async with opened(upload.payload) as reader:
+            sending = _Sending(upload, peer, token, connections, emit, reader)
+            members = await sending.outcome()
+    except AttemptError as failure:  # a peer that quotes the token must not bring it into a record
+        failure.reason = redacted(failure.reason, token, "[token]")
+        raise
+    return dict(redacted(members, token, "[token]"))
 
 
-class _Body:
-    """One multipart body on its way, and the deadline that moves with it.
+@dataclass
+class _Sending:
+    """One body on its way and the answer to it, with a deadline that moves as they do.
 
     aiohttp has no timer for a peer that stops taking data, so each part that is asked for, which
     means that the one before it was taken, pushes the deadline back.
     """
 
-    deadline: asyncio.Timeout
+    upload: Upload
+    peer: Peer
+    token: str = field(repr=False)
+    connections: Connections
+    emit: Callable[[Event], None]
+    reader: BlockReader
 
-    def __init__(
-        self,
-        form: formdata.FormData,
-        reader: BlockReader,
-        limits: Limits,
-        on_sent: Callable[[int], None],
-    ) -> None:
-        self._form = form
-        self._reader = reader
-        self._limits = limits
-        self._on_sent = on_sent
-        self.is_sent = False
+    def __post_init__(self) -> None:
+        self._limits = self.connections.limits
+        self._form = formdata.encode(self.upload.fields)
+        self._stream = StreamedAnswer(self._limits.answer_bytes)
+        self._deadline = asyncio.timeout(self._limits.stall)
+        self._is_sent = False
 
-    async def parts(self) -> AsyncIterator[bytes | memoryview]:
+    async def outcome(self) -> dict[str, object]:
+        """Send the body and read the answer; its members if it is a success."""
+        headers = {
+            "Content-Type": self._form.content_type,
+            "Authorization": f"Bearer {self.token}",
+        }
+        if self.upload.ask_for_events:
+            headers["Accept"] = EVENT_STREAM  # SSE-01
+        self._tell_sent(0)
+        try:
+            async with (
+                self._deadline,
+                self.connections.exchange(
+                    self.peer, headers, self._parts(), lambda: self._is_sent
+                ) as response,
+            ):
+                members = await self._members(response)
+        except (TimeoutError, PeerError) as error:
+            if not self._stream.is_done:  # what happens after `done` changes nothing (EARLY-08)
+                raise (error if isinstance(error, PeerError) else self._too_slow()) from error
+            members = self._stream.end()
+        if not self._is_sent:
+            raise PeerError(
+                "answer", "the peer reported success before it had the payload", uncertain=True
+            )
+        return members
+
+    async def _members(self, response: aiohttp.ClientResponse) -> dict[str, object]:
+        if not is_event_stream(response.status, response.headers.get("Content-Type", "")):
+            answer = await self.connections.whole(response)
+            bare = answer.body.replace(self.token.encode(), b"[token]")  # before it is shortened
+            return success_members(replace(answer, body=bare))
+        async for block in response.content.iter_any():
+            for name, data in self._stream.feed(block):
+                words = redacted(data, self.token, "[token]")
+                self.emit(Event(self.peer.node.name, name, words))
+            if self._is_sent:
+                self._allow(_FAREWELL if self._stream.is_done else self._limits.answer)
+        return self._stream.end()
+
+    async def _parts(self) -> AsyncIterator[bytes | memoryview]:
         self._allow(self._limits.stall)
         yield self._form.head
         sent = 0
-        async for block in self._reader.blocks():
+        async for block in self.reader.blocks():
             view = memoryview(block)
-            for start in range(0, len(block), WRITE_BYTES):
-                if start % _TURN_BYTES == 0:
+            for turn, start in enumerate(range(0, len(block), WRITE_BYTES)):
+                if turn % _TURN_WRITES == 0:
                     await asyncio.sleep(0)
                 self._allow(self._limits.stall)
                 yield view[start : start + WRITE_BYTES]
             sent += len(block)
-            self._on_sent(sent)
+            self._tell_sent(sent)
         await asyncio.sleep(0)
-        self._allow(self._limits.stall)
-        yield self._form.tail
-        self.is_sent = True
+        # A peer may answer as soon as it has the closing boundary, before anyone asks for more.
+        self._is_sent = True
         self._allow(self._limits.answer)
+        yield self._form.tail
+
+    def _tell_sent(self, sent: int) -> None:
+        total = self.upload.payload.size
+        self.emit(Event(self.peer.node.name, "sent", {"bytes": sent, "total": total}))
 
     def _allow(self, seconds: float) -> None:
         # The writer may ask for one more part while the deadline is already ending the attempt.
         with contextlib.suppress(RuntimeError):
-            self.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+            self._deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
-
-def _sent(name: str, sent: int, payload: StagedPayload) -> Event:
-    return Event(name, "sent", {"bytes": sent, "total": payload.size})
-
-
-def _too_slow(limits: Limits, *, sent: bool) -> PeerError:
-    if sent:
-        return PeerError("answer", f"no answer in {limits.answer:g} s", uncertain=True)
-    return PeerError("upload", f"the peer took no data for {limits.stall:g} s")
+    def _too_slow(self) -> PeerError:
+        if self._is_sent:
+            return PeerError("answer", f"no answer in {self._limits.answer:g} s", uncertain=True)
+        return PeerError("upload", f"the peer took no data for {self._limits.stall:g} s")

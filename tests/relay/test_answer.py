@@ -66,7 +66,7 @@ def test_what_a_success_brings(status: int, body: bytes, members: dict[str, obje
 def test_any_other_status_is_a_failure(status: int) -> None:
     with pytest.raises(PeerError) as failure:
         success_members(Answer(status, b'{"error":"no"}'))
-    assert failed_record("n", failure.value) == {
+    assert failed_record("n", [failure.value]) == {
         "node": "n",
         "status": "failed",
         "reason": "no",
@@ -87,7 +87,7 @@ def test_node_and_status_are_ours() -> None:
 
 
 def test_a_report_succeeds_when_every_node_did() -> None:
-    good, bad = success_record("a", {}), failed_record("b", PeerError("connect", "no"))
+    good, bad = success_record("a", {}), failed_record("b", [PeerError("connect", "no")])
     assert Report([good]).succeeded
     assert not Report([good, bad]).succeeded
     assert not Report([]).succeeded

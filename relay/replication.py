@@ -1,0 +1,110 @@
+"""Minting over a peer's replication socket, as the nodes of a cluster do (WS-01…21)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import msgpack  # type: ignore[import-untyped]  # it has no types of its own
+
+from relay.errors import InputError, PeerError
+from relay.node import LocalSettings, resolve_replication
+from relay.token import OPERATION, mint_failure, token_in
+
+if TYPE_CHECKING:
+    from relay.connection import Connections, Peer
+
+SUBPROTOCOL = "harperdb-replication-v1"  # WS-03
+_REQUEST, _RESPONSE = 136, 137  # WS-10, WS-11
+_REQUEST_ID = 1  # one operation per connection (WS-14)
+_ENDS = {
+    aiohttp.WSMsgType.CLOSE,
+    aiohttp.WSMsgType.CLOSING,
+    aiohttp.WSMsgType.CLOSED,
+    aiohttp.WSMsgType.ERROR,
+}
+
+
+@dataclass(frozen=True)
+class ReplicationMint:
+    """Asks for a token over the peer's replication socket; the peer must know the caller (WS-04).
+
+    It knows it by the client certificate in `Tls`, or by its address. The certificate of the peer
+    is judged as that of its operations API is.
+
+    Args:
+        local: The origin's own replication ports, for nodes without a `replication_url`.
+        allow_ws: Allow a socket without TLS to hosts that are not loopback (TLS-06).
+        expires_in: Lifetime that is asked for, as in `OperationsMint`; None does not ask, and the
+            token then lives a day (MINT-07).
+        ping_every: Seconds between two pings (WS-19).
+    """
+
+    local: LocalSettings = field(default_factory=LocalSettings)
+    _: KW_ONLY
+    allow_ws: bool = False
+    expires_in: str | int | None = "5m"
+    ping_every: float = 30.0
+
+    async def mint(self, peer: Peer, connections: Connections) -> str:
+        try:
+            async with asyncio.timeout(connections.limits.mint):
+                return await self._ask(peer, connections)
+        except TimeoutError as error:
+            raise mint_failure(f"no answer in {connections.limits.mint:g} s") from error
+
+    async def _ask(self, peer: Peer, connections: Connections) -> str:
+        operation = {"operation": OPERATION, "requestId": _REQUEST_ID}
+        if self.expires_in is not None:
+            operation["expires_in"] = self.expires_in
+        try:
+            api = resolve_replication(peer.node, self.local, allow_ws=self.allow_ws)
+            async with connections.websocket(peer, api, SUBPROTOCOL, self.ping_every) as socket:
+                result = await _answered(socket, msgpack.packb([_REQUEST, operation]))
+        except (PeerError, InputError) as error:
+            cause = error if isinstance(error, PeerError) else None
+            raise mint_failure(str(error), cause) from error
+        return token_in(result)
+
+
+async def _answered(
+    socket: aiohttp.ClientWebSocketResponse[bool], request: bytes
+) -> dict[str, object]:
+    """Send the one request and wait for its answer; other frames are of no concern (WS-15)."""
+    if socket.protocol != SUBPROTOCOL:
+        raise PeerError("mint", f"the peer does not speak {SUBPROTOCOL}")
+    await socket.send_bytes(request)
+    while True:
+        message = await socket.receive()
+        if message.type in _ENDS:
+            told = f"{message.extra or ''} {socket.close_code or message.data}"
+            # Without a code of its own, the socket was lost before any answer (RTY-04).
+            lost = socket.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
+            raise PeerError("mint", f"Connection closed {told}", retryable=lost)  # WS-16
+        result = operation_response(message.data)
+        if result is None:
+            continue
+        if error := result.get("error"):
+            raise PeerError("mint", str(error))  # WS-12
+        return result
+
+
+def operation_response(frame: object) -> dict[str, object] | None:
+    """Pure: the members of the answer in a frame, if it is the answer to our request (WS-08…11)."""
+    if not isinstance(frame, bytes) or frame[:1] < b"\x80":  # replication data
+        return None
+    try:
+        message = msgpack.unpackb(frame, strict_map_key=False, ext_hook=_extension)
+    except (ValueError, TypeError, msgpack.UnpackException):
+        return None
+    match message:
+        case [code, {"requestId": number, **members}] if (code, number) == (_RESPONSE, _REQUEST_ID):
+            return {str(name): value for name, value in members.items()}  # WS-17: ours only
+    return None
+
+
+def _extension(code: int, data: bytes) -> Any:
+    """WS-09: type 0 is JavaScript's `undefined`."""
+    return None if code == 0 else msgpack.ExtType(code, data)

@@ -1,0 +1,131 @@
+"""Restarting every node after a deploy, all at once or one after another (RST-01, RST-02)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from relay.answer import redacted, success_members
+from relay.errors import AttemptError, PeerError
+from relay.fanout import FanOut
+from relay.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from relay.connection import Connections, Peer
+    from relay.events import Event
+    from relay.limits import Limits
+    from relay.node import LocalSettings, Node
+    from relay.tls import Tls
+    from relay.token import Mint
+
+_POLL_SECONDS = 0.25
+_UNAUTHORIZED = 401
+
+
+class _JobFailedError(PeerError):
+    """The node tried to restart and could not; a rolling restart goes no further."""
+
+
+async def restart(
+    nodes: Iterable[Node],
+    *,
+    mint: Mint | None = None,
+    rolling: bool = False,
+    tls: Tls | None = None,
+    limits: Limits | None = None,
+    local: LocalSettings | None = None,
+    origin: str | None = None,
+    allow_http: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+) -> Report:
+    """Restart the HTTP service of every node, and wait until each one's job has ended.
+
+    Rolling, a node that cannot be reached is noted and skipped, and one whose job fails ends the
+    run: the nodes after it are left as they are, with a failed record that says so (RST-02).
+
+    Args:
+        nodes: Which nodes, in the order of the records, and of a rolling restart.
+        mint: As for `deploy`, like all the others.
+        rolling: One after another; by default all at once.
+        tls: See `deploy`.
+        limits: `Limits.restart` is how long one node may take.
+        local: See `deploy`.
+        origin: See `deploy`.
+        allow_http: See `deploy`.
+        on_event: See `deploy`; it gets a `settled` event for each node.
+
+    Raises:
+        InputError: The call makes no sense; nothing was sent.
+    """
+    fan = FanOut(
+        nodes,
+        mint=mint,
+        tls=tls,
+        limits=limits,
+        local=local,
+        origin=origin,
+        allow_http=allow_http,
+        on_event=on_event,
+    )
+    turns = asyncio.Semaphore(1 if rolling else len(fan.ways) or 1)
+    stopped: list[str] = []
+
+    async def work(peer: Peer, mint: Mint) -> Mapping[str, object]:
+        async with turns:
+            if rolling and stopped:
+                reason = f"not restarted, because the restart of {stopped[0]} failed"
+                raise PeerError("upload", reason)
+            try:
+                return await _restart_one(peer, mint, fan.connections)
+            except _JobFailedError:
+                stopped.append(peer.node.name)
+                raise
+
+    async with fan.connections, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(fan.settle(way, work)) for way in fan.ways]
+    return Report([task.result() for task in tasks])
+
+
+async def _restart_one(peer: Peer, mint: Mint, connections: Connections) -> Mapping[str, object]:
+    """Start the job, and poll it to its end."""
+    limit = connections.limits.restart
+    token = await mint.mint(peer, connections)
+
+    async def ask(**request: object) -> Mapping[str, object]:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        answer = await connections.post(peer, headers, json.dumps(request).encode())
+        return dict(redacted(success_members(answer), token, "[token]"))
+
+    try:
+        async with asyncio.timeout(limit):
+            started = await ask(operation="restart_service", service="http", replicated=False)
+            job = started.get("job_id")
+            while job is not None:
+                await asyncio.sleep(_POLL_SECONDS)
+                try:
+                    state = _job_in(await ask(operation="get_job", id=job))
+                except AttemptError as failure:
+                    if failure.status_code == _UNAUTHORIZED:  # it outlived its token
+                        token = await mint.mint(peer, connections)
+                    elif failure.status_code is not None:
+                        raise
+                    continue  # a node that restarts is away for a moment
+                if state.get("status") == "ERROR":
+                    reason = state.get("message") or "the restart failed"
+                    raise _JobFailedError("answer", str(reason))
+                if state.get("status") == "COMPLETE":
+                    break
+    except TimeoutError as error:
+        raise PeerError("answer", f"not restarted in {limit:g} s", uncertain=True) from error
+    return started
+
+
+def _job_in(members: Mapping[str, object]) -> Mapping[str, object]:
+    """The job in the answer of `get_job`, which may be a list that holds it."""
+    found = members.get("result", members)
+    if isinstance(found, list):
+        found = found[0] if found else {}
+    return found if isinstance(found, dict) else {}
