@@ -1,7 +1,7 @@
 """One accepted socket, tapped: each read and write has a deadline and leaves its trace.
 
 The socket never blocks; waiting is done by `poll`, so that another thread ends any wait at once
-with `Connection.abort`. Reads go into the caller's buffer, as much as the kernel and TLS have
+with `Connection.order`. Reads go into the caller's buffer, as much as the kernel and TLS have
 ready, since reads of one TLS record each are what makes a Python server slow.
 """
 
@@ -13,7 +13,7 @@ import socket
 import ssl
 import struct
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 if TYPE_CHECKING:
     from harness.witness import ConnectionWitness
@@ -22,7 +22,12 @@ _FOR_EVER = 3600.0  # longer than any test waits; bounds a forgotten peer
 _HEAD_LIMIT = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
 _HANG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+_SLICE = 0.1 if hasattr(select, "POLLRDHUP") else 0.02  # s; bounds how late an order is obeyed
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+Order = Literal["close", "reset", "silence"]
+"""What another thread can make of a connection: FIN, RST, or neither and nothing more."""
 
 
 class ConnectionEnded(ConnectionError):  # noqa: N818 - an end is not always an error
@@ -62,7 +67,7 @@ class Connection:
         self.open = True
         self.silent = False
         """Whether the peer has stopped reading and writing for good."""
-        self._aborted = False
+        self._order: Order | None = None
         self._ahead = bytearray()  # read from the socket, not yet asked for
         self._reset: OSError | None = None  # met behind bytes that had to be delivered first
         self._poll = select.poll()
@@ -71,25 +76,59 @@ class Connection:
 
     # -- waiting ---------------------------------------------------------------------------------
 
-    def _wait(self, events: int, deadline: float, purpose: str) -> None:
+    def _poll_for(self, events: int, seconds: float) -> bool:
+        """Wait for events; True when they came, False when the time is up. Obey an order first."""
         self._poll.modify(self._fd, events)
-        if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        deadline = time.monotonic() + seconds
+        while not self._is_ordered:
+            left = deadline - time.monotonic()
+            if self._poll.poll(max(0.0, min(left, _SLICE)) * 1000):
+                break
+            if left <= 0:
+                return False
+        self._obey()
+        return True
+
+    def _wait(self, events: int, deadline: float, purpose: str) -> None:
+        if not self._poll_for(events, deadline - time.monotonic()):
             self.witness.note(f"gave up: {purpose} took over {self.timeout:g} s")
             raise ConnectionEnded(f"{purpose} took too long")
 
     def pause(self, seconds: float) -> bool:
-        """Do nothing for a while; True at once when the client hangs up or the peer is stopped."""
-        self._poll.modify(self._fd, _HANG_UP)
-        return bool(self._poll.poll(max(0.0, seconds) * 1000))
+        """Do nothing for a while; True at once when the client hangs up."""
+        return self._poll_for(_HANG_UP, seconds)
 
     def wait_for_input(self, timeout: float) -> bool:
         """Wait for something to read; False when nothing came in time."""
-        if self._ahead:
+        if self._ahead or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
             return True
-        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
-            return True
-        self._poll.modify(self._fd, select.POLLIN)
-        return bool(self._poll.poll(max(0.0, timeout) * 1000))
+        return self._poll_for(select.POLLIN, timeout)
+
+    # -- orders from other threads ---------------------------------------------------------------
+
+    def order(self, what: Order) -> None:
+        """Make the thread of this connection end it or fall silent, whatever it is waiting for."""
+        self._order = what
+        if what != "silence":  # what is silent does not read, so it need not be woken
+            with contextlib.suppress(OSError):
+                # The method of SSLSocket would drop the TLS state under the thread that uses it.
+                socket.socket.shutdown(self.sock, socket.SHUT_RD)
+
+    @property
+    def _is_ordered(self) -> bool:
+        """Whether there is an order that has not been carried out."""
+        return self._order is not None and not (self.silent and self._order == "silence")
+
+    def _obey(self) -> None:
+        if not self.open or not self._is_ordered:
+            return
+        if self._order == "silence":
+            self.be_silent()
+        if self._order == "reset":
+            self.reset()
+        else:
+            self.close()
+        raise ConnectionEnded("the peer was stopped")
 
     # -- handshake -------------------------------------------------------------------------------
 
@@ -112,6 +151,7 @@ class Connection:
                 self._wait(select.POLLIN, deadline, "the TLS handshake")
             except ssl.SSLWantWriteError:
                 self._wait(select.POLLOUT, deadline, "the TLS handshake")
+        self.witness.handshake_at = time.monotonic()
         self.witness.tls_version = tls.version()
         self.witness.client_certificate = tls.getpeercert(binary_form=True)
         self.witness.note(f"{tls.version()} handshake done, SNI {self.witness.server_name}")
@@ -143,6 +183,7 @@ class Connection:
             return count
         if self._reset is not None:
             raise self._lost(self._reset)
+        self._obey()
         deadline = time.monotonic() + self.timeout
         while (filled := self._read_ready(buffer)) is None:
             self._wait(select.POLLIN, deadline, "waiting for bytes")
@@ -157,12 +198,14 @@ class Connection:
         except (ssl.SSLWantReadError, BlockingIOError):
             return filled or None
         except OSError as error:
+            self._obey()
             if not _is_fin(error):
                 if not filled:
                     raise self._lost(error) from error
                 self._reset = error  # the bytes came first: deliver them, and this next time
                 return filled
         if filled < len(buffer):
+            self._obey()  # an order ends the input, too
             self.witness.closed("client", "FIN")
         return filled
 
@@ -242,8 +285,6 @@ class Connection:
 
     def gone(self) -> NoReturn:
         """Find out, without reading what is still on its way, how the client ended it."""
-        if self._aborted:
-            self.close()
         if self.open and self.witness.closed_by is None:
             self._poll.modify(self._fd, 0)
             hung_up = any(events & select.POLLHUP for _, events in self._poll.poll(0))
@@ -273,10 +314,3 @@ class Connection:
         self.open = False
         self._poll.unregister(self._fd)
         self.sock.close()
-
-    def abort(self) -> None:
-        """End every wait on this connection, from any thread."""
-        self._aborted = True
-        with contextlib.suppress(OSError):
-            # The method of SSLSocket would drop the TLS state under the thread that is using it.
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)

@@ -76,25 +76,27 @@ class FakePeer:
         self.name = name
         self.path = path
         self.fault = fault
-        self.profile: Profile = PROFILES[profile]
+        self.profile: Profile = PROFILES[profile]()
         self.username = username or f"deployer-of-{name}"
         self.password = password or f"password-of-{name}-{secrets.token_hex(8)}"
         self.tokens = TokenBook(name)
         self.http = StreamingServer(host, greet=self._greet, timeout=timeout)
-        self.http.expect_request(path.partition("?")[0], method="POST").respond_with_handler(
-            OperationsApi(self, mark_offsets)
-        )
+        api = OperationsApi(self, mark_offsets)
+        self.http.expect_request(path.partition("?")[0], method="POST").respond_with_handler(api)
+        self.http.otherwise = api.elsewhere
         self._authority = authority
         self._unlistening: socket.socket | None = None
 
     # -- life ------------------------------------------------------------------------------------
 
     def start(self) -> Self:
+        self._release_port()
         if self._authority is not None:
             self.http.ssl_context = self._tls_context(self._authority)
         self.http.start()
         if self._shows(faults.Refuse):
-            self._stop_listening()
+            self.http.stop()
+            self._keep_port()
         return self
 
     def _tls_context(self, authority: Authority) -> ssl.SSLContext:
@@ -106,11 +108,15 @@ class FakePeer:
             authority.require_client_certificate(context)
         return context
 
-    def _stop_listening(self) -> None:
+    def _keep_port(self) -> None:
         """Keep the port without listening on it: connections are refused, nobody else gets it."""
-        self.http.stop()
         self._unlistening = socket.socket()
         self._unlistening.bind((self.http.host, self.http.port))
+
+    def _release_port(self) -> None:
+        if self._unlistening is not None:
+            self._unlistening.close()
+            self._unlistening = None
 
     def stop(self) -> None:
         """End every connection and stop listening; does nothing when already stopped.
@@ -121,10 +127,20 @@ class FakePeer:
         """
         if self.http.is_running():
             self.http.stop()
-        if self._unlistening is not None:
-            self._unlistening.close()
-            self._unlistening = None
+        self._release_port()
         self.http.check()
+
+    def kill(self) -> None:
+        """End like a process that dies: every connection is reset, the port refuses.
+
+        The witnesses stay, and `start` brings the peer back on the same port.
+        """
+        self.http.stop("reset")
+        self._keep_port()
+
+    def silence(self) -> None:
+        """From now on neither read, send nor accept anything more, as a machine that hangs."""
+        self.http.silence()
 
     def __enter__(self) -> Self:
         return self.start()

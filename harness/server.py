@@ -17,7 +17,7 @@ import ssl
 import sys
 import threading
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from _typeshed.wsgi import WSGIEnvironment
+
+    from harness.connection import Order
 
 _EXCHANGE = "harness.exchange"
 _STOP_DEADLINE = 5.0
@@ -100,6 +102,8 @@ class StreamingServer(HTTPServer):
         super().__init__(host, port, ssl_context=ssl_context, threaded=True)
         self.greet = greet
         self.timeout = timeout
+        self.otherwise: Callable[[Request], Response] | None = None
+        """Handles what nothing expects; None answers 404."""
         self.connections: list[ConnectionWitness] = []
         self.changed = threading.Condition()
         self.accepted = 0
@@ -136,11 +140,11 @@ class StreamingServer(HTTPServer):
 
     def respond_nohandler(self, request: Request, extra_message: str = "") -> Response:
         """Answer 404 to a request that nothing expects; the witness shows that it came."""
-        del request, extra_message
-        return Response("Not found\n", 404)
+        del extra_message
+        return Response("Not found\n", 404) if self.otherwise is None else self.otherwise(request)
 
-    def stop(self) -> None:
-        """Stop listening, end every connection and wait for its thread.
+    def stop(self, how: Literal["close", "reset"] = "close") -> None:
+        """Stop listening, end every connection so, and wait for its thread.
 
         Raises:
             RuntimeError: a connection's thread did not end within 5 s.
@@ -150,12 +154,23 @@ class StreamingServer(HTTPServer):
         assert isinstance(listener, _Listener)
         super().stop()
         with self.changed:
-            for connection in listener.live:
-                connection.abort()
+            self._order(listener, how)
             if not self.changed.wait_for(lambda: self.accepted == 0, _STOP_DEADLINE):
                 raise RuntimeError(f"{self.accepted} connections of {self!r} did not end")
         for thread in listener.threads:
             thread.join(_STOP_DEADLINE)
+
+    def silence(self) -> None:
+        """Make every live connection fall silent; `greet` decides about later ones."""
+        with self.changed:
+            if isinstance(self.server, _Listener):
+                self._order(self.server, "silence")
+
+    @staticmethod
+    def _order(listener: _Listener, what: Order) -> None:
+        listener.order = what
+        for connection in listener.live:
+            connection.order(what)
 
     def settle(self, timeout: float = _STOP_DEADLINE) -> None:
         """Wait until no request is being read or answered, so that witnesses are whole.
@@ -194,6 +209,7 @@ class _Listener(ThreadedWSGIServer):
         self.live: set[Connection] = set()
         self.idle: set[Connection] = set()
         self.threads: set[threading.Thread] = set()
+        self.order: Order | None = None  # also for connections whose thread has only just begun
         self._wake_reader, self._wake_writer = socket.socketpair()
         super().__init__(owner.host, owner.port, app, _Handler)
         self.socket.settimeout(0)
@@ -318,6 +334,8 @@ class _Handler(WSGIRequestHandler):
         with owner.changed:
             owner.connections.append(self.seen)
             self.server.live.add(self.link)
+            if self.server.order is not None:
+                self.link.order(self.server.order)
         self.rfile = _BodyFile(self.link)  # type: ignore[assignment]
         self.wfile = _BodyWriter(self.link)  # type: ignore[assignment]
 

@@ -48,7 +48,11 @@ class ConnectionWitness:
     client_certificate: bytes | None = None
     """The client's certificate, DER; None when it showed none."""
     handshake_error: str | None = None
-    requests: list[RequestWitness] = field(default_factory=list)
+    requests: list[RequestWitness] = field(default_factory=list, repr=False)
+    accepted_at: float = field(default_factory=time.monotonic)
+    handshake_at: float | None = None
+    """When the TLS handshake was done; None when it never was."""
+    closed_at: float | None = None
     closed_by: str | None = None
     """`client` or `peer`; None while the connection is open."""
     closed_with: str | None = None
@@ -62,14 +66,14 @@ class ConnectionWitness:
     def closed(self, by: str, how: str) -> None:
         """Record the first close of the connection; what follows it is only its echo."""
         if self.closed_by is None:
-            self.closed_by, self.closed_with = by, how
+            self.closed_by, self.closed_with, self.closed_at = by, how, time.monotonic()
             self.note(f"closed by the {by} with {how}")
 
     def __str__(self) -> str:
-        if not self.moments:
-            return "nothing happened on this connection"
-        start = self.moments[0].at
-        return "\n".join(f"{(m.at - start) * 1000:9.1f} ms  {m.what}" for m in self.moments)
+        return "\n".join(
+            f"{(moment.at - self.accepted_at) * 1000:9.1f} ms  {moment.what}"
+            for moment in self.moments
+        )
 
 
 @dataclass(slots=True)

@@ -38,11 +38,18 @@ class RawAnswer:
 class RawClient:
     """One connection to a URL's host and port; every wait ends after 10 s with TimeoutError."""
 
-    def __init__(self, url: str, *, ca_file: Path | None = None, verify: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        ca_file: Path | None = None,
+        verify: bool = True,
+        deadline: float = DEADLINE,
+    ) -> None:
         parts = urlsplit(url)
         assert parts.hostname
         self.host = parts.netloc
-        self.sock = socket.create_connection((parts.hostname, parts.port or 0), DEADLINE)
+        self.sock = socket.create_connection((parts.hostname, parts.port or 0), deadline)
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=ca_file)
             if not verify:

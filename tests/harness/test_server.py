@@ -95,3 +95,26 @@ def test_a_peer_can_be_started_again(cluster: FakeCluster) -> None:
     peer.stop()
     peer.start()
     assert mint(peer, cluster.ca_file)
+
+
+@pytest.mark.parametrize("how", ["kill", "silence"])
+def test_a_peer_can_die_or_hang_in_the_middle_of_an_upload(cluster: FakeCluster, how: str) -> None:
+    peer = cluster.peer()
+    head = upload_head(peer, mint(peer, cluster.ca_file))
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(head + chunked(upload_body())[:200])
+        peer.wait_until(lambda peer: any(u.reader.received == 200 for u in peer.live_uploads))
+        getattr(peer, how)()
+        if how == "kill":
+            client.read_until_reset()
+            with pytest.raises(ConnectionRefusedError):
+                RawClient(peer.url, ca_file=cluster.ca_file)
+            peer.start()
+            assert mint(peer, cluster.ca_file)
+        else:
+            client.sock.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                client.send(bytes(16 << 20))
+            with pytest.raises(TimeoutError):
+                RawClient(peer.url, ca_file=cluster.ca_file, deadline=0.1)
+    assert not peer.uploads[0].complete
