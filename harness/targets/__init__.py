@@ -1,77 +1,137 @@
-"""What is judged: a target takes a deploy command and returns the records that its relay made.
+"""What is judged: a target takes a deploy command and returns what its relay made of it.
 
 `Relay` is the target in the words of the cases: `relay.deploy(to=[peer])[peer].status`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
 from typing import TYPE_CHECKING, Any, Protocol
 
+import pytest
+
+from harness.catalogue import requirements
+from harness.targets.deploy import (
+    MINT_CAPABILITIES,
+    DeployCommand,
+    DeployNode,
+    GivenToken,
+    Limits,
+    LocalSettings,
+    Mint,
+    OperationsMint,
+    ReplicationMint,
+)
+from harness.targets.outcome import Outcome, Record, TargetBrokeError, TargetSkippedError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from harness.payloads import Payload
 
-
-@dataclass(frozen=True, slots=True)
-class DeployNode:
-    """A node as the origin knows it.
-
-    Attributes:
-        name: the node's name.
-        url: URL of its operations API.
-        username, password: what to mint with over the operations API of this node.
-        verify: False when the node's configuration switches certificate verification off.
-
-    """
-
-    name: str
-    url: str
-    username: str
-    password: str
-    verify: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class DeployCommand:
-    """Everything that a target needs for one deploy."""
-
-    nodes: tuple[DeployNode, ...]
-    request: Mapping[str, Any]
-    payload: Path
-    ca_file: Path | None
+__all__ = [
+    "DeployCommand",
+    "DeployNode",
+    "GivenToken",
+    "Limits",
+    "LocalSettings",
+    "OperationsMint",
+    "Outcome",
+    "Record",
+    "Relay",
+    "ReplicationMint",
+    "Target",
+    "TargetBrokeError",
+    "TargetSkippedError",
+    "UnknownTargetError",
+    "not_declared",
+    "open_target",
+]
 
 
 class Target(Protocol):
     """A relay that can be told to deploy."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
-    def deploy(self, command: DeployCommand) -> list[dict[str, Any]]:
-        """Relay the deploy; return one record per node, in node order."""
+    @property
+    def capabilities(self) -> Collection[str]:
+        """What of the optional it can do; may raise TargetBrokeError when it must be started."""
+
+    @property
+    def pid(self) -> int:
+        """The process in which the relay runs."""
+
+    @property
+    def output(self) -> str:
+        """What it wrote to its own stdout and stderr during the last deploy; "" in-process."""
+
+    def deploy(self, command: DeployCommand) -> Outcome:
+        """Relay the deploy.
+
+        Raises:
+            TargetBrokeError: the target is at fault in a way that is no outcome.
+            TargetSkippedError: the target would not do it.
+
+        """
 
     def close(self) -> None:
         """Release what the target holds; called once, after the last case."""
 
 
 class UnknownTargetError(ValueError):
-    """The name of a target that the kit does not know."""
+    """The name of a target that the kit does not know, or that cannot be found."""
 
 
 def open_target(spec: str) -> Target:
-    """The target that `--relay` names.
+    """The target that `--relay` names: `reference`, `cmd:COMMAND` or `python:MODULE:FUNCTION`.
 
     Raises:
         UnknownTargetError: the spec names none.
 
     """
+    kind, _, rest = spec.partition(":")
     if spec == "reference":
         from harness.targets.reference import ReferenceTarget  # noqa: PLC0415 - only when judged
 
         return ReferenceTarget()
-    raise UnknownTargetError(f"--relay {spec!r}: no such target; use `reference`")
+    if kind == "cmd" and rest.strip():
+        from harness.targets.command import CommandTarget  # noqa: PLC0415 - only when judged
+
+        try:
+            return CommandTarget(shlex.split(rest))
+        except ValueError as error:
+            raise UnknownTargetError(f"--relay {spec!r}: {error}") from error
+    if kind == "python" and rest.count(":") == 1:
+        from harness.targets.function import (  # noqa: PLC0415 - only when judged
+            FunctionTarget,
+            UnusableFunctionError,
+        )
+
+        try:
+            return FunctionTarget(rest)
+        except UnusableFunctionError as error:
+            raise UnknownTargetError(f"--relay {error}") from error
+    raise UnknownTargetError(
+        f"--relay {spec!r}: no such target; use `reference`, `cmd:COMMAND` "
+        "or `python:package.module:function`"
+    )
+
+
+def not_declared(target: Target, ids: Iterable[str]) -> str:
+    """Why a case of these requirements does not apply to a target; empty when it does.
+
+    Raises:
+        TargetBrokeError: the target does not start.
+
+    """
+    for id_ in ids:
+        needed = requirements()[id_].capabilities
+        if needed and not set(needed) & set(target.capabilities):
+            return f"{id_} needs {' or '.join(needed)}, which {target.name} does not declare"
+    return ""
 
 
 class Served(Protocol):
@@ -87,56 +147,6 @@ class Served(Protocol):
     def password(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record that the target returned, with its common members at hand."""
-
-    members: Mapping[str, Any]
-
-    @property
-    def status(self) -> Any:
-        return self.members.get("status")
-
-    @property
-    def reason(self) -> str:
-        """The reason; an empty text when the record gives none."""
-        return str(self.members.get("reason", ""))
-
-    @property
-    def status_code(self) -> Any:
-        """`statusCode`; None when the record has none."""
-        return self.members.get("statusCode")
-
-    def __contains__(self, member: str) -> bool:
-        return member in self.members
-
-    def __getitem__(self, member: str) -> Any:
-        return self.members[member]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The records of one deploy, in the order in which the target returned them."""
-
-    records: tuple[Record, ...]
-
-    def __getitem__(self, node: Served) -> Record:
-        """The record of a node; an AssertionError when there is not exactly one."""
-        found = [record for record in self.records if record.members.get("node") == node.name]
-        if len(found) != 1:
-            names = [record.members.get("node") for record in self.records]
-            raise AssertionError(f"{len(found)} records of {node.name!r}, not one, among {names}")
-        return found[0]
-
-    @property
-    def nodes(self) -> list[Any]:
-        return [record.members.get("node") for record in self.records]
-
-    @property
-    def statuses(self) -> list[Any]:
-        return [record.status for record in self.records]
-
-
 class Relay:
     """A target in the words of the cases."""
 
@@ -148,31 +158,62 @@ class Relay:
 
     def deploy(
         self,
-        to: Iterable[Served],
+        to: Iterable[Served | DeployNode],
         *,
         request: Mapping[str, Any] | None = None,
         payload: Path | None = None,
         ca_file: Path | None = None,
         verify: bool = True,
+        **how: Any,
     ) -> Outcome:
         """Deploy to these nodes and return what the target reported.
 
+        A case that needs what the target does not declare ends here, as not applicable.
+
         Args:
-            to: the nodes, in order.
+            to: the nodes, in order; a `DeployNode` is taken as it is.
             request: members of the deploy request beside `operation`; `project` is `demo` if left
                 out.
             payload: staged payload; the case's small one if left out.
             ca_file: CA bundle; the cluster's own if left out.
             verify: False to tell every node's certificate to be trusted unseen.
+            how: further attributes of `DeployCommand`.
+
+        Raises:
+            TargetBrokeError: the target crashed, hung or broke the adapter protocol.
+            TargetSkippedError: the target would not do what it declares.
 
         """
-        nodes = tuple(
-            DeployNode(node.name, node.url, node.username, node.password, verify) for node in to
-        )
         command = DeployCommand(
-            nodes=nodes,
+            nodes=tuple(
+                node if isinstance(node, DeployNode) else self.node(node, verify=verify)
+                for node in to
+            ),
             request={"operation": "deploy_component", "project": "demo", **(request or {})},
             payload=payload or self._payload.path,
             ca_file=ca_file or self._ca_file,
+            **how,
         )
-        return Outcome(tuple(Record(members) for members in self.target.deploy(command)))
+        missing = command.needs - set(self.target.capabilities)
+        if missing:
+            names = ", ".join(sorted(missing))
+            pytest.skip(f"not applicable: {self.target.name} does not declare {names}")
+        return self.target.deploy(command)
+
+    def node(self, served: Served, **how: Any) -> DeployNode:
+        """A peer as the origin knows it; `how` are attributes of `DeployNode` to differ in."""
+        usual = {"url": served.url, "mint": how.pop("mint", None) or self._mint(served)}
+        return DeployNode(served.name, **{**usual, **how})
+
+    def _mint(self, served: Served) -> Mint:
+        """The first way of minting that the target declares."""
+        declared = set(self.target.capabilities)
+        kind = next(
+            (kind for kind, name in MINT_CAPABILITIES.items() if name in declared), OperationsMint
+        )
+        tokens = getattr(served, "tokens", None)
+        if kind is GivenToken and tokens is not None:
+            return GivenToken(tokens.issue(served.username))
+        if kind is ReplicationMint:
+            return ReplicationMint()
+        return OperationsMint(served.username, served.password)

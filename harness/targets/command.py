@@ -1,0 +1,139 @@
+"""A relay in any language, behind an adapter: a child process that speaks JSON lines."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.targets import messages
+from harness.targets.child import Child, ChildError
+from harness.targets.messages import MessageError
+from harness.targets.outcome import TargetBrokeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.targets.deploy import DeployCommand
+    from harness.targets.messages import Kind, Message
+    from harness.targets.outcome import Outcome
+
+START_SECONDS = 15.0
+"""How long an adapter may take to start; some languages are slow to."""
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who an adapter says it is."""
+
+    relay: str
+    version: str
+    capabilities: frozenset[str]
+
+
+class CommandTarget:
+    """Starts an adapter when it is first needed, and anew after it broke.
+
+    Whatever an adapter does wrong costs the case that asked it: the process and all its children
+    are killed, and the next case gets a fresh one.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Prepare to run this command; nothing is started."""
+        self.name = shlex.join(command)
+        self._command = command
+        self._child: Child | None = None
+        self._identity: Identity | None = None
+        self._seq = 0
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the adapter declares; it is started to find out.
+
+        Raises:
+            TargetBrokeError: it does not start.
+
+        """
+        return self.identity.capabilities
+
+    @property
+    def identity(self) -> Identity:
+        if self._identity is None:
+            self._running()
+        assert self._identity is not None
+        return self._identity
+
+    @property
+    def pid(self) -> int:
+        """The process in which the relay runs, for as long as nothing breaks."""
+        return self._running().pid
+
+    @property
+    def output(self) -> str:
+        """The end of what the adapter wrote during the last deploy, to stdout and stderr."""
+        return "" if self._child is None else f"{self._child.stdout}{self._child.stderr}"
+
+    def deploy(self, command: DeployCommand) -> Outcome:
+        """Relay the deploy.
+
+        Raises:
+            TargetBrokeError: the adapter crashed, hung, broke the protocol or reported an error.
+            TargetSkippedError: the adapter would not do it.
+
+        """
+        child = self._running()
+        child.forget_output()
+        message = messages.deploy(self._next(), command)
+        return messages.outcome_of(self._ask(child, message, "deployed", command.deadline))
+
+    def close(self) -> None:
+        """Tell the adapter to stop, and see to it that it does."""
+        if self._child is None:
+            return
+        child, self._child = self._child, None
+        with contextlib.suppress(ChildError):
+            child.ask(messages.encode("stop", messages.stop(self._next())), STOP_SECONDS)
+            child.hang_up(STOP_SECONDS)
+        child.kill()
+
+    def _next(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _running(self) -> Child:
+        if self._child is None:
+            try:
+                child = Child(self._command)
+            except ChildError as error:
+                raise TargetBrokeError(f"the adapter {error}") from error
+            reply = self._ask(child, messages.start(self._next()), "started", START_SECONDS)
+            self._child = child
+            self._identity = Identity(
+                reply["relay"], reply.get("version", ""), frozenset(reply["capabilities"])
+            )
+        return self._child
+
+    def _ask(self, child: Child, message: Message, answer: Kind, seconds: float) -> Message:
+        line = messages.encode(message["verb"], message)
+        try:
+            reply = messages.decode(answer, child.ask(line, seconds), message["seq"])
+            if answer == "started":
+                messages.check_started(reply)
+        except (ChildError, MessageError) as error:
+            child.kill()
+            self._child = None
+            raise TargetBrokeError(_blame(message["verb"], error, child.stderr)) from error
+        except BaseException:  # a person's Ctrl-C must not leave it running
+            child.kill()
+            self._child = None
+            raise
+        return reply
+
+
+def _blame(verb: str, error: Exception, stderr: str) -> str:
+    what = f"answered wrongly: {error}" if isinstance(error, MessageError) else str(error)
+    shown = "\n".join(f"  | {line}" for line in stderr.splitlines())
+    complaints = f"its standard error:\n{shown}" if shown else "its standard error is empty"
+    return f"asked to {verb}, the adapter {what}\n{complaints}"
