@@ -44,6 +44,8 @@ class Await(Enum):
 
     UPLOAD_ENDS = "upload ends"
     """Read the rest of the upload first; what was sent so far is an early answer."""
+    FORM_ENDS = "form ends"
+    """The same, but only to where the profile has enough of it for an answer."""
 
 
 Step = bytes | Pause | Await | End
@@ -116,8 +118,8 @@ class Answer:
         """Interim answers, status line and headers with their empty line."""
         lines = []
         for status in self.interim:
-            lines += [_status_line(status), ""]
-        lines.append(_status_line(self.status))
+            lines += [status_line(status), ""]
+        lines.append(status_line(self.status))
         if self.media_type is not None:
             lines.append(f"content-type: {self.media_type}")
         lines += [f"{name}: {value}" for name, value in self.headers]
@@ -200,7 +202,7 @@ class EndlessHead:
 
     def script(self, *, keep_alive: bool) -> Script:
         del keep_alive
-        yield f"{_status_line(self.status)}\r\n".encode()
+        yield f"{status_line(self.status)}\r\n".encode()
         while True:
             yield b"x-more: there is no end to this\r\n" * 100
 
@@ -230,5 +232,5 @@ def continue_first(answer: Answer) -> Answer:
     return replace(answer, interim=(100,))
 
 
-def _status_line(status: int) -> str:
+def status_line(status: int) -> str:
     return f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}"

@@ -11,34 +11,51 @@ from harness.connection import ConnectionEnded
 if TYPE_CHECKING:
     from harness.answers import AnyAnswer, Script
     from harness.events import EventStream
+    from harness.profiles import Profile
     from harness.server import Exchange
     from harness.wire import UploadReader
 
 _BLOCK = 256 * 1024
 
+Until = Literal["file", "ready", "end"]
+"""How far to receive: to the headers of the file part, to where the profile has enough for an
+answer, to the end."""
+
 
 class Conversation:
     """One request on a live connection, from its head to the end of the answer."""
 
-    def __init__(self, exchange: Exchange, reader: UploadReader | None = None) -> None:
-        """Talk on `exchange`; `reader` reads and judges the body, if it is an upload."""
+    def __init__(
+        self, exchange: Exchange, profile: Profile, reader: UploadReader | None = None
+    ) -> None:
+        """Talk on `exchange`; `reader` reads and judges the body, unless another has read it."""
         self._exchange = exchange
+        self._profile = profile
         self._link = exchange.connection
         self._reader = reader
         self._note = exchange.connection.witness.note
         self._buffer = bytearray()
+        limit = profile.request_limit
+        self._deadline = None if limit is None else time.monotonic() + limit
+        self.timed_out = False
+        """Whether the request took longer than the profile allows."""
 
     @property
     def complete(self) -> bool:
         """Whether the upload has been received to its end."""
         return self._reader is not None and self._reader.complete
 
+    @property
+    def open(self) -> bool:
+        """Whether the connection is."""
+        return self._link.open
+
     # -- receiving -------------------------------------------------------------------------------
 
     def receive(
         self,
         *,
-        until: Literal["file", "end"] = "end",
+        until: Until = "end",
         limit: int | None = None,
         rate: int | None = None,
         seconds: float | None = None,
@@ -46,7 +63,7 @@ class Conversation:
         """Read the body into the reader until it ends or the client goes.
 
         Args:
-            until: `file` stops as soon as the headers of the file part are in.
+            until: stop earlier.
             limit: stop after exactly this many bytes of the raw body.
             rate: read no faster than this many bytes per second.
             seconds: stop after this time.
@@ -58,14 +75,13 @@ class Conversation:
             self._buffer = bytearray(_BLOCK)
         view = memoryview(self._buffer)
         start = time.monotonic()
-        while not reader.complete and not (until == "file" and reader.file_started):
+        stop = None if seconds is None else start + seconds
+        while not self._has_come(until):
             room = len(view) if limit is None else min(len(view), limit - reader.received)
-            if room == 0:
+            if room <= 0:
                 self._note(f"read exactly {reader.received} bytes of the body")
                 return
-            if seconds is not None and not self._link.wait_for_input(
-                start + seconds - time.monotonic()
-            ):
+            if not self._wait(stop):
                 return
             count = self._read(view[:room])
             if count == 0:
@@ -73,6 +89,24 @@ class Conversation:
             if rate is not None:
                 self._link.pause(start + (reader.received + count) / rate - time.monotonic())
             self._take_in(count)
+
+    def _has_come(self, until: Until) -> bool:
+        reader = self._reader
+        assert reader is not None
+        if reader.complete:
+            return True
+        if until == "end":
+            return False
+        # A body that is beyond reading never gets to its file.
+        return (until == "file" and reader.file_started) or self._profile.is_ready(reader)
+
+    def _wait(self, stop: float | None) -> bool:
+        """Wait for bytes; False when `stop` or the time for the whole request came first."""
+        ends = [end for end in (stop, self._deadline) if end is not None]
+        if not ends or self._link.wait_for_input(min(ends) - time.monotonic()):
+            return True
+        self.timed_out = self._deadline == min(ends)
+        return False
 
     def _read(self, view: memoryview) -> int:
         """The next bytes; 0 when there are no more, with the reader closed."""
@@ -100,7 +134,30 @@ class Conversation:
             seen.mark("body end", f"end of the body ({reader.received} bytes with framing)")
             self._link.unread(reader.excess)
 
+    def stall(self) -> None:
+        """After a refusal: read on as little as the profile does, then not at all, then reset.
+
+        An upload that ends within that little leaves the connection good.
+        """
+        assert self._reader is not None
+        seconds = self._profile.reset_after
+        begin = time.monotonic()
+        self.receive(limit=self._reader.received + self._profile.read_ahead, seconds=seconds)
+        if self.complete:
+            return
+        self._note("stops reading")
+        if seconds is None:
+            self._link.be_silent()
+        if self._link.pause(begin + seconds - time.monotonic()):
+            self._link.gone()
+        self.end(End.RESET)
+
     # -- answering -------------------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Send `100 Continue`, which is no answer yet."""
+        self._link.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._note("100 Continue sent")
 
     def answer(self, answer: AnyAnswer | EventStream, *, close: bool = False) -> None:
         """Answer the request; `close` ends the connection afterwards."""
@@ -125,8 +182,11 @@ class Conversation:
             elif isinstance(step, Pause):
                 if self._link.pause(step.seconds):
                     self._link.gone()
-            elif step is Await.UPLOAD_ENDS:
-                self.receive()
+            elif isinstance(step, Await):
+                self.receive(until="end" if step is Await.UPLOAD_ENDS else "ready")
+                if self.timed_out:  # no error event, no last chunk: the stream is cut
+                    self.end(End.CLOSE)
+                    break
             else:
                 self.end(step)
         seen.mark("answer end", f"answer sent ({sent} bytes)")

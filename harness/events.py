@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.answers import Answer, Await, End
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from harness.answers import Script
 
 PRIME = ": stream open\n\n"
 _HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+_HEAD = Answer(content_type="text/event-stream", headers=_HEADERS, chunk_size=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Event:
             text = json.dumps(text, separators=(",", ":"), ensure_ascii=False)
         lines = "".join(f"data: {line}\n" for line in text.replace("\r\n", "\n").split("\n"))
         return f"event: {self.name}\n{lines}\n"
+
+
+StreamStep = Event | str | Await
 
 
 def success(project: str = "demo", deployment_id: str = "5f0c6a52") -> tuple[Event, ...]:
@@ -67,34 +71,39 @@ class EventStream:
     """An answer of 200 with an event stream, begun as soon as the file part's headers are in.
 
     Attributes:
-        events: the records, in order; text among them is sent as it is.
+        events: the records, in order; text among them is sent as it is. Taken one by one, so that
+            an iterator may wait and then tell what it has learnt; it serves one answer only.
         line_end: LF as Harper sends, or CRLF as a proxy may.
         chunk_size: bytes per HTTP chunk; None makes each line a chunk, as Harper does.
         prime: whether `: stream open` comes first.
         after_upload: whether the events wait for the end of the upload.
         truncated: leave out the last chunk and close.
+        head: gives the head of the answer, its body aside.
 
     """
 
-    events: tuple[Event | str, ...] = field(default_factory=success)
+    events: Iterable[StreamStep] = field(default_factory=success)
     line_end: Literal["\n", "\r\n"] = "\n"
     chunk_size: int | None = None
     prime: bool = True
     after_upload: bool = True
     truncated: bool = False
+    head: Answer = field(default=_HEAD, repr=False)
 
     def split_everywhere(self) -> EventStream:
         """The same stream, a chunk for every byte."""
         return replace(self, chunk_size=1)
 
     def script(self, *, keep_alive: bool) -> Script:
-        head = Answer(content_type="text/event-stream", headers=_HEADERS, chunk_size=1)
-        yield head.head(keep_alive=keep_alive and not self.truncated)
+        yield self.head.head(keep_alive=keep_alive and not self.truncated)
         if self.prime:
             yield from self._chunks(PRIME)
         if self.after_upload:
             yield Await.UPLOAD_ENDS
         for event in self.events:
+            if isinstance(event, Await):
+                yield event
+                continue
             yield from self._chunks(event if isinstance(event, str) else event.record())
         if self.truncated:
             yield End.CLOSE

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from base64 import b64decode
-from binascii import Error as Base64Error
 from typing import TYPE_CHECKING, Any, get_args
 
 from werkzeug import Request, Response
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from harness import faults
 from harness.answers import Answer, End
 from harness.connection import ConnectionEnded
 from harness.conversation import Conversation
 from harness.events import EventStream
+from harness.profiles.layers import ParserAnswer
+from harness.profiles.profile import MINT, NO_JSON, Decision, refuse_credential
 from harness.server import Exchange
 from harness.wire import UploadReader
 from harness.witness import MintWitness, UploadWitness
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.answers import AnyAnswer
     from harness.faults import AnswerEarly, MintFault, OneUploadFault
     from harness.peer import FakePeer
+    from harness.tokens import Credential
+    from harness.witness import RequestWitness
 
 _OPERATION_LIMIT = 64 * 1024
+_CONTINUE = "100-continue"
 
 
 class OperationsApi:
@@ -56,32 +61,86 @@ class OperationsApi:
 
     def __call__(self, request: Request) -> Response:
         """Handle one request, as pytest-httpserver asks it of a handler."""
+        return self._handle(request, self._operate)
+
+    def elsewhere(self, request: Request) -> Response:
+        """Handle what nothing expects: another path, another method."""
+        exchange = Exchange.of(request)
+        decision = self._peer.profile.elsewhere(exchange.witness)
+        if decision is None:
+            return Response("Not found\n", 404)
+        return self._handle(request, lambda exchange, _: self._decide(exchange, decision))
+
+    def _handle(self, request: Request, handle: Callable[[Exchange, Request], object]) -> Response:
         exchange = Exchange.of(request)
         exchange.answered = True
         try:
-            if request.mimetype.startswith("multipart/"):
-                self._upload(exchange)
-            else:
-                self._operation(exchange, request)
+            handle(exchange, request)
         except ConnectionEnded:  # the client's doing, and witnessed: no error of this handler
             exchange.keep_alive = False
         return Response()  # never sent: the exchange is answered
 
-    def _operation(self, exchange: Exchange, request: Request) -> None:
-        request.max_content_length = _OPERATION_LIMIT
-        body = request.get_json(force=True, silent=True)
-        if not isinstance(body, dict):
-            text = "Body is not valid JSON but content-type is set to 'application/json'"
-            Conversation(exchange).answer(Answer.error(400, text), close=True)
-        elif body.get("operation") == "create_authentication_tokens":
-            self._mint(exchange, body)
+    def _operate(self, exchange: Exchange, request: Request) -> None:
+        profile = self._peer.profile
+        if profile.continues and (exchange.witness.header("expect") or "").lower() == _CONTINUE:
+            Conversation(exchange, profile).go_on()
+        if request.mimetype.startswith("multipart/"):
+            self._upload(exchange)
+        elif refusal := profile.at_head(exchange.witness, self._credential(exchange.witness)):
+            self._decide(exchange, refusal)
         else:
-            answer = Answer.error(400, f"Operation '{body.get('operation')}' not found")
-            Conversation(exchange).answer(answer)
+            self._operate_json(exchange, request)
 
-    def _mint(self, exchange: Exchange, body: dict[str, Any]) -> None:
+    def _credential(self, request: RequestWitness) -> Credential:
+        user = (self._peer.username, self._peer.password)
+        return self._peer.tokens.worth(request.header("authorization"), user)
+
+    def _decide(self, exchange: Exchange, decision: Decision) -> None:
+        """Answer a request whose body nobody wants to see."""
+        reader = UploadReader(exchange.raw_head)  # takes the framing off, keeps nothing
+        self._carry_out(Conversation(exchange, self._peer.profile, reader), decision)
+
+    def _operate_json(self, exchange: Exchange, request: Request) -> None:
+        profile = self._peer.profile
+        request.max_content_length = _OPERATION_LIMIT
+        try:
+            body = json.loads(request.get_data(cache=False))
+        except RequestEntityTooLarge:
+            self._decide(exchange, Decision(Answer.error(413, "over 64 KiB of JSON"), "close"))
+            return
+        except ConnectionEnded:
+            raise
+        except (ValueError, OSError):  # Werkzeug says OSError to chunks that are none
+            body = NO_JSON
+        credential = self._credential(exchange.witness)
+        conversation = Conversation(exchange, profile)
+        if decision := profile.at_body(exchange.witness, body, credential):
+            conversation.answer(decision.answer, close=decision.then == "close")
+        elif body["operation"] == MINT:
+            self._mint(exchange, body, credential)
+        else:
+            answer, close = self._run(body)
+            conversation.answer(profile.dress(answer, exchange.witness), close=close)
+
+    def _run(self, body: dict[str, Any]) -> tuple[Answer, bool]:
+        """The answer to an operation that may run, and whether it ends the connection."""
+        profile = self._peer.profile
+        match body["operation"]:
+            case "restart_service":
+                service = body.get("service", "http")
+                begun = {"message": f"Restarting {service}", "job_id": profile.jobs.begin()}
+                return Answer(json=begun), True
+            case "get_job":
+                job = profile.jobs.ask(body.get("id"))
+                unknown = Answer.error(404, f"Job '{body.get('id')}' not found")
+                return (unknown if job is None else Answer(json=job)), False
+            case _:
+                return Answer(json={"version": profile.version, "deprecated": True}), False
+
+    def _mint(self, exchange: Exchange, body: dict[str, Any], credential: Credential) -> None:
         witness = exchange.witness_as(MintWitness, body=body)
-        conversation = Conversation(exchange)
+        profile = self._peer.profile
+        conversation = Conversation(exchange, profile)
         match fault := self._mint_fault():
             case faults.MintAnswer(answer):
                 conversation.answer(answer)
@@ -89,8 +148,8 @@ class OperationsApi:
                 conversation.end(End.SILENCE)
             case faults.MintDropped():
                 conversation.end(End.CLOSE)
-            case _ if refusal := self._refuse_mint(witness, body):
-                conversation.answer(refusal)
+            case _ if refusal := self._refuse_mint(body, credential):
+                conversation.answer(profile.dress(refusal, witness))
             case _:
                 witness.token = self._peer.tokens.issue(
                     self._peer.username,
@@ -100,19 +159,14 @@ class OperationsApi:
                 refresh = self._peer.tokens.issue_refresh(self._peer.username)
                 issued = {"operation_token": witness.token, "refresh_token": refresh}
                 nested = isinstance(fault, faults.MintNested)
-                conversation.answer(Answer(json={"results": issued} if nested else issued))
+                answer = Answer(json={"results": issued} if nested else issued)
+                conversation.answer(profile.dress(answer, witness))
 
-    def _refuse_mint(self, witness: MintWitness, body: dict[str, Any]) -> Answer | None:
-        given: tuple[Any, ...] = body.get("username"), body.get("password")
+    def _refuse_mint(self, body: dict[str, Any], credential: Credential) -> Answer | None:
+        """MINT-11: user and password in the body, or a good Authorization header."""
+        given = (body.get("username"), body.get("password"))
         if given == (None, None):
-            scheme, _, credentials = (witness.header("authorization") or "").partition(" ")
-            if scheme != "Basic":
-                return Answer.error(401, "Must login")
-            try:
-                plain = b64decode(credentials, validate=True).decode()
-            except (Base64Error, UnicodeDecodeError):
-                return Answer.error(401, "Invalid character")
-            given = tuple(plain.split(":", 1))
+            return refuse_credential(credential)
         if given != (self._peer.username, self._peer.password):
             return Answer.error(401, "invalid credentials")
         return None
@@ -122,7 +176,7 @@ class OperationsApi:
     def _upload(self, exchange: Exchange) -> None:
         reader = UploadReader(exchange.raw_head, mark_offsets=self._mark_offsets)
         upload = exchange.witness_as(UploadWitness, reader=reader)
-        conversation = Conversation(exchange, reader)
+        conversation = Conversation(exchange, self._peer.profile, reader)
         match self._upload_fault():
             case faults.ResetAfter(received):
                 conversation.receive(limit=received)
@@ -151,21 +205,31 @@ class OperationsApi:
         rate: int | None = None,
     ) -> None:
         """Go through an upload as the profile does; `answer` takes the place of its last word."""
-        credential = self._peer.tokens.worth(upload.header("authorization"))
-        refusal = self._peer.profile.at_head(upload, credential)
-        if refusal is None:
+        profile = self._peer.profile
+        credential = self._credential(upload)
+        decision: Decision | EventStream | None = profile.at_head(upload, credential)
+        if decision is None:
             conversation.receive(until="file", rate=rate)
             if upload.reader.file_started:
-                refusal = self._peer.profile.at_file(upload, credential)
-        if refusal is not None:
-            conversation.answer(refusal.answer, close=refusal.then == "close")
-            self._after_early_answer(conversation, refusal.then)
+                decision = profile.at_file(upload, credential)
+        if isinstance(decision, Decision):
+            self._carry_out(conversation, decision)
             return
+        answer = answer or decision
         if isinstance(answer, EventStream):
-            conversation.answer(answer)
-        conversation.receive(rate=rate)
-        if not isinstance(answer, EventStream):
-            conversation.answer(answer or self._peer.profile.at_end(upload))
+            self._carry_out(conversation, Decision(answer))
+            return
+        conversation.receive(until="ready", rate=rate)
+        if conversation.timed_out:
+            self._carry_out(conversation, Decision(ParserAnswer(408), "close"))
+        elif answer is not None:
+            self._carry_out(conversation, Decision(answer))
+        else:
+            self._carry_out(conversation, profile.at_end(upload, credential))
+
+    def _carry_out(self, conversation: Conversation, decision: Decision) -> None:
+        conversation.answer(decision.answer, close=decision.then == "close")
+        self._after_early_answer(conversation, decision.then)
 
     def _answer_early(self, conversation: Conversation, early: AnswerEarly) -> None:
         if early.at == "file":
@@ -173,16 +237,18 @@ class OperationsApi:
         elif early.at != "head":
             conversation.receive(limit=early.at)
         conversation.answer(early.answer, close=early.then == "close")
+        if early.then == "stop":  # for good, whatever the profile would do
+            conversation.end(End.SILENCE)
         self._after_early_answer(conversation, early.then, early.grace)
 
     def _after_early_answer(
         self, conversation: Conversation, then: str, grace: float | None = None
     ) -> None:
         match then:
-            case "drain":
+            case "drain" if conversation.open:
                 conversation.receive()
             case "stop":
-                conversation.end(End.SILENCE)
+                conversation.stall()
             case "grace":
                 conversation.receive(seconds=grace)
                 if not conversation.complete:

@@ -6,13 +6,15 @@ import json
 import secrets
 import threading
 import time
-from base64 import urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
 from typing import Literal
 
+TokenWorth = Literal["empty", "unknown", "refresh", "expired", "forbidden", "good"]
 Credential = Literal[
-    "missing", "other scheme", "unknown", "refresh", "expired", "forbidden", "good"
+    TokenWorth, "missing", "other scheme", "password", "wrong password", "not base64"
 ]
-"""What an Authorization header is worth at this peer."""
+"""What an Authorization header is worth at this peer; `good` and `password` allow to deploy."""
 
 _LIFETIME = 86_400
 
@@ -23,7 +25,7 @@ class TokenBook:
     def __init__(self, node: str) -> None:
         """Keep the tokens of the node of this name."""
         self._node = node
-        self._worth: dict[str, Credential] = {}
+        self._worth: dict[str, TokenWorth] = {}
         self._issued = 0
         self._lock = threading.Lock()
 
@@ -49,15 +51,23 @@ class TokenBook:
             self._worth[token] = "refresh"
         return token
 
-    def worth(self, authorization: str | None) -> Credential:
-        """What an Authorization header is worth; its scheme is case-sensitive, as in Harper."""
+    def worth(self, authorization: str | None, user: tuple[str, str] | None = None) -> Credential:
+        """What an Authorization header is worth; its scheme is case-sensitive, as in Harper.
+
+        Args:
+            authorization: the header's value; None when there is none.
+            user: name and password of the one user whose password is good; None knows no Basic.
+
+        """
         if authorization is None:
             return "missing"
-        scheme, _, token = authorization.partition(" ")
+        scheme, _, credential = authorization.partition(" ")
+        if scheme == "Basic" and user is not None:
+            return _password_worth(credential, user)
         if scheme != "Bearer":
             return "other scheme"
         with self._lock:
-            return self._worth.get(token, "unknown")
+            return self._worth.get(credential, "unknown") if credential else "empty"
 
     def __contains__(self, text: str) -> bool:
         """Whether any token of this peer stands in a text."""
@@ -72,3 +82,11 @@ class TokenBook:
         parts = [json.dumps({"alg": "RS256", "typ": "JWT"}), json.dumps(claims)]
         encoded = [urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts]
         return ".".join([*encoded, secrets.token_urlsafe(32)])
+
+
+def _password_worth(credential: str, user: tuple[str, str]) -> Credential:
+    try:
+        given = b64decode(credential + "=" * (-len(credential) % 4), validate=True)
+    except Base64Error:
+        return "not base64"
+    return "password" if given == ":".join(user).encode() else "wrong password"

@@ -1,0 +1,22 @@
+"""How a peer of a certain kind answers when no fault says otherwise. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.profiles.harper_5_1 import Harper51
+from harness.profiles.pre_5_1 import Pre51
+from harness.profiles.profile import Decision, Profile
+from harness.profiles.strict import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PROFILES", "Decision", "Harper51", "Pre51", "Profile", "Strict"]
+
+PROFILES: dict[str, Callable[[], Profile]] = {
+    "strict": Strict,
+    "harper-5.1": Harper51,
+    "pre-5.1": Pre51,
+}
+"""By the name that `FakePeer` takes; each peer makes one of its own."""

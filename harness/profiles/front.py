@@ -1,0 +1,76 @@
+"""What refuses a request before Harper's operations API looks at it, by its head alone. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.answers import Answer
+from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer, ServerAnswer
+from harness.profiles.profile import Decision, refuse_credential, wants_events
+
+if TYPE_CHECKING:
+    from harness.profiles.profile import Then
+    from harness.tokens import Credential
+    from harness.witness import RequestWitness
+
+EVENTS = "text/event-stream"
+
+_WRONG: frozenset[Credential] = frozenset(("unknown", "wrong password", "not base64"))
+"""Present but wrong: refused in front. What is missing or expired is refused behind (MINT-13)."""
+
+
+def refuse_head(request: RequestWitness) -> Decision | None:
+    """What the HTTP server refuses, whoever asks and for whatever."""
+    lengths = (request.header("content-length"), request.header("transfer-encoding"))
+    if None not in lengths:
+        return Decision(ParserAnswer(400), "close")
+    is_newest = request.raw_head.partition(b"\n")[0].rstrip().endswith(b"HTTP/1.1")
+    if is_newest and request.header("host") is None:
+        return Decision(ServerAnswer(400), "close")
+    expected = request.header("expect")
+    if expected is not None and expected.lower() != "100-continue":
+        return Decision(ServerAnswer(417))
+    return None
+
+
+def refuse_early(request: RequestWitness, credential: Credential) -> Decision | None:
+    """What the authentication layer refuses; it frames, but names no content type."""
+    refusal = refuse_credential(credential) if credential in _WRONG else None
+    if refusal is None:
+        return None
+    body = framed(refusal.content) if wants_events(request) else refusal.content
+    return Decision(EarlyAnswer(refusal.status, body=body))
+
+
+def refuse_type(request: RequestWitness) -> tuple[int, str, Then] | None:
+    """Status, text and the rest for a media type that is not read (PARSE-01, PARSE-02)."""
+    media_type, parameters = content_type(request)
+    if media_type == "multipart/form-data":
+        known = "boundary=" in parameters.lower()
+        return None if known else (400, "Multipart: Boundary not found", "close")
+    if media_type == "application/json" or (not media_type and not has_body(request)):
+        return None
+    return 415, "Unsupported Media Type", "drain"
+
+
+def content_type(request: RequestWitness) -> tuple[str, str]:
+    """The media type in lower case, and its parameters."""
+    media_type, _, parameters = (request.header("content-type") or "").partition(";")
+    return media_type.strip().lower(), parameters
+
+
+def has_body(request: RequestWitness) -> bool:
+    length = request.header("content-length")
+    return request.header("transfer-encoding") is not None or length not in (None, "0")
+
+
+def framed(content: bytes) -> bytes:
+    """A JSON answer for who asked for events, and for an operation that has none: one record."""
+    return b"data: " + content + b"\n\n"
+
+
+def framework_error(message: str) -> Decision:
+    """An error that the framework words itself, in its own form."""
+    answer = Answer(json={"statusCode": 400, "error": "Bad Request", "message": message})
+    content_type = "application/json; charset=utf-8"
+    return Decision(FastifyAnswer(400, body=answer.content, content_type=content_type, timings=2))
