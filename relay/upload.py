@@ -21,16 +21,15 @@ from relay.payload import WRITE_BYTES, opened
 from relay.probe import refuse_old
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     import aiohttp
 
     from relay.connection import Connections, Peer
-    from relay.payload import BlockReader, StagedPayload
+    from relay.payload import StagedPayload
     from relay.token import Mint
 
-_TURN_WRITES = 2
-"""How many writes go between two looks at the connection: writes to a lost one do not fail."""
+_TELL_BYTES = 1 << 20  # how much is sent from one event to the next
 _FAREWELL = 5.0  # seconds for a stream to end after it has said that all is done
 
 
@@ -57,8 +56,8 @@ async def attempt(
     try:
         if upload.probe:
             await refuse_old(peer, token, connections)
-        async with opened(upload.payload) as reader:
-            sending = _Sending(upload, peer, token, connections, emit, reader)
+        with opened(upload.payload) as blocks:
+            sending = _Sending(upload, peer, token, connections, emit, blocks)
             members = await sending.outcome()
     except AttemptError as failure:  # a peer that quotes the token must not bring it into a record
         failure.reason = redacted(failure.reason, token, "[token]")
@@ -79,7 +78,7 @@ class _Sending:
     token: str = field(repr=False)
     connections: Connections
     emit: Callable[[Event], None]
-    reader: BlockReader
+    blocks: Iterator[bytes]
 
     def __post_init__(self) -> None:
         self._limits = self.connections.limits
@@ -132,15 +131,16 @@ class _Sending:
         self._allow(self._limits.stall)
         yield self._form.head
         sent = 0
-        async for block in self.reader.blocks():
+        for block in self.blocks:
+            await asyncio.sleep(0)  # look at the connection: writes to a lost one do not fail
             view = memoryview(block)
-            for turn, start in enumerate(range(0, len(block), WRITE_BYTES)):
-                if turn % _TURN_WRITES == 0:
-                    await asyncio.sleep(0)
+            for start in range(0, len(block), WRITE_BYTES):
                 self._allow(self._limits.stall)
                 yield view[start : start + WRITE_BYTES]
             sent += len(block)
-            self._tell_sent(sent)
+            if sent - self._told >= _TELL_BYTES:
+                self._tell_sent(sent)
+        self._tell_sent(sent)
         await asyncio.sleep(0)
         # A peer may answer as soon as it has the closing boundary, before anyone asks for more.
         self._is_sent = True
@@ -148,13 +148,16 @@ class _Sending:
         yield self._form.tail
 
     def _tell_sent(self, sent: int) -> None:
+        self._told = sent
         total = self.upload.payload.size
         self.emit(Event(self.peer.node.name, "sent", {"bytes": sent, "total": total}))
 
     def _allow(self, seconds: float) -> None:
-        # The writer may ask for one more part while the deadline is already ending the attempt.
-        with contextlib.suppress(RuntimeError):
-            self._deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+        when = asyncio.get_running_loop().time() + seconds
+        if abs(when - (self._deadline.when() or 0.0)) > seconds / 100:  # it is not for nothing
+            # The writer may ask for one more part while the deadline is already ending the attempt.
+            with contextlib.suppress(RuntimeError):
+                self._deadline.reschedule(when)
 
     def _too_slow(self) -> PeerError:
         if self._is_sent:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def read(path: Path) -> list[bytes]:
-    async with opened(measure(path)) as reader:
-        return [block async for block in reader.blocks()]
+def read(path: Path) -> list[bytes]:
+    with opened(measure(path)) as blocks:
+        return list(blocks)
 
 
 @pytest.mark.parametrize("size", [1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1])
@@ -23,7 +22,7 @@ def test_the_whole_file_in_blocks(tmp_path: Path, size: int) -> None:
     path = tmp_path / "p"
     content = os.urandom(size)
     path.write_bytes(content)
-    blocks = asyncio.run(read(path))
+    blocks = read(path)
     assert b"".join(blocks) == content
     assert max(map(len, blocks)) <= BLOCK_BYTES
 
@@ -52,10 +51,5 @@ def test_a_file_replaced_by_another_of_the_same_size_is_noticed(tmp_path: Path) 
     path.write_bytes(b"new")
     os.utime(path, ns=(0, before.changed_ns + 1))
 
-    async def read_what_was_measured() -> None:
-        async with opened(before) as reader:
-            async for _ in reader.blocks():
-                pass
-
-    with pytest.raises(OriginError, match="changed"):
-        asyncio.run(read_what_was_measured())
+    with pytest.raises(OriginError, match="changed"), opened(before) as blocks:
+        list(blocks)
