@@ -86,7 +86,7 @@ class Connection:
                 break
             if left <= 0:
                 return False
-        self._obey()
+        self.obey()
         return True
 
     def _wait(self, events: int, deadline: float, purpose: str) -> None:
@@ -109,7 +109,9 @@ class Connection:
     def order(self, what: Order) -> None:
         """Make the thread of this connection end it or fall silent, whatever it is waiting for."""
         self._order = what
-        if what != "silence":  # what is silent does not read, so it need not be woken
+        if what == "close":
+            # Wakes the thread at once. A reset comes a slice later instead: under TLS, a read that
+            # met this end of input would send an alert first.
             with contextlib.suppress(OSError):
                 # The method of SSLSocket would drop the TLS state under the thread that uses it.
                 socket.socket.shutdown(self.sock, socket.SHUT_RD)
@@ -119,7 +121,8 @@ class Connection:
         """Whether there is an order that has not been carried out."""
         return self._order is not None and not (self.silent and self._order == "silence")
 
-    def _obey(self) -> None:
+    def obey(self) -> None:
+        """Carry out an order from another thread, if there is one."""
         if not self.open or not self._is_ordered:
             return
         if self._order == "silence":
@@ -183,7 +186,7 @@ class Connection:
             return count
         if self._reset is not None:
             raise self._lost(self._reset)
-        self._obey()
+        self.obey()
         deadline = time.monotonic() + self.timeout
         while (filled := self._read_ready(buffer)) is None:
             self._wait(select.POLLIN, deadline, "waiting for bytes")
@@ -198,14 +201,14 @@ class Connection:
         except (ssl.SSLWantReadError, BlockingIOError):
             return filled or None
         except OSError as error:
-            self._obey()
+            self.obey()
             if not _is_fin(error):
                 if not filled:
                     raise self._lost(error) from error
                 self._reset = error  # the bytes came first: deliver them, and this next time
                 return filled
         if filled < len(buffer):
-            self._obey()  # an order ends the input, too
+            self.obey()  # an order ends the input, too
             self.witness.closed("client", "FIN")
         return filled
 

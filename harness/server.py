@@ -342,6 +342,7 @@ class _Handler(WSGIRequestHandler):
     def handle(self) -> None:
         owner = self.server.owner
         try:
+            self.link.obey()
             if owner.greet is not None and not owner.greet(self.link):
                 return
             if owner.ssl_context is not None:
