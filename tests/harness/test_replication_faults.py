@@ -1,0 +1,305 @@
+"""Every fault of the replication socket, on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import WSMsgType
+
+from harness.answers import End
+from harness.replication import FakeReplicationSocket
+from harness.replication_faults import (
+    Dropped,
+    ErrorAnswer,
+    Garbage,
+    HugeAnswer,
+    LateAnswer,
+    ListAnswer,
+    NestedToken,
+    NoAnswer,
+    OthersFirst,
+    Subprotocol,
+    Unauthorized,
+    UnknownRequestId,
+    UpgradeRefused,
+    WideMaps,
+    WithoutToken,
+    WithToken,
+)
+from harness.replication_frames import OTHER_CODES, parse
+from tests.rawclient import RawClient
+from tests.websocketclient import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    REQUEST,
+    RawSocket,
+    dialled,
+    masked,
+    minted,
+    opened,
+    upgrade,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.cluster import FakeCluster
+    from harness.replication_faults import ReplicationFault
+
+
+@contextmanager
+def showing(fault: ReplicationFault, cluster: FakeCluster) -> Iterator[FakeReplicationSocket]:
+    with FakeReplicationSocket(cluster.authority, cluster.peer(), fault=fault) as socket:
+        yield socket
+
+
+@contextmanager
+def asked(
+    fault: ReplicationFault, cluster: FakeCluster
+) -> Iterator[tuple[FakeReplicationSocket, RawSocket]]:
+    """A socket, and a raw client that has sent its request."""
+    with showing(fault, cluster) as socket, opened(socket, cluster) as client:
+        client.send(masked(BINARY, REQUEST))
+        yield socket, client
+
+
+def answer(client: RawSocket) -> Any:
+    opcode, payload = client.read_frame()
+    assert opcode == BINARY
+    return parse(payload)
+
+
+# -- the connection ------------------------------------------------------------------------------
+
+
+def test_upgrade_refused(cluster: FakeCluster) -> None:
+    with showing(UpgradeRefused(503), cluster) as socket:
+        with opened(socket, cluster) as client:
+            assert client.head.startswith("HTTP/1.1 503 ")
+        assert socket.sockets == []
+
+
+@pytest.mark.parametrize("echo", [None, "harperdb-replication-v2"])
+def test_wrong_subprotocol(cluster: FakeCluster, echo: str | None) -> None:
+    with asked(Subprotocol(echo), cluster) as (_, client):
+        assert client.head.startswith("HTTP/1.1 101 ")
+        assert ("Sec-WebSocket-Protocol" in client.head) == (echo is not None)
+        assert f"Sec-WebSocket-Protocol: {echo}\r\n" in client.head or echo is None
+        assert answer(client)[0] == 137
+
+
+@pytest.mark.parametrize("when", ["at once", "first message"])
+def test_unauthorized(cluster: FakeCluster, when: Any) -> None:
+    with showing(Unauthorized(when), cluster) as socket:
+        with opened(socket, cluster) as client:
+            if when == "first message":
+                client.send(masked(PING))
+                assert client.read_frame() == (PONG, b""), "not closed before a message"
+                client.send(masked(BINARY, REQUEST))
+            assert client.read_frame() == (CLOSE, b"\x03\xf0Unauthorized")
+            client.send(masked(BINARY, REQUEST) + masked(CLOSE, b"\x03\xf0"))
+            assert client.read() == b"", "closed with FIN"
+        seen = socket.socket
+        assert seen.closed_by == "peer"
+        assert seen.close_sent is not None
+        assert (seen.close_sent.code, seen.close_sent.reason) == (1008, "Unauthorized")
+        assert seen.close_received is not None
+        assert seen.close_received.code == 1008
+        assert seen.operations, "what was on its way is witnessed"
+        assert seen.tokens == []
+
+
+@pytest.mark.parametrize("at", ["upgrade", "request", "answer"])
+@pytest.mark.parametrize("how", [End.RESET, End.CLOSE])
+def test_dropped(cluster: FakeCluster, at: Any, how: Any) -> None:
+    with showing(Dropped(at, how), cluster) as socket:
+        with RawClient(socket.url.replace("wss", "https"), ca_file=cluster.ca_file) as client:
+            client.send(upgrade())
+            client.read_answer_head()
+            if at != "upgrade":
+                client.send(masked(BINARY, REQUEST))
+            if how is End.RESET:
+                with pytest.raises(ConnectionResetError):
+                    client.read_to_the_end()
+            else:
+                rest = client.read_to_the_end()
+                assert rest == b"" if at != "answer" else 0 < len(rest) < 600
+        seen = socket.socket
+        assert len(seen.operations) == (0 if at == "upgrade" else 1)
+        assert seen.closed_by == "peer"
+        assert seen.connection.closed_with == ("RST" if how is End.RESET else "FIN")
+        assert seen.close_sent is None
+
+
+def test_a_drop_in_the_answer_leaves_a_frame_cut(cluster: FakeCluster) -> None:
+    with asked(Dropped("answer", End.CLOSE), cluster) as (_, client):
+        data = client.read_to_the_end()
+        assert data[:2] == b"\x82\x7e", "a binary frame with a length of 16 bits"
+        assert len(data) < int.from_bytes(data[2:4])
+
+
+# -- time ----------------------------------------------------------------------------------------
+
+
+def test_no_answer_but_pongs(cluster: FakeCluster) -> None:
+    with asked(NoAnswer(), cluster) as (socket, client):
+        for text in (b"1", b"2"):
+            client.send(masked(PING, text))
+            assert client.read_frame() == (PONG, text)
+        client.send(masked(CLOSE))
+        assert client.read_frame() == (CLOSE, b"")
+        seen = socket.socket
+        assert len(seen.pings) == 2
+        assert [m.sender for m in seen.messages] == ["client"]
+        assert seen.closed_by == "client"
+
+
+def test_a_late_answer_comes_when_enough_pings_have_been_seen(cluster: FakeCluster) -> None:
+    with asked(LateAnswer(after_pings=2), cluster) as (socket, client):
+        client.send(masked(PING, b"1"))
+        assert client.read_frame() == (PONG, b"1")
+        client.send(masked(PING, b"2"))
+        assert client.read_frame() == (PONG, b"2")
+        assert answer(client)[1]["requestId"] == 1
+        client.send(masked(CLOSE))
+        [request, response] = socket.socket.messages
+        assert request.at < socket.socket.pings[0] < socket.socket.pings[1] < response.at
+
+
+def test_a_late_answer_comes_when_its_time_has_passed(cluster: FakeCluster) -> None:
+    with asked(LateAnswer(after_pings=0, after_seconds=0.03), cluster) as (socket, client):
+        assert answer(client)[0] == 137
+        client.send(masked(CLOSE))
+        [request, response] = socket.socket.messages
+        assert response.at - request.at >= 0.03
+
+
+def test_a_silent_client_is_ended_without_a_close_frame(cluster: FakeCluster) -> None:
+    fault = LateAnswer(after_pings=1, silence_limit=0.03)
+
+    async def wait(socket: FakeReplicationSocket) -> None:
+        async with dialled(socket, cluster) as ws:
+            await ws.send_bytes(REQUEST)
+            message = await ws.receive(timeout=5)
+            assert message.type in (WSMsgType.CLOSED, WSMsgType.CLOSE, WSMsgType.ERROR)
+            assert ws.close_code == 1006
+
+    with showing(fault, cluster) as socket:
+        begun = time.monotonic()
+        asyncio.run(wait(socket))
+        assert time.monotonic() - begun >= 0.03
+        assert socket.socket.closed_by == "peer"
+        assert socket.socket.tokens == []
+        assert "silent for 0.03 s" in str(socket.socket)
+
+
+def test_pings_keep_a_long_operation_alive(cluster: FakeCluster) -> None:
+    """BUG-17: the answer takes longer than the limit, and comes all the same."""
+    fault = LateAnswer(after_pings=0, after_seconds=0.3, silence_limit=0.2)
+    with showing(fault, cluster) as socket:
+        body = minted(socket, cluster, heartbeat=0.02)
+        assert body["operation_token"] == socket.socket.token
+        assert len(socket.socket.pings) > 1
+
+
+# -- the answer ----------------------------------------------------------------------------------
+
+
+def test_error_answer(cluster: FakeCluster) -> None:
+    with asked(ErrorAnswer("ServerError: no keys"), cluster) as (_, client):
+        assert answer(client) == (137, {"error": "ServerError: no keys", "requestId": 1})
+
+
+@pytest.mark.parametrize("then_answer", [True, False])
+def test_unknown_request_id(cluster: FakeCluster, *, then_answer: bool) -> None:
+    with asked(UnknownRequestId(then_answer), cluster) as (socket, client):
+        stray = answer(client)[1]
+        assert stray["requestId"] == 1_000_001
+        if then_answer:
+            right = answer(client)[1]
+            assert right["requestId"] == 1
+            assert right["operation_token"] != stray["operation_token"]
+        client.send(masked(PING))
+        assert client.read_frame() == (PONG, b""), "nothing more is said"
+        client.send(masked(CLOSE))
+        assert len(socket.socket.tokens) == (2 if then_answer else 1)
+
+
+def test_without_token(cluster: FakeCluster) -> None:
+    with asked(WithoutToken(), cluster) as (_, client):
+        assert set(answer(client)[1]) == {"refresh_token", "requestId"}
+
+
+@pytest.mark.parametrize("token", ["", 7, None, True, {"a": 1}, ["x"]])
+def test_with_something_for_a_token(cluster: FakeCluster, token: Any) -> None:
+    with asked(WithToken(token), cluster) as (_, client):
+        assert answer(client) == (137, {"operation_token": token, "requestId": 1})
+
+
+def test_nested_token(cluster: FakeCluster) -> None:
+    with asked(NestedToken(), cluster) as (socket, client):
+        body = answer(client)[1]
+        client.send(masked(CLOSE))
+        assert body["results"]["operation_token"] == socket.socket.token
+        assert set(body) == {"results", "requestId"}
+
+
+def test_list_answer(cluster: FakeCluster) -> None:
+    with asked(ListAnswer(), cluster) as (socket, client):
+        [item] = answer(client)[1]["results"]
+        client.send(masked(CLOSE))
+        assert item["operation_token"] == socket.socket.token
+
+
+def test_wide_maps(cluster: FakeCluster) -> None:
+    with asked(WideMaps(), cluster) as (_, client):
+        payload = client.read_frame()[1]
+        assert payload[:6] == b"\x92\xcc\x89\xde\x00\x03"
+        assert set(parse(payload)[1]) == {"operation_token", "refresh_token", "requestId"}
+
+
+def test_others_first(cluster: FakeCluster) -> None:
+    with asked(OthersFirst(), cluster) as (socket, client):
+        assert [answer(client)[0] for _ in OTHER_CODES] == list(OTHER_CODES)
+        assert client.read_frame()[1][0] < 128
+        assert answer(client)[1]["requestId"] == 1
+        client.send(masked(CLOSE))
+        assert [m.code for m in socket.socket.messages] == [136, *OTHER_CODES, None, 137]
+
+
+def test_garbage(cluster: FakeCluster) -> None:
+    with asked(Garbage(), cluster) as (socket, client):
+        assert client.read_frame() == (BINARY, b"\xc1 never a msgpack value")
+        client.send(masked(CLOSE))
+        assert socket.socket.messages[-1].problem is not None
+
+
+def test_a_huge_answer_is_right_when_it_is_taken(cluster: FakeCluster) -> None:
+    with showing(HugeAnswer(8 << 20), cluster) as socket:
+        body = minted(socket, cluster, max_msg_size=16 << 20)
+        assert body["padding"] == bytes(8 << 20)
+        assert body["operation_token"] == socket.socket.token
+
+
+def test_a_client_that_refuses_a_huge_answer_gets_no_more_of_it(cluster: FakeCluster) -> None:
+    with asked(HugeAnswer((1 << 32) - 1), cluster) as (socket, client):
+        assert client.exactly(2) == b"\x82\x7f"
+        assert int.from_bytes(client.exactly(8)) > 1 << 32
+        client.send(masked(CLOSE, b"\x03\xf1"))
+        assert len(client.read_to_the_end()) < 64 << 20
+        seen = socket.socket
+        assert seen.close_received is not None
+        assert seen.close_received.code == 1009
+        assert seen.messages[-1].problem == "cut short"
+
+
+@pytest.mark.parametrize("padding", [-1, 1 << 32])
+def test_padding_that_msgpack_cannot_hold(padding: int) -> None:
+    with pytest.raises(ValueError, match="padding"):
+        HugeAnswer(padding)
