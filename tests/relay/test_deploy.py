@@ -23,27 +23,10 @@ from harness.faults import (
     StopReadingAfter,
     mint_refused,
 )
+from tests.relay.driving import DEPLOY, deploy, node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
-
-DEPLOY = {"operation": "deploy_component", "project": "demo"}
-
-
-def node_of(peer: FakePeer, **how: Any) -> relay.Node:
-    mint = relay.OperationsMint(peer.username, peer.password)
-    return relay.Node(peer.name, peer.url, **{"mint": mint, **how})
-
-
-def deploy(
-    cluster: FakeCluster, package: Path, nodes: Sequence[relay.Node] | None = None, **how: Any
-) -> relay.Report:
-    nodes = [node_of(peer) for peer in cluster.peers] if nodes is None else nodes
-    arguments = {"tls": relay.Tls(ca_file=cluster.ca_file), **how}
-    return asyncio.run(relay.deploy(nodes, DEPLOY, package, **arguments))
 
 
 def test_every_peer_gets_the_same_bytes(cluster: FakeCluster, package: Path) -> None:

@@ -1,0 +1,273 @@
+"""Event streams: the parser, what a stream comes to, and whole deploys answered in events."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import relay
+from harness import events as fake
+from harness.answers import Answer
+from harness.events import Event, EventStream
+from harness.faults import AnswerEarly, CloseWithoutAnswer, StopReadingAfter
+from relay.answer import Answer as Answered
+from relay.answer import StreamedAnswer, failure_reason, is_event_stream
+from relay.errors import PeerError
+from relay.events import EventParser
+from tests.relay.driving import deploy, node_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+
+VECTORS = [
+    ("event: a\ndata: 1\n\n", [("a", "1")]),
+    ("event:a\ndata:1\n\n", [("a", "1")]),
+    ("event: a\r\ndata: 1\r\n\r\n", [("a", "1")]),
+    ("data: 1\nevent: a\n\n", [("a", "1")]),
+    (": stream open\n\nevent: a\ndata: 1\n\n", [("a", "1")]),
+    ("event: a\n: a comment\ndata: 1\n\n", [("a", "1")]),
+    ("event: a\ndata: 1\n", [("a", "1")]),
+    ("event: a\ndata: 1", [("a", "1")]),
+    ("event: a\ndata: 1\ndata: 2\n\n", [("a", "1\n2")]),
+    ("event: a\ndata: 1\ndata:\ndata: 2\n\n", [("a", "1\n\n2")]),
+    ("data: 1\n\n", [("message", "1")]),
+    ("event: a\n\n", [("a", "")]),
+    ("event: a\ndata\n\n", [("a", "")]),
+    ("id: 7\n\nretry: 3\n\n", []),
+    ("event: a\ndata:  two spaces\n\n", [("a", " two spaces")]),
+    ("event: a\ndata: x: y\n\n", [("a", "x: y")]),
+    ("event: ü\ndata: 🚀é\n\n", [("ü", "🚀é")]),
+    ("event: a\ndata: 1\n\n\n\nevent: b\ndata: 2\n\n", [("a", "1"), ("b", "2")]),
+    ("", []),
+    ("\n\n\n", []),
+]
+
+
+def parsed(blocks: Iterable[bytes]) -> list[tuple[str, str]]:
+    parser = EventParser()
+    found = [record for block in blocks for record in parser.feed(block)]
+    return [*found, *parser.end()]
+
+
+@pytest.mark.parametrize(("text", "records"), VECTORS, ids=lambda value: ascii(value)[:30])
+def test_records_whole_and_byte_by_byte(text: str, records: list[tuple[str, str]]) -> None:
+    data = text.encode()
+    assert parsed([data]) == records
+    assert parsed(data[at : at + 1] for at in range(len(data))) == records
+    for at in range(len(data)):
+        assert parsed([data[:at], data[at:]]) == records
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.text())),
+    st.sampled_from(["\n", "\r\n"]),
+    st.data(),
+)
+def test_what_a_peer_writes_is_read_back_at_any_split(
+    told: list[tuple[str, str]], line_end: str, choice: st.DataObject
+) -> None:
+    told = [(name, text.replace("\r", "")) for name, text in told]
+    data = "".join(Event(name, text).record() for name, text in told)
+    wire = data.replace("\n", line_end).encode("utf-8", "replace")
+    cuts = sorted(choice.draw(st.lists(st.integers(0, len(wire)))))
+    blocks = [wire[a:b] for a, b in zip([0, *cuts], [*cuts, len(wire)], strict=True)]
+    assert parsed(blocks) == [
+        (name, text.encode("utf-8", "replace").decode()) for name, text in told
+    ]
+
+
+def test_bytes_that_are_not_utf_8_do_no_harm() -> None:
+    assert parsed([b"event: a\ndata: \xff\n\n"]) == [("a", "\ufffd")]
+
+
+def outcome(*events: Event | str, longest: int = 1_000) -> Any:
+    """The members of a stream's success, or what was raised."""
+    stream = StreamedAnswer(longest)
+    text = "".join(event if isinstance(event, str) else event.record() for event in events)
+    try:
+        list(stream.feed(text.encode()))
+        return stream.end()
+    except PeerError as failure:
+        return failure.reason, failure.status_code, failure.uncertain
+
+
+DONE = Event("done", {"result": {"message": "fine", "x": 1}})
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ((DONE,), {"message": "fine", "x": 1}),
+        ((Event("done", {"result": [1]}),), {"result": [1]}),
+        ((Event("done", {"message": "bare"}),), {"message": "bare"}),
+        ((Event("done", "in words"),), {"message": "in words"}),
+        ((Event("done", ""),), {"message": ""}),
+        (("event: done\ndata: {}",), {}),
+        ((Event("unknown", {"error": "of no concern"}), "data: x\n\n", DONE), DONE.data["result"]),
+        ((Event("error", {"message": "no", "code": 409}),), ("no", 409, False)),
+        ((Event("error", {"message": "no", "code": "ERR_X"}),), ("no", None, False)),
+        ((Event("error", {"message": "no", "code": 7}),), ("no", None, False)),
+        ((Event("error", {"message": "no", "code": True}),), ("no", None, False)),
+        ((Event("error", {"message": {"message": "in"}}),), ("in", None, False)),
+        ((Event("error", "in words"),), ("in words", None, False)),
+        ((Event("error", ""),), ("the peer reported an error without words", None, False)),
+        (("data: bare\n\n", 'data: {"error":"old peer"}\n\n'), ("old peer", None, False)),
+        ((DONE, Event("error", {"message": "after all"})), ("after all", None, False)),
+        ((Event("error", {"message": "no"}), DONE), ("no", None, False)),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_what_a_stream_comes_to(events: tuple[Event | str, ...], expected: Any) -> None:
+    assert outcome(*events) == expected
+
+
+@pytest.mark.parametrize("events", [(), (Event("phase", {"phase": "success"}),), (": open\n\n",)])
+def test_a_stream_without_an_outcome_is_an_uncertain_failure(events: tuple[Event, ...]) -> None:
+    reason, status, uncertain = outcome(*events)
+    assert "without telling" in reason
+    assert (status, uncertain) == (None, True)
+
+
+def test_an_endless_event_is_not_read_for_ever() -> None:
+    reason, *_ = outcome("data: " + "x" * 2_000)
+    assert "longer than 1000 bytes" in reason
+    reason, *_ = outcome(*["data: xxxxxxxxxx\n"] * 200)
+    assert "longer than 1000 bytes" in reason
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ('data: {"error":"invalid token"}\n\n', "invalid token"),
+        ('data: {"error":{"message":"deep"}}', "deep"),
+        ('event: error\ndata: {"message":"mm","code":400}\n\n', "mm"),
+        (': stream open\n\ndata: {"error":"late"}\n\n', "late"),
+        ("data: in words\n\n", "in words"),
+        ("data:\n\n", "data:\n\n"),
+    ],
+)
+def test_a_refusal_in_a_frame_is_readable(body: str, reason: str) -> None:
+    assert failure_reason(Answered(401, body.encode())) == reason
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "expected"),
+    [
+        (200, "text/event-stream", True),
+        (200, "Text/Event-Stream; charset=utf-8", True),
+        (200, "application/json", False),
+        (200, "", False),
+        (401, "text/event-stream", False),
+    ],
+)
+def test_what_counts_as_an_event_stream(status: int, content_type: str, *, expected: bool) -> None:
+    assert is_event_stream(status, content_type) is expected
+
+
+# -- whole deploys -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", [True, False])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("chunk_size", [None, 1])
+def test_a_success_in_events(
+    cluster: FakeCluster, package: Path, line_end: Any, chunk_size: int | None, *, ask: bool
+) -> None:
+    peer = cluster.peer(fault=EventStream(line_end=line_end, chunk_size=chunk_size))
+    told: list[relay.Event] = []
+    [record] = deploy(cluster, package, ask_for_events=ask, on_event=told.append).records
+    assert record["status"] == "success"
+    assert record["message"] == "Successfully deployed: demo"
+    assert peer.upload.complete
+    assert (peer.upload.header("accept") == "text/event-stream") is ask
+    phases = [event.data for event in told if event.name == "phase"]
+    assert phases[0] == {"phase": "prepare", "status": "start"}
+    assert len(phases) == 5
+
+
+def test_phases_arrive_while_the_upload_goes_on(cluster: FakeCluster, package: Path) -> None:
+    os.truncate(package, 16_000_000)
+    line = {"manager": "npm", "stream": "stderr", "line": "naïve 🚀"}
+    events = (Event("install", line), *fake.success())
+    # What is told before the upload has ended must not end it.
+    cluster.peer(fault=EventStream((events[0], *events[1:])))
+    told: list[relay.Event] = []
+    [record] = deploy(cluster, package, on_event=told.append).records
+    assert record["status"] == "success"
+    assert relay.Event("node-1", "install", line) in told
+
+
+@pytest.mark.parametrize("then", ["drain", "stop", "close"])
+def test_an_error_in_the_stream_ends_the_upload(
+    cluster: FakeCluster, package: Path, then: Any
+) -> None:
+    os.truncate(package, 64_000_000)
+    events = (Event("error", {"message": "'project' is required", "code": 400}),)
+    stream = EventStream(events, after_upload=False)
+    peer = cluster.peer(fault=AnswerEarly(stream, then=then))
+    [record] = deploy(cluster, package, ask_for_events=True).records
+    assert (record["reason"], record["statusCode"]) == ("'project' is required", 400)
+    assert not peer.upload.complete
+
+
+def test_done_before_the_payload_is_there_is_no_success(
+    cluster: FakeCluster, package: Path
+) -> None:
+    os.truncate(package, 16_000_000)
+    cluster.peer(fault=AnswerEarly(EventStream(after_upload=False), then="stop"))
+    [record] = deploy(cluster, package, ask_for_events=True).records
+    assert (record["status"], record["uncertain"]) == ("failed", True)
+
+
+@pytest.mark.parametrize("truncated", [True, False])
+def test_a_stream_that_just_ends_is_an_uncertain_failure(
+    cluster: FakeCluster, package: Path, *, truncated: bool
+) -> None:
+    cluster.peer(fault=EventStream(fake.success()[:-1], truncated=truncated))
+    [record] = deploy(cluster, package).records
+    assert (record["status"], record["uncertain"]) == ("failed", True)
+
+
+def test_a_cut_after_done_changes_nothing(cluster: FakeCluster, package: Path) -> None:
+    cluster.peer(fault=EventStream(truncated=True))
+    assert deploy(cluster, package).succeeded
+
+
+def test_a_refusal_of_a_deploy_that_asked_for_events_keeps_its_reason(
+    cluster: FakeCluster, package: Path
+) -> None:
+    cluster.peer(fault=Answer(401, body='data: {"error":"invalid token"}\n\n'))
+    cluster.peer(fault=Answer.error(403, "not you"))
+    framed, plain = deploy(cluster, package, ask_for_events=True).records
+    assert (framed["reason"], framed["statusCode"]) == ("invalid token", 401)
+    assert (plain["reason"], plain["statusCode"]) == ("not you", 403)
+
+
+def test_a_stream_that_falls_silent_is_given_up(cluster: FakeCluster, package: Path) -> None:
+    os.truncate(package, 16_000_000)
+    cluster.peer(fault=StopReadingAfter(100_000))
+    cluster.peer(fault=CloseWithoutAnswer())
+    limits = relay.Limits(stall=0.1)
+    stuck, gone = deploy(cluster, package, ask_for_events=True, limits=limits).records
+    assert (stuck["stage"], gone["stage"]) == ("upload", "answer")
+
+
+def test_the_token_is_in_no_event(cluster: FakeCluster, package: Path) -> None:
+    token = 'a-"token"\\to-be-quoted'
+    line = {"manager": "npm", "line": f"sent {token}", token: [token, json.dumps(token)]}
+    stream = EventStream((Event("install", line), Event("done", {"result": line})))
+    peer = cluster.peer(fault=AnswerEarly(stream, at="head"))
+    told: list[relay.Event] = []
+    nodes = [node_of(peer, mint=relay.GivenToken(token))]
+    deploy(cluster, package, nodes, on_event=told.append)
+    assert [event.name for event in told if event.name == "install"]
+    for text in (str(told), json.dumps([str(event.data) for event in told])):
+        assert "to-be-quoted" not in text
