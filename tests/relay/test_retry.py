@@ -1,0 +1,229 @@
+"""Which failures are tried again, when, and what the record says of it."""
+
+from __future__ import annotations
+
+import math
+import socket
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import relay
+from harness.answers import Answer, UnfinishedChunks
+from harness.faults import (
+    AnswerEarly,
+    CloseWithoutAnswer,
+    MintAnswer,
+    ResetAfter,
+    TokensExpire,
+    in_turn,
+)
+from relay.errors import PeerError
+from relay.retry import seconds_until
+from tests.relay.driving import SOON, deploy, node_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+
+LOST = PeerError("upload", "lost", retryable=True)
+REFUSED = PeerError("answer", "no", status_code=400)
+EXPIRED = PeerError("answer", "token expired", status_code=401)
+BUSY = PeerError("answer", "busy", status_code=503, retryable=True, retry_after=7.0)
+BUSY_LONG = PeerError("answer", "busy", status_code=503, retryable=True, retry_after=1e9)
+RETRY = relay.Retry(attempts=4, first_delay=1, longest_delay=10)
+
+
+@pytest.mark.parametrize(
+    ("failures", "random", "delay"),
+    [
+        ([LOST], 1.0, 1.0),
+        ([LOST], 0.0, 0.5),
+        ([LOST] * 2, 1.0, 2.0),
+        ([LOST] * 3, 1.0, 4.0),
+        ([LOST] * 4, 1.0, None),
+        ([REFUSED], 1.0, None),
+        ([LOST, REFUSED], 1.0, None),
+        ([BUSY], 1.0, 7.0),
+        ([BUSY_LONG], 1.0, 10.0),
+        ([EXPIRED], 1.0, 0.0),
+        ([EXPIRED, EXPIRED], 1.0, None),
+        ([EXPIRED, LOST, EXPIRED], 1.0, None),
+        ([LOST, EXPIRED], 1.0, 0.0),
+    ],
+)
+def test_when_the_next_attempt_comes(
+    failures: list[PeerError], random: float, delay: float | None
+) -> None:
+    assert RETRY.delay(failures, lambda: random) == delay
+    assert relay.Retry(attempts=1).delay(failures, lambda: random) is None
+
+
+@given(st.integers(1, 5_000), st.floats(0, 1), st.floats(0, 1e6), st.floats(0, 1e6))
+def test_no_wait_is_longer_than_the_longest(
+    made: int, random: float, first: float, longest: float
+) -> None:
+    retry = relay.Retry(10_000, first, longest)
+    delay = retry.delay([LOST] * made, lambda: random)
+    assert delay is not None
+    assert 0 <= delay <= longest
+
+
+@pytest.mark.parametrize("how", [{"attempts": 0}, {"first_delay": -1}, {"longest_delay": math.inf}])
+def test_a_retry_that_makes_no_sense_is_refused(how: dict[str, Any]) -> None:
+    with pytest.raises(relay.InputError):
+        relay.Retry(**how)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("120", 120.0),
+        ("9" * 5_000, math.inf),
+        ("Mon, 23 Nov 2026 12:00:30 GMT", 30.0),
+        ("Mon, 23 Nov 2026 11:00:00 GMT", 0.0),
+        ("Mon, 23 Nov 2026 12:00:30", None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+        ("٣", None),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_retry_after_in_both_of_its_forms(header: str | None, seconds: float | None) -> None:
+    assert seconds_until(header, datetime(2026, 11, 23, 12, tzinfo=UTC)) == seconds
+
+
+# -- whole deploys -------------------------------------------------------------------------------
+
+BUSY_ANSWER = Answer.error(503, "busy", headers=(("Retry-After", "0"),))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ResetAfter(100_000),
+        CloseWithoutAnswer(),
+        BUSY_ANSWER,
+        Answer.error(502, "bad"),
+        Answer.error(504, "late"),
+        AnswerEarly(BUSY_ANSWER, then="stop"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_another_attempt_sends_everything_anew(
+    cluster: FakeCluster, package: Path, fault: Any
+) -> None:
+    peer = cluster.peer(fault=in_turn(fault, None))
+    told: list[relay.Event] = []
+    [record] = deploy(cluster, package, retry=SOON, on_event=told.append).records
+    assert (record["status"], record["attempts"]) == ("success", 2)
+    assert "uncertain" not in record
+    assert [event.name for event in told].count("retry") == 1
+    first, second = peer.uploads
+    assert second.findings == []
+    assert second.file is not None
+    assert second.file.length == package.stat().st_size
+    assert first.token != second.token
+    assert first.header("content-type") != second.header("content-type")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer.error(400, "bad"),
+        Answer.error(401, "invalid token"),
+        Answer.error(429, "slowly"),
+        Answer.error(500, "boom"),
+        Answer.redirect("https://localhost/"),
+        UnfinishedChunks(Answer(200, json={})),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_peer_has_answered_is_final(cluster: FakeCluster, package: Path, fault: Any) -> None:
+    peer = cluster.peer(fault=in_turn(fault, None))
+    [record] = deploy(cluster, package, retry=SOON).records
+    assert record["status"] == "failed"
+    assert "attempts" not in record
+    assert len(peer.uploads) == 1
+
+
+def test_nothing_is_tried_again_by_default(cluster: FakeCluster, package: Path) -> None:
+    peer = cluster.peer(fault=in_turn(BUSY_ANSWER, None))
+    [record] = deploy(cluster, package).records
+    assert record["statusCode"] == 503
+    assert len(peer.uploads) == 1
+
+
+def test_attempts_are_capped_and_what_was_uncertain_stays_so(
+    cluster: FakeCluster, package: Path
+) -> None:
+    peer = cluster.peer(fault=in_turn(CloseWithoutAnswer(), BUSY_ANSWER))
+    [record] = deploy(cluster, package, retry=SOON).records
+    assert (record["attempts"], record["statusCode"]) == (3, 503)
+    assert record["uncertain"] is True
+    assert len(peer.uploads) == 3
+
+
+def test_an_expired_token_is_replaced_once(cluster: FakeCluster, package: Path) -> None:
+    once, twice = cluster.peer(fault=TokensExpire(1)), cluster.peer(fault=TokensExpire(2))
+    good, bad = deploy(cluster, package, retry=SOON).records
+    assert (good["status"], good["attempts"]) == ("success", 2)
+    assert (bad["reason"], bad["statusCode"]) == ("token expired", 401)
+    assert (len(once.mints), len(twice.mints)) == (2, 2)
+
+
+def test_a_mint_is_tried_again_too(cluster: FakeCluster, package: Path) -> None:
+    peer = cluster.peer(fault=MintAnswer(BUSY_ANSWER))
+    [record] = deploy(cluster, package, retry=SOON).records
+    assert (record["stage"], record["attempts"]) == ("mint", 3)
+    assert len(peer.mints) == 3
+
+
+def test_a_peer_that_is_not_there_is_tried_again(cluster: FakeCluster, package: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"https://127.0.0.1:{free.getsockname()[1]}/"
+    node = relay.Node("gone", url, mint=relay.GivenToken("t"))
+    [record] = deploy(cluster, package, [node], retry=SOON).records
+    assert (record["stage"], record["attempts"]) == ("connect", 3)
+
+
+def test_one_that_waits_holds_nobody_back(cluster: FakeCluster, package: Path) -> None:
+    cluster.peer("slow", fault=in_turn(BUSY_ANSWER, None))
+    cluster.peer("quick")
+    told: list[relay.Event] = []
+    retry = relay.Retry(first_delay=0.001)
+    deploy(cluster, package, retry=retry, on_event=told.append)
+    assert [event.node for event in told if event.name == "settled"] == ["quick", "slow"]
+
+
+def test_with_a_limit_nodes_take_turns(cluster: FakeCluster, package: Path) -> None:
+    for _ in range(4):
+        cluster.peer()
+    under_way, most = set[str](), 0
+
+    def watch(event: relay.Event) -> None:
+        nonlocal most
+        if event.name == "mint":
+            under_way.add(event.node)
+        if event.name == "settled":
+            under_way.discard(event.node)
+        most = max(most, len(under_way))
+
+    limits = relay.Limits(concurrency=2)
+    assert deploy(cluster, package, limits=limits, on_event=watch).succeeded
+    assert most == 2
+
+
+def test_the_origin_is_left_out(cluster: FakeCluster, package: Path) -> None:
+    peers = [cluster.peer("me"), cluster.peer("other")]
+    report = deploy(cluster, package, [node_of(peer) for peer in peers], origin="me")
+    assert [record["node"] for record in report.records] == ["other"]
+    assert peers[0].connections == []
