@@ -7,6 +7,9 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from harness.fault_text import fault_names
+from harness.profiles import PROFILES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,6 +40,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     demo.set_defaults(command=_demo)
 
+    serve = commands.add_parser(
+        "serve",
+        help="hold a fake cluster up and print it as JSON, for relays outside of Python",
+        description="Prints one line of JSON and serves until interrupted, or until standard input "
+        "ends if it is a pipe; then prints what every node saw to standard error.",
+        epilog="faults: " + "; ".join(fault_names()),
+    )
+    serve.add_argument("--nodes", metavar="N", type=int, default=3, help="how many (default: 3)")
+    serve.add_argument(
+        "--fault", metavar="NODE=FAULT", action="append", default=[],
+        help="what a node does wrong, such as node-3=ResetAfter:65536; may be repeated",
+    )  # fmt: skip
+    serve.add_argument(
+        "--profile", default="strict", choices=sorted(PROFILES), help="what kind of peers they are"
+    )
+    serve.set_defaults(command=_serve)
+
     options = parser.parse_args(argv)
     try:
         code: int = options.command(options)
@@ -62,6 +82,17 @@ def _workers(text: str) -> str:
     if text != "auto" and not text.isdecimal():
         raise ValueError(f"-n {text!r}: give a number of worker processes, or auto")
     return text
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from harness.serve import parse_faults, serve
+
+    try:
+        faults = parse_faults(options.fault, options.nodes)
+    except ValueError as error:
+        print(f"relay-harness: {error}", file=sys.stderr)
+        return 2
+    return serve(options.nodes, faults, options.profile)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,10 +37,13 @@ class FakeCluster:
         for _ in range(peers):
             self.peer()
 
-    def peer(self, name: str | None = None, *, fault: Fault | None = None, **how: Any) -> FakePeer:
+    def peer(
+        self, name: str | None = None, *, fault: Fault | tuple[Fault, ...] | None = None, **how: Any
+    ) -> FakePeer:
         """Start one more peer; `how` are further arguments of `FakePeer`."""
-        name = name or f"node-{len(self.peers) + 1}"
-        peer = FakePeer(self.authority, name=name, fault=fault, **how)
+        number = len(self.peers) + 1
+        how.setdefault("host", loopback_address(number))
+        peer = FakePeer(self.authority, name=name or f"node-{number}", fault=fault, **how)
         self._cleanup.enter_context(peer)
         self.peers.append(peer)
         return peer
@@ -46,6 +51,48 @@ class FakeCluster:
     def proxy(self, peer: FakePeer, prefix: str) -> PathPrefixProxy:
         """Start a TLS reverse proxy that serves `peer` under a path prefix."""
         return self._cleanup.enter_context(PathPrefixProxy(self.authority, peer, prefix))
+
+    def __getitem__(self, name: str) -> FakePeer:
+        """The peer of a name; KeyError when there is none."""
+        for peer in self.peers:
+            if peer.name == name:
+                return peer
+        raise KeyError(name)
+
+    def silence(self, name: str) -> None:
+        """Make a node hang from now on: see `FakePeer.silence`."""
+        self[name].silence()
+
+    def kill(self, name: str) -> None:
+        """Make a node die: see `FakePeer.kill`."""
+        self[name].kill()
+
+    def restart(self, name: str) -> None:
+        """Bring a killed node back, on the same port and with the same tokens."""
+        self[name].start()
+
+    def describe(self) -> dict[str, Any]:
+        """The cluster as JSON values, for relays outside of this process.
+
+        `{"ca_file": path, "nodes": [{"name", "url", "username", "password"}, …]}`; the credentials
+        are good at the fake peers only.
+        """
+        return {
+            "ca_file": str(self.ca_file),
+            "nodes": [
+                {
+                    "name": peer.name,
+                    "url": peer.url,
+                    "username": peer.username,
+                    "password": peer.password,
+                }
+                for peer in self.peers
+            ],
+        }
+
+    def timelines(self) -> str:
+        """What every peer saw, as text that a person reads; credentials are left out."""
+        return "\n".join(peer.timeline() for peer in self.peers)
 
     def stop(self) -> None:
         self._cleanup.close()
@@ -55,3 +102,21 @@ class FakeCluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def loopback_address(number: int) -> str:
+    """An address for the node of this number: its own where the system has them, else 127.0.0.1."""
+    return (
+        f"127.0.{number // 250 % 250}.{number % 250 + 1}" if _has_many_addresses() else "127.0.0.1"
+    )
+
+
+@cache
+def _has_many_addresses() -> bool:
+    """Linux answers on all of 127.0.0.0/8; macOS on 127.0.0.1 alone."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.2", 0))
+        except OSError:
+            return False
+    return True

@@ -185,6 +185,13 @@ class FakePeer:
     def mints(self) -> list[MintWitness]:
         return [request for request in self.requests if isinstance(request, MintWitness)]
 
+    def timeline(self) -> str:
+        """What it saw so far, connection by connection; credentials are left out."""
+        lines = [f"{self.name} {self.url}"]
+        for number, seen in enumerate(self.http.connections, 1):
+            lines += [f"  connection {number}", *(f"  {line}" for line in str(seen).splitlines())]
+        return "\n".join(lines if len(lines) > 1 else [*lines, "  nobody connected"])
+
     def wait_until(self, happened: Callable[[Self], bool], timeout: float = 5.0) -> None:
         """Wait, while a request may be going on, until the peer has seen something.
 

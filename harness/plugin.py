@@ -1,14 +1,23 @@
-"""The pytest plugin of the kit: the option `--relay`, the marker `requirement`.
+"""The pytest plugin of the kit: fixtures for anybody's tests, and the options of the cases.
 
-It is loaded in every pytest run where the kit is installed, so it imports nothing heavy.
+It is loaded in every pytest run where the kit is installed, so it imports nothing heavy before a
+fixture is asked for.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Generator, Iterator
+
+    from harness.certs import Authority
+    from harness.cluster import FakeCluster
+    from harness.peer import FakePeer
+
+_CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,3 +41,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for marker in item.iter_markers("requirement"):
             item.user_properties += [("requirement", id_) for id_ in marker.args]
+
+
+@pytest.fixture(scope="session")
+def relay_authority() -> Authority:
+    """The certificate authority that every fake peer of the session is signed by."""
+    from harness.certs import Authority
+
+    return Authority()
+
+
+@pytest.fixture
+def fake_cluster(
+    relay_authority: Authority, request: pytest.FixtureRequest
+) -> Iterator[FakeCluster]:
+    """An empty fake cluster; start nodes with `fake_cluster.peer(fault=…)`.
+
+    When the test fails, its report shows what every node saw.
+    """
+    from harness.cluster import FakeCluster
+
+    with FakeCluster(authority=relay_authority) as cluster:
+        request.node.stash.setdefault(_CLUSTERS, []).append(cluster)
+        yield cluster
+
+
+@pytest.fixture
+def fake_peer(fake_cluster: FakeCluster) -> FakePeer:
+    """One healthy node of `fake_cluster`; set its `fault` to make it misbehave."""
+    return fake_cluster.peer()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and report.when == "call":
+        for cluster in item.stash.get(_CLUSTERS, []):
+            report.sections.append(("what the fake peers saw", cluster.timelines()))
+    return report

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.certs import Authority
-from harness.cluster import FakeCluster
 from harness.payloads import Payload, stage_payload
 from harness.targets import Relay, Target, UnknownTargetError, open_target
 
@@ -15,10 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture(scope="session")
-def authority() -> Authority:
-    return Authority()
+    from harness.cluster import FakeCluster
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +27,8 @@ def target(pytestconfig: pytest.Config) -> Iterator[Target]:
 
 
 @pytest.fixture
-def cluster(authority: Authority) -> Iterator[FakeCluster]:
-    with FakeCluster(authority=authority) as cluster:
-        yield cluster
+def cluster(fake_cluster: FakeCluster) -> FakeCluster:
+    return fake_cluster
 
 
 @pytest.fixture

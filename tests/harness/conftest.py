@@ -4,19 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.certs import Authority
-from harness.cluster import FakeCluster
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="session")
-def authority() -> Authority:
-    return Authority()
+    from harness.cluster import FakeCluster
 
 
 @pytest.fixture
-def cluster(authority: Authority) -> Iterator[FakeCluster]:
-    with FakeCluster(authority=authority) as cluster:
-        yield cluster
+def cluster(fake_cluster: FakeCluster) -> FakeCluster:
+    return fake_cluster

@@ -1,0 +1,104 @@
+"""Faults as text, for command lines: `ResetAfter:65536`, `Answer:503`, `expired`. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from http import HTTPStatus
+from http.client import responses
+
+from harness import faults
+from harness.answers import Answer
+from harness.certs import CertificateFlaw
+from harness.events import EventStream
+
+
+def fault_names() -> dict[str, str]:
+    """How each fault is written, with the first line of its documentation."""
+    written = {flaw.value: "A certificate with this flaw." for flaw in CertificateFlaw}
+    for name, kind in _kinds().items():
+        parameters = [f":{field.name}" for field in _parameters(kind)]
+        written[name + "".join(parameters)] = (kind.__doc__ or "").splitlines()[0]
+    return written
+
+
+def parse_fault(text: str) -> faults.Fault:
+    """The fault that a text names: its class, then its values in order, separated by colons.
+
+    A value that is an answer is written as its status. Values may be left out from the end where
+    the fault has a default.
+
+    Raises:
+        ValueError: it names no fault, or its values do not fit; the text says what would.
+
+    """
+    name, *values = text.split(":")
+    if name in {flaw.value for flaw in CertificateFlaw}:
+        if values:
+            raise ValueError(f"fault {text!r}: {name} takes no values")
+        return CertificateFlaw(name)
+    kind = _kinds().get(name)
+    if kind is None:
+        raise ValueError(f"fault {text!r}: no such fault; give one of {', '.join(fault_names())}")
+    parameters = _parameters(kind)
+    if len(values) > len(parameters):
+        raise ValueError(f"fault {text!r}: {name} takes at most {len(parameters)} values")
+    hints = typing.get_type_hints(kind) if values else {}
+    if kind is Answer:
+        return _answer(text, values[0] if values else "200")
+    given = {
+        parameter.name: _value(text, parameter.name, hints[parameter.name], value)
+        for parameter, value in zip(parameters, values, strict=False)
+    }
+    try:
+        fault: faults.Fault = kind(**given)
+    except TypeError:
+        missing = [f.name for f in parameters if f.name not in given]
+        raise ValueError(f"fault {text!r}: {name} needs a value for {missing[0]}") from None
+    return fault
+
+
+def _kinds() -> dict[str, type]:
+    kinds = typing.get_args(faults.Fault)
+    return {kind.__name__: kind for kind in kinds if kind not in (CertificateFlaw, faults.InTurn)}
+
+
+def _parameters(kind: type) -> list[dataclasses.Field[object]]:
+    """What can be given as text: an answer's status, and every number and word."""
+    fields = dataclasses.fields(kind)
+    if kind is Answer:
+        return list(fields[:1])
+    if kind is EventStream:
+        return []
+    simple = {"int", "float", "str", "Answer", "AnyAnswer", "AnyAnswer | EventStream"}
+    return [f for f in fields if str(f.type) in simple or str(f.type).startswith("Literal")]
+
+
+def _value(text: str, name: str, hint: object, value: str) -> object:
+    if hint is Answer or Answer in typing.get_args(hint):
+        return _answer(text, value)
+    if hint in (int, float):
+        return _number(text, name, hint, value)
+    words = [word for part in (hint, *typing.get_args(hint)) for word in _words(part)]
+    if int in typing.get_args(hint) and value not in words:
+        return _number(text, name, int, value)
+    if words and value not in words:
+        raise ValueError(f"fault {text!r}: {name} is one of {', '.join(words)}, not {value!r}")
+    return value
+
+
+def _answer(text: str, value: str) -> Answer:
+    status = int(_number(text, "status", int, value))
+    phrase = responses.get(status, "no such status")
+    return Answer(status, json={"message" if status < HTTPStatus.BAD_REQUEST else "error": phrase})
+
+
+def _words(hint: object) -> list[str]:
+    return list(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else []
+
+
+def _number(text: str, name: str, kind: object, value: str) -> float:
+    try:
+        return int(value) if kind is int else float(value)
+    except ValueError:
+        raise ValueError(f"fault {text!r}: {name} is a number, not {value!r}") from None

@@ -1,0 +1,107 @@
+"""A fake cluster as a whole."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.cluster import FakeCluster, loopback_address
+from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.peer import FakePeer
+
+
+def test_nodes_have_addresses_of_their_own_where_the_system_has_them(cluster: FakeCluster) -> None:
+    hosts = {cluster.peer().http.host for _ in range(3)}
+    assert len(hosts) == (3 if sys.platform == "linux" else 1)
+
+
+def test_addresses_stay_on_the_loopback_and_differ() -> None:
+    addresses = [loopback_address(number) for number in range(1, 1001)]
+    assert all(address.startswith("127.") for address in addresses)
+    if sys.platform == "linux":
+        assert len(set(addresses)) == 1000
+
+
+def test_the_description_is_json_and_enough_to_deploy(cluster: FakeCluster) -> None:
+    peer = cluster.peer("node-b", path="/ops/")
+    described = json.loads(json.dumps(cluster.describe()))
+    [node] = described["nodes"]
+    assert (node["name"], node["url"]) == ("node-b", peer.url)
+    assert Path(described["ca_file"]).read_bytes() == cluster.authority.pem
+
+
+def test_a_node_is_killed_and_restarted_by_name(cluster: FakeCluster) -> None:
+    healthy, peer = cluster.peer(), cluster.peer("node-x")
+    token = mint(peer, cluster.ca_file)
+    cluster.kill("node-x")
+    with pytest.raises(ConnectionRefusedError):
+        RawClient(peer.url, ca_file=cluster.ca_file)
+    assert mint(healthy, cluster.ca_file)
+    cluster.restart("node-x")
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(upload_head(peer, token) + chunked(upload_body()))
+        assert client.read_answer().status == 200
+    with pytest.raises(KeyError):
+        cluster.kill("node-y")
+
+
+def descriptors() -> int:
+    gc.collect()
+    return len(os.listdir("/dev/fd"))  # noqa: PTH208 - a descriptor of its own would be counted
+
+
+PHASES: dict[str, Callable[[FakePeer, str], bytes]] = {
+    "nothing": lambda _peer, _token: b"",
+    "half a head": lambda peer, token: upload_head(peer, token)[:20],
+    "a head": upload_head,
+    "half the fields": lambda peer, token: upload_head(peer, token) + chunked(upload_body())[:100],
+    "half the file": lambda peer, token: upload_head(peer, token) + chunked(upload_body())[:-60],
+    "all but the last chunk": lambda peer, token: (
+        upload_head(peer, token) + chunked(upload_body())[:-5]
+    ),
+    "all": lambda peer, token: upload_head(peer, token) + chunked(upload_body()),
+}
+
+
+@pytest.mark.parametrize("end", ["FIN", "RST"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_client_that_dies_leaves_nothing_behind(phase: str, end: str) -> None:
+    threads, before = set(threading.enumerate()), descriptors()
+    with FakeCluster() as cluster:
+        peer = cluster.peer()
+        token = mint(peer, cluster.ca_file)
+        for secure in (True, False):  # killed in the handshake, too
+            url = peer.url if secure else peer.url.replace("https", "http")
+            with RawClient(url, ca_file=cluster.ca_file) as client:
+                client.send(PHASES[phase](peer, token) if secure else b"\x16\x03\x01")
+                if end == "RST":
+                    client.reset()
+        address = (peer.http.host, peer.http.port)
+        peer.stop()
+    assert set(threading.enumerate()) <= threads
+    assert descriptors() <= before
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+
+
+def test_two_hundred_peers_run_in_one_process() -> None:
+    with FakeCluster(peers=200) as cluster:
+        for peer in cluster.peers:
+            head = upload_head(peer, mint(peer, cluster.ca_file))
+            with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+                client.send(head + chunked(upload_body()))
+                assert client.read_answer().status == 200
+        assert [upload.findings for peer in cluster.peers for upload in peer.uploads] == [[]] * 200

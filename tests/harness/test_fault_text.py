@@ -1,0 +1,67 @@
+"""Faults as text on a command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import faults
+from harness.answers import Answer, Drip, EndlessHead
+from harness.certs import CertificateFlaw
+from harness.events import EventStream
+from harness.fault_text import fault_names, parse_fault
+
+REFUSED = Answer(401, json={"error": "Unauthorized"})
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("Refuse", faults.Refuse()),
+        ("ResetAfter:65536", faults.ResetAfter(65536)),
+        ("ReadSlowly:1000", faults.ReadSlowly(1000)),
+        ("TlsOnly:1.2", faults.TlsOnly("1.2")),
+        ("expired", CertificateFlaw.EXPIRED),
+        ("Answer:401", REFUSED),
+        ("Answer", Answer(200, json={"message": "OK"})),
+        ("AnswerEarly:401", faults.AnswerEarly(REFUSED)),
+        ("AnswerEarly:401:head:stop", faults.AnswerEarly(REFUSED, at="head", then="stop")),
+        ("AnswerEarly:401:1000:grace:0.5", faults.AnswerEarly(REFUSED, 1000, "grace", 0.5)),
+        ("Drip:401:10", Drip(REFUSED, 10)),
+        ("EndlessHead", EndlessHead()),
+        ("EventStream", EventStream()),
+        ("MintAnswer:401", faults.MintAnswer(REFUSED)),
+        ("TokensExpire:2", faults.TokensExpire(2)),
+    ],
+)
+def test_a_text_names_a_fault(text: str, fault: faults.Fault) -> None:
+    assert parse_fault(text) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no such fault; give one of wrong-authority"),
+        ("nope:1", "no such fault"),
+        ("InTurn", "no such fault"),
+        ("ResetAfter", "ResetAfter needs a value for received"),
+        ("ResetAfter:many", "received is a number, not 'many'"),
+        ("Refuse:1", "Refuse takes at most 0 values"),
+        ("expired:1", "expired takes no values"),
+        ("TlsOnly:1.1", "version is one of 1.2, 1.3, not '1.1'"),
+        ("AnswerEarly:401:tail", "at is a number, not 'tail'"),
+        ("Answer:ok", "status is a number, not 'ok'"),
+    ],
+)
+def test_what_names_none_is_told_what_would(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as refused:
+        parse_fault(text)
+    assert f"fault {text!r}: " in str(refused.value)
+
+
+def test_every_fault_can_be_written() -> None:
+    for written in fault_names():
+        name, *parameters = written.split(":")
+        values = {"version": "1.3", "at": "file", "then": "drain", "end": "reset"}
+        text = ":".join([name, *(values.get(parameter, "401") for parameter in parameters)])
+        fault = parse_fault(text)
+        assert name in (type(fault).__name__, getattr(fault, "value", None))

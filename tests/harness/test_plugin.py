@@ -1,0 +1,61 @@
+"""The pytest plugin as its users run it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.cluster import FakeCluster
+    from harness.peer import FakePeer
+
+pytest_plugins = ["pytester"]
+
+TESTS = """
+import http.client, ssl
+import pytest
+from harness import faults
+
+def get(peer):
+    context = ssl.create_default_context(cadata=peer_authority.pem.decode())
+    connection = http.client.HTTPSConnection(peer.http.host, peer.http.port, context=context)
+    connection.request("POST", "/secret-free", headers={"Authorization": "Bearer very-secret"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+@pytest.fixture(autouse=True)
+def authority(relay_authority):
+    global peer_authority
+    peer_authority = relay_authority
+
+def test_healthy(fake_peer):
+    assert get(fake_peer) == 404
+
+def test_failing(fake_cluster):
+    peer = fake_cluster.peer("the-failing-node")
+    assert get(peer) == 200
+
+@pytest.mark.parametrize("n", range(4))
+def test_more(fake_cluster, n):
+    peers = [fake_cluster.peer() for _ in range(n)]
+    assert [get(peer) for peer in peers] == [404] * n
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_failing_test_shows_what_the_peers_saw(pytester: pytest.Pytester, workers: str) -> None:
+    pytester.makepyfile(TESTS)
+    result = pytester.runpytest_subprocess("-n", workers)
+    result.assert_outcomes(passed=5, failed=1)
+    output = result.stdout.str()
+    assert output.count("what the fake peers saw") == 1
+    assert "the-failing-node https://127." in output
+    assert "request head: POST /secret-free" in output
+    assert "very-secret" not in output.partition("what the fake peers saw")[2]
+
+
+def test_the_fixtures_serve_a_test(fake_cluster: FakeCluster, fake_peer: FakePeer) -> None:
+    assert fake_cluster.peers == [fake_peer]
+    assert "nobody connected" in fake_cluster.timelines()

@@ -1,0 +1,55 @@
+"""`relay-harness serve`, as a program outside of Python uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from tests.rawclient import RawClient
+
+SERVE = [sys.executable, "-m", "harness.cli", "serve"]
+
+
+@pytest.mark.parametrize("end", ["end of input", signal.SIGINT, signal.SIGTERM], ids=str)
+def test_a_cluster_is_held_up_and_described(end: str | signal.Signals) -> None:
+    command = [*SERVE, "--nodes", "3", "--fault", "node-2=ResetAtAccept"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as served:
+        assert served.stdout
+        described = json.loads(served.stdout.readline())
+        names = [node["name"] for node in described["nodes"]]
+        assert names == ["node-1", "node-2", "node-3"]
+        with RawClient(described["nodes"][0]["url"], ca_file=Path(described["ca_file"])) as client:
+            client.send(b"GET /nope HTTP/1.1\r\nHost: p\r\n\r\n")
+            assert client.read_answer().status == 404
+        if isinstance(end, signal.Signals):
+            os.kill(served.pid, end)
+        _, errors = served.communicate(timeout=10)
+    assert served.returncode == 0, errors
+    assert "request head: GET /nope" in errors
+    assert not Path(described["ca_file"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--nodes", "0"], ["--nodes 0", "at least 1"]),
+        (["--fault", "ResetAtAccept"], ["'ResetAtAccept'", "NODE=FAULT"]),
+        (["--fault", "node-9=Refuse"], ["'node-9=Refuse'", "node-1 to node-3"]),
+        (["--fault", "node-1=Nope"], ["'Nope'", "no such fault"]),
+    ],
+)
+def test_bad_input_is_named_with_its_remedy(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]
+) -> None:
+    assert main(["serve", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert all(word in error for word in words), error
