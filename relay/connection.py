@@ -154,9 +154,9 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def websocket(
-        self, peer: Peer, api: OperationsApi, protocol: str, ping_every: float
+        self, peer: Peer, api: OperationsApi, protocol: str
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
-        """Open a WebSocket to a peer, pinged every so many seconds.
+        """Open a WebSocket to a peer.
 
         Raises:
             AttemptError: It cannot be opened.
@@ -173,7 +173,6 @@ class Connections:
                     URL(api.url, encoded=True),
                     protocols=(protocol,),
                     ssl=peer.tls,
-                    heartbeat=ping_every,
                     max_msg_size=self.limits.answer_bytes,
                     timeout=aiohttp.ClientWSTimeout(ws_close=_GOODBYE),
                 ) as websocket,

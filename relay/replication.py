@@ -61,34 +61,41 @@ class ReplicationMint:
             operation["expires_in"] = self.expires_in
         try:
             api = resolve_replication(peer.node, self.local, allow_ws=self.allow_ws)
-            async with connections.websocket(peer, api, SUBPROTOCOL, self.ping_every) as socket:
-                result = await _answered(socket, msgpack.packb([_REQUEST, operation]))
+            async with connections.websocket(peer, api, SUBPROTOCOL) as socket:
+                result = await self._answered(socket, msgpack.packb([_REQUEST, operation]))
         except (PeerError, InputError) as error:
             cause = error if isinstance(error, PeerError) else None
             raise mint_failure(str(error), cause) from error
         return token_in(result)
 
-
-async def _answered(
-    socket: aiohttp.ClientWebSocketResponse[bool], request: bytes
-) -> dict[str, object]:
-    """Send the one request and wait for its answer; other frames are of no concern (WS-15)."""
-    if socket.protocol != SUBPROTOCOL:
-        raise PeerError("mint", f"the peer does not speak {SUBPROTOCOL}")
-    await socket.send_bytes(request)
-    while True:
-        message = await socket.receive()
-        if message.type in _ENDS:
-            told = f"{message.extra or ''} {socket.close_code or message.data}"
-            # Without a code of its own, the socket was lost before any answer (RTY-04).
-            lost = socket.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
-            raise PeerError("mint", f"Connection closed {told}", retryable=lost)  # WS-16
-        result = operation_response(message.data)
-        if result is None:
-            continue
-        if error := result.get("error"):
-            raise PeerError("mint", str(error))  # WS-12
-        return result
+    async def _answered(
+        self, socket: aiohttp.ClientWebSocketResponse[bool], request: bytes
+    ) -> dict[str, object]:
+        """Send the one request and wait for its answer; other frames are of no concern (WS-15)."""
+        if socket.protocol != SUBPROTOCOL:
+            raise PeerError("mint", f"the peer does not speak {SUBPROTOCOL}")
+        await socket.send_bytes(request)
+        clock = asyncio.get_running_loop().time
+        next_ping = clock() + self.ping_every
+        while True:
+            try:
+                async with asyncio.timeout_at(next_ping):
+                    message = await socket.receive()
+            except TimeoutError:
+                await socket.ping()
+                next_ping = clock() + self.ping_every
+                continue
+            if message.type in _ENDS:
+                code = socket.close_code or message.data
+                # Lost, not closed: there was no answer, so another attempt may help (RTY-04).
+                lost = code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
+                told = f"Connection closed {message.extra or ''} {code}"  # WS-16
+                raise PeerError("mint", told, retryable=lost)
+            result = operation_response(message.data)
+            if result and result.get("error"):
+                raise PeerError("mint", str(result["error"]))  # WS-12
+            if result is not None:
+                return result
 
 
 def operation_response(frame: object) -> dict[str, object] | None:

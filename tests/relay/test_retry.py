@@ -196,10 +196,11 @@ def test_a_peer_that_is_not_there_is_tried_again(cluster: FakeCluster, package: 
 
 
 def test_one_that_waits_holds_nobody_back(cluster: FakeCluster, package: Path) -> None:
-    cluster.peer("slow", fault=in_turn(BUSY_ANSWER, None))
+    busy = Answer.error(503, "busy", headers=(("Retry-After", "60"),))
+    cluster.peer("slow", fault=in_turn(busy, None))
     cluster.peer("quick")
     told: list[relay.Event] = []
-    retry = relay.Retry(first_delay=0.001)
+    retry = relay.Retry(longest_delay=0.2)
     deploy(cluster, package, retry=retry, on_event=told.append)
     assert [event.node for event in told if event.name == "settled"] == ["quick", "slow"]
 

@@ -1,0 +1,229 @@
+"""Minting over a fake replication socket, and the frames of it on their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import msgpack  # type: ignore[import-untyped]
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import relay
+from harness import replication_faults as faults
+from harness.answers import End
+from harness.certs import CertificateFlaw
+from harness.replication import FakeReplicationSocket
+from relay.errors import OriginError
+from relay.node import resolve_replication
+from relay.replication import operation_response
+from tests.relay.driving import SOON, deploy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+
+
+@contextlib.contextmanager
+def socket_of(
+    cluster: FakeCluster, fault: Any = None, **how: Any
+) -> Iterator[tuple[FakeReplicationSocket, relay.Node]]:
+    """A peer with a replication socket, and the node that mints over it."""
+    peer = cluster.peer()
+    with FakeReplicationSocket(cluster.authority, peer, fault=fault, **how) as socket:
+        yield (
+            socket,
+            relay.Node(
+                peer.name, peer.url, replication_url=socket.url, mint=relay.ReplicationMint()
+            ),
+        )
+
+
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        None,
+        faults.NestedToken(),
+        faults.WideMaps(),
+        faults.OthersFirst(),
+        faults.UnknownRequestId(),
+        faults.HugeAnswer(100_000),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_token_is_minted_over_the_socket(
+    cluster: FakeCluster, package: Path, oddity: Any
+) -> None:
+    with socket_of(cluster, oddity) as (socket, node):
+        assert deploy(cluster, package, [node]).succeeded
+        seen = socket.socket
+        assert seen.subprotocols == ["harperdb-replication-v1"]
+        assert seen.operations == [
+            {"operation": "create_authentication_tokens", "requestId": 1, "expires_in": "5m"}
+        ]
+        assert seen.broken is None
+        assert seen.header("authorization") is None
+        assert seen.closed_by == "client"
+        assert cluster.peers[0].upload.token in seen.tokens
+        assert cluster.peers[0].mints == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (faults.ErrorAnswer("ClientError: no such user"), "ClientError: no such user"),
+        (faults.WithoutToken(), "peer did not return an operation_token"),
+        (faults.WithToken(7), "peer did not return an operation_token"),
+        (faults.WithToken(""), "peer did not return an operation_token"),
+        (faults.Unauthorized(), "Connection closed Unauthorized 1008"),
+        (faults.Unauthorized("at once", "no hdb_nodes entry"), "no hdb_nodes entry 1008"),
+        (faults.Subprotocol(None), "does not speak harperdb-replication-v1"),
+        (faults.Subprotocol("other"), "does not speak harperdb-replication-v1"),
+        (faults.UpgradeRefused(503), "no WebSocket"),
+        (faults.Dropped("request"), "Connection closed"),
+        (faults.Dropped("answer", End.CLOSE), "Connection closed"),
+        (faults.HugeAnswer(4_000_000), "1009"),
+        (faults.NoAnswer(), "no answer in 0.3 s"),
+        (faults.Garbage(), "no answer in 0.3 s"),
+        (faults.UnknownRequestId(then_answer=False), "no answer in 0.3 s"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_socket_that_fails_costs_the_upload(
+    cluster: FakeCluster, package: Path, fault: Any, words: str
+) -> None:
+    with socket_of(cluster, fault) as (_, node):
+        [record] = deploy(cluster, package, [node], limits=relay.Limits(mint=0.3)).records
+    assert str(record["reason"]).startswith("token mint failed: ")
+    assert words in str(record["reason"])
+    assert cluster.peers[0].connections == []
+
+
+def test_a_socket_that_works_long_is_pinged(cluster: FakeCluster, package: Path) -> None:
+    late = faults.LateAnswer(after_pings=2)
+    with socket_of(cluster, late) as (socket, node):
+        mint = relay.ReplicationMint(ping_every=0.02)
+        pinging = relay.Node(node.name, node.url, replication_url=socket.url, mint=mint)
+        assert deploy(cluster, package, [pinging]).succeeded
+        assert len(socket.socket.pings) >= 2
+
+
+def test_a_socket_that_was_lost_is_tried_again(cluster: FakeCluster, package: Path) -> None:
+    with socket_of(cluster, faults.Dropped("request")) as (socket, node):
+        [record] = deploy(cluster, package, [node], retry=SOON).records
+        assert record["attempts"] == 3
+        assert len(socket.sockets) == 3
+
+
+def test_the_certificate_of_the_socket_is_judged(cluster: FakeCluster, package: Path) -> None:
+    with socket_of(cluster, CertificateFlaw.EXPIRED) as (_, node):
+        [record] = deploy(cluster, package, [node]).records
+    assert record["stage"] == "tls"
+    assert "has expired" in str(record["reason"])
+
+
+def test_the_relay_shows_its_own_certificate(
+    cluster: FakeCluster, package: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.pem"
+    cluster.authority._ca.issue_cert("origin").private_key_and_cert_chain_pem.write_to_path(own)
+    with socket_of(cluster, known_nodes=["origin"]) as (socket, node):
+        stranger, known = (
+            deploy(cluster, package, [node], tls=relay.Tls(cluster.ca_file, certificate))
+            for certificate in (None, own)
+        )
+        assert "Unauthorized" in str(stranger.records[0]["reason"])
+        assert known.succeeded
+        assert [seen.let_in_by for seen in socket.sockets] == [None, "certificate"]
+
+
+def test_no_redirect_is_followed(cluster: FakeCluster, package: Path) -> None:
+    async def run() -> dict[str, object]:
+        async def redirect(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 302 Found\r\nLocation: ws://localhost:1/\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            node = relay.Node(
+                "n",
+                "https://localhost:1/",
+                replication_url=f"ws://127.0.0.1:{port}/",
+                mint=relay.ReplicationMint(),
+            )
+            report = await relay.deploy([node], {"operation": "deploy_component"}, package)
+            return report.records[0]
+
+    record = asyncio.run(run())
+    assert (record["reason"], record["statusCode"]) == ("token mint failed: HTTP 302", 302)
+    assert cluster.peers == []
+
+
+@pytest.mark.parametrize(
+    ("node", "local", "url"),
+    [
+        (relay.Node("h"), {}, "wss://h:9933/"),
+        (relay.Node("h:9000"), {}, "wss://h:9000/"),
+        (relay.Node("h:9933", port=9925), {}, "wss://h:9933/"),
+        (relay.Node("h", host="other"), {}, "wss://other:9933/"),
+        (relay.Node("h"), {"secure_replication_port": "x:44"}, "wss://h:44/"),
+        (relay.Node("h"), {"secure_replication_port": None}, "ws://h:9933/"),
+        (
+            relay.Node("h"),
+            {"secure_replication_port": None, "insecure_replication_port": 5},
+            "ws://h:5/",
+        ),
+        (relay.Node("::1"), {}, "wss://[::1]:9933/"),
+        (relay.Node("n", replication_url="wss://u"), {}, "wss://u:443/"),
+        (relay.Node("n", replication_url="ws://u/x"), {}, "ws://u:80/x"),
+    ],
+)
+def test_where_the_socket_is(node: relay.Node, local: dict[str, Any], url: str) -> None:
+    assert resolve_replication(node, relay.LocalSettings(**local), allow_ws=True).url == url
+
+
+def test_a_socket_in_clear_leaves_this_machine_only_when_allowed() -> None:
+    node = relay.Node("n", replication_url="ws://h/")
+    with pytest.raises(OriginError, match="plain ws"):
+        resolve_replication(node, relay.LocalSettings())
+
+
+@pytest.mark.parametrize("url", ["https://h/", "wss://u:secret@h/"])
+def test_a_url_of_no_use_is_a_record(package: Path, url: str) -> None:
+    node = relay.Node("n", "https://h/", replication_url=url, mint=relay.ReplicationMint())
+    report = asyncio.run(relay.deploy([node], {"operation": "deploy_component"}, package))
+    assert report.records[0]["status"] == "failed"
+    assert "secret" not in str(report.records)
+
+
+@pytest.mark.parametrize(
+    ("frame", "members"),
+    [
+        (msgpack.packb([137, {"requestId": 1, "x": 2}]), {"x": 2}),
+        (bytes.fromhex("92cc89de0001a9726571756573744964cf0000000000000001"), {}),
+        (msgpack.packb([137, {"requestId": 1, "t": msgpack.ExtType(0, b"\0")}]), {"t": None}),
+        (msgpack.packb([137, {"requestId": 2}]), None),
+        (msgpack.packb([136, {"requestId": 1}]), None),
+        (msgpack.packb([137]), None),
+        (msgpack.packb([137, None]), None),
+        (msgpack.packb({"a": 1}), None),
+        (b"\x00data", None),
+        (b"\xc1", None),
+        (b"", None),
+        ("text", None),
+        (b"\x91" * 10_000, None),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_frames(frame: bytes | str, members: dict[str, object] | None) -> None:
+    assert operation_response(frame) == members
+
+
+@given(st.binary())
+def test_no_frame_does_harm(frame: bytes) -> None:
+    operation_response(frame)
+    operation_response(b"\x92\xcc\x89" + frame)

@@ -1,0 +1,119 @@
+"""Restarting nodes, and asking them for their version."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import relay
+from harness.faults import Refuse, mint_refused
+from relay import restarts
+from relay.probe import takes_streams
+from tests.relay.driving import deploy, node_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+    from harness.peer import FakePeer
+
+
+@pytest.fixture(autouse=True)
+def _poll_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restarts, "_POLL_SECONDS", 0.001)
+
+
+def restart(cluster: FakeCluster, **how: Any) -> relay.Report:
+    nodes = [node_of(peer) for peer in cluster.peers]
+    tls = relay.Tls(ca_file=cluster.ca_file)
+    return asyncio.run(relay.restart(nodes, tls=tls, **how))
+
+
+def times_of(peer: FakePeer) -> tuple[float, float]:
+    """When the first request of a peer came, and when its last answer had gone out."""
+    moments = [request.times["answer"] for request in peer.requests]
+    return min(moments), max(moments)
+
+
+@pytest.mark.parametrize("rolling", [True, False])
+def test_every_node_is_restarted(cluster: FakeCluster, *, rolling: bool) -> None:
+    peers = [cluster.peer() for _ in range(3)]
+    told: list[relay.Event] = []
+    report = restart(cluster, rolling=rolling, on_event=told.append)
+    assert report.succeeded
+    assert [record["message"] for record in report.records] == ["Restarting http"] * 3
+    assert [len(peer.profile.jobs.begun) for peer in peers] == [1, 1, 1]
+    assert [event.name for event in told] == ["settled"] * 3
+    if rolling:
+        times = [times_of(peer) for peer in peers]
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(times))
+
+
+def test_a_failed_job_ends_a_rolling_restart_and_an_absent_node_does_not(
+    cluster: FakeCluster,
+) -> None:
+    cluster.peer("gone", fault=Refuse())
+    cluster.peer("stranger", fault=mint_refused())
+    cluster.peer("good")
+    bad = cluster.peer("bad")
+    bad.profile.jobs.outcome, bad.profile.jobs.message = "ERROR", "no memory"
+    after = cluster.peer("after")
+    report = restart(cluster, rolling=True)
+    assert [record["status"] for record in report.records] == ["failed"] * 2 + ["success"] + [
+        "failed"
+    ] * 2
+    assert report.records[3]["reason"] == "no memory"
+    assert "restart of bad failed" in str(report.records[4]["reason"])
+    assert after.connections == []
+
+
+def test_at_once_a_failed_job_costs_one_record(cluster: FakeCluster) -> None:
+    for name in ("a", "bad", "c"):
+        cluster.peer(name).profile.jobs.outcome = "ERROR" if name == "bad" else "COMPLETE"
+    statuses = [record["status"] for record in restart(cluster).records]
+    assert statuses == ["success", "failed", "success"]
+
+
+def test_a_job_without_an_end_is_given_up(cluster: FakeCluster) -> None:
+    cluster.peer().profile.jobs.polls = 1_000_000
+    [record] = restart(cluster, limits=relay.Limits(restart=0.2)).records
+    assert (record["reason"], record["uncertain"]) == ("not restarted in 0.2 s", True)
+
+
+# -- versions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "modern"),
+    [
+        ("5.1.14", True),
+        ("5.1", True),
+        ("5.1.0-beta.3", True),
+        ("6.0.0", True),
+        ("10.0", True),
+        ("5.0.21", False),
+        ("4.7.3", False),
+        ("4.10", False),
+        ("5", True),
+        ("v4.1", True),
+        ("", True),
+        (None, True),
+        (4.1, True),
+    ],
+)
+def test_which_versions_take_streams(version: object, *, modern: bool) -> None:
+    assert takes_streams(version) is modern
+
+
+def test_a_peer_too_old_gets_a_clear_record(cluster: FakeCluster, package: Path) -> None:
+    old, new = cluster.peer(profile="pre-5.1"), cluster.peer(profile="harper-5.1")
+    refused, fine = deploy(cluster, package, probe=True).records
+    assert (
+        refused["reason"] == "the peer runs version 5.0.21; it takes streamed deploys from 5.1 on"
+    )
+    assert old.uploads == []
+    assert len(new.uploads) == 1
+    assert "takes streamed deploys" not in str(fine.get("reason"))
