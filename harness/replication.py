@@ -51,7 +51,7 @@ class FakeReplicationSocket:
         *,
         fault: ReplicationFault | None = None,
         known_nodes: Collection[str] | None = None,
-        host: str = "127.0.0.1",
+        host: str | None = None,
         timeout: float = 30.0,
     ) -> None:
         """Prepare a socket; nothing listens before `start`.
@@ -63,7 +63,7 @@ class FakeReplicationSocket:
             known_nodes: who may speak (WS-04): a client with a certificate that names one of them,
                 or with the Authorization of the peer's user. None knows every client by its
                 address. Certificates are asked for, not demanded, and witnessed in either case.
-            host: loopback address to bind.
+            host: loopback address to bind; None takes that of the peer.
             timeout: longest wait for bytes on a connection, in seconds.
 
         """
@@ -72,7 +72,7 @@ class FakeReplicationSocket:
         self._known_nodes = known_nodes
         self._peer = peer
         self._authority = authority
-        self._http = StreamingServer(host, timeout=timeout)
+        self._http = StreamingServer(host or peer.http.host, timeout=timeout)
         self._http.expect_request("/", method="GET").respond_with_handler(self._serve)
 
     # -- life ------------------------------------------------------------------------------------

@@ -1,0 +1,199 @@
+"""A real nginx as path-prefix front of a peer, as operators run one: its own process and prefix."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from harness.certs import Authority
+    from harness.peer import FakePeer
+
+_START_DEADLINE = 10.0
+_STOP_DEADLINE = 5.0
+_ENOUGH_OF_THE_LOG = 4000
+
+_CONFIG = """
+daemon off;
+worker_processes 1;  # below a master: a single process cannot inherit a listening socket
+{user}
+pid nginx.pid;
+error_log stderr notice;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path bodies;
+  proxy_temp_path answers;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  server {{
+    listen {address} ssl;
+    ssl_certificate front.pem;
+    ssl_certificate_key front.pem;
+    client_max_body_size 0;
+    location / {{ return 404; }}
+    location = "{prefix}" {{ return 404; }}  # or nginx would redirect to the prefix with a slash
+    location "{prefix}/" {{
+      proxy_pass {peer}/;
+      proxy_http_version 1.1;
+      proxy_request_buffering {request_buffering};
+      proxy_ssl_verify on;
+      proxy_ssl_trusted_certificate ca.pem;
+      proxy_ssl_name localhost;  # nginx compares names only, not the addresses of a certificate
+    }}
+  }}
+}}
+"""
+
+
+def nginx_available() -> bool:
+    """Whether there is an nginx on this machine, on the path or where systems keep daemons."""
+    return _nginx() is not None
+
+
+def _nginx() -> str | None:
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+    return shutil.which("nginx", path=path)
+
+
+class NginxFront:
+    """Serves `https://…/prefix/rest` from a peer's `/rest`, and nothing else, through nginx.
+
+    As nginx does with `proxy_pass https://…/`, it decodes and tidies the path (`%41`, `/./`) and
+    leaves the query as it is. What a peer behind it witnesses of a chunked upload:
+
+    - `request_buffering=False`: the body as it comes, chunked anew (nginx's chunks, not the
+      client's); an upload with Content-Length keeps its Content-Length.
+    - `request_buffering=True`: nothing until the client has sent everything; then Content-Length,
+      whatever the client used. A strict peer refuses that with WIRE-13, and finds nothing else.
+
+    Either way nginx sends `Host` of its own, `Connection: close`, and header names as they came.
+
+    Attributes:
+        name, username, password: those of the peer behind it.
+        url: where the peer's operations API is, seen from outside.
+
+    """
+
+    def __init__(
+        self, authority: Authority, peer: FakePeer, prefix: str, *, request_buffering: bool = False
+    ) -> None:
+        """Prepare a front of a started peer of the same authority; `prefix` like `/ops`."""
+        if not prefix.startswith("/") or prefix.endswith("/") or set(prefix) & set('"\\$\r\n'):
+            raise ValueError(f"prefix {prefix!r}: give a path that begins but does not end with /")
+        self.name, self.username, self.password = peer.name, peer.username, peer.password
+        self._authority = authority
+        self._peer = peer
+        self._prefix = prefix
+        self._request_buffering = request_buffering
+        self._cleanup = contextlib.ExitStack()
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self._port}{self._prefix}{self._peer.path}"
+
+    def start(self) -> Self:
+        """Start nginx and wait until it has shaken hands once.
+
+        Raises:
+            RuntimeError: there is no nginx, or it did not come up; its error log is shown.
+
+        """
+        with contextlib.ExitStack() as cleanup:
+            directory = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="nginx-front-"))
+            self._start(Path(directory), cleanup)
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def stop(self) -> None:
+        """End nginx, wait for it and remove its directory; does nothing when already stopped."""
+        self._cleanup.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<NginxFront of {self.name} {self.url}>"
+
+    def _start(self, directory: Path, cleanup: contextlib.ExitStack) -> None:
+        nginx = _nginx()
+        if nginx is None:
+            raise RuntimeError("there is no nginx on this machine")
+        log = directory / "error.log"
+        # nginx cannot choose a port. It inherits one that is already listening, by the way it hands
+        # its sockets to a newer binary: nobody can take the port in between.
+        with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as errors:
+            listener.settimeout(0)  # non-blocking: nginx takes it as it is
+            self._port = listener.getsockname()[1]
+            self._write_files(directory)
+            process = subprocess.Popen(  # noqa: S603 - the nginx of this machine, on our own files
+                [nginx, "-p", f"{directory}/", "-c", "nginx.conf"],
+                env={**os.environ, "NGINX": f"{listener.fileno()};"},
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                process_group=0,
+            )
+        cleanup.callback(_end, process)
+        try:
+            self._shake_hands()
+        except OSError as error:
+            said = log.read_text(errors="replace")[-_ENOUGH_OF_THE_LOG:]
+            raise RuntimeError(f"nginx did not come up ({error}); it says:\n{said}") from error
+
+    def _write_files(self, directory: Path) -> None:
+        ca = self._authority._ca  # noqa: SLF001 - the one place that needs a leaf as a file
+        leaf = ca.issue_cert("127.0.0.1", "localhost")
+        leaf.private_key_and_cert_chain_pem.write_to_path(directory / "front.pem")
+        self._authority.write(directory / "ca.pem")
+        peer = urlsplit(self._peer.url)
+        config = _CONFIG.format(
+            user=_user(),
+            address=f"127.0.0.1:{self._port}",
+            prefix=self._prefix,
+            peer=f"{peer.scheme}://{peer.netloc}",
+            request_buffering="on" if self._request_buffering else "off",
+        )
+        (directory / "nginx.conf").write_text(config)
+
+    def _shake_hands(self) -> None:
+        """Wait for one handshake; the kernel accepts before nginx does, and resets if it ends."""
+        context = self._authority.client_context()
+        with (
+            socket.create_connection(("127.0.0.1", self._port), _START_DEADLINE) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1"),
+        ):
+            pass
+
+
+def _user() -> str:
+    """A `user` line when run by root, or nginx would give its directories to somebody else."""
+    if os.geteuid() != 0:
+        return ""
+    return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name};"
+
+
+def _end(master: subprocess.Popen[bytes]) -> None:
+    """End the master, which ends its worker first; both by force when that takes too long."""
+    master.terminate()
+    try:
+        master.wait(_STOP_DEADLINE)
+    except subprocess.TimeoutExpired:
+        os.killpg(master.pid, signal.SIGKILL)
+        master.wait()
