@@ -19,17 +19,20 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relay.display import display_for, print_records, printable, say
+from relay.display import json_line, print_records, printable, progress, say
 from relay.errors import AttemptError, InputError
 from relay.fanout import deploy
 from relay.node import Node, resolve
 from relay.pack import pack
+from relay.restarts import restart
+from relay.retry import Retry
 from relay.tls import Tls
 from relay.token import GivenToken, OperationsMint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from relay.display import Show
     from relay.report import Report
     from relay.token import Mint
 
@@ -86,7 +89,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--ca", type=Path, metavar="FILE", help="PEM file with the cluster's authorities")
     add("--insecure", action="append", default=[], metavar="NAME", help="do not verify this node")
     add("--allow-http", action="store_true", help="allow plain http to other machines")
-    add("--json", action="store_true", help="print one JSON document instead of a table")
+    add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
+    add("--probe", action="store_true", help="ask each node for its version first")
+    add(
+        "--restart",
+        nargs="?",
+        const="at-once",
+        choices=["at-once", "rolling"],
+        help="restart the nodes that took the package, all at once or one after another",
+    )
+    add("--quiet", action="store_true", help="show no progress, and ask the nodes for none")
+    output = verb.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print one JSON document, no table")
+    output.add_argument("--events", action="store_true", help="print JSON lines as things happen")
     return parser
 
 
@@ -98,36 +113,68 @@ def _version() -> str:
 
 
 def _deploy(arguments: argparse.Namespace) -> int:
-    nodes = _nodes(arguments)
-    request = _request(arguments)
-    mint = _mint(arguments)
-    with _staged(arguments) as payload:
-        report = asyncio.run(_relay(nodes, request, payload, mint, arguments))
+    nodes, request, mint = _nodes(arguments), _request(arguments), _mint(arguments)
+    with _staged(arguments) as payload, _listener(nodes, arguments) as show:
+        deployed, restarted = asyncio.run(
+            _run(nodes, request, payload, arguments, mint=mint, show=show)
+        )
+    reports = [deployed, restarted] if restarted else [deployed]
+    succeeded = all(report.succeeded for report in reports)
     if arguments.json:
-        document = {"succeeded": report.succeeded, "records": report.records}
+        document = {"succeeded": succeeded, "records": deployed.records}
+        document |= {"restarted": restarted.records} if restarted else {}
         say(json.dumps(document, indent=2), sys.stdout)
-    else:
-        print_records(report, sys.stdout)
-    return 0 if report.succeeded else 1
+    elif not arguments.events:
+        for report in reports:
+            print_records(report.records, sys.stdout)
+    return 0 if succeeded else 1
 
 
-async def _relay(
+async def _run(
     nodes: list[Node],
     request: dict[str, object],
     payload: Path,
-    mint: Mint,
     arguments: argparse.Namespace,
-) -> Report:
-    with display_for([node.name for node in nodes], sys.stderr) as display:
-        return await deploy(
-            nodes,
-            request,
-            payload,
-            mint=mint,
-            tls=Tls(ca_file=arguments.ca),
-            allow_http=arguments.allow_http,
-            on_event=display.show,
-        )
+    *,
+    mint: Mint,
+    show: Show,
+) -> tuple[Report, Report | None]:
+    """Deploy; then restart the nodes that took the package, if that is asked for."""
+    tls = Tls(ca_file=arguments.ca)
+    deployed = await deploy(
+        nodes,
+        request,
+        payload,
+        mint=mint,
+        tls=tls,
+        allow_http=arguments.allow_http,
+        retry=Retry(attempts=arguments.attempts),
+        ask_for_events=not arguments.quiet,
+        probe=arguments.probe,
+        on_event=show,
+    )
+    took = {record["node"] for record in deployed.records if record["status"] == "success"}
+    if not (arguments.restart and took):
+        return deployed, None
+    return deployed, await restart(
+        [node for node in nodes if node.name in took],
+        mint=mint,
+        rolling=arguments.restart == "rolling",
+        tls=tls,
+        allow_http=arguments.allow_http,
+        on_event=show,
+    )
+
+
+@contextlib.contextmanager
+def _listener(nodes: list[Node], arguments: argparse.Namespace) -> Iterator[Show]:
+    if arguments.events:
+        yield lambda event: json_line(event, sys.stdout)
+    elif arguments.quiet:
+        yield lambda _: None
+    else:
+        with progress([node.name for node in nodes], sys.stderr) as show:
+            yield show
 
 
 def _nodes(arguments: argparse.Namespace) -> list[Node]:
@@ -162,6 +209,8 @@ def _request(arguments: argparse.Namespace) -> dict[str, object]:
                 f"{project!r} cannot be a project name (letters, digits, - and _); give --project"
             )
     request: dict[str, object] = {"operation": "deploy_component", "project": project}
+    if arguments.restart:
+        request["restart"] = False  # each node is restarted when all have the package (FLD-06)
     for text in arguments.field:
         name, equals, value = text.partition("=")
         if not (name and equals):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Protocol, Self, TextIO
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -11,105 +12,63 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from relay.events import Event
-    from relay.report import Record, Report
+    from relay.report import Record
+
+    Show = Callable[[Event], None]
 
 _STYLES = {"success": "green", "failed": "red"}
 
 
-class Display(Protocol):
-    """A context manager that shows the events of one deploy as they come."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *exc_info: object) -> None: ...
-    def show(self, event: Event) -> None: ...
-
-
-def display_for(nodes: Sequence[str], stream: TextIO) -> Display:
-    """Bars where they can move, lines where they cannot."""
-    return Bars(nodes, stream) if stream.isatty() else Lines(stream)
-
-
-class Lines:
-    """One line per step of each node."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._uploading: dict[str, float] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        pass
-
-    def show(self, event: Event) -> None:
-        node = printable(event.node)
-        if event.name == "sent" and event.data["bytes"] == 0:
-            self._uploading[event.node] = time.monotonic()
-            say(f"{node}: sending {event.data['total']:,} bytes", self._stream)
-        elif event.name == "sent" and event.data["bytes"] == event.data["total"]:
-            took = time.monotonic() - self._uploading[event.node]
-            say(f"{node}: sent in {took:.1f} s, waiting for the answer", self._stream)
-        elif event.name == "settled":
-            say(f"{node}: {_status(_record(event))}", self._stream)
-
-
-class Bars:
-    """One bar per node, with its rate, and at the end its outcome."""
-
-    def __init__(self, nodes: Sequence[str], stream: TextIO) -> None:
-        self._progress = Progress(
-            TextColumn("{task.fields[node]}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TextColumn("{task.fields[state]}", markup=False),
-            console=Console(file=stream),
-        )
-        self._tasks = {
-            node: self._progress.add_task("", total=None, node=printable(node), state="")
-            for node in nodes
+@contextlib.contextmanager
+def progress(nodes: Sequence[str], stream: TextIO) -> Iterator[Show]:
+    """A listener for the events of one deploy: bars where they can move, else lines."""
+    if not stream.isatty():
+        yield lambda event: _line(event, stream)
+        return
+    columns = [
+        TextColumn("{task.fields[node]}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+    ]
+    with Progress(*columns, console=Console(file=stream)) as bars:
+        tasks = {
+            node: bars.add_task("", total=None, node=printable(node), state="") for node in nodes
         }
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
+        def show(event: Event) -> None:
+            changes: dict[str, Any] = {}
+            if event.name == "sent":
+                changes = {"completed": event.data["bytes"], "total": event.data["total"]}
+            if state := _state(event):
+                changes["state"] = state
+            bars.update(tasks[event.node], **changes)
+            if event.name == "settled":
+                bars.stop_task(tasks[event.node])
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._progress.stop()
-
-    def show(self, event: Event) -> None:
-        task = self._tasks[event.node]
-        if event.name == "mint":
-            self._progress.update(task, state="getting a token")
-        elif event.name == "sent":
-            sent, total = float(str(event.data["bytes"])), float(str(event.data["total"]))
-            state = "waiting for the answer" if sent == total else "sending"
-            self._progress.update(task, completed=sent, total=total, state=state)
-        elif event.name == "settled":
-            self._progress.update(task, state=str(_record(event)["status"]))
-            self._progress.stop_task(task)
+        yield show
 
 
-def print_records(report: Report, stream: TextIO) -> None:
+def json_line(event: Event, stream: TextIO) -> None:
+    """One event as one line of JSON; what tells of the event comes before what it says."""
+    say(json.dumps({"node": event.node, "event": event.name, **event.data}), stream)
+
+
+def print_records(records: Iterable[Record], stream: TextIO) -> None:
     """A table on a terminal, tab-separated lines elsewhere, one per node."""
-    if not stream.isatty():
-        for record in report.records:
-            name = printable(str(record["node"]))
-            say(f"{name}\t{record['status']}\t{_text(record)}", stream)
-        return
     table = Table("node", "status", "answer")
-    for record in report.records:
-        status = str(record["status"])
-        table.add_row(
-            Text(printable(str(record["node"]))),
-            Text(status, style=_STYLES[status]),
-            Text(_text(record)),
-        )
-    Console(file=stream).print(table)
+    for record in records:
+        name, status, text = printable(str(record["node"])), str(record["status"]), _text(record)
+        if stream.isatty():
+            table.add_row(Text(name), Text(status, style=_STYLES[status]), Text(text))
+        else:
+            say(f"{name}\t{status}\t{text}", stream)
+    if stream.isatty():
+        Console(file=stream).print(table)
 
 
 def say(text: str, stream: TextIO) -> None:
@@ -123,14 +82,29 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
-def _record(event: Event) -> Record:
-    record = event.data["record"]
-    assert isinstance(record, dict)
-    return record
+def _line(event: Event, stream: TextIO) -> None:
+    if event.name == "sent" and 0 < int(str(event.data["bytes"])) < int(str(event.data["total"])):
+        return  # lines tell where a step begins and ends, no more
+    if (state := _state(event)) and event.name != "mint":
+        say(f"{printable(event.node)}: {state}", stream)
 
 
-def _status(record: Mapping[str, object]) -> str:
-    return f"{record['status']}: {_text(record)}" if _text(record) else str(record["status"])
+def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
+    """What a node is at, in words; nothing when the event does not change that."""
+    match event.name, dict(event.data):
+        case "mint", _:
+            return "getting a token"
+        case "sent", {"bytes": sent, "total": total}:
+            return "waiting for the answer" if sent == total else f"sending {total:,} bytes"
+        case "phase", {"phase": phase, "status": status}:
+            return printable(f"{phase}: {status}")
+        case "install", {"line": line}:
+            return printable(f"| {line}")
+        case "retry", {"reason": reason, "delay": delay}:
+            return printable(f"trying again in {delay:.1f} s: {reason}")
+        case "settled", {"record": dict(record)}:
+            return f"{record['status']}: {_text(record)}".removesuffix(": ")
+    return ""
 
 
 def _text(record: Mapping[str, object]) -> str:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.answers import Answer
+from harness.events import Event, EventStream, success
+from harness.faults import ReadSlowly, in_turn
 from relay.cli import main
 
 if TYPE_CHECKING:
@@ -128,6 +132,126 @@ def test_as_a_program_without_secrets_in_its_output(cluster: FakeCluster, compon
     assert "token-of" not in done.stdout + done.stderr
 
 
+def run(cluster: FakeCluster, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(cluster, path, *arguments),
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD},
+    )
+
+
+def command(cluster: FakeCluster, path: Path, *arguments: str) -> list[str]:
+    nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
+    program = [sys.executable, "-m", "relay", "deploy", str(path)]
+    return [*program, *nodes, f"--ca={cluster.ca_file}", *arguments]
+
+
+def test_events_are_json_lines(cluster: FakeCluster, component: Path) -> None:
+    peer_of(cluster, "a", fault=EventStream())
+    done = run(cluster, component, "--events")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {line["node"] for line in lines} == {"a"}
+    assert [line["event"] for line in lines if line["event"] != "phase"] == [
+        *("mint", "sent", "sent", "settled")
+    ]
+    assert {"node": "a", "event": "phase", "phase": "prepare", "status": "start"} in lines
+    assert lines[-1]["record"]["status"] == "success"
+
+
+def test_quiet_shows_the_records_alone_and_asks_for_no_events(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer = peer_of(cluster, "a")
+    assert main(["deploy", str(component), *options(cluster, files), "--quiet"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert output.out == "a\tsuccess\tSuccessfully deployed: demo\n"
+    assert peer.upload.header("accept") is None
+
+
+def test_lines_tell_what_the_peer_does(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = Event("install", {"manager": "npm", "stream": "stderr", "line": "\x1b[2Jadded 1"})
+    peer_of(cluster, "a", fault=EventStream((line, *success())))
+    assert main(["deploy", str(component), *options(cluster, files)]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert "a: |  [2Jadded 1" in told
+    assert "a: prepare: start" in told
+    assert told[-1] == "a: success: Successfully deployed: demo"
+
+
+def test_bars_on_a_terminal_show_rate_and_phase(cluster: FakeCluster, component: Path) -> None:
+    peer_of(cluster, "a", fault=EventStream())
+    peer_of(cluster, "b", fault=Answer.error(500, "boom"))
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}
+    environment |= {"TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(
+        command(cluster, component), stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while block := os.read(ours, 65_536):
+                shown += block
+        os.close(ours)
+    assert process.returncode == 1
+    text = shown.decode()
+    assert "success: Successfully deployed: demo" in text
+    assert "failed: boom" in text
+    assert "bytes" in text
+
+
+def test_failures_are_tried_again_unless_told_otherwise(
+    cluster: FakeCluster, component: Path, files: Path
+) -> None:
+    busy = Answer.error(503, "busy", headers=(("Retry-After", "0"),))
+    peer = peer_of(cluster, "a", fault=in_turn(busy, None))
+    assert main(["deploy", str(component), *options(cluster, files), "--attempts=1"]) == 1
+    peer.fault = in_turn(busy, busy, None)
+    assert main(["deploy", str(component), *options(cluster, files)]) == 0
+    assert len(peer.uploads) == 3
+
+
+@pytest.mark.parametrize("how", ["--restart", "--restart=rolling"])
+def test_nodes_that_took_the_package_are_restarted(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    good, bad = peer_of(cluster, "a"), peer_of(cluster, "b", fault=Answer.error(500, "boom"))
+    assert main(["deploy", str(component), *options(cluster, files), how, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [record["message"] for record in document["restarted"]] == ["Restarting http"]
+    assert good.upload.fields["restart"] == b"false"
+    assert (len(good.profile.jobs.begun), len(bad.profile.jobs.begun)) == (1, 0)
+
+
+def test_an_interrupt_leaves_no_half_open_upload(cluster: FakeCluster, files: Path) -> None:
+    peer = peer_of(cluster, "a", fault=ReadSlowly(500_000))
+    archive = files / "large.tar.gz"
+    archive.touch()
+    os.truncate(archive, 64_000_000)
+    environment = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}
+    with subprocess.Popen(
+        command(cluster, archive, "--events"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        peer.wait_until(lambda peer: bool(peer.live_uploads), timeout=30)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == "relay: interrupted; open uploads were aborted\n"
+    assert not peer.upload.complete
+    assert peer.upload.connection.closed_by == "client"
+
+
 NODE = "--node=a=https://h/"
 WHO = ("--user=u", "--password-file=password")
 
@@ -158,6 +282,10 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", NODE, *WHO, "--field=x"], "KEY=VALUE"),
         (["deploy", "demo", NODE, *WHO, "--field=project=x"], "given twice"),
         (["deploy", "demo", NODE, *WHO, "--project=123"], "project '123'"),
+        (["deploy", "demo", NODE, *WHO, "--attempts=0"], "attempts is 0"),
+        (["deploy", "demo", NODE, *WHO, "--restart=now"], "invalid choice: 'now'"),
+        (["deploy", "demo", NODE, *WHO, "--restart", "--field=restart=true"], "of its own"),
+        (["deploy", "demo", NODE, *WHO, "--json", "--events"], "not allowed with"),
         (["deploy", "bad name", NODE, *WHO], "give --project"),
         (["deploy", "none", NODE, *WHO], "'none' does not exist"),
         (["deploy", "password", NODE, *WHO], "neither a directory nor"),
