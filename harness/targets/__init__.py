@@ -47,6 +47,7 @@ __all__ = [
     "UnknownTargetError",
     "not_declared",
     "open_target",
+    "usual_mint",
 ]
 
 
@@ -147,6 +148,19 @@ class Served(Protocol):
     def password(self) -> str: ...
 
 
+def usual_mint(served: Served, declared: Collection[str]) -> Mint:
+    """The first way of minting on this node that a target declares."""
+    kind = next(
+        (kind for kind, name in MINT_CAPABILITIES.items() if name in declared), OperationsMint
+    )
+    tokens = getattr(served, "tokens", None)
+    if kind is GivenToken and tokens is not None:
+        return GivenToken(tokens.issue(served.username))
+    if kind is ReplicationMint:
+        return ReplicationMint()
+    return OperationsMint(served.username, served.password)
+
+
 class Relay:
     """A target in the words of the cases."""
 
@@ -202,18 +216,8 @@ class Relay:
 
     def node(self, served: Served, **how: Any) -> DeployNode:
         """A peer as the origin knows it; `how` are attributes of `DeployNode` to differ in."""
-        usual = {"url": served.url, "mint": how.pop("mint", None) or self._mint(served)}
+        usual = {
+            "url": served.url,
+            "mint": how.pop("mint", None) or usual_mint(served, self.target.capabilities),
+        }
         return DeployNode(served.name, **{**usual, **how})
-
-    def _mint(self, served: Served) -> Mint:
-        """The first way of minting that the target declares."""
-        declared = set(self.target.capabilities)
-        kind = next(
-            (kind for kind, name in MINT_CAPABILITIES.items() if name in declared), OperationsMint
-        )
-        tokens = getattr(served, "tokens", None)
-        if kind is GivenToken and tokens is not None:
-            return GivenToken(tokens.issue(served.username))
-        if kind is ReplicationMint:
-            return ReplicationMint()
-        return OperationsMint(served.username, served.password)

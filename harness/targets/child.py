@@ -105,11 +105,6 @@ class Child:
             raise ChildError(f"wrote more than one line for one message: {more[:200]!r}")
         return answer
 
-    def write_pieces(self, pieces: Sequence[bytes], seconds: float) -> None:
-        """Send bytes in several writes, as a slow kit would, without waiting for an answer."""
-        for piece in pieces:
-            self._write(piece, time.monotonic() + seconds)
-
     def _write(self, line: bytes, deadline: float) -> None:
         seconds = deadline - time.monotonic()
         left = memoryview(line)
@@ -177,6 +172,17 @@ class Child:
         if self._received:
             raise ChildError(f"wrote after its last answer: {bytes(self._received[:200])!r}")
         return code
+
+    @property
+    def has_children(self) -> bool:
+        """Whether processes of its group are left; asked after it has ended itself."""
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
 
     def _end(self, seconds: float) -> int | None:
         try:

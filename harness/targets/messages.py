@@ -172,12 +172,22 @@ def encode(kind: Kind, message: Message) -> bytes:
         MessageError: it breaks the schema, or holds what JSON cannot express.
 
     """
+    line = plain(message)
+    check(kind, message)
+    return line
+
+
+def plain(message: Message) -> bytes:
+    """A message as a line, unchecked.
+
+    Raises:
+        MessageError: it holds what JSON cannot express.
+
+    """
     try:
-        line = json.dumps(message, allow_nan=False)
+        return json.dumps(message, allow_nan=False).encode("ascii") + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise MessageError(f"cannot be written as JSON: {error}") from error
-    check(kind, message)
-    return line.encode("ascii") + b"\n"
 
 
 def decode(kind: Kind, line: bytes, seq: int | None = None) -> Message:

@@ -51,7 +51,8 @@ def _reply(target: Target, message: Message) -> Message:
                 "seq": seq,
                 "relay": target.name,
                 "protocol": messages.PROTOCOL,
-                "capabilities": sorted(target.capabilities),
+                # What JSON cannot express does not come through it.
+                "capabilities": sorted(set(target.capabilities) - {"native_values"}),
             }
         case "stop":
             return {"seq": seq, "stopped": True}

@@ -1,0 +1,270 @@
+"""What is right and wrong with an adapter, message by message, for the person who writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cluster import FakeCluster
+from harness.faults import ReadSlowly, Refuse
+from harness.payloads import Payload, stage_payload
+from harness.targets import DeployCommand, DeployNode, messages, usual_mint
+from harness.targets.child import Child, ChildError
+from harness.targets.deploy import MINT_CAPABILITIES
+from harness.targets.messages import MessageError
+from harness.targets.processes import watch_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from harness.peer import FakePeer
+    from harness.targets.messages import Kind, Message
+
+_SECONDS = 20.0
+"""How long an adapter may take for one message."""
+_END_SECONDS = 5.0
+_SHOWN = 300  # characters of a message
+_PAYLOAD = 200_000  # bytes
+_TOKEN = re.compile(r"[\w-]{16,}\.[\w-]{16,}\.[\w-]{16,}")
+_RATE = 400_000  # bytes per second of a slow peer, so that there is something to look at
+
+
+class WrongError(Exception):
+    """Something that an adapter must do otherwise."""
+
+
+@dataclass
+class Talk:
+    """A conversation with one adapter process, kept to be shown."""
+
+    command: Sequence[str]
+    cluster: FakeCluster
+    payload: Payload
+    child: Child | None = None
+    started: Message = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    _seq: int = 0
+
+    def begin(self) -> Message:
+        """Start a fresh process and ask it who it is."""
+        self.end()
+        self.child = Child(self.command)
+        self.started = self.ask("started", messages.start(self.next_seq()))
+        messages.check_started(self.started)
+        return self.started
+
+    def ask(self, answer: Kind, message: Message, *, encoded: bytes | None = None) -> Message:
+        """Send a message and read the reply to it, checked."""
+        if self.child is None:
+            self.begin()
+        assert self.child is not None
+        line = encoded or messages.encode(message["verb"], message)
+        self._show("→", line)
+        reply = self.child.ask(line, _SECONDS)
+        self._show("←", reply)
+        return messages.decode(answer, reply, message["seq"])
+
+    def deploy(self, *peers: FakePeer, payload: Path | None = None) -> list[dict[str, Any]]:
+        """Deploy to these peers; return the records, or raise when there are none."""
+        reply = self.ask("deployed", self.deploy_message(*peers, payload=payload))
+        if "records" not in reply:
+            raise WrongError(f"expected records, came {next(iter(set(reply) - {'seq'}))}")
+        records: list[dict[str, Any]] = reply["records"]
+        names = [record.get("node") for record in records]
+        if names != [peer.name for peer in peers]:
+            raise WrongError(f"expected one record per node in node order, came {names}")
+        for record in records:
+            if record.get("status") not in {"success", "failed"}:
+                raise WrongError(f"status is success or failed, came {record.get('status')!r}")
+        self._look_for_secrets(peers)
+        return records
+
+    def deploy_message(self, *peers: FakePeer, payload: Path | None = None) -> Message:
+        declared = self.started.get("capabilities", ())
+        command = DeployCommand(
+            nodes=tuple(
+                DeployNode(peer.name, peer.url, usual_mint(peer, declared)) for peer in peers
+            ),
+            request={"operation": "deploy_component", "project": "demo", "note": "naïve ☃"},
+            payload=payload or self.payload.path,
+            ca_file=self.cluster.ca_file,
+        )
+        return messages.deploy(self.next_seq(), command)
+
+    def next_seq(self) -> int:
+        self._seq += 7  # not by one: an adapter repeats the number, it does not count
+        return self._seq
+
+    def end(self) -> None:
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+
+    def hide(self, text: str) -> str:
+        """The text without a password or token of any peer."""
+        for peer in self.cluster.peers:
+            text = text.replace(peer.password, "[password]")
+        return _TOKEN.sub("[token]", text)
+
+    def _show(self, arrow: str, line: bytes) -> None:
+        text = self.hide(line.decode("utf-8", "backslashreplace").rstrip())
+        self.lines.append(f"{arrow} {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}")
+
+    def _look_for_secrets(self, peers: Sequence[FakePeer]) -> None:
+        assert self.child is not None
+        if _shows_a_secret(self.child.stderr, peers):
+            raise WrongError("standard error shows a password or token (BUG-41)")
+        if _shows_a_secret(self.child.stdout, peers):
+            raise WrongError("a reply shows a password or token (BUG-41)")
+
+
+def _shows_a_secret(text: str, peers: Sequence[FakePeer]) -> bool:
+    return any(peer.password in text or text in peer.tokens for peer in peers)
+
+
+# -- the checks, in order; each returns what is right, or raises ---------------------------------
+
+
+def _starts(talk: Talk) -> str:
+    started = talk.begin()
+    declared = started["capabilities"]
+    if not set(MINT_CAPABILITIES.values()) & set(declared):
+        ways = ", ".join(MINT_CAPABILITIES.values())
+        raise WrongError(f"no way to mint is declared; declare one of {ways}")
+    return f"{started['relay']!r} speaks protocol {started['protocol']}, can {', '.join(declared)}"
+
+
+def _no_nodes(talk: Talk) -> str:
+    talk.deploy()
+    return "no records"
+
+
+def _two_nodes(talk: Talk) -> str:
+    peers = [talk.cluster.peer(), talk.cluster.peer()]
+    records = talk.deploy(*peers)
+    for peer, record in zip(peers, records, strict=True):
+        if record["status"] != "success":
+            raise WrongError(f"{peer.name} would have taken it; the record says {record}")
+        if not any(upload.complete for upload in peer.uploads):
+            raise WrongError(f"the record of {peer.name} says success, but it saw no whole upload")
+        file = peer.uploads[-1].file
+        if file is None or file.sha256 != talk.payload.sha256:
+            raise WrongError(f"{peer.name} received another payload")
+    findings = [str(finding) for peer in peers for finding in peer.uploads[-1].findings]
+    if findings:
+        raise WrongError(f"the relay broke the wire format, which is for the cases: {findings[0]}")
+    return "two successes, and both nodes have the payload"
+
+
+def _failing_node(talk: Talk) -> str:
+    down, up = talk.cluster.peer(fault=Refuse()), talk.cluster.peer()
+    statuses = [record["status"] for record in talk.deploy(down, up)]
+    if statuses != ["failed", "success"]:
+        raise WrongError(f"the first node refuses connections, the second is fine: {statuses}")
+    return "a failed record and a success"
+
+
+def _missing_payload(talk: Talk) -> str:
+    peer = talk.cluster.peer()
+    [record] = talk.deploy(peer, payload=talk.payload.path.with_name("missing.tar.gz"))
+    if record["status"] != "failed":
+        raise WrongError(f"nothing is there to be sent; the record says {record}")
+    return "a failed record"
+
+
+def _pieces(talk: Talk) -> str:
+    peer = talk.cluster.peer()
+    message = talk.deploy_message(peer)
+    # JSON leaves room for spaces, and a line is as long as it is.
+    encoded = messages.encode("deploy", message).replace(b"{", b"{" + b" " * 300_000, 1)
+    reply = talk.ask("deployed", message, encoded=encoded)
+    if "records" not in reply:
+        raise WrongError("expected records")
+    return "read whole"
+
+
+def _unknown_verb(talk: Talk) -> str:
+    message = {"seq": talk.next_seq(), "verb": "of-a-later-kit"}
+    reply = talk.ask("deployed", message, encoded=messages.plain(message))
+    if "errored" not in reply:
+        raise WrongError("expected errored")
+    talk.deploy()
+    return "errored, and it goes on"
+
+
+def _arguments(talk: Talk) -> str:
+    peer = talk.cluster.peer(fault=ReadSlowly(_RATE))
+    message = talk.deploy_message(peer)
+    assert talk.child is not None
+    with watch_arguments(talk.child.pid) as seen:
+        talk.ask("deployed", message)
+    if not seen:
+        return "not looked at: this system has no /proc"
+    if any(_shows_a_secret(line, [peer]) for line in seen):
+        raise WrongError("a password or token stands in an argument list (BUG-41)")
+    return f"no credentials in {len(seen)} of them"
+
+
+def _stops(talk: Talk) -> str:
+    talk.ask("stopped", messages.stop(talk.next_seq()))
+    return f"replied, {_ending(talk)}"
+
+
+def _hung_up(talk: Talk) -> str:
+    talk.begin()
+    return _ending(talk)
+
+
+def _ending(talk: Talk) -> str:
+    assert talk.child is not None
+    code = talk.child.hang_up(_END_SECONDS)
+    if code is None:
+        raise WrongError(f"still running {_END_SECONDS:g} s after its input was closed")
+    if code != 0:
+        raise WrongError(f"expected exit code 0, came {code}")
+    if talk.child.has_children:
+        raise WrongError("left children running")
+    return "exited with 0"
+
+
+_CHECKS: tuple[tuple[str, Callable[[Talk], str]], ...] = (
+    ("start", _starts),
+    ("deploy to no nodes", _no_nodes),
+    ("deploy to two nodes", _two_nodes),
+    ("deploy to two nodes, one of them down", _failing_node),
+    ("deploy a payload that is not there", _missing_payload),
+    ("deploy, in a very long line", _pieces),
+    ("a verb that nobody knows", _unknown_verb),
+    ("argument lists during a deploy", _arguments),
+    ("stop", _stops),
+    ("the kit is gone: its input ends without stop", _hung_up),
+)
+
+
+def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
+    """Check an adapter; yield for each check whether it is right, and the lines to be shown."""
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-lint-"))
+        payload = stage_payload(Path(directory) / "package.tar.gz", _PAYLOAD)
+        talk = Talk(command, stack.enter_context(FakeCluster()), payload)
+        stack.callback(talk.end)
+        for name, check in _CHECKS:
+            talk.lines.clear()
+            try:
+                yield True, f"right  {name}: {check(talk)}"
+                continue
+            except (WrongError, MessageError) as error:
+                wrong = str(error)
+            except ChildError as error:
+                wrong = f"the adapter {error}"
+            stderr = [] if talk.child is None else talk.child.stderr.splitlines()
+            talk.end()  # whatever comes next gets a fresh process
+            shown = [*talk.lines, *(f"| {talk.hide(line)}" for line in stderr[-20:])]
+            lines = [f"wrong  {name}: {talk.hide(wrong)}", *(f"       {line}" for line in shown)]
+            yield False, "\n".join(lines)
+            if check is _starts:
+                return
