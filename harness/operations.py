@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, get_args
 
 from werkzeug import Request, Response
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from harness import faults
 from harness.answers import Answer, End
@@ -15,7 +15,13 @@ from harness.connection import ConnectionEnded
 from harness.conversation import Conversation
 from harness.events import EventStream
 from harness.profiles.layers import ParserAnswer
-from harness.profiles.profile import MINT, NO_JSON, Decision, refuse_credential
+from harness.profiles.profile import (
+    MINT,
+    NO_JSON,
+    Decision,
+    refuse_credential,
+    run_operation,
+)
 from harness.server import Exchange
 from harness.wire import UploadReader
 from harness.witness import MintWitness, UploadWitness
@@ -105,13 +111,14 @@ class OperationsApi:
         request.max_content_length = _OPERATION_LIMIT
         try:
             body = json.loads(request.get_data(cache=False))
+        except ValueError:
+            body = NO_JSON
         except RequestEntityTooLarge:
             self._decide(exchange, Decision(Answer.error(413, "over 64 KiB of JSON"), "close"))
             return
-        except ConnectionEnded:
-            raise
-        except (ValueError, OSError):  # Werkzeug says OSError to chunks that are none
-            body = NO_JSON
+        except ClientDisconnected:  # or chunks that are none, which Werkzeug takes for the same
+            self._decide(exchange, Decision(ParserAnswer(400), "close"))
+            return
         credential = self._credential(exchange.witness)
         conversation = Conversation(exchange, profile)
         if decision := profile.at_body(exchange.witness, body, credential):
@@ -119,23 +126,8 @@ class OperationsApi:
         elif body["operation"] == MINT:
             self._mint(exchange, body, credential)
         else:
-            answer, close = self._run(body)
+            answer, close = run_operation(body, profile)
             conversation.answer(profile.dress(answer, exchange.witness), close=close)
-
-    def _run(self, body: dict[str, Any]) -> tuple[Answer, bool]:
-        """The answer to an operation that may run, and whether it ends the connection."""
-        profile = self._peer.profile
-        match body["operation"]:
-            case "restart_service":
-                service = body.get("service", "http")
-                begun = {"message": f"Restarting {service}", "job_id": profile.jobs.begin()}
-                return Answer(json=begun), True
-            case "get_job":
-                job = profile.jobs.ask(body.get("id"))
-                unknown = Answer.error(404, f"Job '{body.get('id')}' not found")
-                return (unknown if job is None else Answer(json=job)), False
-            case _:
-                return Answer(json={"version": profile.version, "deprecated": True}), False
 
     def _mint(self, exchange: Exchange, body: dict[str, Any], credential: Credential) -> None:
         witness = exchange.witness_as(MintWitness, body=body)

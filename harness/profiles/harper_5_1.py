@@ -62,6 +62,9 @@ class Harper51:
     `restart` null or empty; `get_job`; an event stream whose upload is cut; the `code` of a name
     that is too long; an upload by a forbidden user.
 
+    A client that goes on sending after a refusal waits 31 s for its reset, longer than witnesses do
+    for the end of a request: shorten `reset_after` to see it.
+
     Attributes:
         install: an npm install that each deploy runs.
 

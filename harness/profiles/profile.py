@@ -8,7 +8,7 @@ is no upload is an operation in JSON: the profile says whether it may run, and d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.answers import Answer
 
@@ -144,6 +144,20 @@ def refuse_operation(body: dict[str, object], credential: Credential) -> Answer 
     if operation not in (*OPERATIONS, "deploy_component"):
         return Answer.error(400, f"Operation '{operation}' not found")
     return None
+
+
+def run_operation(body: dict[str, Any], profile: Profile) -> tuple[Answer, bool]:
+    """The answer to an operation that may run, and whether it ends the connection."""
+    match body["operation"]:
+        case "restart_service":
+            message = f"Restarting {body.get('service', 'http')}"
+            return Answer(json={"message": message, "job_id": profile.jobs.begin()}), True
+        case "get_job":
+            job = profile.jobs.ask(body.get("id"))
+            unknown = Answer.error(404, f"Job '{body.get('id')}' not found")
+            return (unknown if job is None else Answer(json=job)), False
+        case _:
+            return Answer(json={"version": profile.version, "deprecated": True}), False
 
 
 def wants_events(request: RequestWitness) -> bool:

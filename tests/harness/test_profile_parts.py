@@ -122,7 +122,7 @@ def test_what_is_a_file(part: bytes, is_file: bool) -> None:  # noqa: FBT001
 
 
 RANDOM = bytes(i * i % 251 for i in range(5000))
-LARGE_GZIP = gzip.compress(TAR, 0)
+LARGE_GZIP = gzip.compress(TAR, 0, mtime=0)
 """Stored, so larger than the windows."""
 
 
@@ -144,6 +144,11 @@ LARGE_GZIP = gzip.compress(TAR, 0)
         (GZIP[:-10], CUT_GZIP),
         (LARGE_GZIP[:1000], CUT_GZIP),
         (GZIP[:10] + b"\xff" * 40, "invalid block type"),
+    ],
+    ids=[
+        *("nothing", "tar", "empty tar", "gzip", "large gzip", "short text", "text", "random"),
+        *("wrong checksum", "gzip of short text", "gzip of random", "gzip of text"),
+        *("cut gzip", "cut large gzip", "damaged gzip"),
     ],
 )
 def test_payloads_by_their_ends(payload: bytes, error: str | None) -> None:
