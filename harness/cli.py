@@ -57,6 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     serve.set_defaults(command=_serve)
 
+    lint = commands.add_parser(
+        "lint",
+        help="check an adapter message by message, for the person who writes it",
+        description="Drives an adapter through start, deploy and stop, and says what is wrong with "
+        "it. Exit code: 0 nothing, 1 something, 2 usage.",
+        usage="%(prog)s [-h] -- COMMAND [ARGUMENT ...]",
+    )
+    lint.add_argument("adapter", nargs="+", metavar="COMMAND", help="the command of `cmd:COMMAND`")
+    lint.set_defaults(command=_lint)
+
+    explain = commands.add_parser(
+        "explain", help="what a requirement asks, why, and which cases check it"
+    )
+    explain.add_argument("requirement", metavar="REQUIREMENT", help="its id, such as WIRE-03")
+    explain.set_defaults(command=_explain)
+
     options = parser.parse_args(argv)
     try:
         code: int = options.command(options)
@@ -93,6 +109,29 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"relay-harness: {error}", file=sys.stderr)
         return 2
     return serve(options.nodes, faults, options.profile)
+
+
+def _lint(options: argparse.Namespace) -> int:
+    from harness.targets.lint import lint
+
+    wrong = 0
+    for is_right, text in lint(options.adapter):
+        print(text, flush=True)
+        wrong += not is_right
+    print(f"\n{wrong} of the checks went wrong" if wrong else "\nNothing is wrong.")
+    return 1 if wrong else 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from harness.explain import UnknownRequirementError, explain
+
+    try:
+        for line in explain(options.requirement):
+            print(line)
+    except UnknownRequirementError as error:
+        print(f"relay-harness: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:
