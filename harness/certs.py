@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+TlsVersion = Literal["1.2", "1.3"]
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
 class CertificateFlaw(Enum):
     """What is wrong with the certificate that a peer shows."""
 
@@ -43,6 +47,7 @@ class Authority:
 
     def __init__(self) -> None:
         self._ca = trustme.CA(organization_name="deploy relay kit")
+        self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
 
     @property
     def pem(self) -> bytes:
@@ -60,15 +65,37 @@ class Authority:
         return context
 
     def server_context(
-        self, *identities: str, flaw: CertificateFlaw | None = None
+        self,
+        *identities: str,
+        flaw: CertificateFlaw | None = None,
+        only: TlsVersion | None = None,
+        client_certificate: ssl.VerifyMode = ssl.CERT_NONE,
     ) -> ssl.SSLContext:
-        """A TLS server context with a fresh leaf certificate.
+        """A TLS server context with a leaf certificate; the same one for the same arguments.
 
         Args:
             identities: host names and IP addresses that the leaf names.
             flaw: what to get wrong; None for a certificate that any client accepts.
+            only: the one version of TLS to speak; None for 1.2 and 1.3.
+            client_certificate: whether clients are asked for a certificate of this authority, or
+                refused without one.
 
         """
+        key = (*identities, flaw, only, client_certificate)
+        if key not in self._contexts:  # loading a key costs more than all the rest of a peer
+            context = _server_context(*self._leaf(identities, flaw))
+            if only is not None:
+                context.minimum_version = context.maximum_version = _VERSIONS[only]
+            if client_certificate is not ssl.CERT_NONE:
+                self._ca.configure_trust(context)
+                context.verify_mode = client_certificate
+            self._contexts[key] = context
+        return self._contexts[key]
+
+    def _leaf(
+        self, identities: tuple[str, ...], flaw: CertificateFlaw | None
+    ) -> tuple[bytes, bytes]:
+        """Private key and certificate chain, PEM."""
         ca, now = self._ca, datetime.now(UTC)
         not_before, not_after = now - timedelta(days=2), now + timedelta(days=365)
         match flaw:
@@ -85,29 +112,16 @@ class Authority:
             case CertificateFlaw.MISSING_INTERMEDIATE:
                 ca = ca.create_child_ca()
             case CertificateFlaw.SELF_SIGNED:
-                return _server_context(*_self_signed(identities))
+                return _self_signed(identities)
         leaf = ca.issue_cert(*identities, not_before=not_before, not_after=not_after)
-        chain = (
-            leaf.cert_chain_pems[:1]
-            if flaw is CertificateFlaw.MISSING_INTERMEDIATE
-            else leaf.cert_chain_pems
-        )
-        return _server_context(leaf.private_key_pem.bytes(), b"".join(pem.bytes() for pem in chain))
+        chain = leaf.cert_chain_pems
+        if flaw is CertificateFlaw.MISSING_INTERMEDIATE:
+            chain = chain[:1]
+        return leaf.private_key_pem.bytes(), b"".join(pem.bytes() for pem in chain)
 
     def issue_client_certificate(self, context: ssl.SSLContext, identity: str) -> None:
         """Give a client context a certificate that names `identity`, a host or an address."""
         self._ca.issue_cert(identity).configure_cert(context)
-
-    def require_client_certificate(self, context: ssl.SSLContext) -> None:
-        """Make a server context refuse clients without a certificate of this authority."""
-        self._ca.configure_trust(context)
-        context.verify_mode = ssl.CERT_REQUIRED
-
-
-def speak_only(context: ssl.SSLContext, version: Literal["1.2", "1.3"]) -> None:
-    """Restrict a context to one version of TLS."""
-    only = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[version]
-    context.minimum_version = context.maximum_version = only
 
 
 def _server_context(key: bytes, chain: bytes) -> ssl.SSLContext:

@@ -37,7 +37,9 @@ class ConnectionEnded(ConnectionError):  # noqa: N818 - an end is not always an 
 def record_server_name(sock: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
     """`sni_callback` of a peer's TLS context: keep the name that the client asked for."""
     del context
-    sock.witness.server_name = name  # type: ignore[attr-defined]  # set by Connection.handshake
+    witness = getattr(sock, "witness", None)  # set by Connection.handshake
+    if witness is not None:  # a proxy may serve with the same certificate
+        witness.server_name = name
 
 
 def _is_fin(error: OSError) -> bool:

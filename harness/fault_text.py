@@ -71,7 +71,11 @@ def _parameters(kind: type) -> list[dataclasses.Field[object]]:
     if kind is EventStream:
         return []
     simple = {"int", "float", "str", "Answer", "AnyAnswer", "AnyAnswer | EventStream"}
-    return [f for f in fields if str(f.type) in simple or str(f.type).startswith("Literal")]
+    return [
+        f
+        for f in fields
+        if str(f.type) in simple or str(f.type).startswith(("Literal", "TlsVersion"))
+    ]
 
 
 def _value(text: str, name: str, hint: object, value: str) -> object:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.answers import Answer, AnyAnswer
-from harness.certs import CertificateFlaw
+from harness.certs import CertificateFlaw, TlsVersion
 from harness.events import EventStream
 
 # -- before there is a connection ----------------------------------------------------------------
@@ -48,7 +48,7 @@ class CloseInHandshake:
 class TlsOnly:
     """Speak this version of TLS and no other."""
 
-    version: Literal["1.2", "1.3"]
+    version: TlsVersion
 
 
 @dataclass(frozen=True)

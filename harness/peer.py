@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from harness import certs, faults
+from harness import faults
 from harness.certs import CertificateFlaw
 from harness.operations import OperationsApi
 from harness.profiles import PROFILES, Profile
@@ -15,7 +16,6 @@ from harness.tokens import TokenBook
 from harness.witness import ConnectionWitness, MintWitness, RequestWitness, UploadWitness
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Sequence
 
     from harness.certs import Authority
@@ -100,13 +100,15 @@ class FakePeer:
         return self
 
     def _tls_context(self, authority: Authority) -> ssl.SSLContext:
-        flaw = self._shows(CertificateFlaw)
-        context = authority.server_context(self.http.host, "localhost", flaw=flaw)
-        if only := self._shows(faults.TlsOnly):
-            certs.speak_only(context, only.version)
-        if self._shows(faults.ClientCertificateRequired):
-            authority.require_client_certificate(context)
-        return context
+        only = self._shows(faults.TlsOnly)
+        asked = self._shows(faults.ClientCertificateRequired)
+        return authority.server_context(
+            self.http.host,
+            "localhost",
+            flaw=self._shows(CertificateFlaw),
+            only=None if only is None else only.version,
+            client_certificate=ssl.CERT_NONE if asked is None else ssl.CERT_REQUIRED,
+        )
 
     def _keep_port(self) -> None:
         """Keep the port without listening on it: connections are refused, nobody else gets it."""

@@ -84,14 +84,15 @@ class FakeReplicationSocket:
         return self
 
     def _tls_context(self, authority: Authority) -> ssl.SSLContext:
-        names = {self._http.host, "localhost"}
+        # In an order of its own: an authority may share contexts among those who ask for the same
+        # names, and this one is changed below.
+        names = ["localhost", self._http.host]
         if _HOST_NAME.fullmatch(self.name):
-            names.add(self.name)  # clients send it as SNI and verify it (WS-06)
+            names.append(self.name)  # clients send it as SNI and verify it (WS-06)
         flaw = self.fault if isinstance(self.fault, CertificateFlaw) else None
-        context = authority.server_context(*sorted(names), flaw=flaw)
-        authority.require_client_certificate(context)
-        context.verify_mode = ssl.CERT_OPTIONAL
-        return context
+        return authority.server_context(
+            *sorted(names), flaw=flaw, client_certificate=ssl.CERT_OPTIONAL
+        )
 
     def stop(self) -> None:
         """End every connection and stop listening; does nothing when already stopped.

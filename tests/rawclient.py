@@ -8,15 +8,31 @@ import socket
 import ssl
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.peer import FakePeer
-
 DEADLINE = 10.0
+
+
+class Reachable(Protocol):
+    """What the requests below need to know of a peer."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+
+
+class Peer(Reachable, Protocol):
+    """A peer that can be connected to."""
+
+    @property
+    def url(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -145,7 +161,7 @@ def post(path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
 
 
-def mint_request(peer: FakePeer) -> bytes:
+def mint_request(peer: Reachable) -> bytes:
     body = json.dumps(
         {
             "operation": "create_authentication_tokens",
@@ -157,7 +173,7 @@ def mint_request(peer: FakePeer) -> bytes:
     return post(peer.path, headers, body)
 
 
-def upload_head(peer: FakePeer, token: str, **headers: str) -> bytes:
+def upload_head(peer: Reachable, token: str, **headers: str) -> bytes:
     return post(
         peer.path,
         {
@@ -189,7 +205,7 @@ def chunked(body: bytes, size: int = 65536) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(b), b) for b in blocks) + b"0\r\n\r\n"
 
 
-def mint(peer: FakePeer, ca_file: Path) -> str:
+def mint(peer: Peer, ca_file: Path) -> str:
     """A token of this peer, minted on a connection of its own."""
     with RawClient(peer.url, ca_file=ca_file) as client:
         client.send(mint_request(peer))

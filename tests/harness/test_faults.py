@@ -136,7 +136,7 @@ def test_tls_only(cluster: FakeCluster, version: Any) -> None:
         socket.create_connection((peer.http.host, peer.http.port)) as plain,
         pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"),
     ):
-        context.wrap_socket(plain, server_hostname="127.0.0.1")
+        context.wrap_socket(plain, server_hostname=peer.http.host)
     assert peer.connections[-1].handshake_error == "UNSUPPORTED_PROTOCOL"
 
 
@@ -152,7 +152,7 @@ def test_client_certificate_required(cluster: FakeCluster) -> None:
     cluster.authority.issue_client_certificate(context, "the-origin")
     with (
         socket.create_connection((peer.http.host, peer.http.port)) as plain,
-        context.wrap_socket(plain, server_hostname="127.0.0.1") as tls,
+        context.wrap_socket(plain, server_hostname=peer.http.host) as tls,
     ):
         tls.sendall(mint_request(peer))
         assert tls.recv(15) == b"HTTP/1.1 200 OK"
