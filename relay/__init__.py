@@ -40,7 +40,7 @@ comments refer to the protocol description.
 
 from relay.errors import InputError
 from relay.events import Event
-from relay.fanout import deploy
+from relay.fanout import Reach, deploy
 from relay.limits import Limits
 from relay.node import LocalSettings, Node
 from relay.replication import ReplicationMint
@@ -61,6 +61,7 @@ __all__ = [
     "Mint",
     "Node",
     "OperationsMint",
+    "Reach",
     "Record",
     "ReplicationMint",
     "Report",

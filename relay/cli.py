@@ -1,8 +1,4 @@
-"""`relay deploy`: files, nodes and credentials in; progress, records and an exit code out.
-
-Exit codes: 0 every node succeeded, 1 some node failed, 2 the call makes no sense and nothing was
-sent, 130 interrupted.
-"""
+"""`relay deploy`: files, nodes and credentials in; progress, records and an exit code out."""
 
 from __future__ import annotations
 
@@ -10,12 +6,11 @@ import argparse
 import asyncio
 import contextlib
 import getpass
-import importlib.metadata
 import json
 import os
 import re
 import sys
-import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +18,7 @@ from relay.display import json_line, print_records, printable, progress, say
 from relay.errors import AttemptError, InputError
 from relay.fanout import deploy
 from relay.node import Node, resolve
-from relay.pack import pack
+from relay.pack import ARCHIVES, staged
 from relay.restarts import restart
 from relay.retry import Retry
 from relay.tls import Tls
@@ -36,8 +31,6 @@ if TYPE_CHECKING:
     from relay.report import Report
     from relay.token import Mint
 
-_USAGE, _INTERRUPTED = 2, 130
-_ARCHIVES = (".tar.gz", ".tgz")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
 _EPILOG = """\
@@ -57,22 +50,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _deploy(arguments)
     except InputError as error:
         say(f"relay: {printable(str(error))}", sys.stderr)
-        return _USAGE
+        return 2
     except KeyboardInterrupt:
         say("relay: interrupted; open uploads were aborted", sys.stderr)
-        return _INTERRUPTED
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relay", description="Bring a deploy package to every node of a cluster."
     )
-    parser.add_argument("--version", action="version", version=f"relay {_version()}")
+    parser.add_argument(
+        "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser(
         "deploy",
         help="deploy a component to every node",
-        description="Deploy a component to every node, all at once.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -105,16 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("deploy-relay-kit")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
-
-
 def _deploy(arguments: argparse.Namespace) -> int:
     nodes, request, mint = _nodes(arguments), _request(arguments), _mint(arguments)
-    with _staged(arguments) as payload, _listener(nodes, arguments) as show:
+    with (
+        staged(arguments.path, skip_node_modules=arguments.skip_node_modules) as payload,
+        _listener(nodes, arguments) as show,
+    ):
         deployed, restarted = asyncio.run(
             _run(nodes, request, payload, arguments, mint=mint, show=show)
         )
@@ -222,7 +212,7 @@ def _request(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _bare_name(path: Path) -> str:
-    for suffix in _ARCHIVES:
+    for suffix in ARCHIVES:
         if path.name.endswith(suffix):
             return path.name.removesuffix(suffix)
     return path.name
@@ -259,28 +249,3 @@ def _secret(path: Path) -> str:
     if not secret:
         raise InputError(f"{str(path)!r} is empty")
     return secret
-
-
-@contextlib.contextmanager
-def _staged(arguments: argparse.Namespace) -> Iterator[Path]:
-    """The package to send: the given archive, or the given directory packed to a temporary one."""
-    path: Path = arguments.path
-    if not path.is_dir():
-        if not path.exists():
-            raise InputError(f"{str(path)!r} does not exist; give a directory or a .tar.gz")
-        if not path.name.endswith(_ARCHIVES):
-            raise InputError(f"{str(path)!r} is neither a directory nor a .tar.gz")
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="relay-") as directory:
-        staged = Path(directory) / "package.tar.gz"
-        try:
-            with staged.open("wb") as archive:
-                packed = pack(path, archive, skip_node_modules=arguments.skip_node_modules)
-        except OSError as error:
-            raise InputError(f"cannot pack {str(path)!r}: {error}") from error
-        for name, why in packed.skipped.items():
-            say(f"relay: left out {printable(name)}: {why}", sys.stderr)
-        if not packed.files:
-            raise InputError(f"{str(path)!r} holds no files to deploy")
-        yield staged

@@ -130,7 +130,10 @@ class Connections:
                 ssl=peer.tls,
                 allow_redirects=False,  # HTTP-04: the token goes nowhere else
             ) as response:
-                yield response
+                try:
+                    yield response
+                except (aiohttp.ClientError, OSError) as error:  # whatever it is, it came too late
+                    raise aiohttp.ClientPayloadError from error
 
     async def post(self, peer: Peer, headers: Mapping[str, str], body: bytes) -> Answer:
         """POST something small, and read the answer.
@@ -197,14 +200,16 @@ def _translated(address: str, body_is_sent: Callable[[], bool]) -> Iterator[None
 
 # What aiohttp raises, as stage, readable reason and whether another attempt is safe (RES-10,
 # RTY-04); the first that fits counts.
-_FAILURES: tuple[tuple[type[Exception], tuple[Stage, str, bool]], ...] = (
-    (aiohttp.ClientConnectorDNSError, ("connect", "cannot find its host", True)),
-    (aiohttp.ClientConnectorError, ("connect", "cannot connect", True)),
-    (aiohttp.ConnectionTimeoutError, ("connect", "cannot connect in time", True)),
-    (aiohttp.ClientPayloadError, ("answer", "the answer was cut short", False)),  # RES-12
-    (aiohttp.WSServerHandshakeError, ("connect", "no WebSocket", False)),
-    (aiohttp.ClientResponseError, ("answer", "the answer is not HTTP", False)),
-)
+_LOST: tuple[Stage, str, bool] = ("upload", "the connection was lost", True)
+_NO_ANSWER: tuple[Stage, str, bool] = ("answer", "no answer", True)
+_FAILURES: dict[type[Exception], tuple[Stage, str, bool]] = {
+    aiohttp.ClientConnectorDNSError: ("connect", "cannot find its host", True),
+    aiohttp.ClientConnectorError: ("connect", "cannot connect", True),
+    aiohttp.ConnectionTimeoutError: ("connect", "cannot connect in time", True),
+    aiohttp.ClientPayloadError: ("answer", "the answer was cut short", False),  # RES-12
+    aiohttp.WSServerHandshakeError: ("connect", "no WebSocket", False),
+    aiohttp.ClientResponseError: ("answer", "the answer is not HTTP", False),
+}
 
 
 def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
@@ -215,12 +220,8 @@ def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
             return PeerError("tls", f"the certificate of {address} {certificate_flaw(cause)}")
         if isinstance(cause, ssl.SSLError):
             return PeerError("tls", f"TLS with {address} failed: {_words(error)}")
-    lost: tuple[Stage, str, bool] = (
-        ("answer", "no answer", True) if sent else ("upload", "the connection was lost", True)
-    )
-    stage, what, retryable = next(
-        (told for raised, told in _FAILURES if isinstance(error, raised)), lost
-    )
+    kind = next((kind for kind in _FAILURES if isinstance(error, kind)), None)
+    stage, what, retryable = _FAILURES[kind] if kind else _NO_ANSWER if sent else _LOST
     status = error.status if isinstance(error, aiohttp.WSServerHandshakeError) else None
     reason = f"{address}: {what}: {_words(error)}"
     uncertain = sent and stage == "answer"

@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from relay.connection import Connections, Peer
 from relay.errors import AttemptError, InputError, RelayError
@@ -29,10 +29,31 @@ if TYPE_CHECKING:
     from relay.node import Node
     from relay.token import Mint
 
-    Listener = Callable[[Event], None]
-    Work = Callable[[Peer, Mint], Awaitable[Mapping[str, object]]]
+    Work = Callable[[Peer, Mint, Connections], Awaitable[Mapping[str, object]]]
 
 ONCE = Retry(attempts=1)
+
+
+class Reach(TypedDict, total=False):
+    """How nodes are reached: the keyword arguments that `deploy` and `restart` share.
+
+    mint: How to get a token from each node that brings no way of its own (`Node.mint`).
+    tls: Whom to trust, and the relay's own certificate.
+    limits: Time and size limits.
+    local: The origin's own ports, for nodes without a URL.
+    origin: Name of the origin, which is left out should it be among the nodes (SEQ-12).
+    allow_http: Allow plain http to hosts that are not loopback; the token then travels in clear
+        (TLS-06).
+    on_event: Called from the event loop with each `Event`; what it raises is swallowed.
+    """
+
+    mint: Mint | None
+    tls: Tls | None
+    limits: Limits | None
+    local: LocalSettings | None
+    origin: str | None
+    allow_http: bool
+    on_event: Callable[[Event], None] | None
 
 
 async def deploy(
@@ -40,16 +61,10 @@ async def deploy(
     request: Mapping[str, object],
     payload: str | os.PathLike[str],
     *,
-    mint: Mint | None = None,
-    tls: Tls | None = None,
-    limits: Limits | None = None,
-    local: LocalSettings | None = None,
-    origin: str | None = None,
-    allow_http: bool = False,
     retry: Retry = ONCE,
     ask_for_events: bool = False,
     probe: bool = False,
-    on_event: Callable[[Event], None] | None = None,
+    **reach: Unpack[Reach],
 ) -> Report:
     """Stream one staged payload to every node, all at once, and report what became of each.
 
@@ -62,19 +77,12 @@ async def deploy(
             that matter only to the origin are left out, and `replicated` is sent as false
             (FLD-01…05).
         payload: Path of the staged payload, a gzipped tar file.
-        mint: How to get a token from each node that brings no way of its own (`Node.mint`).
-        tls: Whom to trust, and the relay's own certificate.
-        limits: Time and size limits.
-        local: The origin's own ports, for nodes without a URL.
-        origin: Name of the origin, which is left out should it be among the nodes (SEQ-12).
-        allow_http: Allow plain http to hosts that are not loopback; the token then travels in clear
-            (TLS-06).
         retry: Which failures are tried again; by default none is (RTY-01).
         ask_for_events: Ask each peer to tell its progress (SSE-01); its phases and install lines
             then arrive at `on_event`. An answer in events is understood in any case.
         probe: Ask each peer for its version first, so that one too old gets a clear record
             (VER-01).
-        on_event: Called from the event loop with each event; what it raises is swallowed.
+        **reach: `mint`, `tls`, `limits`, `local`, `origin`, `allow_http`, `on_event`; see `Reach`.
 
     Returns:
         The report. A URL that cannot be used or a payload that cannot be read is a failed record
@@ -84,16 +92,7 @@ async def deploy(
         InputError: The call makes no sense; its text names the culprit and the remedy. Nothing was
             sent.
     """
-    fan = FanOut(
-        nodes,
-        mint=mint,
-        tls=tls,
-        limits=limits,
-        local=local,
-        origin=origin,
-        allow_http=allow_http,
-        on_event=on_event,
-    )
+    fan = FanOut(nodes, **reach)
     fields = forwarded_fields(request)
     try:
         staged = measure(Path(payload))
@@ -101,18 +100,12 @@ async def deploy(
         return Report([fan.settled(failed_record(each.node.name, [failure])) for each in fan.ways])
     upload = Upload(fields, staged, ask_for_events, probe)
 
-    async def once(peer: Peer, mint: Mint) -> dict[str, object]:
-        return await attempt(upload, peer, mint, fan.connections, fan.emit)
+    async def once(peer: Peer, mint: Mint, connections: Connections) -> dict[str, object]:
+        return await attempt(upload, peer, mint, connections, fan.emit)
 
     async with fan.connections, asyncio.TaskGroup() as group:
         tasks = [group.create_task(fan.settle(way, once, retry)) for way in fan.ways]
     return Report([task.result() for task in tasks])
-
-
-def _reachable(peer: Peer | AttemptError) -> Peer:
-    if isinstance(peer, AttemptError):
-        raise peer
-    return peer
 
 
 @dataclass(frozen=True)
@@ -123,22 +116,18 @@ class Way:
     peer: Peer | AttemptError
     mint: Mint
 
+    def reachable(self) -> Peer:
+        """The peer; raises why there is none."""
+        if isinstance(self.peer, AttemptError):
+            raise self.peer
+        return self.peer
+
 
 class FanOut:
     """What one deploy needs to serve its nodes, with everything checked that can be."""
 
-    def __init__(
-        self,
-        nodes: Iterable[Node],
-        *,
-        mint: Mint | None,
-        tls: Tls | None,
-        limits: Limits | None,
-        local: LocalSettings | None,
-        origin: str | None,
-        allow_http: bool,
-        on_event: Listener | None,
-    ) -> None:
+    def __init__(self, nodes: Iterable[Node], **reach: Unpack[Reach]) -> None:
+        origin, mint = reach.get("origin"), reach.get("mint")
         # AGG-07: fixed before anything is awaited
         others = [node for node in nodes if origin is None or node.name != origin]
         for name, count in Counter(node.name for node in others).items():
@@ -146,12 +135,14 @@ class FanOut:
                 raise InputError(
                     f"{count} nodes are named {name!r}; names are unique and not empty"
                 )
-        limits = limits or Limits()
+        limits = reach.get("limits") or Limits()
         self.connections = Connections(limits)
-        self._on_event = on_event
+        self._on_event = reach.get("on_event")
         self._turns = asyncio.Semaphore(limits.concurrency or len(others) or 1)
         self.ways: list[Way] = []
-        for node, context in zip(others, contexts_for(others, tls or Tls()), strict=True):
+        contexts = contexts_for(others, reach.get("tls") or Tls())
+        local, allow_http = reach.get("local"), reach.get("allow_http", False)
+        for node, context in zip(others, contexts, strict=True):
             own = node.mint or mint
             if own is None:
                 raise InputError(f"there is no way to get a token from {node.name!r}; give a mint")
@@ -176,10 +167,11 @@ class FanOut:
     async def settle(self, way: Way, work: Work, retry: Retry = ONCE) -> Record:
         """The edge of one peer: whatever happens, a record comes out (AGG-02, AGG-04)."""
         name, failures = way.node.name, list[AttemptError]()
-        async with self._turns:
+        connections = self.connections
+        async with self._turns, contextlib.AsyncExitStack() as cleanup:
             while True:
                 try:
-                    members = await work(_reachable(way.peer), way.mint)
+                    members = await work(way.reachable(), way.mint, connections)
                     return self.settled(success_record(name, members, len(failures) + 1))
                 except AttemptError as failure:
                     failures.append(failure)
@@ -190,3 +182,5 @@ class FanOut:
                     return self.settled(failed_record(name, failures))
                 self.emit(Event(name, "retry", {"reason": failures[-1].reason, "delay": wait}))
                 await asyncio.sleep(wait)
+                # A peer that refused an upload may read no more of its connection (EARLY-04).
+                connections = await cleanup.enter_async_context(Connections(connections.limits))

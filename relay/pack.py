@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import stat
+import sys
 import tarfile
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from relay.display import printable, say
+from relay.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+ARCHIVES = (".tar.gz", ".tgz")
 _FILE_MODE = 0o644
 _EXECUTABLE_MODE = 0o755
 
@@ -22,6 +29,34 @@ class Packed:
 
     files: int
     skipped: dict[str, str] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def staged(path: Path, *, skip_node_modules: bool) -> Iterator[Path]:
+    """The package to send: the given archive, or the given directory packed to a temporary one.
+
+    Raises:
+        InputError: There is nothing to send.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise InputError(f"{str(path)!r} does not exist; give a directory or a .tar.gz")
+        if not path.name.endswith(ARCHIVES):
+            raise InputError(f"{str(path)!r} is neither a directory nor a .tar.gz")
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="relay-") as directory:
+        package = Path(directory) / "package.tar.gz"
+        try:
+            with package.open("wb") as archive:
+                packed = pack(path, archive, skip_node_modules=skip_node_modules)
+        except OSError as error:
+            raise InputError(f"cannot pack {str(path)!r}: {error}") from error
+        for name, why in packed.skipped.items():
+            say(f"relay: left out {printable(name)}: {why}", sys.stderr)
+        if not packed.files:
+            raise InputError(f"{str(path)!r} holds no files to deploy")
+        yield package
 
 
 def pack(root: Path, archive: BinaryIO, *, skip_node_modules: bool = False) -> Packed:

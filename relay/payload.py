@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WRITE_BYTES = (1 << 17) - len(b"1fff7\r\n\r\n")
 """Size of one write: with its chunk framing (WIRE-13) it fills eight TLS records to the byte."""
-BLOCK_BYTES = 2 * WRITE_BYTES
+BLOCK_BYTES = 4 * WRITE_BYTES
 """How much of the file one attempt holds in memory."""
 
 

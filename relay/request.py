@@ -23,18 +23,8 @@ MAX_VALUE_BYTES = 1_048_576  # PARSE-18
 # FLD-01: state of the origin's own request, of no meaning elsewhere.
 _LOCAL = {"payload", "progress", "hdb_user", "fastifyResponse", "baseRequest", "baseResponse"}
 # FLD-05 and WIRE-16: credentials and switches that would act for somebody else on the peer.
-_DENIED = {
-    "username",
-    "password",
-    "token",
-    "operation_token",
-    "refresh_token",
-    "credentials",
-    "hdbAuthHeader",
-    "impersonate",
-    "bypass_auth",
-    "requestId",
-}
+_DENIED = {"username", "password", "token", "operation_token", "refresh_token", "credentials"}
+_DENIED |= {"hdbAuthHeader", "impersonate", "bypass_auth", "requestId"}
 
 
 class Omit(enum.Enum):

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from relay.answer import redacted, success_members
 from relay.errors import AttemptError, PeerError
-from relay.fanout import FanOut
+from relay.fanout import FanOut, Reach
 from relay.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from relay.connection import Connections, Peer
-    from relay.events import Event
-    from relay.limits import Limits
-    from relay.node import LocalSettings, Node
-    from relay.tls import Tls
+    from relay.node import Node
     from relay.token import Mint
 
 _POLL_SECONDS = 0.25
@@ -32,14 +29,8 @@ class _JobFailedError(PeerError):
 async def restart(
     nodes: Iterable[Node],
     *,
-    mint: Mint | None = None,
     rolling: bool = False,
-    tls: Tls | None = None,
-    limits: Limits | None = None,
-    local: LocalSettings | None = None,
-    origin: str | None = None,
-    allow_http: bool = False,
-    on_event: Callable[[Event], None] | None = None,
+    **reach: Unpack[Reach],
 ) -> Report:
     """Restart the HTTP service of every node, and wait until each one's job has ended.
 
@@ -48,38 +39,23 @@ async def restart(
 
     Args:
         nodes: Which nodes, in the order of the records, and of a rolling restart.
-        mint: As for `deploy`, like all the others.
         rolling: One after another; by default all at once.
-        tls: See `deploy`.
-        limits: `Limits.restart` is how long one node may take.
-        local: See `deploy`.
-        origin: See `deploy`.
-        allow_http: See `deploy`.
-        on_event: See `deploy`; it gets a `settled` event for each node.
+        **reach: As of `deploy`; `Limits.restart` is how long one node may take.
 
     Raises:
         InputError: The call makes no sense; nothing was sent.
     """
-    fan = FanOut(
-        nodes,
-        mint=mint,
-        tls=tls,
-        limits=limits,
-        local=local,
-        origin=origin,
-        allow_http=allow_http,
-        on_event=on_event,
-    )
+    fan = FanOut(nodes, **reach)
     turns = asyncio.Semaphore(1 if rolling else len(fan.ways) or 1)
     stopped: list[str] = []
 
-    async def work(peer: Peer, mint: Mint) -> Mapping[str, object]:
+    async def work(peer: Peer, mint: Mint, connections: Connections) -> Mapping[str, object]:
         async with turns:
             if rolling and stopped:
                 reason = f"not restarted, because the restart of {stopped[0]} failed"
                 raise PeerError("upload", reason)
             try:
-                return await _restart_one(peer, mint, fan.connections)
+                return await _restart_one(peer, mint, connections)
             except _JobFailedError:
                 stopped.append(peer.node.name)
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import relay
 from harness.answers import Answer, UnfinishedChunks
+from harness.events import EventStream
 from harness.faults import (
     AnswerEarly,
     CloseWithoutAnswer,
@@ -144,10 +146,14 @@ def test_another_attempt_sends_everything_anew(
         Answer.error(500, "boom"),
         Answer.redirect("https://localhost/"),
         UnfinishedChunks(Answer(200, json={})),
+        UnfinishedChunks(Answer(200, json={}), end="reset"),
+        AnswerEarly(UnfinishedChunks(Answer(200, json={}), end="reset")),
+        AnswerEarly(EventStream((), truncated=True, after_upload=False)),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_a_peer_has_answered_is_final(cluster: FakeCluster, package: Path, fault: Any) -> None:
+    os.truncate(package, 16_000_000)
     peer = cluster.peer(fault=in_turn(fault, None))
     [record] = deploy(cluster, package, retry=SOON).records
     assert record["status"] == "failed"

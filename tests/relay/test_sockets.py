@@ -1,0 +1,111 @@
+"""What only a peer under full control can show: raw sockets, exact bytes, TLS contexts."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import relay
+from harness.certs import Authority
+from relay.tls import Tls, contexts_for
+from tests.relay.driving import DEPLOY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.mark.parametrize("then", ["wait", "close"])
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_an_answer_to_the_closing_boundary_is_in_time(
+    authority: Authority, tmp_path: Path, size: int, then: str
+) -> None:
+    """Harper answers as soon as it has the closing boundary, before the last chunk has come."""
+    package = tmp_path / "package.tar.gz"
+    package.write_bytes(bytes(size))
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        boundary = re.search(rb"boundary=(\S+)", head)
+        assert boundary
+        await reader.readuntil(b"\r\n--" + boundary[1] + b"--")
+        writer.write(OK)
+        await writer.drain()
+        if then == "wait":
+            await reader.read()
+        writer.close()
+
+    async def run() -> relay.Report:
+        context = authority.server_context("127.0.0.1")
+        async with await asyncio.start_server(
+            peer, "127.0.0.1", 0, ssl=context, limit=1 << 22
+        ) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.GivenToken("t"))
+            tls = relay.Tls(authority.write(tmp_path / "ca.pem"))
+            return await relay.deploy([node], DEPLOY, package, tls=tls)
+
+    assert asyncio.run(run()).records == [{"node": "n", "status": "success"}]
+
+
+def test_nodes_of_one_posture_share_a_context_also_between_deploys(
+    authority: Authority, tmp_path: Path
+) -> None:
+    ca, other = authority.write(tmp_path / "a.pem"), Authority().write(tmp_path / "b.pem")
+    (tmp_path / "same.pem").write_bytes(b"a comment: \xe9\n" + ca.read_bytes())
+    nodes = [relay.Node("a"), relay.Node("b"), relay.Node("c", verify=False)]
+    nodes.append(relay.Node("d", ca_file=other))
+    first, second = contexts_for(nodes, Tls(ca)), contexts_for(nodes, Tls(tmp_path / "same.pem"))
+    assert first == second
+    assert first[0] is first[1]
+    assert len(set(first)) == 3
+
+
+def test_a_context_with_the_relays_own_certificate_is_not_kept(
+    authority: Authority, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.pem"
+    authority._ca.issue_cert("origin").private_key_and_cert_chain_pem.write_to_path(own)
+    nodes = [relay.Node("a"), relay.Node("b")]
+    first, second = contexts_for(nodes, Tls(None, own)), contexts_for(nodes, Tls(None, own))
+    assert first[0] is first[1]
+    assert first[0] is not second[0]
+    assert first[0] is not contexts_for(nodes, Tls())[0]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n", b"\xff" * 9]
+)
+def test_files_are_read_anew_so_that_errors_are_right(tmp_path: Path, content: bytes) -> None:
+    good = Authority().write(tmp_path / "ca.pem")
+    contexts_for([relay.Node("a")], Tls(good))
+    good.write_bytes(content)
+    with pytest.raises(relay.InputError, match=r"ca\.pem"):
+        contexts_for([relay.Node("a")], Tls(good))
+    good.unlink()
+    with pytest.raises(relay.InputError, match="No such file"):
+        contexts_for([relay.Node("a")], Tls(good))
+
+
+def test_a_password_is_hidden_however_it_is_quoted(package: Path) -> None:
+    password = 'pa"ss\\wörd'
+    quoted = [password, 'pa\\"ss\\\\w\\u00f6rd', 'pa\\"ss\\\\wörd']
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = f"[{' '.join(quoted)}]".encode()
+        writer.write(b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    async def run() -> Any:
+        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.OperationsMint("u", password))
+            return (await relay.deploy([node], DEPLOY, package)).records[0]["reason"]
+
+    assert asyncio.run(run()) == f"token mint failed: [{' '.join(['[password]'] * 3)}]"
