@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.payloads import Payload, stage_payload
-from harness.targets import Relay, Target, UnknownTargetError, open_target
+from harness.targets import Relay, Target, UnknownTargetError, not_declared, open_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,5 +38,11 @@ def payload(tmp_path: Path) -> Payload:
 
 
 @pytest.fixture
-def relay(target: Target, cluster: FakeCluster, payload: Payload) -> Relay:
+def relay(
+    target: Target, cluster: FakeCluster, payload: Payload, request: pytest.FixtureRequest
+) -> Relay:
+    """The relay under test; a case of a capability that it does not declare is not applicable."""
+    asked = [id_ for marker in request.node.iter_markers("requirement") for id_ in marker.args]
+    if why := not_declared(target, asked):
+        pytest.skip(f"not applicable: {why}")
     return Relay(target, ca_file=cluster.ca_file, payload=payload)

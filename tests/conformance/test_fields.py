@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,3 +95,117 @@ def test_quotes_and_line_breaks_are_deleted_from_a_name(cluster: FakeCluster, re
     relay.deploy(to=[peer], request={'no"te\r\nX-Injected: 1': "value"})
     assert peer.upload.fields["noteX-Injected: 1"] == b"value"
     assert peer.upload.findings == []
+
+
+@requirement("WIRE-12")
+def test_half_a_character_becomes_the_replacement_character(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    """A lone surrogate has no form in UTF-8; whole pairs of them are one character."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={"note": "a\ud800b"})
+    assert peer.upload.fields["note"] == "a\ufffdb".encode()
+
+
+@requirement("WIRE-12", "PARSE-20")
+def test_a_name_beyond_ascii_is_utf_8(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={"größe": "value"})
+    assert peer.upload.fields["größe"] == b"value"
+    assert peer.upload.findings == []
+
+
+@requirement("FLD-03")
+@pytest.mark.parametrize("given", [True, "true", "False", 1, None, {}], ids=repr)
+def test_replicated_is_the_five_letters_false_whatever_was_given(
+    cluster: FakeCluster, relay: Relay, given: object
+) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={"replicated": given})
+    parts = [part.value for part in peer.upload.field_parts if part.name == "replicated"]
+    assert parts == [b"false"]
+
+
+@requirement("FLD-05", "WIRE-16")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("username", "password", "token", "operation_token", "refresh_token", "credentials"),
+        *("hdbAuthHeader", "impersonate", "bypass_auth", "requestId"),
+    ],
+)
+def test_a_member_that_carries_credentials_is_not_forwarded(
+    cluster: FakeCluster, relay: Relay, name: str
+) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={name: "a-secret-of-the-origin"})
+    assert name not in peer.upload.fields
+    assert b"a-secret-of-the-origin" not in b"".join(peer.upload.fields.values())
+
+
+@requirement("FLD-04")
+def test_members_are_forwarded_in_the_order_of_the_request(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer()
+    given = {"urlPath": "/x", "restart": "rolling", "force": True, "install_timeout": 1}
+    relay.deploy(to=[peer], request=given)
+    assert list(peer.upload.fields)[2:-1] == list(given)
+
+
+@requirement("PARSE-19", "FLD-04")
+def test_sixty_four_fields_arrive(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={f"extra-{n}": n for n in range(61)})
+    assert len(peer.upload.fields) == 64
+    assert peer.upload.fields["extra-60"] == b"60"
+
+
+@requirement("PARSE-19")
+def test_what_a_peer_must_know_is_among_the_first_sixty_four_fields(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={f"extra-{n}": n for n in range(80)})
+    for upload in peer.uploads:  # none at all is right, too
+        assert {"operation", "project", "replicated"} <= set(list(upload.fields)[:64])
+
+
+@requirement("PARSE-18", "WIRE-06")
+def test_a_value_of_a_mebibyte_arrives_whole(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    value = "0123456789abcdef" * 65_536
+    relay.deploy(to=[peer], request={"note": value})
+    assert peer.upload.fields["note"] == value.encode()
+
+
+@requirement("PARSE-18")
+def test_a_value_that_a_peer_would_cut_is_refused(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={"note": "é" * 524_289})
+    assert peer.uploads == []
+    assert outcome.refused or outcome[peer].status == "failed"
+
+
+@requirement("PARSE-32")
+@pytest.mark.parametrize("project", ["123", "1e3", "-1", "true", "null", '{"a":1}', "[1]"])
+def test_a_project_that_a_peer_would_not_read_as_text_is_refused_or_quoted(
+    cluster: FakeCluster, relay: Relay, project: str
+) -> None:
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={"project": project})
+    if peer.uploads:
+        assert json.loads(peer.upload.fields["project"]) == project
+    else:
+        assert outcome.refused or outcome[peer].status == "failed"
+
+
+@requirement("WIRE-09")
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", float("nan"), [float("inf")]])
+def test_a_value_without_a_json_form_is_refused_before_anything_is_sent(
+    cluster: FakeCluster, relay: Relay, value: object
+) -> None:
+    peers = [cluster.peer(), cluster.peer()]
+    outcome = relay.deploy(to=peers, request={"note": value})
+    assert outcome.refused or outcome.statuses == ["failed", "failed"]
+    assert [peer.requests for peer in peers] == [[], []]

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 requirement = pytest.mark.requirement
 
 
-@requirement("WIRE-01", "WIRE-02", "WIRE-03", "WIRE-04", "WIRE-05", "WIRE-12", "WIRE-13", "HTTP-01")
+@requirement(
+    *("WIRE-01", "WIRE-02", "WIRE-03", "WIRE-04", "WIRE-05", "WIRE-12", "WIRE-13", "HTTP-01"),
+    *("PARSE-16", "PARSE-20", "PARSE-21", "PARSE-22"),
+)
 def test_the_upload_breaks_no_rule_of_the_wire_format(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
     outcome = relay.deploy(to=[peer])
@@ -40,3 +43,73 @@ def test_a_value_with_line_breaks_and_hyphens_arrives_as_it_is(
     relay.deploy(to=[peer], request={"note": value})
     assert peer.upload.fields["note"] == value.encode()
     assert peer.upload.findings == []
+
+
+@requirement("WIRE-02", "WIRE-11")
+def test_a_value_that_looks_like_an_earlier_boundary_arrives_as_it_is(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    """A boundary that can be foreseen from an earlier upload would end the value's part."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    earlier = (peer.upload.header("content-type") or "").partition("boundary=")[2]
+    other = cluster.peer()
+    value = f"before\r\n--{earlier}--\r\nbehind"
+    relay.deploy(to=[other], request={"note": value})
+    assert other.upload.fields["note"] == value.encode()
+    assert other.upload.findings == []
+
+
+@requirement("PARSE-16", "PARSE-20", "PARSE-21", "PARSE-22", "WIRE-04", "WIRE-10")
+@pytest.mark.parametrize("name", ["", 'a"; filename="x', "a;b", "a\\", "é", "a: b", "n" * 10_000])
+def test_no_name_of_a_member_makes_a_part_that_peers_refuse(
+    cluster: FakeCluster, relay: Relay, name: str
+) -> None:
+    """A name without a form that peers can read is refused before anything is sent."""
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={name: "value", "note": "last"})
+    if peer.uploads:
+        assert [str(finding) for finding in peer.upload.findings] == []
+        assert peer.upload.fields["note"] == b"last"
+    else:
+        assert outcome.refused or outcome[peer].status == "failed"
+
+
+@requirement("HTTP-01")
+def test_the_upload_names_its_host_and_carries_one_bearer_token(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    assert peer.upload.method == "POST"
+    assert (peer.upload.header("host") or "").startswith(peer.http.host)
+    assert peer.upload.token in peer.tokens
+
+
+@requirement("HTTP-02")
+def test_host_holds_the_port_when_it_is_not_the_usual_one(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    assert peer.upload.header("host") == f"{peer.http.host}:{peer.http.port}"
+
+
+@requirement("HTTP-06")
+def test_an_accept_header_admits_json(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    accept = peer.upload.header("accept")
+    admitted = ("*/*", "application/*", "application/json", "text/event-stream")
+    assert accept is None or any(media_type in accept for media_type in admitted)
+
+
+@requirement("WIRE-16")
+def test_no_credential_stands_in_the_body(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    for part in peer.upload.field_parts:
+        text = f"{part.name} {part.value.decode()}"
+        assert peer.username not in text
+        assert peer.password not in text
+        assert text not in peer.tokens
