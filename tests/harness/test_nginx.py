@@ -161,6 +161,8 @@ def test_a_peer_without_tls(cluster: FakeCluster) -> None:
 
 
 def test_nothing_is_left_of_it(cluster: FakeCluster, peer: FakePeer, tmp_path: Path) -> None:
+    head = head_of_upload(peer, cluster, "/a/")
+    assert peer.connections, "the peer is up, with every descriptor of its own"
     descriptors = len(list(Path("/dev/fd").iterdir()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -168,7 +170,7 @@ def test_nothing_is_left_of_it(cluster: FakeCluster, peer: FakePeer, tmp_path: P
     [directory] = tmp_path.iterdir()
     master = int((directory / "nginx.pid").read_text())
     with RawClient(front.url, ca_file=cluster.ca_file) as client:
-        client.send(head_of_upload(peer, cluster, "/a/"))  # and stopped in the midst of it
+        client.send(head)  # and stopped in the midst of it
         peer.wait_until(lambda p: bool(p.live_uploads))
         front.stop()
         assert client.read_to_the_end() == b""

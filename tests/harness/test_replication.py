@@ -291,6 +291,22 @@ def test_an_authorization_header_lets_a_client_in(
         assert socket.socket.let_in_by == "authorization"
 
 
+def test_the_operations_api_of_the_peer_does_not_ask_for_certificates(
+    cluster: FakeCluster,
+) -> None:
+    peer = cluster.peer("node 1")
+    context = cluster.authority.client_context()
+    cluster.authority.issue_client_certificate(context, "origin.test")
+    with (
+        FakeReplicationSocket(cluster.authority, peer),
+        create_connection((peer.http.host, peer.http.port), 5) as plain,
+        context.wrap_socket(plain, server_hostname=peer.http.host) as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        client.recv(1)
+    assert peer.connections[0].client_certificate is None
+
+
 def test_a_plain_socket(cluster: FakeCluster, peer: FakePeer) -> None:
     with FakeReplicationSocket(None, peer) as socket:
         assert socket.url.startswith("ws://")

@@ -201,9 +201,19 @@ def test_a_silent_client_is_ended_without_a_close_frame(cluster: FakeCluster) ->
 
 def test_pings_keep_a_long_operation_alive(cluster: FakeCluster) -> None:
     """BUG-17: the answer takes longer than the limit, and comes all the same."""
-    fault = LateAnswer(after_pings=0, after_seconds=0.3, silence_limit=0.2)
+    fault = LateAnswer(after_pings=0, after_seconds=0.35, silence_limit=0.3)
+
+    async def mint(socket: FakeReplicationSocket) -> bytes:
+        async with dialled(socket, cluster) as ws:
+            await ws.send_bytes(REQUEST)
+            while True:
+                try:
+                    return await ws.receive_bytes(timeout=0.02)
+                except TimeoutError:
+                    await ws.ping()
+
     with showing(fault, cluster) as socket:
-        body = minted(socket, cluster, heartbeat=0.02)
+        body = parse(asyncio.run(mint(socket)))[1]
         assert body["operation_token"] == socket.socket.token
         assert len(socket.socket.pings) > 1
 
