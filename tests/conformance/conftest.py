@@ -46,3 +46,12 @@ def relay(
     if why := not_declared(target, asked):
         pytest.skip(f"not applicable: {why}")
     return Relay(target, ca_file=cluster.ca_file, payload=payload)
+
+
+@pytest.fixture
+def client_certificate(cluster: FakeCluster, tmp_path: Path) -> Path:
+    """A PEM file with a certificate chain of the cluster's authority, and its key."""
+    leaf = cluster.authority._ca.issue_cert("origin.example")
+    path = tmp_path / "origin.pem"
+    leaf.private_key_and_cert_chain_pem.write_to_path(path)
+    return path

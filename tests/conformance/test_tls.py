@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.certs import CertificateFlaw
+from harness.certs import Authority, CertificateFlaw, TlsVersion
+from harness.faults import ClientCertificateRequired, CloseInHandshake, Fault, TlsOnly
+from harness.peer import FakePeer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.cluster import FakeCluster
     from harness.targets import Relay
 
@@ -41,3 +46,105 @@ def test_verification_ends_where_the_node_switches_it_off(
 ) -> None:
     peer = cluster.peer(fault=CertificateFlaw.EXPIRED)
     assert relay.deploy(to=[peer], verify=False)[peer].status == "success"
+
+
+@requirement("TLS-01")
+def test_verification_stays_on_for_the_other_nodes(cluster: FakeCluster, relay: Relay) -> None:
+    trusting, strict = (cluster.peer(fault=CertificateFlaw.EXPIRED) for _ in range(2))
+    outcome = relay.deploy(to=[relay.node(trusting, verify=False), strict])
+    assert outcome.statuses == ["success", "failed"]
+    assert strict.requests == []
+
+
+@requirement("TLS-02")
+def test_an_authority_that_was_not_given_is_not_trusted(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path
+) -> None:
+    peer = cluster.peer()
+    ca_file = Authority().write(tmp_path / "another-ca.pem")
+    assert relay.deploy(to=[peer], ca_file=ca_file)[peer].status == "failed"
+    assert peer.requests == []
+
+
+@requirement("TLS-02")
+def test_the_authority_of_a_node_is_trusted_for_that_node_alone(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path
+) -> None:
+    authority = Authority()
+    ca_file = authority.write(tmp_path / "ca-of-node-1.pem")
+    usual = cluster.peer("node-3")
+    with FakePeer(authority, name="node-1") as own, FakePeer(authority, name="node-2") as other:
+        outcome = relay.deploy(to=[relay.node(own, ca_file=ca_file), other, usual])
+        assert outcome.statuses == ["success", "failed", "success"]
+        assert other.requests == []
+
+
+@requirement("TLS-02", "TLS-03")
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_the_handshake_names_a_host_and_no_address(
+    cluster: FakeCluster, relay: Relay, host: str
+) -> None:
+    peer = cluster.peer(host="127.0.0.1")
+    node = relay.node(peer, url=f"https://{host}:{peer.http.port}/")
+    assert relay.deploy(to=[node])[peer].status == "success"
+    named = {seen.server_name for seen in peer.connections if seen.requests}
+    assert named == ({None} if host[0].isdigit() else {host})
+
+
+@requirement("TLS-02")
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_either_version_of_tls_will_do(
+    cluster: FakeCluster, relay: Relay, version: TlsVersion
+) -> None:
+    peer = cluster.peer(fault=TlsOnly(version))
+    assert relay.deploy(to=[peer])[peer].status == "success"
+
+
+@requirement("RES-10")
+@pytest.mark.parametrize("fault", [CloseInHandshake(), ClientCertificateRequired()], ids=repr)
+def test_a_handshake_that_fails_is_a_failed_record(
+    cluster: FakeCluster, relay: Relay, fault: Fault
+) -> None:
+    peer = cluster.peer(fault=fault)
+    record = relay.deploy(to=[peer])[peer]
+    assert record.status == "failed"
+    assert record.reason
+    assert "statusCode" not in record
+
+
+@requirement("KIT-03")
+def test_a_peer_that_asks_for_a_certificate_is_shown_the_own_one(
+    cluster: FakeCluster, relay: Relay, client_certificate: Path
+) -> None:
+    peer = cluster.peer(fault=ClientCertificateRequired())
+    outcome = relay.deploy(
+        to=[peer], certificate_file=client_certificate, key_file=client_certificate
+    )
+    assert outcome[peer].status == "success"
+    assert all(seen.client_certificate for seen in peer.connections)
+
+
+def _own_address() -> str | None:
+    """An address of this machine that is not loopback; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # for documentation: RFC 5737
+        except OSError:
+            return None
+        return str(probe.getsockname()[0])
+
+
+@requirement("TLS-06")
+@pytest.mark.skipif(_own_address() is None, reason="this machine has no address but loopback")
+def test_plain_http_to_another_machine_is_refused(relay: Relay) -> None:
+    with FakePeer(None, host=str(_own_address())) as peer:
+        outcome = relay.deploy(to=[peer])
+        assert outcome.refused or outcome[peer].status == "failed"
+        assert peer.connections == []
+
+
+@requirement("TLS-06")
+@pytest.mark.skipif(_own_address() is None, reason="this machine has no address but loopback")
+def test_plain_http_to_another_machine_is_used_where_it_is_allowed(relay: Relay) -> None:
+    with FakePeer(None, host=str(_own_address())) as peer:
+        assert relay.deploy(to=[peer], allow_http=True)[peer].status == "success"
