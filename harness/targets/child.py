@@ -10,6 +10,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, cast
 
+from harness.targets.processes import is_group_alive
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import IO
@@ -94,7 +96,7 @@ class Child:
         self._read(0)
         if self._received:
             raise ChildError(f"wrote without being asked: {bytes(self._received[:200])!r}")
-        self._write(line, deadline)
+        self._write(line, deadline, seconds)
         while b"\n" not in self._received:
             if len(self._received) > MAX_LINE:
                 raise ChildError(f"wrote a line longer than {MAX_LINE:,} bytes")
@@ -105,8 +107,7 @@ class Child:
             raise ChildError(f"wrote more than one line for one message: {more[:200]!r}")
         return answer
 
-    def _write(self, line: bytes, deadline: float) -> None:
-        seconds = deadline - time.monotonic()
+    def _write(self, line: bytes, deadline: float, seconds: float) -> None:
         left = memoryview(line)
         # Reading goes on meanwhile, or a child that writes before it reads would wait for us.
         self._selector.register(self._in, selectors.EVENT_WRITE)
@@ -176,13 +177,7 @@ class Child:
     @property
     def has_children(self) -> bool:
         """Whether processes of its group are left; asked after it has ended itself."""
-        try:
-            os.killpg(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        return is_group_alive(self.pid)
 
     def _end(self, seconds: float) -> int | None:
         try:

@@ -3,128 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.cluster import FakeCluster
 from harness.faults import ReadSlowly, Refuse
-from harness.payloads import Payload, stage_payload
-from harness.targets import DeployCommand, DeployNode, messages, usual_mint
-from harness.targets.child import Child, ChildError
+from harness.payloads import stage_payload
+from harness.targets import messages
+from harness.targets.child import ChildError
 from harness.targets.deploy import MINT_CAPABILITIES
 from harness.targets.messages import MessageError
 from harness.targets.processes import watch_arguments
+from harness.targets.talk import Talk, WrongError, shows_a_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.peer import FakePeer
-    from harness.targets.messages import Kind, Message
-
-_SECONDS = 20.0
-"""How long an adapter may take for one message."""
 _END_SECONDS = 5.0
-_SHOWN = 300  # characters of a message
 _PAYLOAD = 200_000  # bytes
-_TOKEN = re.compile(r"[\w-]{16,}\.[\w-]{16,}\.[\w-]{16,}")
 _RATE = 400_000  # bytes per second of a slow peer, so that there is something to look at
-
-
-class WrongError(Exception):
-    """Something that an adapter must do otherwise."""
-
-
-@dataclass
-class Talk:
-    """A conversation with one adapter process, kept to be shown."""
-
-    command: Sequence[str]
-    cluster: FakeCluster
-    payload: Payload
-    child: Child | None = None
-    started: Message = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-    _seq: int = 0
-
-    def begin(self) -> Message:
-        """Start a fresh process and ask it who it is."""
-        self.end()
-        self.child = Child(self.command)
-        self.started = self.ask("started", messages.start(self.next_seq()))
-        messages.check_started(self.started)
-        return self.started
-
-    def ask(self, answer: Kind, message: Message, *, encoded: bytes | None = None) -> Message:
-        """Send a message and read the reply to it, checked."""
-        if self.child is None:
-            self.begin()
-        assert self.child is not None
-        line = encoded or messages.encode(message["verb"], message)
-        self._show("→", line)
-        reply = self.child.ask(line, _SECONDS)
-        self._show("←", reply)
-        return messages.decode(answer, reply, message["seq"])
-
-    def deploy(self, *peers: FakePeer, payload: Path | None = None) -> list[dict[str, Any]]:
-        """Deploy to these peers; return the records, or raise when there are none."""
-        reply = self.ask("deployed", self.deploy_message(*peers, payload=payload))
-        if "records" not in reply:
-            raise WrongError(f"expected records, came {next(iter(set(reply) - {'seq'}))}")
-        records: list[dict[str, Any]] = reply["records"]
-        names = [record.get("node") for record in records]
-        if names != [peer.name for peer in peers]:
-            raise WrongError(f"expected one record per node in node order, came {names}")
-        for record in records:
-            if record.get("status") not in {"success", "failed"}:
-                raise WrongError(f"status is success or failed, came {record.get('status')!r}")
-        self._look_for_secrets(peers)
-        return records
-
-    def deploy_message(self, *peers: FakePeer, payload: Path | None = None) -> Message:
-        declared = self.started.get("capabilities", ())
-        command = DeployCommand(
-            nodes=tuple(
-                DeployNode(peer.name, peer.url, usual_mint(peer, declared)) for peer in peers
-            ),
-            request={"operation": "deploy_component", "project": "demo", "note": "naïve ☃"},
-            payload=payload or self.payload.path,
-            ca_file=self.cluster.ca_file,
-        )
-        return messages.deploy(self.next_seq(), command)
-
-    def next_seq(self) -> int:
-        self._seq += 7  # not by one: an adapter repeats the number, it does not count
-        return self._seq
-
-    def end(self) -> None:
-        if self.child is not None:
-            self.child.kill()
-            self.child = None
-
-    def hide(self, text: str) -> str:
-        """The text without a password or token of any peer."""
-        for peer in self.cluster.peers:
-            text = text.replace(peer.password, "[password]")
-        return _TOKEN.sub("[token]", text)
-
-    def _show(self, arrow: str, line: bytes) -> None:
-        text = self.hide(line.decode("utf-8", "backslashreplace").rstrip())
-        self.lines.append(f"{arrow} {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}")
-
-    def _look_for_secrets(self, peers: Sequence[FakePeer]) -> None:
-        assert self.child is not None
-        if _shows_a_secret(self.child.stderr, peers):
-            raise WrongError("standard error shows a password or token (BUG-41)")
-        if _shows_a_secret(self.child.stdout, peers):
-            raise WrongError("a reply shows a password or token (BUG-41)")
-
-
-def _shows_a_secret(text: str, peers: Sequence[FakePeer]) -> bool:
-    return any(peer.password in text or text in peer.tokens for peer in peers)
-
 
 # -- the checks, in order; each returns what is right, or raises ---------------------------------
 
@@ -199,12 +97,11 @@ def _unknown_verb(talk: Talk) -> str:
 def _arguments(talk: Talk) -> str:
     peer = talk.cluster.peer(fault=ReadSlowly(_RATE))
     message = talk.deploy_message(peer)
-    assert talk.child is not None
     with watch_arguments(talk.child.pid) as seen:
         talk.ask("deployed", message)
     if not seen:
         return "not looked at: this system has no /proc"
-    if any(_shows_a_secret(line, [peer]) for line in seen):
+    if any(shows_a_secret(line, [peer]) for line in seen):
         raise WrongError("a password or token stands in an argument list (BUG-41)")
     return f"no credentials in {len(seen)} of them"
 
@@ -220,7 +117,6 @@ def _hung_up(talk: Talk) -> str:
 
 
 def _ending(talk: Talk) -> str:
-    assert talk.child is not None
     code = talk.child.hang_up(_END_SECONDS)
     if code is None:
         raise WrongError(f"still running {_END_SECONDS:g} s after its input was closed")
@@ -253,15 +149,17 @@ def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
         talk = Talk(command, stack.enter_context(FakeCluster()), payload)
         stack.callback(talk.end)
         for name, check in _CHECKS:
-            talk.lines.clear()
             try:
+                if check is not _starts:
+                    talk.begin_unless_begun()
+                talk.lines.clear()
                 yield True, f"right  {name}: {check(talk)}"
                 continue
             except (WrongError, MessageError) as error:
                 wrong = str(error)
             except ChildError as error:
                 wrong = f"the adapter {error}"
-            stderr = [] if talk.child is None else talk.child.stderr.splitlines()
+            stderr = talk.stderr.splitlines()
             talk.end()  # whatever comes next gets a fresh process
             shown = [*talk.lines, *(f"| {talk.hide(line)}" for line in stderr[-20:])]
             lines = [f"wrong  {name}: {talk.hide(wrong)}", *(f"       {line}" for line in shown)]

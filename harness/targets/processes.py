@@ -1,8 +1,9 @@
-"""The argument lists of a process and its children, as anybody on the machine can read them."""
+"""What anybody on this machine can see of a process and its children."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 _PROC = Path("/proc")
 _TURN = 0.002  # seconds between two looks
-_SESSION = 3  # the session id among the fields behind the command's name in /proc/…/stat
+_STATE, _GROUP, _SESSION = 0, 2, 3  # among the fields behind the command's name in /proc/…/stat
 
 
 @contextlib.contextmanager
@@ -41,15 +42,30 @@ def watch_arguments(session: int) -> Iterator[set[str]]:
         watcher.join()
 
 
+def is_group_alive(group: int) -> bool:
+    """Whether a process of a group is still running; one that only waits to be reaped is not."""
+    if _PROC.is_dir():
+        return any(
+            int(fields[_GROUP]) == group and fields[_STATE] not in {"Z", "X"}
+            for _, fields in _processes()
+        )
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _arguments_in(session: int) -> Iterator[str]:
+    for process, fields in _processes():
+        if int(fields[_SESSION]) == session:
+            with contextlib.suppress(OSError):
+                arguments = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                yield arguments.decode("utf-8", "replace")
+
+
+def _processes() -> Iterator[tuple[Path, list[str]]]:
     for process in _PROC.glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        with contextlib.suppress(OSError):
             # The name in parentheses may hold spaces and parentheses itself.
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[_SESSION]) == session:
-                yield (
-                    (process / "cmdline")
-                    .read_bytes()
-                    .replace(b"\0", b" ")
-                    .decode("utf-8", "replace")
-                )
+            yield process, (process / "stat").read_text().rpartition(")")[2].split()

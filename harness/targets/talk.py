@@ -1,0 +1,127 @@
+"""A conversation with one adapter, checked at every message and kept to be shown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.targets import DeployCommand, DeployNode, messages, usual_mint
+from harness.targets.child import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+    from harness.payloads import Payload
+    from harness.peer import FakePeer
+    from harness.targets.messages import Kind, Message
+
+SECONDS = 20.0
+"""How long an adapter may take for one message."""
+_SHOWN = 300  # characters of a message
+_TOKEN = re.compile(r"[\w-]{16,}\.[\w-]{16,}\.[\w-]{16,}")
+
+
+class WrongError(Exception):
+    """Something that an adapter must do otherwise."""
+
+
+@dataclass
+class Talk:
+    """A conversation with one adapter process, kept to be shown."""
+
+    command: Sequence[str]
+    cluster: FakeCluster
+    payload: Payload
+    started: Message = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    _child: Child | None = None
+    _seq: int = 0
+
+    def begin(self) -> Message:
+        """Start a fresh process and ask it who it is."""
+        self.end()
+        self._child = Child(self.command)
+        self.started = self.ask("started", messages.start(self.next_seq()))
+        messages.check_started(self.started)
+        return self.started
+
+    def begin_unless_begun(self) -> None:
+        if self._child is None:
+            self.begin()
+
+    @property
+    def child(self) -> Child:
+        """The process; it has begun."""
+        assert self._child is not None
+        return self._child
+
+    @property
+    def stderr(self) -> str:
+        return "" if self._child is None else self._child.stderr
+
+    def ask(self, answer: Kind, message: Message, *, encoded: bytes | None = None) -> Message:
+        """Send a message and read the reply to it, checked."""
+        line = encoded or messages.encode(message["verb"], message)
+        self._show("→", line)
+        reply = self.child.ask(line, SECONDS)
+        self._show("←", reply)
+        return messages.decode(answer, reply, message["seq"])
+
+    def deploy(self, *peers: FakePeer, payload: Path | None = None) -> list[dict[str, Any]]:
+        """Deploy to these peers; return the records, or raise when there are none."""
+        reply = self.ask("deployed", self.deploy_message(*peers, payload=payload))
+        if "records" not in reply:
+            raise WrongError(f"expected records, came {next(iter(set(reply) - {'seq'}))}")
+        records: list[dict[str, Any]] = reply["records"]
+        names = [record.get("node") for record in records]
+        if names != [peer.name for peer in peers]:
+            raise WrongError(f"expected one record per node in node order, came {names}")
+        for record in records:
+            if record.get("status") not in {"success", "failed"}:
+                raise WrongError(f"status is success or failed, came {record.get('status')!r}")
+        self._look_for_secrets(peers)
+        return records
+
+    def deploy_message(self, *peers: FakePeer, payload: Path | None = None) -> Message:
+        declared = self.started.get("capabilities", ())
+        command = DeployCommand(
+            nodes=tuple(
+                DeployNode(peer.name, peer.url, usual_mint(peer, declared)) for peer in peers
+            ),
+            request={"operation": "deploy_component", "project": "demo", "note": "naïve ☃"},
+            payload=payload or self.payload.path,
+            ca_file=self.cluster.ca_file,
+        )
+        return messages.deploy(self.next_seq(), command)
+
+    def next_seq(self) -> int:
+        self._seq += 7  # not by one: an adapter repeats the number, it does not count
+        return self._seq
+
+    def end(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def hide(self, text: str) -> str:
+        """The text without a password or token of any peer."""
+        for peer in self.cluster.peers:
+            text = text.replace(peer.password, "[password]")
+        return _TOKEN.sub("[token]", text)
+
+    def _show(self, arrow: str, line: bytes) -> None:
+        text = self.hide(line.decode("utf-8", "backslashreplace").rstrip())
+        self.lines.append(f"{arrow} {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}")
+
+    def _look_for_secrets(self, peers: Sequence[FakePeer]) -> None:
+        if shows_a_secret(self.child.stderr, peers):
+            raise WrongError("standard error shows a password or token (BUG-41)")
+        if shows_a_secret(self.child.stdout, peers):
+            raise WrongError("a reply shows a password or token (BUG-41)")
+
+
+def shows_a_secret(text: str, peers: Sequence[FakePeer]) -> bool:
+    return any(peer.password in text or text in peer.tokens for peer in peers)

@@ -1,0 +1,88 @@
+"""`relay-harness lint`: what is wrong with an adapter is said where it is wrong."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.targets.lint import lint
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = ROOT / "tests" / "mutants" / "adapters" / "hostile.py"
+
+ADAPTERS = {
+    "reference": [sys.executable, "-m", "harness.targets.reference_adapter"],
+    "node": ["node", str(ROOT / "fixtures/adapters/node/adapter.mjs")],
+    "curl": [sys.executable, str(ROOT / "fixtures/adapters/curl/adapter.py")],
+}
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_nothing_is_wrong_with_the_adapters_of_the_kit(name: str) -> None:
+    if shutil.which(name) is None and name != "reference":
+        pytest.skip(f"{name} is not on this machine")
+    wrong = [text for is_right, text in lint(ADAPTERS[name]) if not is_right]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("dies at start", r"wrong  start: .*exit code 3.*\n.*→ .*\"start\"(.*\n)*.*\| last words"),
+        ("declares what nobody knows", "wrong  start: unknown capabilities mint.by_magic"),
+        ("cannot mint", "wrong  start: no way to mint is declared; declare one of mint.operations"),
+        ("counts by itself", r"wrong  deploy to no nodes: seq is 15, expected 14.*\n.*→.*\n.*←"),
+        ("is not JSON at deploy", "wrong  deploy to no nodes: not JSON"),
+        ("skips", "wrong  deploy to no nodes: expected records, came skipped"),
+        ("errs", "wrong  deploy to no nodes: expected records, came errored"),
+        ("prints after the reply", "wrong  deploy to .*: .*(more than one line|without being)"),
+        ("turns the order", r"wrong  deploy to two nodes: .* came \['node-2', 'node-1'\]"),
+        ("says neither success nor failed", "wrong  deploy to two nodes: status is success or"),
+        ("behaves", r"wrong  deploy to two nodes: node-1 would have taken it"),
+        ("lies", r"wrong  deploy to two nodes: .* says success, but it saw no whole upload"),
+        ("shows a password", r"wrong  deploy to two nodes: standard error shows a password"),
+        ("dies of what it does not know", "wrong  a verb that nobody knows: .*exit code 6"),
+        ("passes a password on", "wrong  argument lists during a deploy: a password or token"),
+        ("does not end", "wrong  stop: still running"),
+        ("ends badly", "wrong  stop: expected exit code 0, came 8"),
+        ("leaves a child", "wrong  the kit is gone.*: left children running"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_message(
+    how: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.targets.lint._END_SECONDS", 0.5)
+    shown = "\n".join(text for _, text in lint([sys.executable, "-S", "-I", str(HOSTILE), how]))
+    assert re.search(words, shown), shown
+    assert "password-of-" not in shown, "what is shown may be pasted anywhere"
+
+
+def test_a_silent_adapter_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.targets.talk.SECONDS", 0.3)
+    command = [sys.executable, "-S", "-I", str(HOSTILE), "hangs at start"]
+    [(is_right, text)] = lint(command)
+    assert not is_right
+    assert "did not answer within 0.3 s" in text
+
+
+def test_the_exit_code_tells_whether_something_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hostile = [sys.executable, "-S", "-I", str(HOSTILE), "dies at start"]
+    assert main(["lint", "--", *ADAPTERS["reference"]]) == 0
+    assert capsys.readouterr().out.endswith("\nNothing is wrong.\n")
+    assert main(["lint", "--", *hostile]) == 1
+    assert main(["lint", "--", "/no/such/adapter"]) == 1
+    assert "cannot run '/no/such/adapter'" in capsys.readouterr().out
+
+
+def test_a_requirement_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "WIRE-03"]) == 0
+    assert capsys.readouterr().out.startswith("WIRE-03 (must): ")
+    assert main(["explain", "WIRE-99"]) == 2
+    assert "no such requirement; there are WIRE-01" in capsys.readouterr().err
