@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer
+from harness.answers import (
+    Answer,
+    ContentLengthOff,
+    EndlessHead,
+    HeadThenSilence,
+    UnfinishedChunks,
+)
 from harness.faults import CloseWithoutAnswer, Fault, ResetAfter
+from harness.targets import Limits
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
@@ -86,3 +93,159 @@ def test_a_connection_lost_is_a_failed_record_without_a_status(
     assert record.status == "failed"
     assert record.reason
     assert "statusCode" not in record
+
+
+@requirement("RES-02", "AGG-03")
+@pytest.mark.parametrize(
+    "told", [{"node": "somebody-else"}, {"status": "failed"}, {"node": None, "status": None}]
+)
+def test_node_and_status_are_the_relays_own(
+    cluster: FakeCluster, relay: Relay, told: dict[str, object]
+) -> None:
+    peer = cluster.peer(fault=Answer(json={"message": "done", **told}))
+    [record] = relay.deploy(to=[peer]).records
+    assert (record["node"], record.status, record["message"]) == (peer.name, "success", "done")
+
+
+@requirement("RES-14")
+def test_a_success_with_an_error_member_is_a_success_that_keeps_it(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer(fault=Answer(json={"message": "done", "error": "of an old deploy"}))
+    record = relay.deploy(to=[peer])[peer]
+    assert (record.status, record["error"]) == ("success", "of an old deploy")
+
+
+@requirement("RES-04")
+@pytest.mark.parametrize("value", [["a", 1], [], "text", 5, 0, True, False, None], ids=repr)
+def test_a_success_that_is_no_object_is_the_result(
+    cluster: FakeCluster, relay: Relay, value: object
+) -> None:
+    peer = cluster.peer(fault=Answer(json=value))
+    record = relay.deploy(to=[peer])[peer]
+    assert (record.status, record["result"]) == ("success", value)
+
+
+@requirement("HTTP-05")
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 204, 206, 299])
+def test_every_status_of_the_two_hundreds_is_a_success(
+    cluster: FakeCluster, relay: Relay, status: int
+) -> None:
+    peer = cluster.peer(fault=Answer(status))
+    assert relay.deploy(to=[peer])[peer].status == "success"
+
+
+@requirement("HTTP-05")
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_character_split_on_the_way_is_whole(
+    cluster: FakeCluster, relay: Relay, status: int
+) -> None:
+    text = "☃ naïve 🚀 deploy"
+    peer = cluster.peer(fault=Answer(status, json={"message": text}, chunk_size=1))
+    record = relay.deploy(to=[peer])[peer]
+    assert record["message" if status == 200 else "reason"] == text
+
+
+@requirement("RES-08")
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ({"message": "disk full", "code": 28}, "disk full"),
+        ({"code": 28}, '{"code":28}'),
+        (["a", "b"], '["a","b"]'),
+    ],
+    ids=str,
+)
+def test_an_error_that_is_an_object_is_readable(
+    cluster: FakeCluster, relay: Relay, error: object, reason: str
+) -> None:
+    peer = cluster.peer(fault=Answer(500, json={"error": error}))
+    assert relay.deploy(to=[peer])[peer].reason == reason
+
+
+@requirement("RES-09")
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(500, body="null", content_type="application/json"), "null"),
+        (Answer(500, json="in quotes"), '"in quotes"'),
+        (Answer(500, json=["a"]), '["a"]'),
+        (Answer(500, json={"error": 404}), "404"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_refusal_that_is_no_object_is_its_own_reason(
+    cluster: FakeCluster, relay: Relay, answer: Answer, reason: str
+) -> None:
+    peer = cluster.peer(fault=answer)
+    assert relay.deploy(to=[peer])[peer].reason == reason
+
+
+@requirement("EARLY-10", "RES-01")
+@pytest.mark.parametrize("interim", [(100,), (102, 103), (100, 100, 103)])
+@pytest.mark.parametrize("status", [200, 500])
+def test_interim_answers_are_passed_over(
+    cluster: FakeCluster, relay: Relay, interim: tuple[int, ...], status: int
+) -> None:
+    peer = cluster.peer(fault=Answer(status, json={"message": "final"}, interim=interim))
+    record = relay.deploy(to=[peer])[peer]
+    assert record["message" if status == 200 else "reason"] == "final"
+
+
+@requirement("RES-12")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ContentLengthOff(Answer(json={"message": "done"}), by=1000),
+        ContentLengthOff(Answer(500, json={"error": "no"}), by=1),
+        UnfinishedChunks(Answer(json={"message": "done"})),
+        UnfinishedChunks(Answer(json={"message": "done"}), end="reset"),
+    ],
+    ids=["length-of-200", "length-of-500", "chunks-then-fin", "chunks-then-rst"],
+)
+def test_an_answer_that_breaks_off_is_a_failed_record(
+    cluster: FakeCluster, relay: Relay, fault: Fault
+) -> None:
+    peer = cluster.peer(fault=fault)
+    record = relay.deploy(to=[peer])[peer]
+    assert record.status == "failed"
+    assert record.reason
+
+
+@requirement("HTTP-03")
+@pytest.mark.parametrize(
+    "fault",
+    [HeadThenSilence(Answer(json={"message": "done"})), EndlessHead()],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_an_answer_without_an_end_is_given_up_in_time(
+    cluster: FakeCluster, relay: Relay, fault: Fault
+) -> None:
+    peer = cluster.peer(fault=fault)
+    record = relay.deploy(to=[peer], limits=Limits(answer=0.5), deadline=8)[peer]
+    assert record.status == "failed"
+    assert record.reason
+
+
+@requirement("BUG-30", "RES-05")
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("chunk_size", [None, 1_000_000], ids=["length", "chunked"])
+def test_an_answer_of_a_hundred_megabytes_is_one_short_record(
+    cluster: FakeCluster, relay: Relay, status: int, chunk_size: int | None
+) -> None:
+    """Nobody needs that much; a relay may stop reading, and keeps little of it in any case."""
+    block = b"there is no end to this error; " * 33_000
+    times = 100 if chunk_size is None else 5
+    answer = Answer(status, body=block, times=times, content_type="text/plain")
+    peer = cluster.peer(fault=answer)
+    record = relay.deploy(to=[peer])[peer]
+    assert sum(len(str(value)) for value in record.members.values()) < 2_000_000
+    if status == 500:
+        assert (record.status, record.status_code) == ("failed", 500)
+
+
+@requirement("RES-01", "HTTP-06")
+def test_an_encoded_answer_is_never_taken_for_text(cluster: FakeCluster, relay: Relay) -> None:
+    """A relay that asks for no encoding may undo one, or not; the status counts either way."""
+    peer = cluster.peer(fault=Answer(json={"message": "done"}).gzipped())
+    assert relay.deploy(to=[peer])[peer].status == "success"

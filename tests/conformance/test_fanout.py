@@ -37,7 +37,7 @@ def test_records_come_in_node_order(cluster: FakeCluster, relay: Relay) -> None:
     assert relay.deploy(to=peers).nodes == ["node-b", "node-c", "node-a"]
 
 
-@requirement("AGG-01")
+@requirement("AGG-01", "AGG-05")
 def test_a_deploy_to_no_nodes_has_no_records(relay: Relay) -> None:
     assert relay.deploy(to=[]).records == ()
 

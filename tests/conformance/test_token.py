@@ -6,10 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.faults import mint_refused, mint_without_token
+from harness.answers import Answer, ContentLengthOff, UnfinishedChunks
+from harness.faults import (
+    MintAnswer,
+    MintDropped,
+    MintForAnotherUser,
+    MintHangs,
+    MintNested,
+    TokensExpire,
+    mint_refused,
+    mint_with_token,
+    mint_without_token,
+)
+from harness.targets import GivenToken, Limits, OperationsMint
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
+    from harness.faults import MintFault
     from harness.targets import Relay
 
 requirement = pytest.mark.requirement
@@ -48,3 +61,148 @@ def test_a_mint_without_a_token_fails_the_peer_without_an_upload(
     assert outcome[peer].status == "failed"
     assert outcome[peer].reason == ("token mint failed: peer did not return an operation_token")
     assert peer.uploads == []
+
+
+@requirement("SEQ-04")
+def test_an_upload_begins_when_its_token_is_there(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    [mint] = peer.mints
+    assert mint.times["answer"] <= peer.upload.times["head"]
+    assert peer.upload.token == mint.token
+
+
+@requirement("SEQ-08", "MINT-11")
+def test_a_mint_carries_the_credentials_of_its_own_node(cluster: FakeCluster, relay: Relay) -> None:
+    peers = [cluster.peer() for _ in range(3)]
+    nodes = [relay.node(peer, mint=OperationsMint(peer.username, peer.password)) for peer in peers]
+    relay.deploy(to=nodes)
+    for peer in peers:
+        [mint] = peer.mints
+        assert mint.token is not None, "no other credentials are good here"
+        assert peer.upload.token == mint.token
+
+
+@requirement("MINT-11")
+def test_a_password_beyond_ascii_is_good(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer(username="größe", password='pass "wörd" ☃\\')
+    node = relay.node(peer, mint=OperationsMint(peer.username, peer.password))
+    assert relay.deploy(to=[node])[peer].status == "success"
+
+
+@requirement("MINT-08", "SEQ-08")
+def test_every_deploy_mints_one_token_for_each_peer(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    relay.deploy(to=[peer])
+    tokens = [upload.token for upload in peer.uploads]
+    assert len(peer.mints) == len(set(tokens)) == 2
+
+
+@requirement("MINT-07")
+def test_the_mint_asks_for_a_short_lifetime(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    relay.deploy(to=[relay.node(peer, mint=OperationsMint(peer.username, peer.password))])
+    [mint] = peer.mints
+    assert mint.body.get("expires_in")
+
+
+@requirement("MINT-02")
+def test_a_token_inside_of_results_is_found(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer(fault=MintNested())
+    assert relay.deploy(to=[peer])[peer].status == "success"
+    assert peer.upload.token == peer.mints[0].token
+
+
+@requirement("SEQ-06", "MINT-03")
+@pytest.mark.parametrize("token", ["", None, 5, True, {}, ["t"]], ids=repr)
+def test_what_is_no_token_fails_the_mint(cluster: FakeCluster, relay: Relay, token: object) -> None:
+    peer = cluster.peer(fault=mint_with_token(token))
+    record = relay.deploy(to=[peer])[peer]
+    assert record.status == "failed"
+    assert record.reason.startswith("token mint failed: ")
+    assert peer.uploads == []
+
+
+@requirement("BUG-35", "SEQ-06")
+@pytest.mark.parametrize(
+    "token", ["a\r\nX-Injected: 1", "a\nb", "a\0b", "a\r", "a\u010ab"], ids=ascii
+)
+def test_a_token_that_cannot_stand_in_a_header_fails_the_mint(
+    cluster: FakeCluster, relay: Relay, token: str
+) -> None:
+    peer = cluster.peer(fault=mint_with_token(token))
+    record = relay.deploy(to=[peer])[peer]
+    assert record.status == "failed"
+    assert record.reason.startswith("token mint failed: ")
+    assert peer.uploads == []
+    assert all(request.header("x-injected") is None for request in peer.requests)
+
+
+@requirement("SEQ-06", "HTTP-04")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        MintDropped(),
+        MintAnswer(Answer(200, body="<p>fine</p>", content_type="text/html")),
+        MintAnswer(Answer(200, json=["operation_token"])),
+        MintAnswer(Answer(204)),
+        MintAnswer(Answer.redirect("/elsewhere")),
+        MintAnswer(ContentLengthOff(Answer(json={"operation_token": "cut"}), by=10)),
+        MintAnswer(UnfinishedChunks(Answer(json={"operation_token": "cut"}))),
+    ],
+    ids=lambda fault: str(getattr(fault, "answer", fault))[:40],
+)
+def test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload(
+    cluster: FakeCluster, relay: Relay, fault: MintFault
+) -> None:
+    peer, other = cluster.peer(fault=fault), cluster.peer()
+    outcome = relay.deploy(to=[peer, other])
+    assert outcome.statuses == ["failed", "success"]
+    assert outcome[peer].reason.startswith("token mint failed: ")
+    assert peer.uploads == []
+
+
+@requirement("HTTP-03", "SEQ-06")
+def test_a_mint_without_an_answer_is_given_up_in_time(cluster: FakeCluster, relay: Relay) -> None:
+    peer, other = cluster.peer(fault=MintHangs()), cluster.peer()
+    outcome = relay.deploy(to=[peer, other], limits=Limits(mint=0.5), deadline=8)
+    assert outcome.statuses == ["failed", "success"]
+    assert outcome[peer].reason.startswith("token mint failed: ")
+    assert peer.uploads == []
+
+
+@requirement("MINT-12")
+def test_an_expired_token_is_a_failed_record_in_the_words_of_the_peer(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer(fault=TokensExpire(first=1))
+    record = relay.deploy(to=[peer])[peer]
+    assert (record.status, record.status_code, record.reason) == ("failed", 401, "token expired")
+
+
+@requirement("MINT-12", "RES-05")
+def test_a_token_that_may_not_deploy_is_a_failed_record_with_403(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer(fault=MintForAnotherUser())
+    record = relay.deploy(to=[peer])[peer]
+    assert (record.status, record.status_code) == ("failed", 403)
+
+
+@requirement("MINT-12", "HTTP-01")
+def test_a_given_token_is_used_as_it_is_and_nothing_is_minted(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer, other = cluster.peer(), cluster.peer()
+    good = peer.tokens.issue(peer.username)
+    nodes = [
+        relay.node(peer, mint=GivenToken(good)),
+        relay.node(other, mint=GivenToken("made-elsewhere")),
+    ]
+    outcome = relay.deploy(to=nodes)
+    assert outcome[peer].status == "success"
+    refused = outcome[other]
+    assert (refused.status_code, refused.reason) == (401, "invalid token")
+    assert (peer.upload.token, other.upload.token) == (good, "made-elsewhere")
+    assert peer.mints == other.mints == []

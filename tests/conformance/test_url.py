@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.nginx import NginxFront, nginx_available
+from harness.fronts.nginx import NginxFront, nginx_available
 from harness.peer import FakePeer
 from harness.targets import LocalSettings
 

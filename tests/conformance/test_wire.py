@@ -13,10 +13,8 @@ if TYPE_CHECKING:
 requirement = pytest.mark.requirement
 
 
-@requirement(
-    *("WIRE-01", "WIRE-02", "WIRE-03", "WIRE-04", "WIRE-05", "WIRE-12", "WIRE-13", "HTTP-01"),
-    *("PARSE-16", "PARSE-20", "PARSE-21", "PARSE-22"),
-)
+@requirement("WIRE-01", "WIRE-02", "WIRE-03", "WIRE-04", "WIRE-05", "WIRE-12", "WIRE-13")
+@requirement("HTTP-01", "PARSE-16", "PARSE-20", "PARSE-21", "PARSE-22")
 def test_the_upload_breaks_no_rule_of_the_wire_format(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
     outcome = relay.deploy(to=[peer])
