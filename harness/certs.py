@@ -83,7 +83,7 @@ class Authority:
         """
         key = (*identities, flaw, only, client_certificate)
         if key not in self._contexts:  # loading a key costs more than all the rest of a peer
-            context = _server_context(*self._leaf(identities, flaw))
+            context = _server_context(*self.leaf(*identities, flaw=flaw))
             if only is not None:
                 context.minimum_version = context.maximum_version = _VERSIONS[only]
             if client_certificate is not ssl.CERT_NONE:
@@ -92,10 +92,8 @@ class Authority:
             self._contexts[key] = context
         return self._contexts[key]
 
-    def _leaf(
-        self, identities: tuple[str, ...], flaw: CertificateFlaw | None
-    ) -> tuple[bytes, bytes]:
-        """Private key and certificate chain, PEM."""
+    def leaf(self, *identities: str, flaw: CertificateFlaw | None = None) -> tuple[bytes, bytes]:
+        """A new server certificate, as PEM: its private key, and its chain."""
         ca, now = self._ca, datetime.now(UTC)
         not_before, not_after = now - timedelta(days=2), now + timedelta(days=365)
         match flaw:

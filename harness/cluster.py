@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.certs import Authority
+from harness.fronts.nginx import NginxFront
+from harness.fronts.proxy import PathPrefixProxy
 from harness.peer import FakePeer
-from harness.proxy import PathPrefixProxy
+from harness.replication import FakeReplicationSocket
 
 if TYPE_CHECKING:
     from harness.faults import Fault
@@ -51,6 +53,14 @@ class FakeCluster:
     def proxy(self, peer: FakePeer, prefix: str) -> PathPrefixProxy:
         """Start a TLS reverse proxy that serves `peer` under a path prefix."""
         return self._cleanup.enter_context(PathPrefixProxy(self.authority, peer, prefix))
+
+    def nginx(self, peer: FakePeer, prefix: str, **how: Any) -> NginxFront:
+        """Start a real nginx before `peer`; `how` are further arguments of `NginxFront`."""
+        return self._cleanup.enter_context(NginxFront(self.authority, peer, prefix, **how))
+
+    def replication(self, peer: FakePeer, **how: Any) -> FakeReplicationSocket:
+        """Start the replication socket of `peer`; `how` goes to `FakeReplicationSocket`."""
+        return self._cleanup.enter_context(FakeReplicationSocket(self.authority, peer, **how))
 
     def __getitem__(self, name: str) -> FakePeer:
         """The peer of a name; KeyError when there is none."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from harness.replication_frames import parse
+from harness.replication.frames import parse
 from tests.rawclient import RawClient
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 
 from harness import nginx
 from harness.certs import CertificateFlaw
-from harness.nginx import NginxFront, nginx_available
+from harness.fronts.nginx import NginxFront, nginx_available
 from harness.peer import FakePeer
 from tests.rawclient import RawClient, chunked, mint, mint_request, post, upload_body, upload_head
 

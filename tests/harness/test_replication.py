@@ -17,7 +17,7 @@ from aiohttp import WSMsgType
 from harness.certs import Authority, CertificateFlaw
 from harness.faults import MintForAnotherUser, TokensExpire
 from harness.replication import FakeReplicationSocket
-from harness.replication_frames import pack, parse
+from harness.replication.frames import pack, parse
 from tests.rawclient import RawClient, chunked, upload_body, upload_head
 from tests.websocketclient import (
     BINARY,

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType
 
 from harness.answers import End
 from harness.replication import FakeReplicationSocket
-from harness.replication_faults import (
+from harness.replication.faults import (
     Dropped,
     ErrorAnswer,
     Garbage,
@@ -30,7 +30,7 @@ from harness.replication_faults import (
     WithoutToken,
     WithToken,
 )
-from harness.replication_frames import OTHER_CODES, parse
+from harness.replication.frames import OTHER_CODES, parse
 from tests.rawclient import RawClient
 from tests.websocketclient import (
     BINARY,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.cluster import FakeCluster
-    from harness.replication_faults import ReplicationFault
+    from harness.replication.faults import ReplicationFault
 
 
 @contextmanager

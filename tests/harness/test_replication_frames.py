@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.replication_frames import NotAControlMessage, pack, parse, redacted, response
+from harness.replication.frames import NotAControlMessage, pack, parse, redacted, response
 from tests.websocketclient import REQUEST, REQUEST_MAP16
 
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from harness.websocket import (
+from harness.replication.websocket import (
     NO_CODE,
     Frame,
     Opcode,

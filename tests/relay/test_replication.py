@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import relay
-from harness import replication_faults as faults
+from harness.replication import faults
 from harness.answers import End
 from harness.certs import CertificateFlaw
 from harness.replication import FakeReplicationSocket

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.replication_frames import REQUEST, redacted
+from harness.replication.frames import REQUEST, redacted
 from harness.witness import RequestWitness
 
 Side = Literal["client", "peer"]

@@ -1,7 +1,7 @@
 """How a replication socket can misbehave in a mint: frozen, named, each proven on the wire.
 
 A fault of an answer knows the messages that it sends; what else there is to do is done by
-`harness.replication_conversation`.
+`harness.replication.conversation`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from harness.answers import End
 from harness.certs import CertificateFlaw
-from harness.replication_frames import OTHER_CODES, pack, response
+from harness.replication.frames import OTHER_CODES, pack, response
 
 Issue = Callable[[], dict[str, Any]]
 """Mints one more pair of tokens: `operation_token` and `refresh_token` (MINT-04)."""

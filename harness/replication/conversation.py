@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
-from harness import replication_faults as faults
+from harness.replication import faults
 from harness.answers import End
 from harness.connection import ConnectionEnded
-from harness.replication_frames import (
+from harness.replication.frames import (
     REQUEST,
     RESPONSE,
     SUBPROTOCOL,
@@ -16,8 +16,8 @@ from harness.replication_frames import (
     parse,
     response,
 )
-from harness.replication_witness import MessageWitness
-from harness.websocket import (
+from harness.replication.witness import MessageWitness
+from harness.replication.websocket import (
     Opcode,
     ProtocolError,
     accept_key,
@@ -30,8 +30,8 @@ from harness.websocket import (
 
 if TYPE_CHECKING:
     from harness.connection import Connection
-    from harness.replication_faults import Issue, ReplicationFault
-    from harness.replication_witness import Side, SocketWitness
+    from harness.replication.faults import Issue, ReplicationFault
+    from harness.replication.witness import Side, SocketWitness
 
 _MESSAGE_LIMIT = 64 * 1024  # an operation without its payload; Harper takes 10 GiB (WS-07)
 _CLOSE_GRACE = 2.0  # seconds for the client to answer a close frame

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 from werkzeug import Request, Response
 
 from harness import faults
-from harness import replication_faults as socket_faults
 from harness.certs import CertificateFlaw
 from harness.connection import ConnectionEnded
-from harness.replication_conversation import SocketConversation
-from harness.replication_frames import SUBPROTOCOL
-from harness.replication_witness import LetInBy, SocketWitness
+from harness.replication import faults as socket_faults
+from harness.replication.conversation import SocketConversation
+from harness.replication.frames import SUBPROTOCOL
+from harness.replication.witness import LetInBy, SocketWitness
 from harness.server import Exchange, StreamingServer
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from harness.certs import Authority
     from harness.peer import FakePeer
-    from harness.replication_faults import ReplicationFault
+    from harness.replication.faults import ReplicationFault
     from harness.witness import ConnectionWitness
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")

@@ -1,0 +1,1 @@
+"""What operators put before a node: a path-prefix proxy, and a real nginx."""

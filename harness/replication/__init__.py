@@ -1,0 +1,5 @@
+"""The fake replication socket of a fake peer, where relays may mint their tokens (section C)."""
+
+from harness.replication.socket import FakeReplicationSocket
+
+__all__ = ["FakeReplicationSocket"]
