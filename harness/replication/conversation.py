@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
-from harness.replication import faults
 from harness.answers import End
 from harness.connection import ConnectionEnded
+from harness.replication import faults
 from harness.replication.frames import (
     REQUEST,
     RESPONSE,
@@ -16,7 +16,6 @@ from harness.replication.frames import (
     parse,
     response,
 )
-from harness.replication.witness import MessageWitness
 from harness.replication.websocket import (
     Opcode,
     ProtocolError,
@@ -27,6 +26,7 @@ from harness.replication.websocket import (
     parse_close,
     read_frame,
 )
+from harness.replication.witness import MessageWitness
 
 if TYPE_CHECKING:
     from harness.connection import Connection

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import nginx
 from harness.certs import CertificateFlaw
+from harness.fronts import nginx
 from harness.fronts.nginx import NginxFront, nginx_available
 from harness.peer import FakePeer
 from tests.rawclient import RawClient, chunked, mint, mint_request, post, upload_body, upload_head
