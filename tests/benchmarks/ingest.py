@@ -13,7 +13,6 @@ import json
 import multiprocessing
 import os
 import socket
-import ssl
 import statistics
 import time
 from dataclasses import dataclass

@@ -62,9 +62,12 @@ def httpx(url: str, ca_file: str, payload: str, _peers: int) -> None:
     """What a Python program would do without a second thought."""
     import httpx as library  # noqa: PLC0415  only here, and only if it is installed
 
-    with Path(payload).open("rb") as file, library.Client(
-        verify=ssl.create_default_context(cafile=ca_file), timeout=None, trust_env=False
-    ) as client:
+    with (
+        Path(payload).open("rb") as file,
+        library.Client(
+            verify=ssl.create_default_context(cafile=ca_file), timeout=None, trust_env=False
+        ) as client,
+    ):
         files = {"payload": ("package.tar.gz", file, "application/gzip")}
         data = {name: str(value) for name, value in FIELDS.items()}
         assert client.post(url, data=data, files=files).status_code == 200

@@ -10,13 +10,13 @@ import contextlib
 import multiprocessing
 import re
 import socket
-import ssl
 import threading
 from typing import TYPE_CHECKING
 
 from harness.certs import Authority
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
     from pathlib import Path

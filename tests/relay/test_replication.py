@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import relay
-from harness.replication import faults
 from harness.answers import End
 from harness.certs import CertificateFlaw
-from harness.replication import FakeReplicationSocket
+from harness.replication import FakeReplicationSocket, faults
 from relay.errors import OriginError
 from relay.node import resolve_replication
 from relay.replication import operation_response
