@@ -89,10 +89,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """The origin's own operations API ports, for nodes without a URL."""
+    """The origin's own ports, for nodes without a URL of that kind; None is not configured."""
 
     secure_port: int | str | None = None
     insecure_port: int | str | None = None
+    secure_replication_port: int | str | None = None
+    insecure_replication_port: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,31 +7,19 @@ import os
 from typing import TYPE_CHECKING
 
 import relay
-from harness.targets.deploy import GivenToken, OperationsMint
-from harness.targets.outcome import Outcome, TargetBrokeError, TargetSkippedError
+from harness.catalogue import capabilities
+from harness.targets.deploy import GivenToken, OperationsMint, ReplicationMint
+from harness.targets.outcome import Outcome, TargetBrokeError
 
 if TYPE_CHECKING:
-    from harness.targets.deploy import DeployCommand, DeployNode, Limits, Mint
+    from harness.targets.deploy import DeployCommand, DeployNode, LocalSettings, Mint
 
 
 class ReferenceTarget:
     """Runs `relay.deploy` in an event loop of its own."""
 
     name = "reference"
-    capabilities = frozenset(
-        {
-            "mint.operations",
-            "mint.given",
-            "limits",
-            "cancel",
-            "insecure_node",
-            "node_ca",
-            "client_certificate",
-            "urls_from_parts",
-            "allow_http",
-            "native_values",
-        }
-    )
+    capabilities = frozenset(capabilities())
     output = ""
 
     @property
@@ -43,7 +31,6 @@ class ReferenceTarget:
 
         Raises:
             TargetBrokeError: no report has come by the command's deadline.
-            TargetSkippedError: the reference cannot mint in this way.
 
         """
         try:
@@ -52,15 +39,18 @@ class ReferenceTarget:
             raise TargetBrokeError(f"no report within {command.deadline:.3g} s") from error
 
     async def _deploy(self, command: DeployCommand) -> Outcome:
+        limits, local = command.limits, _local(command.local)
         try:
             async with asyncio.timeout(command.cancel_after) as giving_up:
                 report = await relay.deploy(
-                    nodes=[_node(node) for node in command.nodes],
+                    nodes=[_node(node, _mint(node.mint, local)) for node in command.nodes],
                     request=command.request,
                     payload=command.payload,
+                    retry=relay.Retry(limits.attempts, first_delay=limits.retry_delay),
+                    ask_for_events=command.events,
                     tls=relay.Tls(command.ca_file, command.certificate_file, command.key_file),
-                    limits=_limits(command.limits),
-                    local=_local(command),
+                    limits=relay.Limits(limits.connect, limits.mint, limits.stall, limits.answer),
+                    local=local,
                     allow_http=command.allow_http,
                 )
         except relay.InputError as error:
@@ -75,7 +65,7 @@ class ReferenceTarget:
         """Nothing is held between deploys."""
 
 
-def _node(node: DeployNode) -> relay.Node:
+def _node(node: DeployNode, mint: relay.Mint) -> relay.Node:
     return relay.Node(
         node.name,
         node.url,
@@ -84,26 +74,26 @@ def _node(node: DeployNode) -> relay.Node:
         replication_url=node.replication_url,
         verify=node.verify,
         ca_file=node.ca_file,
-        mint=_mint(node.mint),
+        mint=mint,
     )
 
 
-def _mint(mint: Mint) -> relay.Mint:
+def _mint(mint: Mint, local: relay.LocalSettings) -> relay.Mint:
     match mint:
         case OperationsMint(username, password):
             return relay.OperationsMint(username, password)
         case GivenToken(token):
             return relay.GivenToken(token)
-    raise TargetSkippedError(f"the reference cannot mint by {type(mint).__name__}")
+        case ReplicationMint():
+            return relay.ReplicationMint(local)
 
 
-def _limits(limits: Limits) -> relay.Limits:
-    return relay.Limits(
-        connect=limits.connect, mint=limits.mint, stall=limits.stall, answer=limits.answer
+def _local(local: LocalSettings | None) -> relay.LocalSettings:
+    if local is None:
+        return relay.LocalSettings()
+    return relay.LocalSettings(
+        local.secure_port,
+        local.insecure_port,
+        local.secure_replication_port,
+        local.insecure_replication_port,
     )
-
-
-def _local(command: DeployCommand) -> relay.LocalSettings | None:
-    if command.local is None:
-        return None
-    return relay.LocalSettings(command.local.secure_port, command.local.insecure_port)

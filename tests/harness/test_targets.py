@@ -55,7 +55,7 @@ EVERYTHING = DeployCommand(
     ca_file=Path("/ca.pem"),
     certificate_file=Path("/cert.pem"),
     key_file=Path("/key.pem"),
-    local=LocalSettings(secure_port=1, insecure_port="h:2"),
+    local=LocalSettings(1, "h:2", 3, "h:4"),
     limits=Limits(connect=0.1, attempts=3),
     allow_http=True,
     events=True,
