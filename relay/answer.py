@@ -18,6 +18,7 @@ _PROGRESS = {"phase", "install"}
 _SUCCESS = range(200, 300)  # HTTP-05
 _HTTP_CODES = range(100, 600)
 _TRY_AGAIN = {502, 503, 504}  # RTY-04
+_DEEPEST = 100  # levels of a JSON value
 _UNPARSABLE = object()
 
 
@@ -132,11 +133,23 @@ class StreamedAnswer:
 
 
 def parse_json(text: str) -> Any:
-    """The JSON value of a text, or a value that is equal to nothing else."""
+    """The JSON value of a text, or a value that is equal to nothing else.
+
+    What is nested too deeply for whoever prints a record counts as text.
+    """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return _UNPARSABLE
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [
+            v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
+        ]
+        level = [item for items in inner for item in items]
+        if not level:
+            return value
+    return _UNPARSABLE
 
 
 def redacted(value: Any, secret: str, word: str) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from relay.display import json_line, print_records, printable, progress, say
 from relay.errors import AttemptError, InputError
-from relay.fanout import deploy
+from relay.fanout import Reach, deploy
 from relay.node import Node, resolve
 from relay.pack import ARCHIVES, staged
 from relay.restarts import restart
@@ -101,13 +101,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _deploy(arguments: argparse.Namespace) -> int:
     nodes, request, mint = _nodes(arguments), _request(arguments), _mint(arguments)
+    reach: Reach = {"mint": mint, "tls": Tls(arguments.ca), "allow_http": arguments.allow_http}
+    skip = arguments.skip_node_modules
     with (
-        staged(arguments.path, skip_node_modules=arguments.skip_node_modules) as payload,
-        _listener(nodes, arguments) as show,
+        staged(arguments.path, skip_node_modules=skip) as payload,
+        _listener(nodes, arguments) as reach["on_event"],
     ):
-        deployed, restarted = asyncio.run(
-            _run(nodes, request, payload, arguments, mint=mint, show=show)
-        )
+        deployed, restarted = asyncio.run(_run(nodes, request, payload, reach, arguments))
     reports = [deployed, restarted] if restarted else [deployed]
     succeeded = all(report.succeeded for report in reports)
     if arguments.json:
@@ -124,36 +124,25 @@ async def _run(
     nodes: list[Node],
     request: dict[str, object],
     payload: Path,
+    reach: Reach,
     arguments: argparse.Namespace,
-    *,
-    mint: Mint,
-    show: Show,
 ) -> tuple[Report, Report | None]:
     """Deploy; then restart the nodes that took the package, if that is asked for."""
-    tls = Tls(ca_file=arguments.ca)
     deployed = await deploy(
         nodes,
         request,
         payload,
-        mint=mint,
-        tls=tls,
-        allow_http=arguments.allow_http,
         retry=Retry(attempts=arguments.attempts),
         ask_for_events=not arguments.quiet,
         probe=arguments.probe,
-        on_event=show,
+        **reach,
     )
     took = {record["node"] for record in deployed.records if record["status"] == "success"}
     if not (arguments.restart and took):
         return deployed, None
-    return deployed, await restart(
-        [node for node in nodes if node.name in took],
-        mint=mint,
-        rolling=arguments.restart == "rolling",
-        tls=tls,
-        allow_http=arguments.allow_http,
-        on_event=show,
-    )
+    rolling = arguments.restart == "rolling"
+    again = [node for node in nodes if node.name in took]
+    return deployed, await restart(again, rolling=rolling, **reach)
 
 
 @contextlib.contextmanager

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from relay.node import Node, OperationsApi
 
 _GOODBYE = 1.0  # seconds for a peer to say goodbye too
-# HTTP-01, HTTP-06: the peer sees no header that the caller did not write; without Accept it answers
-# JSON.
+# HTTP-01, HTTP-06: the peer sees no header that the caller did not write.
 _NOT_SENT = frozenset({"User-Agent", "Accept", "Accept-Encoding"})
 
 
@@ -67,22 +66,19 @@ class Connections:
 
     async def __aenter__(self) -> Self:
         # Every peer at once (SEQ-03); aiohttp would stop at 100 connections.
-        self._session = self._new_session(
-            aiohttp.TCPConnector(limit=0, socket_factory=self._socket)
-        )
+        self._connector = aiohttp.TCPConnector(limit=0, socket_factory=self._socket)
+        self._session = self._new_session()
         return self
 
-    def _new_session(self, connector: aiohttp.TCPConnector, **how: Any) -> aiohttp.ClientSession:
+    def _new_session(self, **how: Any) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector,
             # Only connecting is timed here: aiohttp's other timers do not run while a body is sent.
             timeout=aiohttp.ClientTimeout(total=None, connect=self.limits.connect),
-            # Nothing from the environment or from another peer may shape a request: no proxy, no
-            # netrc, no cookie.
+            # Nothing of the environment or of another peer shapes a request: no proxy, no cookie.
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # No encoding is offered, so none is undone: a small answer cannot swell in memory
-            # (BUG-30).
+            # No encoding is offered, so none is undone; a small answer cannot swell (BUG-30).
             auto_decompress=False,
             skip_auto_headers=_NOT_SENT,
             **how,
@@ -166,12 +162,10 @@ class Connections:
         """
         watch = aiohttp.TraceConfig()
         watch.on_request_redirect.append(_refuse_redirect)
-        assert isinstance(self._session.connector, aiohttp.TCPConnector)
+        session = self._new_session(connector_owner=False, trace_configs=[watch])
         with _translated(api.address, lambda: True):
             async with (
-                self._new_session(
-                    self._session.connector, connector_owner=False, trace_configs=[watch]
-                ) as session,
+                session,
                 session.ws_connect(
                     URL(api.url, encoded=True),
                     protocols=(protocol,),
@@ -224,8 +218,8 @@ def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
     stage, what, retryable = _FAILURES[kind] if kind else _NO_ANSWER if sent else _LOST
     status = error.status if isinstance(error, aiohttp.WSServerHandshakeError) else None
     reason = f"{address}: {what}: {_words(error)}"
-    uncertain = sent and stage == "answer"
-    return PeerError(stage, reason, status_code=status, uncertain=uncertain, retryable=retryable)
+    sent = sent and stage == "answer"
+    return PeerError(stage, reason, status_code=status, uncertain=sent, retryable=retryable)
 
 
 def _words(error: Exception) -> str:

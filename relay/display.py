@@ -54,8 +54,9 @@ def progress(nodes: Sequence[str], stream: TextIO) -> Iterator[Show]:
 
 
 def json_line(event: Event, stream: TextIO) -> None:
-    """One event as one line of JSON; what tells of the event comes before what it says."""
-    say(json.dumps({"node": event.node, "event": event.name, **event.data}), stream)
+    """One event as one line of JSON; `node` and `event` are ours, whatever a peer says."""
+    ours = {"node": event.node, "event": event.name}
+    say(json.dumps({**ours, **event.data, **ours}), stream)
 
 
 def print_records(records: Iterable[Record], stream: TextIO) -> None:
@@ -102,7 +103,7 @@ def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
             return printable(f"| {line}")
         case "retry", {"reason": reason, "delay": delay}:
             return printable(f"trying again in {delay:.1f} s: {reason}")
-        case "settled", {"record": dict(record)}:
+        case "settled" | "restarted", {"record": dict(record)}:
             return f"{record['status']}: {_text(record)}".removesuffix(": ")
     return ""
 

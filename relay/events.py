@@ -16,7 +16,8 @@ class Event:
     The names, with their data: `mint` (none; an attempt begins), `sent` (`bytes` of the payload
     handed to the connection, `total`), `phase` and `install` (the peer's own words, when it was
     asked for them: SSE-05, SSE-07, SSE-19), `retry` (`reason`, `delay` in seconds; another attempt
-    follows), `settled` (`record`; the last event of a node, one for each, AGG-08).
+    follows), `settled` (`record`; the last event of a node, one for each, AGG-08). A restart tells
+    `restarted` (`record`) alone.
     """
 
     node: str

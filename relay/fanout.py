@@ -138,6 +138,7 @@ class FanOut:
         limits = reach.get("limits") or Limits()
         self.connections = Connections(limits)
         self._on_event = reach.get("on_event")
+        self.last_event = "settled"
         self._turns = asyncio.Semaphore(limits.concurrency or len(others) or 1)
         self.ways: list[Way] = []
         contexts = contexts_for(others, reach.get("tls") or Tls())
@@ -161,7 +162,7 @@ class FanOut:
 
     def settled(self, record: Record) -> Record:
         """Announce a node's record."""
-        self.emit(Event(str(record["node"]), "settled", {"record": record}))
+        self.emit(Event(str(record["node"]), self.last_event, {"record": record}))
         return record
 
     async def settle(self, way: Way, work: Work, retry: Retry = ONCE) -> Record:

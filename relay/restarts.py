@@ -46,6 +46,7 @@ async def restart(
         InputError: The call makes no sense; nothing was sent.
     """
     fan = FanOut(nodes, **reach)
+    fan.last_event = "restarted"
     turns = asyncio.Semaphore(1 if rolling else len(fan.ways) or 1)
     stopped: list[str] = []
 

@@ -84,7 +84,7 @@ class _Sending:
         self._limits = self.connections.limits
         self._form = formdata.encode(self.upload.fields)
         self._stream = StreamedAnswer(self._limits.answer_bytes)
-        self._deadline = asyncio.timeout(self._limits.stall)
+        self._deadline = asyncio.timeout(None)  # connecting has a limit of its own
         self._is_sent = False
 
     async def outcome(self) -> dict[str, object]:

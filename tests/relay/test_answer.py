@@ -55,6 +55,8 @@ def test_a_body_that_is_not_utf_8_is_still_a_reason() -> None:
         (b'"text"', {"result": "text"}),
         (b"null", {"result": None}),
         (b"7", {"result": 7}),
+        (b"[" * 99 + b"]" * 99, {"result": eval("[" * 99 + "]" * 99)}),
+        (b"[" * 500 + b"]" * 500, {"message": "[" * 500 + "]" * 500}),
     ],
 )
 @pytest.mark.parametrize("status", [200, 204, 299])
