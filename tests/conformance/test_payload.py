@@ -1,18 +1,29 @@
-"""The staged payload: what happens when it is not there."""
+"""The staged payload: missing, odd, deceptive, and changing while it is sent."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.answers import Answer
+from harness.faults import ReadSlowly, ResetAfter
+from harness.payloads import Payload, stage_payload
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from harness.cluster import FakeCluster
+    from harness.peer import FakePeer
     from harness.targets import Relay
 
 requirement = pytest.mark.requirement
+
+SLOWLY = ReadSlowly(40_000_000)
 
 
 @requirement("SEQ-05")
@@ -26,3 +37,135 @@ def test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone(
         assert outcome[peer].reason.startswith("staged payload missing: ")
         assert outcome[peer].status_code is None
         assert peer.requests == []
+
+
+@requirement("SEQ-05", "AGG-02")
+def test_a_directory_is_no_payload(cluster: FakeCluster, relay: Relay, tmp_path: Path) -> None:
+    peer = cluster.peer()
+    record = relay.deploy(to=[peer], payload=tmp_path)[peer]
+    assert record.status == "failed"
+    assert record.reason
+    assert peer.uploads == []
+
+
+@requirement("KIT-02")
+def test_an_empty_payload_fails_every_peer_and_sends_nothing(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path
+) -> None:
+    peer = cluster.peer()
+    record = relay.deploy(to=[peer], payload=stage_payload(tmp_path / "empty", 0).path)[peer]
+    assert record.status == "failed"
+    assert peer.uploads == []
+
+
+@requirement("FLD-08")
+@pytest.mark.parametrize("size", [1, 2, 65_535, 65_536, 65_537, 131_072, 262_144, 1_000_003])
+def test_a_payload_of_any_size_arrives_whole(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path, size: int
+) -> None:
+    payload = stage_payload(tmp_path / "payload", size)
+    peer = cluster.peer()
+    assert relay.deploy(to=[peer], payload=payload.path)[peer].status == "success"
+    assert peer.upload.file is not None
+    assert (peer.upload.file.length, peer.upload.file.sha256) == (size, payload.sha256)
+
+
+@requirement("FLD-08", "WIRE-02", "WIRE-11")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\r\n------HarperMultipart0123456789abcdef01234567--\r\n",
+        b"--",
+        b"\r\n",
+        b"\r\n--\r\n--\r\n",
+        b"0\r\n\r\n",
+        b"\r" * 70_000,
+        b"\n--" * 50_000,
+    ],
+    ids=lambda content: repr(content[:24]),
+)
+def test_a_payload_that_looks_like_its_own_end_arrives_whole(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "payload"
+    path.write_bytes(content)
+    peer = cluster.peer()
+    assert relay.deploy(to=[peer], payload=path)[peer].status == "success"
+    assert peer.upload.findings == []
+    assert peer.upload.file is not None
+    assert peer.upload.file.length == len(content)
+
+
+@requirement("SEQ-09")
+@pytest.mark.parametrize("fault", [None, ResetAfter(70_000), Answer(500)], ids=str)
+def test_the_staged_payload_is_left_as_it_was(
+    cluster: FakeCluster, relay: Relay, payload: Payload, fault: Answer | ResetAfter | None
+) -> None:
+    before = (payload.path.read_bytes(), payload.path.stat())
+    relay.deploy(to=[cluster.peer(fault=fault), cluster.peer()])
+    after = (payload.path.read_bytes(), payload.path.stat())
+    assert after[0] == before[0]
+    for what in ("st_ino", "st_mtime_ns", "st_mode", "st_nlink"):
+        assert getattr(after[1], what) == getattr(before[1], what)
+    assert [path.name for path in payload.path.parent.iterdir()] == [payload.path.name]
+
+
+# -- while it is sent ----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def as_soon_as_bytes_have_come(peer: FakePeer, act: Callable[[], object]) -> Iterator[None]:
+    """Act in another thread when the peer has read some of the upload, which it does slowly."""
+
+    def watch() -> None:
+        peer.wait_until(lambda seen: any("file" in up.times for up in seen.live_uploads), 10)
+        act()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        watcher.join()
+
+
+@requirement("RES-11", "BUG-14", "SEQ-05")
+def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path
+) -> None:
+    large = stage_payload(tmp_path / "large", 16_000_000)
+    peers = [cluster.peer(fault=SLOWLY), cluster.peer(fault=SLOWLY)]
+    with as_soon_as_bytes_have_come(peers[0], lambda: os.truncate(large.path, 15_000_000)):
+        outcome = relay.deploy(to=peers, payload=large.path)
+    assert outcome.statuses == ["failed", "failed"]
+    assert all(record.reason for record in outcome.records)
+    assert not any(upload.complete for peer in peers for upload in peer.uploads)
+
+
+@requirement("RES-11", "BUG-14")
+def test_a_payload_that_grows_is_never_sent_as_another_one(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path
+) -> None:
+    large = stage_payload(tmp_path / "large", 16_000_000)
+    peer = cluster.peer(fault=SLOWLY)
+    with as_soon_as_bytes_have_come(peer, lambda: os.truncate(large.path, 17_000_000)):
+        outcome = relay.deploy(to=[peer], payload=large.path)
+    assert outcome[peer].status == "failed"
+    assert not peer.upload.complete
+
+
+@requirement("BUG-14", "AGG-02")
+def test_a_payload_that_vanishes_on_the_way_ends_in_a_record(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path
+) -> None:
+    """Where an open file outlives its name the upload may succeed, but then it is whole."""
+    large = stage_payload(tmp_path / "large", 16_000_000)
+    peer = cluster.peer(fault=SLOWLY)
+    with as_soon_as_bytes_have_come(peer, large.path.unlink):
+        outcome = relay.deploy(to=[peer], payload=large.path)
+    if outcome[peer].status == "success":
+        assert peer.upload.file is not None
+        assert peer.upload.file.sha256 == large.sha256
+    else:
+        assert outcome[peer].reason
+        assert not peer.upload.complete

@@ -1,0 +1,61 @@
+"""A deploy that is given up: nothing goes on, and nobody is left with half a package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.faults import HangInHandshake, MintHangs, ReadSlowly, SilentAfterAccept
+from harness.payloads import stage_payload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+    from harness.faults import Fault
+    from harness.peer import FakePeer
+    from harness.targets import Relay
+
+requirement = pytest.mark.requirement
+
+GIVEN_UP = 0.2
+IN_TIME = 8.0
+
+
+def every_connection_is_closed(peer: FakePeer) -> bool:
+    return all(seen.closed_by == "client" for seen in peer.http.connections)
+
+
+@requirement("KIT-01")
+@pytest.mark.parametrize(
+    "fault",
+    [SilentAfterAccept(), HangInHandshake(), MintHangs()],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_deploy_given_up_closes_its_connections_at_every_stage(
+    cluster: FakeCluster, relay: Relay, fault: Fault
+) -> None:
+    peer = cluster.peer(fault=fault)
+    outcome = relay.deploy(to=[peer], cancel_after=GIVEN_UP, deadline=IN_TIME)
+    assert outcome.cancelled or outcome[peer].status == "failed"
+    peer.wait_until(every_connection_is_closed)
+
+
+@requirement("KIT-01", "RES-11")
+def test_no_peer_sees_a_clean_end_of_what_was_given_up(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path
+) -> None:
+    large = stage_payload(tmp_path / "large.tar.gz", 16_000_000)
+    peers = [cluster.peer(fault=ReadSlowly(20_000_000)) for _ in range(3)]
+    outcome = relay.deploy(to=peers, payload=large.path, cancel_after=GIVEN_UP, deadline=IN_TIME)
+    assert outcome.cancelled or outcome.statuses == ["failed"] * 3
+    for peer in peers:
+        peer.wait_until(every_connection_is_closed)
+        assert not peer.upload.complete
+
+
+@requirement("KIT-01")
+def test_a_deploy_that_ends_before_is_not_given_up(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    assert relay.deploy(to=[peer], cancel_after=20)[peer].status == "success"
