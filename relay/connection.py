@@ -107,7 +107,7 @@ class Connections:
         self,
         peer: Peer,
         headers: Mapping[str, str],
-        body: bytes | AsyncIterator[bytes | memoryview],
+        body: bytes | AsyncIterator[bytes],
         body_is_sent: Callable[[], bool] = lambda: True,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """POST to the peer's operations API; inside, its answer can be read as it comes.

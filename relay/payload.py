@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-WRITE_BYTES = (1 << 17) - len(b"1fff7\r\n\r\n")
-"""Size of one write: with its chunk framing (WIRE-13) it fills eight TLS records to the byte."""
-BLOCK_BYTES = 4 * WRITE_BYTES
-"""How much of the file one attempt holds in memory."""
+BLOCK_BYTES = 7 * 16_384 - len(b"1bff7\r\n\r\n")
+"""How much of the file one attempt reads, and writes, at a time.
+
+With its chunk framing (WIRE-13) it fills seven TLS records to the byte, and it stays below the 128
+KiB from which the C library maps memory anew for every buffer.
+"""
 
 
 @dataclass(frozen=True)

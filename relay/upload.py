@@ -17,7 +17,7 @@ from relay.answer import (
 )
 from relay.errors import AttemptError, PeerError
 from relay.events import Event
-from relay.payload import WRITE_BYTES, opened
+from relay.payload import opened
 from relay.probe import refuse_old
 
 if TYPE_CHECKING:
@@ -127,16 +127,14 @@ class _Sending:
                 self._allow(_FAREWELL if self._stream.is_done else self._limits.answer)
         return self._stream.end()
 
-    async def _parts(self) -> AsyncIterator[bytes | memoryview]:
+    async def _parts(self) -> AsyncIterator[bytes]:
         self._allow(self._limits.stall)
         yield self._form.head
         sent = 0
         for block in self.blocks:
             await asyncio.sleep(0)  # look at the connection: writes to a lost one do not fail
-            view = memoryview(block)
-            for start in range(0, len(block), WRITE_BYTES):
-                self._allow(self._limits.stall)
-                yield view[start : start + WRITE_BYTES]
+            self._allow(self._limits.stall)
+            yield block
             sent += len(block)
             if sent - self._told >= _TELL_BYTES:
                 self._tell_sent(sent)
