@@ -1,0 +1,160 @@
+"""The adapters that ship with the kit: relays that are really relays, whatever they lack."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.answers import Answer
+from harness.catalogue import capabilities
+from harness.events import EventStream, failure
+from harness.faults import AnswerEarly, ResetAfter, StopReadingAfter, in_turn, mint_refused
+from harness.payloads import stage_payload
+from harness.targets import Limits, LocalSettings, OperationsMint, Relay, messages, open_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.cluster import FakeCluster
+    from harness.targets.messages import Kind
+
+ADAPTERS = Path(__file__).parents[2] / "fixtures" / "adapters"
+COMMANDS = {
+    "reference": f"{sys.executable} -m harness.targets.reference_adapter",
+    "node": f"node {ADAPTERS / 'node' / 'adapter.mjs'}",
+    "curl": f"{sys.executable} {ADAPTERS / 'curl' / 'adapter.py'}",
+}
+
+
+@pytest.fixture
+def relay(cluster: FakeCluster, tmp_path: Path) -> Iterator[Callable[[str], Relay]]:
+    payload = stage_payload(tmp_path / "package.tar.gz", 400_000)
+    relays: list[Relay] = []
+
+    def start(name: str) -> Relay:
+        if name != "reference" and shutil.which(name) is None:
+            pytest.skip(f"{name} is not on this machine")
+        target = open_target(f"cmd:{COMMANDS[name]}")
+        relays.append(Relay(target, ca_file=cluster.ca_file, payload=payload))
+        return relays[-1]
+
+    yield start
+    for each in relays:
+        each.target.close()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_node_gets_its_record_at_once(
+    cluster: FakeCluster, relay: Callable[[str], Relay], name: str
+) -> None:
+    faults = [
+        None,
+        Answer.error(500, "boom"),
+        ResetAfter(70_000),
+        AnswerEarly(Answer.error(401, "token expired"), "file", "drain"),
+        mint_refused("invalid credentials"),
+        Answer.redirect("https://127.0.0.1:1/"),
+        None,
+    ]
+    peers = [cluster.peer(fault=fault) for fault in faults]
+    outcome = relay(name).deploy(to=peers, request={"replicated": True, "note": "naïve\r\n☃"})
+    assert outcome.nodes == [peer.name for peer in peers]
+    assert outcome.statuses == ["success", *["failed"] * 5, "success"]
+    assert [record.status_code for record in outcome.records] == [
+        *(None, 500, None, 401, 401, 307, None)
+    ]
+    assert outcome[peers[1]].reason == "boom"
+    assert outcome[peers[3]].reason == "token expired"
+    for peer in (peers[0], peers[-1]):
+        assert peer.upload.findings == []
+        assert peer.upload.fields["replicated"] == b"false"
+
+
+def test_the_reference_makes_the_same_records_through_its_adapter(
+    cluster: FakeCluster, relay: Callable[[str], Relay]
+) -> None:
+    through = relay("reference")
+    direct = Relay(open_target("reference"), ca_file=cluster.ca_file, payload=through._payload)
+    peers = [cluster.peer(), cluster.peer(fault=Answer.error(503, "later"))]
+    assert through.deploy(to=peers) == direct.deploy(to=peers)
+    assert through.deploy(to=peers, request={"project": "123"}).refused
+    assert set(direct.target.capabilities) - set(through.target.capabilities) == {"native_values"}
+
+
+@pytest.mark.parametrize("name", ["reference", "node"])
+def test_what_is_declared_can_be_done(
+    cluster: FakeCluster, relay: Callable[[str], Relay], name: str
+) -> None:
+    of = relay(name)
+    passing = cluster.peer(fault=in_turn(Answer(503), None))
+    retried = of.deploy(to=[passing], limits=Limits(attempts=2, retry_delay=0.0))[passing]
+    assert (retried.status, retried["attempts"]) == ("success", 2)
+
+    telling = cluster.peer(fault=EventStream(failure("no space left")))
+    told = of.deploy(to=[telling], events=True)[telling]
+    assert (told.status, told.reason) == ("failed", "no space left")
+
+    stalling = cluster.peer(fault=StopReadingAfter(1000))
+    assert of.deploy(to=[stalling], cancel_after=0.2).cancelled
+    stalled = of.deploy(to=[stalling], limits=Limits(stall=0.2, answer=0.2))[stalling]
+    assert stalled.status == "failed"
+
+    plain = cluster.peer()
+    port = plain.http.port
+    parts = of.node(plain, url=None, host=plain.http.host, port=f"{plain.http.host}:{port}")
+    local = LocalSettings(secure_port=1)
+    assert of.deploy(to=[parts], local=local)[plain].status == "success"
+
+    wrong = of.node(plain, url="https://", mint=OperationsMint("nobody", "nothing"))
+    assert of.deploy(to=[wrong])[plain].status == "failed"
+    assert of.deploy(to=[plain], request={"operation": "drop_schema"}).refused
+
+
+def test_what_is_not_declared_is_not_asked(
+    cluster: FakeCluster, relay: Callable[[str], Relay]
+) -> None:
+    peer = cluster.peer()
+    with pytest.raises(pytest.skip.Exception, match="does not declare insecure_node"):
+        relay("curl").deploy(to=[peer], verify=False)
+    assert peer.requests == []
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
+
+
+def test_the_page_lists_every_capability_in_the_words_of_the_catalogue() -> None:
+    rows = re.findall(
+        r"^\| `([a-z_.]+)` \| (.*) \|$", PAGE.partition("### Capabilities")[2], re.MULTILINE
+    )
+    assert dict(rows) == capabilities()
+
+
+def test_the_messages_on_the_page_are_messages() -> None:
+    shown = re.findall(r"`(\{\"seq\".*?\})`", PAGE) + re.findall(
+        r"```json\n(.*?)```", PAGE, re.DOTALL
+    )
+    kinds: list[Kind] = ["start", "started", "stop", "stopped", "deploy"]
+    told = [text for text in shown if "…" not in text or "nodes" in text]
+    read = [text for text in told if "[…]" not in text and '"deploy", …' not in text]
+    assert len(read) == len(kinds)
+    for kind, text in zip(kinds, read, strict=True):
+        messages.decode(kind, text.encode())
+
+
+def test_the_function_on_the_page_is_a_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster
+) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    made = "def my_relay(node, request, payload): return {'node': node['name']}\n"
+    (tmp_path / "relay_of_the_page.py").write_text(made + code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    target = open_target("python:relay_of_the_page:deploy")
+    peer = cluster.peer()
+    of = Relay(target, ca_file=cluster.ca_file, payload=stage_payload(tmp_path / "p", 1))
+    assert of.deploy(to=[peer], limits=Limits(stall=1)).nodes == [peer.name]
