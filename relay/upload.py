@@ -138,7 +138,8 @@ class _Sending:
             sent += len(block)
             if sent - self._told >= _TELL_BYTES:
                 self._tell_sent(sent)
-        self._tell_sent(sent)
+        if sent != self._told:
+            self._tell_sent(sent)
         await asyncio.sleep(0)
         # A peer may answer as soon as it has the closing boundary, before anyone asks for more.
         self._is_sent = True

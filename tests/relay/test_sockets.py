@@ -52,6 +52,42 @@ def test_an_answer_to_the_closing_boundary_is_in_time(
     assert asyncio.run(run()).records == [{"node": "n", "status": "success"}]
 
 
+@pytest.mark.parametrize("events", [True, False])
+def test_only_signs_of_life_in_an_event_stream_renew_the_limit_of_an_answer(
+    package: Path, *, events: bool
+) -> None:
+    """A peer may install for long if it tells so; a trickling JSON answer gains nothing."""
+    kind = b"text/event-stream" if events else b"application/json"
+    finished = asyncio.Event()
+    blocks = [b": alive\n\n"] * 4 + [b'event: done\ndata: {"result":{}}\n\n']
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n0\r\n\r\n")
+        length = sum(map(len, blocks))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n" % kind)
+        writer.write(b"Content-Length: %d\r\n\r\n" % length)
+        for block in blocks:
+            await asyncio.sleep(0.2)  # the pace of this peer
+            writer.write(block)
+        writer.close()
+        finished.set()
+
+    async def run() -> relay.Record:
+        async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.GivenToken("t"))
+            limits = relay.Limits(answer=0.6)
+            report = await relay.deploy([node], DEPLOY, package, limits=limits)
+            await finished.wait()
+            return report.records[0]
+
+    record = asyncio.run(run())
+    if events:
+        assert record == {"node": "n", "status": "success"}
+    else:
+        assert (record["reason"], record["uncertain"]) == ("no answer in 0.6 s", True)
+
+
 def test_nodes_of_one_posture_share_a_context_also_between_deploys(
     authority: Authority, tmp_path: Path
 ) -> None:
