@@ -150,7 +150,7 @@ def test_a_peer_that_has_lost_patience_is_a_failed_record_with_408(
 def test_nothing_but_failures_is_a_report_like_any_other(
     cluster: FakeCluster, relay: Relay
 ) -> None:
-    faults = [Refuse(), ResetAfter(0), CloseWithoutAnswer(), Answer(500)]
+    faults: list[Fault] = [Refuse(), ResetAfter(0), CloseWithoutAnswer(), Answer(500)]
     peers = [cluster.peer(fault=fault) for fault in faults]
     outcome = relay.deploy(to=peers)
     assert outcome.nodes == [peer.name for peer in peers]

@@ -1,0 +1,181 @@
+"""Streaming: the payload is read while it is sent, to all peers at once, and held by nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.answers import Answer, Await, End
+from harness.faults import AnswerEarly, CloseWithoutAnswer, ReadSlowly, ResetAfter
+from harness.payloads import Payload, stage_payload
+
+if TYPE_CHECKING:
+    from harness.answers import Script
+    from harness.cluster import FakeCluster
+    from harness.peer import FakePeer
+    from harness.targets import Relay
+
+requirement = pytest.mark.requirement
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Payload:
+    """A payload of 16 MB: more than the buffers on the way hold."""
+    return stage_payload(tmp_path / "large.tar.gz", 16 * MEGABYTE)
+
+
+@dataclass(frozen=True)
+class HeldBack(Answer):
+    """A good answer of a peer that takes no more of its upload until others have been served."""
+
+    others: tuple[FakePeer, ...] = ()
+
+    def script(self, *, keep_alive: bool) -> Script:
+        try:
+            for other in self.others:
+                other.wait_until(_has_been_served)
+        except TimeoutError:
+            yield End.RESET
+        yield Await.UPLOAD_ENDS
+        yield from super().script(keep_alive=keep_alive)
+
+
+def _has_been_served(peer: FakePeer) -> bool:
+    return any("answer end" in upload.times for upload in peer.live_uploads)
+
+
+@requirement("SEQ-03", "AGG-04")
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_peer_that_stalls_delays_no_other(
+    cluster: FakeCluster, relay: Relay, large: Payload, place: int
+) -> None:
+    """The stalling peer goes on only when every other one has been served to its end."""
+    others = [cluster.peer() for _ in range(3)]
+    stalling = cluster.peer(fault=AnswerEarly(HeldBack(others=tuple(others)), at=100_000))
+    peers = [*others[:place], stalling, *others[place:]]
+    assert relay.deploy(to=peers, payload=large.path).statuses == ["success"] * 4
+    assert {peer.upload.file and peer.upload.file.sha256 for peer in peers} == {large.sha256}
+
+
+@dataclass(frozen=True)
+class AllTogether(Answer):
+    """A good answer that comes when so many uploads have begun, on all peers together."""
+
+    barrier: threading.Barrier | None = None
+
+    def script(self, *, keep_alive: bool) -> Script:
+        assert self.barrier is not None
+        try:
+            self.barrier.wait(5)
+        except threading.BrokenBarrierError:
+            yield End.RESET
+        yield Await.UPLOAD_ENDS
+        yield from super().script(keep_alive=keep_alive)
+
+
+@requirement("SEQ-03")
+@pytest.mark.parametrize("count", [2, 12])
+def test_all_peers_are_served_at_once(cluster: FakeCluster, relay: Relay, count: int) -> None:
+    barrier = threading.Barrier(count)
+    peers = [cluster.peer(fault=AnswerEarly(AllTogether(barrier=barrier))) for _ in range(count)]
+    assert relay.deploy(to=peers).statuses == ["success"] * count
+
+
+@requirement("BUG-20", "SEQ-03")
+def test_the_first_bytes_leave_before_the_end_of_the_payload_is_read(
+    cluster: FakeCluster, relay: Relay, large: Payload
+) -> None:
+    """The end is written over when the first bytes have come: nobody can have read it before."""
+    peer = cluster.peer(fault=ReadSlowly(40 * MEGABYTE))
+
+    def change_the_end() -> None:
+        peer.wait_until(lambda seen: any("file" in up.times for up in seen.live_uploads), 10)
+        with large.path.open("r+b") as file:
+            file.seek(-MEGABYTE, os.SEEK_END)
+            file.write(bytes(MEGABYTE))
+
+    watcher = threading.Thread(target=change_the_end)
+    watcher.start()
+    relay.deploy(to=[peer], payload=large.path)
+    watcher.join()
+    assert peer.upload.file is not None
+    assert not (peer.upload.complete and peer.upload.file.sha256 == large.sha256)
+
+
+def _peak(pid: int) -> int:
+    """The most memory that a process has had since it was last asked to forget it, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def _forget_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _memory_can_be_measured() -> bool:
+    try:
+        _forget_peak(os.getpid())
+    except OSError:
+        return False
+    return True
+
+
+@requirement("BUG-20")
+@pytest.mark.skipif(not _memory_can_be_measured(), reason="this system does not tell peaks")
+def test_memory_does_not_grow_with_the_payload(
+    cluster: FakeCluster, relay: Relay, payload: Payload, tmp_path: Path
+) -> None:
+    huge = tmp_path / "huge.tar.gz"
+    huge.touch()
+    os.truncate(huge, 64 * MEGABYTE)
+    peers = [cluster.peer(), cluster.peer()]
+    relay.deploy(to=peers, payload=payload.path)  # whatever is loaded once, is now
+    pid = relay.target.pid
+    _forget_peak(pid)
+    before = _peak(pid)
+    assert relay.deploy(to=peers, payload=huge).statuses == ["success"] * 2
+    assert _peak(pid) - before < 32 * MEGABYTE
+
+
+@requirement("BUG-30")
+@pytest.mark.skipif(not _memory_can_be_measured(), reason="this system does not tell peaks")
+@pytest.mark.parametrize("status", [200, 500])
+def test_memory_does_not_grow_with_an_answer(
+    cluster: FakeCluster, relay: Relay, status: int
+) -> None:
+    answer = Answer(status, body=b"no end to this; " * 64_000, times=100, content_type="text/plain")
+    peer = cluster.peer(fault=answer)
+    relay.deploy(to=[cluster.peer()])
+    pid = relay.target.pid
+    _forget_peak(pid)
+    before = _peak(pid)
+    relay.deploy(to=[peer])
+    assert _peak(pid) - before < 32 * MEGABYTE
+
+
+@requirement("EARLY-11")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system shows no open files")
+def test_the_payload_is_closed_on_every_path(
+    cluster: FakeCluster, relay: Relay, payload: Payload
+) -> None:
+    faults = [None, ResetAfter(70_000), CloseWithoutAnswer(), Answer(500), AnswerEarly(Answer(403))]
+    relay.deploy(to=[cluster.peer(fault=fault) for fault in faults])
+    assert payload.path not in _open_files(relay.target.pid)
+
+
+def _open_files(pid: int) -> set[Path]:
+    """What the descriptors of a process lead to; one that is closed meanwhile leads nowhere."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(descriptor.readlink())
+    return found
