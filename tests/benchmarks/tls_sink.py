@@ -1,4 +1,4 @@
-"""A TLS server in a process of its own that reads requests, throws them away and answers 200.
+"""A TLS server, in processes of its own, that reads requests, throws them away and answers 200.
 
 As little as can be, so that what is measured is the sender. A chunked body ends with its last
 chunk, so a payload must not hold `0 CRLF CRLF` at the end of a read: send zeros.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import re
+import signal
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+_WORKERS = 4
 _LAST_CHUNK = b"0\r\n\r\n"
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -37,15 +40,19 @@ def tls_sink(directory: Path) -> Iterator[tuple[str, Path]]:
     try:
         yield f"https://127.0.0.1:{port}/", ca_file
     finally:
-        process.terminate()
+        os.killpg(process.pid or 0, signal.SIGTERM)
         process.join()
 
 
 def _hold(pipe: Connection, directory: Path) -> None:
+    os.setpgid(0, 0)  # all workers end together
     authority = Authority()
     context = authority.server_context("127.0.0.1")
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     pipe.send((listener.getsockname()[1], authority.write(directory / "ca.pem")))
+    for _ in range(_WORKERS - 1):  # or the threads of one would wait for each other's turns
+        if os.fork() == 0:
+            break
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=_serve, args=(context, connection), daemon=True).start()
