@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -18,7 +19,8 @@ from harness.shipped_paths import sample_component
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
@@ -91,6 +93,24 @@ def test_the_fake_cluster_example_works() -> None:
     with pytest.raises(AssertionError, match="saw 0 uploads"):
         exec(code, {"your_relay": your_relay, "expected": None})
     assert len(seen) == 2
+
+
+def harness_command(containing: str) -> list[str]:
+    program, *arguments = shlex.split(block("sh", containing))
+    assert program == "relay-harness"
+    return [sys.executable, "-m", "harness.cli", *arguments]
+
+
+def test_the_serve_command_holds_the_cluster_up() -> None:
+    command = harness_command("serve --nodes")
+    run = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    assert len(json.loads(run.stdout)["nodes"]) == 5
+
+
+def test_the_node_relay_can_be_judged() -> None:
+    command = [*harness_command("cmd:node"), "-n", "0", "-k", "test_url"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert "passed         URL-08" in run.stdout, run.stdout + run.stderr
 
 
 def test_both_set_up_commands_are_there_for_the_gate_to_run() -> None:
