@@ -1,16 +1,18 @@
-"""Fixtures of the conformance cases: a fake cluster, a small payload, the relay under test."""
+"""Fixtures of the conformance cases: a fake cluster, payloads, the relay under test."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.payloads import Payload, stage_payload
+from harness.replication import FakeReplicationSocket
 from harness.targets import Relay, Target, UnknownTargetError, not_declared, open_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from harness.cluster import FakeCluster
@@ -38,6 +40,12 @@ def payload(tmp_path: Path) -> Payload:
 
 
 @pytest.fixture
+def large(tmp_path: Path) -> Payload:
+    """A payload of 16 MB: more than the buffers between a relay and a peer hold."""
+    return stage_payload(tmp_path / "large.tar.gz", 16_000_000)
+
+
+@pytest.fixture
 def relay(
     target: Target, cluster: FakeCluster, payload: Payload, request: pytest.FixtureRequest
 ) -> Relay:
@@ -55,3 +63,12 @@ def client_certificate(cluster: FakeCluster, tmp_path: Path) -> Path:
     path = tmp_path / "origin.pem"
     leaf.private_key_and_cert_chain_pem.write_to_path(path)
     return path
+
+
+@pytest.fixture
+def socket_of(cluster: FakeCluster) -> Iterator[Callable[..., FakeReplicationSocket]]:
+    """Opens the replication socket of a peer, with a fault if it is to have one."""
+    with contextlib.ExitStack() as opened:
+        yield lambda peer, fault=None, **how: opened.enter_context(
+            FakeReplicationSocket(cluster.authority, peer, fault=fault, **how)
+        )

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.faults import HangInHandshake, MintHangs, ReadSlowly, SilentAfterAccept
-from harness.payloads import stage_payload
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.cluster import FakeCluster
     from harness.faults import Fault
+    from harness.payloads import Payload
     from harness.peer import FakePeer
     from harness.targets import Relay
 
@@ -44,9 +42,8 @@ def test_a_deploy_given_up_closes_its_connections_at_every_stage(
 
 @requirement("KIT-01", "RES-11")
 def test_no_peer_sees_a_clean_end_of_what_was_given_up(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
+    cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
-    large = stage_payload(tmp_path / "large.tar.gz", 16_000_000)
     peers = [cluster.peer(fault=ReadSlowly(20_000_000)) for _ in range(3)]
     outcome = relay.deploy(to=peers, payload=large.path, cancel_after=GIVEN_UP, deadline=IN_TIME)
     assert outcome.cancelled or outcome.statuses == ["failed"] * 3

@@ -9,26 +9,19 @@ import pytest
 from harness.answers import Answer
 from harness.events import EventStream, failure
 from harness.faults import AnswerEarly, TokensExpire
-from harness.payloads import Payload, stage_payload
 from harness.targets import GivenToken, Limits
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Literal
 
     from harness.cluster import FakeCluster
+    from harness.payloads import Payload
     from harness.targets import Relay
 
 requirement = pytest.mark.requirement
 
 REFUSED = Answer.error(403, "may not deploy here")
 IN_TIME = 8.0
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Payload:
-    """A payload of 16 MB: more than the buffers on the way hold."""
-    return stage_payload(tmp_path / "large.tar.gz", 16_000_000)
 
 
 @requirement("EARLY-01", "EARLY-08")

@@ -17,14 +17,12 @@ from harness.faults import (
     SilentAfterAccept,
     StopReadingAfter,
 )
-from harness.payloads import stage_payload
 from harness.targets import Limits
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.cluster import FakeCluster
     from harness.faults import Fault
+    from harness.payloads import Payload
     from harness.targets import Relay
 
 requirement = pytest.mark.requirement
@@ -95,10 +93,9 @@ def test_a_peer_that_closes_without_an_answer_costs_one_record(
 @requirement("HTTP-03")
 @pytest.mark.parametrize("received", [0, 1_000, 1_000_000])
 def test_a_peer_that_takes_no_more_bytes_is_given_up_in_time(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path, received: int
+    cluster: FakeCluster, relay: Relay, large: Payload, received: int
 ) -> None:
     """The payload is more than the buffers on the way hold, so the relay comes to stand."""
-    large = stage_payload(tmp_path / "large.tar.gz", 16_000_000)
     lost, other = cluster.peer(fault=StopReadingAfter(received)), cluster.peer()
     outcome = relay.deploy(
         to=[lost, other], payload=large.path, limits=Limits(stall=0.5), deadline=IN_TIME

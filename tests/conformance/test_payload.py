@@ -103,6 +103,7 @@ def test_the_staged_payload_is_left_as_it_was(
 ) -> None:
     before = (payload.path.read_bytes(), payload.path.stat())
     relay.deploy(to=[cluster.peer(fault=fault), cluster.peer()])
+    assert payload.path.exists()
     after = (payload.path.read_bytes(), payload.path.stat())
     assert after[0] == before[0]
     for what in ("st_ino", "st_mtime_ns", "st_mode", "st_nlink"):
@@ -131,9 +132,8 @@ def as_soon_as_bytes_have_come(peer: FakePeer, act: Callable[[], object]) -> Ite
 
 @requirement("RES-11", "BUG-14", "SEQ-05")
 def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
+    cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
-    large = stage_payload(tmp_path / "large", 16_000_000)
     peers = [cluster.peer(fault=SLOWLY), cluster.peer(fault=SLOWLY)]
     with as_soon_as_bytes_have_come(peers[0], lambda: os.truncate(large.path, 15_000_000)):
         outcome = relay.deploy(to=peers, payload=large.path)
@@ -144,9 +144,8 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
 
 @requirement("RES-11", "BUG-14")
 def test_a_payload_that_grows_is_never_sent_as_another_one(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
+    cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
-    large = stage_payload(tmp_path / "large", 16_000_000)
     peer = cluster.peer(fault=SLOWLY)
     with as_soon_as_bytes_have_come(peer, lambda: os.truncate(large.path, 17_000_000)):
         outcome = relay.deploy(to=[peer], payload=large.path)
@@ -156,10 +155,9 @@ def test_a_payload_that_grows_is_never_sent_as_another_one(
 
 @requirement("BUG-14", "AGG-02")
 def test_a_payload_that_vanishes_on_the_way_ends_in_a_record(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
+    cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
     """Where an open file outlives its name the upload may succeed, but then it is whole."""
-    large = stage_payload(tmp_path / "large", 16_000_000)
     peer = cluster.peer(fault=SLOWLY)
     with as_soon_as_bytes_have_come(peer, large.path.unlink):
         outcome = relay.deploy(to=[peer], payload=large.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,7 +11,6 @@ import pytest
 from harness.answers import End
 from harness.certs import CertificateFlaw
 from harness.faults import TokensExpire
-from harness.replication import FakeReplicationSocket
 from harness.replication.faults import (
     Dropped,
     ErrorAnswer,
@@ -31,26 +29,18 @@ from harness.replication.faults import (
 from harness.targets import Limits, LocalSettings, ReplicationMint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from harness.cluster import FakeCluster
     from harness.peer import FakePeer
+    from harness.replication import FakeReplicationSocket
     from harness.replication.faults import ReplicationFault
     from harness.targets import DeployNode, Relay
 
     Opened = Callable[..., FakeReplicationSocket]
 
 requirement = pytest.mark.requirement
-
-
-@pytest.fixture
-def socket_of(cluster: FakeCluster) -> Iterator[Opened]:
-    """Opens the replication socket of a peer, with a fault if it is to have one."""
-    with contextlib.ExitStack() as opened:
-        yield lambda peer, fault=None, **how: opened.enter_context(
-            FakeReplicationSocket(cluster.authority, peer, fault=fault, **how)
-        )
 
 
 def through(relay: Relay, peer: FakePeer, socket: FakeReplicationSocket) -> DeployNode:

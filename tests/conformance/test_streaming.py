@@ -13,23 +13,18 @@ import pytest
 
 from harness.answers import Answer, Await, End
 from harness.faults import AnswerEarly, CloseWithoutAnswer, ReadSlowly, ResetAfter
-from harness.payloads import Payload, stage_payload
 
 if TYPE_CHECKING:
     from harness.answers import Script
     from harness.cluster import FakeCluster
+    from harness.payloads import Payload
     from harness.peer import FakePeer
     from harness.targets import Relay
 
 requirement = pytest.mark.requirement
 
 MEGABYTE = 1_000_000
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Payload:
-    """A payload of 16 MB: more than the buffers on the way hold."""
-    return stage_payload(tmp_path / "large.tar.gz", 16 * MEGABYTE)
+SOON = 5.0  # seconds for what a relay that serves all at once does at once
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class HeldBack(Answer):
     def script(self, *, keep_alive: bool) -> Script:
         try:
             for other in self.others:
-                other.wait_until(_has_been_served)
+                other.wait_until(_has_been_served, SOON)
         except TimeoutError:
             yield End.RESET
         yield Await.UPLOAD_ENDS
@@ -74,7 +69,7 @@ class AllTogether(Answer):
     def script(self, *, keep_alive: bool) -> Script:
         assert self.barrier is not None
         try:
-            self.barrier.wait(5)
+            self.barrier.wait(SOON)
         except threading.BrokenBarrierError:
             yield End.RESET
         yield Await.UPLOAD_ENDS

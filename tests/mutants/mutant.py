@@ -1,0 +1,114 @@
+"""What a mutant is: the reference relay with one bug, and the cases that must see it.
+
+A mutant is a function that patches the reference, registered with `@mutant`; a case is named by its
+function and, where it has parameters, by those of its values that matter.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.conformance import test_wire
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case with one set of values for its parameters.
+
+    Attributes:
+        function: the case as it stands in `tests/conformance/`.
+        values: of its parameters; the first of each where none is given.
+
+    """
+
+    function: Callable[..., None]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.function.__module__.rpartition('.')[2]}.{self.function.__name__}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """A value for every parameter, from a row of the case's own tables.
+
+        Raises:
+            LookupError: no row of a table has the values that were given.
+
+        """
+        chosen: dict[str, Any] = {}
+        for mark in getattr(self.function, "pytestmark", []):
+            if mark.name == "parametrize":
+                names, rows = mark.args[0], mark.args[1]
+                if isinstance(names, str):
+                    names, rows = (names,), [(row,) for row in rows]
+                chosen |= self._row([dict(zip(names, row, strict=True)) for row in rows])
+        if unknown := set(self.values) - set(chosen):
+            raise LookupError(f"{self.name} has no parameter {', '.join(unknown)}")
+        return chosen
+
+    def _row(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        for row in rows:
+            if all(row[name] == self.values.get(name, row[name]) for name in row):
+                return row
+        raise LookupError(f"{self.name} is never run with {dict(self.values)}")
+
+    def run(self, request: pytest.FixtureRequest) -> None:
+        """Run it in the place of the test that asks, with that test's fixtures."""
+        arguments = self.parameters
+        for name in inspect.signature(self.function).parameters:
+            if name not in arguments:
+                arguments[name] = request.getfixturevalue(name)
+        self.function(**arguments)
+
+
+def case(function: Callable[..., None], **values: Any) -> Case:
+    """`case(test_answers.test_a_redirect_is_a_failure_and_not_followed, status=302)`."""
+    return Case(function, values)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A relay with one bug.
+
+    Attributes:
+        apply: patches the reference.
+        requirements: what it breaks.
+        killed_by: the cases that must fail.
+        spares: a case that must go on passing, so that the bug is one bug.
+
+    """
+
+    apply: Patch
+    requirements: tuple[str, ...]
+    killed_by: tuple[Case, ...]
+    spares: Case
+
+    @property
+    def name(self) -> str:
+        return self.apply.__name__
+
+
+A_HEALTHY_DEPLOY = case(test_wire.test_the_upload_breaks_no_rule_of_the_wire_format)
+
+MUTANTS: list[Mutant] = []
+
+
+def mutant(
+    *requirements: str, killed_by: Case | tuple[Case, ...], spares: Case = A_HEALTHY_DEPLOY
+) -> Callable[[Patch], Patch]:
+    """Register a function that patches the reference so that it breaks these requirements."""
+    cases = (killed_by,) if isinstance(killed_by, Case) else killed_by
+
+    def register(apply: Patch) -> Patch:
+        MUTANTS.append(Mutant(apply, requirements, cases, spares))
+        return apply
+
+    return register

@@ -1,0 +1,145 @@
+"""Mutants of what is made of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from relay import answer, upload
+from relay.answer import Answer, success_members
+from relay.connection import Connections
+from relay.errors import PeerError
+from tests.conformance import test_answers, test_streaming
+from tests.mutants.mutant import case, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from relay.limits import Limits
+
+REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
+SPLIT = test_answers.test_a_character_split_on_the_way_is_whole
+
+
+def change_reason(patch: pytest.MonkeyPatch, change: Callable[[object, str, str], str]) -> None:
+    """Change the reason: `change` is given the answer's JSON value, its text and the right one."""
+    told = answer._told
+    patch.setattr(answer, "_told", lambda value, text: change(value, text, told(value, text)))
+
+
+def change_limits(patch: pytest.MonkeyPatch, change: Callable[[Limits], Limits]) -> None:
+    begin = Connections.__init__
+    patch.setattr(Connections, "__init__", lambda self, limits: begin(self, change(limits)))
+
+
+@mutant(
+    "RES-03",
+    killed_by=case(test_answers.test_a_success_that_is_not_json_has_the_body_as_its_message),
+)
+def text_is_dropped(patch: pytest.MonkeyPatch) -> None:
+    members = answer._members
+    patch.setattr(
+        answer,
+        "_members",
+        lambda value, text: {} if value is answer._UNPARSABLE else members(value, text),
+    )
+
+
+@mutant("RES-04", killed_by=case(test_answers.test_a_success_that_is_no_object_is_the_result))
+def a_list_is_spread(patch: pytest.MonkeyPatch) -> None:
+    members = answer._members
+
+    def spread(value: object, text: str) -> dict[str, object]:
+        if isinstance(value, list):
+            return {str(place): item for place, item in enumerate(value)}
+        return members(value, text)
+
+    patch.setattr(answer, "_members", spread)
+
+
+@mutant("RES-06", killed_by=case(REFUSED))
+def the_reason_is_the_raw_body(patch: pytest.MonkeyPatch) -> None:
+    change_reason(patch, lambda _value, text, _told: text[:200])
+
+
+@mutant("RES-07", killed_by=case(REFUSED, reason="long " * 100))
+def every_reason_is_cut(patch: pytest.MonkeyPatch) -> None:
+    change_reason(patch, lambda _value, _text, told: told[:200])
+
+
+@mutant("RES-07", killed_by=case(REFUSED, reason="x" * 200))
+def no_reason_is_cut(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(answer, "RAW_REASON_UNITS", 1 << 20)
+
+
+@mutant("RES-08", killed_by=case(test_answers.test_an_error_that_is_an_object_is_readable))
+def an_object_is_shown_as_javascript_does(patch: pytest.MonkeyPatch) -> None:
+    def shown(value: object, _text: str, told: str) -> str:
+        is_object = isinstance(value, dict) and isinstance(value.get("error"), dict)
+        return "[object Object]" if is_object else told
+
+    change_reason(patch, shown)
+
+
+@mutant("RES-09", killed_by=case(test_answers.test_a_refusal_that_is_no_object_is_its_own_reason))
+def a_refusal_that_is_no_object_has_no_words(patch: pytest.MonkeyPatch) -> None:
+    change_reason(patch, lambda value, _text, told: told if isinstance(value, dict) else "")
+
+
+@mutant("RES-12", killed_by=case(test_answers.test_an_answer_that_breaks_off_is_a_failed_record))
+def a_cut_answer_is_taken_for_whole(patch: pytest.MonkeyPatch) -> None:
+    whole = Connections.whole
+
+    async def lenient(self: Connections, response: aiohttp.ClientResponse) -> Answer:
+        try:
+            return await whole(self, response)
+        except aiohttp.ClientPayloadError:
+            return Answer(response.status, b"{}")
+
+    patch.setattr(Connections, "whole", lenient)
+
+
+@mutant(
+    "RES-14",
+    killed_by=case(test_answers.test_a_success_with_an_error_member_is_a_success_that_keeps_it),
+)
+def an_error_member_is_a_failure(patch: pytest.MonkeyPatch) -> None:
+    def strict(answer: Answer) -> dict[str, Any]:
+        members = success_members(answer)
+        if "error" in members:
+            raise PeerError("answer", str(members["error"]))
+        return members
+
+    patch.setattr(upload, "success_members", strict)
+
+
+@mutant(
+    "HTTP-05",
+    killed_by=case(test_answers.test_every_status_of_the_two_hundreds_is_a_success, status=202),
+)
+def only_200_is_a_success(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(answer, "_SUCCESS", range(200, 201))
+
+
+@mutant("HTTP-05", killed_by=(case(SPLIT, status=200), case(SPLIT, status=500)))
+def an_answer_is_latin_1(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Answer, "text", property(lambda answer: answer.body.decode("latin-1")))
+
+
+@mutant(
+    "BUG-30",
+    killed_by=(
+        case(
+            test_answers.test_an_answer_of_a_hundred_megabytes_is_one_short_record,
+            status=200,
+            chunk_size=1_000_000,
+        ),
+        case(test_streaming.test_memory_does_not_grow_with_an_answer, status=500),
+    ),
+)
+def an_answer_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
+    change_limits(patch, lambda limits: replace(limits, answer_bytes=1 << 40))

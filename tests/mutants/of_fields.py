@@ -1,0 +1,117 @@
+"""Mutants of what is forwarded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from relay import fanout, request
+from relay.request import forwarded_fields
+from tests.conformance import test_fields, test_wire
+from tests.mutants.mutant import case, mutant
+
+if TYPE_CHECKING:
+    import pytest
+
+Fields = Mapping[str, object]
+
+
+def change_fields(patch: pytest.MonkeyPatch, change: Callable[[Fields, Fields], Fields]) -> None:
+    """Change what is forwarded, knowing the request that it comes from."""
+    patch.setattr(
+        fanout, "forwarded_fields", lambda given: dict(change(forwarded_fields(given), given))
+    )
+
+
+@mutant("FLD-01", killed_by=case(test_fields.test_a_member_of_the_origin_is_not_forwarded))
+def hidden_members_are_forwarded(patch: pytest.MonkeyPatch) -> None:
+    change_fields(
+        patch,
+        lambda fields, given: {**{n: v for n, v in given.items() if n[:1] == "_"}, **fields},
+    )
+
+
+@mutant(
+    "FLD-01",
+    killed_by=case(test_fields.test_a_member_of_the_origin_is_not_forwarded, name="progress"),
+)
+def members_of_the_origin_are_forwarded(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "_LOCAL", set())
+
+
+@mutant("FLD-02", killed_by=case(test_fields.test_replicated_is_sent_as_false))
+def replicated_is_left_out(patch: pytest.MonkeyPatch) -> None:
+    change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n != "replicated"})
+
+
+@mutant("FLD-02", killed_by=case(test_fields.test_replicated_keeps_its_place_among_the_fields))
+def replicated_comes_last(patch: pytest.MonkeyPatch) -> None:
+    change_fields(
+        patch,
+        lambda fields, _: {
+            **{n: v for n, v in fields.items() if n != "replicated"},
+            "replicated": False,
+        },
+    )
+
+
+@mutant(
+    "FLD-03",
+    killed_by=case(test_fields.test_replicated_is_the_five_letters_false_whatever_was_given),
+)
+def replicated_is_false_as_python_writes_it(patch: pytest.MonkeyPatch) -> None:
+    change_fields(patch, lambda fields, _: {**fields, "replicated": "False"})
+
+
+@mutant("FLD-04", killed_by=case(test_fields.test_a_member_is_forwarded_with_its_value))
+def only_known_members_are_forwarded(patch: pytest.MonkeyPatch) -> None:
+    known = {"operation", "project", "restart", "replicated"}
+    change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n in known})
+
+
+@mutant(
+    "FLD-04", killed_by=case(test_fields.test_members_are_forwarded_in_the_order_of_the_request)
+)
+def members_are_sorted(patch: pytest.MonkeyPatch) -> None:
+    change_fields(patch, lambda fields, _: dict(sorted(fields.items())))
+
+
+@mutant(
+    "FLD-05",
+    "WIRE-16",
+    killed_by=case(test_fields.test_a_member_that_carries_credentials_is_not_forwarded),
+)
+def credentials_are_forwarded(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "_DENIED", set())
+
+
+@mutant(
+    "PARSE-19",
+    killed_by=case(test_fields.test_what_a_peer_must_know_is_among_the_first_sixty_four_fields),
+)
+def any_number_of_fields_is_sent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "MAX_FIELDS", 10_000)
+
+
+@mutant("PARSE-18", killed_by=case(test_fields.test_a_value_that_a_peer_would_cut_is_refused))
+def values_of_any_length_are_sent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "MAX_VALUE_BYTES", 1 << 40)
+
+
+@mutant(
+    "PARSE-32",
+    killed_by=case(
+        test_fields.test_a_project_that_a_peer_would_not_read_as_text_is_refused_or_quoted
+    ),
+)
+def a_project_of_digits_is_sent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "_check_project", lambda fields: None)  # noqa: ARG005
+
+
+@mutant(
+    "WIRE-09",
+    killed_by=case(test_fields.test_a_value_without_a_json_form_is_refused_before_anything_is_sent),
+    spares=case(test_wire.test_no_credential_stands_in_the_body),
+)
+def values_are_serialised_when_they_are_due(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "_check_value", lambda name, value: None)  # noqa: ARG005

@@ -1,0 +1,208 @@
+"""Mutants of minting over the operations API, and of what becomes of the tokens."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from relay import fanout, token
+from relay.errors import AttemptError
+from relay.payload import StagedPayload
+from relay.token import OperationsMint, mint_failure
+from tests.conformance import test_fanout, test_payload, test_retry, test_secrets, test_token
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_records import change_report
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import pytest
+
+    from relay.connection import Connections, Peer
+
+    Minting = Callable[[OperationsMint, Peer, Connections], Awaitable[str]]
+
+REFUSED = test_token.test_a_refused_mint_fails_the_peer_without_an_upload
+ASKED = case(test_token.test_the_mint_asks_for_an_operation_token_without_a_role)
+
+
+def change_mint(patch: pytest.MonkeyPatch, change: Callable[[Minting], Minting]) -> None:
+    patch.setattr(OperationsMint, "mint", change(OperationsMint.mint))
+
+
+def change_request(
+    patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    patch.setattr(token, "json", SimpleNamespace(dumps=lambda request: json.dumps(change(request))))
+
+
+@mutant(
+    "SEQ-04",
+    killed_by=case(test_token.test_an_upload_begins_when_its_token_is_there),
+    spares=ASKED,
+)
+def an_upload_does_not_wait_for_its_token(patch: pytest.MonkeyPatch) -> None:
+    def change(mint: Minting) -> Minting:
+        async def too_late(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+            await mint(self, peer, connections)
+            return "not-there-yet"
+
+        return too_late
+
+    change_mint(patch, change)
+
+
+@mutant("SEQ-06", killed_by=case(REFUSED))
+def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
+    def change(mint: Minting) -> Minting:
+        async def hopeful(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+            try:
+                return await mint(self, peer, connections)
+            except AttemptError:
+                return "none"
+
+        return hopeful
+
+    change_mint(patch, change)
+
+
+@mutant(
+    "SEQ-08",
+    "BUG-41",
+    killed_by=(case(test_secrets.test_no_peer_is_sent_a_credential_of_another),),
+)
+@mutant("SEQ-08", killed_by=case(test_fanout.test_each_peer_mints_its_own_token))
+def the_first_token_serves_all(patch: pytest.MonkeyPatch) -> None:
+    minted: list[str] = []
+
+    def change(mint: Minting) -> Minting:
+        async def shared(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+            if not minted:
+                minted.append(await mint(self, peer, connections))
+            return minted[0]
+
+        return shared
+
+    change_mint(patch, change)
+
+
+@mutant(
+    "RTY-03",
+    killed_by=case(
+        test_retry.test_every_attempt_has_a_new_token_and_the_payload_from_its_first_byte
+    ),
+)
+def a_token_is_kept_for_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
+    minted: dict[str, str] = {}
+
+    def change(mint: Minting) -> Minting:
+        async def kept(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+            if peer.node.name not in minted:
+                minted[peer.node.name] = await mint(self, peer, connections)
+            return minted[peer.node.name]
+
+        return kept
+
+    change_mint(patch, change)
+
+
+@mutant("MINT-08", killed_by=case(test_token.test_every_deploy_mints_one_token_for_each_peer))
+def a_token_is_minted_to_be_thrown_away(patch: pytest.MonkeyPatch) -> None:
+    def change(mint: Minting) -> Minting:
+        async def twice(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+            await mint(self, peer, connections)
+            return await mint(self, peer, connections)
+
+        return twice
+
+    change_mint(patch, change)
+
+
+@mutant("MINT-01", killed_by=ASKED)
+def the_mint_asks_for_a_role(patch: pytest.MonkeyPatch) -> None:
+    change_request(patch, lambda request: {**request, "role": "super_user"})
+
+
+@mutant("MINT-07", killed_by=case(test_token.test_the_mint_asks_for_a_short_lifetime))
+def the_mint_asks_for_no_lifetime(patch: pytest.MonkeyPatch) -> None:
+    change_request(patch, lambda request: {n: v for n, v in request.items() if n != "expires_in"})
+
+
+@mutant(
+    "MINT-11",
+    killed_by=case(test_token.test_a_mint_carries_the_credentials_of_its_own_node),
+)
+def the_first_credentials_serve_all(patch: pytest.MonkeyPatch) -> None:
+    first: dict[str, Any] = {}
+    change_request(patch, lambda request: first.setdefault("request", request))
+
+
+def plain_token(answer: Any) -> str:
+    """The token where it stands as a rule, whatever it is."""
+    if "operation_token" not in answer:
+        raise mint_failure("peer did not return an operation_token")
+    return str(answer["operation_token"])
+
+
+@mutant("MINT-02", killed_by=case(test_token.test_a_token_inside_of_results_is_found))
+@mutant("MINT-03", killed_by=case(test_token.test_what_is_no_token_fails_the_mint, token=5))
+@mutant(
+    "BUG-35",
+    killed_by=case(test_token.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
+)
+def whatever_stands_there_is_the_token(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(token, "token_in", plain_token)
+
+
+@mutant(
+    "MINT-12",
+    killed_by=case(test_token.test_an_expired_token_is_a_failed_record_in_the_words_of_the_peer),
+)
+def an_expired_token_has_words_of_the_relay(patch: pytest.MonkeyPatch) -> None:
+    change_report(
+        patch,
+        lambda records: [
+            {**r, "reason": "unauthorized"} if r.get("statusCode") == 401 else r for r in records
+        ],
+    )
+
+
+@mutant(
+    "BUG-41",
+    killed_by=case(test_secrets.test_no_record_and_no_output_holds_a_credential),
+)
+def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
+    def change(mint: Minting) -> Minting:
+        async def logged(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+            token = await mint(self, peer, connections)
+            print(f"{peer.node.name}: {token}")  # noqa: T201
+            return token
+
+        return logged
+
+    change_mint(patch, change)
+
+
+# -- before any of it ----------------------------------------------------------------------------
+
+
+@mutant(
+    "SEQ-05",
+    killed_by=case(
+        test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone
+    ),
+    spares=case(REFUSED),
+)
+@mutant(
+    "KIT-02",
+    killed_by=case(test_payload.test_an_empty_payload_fails_every_peer_and_sends_nothing),
+    spares=case(REFUSED),
+)
+def the_payload_is_looked_at_when_it_is_due(patch: pytest.MonkeyPatch) -> None:
+    def later(path: Any) -> StagedPayload:
+        found = path.stat() if path.exists() else None
+        size, changed = (found.st_size, found.st_mtime_ns) if found else (1, 0)
+        return StagedPayload(path, size, changed)
+
+    patch.setattr(fanout, "measure", later)

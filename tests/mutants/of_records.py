@@ -1,0 +1,180 @@
+"""Mutants of the records and of the way from a peer's fate to its record."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import relay as reference
+from relay import fanout
+from relay.fanout import FanOut
+from relay.report import Report
+from tests.conformance import (
+    test_answers,
+    test_early,
+    test_fanout,
+    test_faults,
+    test_isolation,
+    test_streaming,
+    test_wire,
+)
+from tests.mutants.mutant import case, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from relay.report import Record
+
+REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
+ORDER = case(test_fanout.test_records_come_in_node_order)
+
+
+def change_report(
+    patch: pytest.MonkeyPatch, change: Callable[[list[Record]], list[Record]]
+) -> None:
+    """Change the records after all is done."""
+    deploy = reference.deploy
+
+    async def changed(*at: Any, **how: Any) -> Report:
+        report = await deploy(*at, **how)
+        return Report(change(report.records))
+
+    patch.setattr(reference, "deploy", changed)
+
+
+def without(member: str) -> Callable[[list[Record]], list[Record]]:
+    return lambda records: [{n: v for n, v in r.items() if n != member} for r in records]
+
+
+@mutant("RES-01", killed_by=case(test_answers.test_a_success_holds_the_members_of_the_answer))
+def a_success_holds_nothing_of_the_answer(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(fanout, "success_record", lambda node, *_: {"node": node, "status": "success"})
+
+
+@mutant("RES-02", killed_by=case(test_answers.test_node_and_status_are_the_relays_own))
+def the_peer_may_overwrite_node_and_status(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        fanout,
+        "success_record",
+        lambda node, members, *_: {"node": node, "status": "success", **members},
+    )
+
+
+@mutant("RES-05", killed_by=case(REFUSED))
+def the_status_code_is_lost(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, without("statusCode"))
+
+
+@mutant(
+    "EARLY-12",
+    killed_by=case(test_faults.test_a_peer_that_has_lost_patience_is_a_failed_record_with_408),
+)
+def a_408_is_taken_for_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
+    change_report(
+        patch,
+        lambda records: [
+            {n: v for n, v in r.items() if n != "statusCode"} if r.get("statusCode") == 408 else r
+            for r in records
+        ],
+    )
+
+
+@mutant(
+    "RES-10",
+    killed_by=(
+        case(test_answers.test_a_connection_lost_is_a_failed_record_without_a_status),
+        case(test_faults.test_a_connection_that_never_is_costs_one_record),
+    ),
+)
+def a_lost_connection_has_a_status_of_its_own(patch: pytest.MonkeyPatch) -> None:
+    change_report(
+        patch,
+        lambda records: [
+            {"statusCode": 599, **r} if r["status"] == "failed" else r for r in records
+        ],
+    )
+
+
+@mutant(
+    "EARLY-02",
+    killed_by=case(
+        test_early.test_a_refusal_behind_which_the_peer_closes_is_a_failed_record_at_once
+    ),
+)
+def a_refusal_leaves_no_reason(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, without("reason"))
+
+
+# -- all nodes -----------------------------------------------------------------------------------
+
+
+@mutant("AGG-01", killed_by=ORDER)
+def records_are_sorted_by_name(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, lambda records: sorted(records, key=lambda record: str(record["node"])))
+
+
+@mutant(
+    "AGG-03",
+    killed_by=case(test_answers.test_node_and_status_are_the_relays_own),
+    spares=case(test_wire.test_an_accept_header_admits_json),
+)
+def records_have_no_names(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, without("node"))
+
+
+@mutant("AGG-05", killed_by=case(test_fanout.test_a_deploy_to_no_nodes_has_no_records))
+def no_nodes_have_a_record(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, lambda records: records or [{"node": "", "status": "success"}])
+
+
+@mutant(
+    "AGG-02",
+    killed_by=(
+        case(test_faults.test_a_connection_that_never_is_costs_one_record),
+        case(test_isolation.test_the_fate_of_a_peer_is_its_own),
+    ),
+)
+def a_failure_breaks_the_deploy(patch: pytest.MonkeyPatch) -> None:
+    def broken(records: list[Record]) -> list[Record]:
+        for record in records:
+            if record["status"] == "failed":
+                raise reference.InputError(f"{record['node']}: {record['reason']}")
+        return records
+
+    change_report(patch, broken)
+
+
+@mutant(
+    "AGG-04",
+    killed_by=(
+        case(test_fanout.test_one_failing_peer_leaves_the_others_untouched),
+        case(test_isolation.test_the_fate_of_a_peer_is_its_own),
+    ),
+)
+def one_failure_fails_all(patch: pytest.MonkeyPatch) -> None:
+    def change(records: list[Record]) -> list[Record]:
+        failed = [record for record in records if record["status"] == "failed"]
+        return [{**(failed[0] if failed else r), "node": r["node"]} for r in records]
+
+    change_report(patch, change)
+
+
+@mutant(
+    "SEQ-03",
+    killed_by=(
+        case(test_streaming.test_all_peers_are_served_at_once),
+        case(test_streaming.test_a_peer_that_stalls_delays_no_other),
+    ),
+)
+def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
+    begin = FanOut.__init__
+
+    def in_turn(self: FanOut, *at: Any, **how: Any) -> None:
+        begin(self, *at, **how)
+        self._turns = asyncio.Semaphore(1)
+
+    patch.setattr(FanOut, "__init__", in_turn)
+    # What waits for the others gives up sooner, or the mutant would take long to die.
+    patch.setattr(test_streaming, "SOON", 0.5)

@@ -1,0 +1,234 @@
+"""Mutants of the sending itself: the payload's bytes, patience, early answers, other attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import relay as reference
+from relay import payload, upload
+from relay.errors import PeerError
+from relay.payload import opened
+from relay.retry import Retry
+from relay.upload import _Sending
+from tests.conformance import (
+    test_cancel,
+    test_early,
+    test_fanout,
+    test_faults,
+    test_payload,
+    test_retry,
+    test_streaming,
+    test_url,
+)
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_answers import change_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pytest
+
+    from relay.payload import StagedPayload
+
+WHOLE = case(test_fanout.test_every_peer_receives_the_staged_payload_whole)
+REFUSED_EARLY = test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status
+FINAL = test_retry.test_an_answer_of_any_other_kind_is_final
+SOON = 1.0
+
+
+def change_blocks(
+    patch: pytest.MonkeyPatch, change: Callable[[Iterator[bytes]], Iterator[bytes]]
+) -> None:
+    @contextlib.contextmanager
+    def changed(staged: StagedPayload) -> Iterator[Iterator[bytes]]:
+        with opened(staged) as blocks:
+            yield change(blocks)
+
+    patch.setattr(upload, "opened", changed)
+
+
+def change_members(patch: pytest.MonkeyPatch, change: Callable[..., Any]) -> None:
+    """Change how the members of a success are got from an answer."""
+    members = _Sending._members
+    patch.setattr(_Sending, "_members", lambda self, response: change(members, self, response))
+
+
+@mutant(
+    "FLD-08",
+    killed_by=(
+        WHOLE,
+        case(test_payload.test_a_payload_of_any_size_arrives_whole),
+        case(test_url.test_a_node_behind_a_path_prefix_proxy_is_reached),
+    ),
+)
+def the_first_byte_of_a_block_is_lost(patch: pytest.MonkeyPatch) -> None:
+    change_blocks(patch, lambda blocks: (block[1:] for block in blocks))
+
+
+@mutant(
+    "BUG-20",
+    killed_by=(
+        case(test_streaming.test_the_first_bytes_leave_before_the_end_of_the_payload_is_read),
+        case(test_streaming.test_memory_does_not_grow_with_the_payload),
+    ),
+)
+def the_payload_is_read_whole(patch: pytest.MonkeyPatch) -> None:
+    change_blocks(patch, lambda blocks: iter([b"".join(blocks)]))
+
+
+@mutant("EARLY-11", killed_by=case(test_streaming.test_the_payload_is_closed_on_every_path))
+def the_payload_stays_open(patch: pytest.MonkeyPatch) -> None:
+    def leaky(staged: StagedPayload) -> Any:
+        os.open(staged.path, os.O_RDONLY)  # closed when this process ends
+        return opened(staged)
+
+    patch.setattr(upload, "opened", leaky)
+
+
+@mutant(
+    "RES-11",
+    "BUG-14",
+    killed_by=case(test_payload.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
+)
+def what_is_missing_of_a_payload_is_made_up(patch: pytest.MonkeyPatch) -> None:
+    def blocks(file: Any, staged: StagedPayload) -> Iterator[bytes]:
+        left = staged.size
+        while left:
+            block = file.read(min(left, 1 << 18)) or bytes(min(left, 1 << 18))
+            left -= len(block)
+            yield block
+
+    patch.setattr(payload, "_blocks", blocks)
+
+
+@mutant("SEQ-09", killed_by=case(test_payload.test_the_staged_payload_is_left_as_it_was))
+def the_payload_is_tidied_away(patch: pytest.MonkeyPatch) -> None:
+    deploy = reference.deploy
+
+    async def tidy(*, payload: Any, **how: Any) -> Any:
+        report = await deploy(payload=payload, **how)
+        payload.unlink()
+        return report
+
+    patch.setattr(reference, "deploy", tidy)
+
+
+@mutant(
+    "HTTP-03",
+    killed_by=(
+        case(test_faults.test_a_peer_that_does_not_connect_is_given_up_in_time),
+        case(test_faults.test_a_peer_that_takes_no_more_bytes_is_given_up_in_time),
+        case(test_faults.test_a_peer_that_says_nothing_after_an_upload_is_given_up_in_time),
+    ),
+)
+def limits_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    change_limits(patch, lambda _: reference.Limits())
+    patch.setattr(test_faults, "IN_TIME", SOON)
+
+
+# -- answers before their time -------------------------------------------------------------------
+
+
+@mutant(
+    "EARLY-01",
+    "EARLY-08",
+    killed_by=(case(REFUSED_EARLY, then="drain"), case(REFUSED_EARLY, then="grace")),
+)
+def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
+    async def hidden(members: Any, sending: _Sending, response: Any) -> Any:
+        try:
+            return await members(sending, response)
+        except PeerError as error:
+            if sending._is_sent:
+                raise
+            raise PeerError("upload", "broken pipe") from error
+
+    change_members(patch, hidden)
+
+
+@mutant(
+    "EARLY-04",
+    "EARLY-07",
+    killed_by=(
+        case(test_early.test_a_peer_that_never_reads_again_after_its_refusal_stalls_nobody),
+        case(test_early.test_a_refusal_in_a_stream_that_began_early_has_its_reason),
+    ),
+)
+def no_answer_is_read_before_all_is_sent(patch: pytest.MonkeyPatch) -> None:
+    async def later(members: Any, sending: _Sending, response: Any) -> Any:
+        while not sending._is_sent:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        return await members(sending, response)
+
+    change_members(patch, later)
+    patch.setattr(test_early, "IN_TIME", SOON)
+
+
+@mutant(
+    "BUG-34",
+    killed_by=case(
+        test_early.test_the_head_of_a_success_before_the_payload_has_come_does_not_end_the_upload
+    ),
+)
+def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
+    async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
+        if not sending._is_sent:
+            raise PeerError("answer", "answered before the upload had ended")
+        return await members(sending, response)
+
+    change_members(patch, hasty)
+
+
+@mutant("KIT-01", killed_by=case(test_cancel.test_no_peer_sees_a_clean_end_of_what_was_given_up))
+def what_is_given_up_goes_on(patch: pytest.MonkeyPatch) -> None:
+    deploy = reference.deploy
+
+    async def stubborn(**how: Any) -> Any:
+        going = asyncio.ensure_future(deploy(**how))
+        try:
+            return await asyncio.shield(going)
+        except asyncio.CancelledError:
+            await going
+            raise
+
+    patch.setattr(reference, "deploy", stubborn)
+
+
+# -- other attempts ------------------------------------------------------------------------------
+
+
+@mutant(
+    "RTY-04", killed_by=(case(FINAL), case(test_retry.test_wrong_credentials_do_not_get_better))
+)
+def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        Retry,
+        "delay",
+        lambda retry, failures, _: None if len(failures) >= retry.attempts else 0.0,
+    )
+
+
+@mutant(
+    "RTY-04",
+    killed_by=case(test_retry.test_attempts_are_as_many_as_were_allowed, attempts=2),
+)
+def there_is_one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+    patch.setattr(
+        Retry, "delay", lambda retry, *at: delay(replace(retry, attempts=retry.attempts + 1), *at)
+    )
+
+
+@mutant("RTY-02", killed_by=case(test_retry.test_what_passes_is_tried_again))
+def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Retry, "delay", lambda *_: None)
+
+
+@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_is_waited_for))
+def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+    patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, longest_delay=0.0), *at))

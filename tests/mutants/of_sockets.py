@@ -1,0 +1,165 @@
+"""Mutants of minting over the replication socket."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import msgpack  # type: ignore[import-untyped]  # it has no types of its own
+
+from harness.replication.faults import OthersFirst, UnknownRequestId
+from relay import node, replication
+from relay.connection import Connections
+from relay.errors import AttemptError
+from relay.node import resolve_replication
+from relay.replication import ReplicationMint
+from relay.token import mint_failure
+from tests.conformance import test_replication
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_answers import change_limits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    import pytest
+
+ONE_REQUEST = case(test_replication.test_a_mint_is_one_request_and_one_answer)
+ODD = test_replication.test_an_answer_that_is_odd_but_right_is_a_token
+FAILED = test_replication.test_a_socket_without_a_token_fails_the_mint
+
+
+def give_up_soon(patch: pytest.MonkeyPatch) -> None:
+    """A mutant that waits for what never comes need not wait long."""
+    change_limits(patch, lambda limits: replace(limits, mint=0.3))
+
+
+def change_request(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
+    fake = SimpleNamespace(**{**vars(msgpack), "packb": lambda r: msgpack.packb(change(r))})
+    patch.setattr(replication, "msgpack", fake)
+
+
+def change_answer(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
+    """Change what is read from a frame; `change` is given the frame."""
+    patch.setattr(replication, "operation_response", change)
+
+
+def any_answer(frame: Any, code: int | None, number: int | None) -> Any:
+    """The members of an answer of this code and request; None stands for any."""
+    if not isinstance(frame, bytes) or frame[:1] < b"\x80":
+        return None
+    message = msgpack.unpackb(frame, strict_map_key=False)
+    if code not in (None, message[0]) or number not in (None, message[1].get("requestId")):
+        return None
+    return message[1]
+
+
+@mutant(
+    "WS-01", killed_by=case(test_replication.test_a_replication_url_without_a_path_means_the_root)
+)
+def the_socket_has_a_path_of_its_own(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        replication,
+        "resolve_replication",
+        lambda *at, **how: replace(resolve_replication(*at, **how), target="/replication"),
+    )
+
+
+@mutant("WS-02", killed_by=case(test_replication.test_a_name_with_a_port_is_where_the_socket_is))
+def two_characters_of_the_port_are_taken_off(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(node, "_bare_name", lambda name: name[:-2] if ":" in name else name)
+
+
+@mutant("WS-03", killed_by=case(test_replication.test_the_handshake_asks_for_the_subprotocol))
+def another_subprotocol_is_asked_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(replication, "SUBPROTOCOL", "harperdb-replication-v2")
+
+
+@mutant("WS-05", "WS-12", killed_by=case(FAILED, told="Unauthorized"))
+def the_reason_of_a_close_is_lost(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(replication, "mint_failure", lambda _, cause=None: mint_failure("failed", cause))
+
+
+@mutant("WS-16", killed_by=case(FAILED, told=""))
+def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
+    mint = ReplicationMint.mint
+
+    async def hopeful(self: ReplicationMint, *at: Any) -> str:
+        try:
+            return await mint(self, *at)
+        except AttemptError:
+            return "none"
+
+    patch.setattr(ReplicationMint, "mint", hopeful)
+
+
+@mutant("WS-06", killed_by=case(test_replication.test_a_flawed_certificate_of_a_socket_is_refused))
+def the_socket_is_not_verified(patch: pytest.MonkeyPatch) -> None:
+    websocket = Connections.websocket
+
+    @contextlib.asynccontextmanager
+    async def trusting(self: Connections, peer: Any, *rest: Any) -> AsyncIterator[Any]:
+        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
+        async with websocket(self, replace(peer, tls=blind), *rest) as socket:
+            yield socket
+
+    patch.setattr(Connections, "websocket", trusting)
+
+
+@mutant("WS-08", killed_by=ONE_REQUEST)
+def the_request_is_a_map(patch: pytest.MonkeyPatch) -> None:
+    change_request(patch, lambda request: {"code": request[0], **request[1]})
+    give_up_soon(patch)
+
+
+@mutant("WS-10", killed_by=ONE_REQUEST)
+def requests_are_counted_from_seven(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(replication, "_REQUEST_ID", 7)
+
+
+@mutant("WS-11", killed_by=ONE_REQUEST)
+def the_answer_is_waited_for_under_another_code(patch: pytest.MonkeyPatch) -> None:
+    change_answer(patch, lambda frame: any_answer(frame, 138, 1))
+    give_up_soon(patch)
+
+
+@mutant("WS-09", killed_by=case(ODD))
+def wide_maps_are_not_read(patch: pytest.MonkeyPatch) -> None:
+    read = replication.operation_response
+    change_answer(patch, lambda frame: None if b"\xde" in frame[:4] else read(frame))
+    give_up_soon(patch)
+
+
+@mutant("WS-13", killed_by=ONE_REQUEST)
+def a_greeting_is_waited_for(patch: pytest.MonkeyPatch) -> None:
+    answered = ReplicationMint._answered
+
+    async def polite(self: ReplicationMint, socket: Any, request: bytes) -> Any:
+        await socket.receive()
+        return await answered(self, socket, request)
+
+    patch.setattr(ReplicationMint, "_answered", polite)
+    give_up_soon(patch)
+
+
+@mutant("WS-15", killed_by=case(ODD, fault=OthersFirst()))
+def every_message_is_an_answer(patch: pytest.MonkeyPatch) -> None:
+    change_answer(patch, lambda frame: any_answer(frame, None, None))
+
+
+@mutant("WS-17", killed_by=case(ODD, fault=UnknownRequestId()))
+def every_answer_is_ours(patch: pytest.MonkeyPatch) -> None:
+    change_answer(patch, lambda frame: any_answer(frame, 137, None))
+
+
+@mutant(
+    "BUG-39",
+    killed_by=case(
+        test_replication.test_each_peer_mints_on_its_own_socket_and_no_payload_goes_there
+    ),
+)
+def the_payload_travels_in_the_frame(patch: pytest.MonkeyPatch) -> None:
+    change_request(patch, lambda request: [request[0], {**request[1], "payload": bytes(9_000)}])

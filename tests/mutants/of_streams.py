@@ -1,0 +1,159 @@
+"""Mutants of how an event stream is asked for, read and judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relay import answer, upload
+from relay.answer import StreamedAnswer
+from relay.errors import PeerError
+from relay.events import EventParser
+from relay.upload import _Sending
+from tests.conformance import test_events
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_wire import change_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+NOISE = test_events.test_what_a_stream_tells_beside_its_end_changes_nothing
+SPLIT = test_events.test_a_stream_reads_the_same_however_it_is_split
+DONE = case(test_events.test_the_result_of_done_makes_the_success)
+
+
+def fail_at(patch: pytest.MonkeyPatch, is_bad: Callable[[str, str], bool]) -> None:
+    """Take certain events, told by their name and data, for the end of the deploy."""
+    take = StreamedAnswer._take
+
+    def strict(self: StreamedAnswer, name: str, text: str) -> Any:
+        if is_bad(name, text):
+            raise PeerError("answer", f"cannot read the event {name!r}")
+        return take(self, name, text)
+
+    patch.setattr(StreamedAnswer, "_take", strict)
+
+
+def change_line(patch: pytest.MonkeyPatch, change: Callable[[EventParser, str], str]) -> None:
+    take = EventParser._take
+    patch.setattr(EventParser, "_take", lambda self, line: take(self, change(self, line)))
+
+
+@mutant("SSE-01", killed_by=case(test_events.test_a_stream_is_asked_for_by_its_media_type))
+def no_stream_is_asked_for(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda headers: {n: v for n, v in headers.items() if n != "Accept"})
+
+
+@mutant(
+    "SSE-02",
+    "SSE-16",
+    "RES-13",
+    killed_by=(
+        case(test_events.test_an_error_event_is_a_failure_with_its_message),
+        case(test_events.test_an_error_event_that_nobody_asked_for_is_a_failure),
+        case(test_events.test_a_stream_that_ends_without_done_or_error_is_a_failure),
+    ),
+)
+def a_stream_is_a_text_like_any_other(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(upload, "is_event_stream", lambda *_: False)
+
+
+@mutant("SSE-03", killed_by=case(NOISE, noise=": a comment\n\n"))
+def a_comment_is_no_event(patch: pytest.MonkeyPatch) -> None:
+    def strict(_: EventParser, line: str) -> str:
+        if line.startswith(":"):
+            raise PeerError("answer", "not an event stream")
+        return line
+
+    change_line(patch, strict)
+
+
+@mutant("SSE-04", killed_by=case(test_events.test_data_of_several_lines_is_joined))
+def the_last_line_of_data_counts(patch: pytest.MonkeyPatch) -> None:
+    def last(parser: EventParser, line: str) -> str:
+        if line.startswith("data:"):
+            parser._data.clear()
+        return line
+
+    change_line(patch, last)
+
+
+@mutant("SSE-06", killed_by=case(NOISE, noise="event: heartbeat\ndata: \n\n"))
+def an_unknown_event_is_a_failure(patch: pytest.MonkeyPatch) -> None:
+    known = {"phase", "install", "peer", "done", "error", "message", "_recorder_finished"}
+    fail_at(patch, lambda name, _: name not in known)
+
+
+@mutant("SSE-20", killed_by=case(NOISE, noise="event: heartbeat\n\n"))
+def an_event_without_data_is_a_failure(patch: pytest.MonkeyPatch) -> None:
+    fail_at(patch, lambda _, text: not text)
+
+
+@mutant("SSE-09", killed_by=DONE)
+def done_has_no_result(patch: pytest.MonkeyPatch) -> None:
+    end = StreamedAnswer.end
+    patch.setattr(StreamedAnswer, "end", lambda self: end(self) and {})
+
+
+@mutant(
+    "SSE-10",
+    killed_by=case(NOISE, noise='event: _recorder_finished\ndata: {"status":"failed"}\n\n'),
+)
+def the_recorder_has_the_last_word(patch: pytest.MonkeyPatch) -> None:
+    fail_at(patch, lambda name, text: name == "_recorder_finished" and "failed" in text)
+
+
+@mutant(
+    "SSE-14",
+    killed_by=case(test_events.test_a_stream_may_be_silent_for_longer_than_an_upload_may_stall),
+)
+def silence_is_borne_no_longer_than_a_stall(patch: pytest.MonkeyPatch) -> None:
+    allow = _Sending._allow
+    patch.setattr(
+        _Sending,
+        "_allow",
+        lambda self, seconds: allow(self, min(seconds, self._limits.stall)),
+    )
+
+
+@mutant(
+    "SSE-16",
+    killed_by=case(test_events.test_a_stream_that_ends_without_done_or_error_is_a_failure),
+)
+def a_stream_that_just_ends_is_a_success(patch: pytest.MonkeyPatch) -> None:
+    end = StreamedAnswer.end
+
+    def lenient(self: StreamedAnswer) -> dict[str, object]:
+        try:
+            return end(self)
+        except PeerError:
+            return {}
+
+    patch.setattr(StreamedAnswer, "end", lenient)
+
+
+@mutant("SSE-17", killed_by=case(SPLIT, chunk_size=1))
+def every_byte_is_decoded_on_its_own(patch: pytest.MonkeyPatch) -> None:
+    feed = EventParser.feed
+    patch.setattr(
+        EventParser,
+        "feed",
+        lambda self, block: feed(self, block.decode("ascii", "replace").encode()),
+    )
+
+
+@mutant("SSE-17", killed_by=case(SPLIT, line_end="\r\n"))
+def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
+    def feed(self: EventParser, block: bytes) -> Any:
+        self._line += block
+        while b"\n" in self._line:
+            line, _, self._line = self._line.partition(b"\n")
+            yield from self._take(line.decode())
+
+    patch.setattr(EventParser, "feed", feed)
+
+
+@mutant("SSE-18", killed_by=case(test_events.test_a_real_peer_frames_its_refusal_as_an_event))
+def a_framed_refusal_is_a_raw_body(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(answer, "failure_reason", lambda given: given.text)

@@ -1,0 +1,208 @@
+"""Mutants of where an upload goes, and of whom it trusts there."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from relay import fanout, node, tls
+from relay.errors import InputError, OriginError
+from relay.node import OperationsApi, resolve
+from relay.tls import Tls, contexts_for
+from tests.conformance import test_answers, test_tls, test_url
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_answers import change_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from relay.node import Node
+
+PORTS = test_url.test_the_port_of_a_node_wins_over_those_of_the_origin
+
+
+def change_nodes(patch: pytest.MonkeyPatch, change: Callable[[Node], Node]) -> None:
+    """Change what is known of a node before its operations API is looked for."""
+    patch.setattr(fanout, "resolve", lambda node, *rest, **how: resolve(change(node), *rest, **how))
+
+
+@mutant("URL-01", killed_by=case(test_url.test_the_url_of_a_node_wins_over_its_parts))
+def the_parts_win_over_the_url(patch: pytest.MonkeyPatch) -> None:
+    change_nodes(patch, lambda node: replace(node, url=None) if node.host else node)
+
+
+@mutant(
+    "URL-02",
+    killed_by=case(test_url.test_without_a_secure_port_plain_http_at_the_insecure_port_is_meant),
+)
+def the_scheme_is_always_https(patch: pytest.MonkeyPatch) -> None:
+    change_limits(patch, lambda limits: replace(limits, connect=0.3))
+    put_together = node._put_together
+    patch.setattr(
+        node, "_put_together", lambda _schemes, *rest: put_together(("https", "https"), *rest)
+    )
+
+
+@mutant("URL-03", killed_by=case(PORTS))
+def the_port_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    change_nodes(patch, lambda node: replace(node, port=None))
+
+
+@mutant(
+    "URL-04",
+    killed_by=case(
+        test_url.test_the_name_of_a_node_without_its_port_is_its_host, form="{host}:9933"
+    ),
+)
+def a_name_keeps_its_port(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(node, "_bare_name", lambda name: name)
+
+
+@mutant(
+    "URL-05",
+    killed_by=case(test_url.test_the_host_of_a_replication_url_is_used_and_its_port_is_not),
+)
+def the_replication_port_is_used(patch: pytest.MonkeyPatch) -> None:
+    change_nodes(
+        patch,
+        lambda node: (
+            replace(node, port=node.replication_url.rpartition(":")[2])
+            if node.replication_url
+            else node
+        ),
+    )
+
+
+@mutant(
+    "URL-08",
+    killed_by=(
+        case(
+            test_url.test_the_path_and_query_of_the_operations_api_url_are_kept,
+            path="/a/b/ops/?site=eu&x=1",
+        ),
+        case(test_url.test_a_node_behind_a_path_prefix_proxy_is_reached),
+    ),
+)
+def the_path_is_lost(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(node, "_target", lambda parts: "/")  # noqa: ARG005
+
+
+@mutant("URL-09", killed_by=case(test_url.test_a_node_at_an_ipv6_address_is_reached))
+def an_ipv6_address_has_no_brackets(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(OperationsApi, "address", property(lambda api: f"{api.host}:{api.port}"))
+
+
+@mutant("URL-10", killed_by=case(PORTS, form="0.0.0.0:{port}"))
+def a_port_is_a_number_and_nothing_else(patch: pytest.MonkeyPatch) -> None:
+    def number(setting: int | str | None) -> int | None:
+        try:
+            return None if setting is None else int(setting)
+        except ValueError:
+            raise OriginError("resolve", f"not a port: {setting!r}") from None
+
+    patch.setattr(node, "_port", number)
+
+
+@mutant(
+    "SEQ-07",
+    killed_by=case(test_url.test_an_unusable_url_costs_its_own_node_and_mints_nothing),
+)
+def an_unusable_url_ends_the_deploy(patch: pytest.MonkeyPatch) -> None:
+    def unusable(url: str, why: str) -> InputError:
+        return InputError(f"{url}: {why}")
+
+    patch.setattr(node, "_unusable", unusable)
+
+
+@mutant(
+    "HTTP-04",
+    killed_by=case(test_answers.test_a_redirect_is_a_failure_and_not_followed, status=302),
+)
+def redirects_are_followed(patch: pytest.MonkeyPatch) -> None:
+    post = aiohttp.ClientSession.post
+    patch.setattr(
+        aiohttp.ClientSession,
+        "post",
+        lambda *at, **how: post(*at, **{**how, "allow_redirects": True}),
+    )
+
+
+# -- trust ---------------------------------------------------------------------------------------
+
+
+def change_tls(patch: pytest.MonkeyPatch, change: Callable[[list[Node], Tls], Any]) -> None:
+    patch.setattr(
+        fanout, "contexts_for", lambda nodes, tls: contexts_for(*change(list(nodes), tls))
+    )
+
+
+@mutant(
+    "TLS-01",
+    killed_by=(
+        case(test_tls.test_a_flawed_certificate_is_refused_before_anything_is_sent),
+        case(test_tls.test_verification_stays_on_for_the_other_nodes),
+    ),
+)
+def nothing_is_verified(patch: pytest.MonkeyPatch) -> None:
+    change_tls(patch, lambda nodes, tls: ([replace(n, verify=False) for n in nodes], tls))
+
+
+@mutant("TLS-01", killed_by=case(test_tls.test_verification_ends_where_the_node_switches_it_off))
+def verification_cannot_be_switched_off(patch: pytest.MonkeyPatch) -> None:
+    change_tls(patch, lambda nodes, tls: ([replace(n, verify=True) for n in nodes], tls))
+
+
+@mutant(
+    "TLS-02",
+    killed_by=case(test_tls.test_a_certificate_of_the_cluster_is_trusted),
+    spares=case(test_tls.test_a_flawed_certificate_is_refused_before_anything_is_sent),
+)
+def the_authority_of_the_cluster_is_not_loaded(patch: pytest.MonkeyPatch) -> None:
+    change_tls(patch, lambda nodes, tls: (nodes, replace(tls, ca_file=None)))
+
+
+@mutant(
+    "TLS-02",
+    killed_by=case(test_tls.test_the_authority_of_a_node_is_trusted_for_that_node_alone),
+)
+def the_authority_of_a_node_is_not_loaded(patch: pytest.MonkeyPatch) -> None:
+    change_tls(patch, lambda nodes, tls: ([replace(n, ca_file=None) for n in nodes], tls))
+
+
+class NamesNobody(ssl.SSLContext):
+    """Sends another name in the handshake than that of the host."""
+
+    def wrap_bio(self, *at: Any, **how: Any) -> ssl.SSLObject:
+        return super().wrap_bio(*at, **{**how, "server_hostname": "somebody.example"})
+
+
+@mutant(
+    "TLS-03",
+    killed_by=case(test_tls.test_the_handshake_names_a_host_and_no_address, host="127.0.0.1"),
+)
+def every_handshake_names_somebody(patch: pytest.MonkeyPatch) -> None:
+    def context(trusted: tuple[str, ...], _verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+        made = NamesNobody(ssl.PROTOCOL_TLS_CLIENT)
+        made.check_hostname = False
+        for certificates in trusted:
+            made.load_verify_locations(cadata=certificates)
+        return made
+
+    patch.setattr(tls, "_shared_context", context)
+
+
+@mutant(
+    "KIT-03", killed_by=case(test_tls.test_a_peer_that_asks_for_a_certificate_is_shown_the_own_one)
+)
+def the_own_certificate_is_not_shown(patch: pytest.MonkeyPatch) -> None:
+    change_tls(patch, lambda nodes, tls: (nodes, Tls(tls.ca_file)))
+
+
+@mutant("TLS-06", killed_by=case(test_tls.test_plain_http_to_another_machine_is_refused))
+def plain_http_goes_anywhere(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(node, "is_loopback", lambda host: True)  # noqa: ARG005

@@ -1,0 +1,203 @@
+"""Mutants of the bytes: the form around the fields and the file, and the request's head."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from relay import formdata, request
+from relay.connection import Connections
+from tests.conformance import test_fields, test_payload, test_url, test_wire
+from tests.mutants.mutant import A_HEALTHY_DEPLOY, case, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    import pytest
+
+    from relay.formdata import FormData
+
+RULES = A_HEALTHY_DEPLOY
+ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone)
+NAMES = test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse
+VALUES = test_fields.test_a_member_is_forwarded_with_its_value
+
+
+def change_form(patch: pytest.MonkeyPatch, change: Callable[[FormData], FormData]) -> None:
+    """Change every form behind the reference's encoder."""
+    encode = formdata.encode
+    patch.setattr(formdata, "encode", lambda fields: change(encode(fields)))
+
+
+def change_head(patch: pytest.MonkeyPatch, old: bytes, new: bytes) -> None:
+    change_form(patch, lambda form: replace(form, head=form.head.replace(old, new)))
+
+
+def change_headers(
+    patch: pytest.MonkeyPatch, change: Callable[[Mapping[str, str]], Mapping[str, str]]
+) -> None:
+    """Change the headers of every upload."""
+    exchange = Connections.exchange
+
+    @contextlib.asynccontextmanager
+    async def changed(
+        self: Connections, peer: Any, headers: Mapping[str, str], *rest: Any
+    ) -> AsyncIterator[Any]:
+        if "Authorization" in headers:
+            headers = change(headers)
+        async with exchange(self, peer, headers, *rest) as response:
+            yield response
+
+    patch.setattr(Connections, "exchange", changed)
+
+
+@mutant("WIRE-01", killed_by=RULES, spares=ANOTHER)
+def the_boundary_is_quoted(patch: pytest.MonkeyPatch) -> None:
+    change_form(
+        patch,
+        lambda form: replace(form, content_type=form.content_type.replace("=", '="') + '"'),
+    )
+
+
+@mutant(
+    "WIRE-02",
+    "WIRE-11",
+    killed_by=(
+        case(test_wire.test_no_two_uploads_share_a_boundary),
+        case(test_wire.test_a_value_that_looks_like_an_earlier_boundary_arrives_as_it_is),
+    ),
+)
+def the_boundary_is_always_the_same(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)
+
+
+@mutant("WIRE-03", killed_by=RULES, spares=ANOTHER)
+def the_body_has_a_preamble(patch: pytest.MonkeyPatch) -> None:
+    change_form(patch, lambda form: replace(form, head=b"multipart follows\r\n" + form.head))
+
+
+@mutant("WIRE-03", killed_by=RULES, spares=ANOTHER)
+def the_body_has_an_epilogue(patch: pytest.MonkeyPatch) -> None:
+    change_form(patch, lambda form: replace(form, tail=form.tail + b"that was all\r\n"))
+
+
+@mutant("WIRE-04", killed_by=RULES, spares=ANOTHER)
+def fields_have_a_type(patch: pytest.MonkeyPatch) -> None:
+    change_head(patch, b'"project"\r\n', b'"project"\r\nContent-Type: text/plain\r\n')
+
+
+@mutant("WIRE-05", killed_by=RULES, spares=ANOTHER)
+def the_file_has_another_name(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(formdata, "FILENAME", "payload.tar.gz")
+
+
+@mutant("WIRE-05", killed_by=RULES, spares=ANOTHER)
+def the_file_has_the_general_type(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(formdata, "FILE_TYPE", "application/octet-stream")
+
+
+@mutant("WIRE-06", killed_by=case(VALUES, value=["a", "b"]))
+def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
+    written = formdata.value_bytes
+    patch.setattr(
+        formdata,
+        "value_bytes",
+        lambda value: written(value) if isinstance(value, str) else json.dumps(value).encode(),
+    )
+
+
+@mutant("WIRE-06", killed_by=case(VALUES, value="plain"), spares=ANOTHER)
+def text_is_in_quotes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(formdata, "value_bytes", lambda value: json.dumps(value).encode())
+
+
+@mutant("WIRE-07", killed_by=case(VALUES, value=None))
+def null_is_an_empty_text(patch: pytest.MonkeyPatch) -> None:
+    written = formdata.value_bytes
+    patch.setattr(formdata, "value_bytes", lambda value: b"" if value is None else written(value))
+
+
+@mutant(
+    "WIRE-10",
+    killed_by=case(test_fields.test_quotes_and_line_breaks_are_deleted_from_a_name),
+)
+def names_are_escaped_as_browsers_do(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        formdata,
+        "name_bytes",
+        lambda name: name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").encode(),
+    )
+
+
+@mutant(
+    "WIRE-11", killed_by=case(test_wire.test_a_value_with_line_breaks_and_hyphens_arrives_as_it_is)
+)
+def line_breaks_in_values_become_one(patch: pytest.MonkeyPatch) -> None:
+    written = formdata.value_bytes
+    patch.setattr(formdata, "value_bytes", lambda value: written(value).replace(b"\r\n", b"\n"))
+
+
+@mutant("WIRE-12", killed_by=case(test_fields.test_text_beyond_ascii_is_utf_8))
+def text_is_latin_1(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(formdata, "_utf8", lambda text: text.encode("latin-1", "replace"))
+
+
+@mutant("WIRE-13", killed_by=RULES, spares=ANOTHER)
+def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
+    exchange = Connections.exchange
+
+    @contextlib.asynccontextmanager
+    async def whole(
+        self: Connections, peer: Any, headers: Any, body: Any, *rest: Any
+    ) -> AsyncIterator[Any]:
+        if not isinstance(body, bytes):
+            body = b"".join([bytes(part) async for part in body])
+        async with exchange(self, peer, headers, body, *rest) as response:
+            yield response
+
+    patch.setattr(Connections, "exchange", whole)
+
+
+@mutant("HTTP-01", killed_by=RULES, spares=ANOTHER)
+def the_token_has_no_scheme(patch: pytest.MonkeyPatch) -> None:
+    change_headers(
+        patch,
+        lambda headers: {**headers, "Authorization": headers["Authorization"].split()[-1]},
+    )
+
+
+@mutant("HTTP-06", killed_by=case(test_wire.test_an_accept_header_admits_json))
+def only_html_is_accepted(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda headers: {**headers, "Accept": "text/html"})
+
+
+@mutant("HTTP-02", killed_by=case(test_wire.test_host_holds_the_port_when_it_is_not_the_usual_one))
+def host_has_no_port(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda headers: {**headers, "Host": "127.0.0.2"})
+
+
+@mutant("PARSE-20", killed_by=RULES, spares=ANOTHER)
+def a_part_header_has_no_colon(patch: pytest.MonkeyPatch) -> None:
+    change_head(patch, b'Disposition: form-data; name="project"', b"Disposition form-data")
+
+
+@mutant("PARSE-21", killed_by=RULES, spares=ANOTHER)
+def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
+    change_head(patch, b"\r\n", b"\n")
+
+
+@mutant("PARSE-22", killed_by=RULES, spares=ANOTHER)
+def there_is_no_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
+    change_form(patch, lambda form: replace(form, tail=b"\r\n"))
+
+
+@mutant(
+    "PARSE-16",
+    killed_by=case(NAMES, name=""),
+    spares=case(test_url.test_the_path_and_query_of_the_operations_api_url_are_kept),
+)
+def a_nameless_member_is_sent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "_is_forwarded", lambda name, value: True)  # noqa: ARG005
