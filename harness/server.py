@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import selectors
 import socket
+import socketserver
 import ssl
 import sys
 import threading
@@ -216,6 +217,11 @@ class _Listener(ThreadedWSGIServer):
         self.ssl_context = owner.ssl_context  # tells Werkzeug the scheme; the handler shakes hands
         if self.ssl_context is not None:
             self.ssl_context.sni_callback = record_server_name
+
+    def server_bind(self) -> None:
+        """Bind without asking the resolver for the host's name, as `http.server` would."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.owner.host, self.server_address[1]
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         del poll_interval

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -51,6 +52,14 @@ class RawAnswer:
         return next((v for n, v in self.headers if n.lower() == name.lower()), None)
 
 
+@cache
+def _context(authority: str | None, *, verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=authority)
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 class RawClient:
     """One connection to a URL's host and port; every wait ends after 10 s with TimeoutError."""
 
@@ -67,9 +76,7 @@ class RawClient:
         self.host = parts.netloc
         self.sock = socket.create_connection((parts.hostname, parts.port or 0), deadline)
         if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=ca_file)
-            if not verify:
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context = _context(ca_file and ca_file.read_text(), verify=verify)
             try:
                 self.sock = context.wrap_socket(
                     self.sock, server_hostname=parts.hostname, suppress_ragged_eofs=False

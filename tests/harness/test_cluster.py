@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.cluster import FakeCluster, loopback_address
-from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
+from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,8 +100,9 @@ def test_a_client_that_dies_leaves_nothing_behind(phase: str, end: str) -> None:
 def test_two_hundred_peers_run_in_one_process() -> None:
     with FakeCluster(peers=200) as cluster:
         for peer in cluster.peers:
-            head = upload_head(peer, mint(peer, cluster.ca_file))
             with RawClient(peer.url, ca_file=cluster.ca_file) as client:
-                client.send(head + chunked(upload_body()))
+                client.send(mint_request(peer))
+                token = client.read_answer().json["operation_token"]
+                client.send(upload_head(peer, token) + chunked(upload_body()))
                 assert client.read_answer().status == 200
         assert [upload.findings for peer in cluster.peers for upload in peer.uploads] == [[]] * 200
