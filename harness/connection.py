@@ -289,7 +289,8 @@ class Connection:
         """
         self.silent = True
         self.witness.note("not a byte more is read or sent")
-        self.pause(_FOR_EVER)
+        if self.open:  # an answer to `Connection: close` has closed it
+            self.pause(_FOR_EVER)
         self.gone()
 
     def gone(self) -> NoReturn:

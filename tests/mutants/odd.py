@@ -1,0 +1,162 @@
+"""Relays that are odd but right: the freedom that the requirements leave, each taken by one."""
+
+from __future__ import annotations
+
+import base64
+import contextvars
+import functools
+import json
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+import relay as reference
+from relay import formdata, tls, token
+from relay.connection import Connections
+from relay.report import Report
+from relay.token import OperationsMint
+from tests.mutants.of_records import change_report
+from tests.mutants.of_sending import change_blocks
+from tests.mutants.of_wire import change_form, change_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relay.connection import Peer
+    from relay.report import Record
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+ODD: list[Patch] = []
+
+
+def odd(apply: Patch) -> Patch:
+    ODD.append(apply)
+    return apply
+
+
+@odd
+def boundaries_of_another_form(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(formdata, "BOUNDARY_PREFIX", "b")
+
+
+@odd
+def boundaries_as_long_as_they_may_be(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(formdata, "BOUNDARY_PREFIX", "-" * 46)
+
+
+@odd
+def more_headers_than_are_needed(patch: pytest.MonkeyPatch) -> None:
+    more = {"User-Agent": "odd/1.0", "Accept": "application/json", "X-Request-Id": "7"}
+    change_headers(patch, lambda headers: {**more, **headers})
+
+
+@odd
+def small_chunks(patch: pytest.MonkeyPatch) -> None:
+    def split(blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            yield from (bytes(block[i : i + 10_000]) for i in range(0, len(block), 10_000))
+
+    change_blocks(patch, split)
+
+
+@odd
+def fields_and_file_in_one_chunk(patch: pytest.MonkeyPatch) -> None:
+    head: contextvars.ContextVar[bytes] = contextvars.ContextVar("head")
+
+    def without_head(form: formdata.FormData) -> formdata.FormData:
+        head.set(form.head)
+        return replace(form, head=b"")
+
+    def together(blocks: Iterator[bytes]) -> Iterator[bytes]:
+        yield head.get() + next(blocks)
+        yield from blocks
+
+    change_form(patch, without_head)
+    change_blocks(patch, together)
+
+
+@odd
+def a_connection_for_every_request(patch: pytest.MonkeyPatch) -> None:
+    connector = functools.partial(aiohttp.TCPConnector, force_close=True)
+    patch.setattr(aiohttp, "TCPConnector", connector)
+
+
+@odd
+def tls_1_2_alone(patch: pytest.MonkeyPatch) -> None:
+    make = tls._shared_context.__wrapped__
+
+    def older(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+        context = make(trusted, verify)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    patch.setattr(tls, "_shared_context", older)
+
+
+@odd
+def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
+    post = Connections.post
+
+    async def basic(self: Connections, peer: Peer, headers: Any, body: bytes) -> Any:
+        request = json.loads(body)
+        pair = f"{request.pop('username')}:{request.pop('password')}"
+        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        headers = {**headers, "Authorization": authorization}
+        return await post(self, peer, headers, json.dumps(request).encode())
+
+    patch.setattr(Connections, "post", basic)
+
+
+@odd
+def failed_records_in_the_place_of_a_refusal(patch: pytest.MonkeyPatch) -> None:
+    deploy = reference.deploy
+
+    async def lenient(*, nodes: list[reference.Node], **how: Any) -> Report:
+        try:
+            return await deploy(nodes=nodes, **how)
+        except reference.InputError as error:
+            failed: Record = {"status": "failed", "reason": str(error), "stage": "upload"}
+            return Report([{"node": node.name, **failed} for node in nodes])
+
+    patch.setattr(reference, "deploy", lenient)
+
+
+@odd
+def records_that_tell_more(patch: pytest.MonkeyPatch) -> None:
+    more = {"seconds": 0.5, "address": "127.0.0.2", "relay": {"name": "odd"}}
+    change_report(patch, lambda records: [{**more, **record} for record in records])
+
+
+@odd
+def transport_errors_in_other_words(patch: pytest.MonkeyPatch) -> None:
+    def reworded(record: Record) -> Record:
+        if record.get("stage") in {"connect", "tls", "upload"} and "statusCode" not in record:
+            kept = str(record["reason"]).startswith("token mint failed: ")
+            return {**record, "reason": "token mint failed: gone" if kept else "gone"}
+        return record
+
+    change_report(patch, lambda records: list(map(reworded, records)))
+
+
+@odd
+def mints_written_in_another_way(patch: pytest.MonkeyPatch) -> None:
+    def spacious(request: dict[str, Any]) -> str:
+        return json.dumps(dict(reversed(request.items())), indent=1)
+
+    patch.setattr(token, "json", SimpleNamespace(dumps=spacious))
+
+
+@odd
+def mints_on_a_connection_of_their_own(patch: pytest.MonkeyPatch) -> None:
+    mint = OperationsMint.mint
+
+    async def alone(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+        async with Connections(connections.limits) as own:
+            return await mint(self, peer, own)
+
+    patch.setattr(OperationsMint, "mint", alone)

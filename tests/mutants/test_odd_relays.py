@@ -1,0 +1,59 @@
+"""Relays that are odd but right pass; a case that fails them asks for more than it claims."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance import (
+    test_answers,
+    test_early,
+    test_fanout,
+    test_faults,
+    test_fields,
+    test_isolation,
+    test_payload,
+    test_retry,
+    test_secrets,
+    test_tls,
+    test_token,
+    test_url,
+    test_wire,
+)
+from tests.mutants.mutant import Case, case
+from tests.mutants.odd import ODD, Patch
+
+BREADTH = [
+    case(test_wire.test_the_upload_breaks_no_rule_of_the_wire_format),
+    case(test_wire.test_no_two_uploads_share_a_boundary),
+    case(test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse),
+    case(test_wire.test_an_accept_header_admits_json),
+    case(test_fields.test_a_value_that_a_peer_would_cut_is_refused),
+    case(test_fields.test_sixty_four_fields_arrive),
+    case(test_url.test_the_path_and_query_of_the_operations_api_url_are_kept, path="/ops/"),
+    case(test_url.test_an_unusable_url_costs_its_own_node_and_mints_nothing),
+    case(test_url.test_credentials_in_a_url_are_sent_to_nobody),
+    case(test_tls.test_a_flawed_certificate_is_refused_before_anything_is_sent),
+    case(test_token.test_a_mint_carries_the_credentials_of_its_own_node),
+    case(test_token.test_a_refused_mint_fails_the_peer_without_an_upload),
+    case(test_answers.test_a_success_holds_the_members_of_the_answer),
+    case(test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status),
+    case(test_faults.test_a_reset_anywhere_in_an_upload_costs_one_record, received=65_536),
+    case(test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status),
+    case(test_fanout.test_every_peer_receives_the_staged_payload_whole),
+    *(case(test_isolation.test_the_fate_of_a_peer_is_its_own, first=n) for n in (0, 4, 8)),
+    case(test_payload.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
+    case(test_retry.test_what_passes_is_tried_again),
+    case(test_secrets.test_no_peer_is_sent_a_credential_of_another),
+]
+
+
+@pytest.mark.parametrize("case", BREADTH, ids=lambda case: case.function.__name__)
+@pytest.mark.parametrize("relay_of", ODD, ids=lambda apply: apply.__name__)
+def test_an_odd_relay_passes(
+    relay_of: Patch,
+    case: Case,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    relay_of(monkeypatch)
+    case.run(request)
