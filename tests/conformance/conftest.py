@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,10 +41,17 @@ def payload(tmp_path: Path) -> Payload:
     return stage_payload(tmp_path / "package.tar.gz", 200_000)
 
 
+@pytest.fixture(scope="session")
+def large_original(tmp_path_factory: pytest.TempPathFactory) -> Payload:
+    return stage_payload(tmp_path_factory.mktemp("large") / "original", 16_000_000)
+
+
 @pytest.fixture
-def large(tmp_path: Path) -> Payload:
+def large(large_original: Payload, tmp_path: Path) -> Payload:
     """A payload of 16 MB: more than the buffers between a relay and a peer hold."""
-    return stage_payload(tmp_path / "large.tar.gz", 16_000_000)
+    path = tmp_path / "large.tar.gz"
+    shutil.copyfile(large_original.path, path)
+    return replace(large_original, path=path)
 
 
 @pytest.fixture

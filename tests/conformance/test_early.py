@@ -125,12 +125,13 @@ def test_a_real_peer_refuses_a_project_at_the_file_and_stops_reading(
 def test_a_real_peer_refuses_a_payload_when_it_has_it_all(
     cluster: FakeCluster, relay: Relay, payload: Payload
 ) -> None:
-    """Seeded bytes are no tar file, which such a peer finds out after it has stored them."""
+    """Seeded bytes are no tar file, which such a peer finds out after it has stored them all."""
     peer = cluster.peer(profile="harper-5.1")
     record = relay.deploy(to=[peer], payload=payload.path)[peer]
     assert (record.status, record.status_code) == ("failed", 500)
     assert record.reason
-    assert peer.upload.complete
+    assert peer.upload.file is not None
+    assert peer.upload.file.length == payload.size
 
 
 # -- inside an event stream ----------------------------------------------------------------------

@@ -11,6 +11,7 @@ from tests.conformance.conftest import (
     client_certificate,
     cluster,
     large,
+    large_original,
     payload,
     relay,
     socket_of,
@@ -19,7 +20,15 @@ from tests.conformance.conftest import (
 if TYPE_CHECKING:
     from harness.targets import Target
 
-__all__ = ["client_certificate", "cluster", "large", "payload", "relay", "socket_of"]
+__all__ = [
+    "client_certificate",
+    "cluster",
+    "large",
+    "large_original",
+    "payload",
+    "relay",
+    "socket_of",
+]
 
 
 @pytest.fixture
