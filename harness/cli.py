@@ -83,12 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from harness.run import run_cases
-    from harness.targets import UnknownTargetError, open_target
+    from harness.targets import TargetBrokeError, UnknownTargetError, open_target
 
     try:
-        open_target(options.relay).close()
         workers = _workers(options.workers)
-    except (UnknownTargetError, ValueError) as error:
+        target = open_target(options.relay)
+        try:
+            _ = target.capabilities  # a target that does not start would fail every case
+        finally:
+            target.close()
+    except (UnknownTargetError, TargetBrokeError, ValueError) as error:
         print(f"relay-harness: {error}", file=sys.stderr)
         return 2
     return run_cases(relay=options.relay, workers=workers, expression=options.k)

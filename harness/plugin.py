@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.cluster import FakeCluster
     from harness.peer import FakePeer
 
+WHAT_THE_PEERS_SAW = "what the fake peers saw"
 _CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
 
 
@@ -74,10 +75,13 @@ def fake_peer(fake_cluster: FakeCluster) -> FakePeer:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed and report.when == "call":
         for cluster in item.stash.get(_CLUSTERS, []):
-            report.sections.append(("what the fake peers saw", cluster.timelines()))
+            report.sections.append((WHAT_THE_PEERS_SAW, cluster.timelines()))
+    # An error of a target says what it makes of the case, whenever it happens.
+    if call.excinfo is not None and (verdict := getattr(call.excinfo.value, "verdict", None)):
+        report.user_properties.append(("verdict", verdict))
     return report

@@ -17,7 +17,7 @@ def run_cases(*, relay: str, workers: str = "auto", expression: str = "") -> int
         expression: pytest's `-k`; empty runs every case.
 
     """
-    verdicts = Verdicts()
+    verdicts = Verdicts(relay)
     arguments = [
         str(conformance_cases()),
         f"--relay={relay}",

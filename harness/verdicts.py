@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from harness.catalogue import requirements
+from harness.plugin import WHAT_THE_PEERS_SAW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +48,8 @@ class Case:
 class Verdicts:
     """A pytest plugin that gathers the verdicts of one run."""
 
+    relay: str = "reference"
+    """The target, as `--relay` names it."""
     cases: dict[str, Case] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     """What kept cases from running at all: collection and internal errors."""
@@ -54,10 +58,9 @@ class Verdicts:
         ids = [str(value) for name, value in report.user_properties if name == "requirement"]
         case = self.cases.setdefault(report.nodeid, Case(report.nodeid, ids))
         if report.failed:
-            # The target speaks only while a case is called; set-up and tear-down are ours.
-            verdict = Verdict.FAILED if report.when == "call" else Verdict.HARNESS_ERROR
-            case.verdict = max(case.verdict, verdict, key=_WEIGHT.__getitem__)
-            case.text += report.longreprtext
+            case.verdict = max(case.verdict, _verdict(report), key=_WEIGHT.__getitem__)
+            seen = [text for title, text in report.sections if title == WHAT_THE_PEERS_SAW]
+            case.text = "\n\n".join(filter(None, [case.text, report.longreprtext, *seen]))
         elif report.skipped:
             case.verdict = Verdict.NOT_APPLICABLE
             case.text = report.longreprtext
@@ -109,6 +112,18 @@ class Verdicts:
         for id_ in case.requirements:
             yield f"  {id_} ({requirements()[id_].level}): {requirements()[id_].sentence}"
         yield case.text
+        name = case.id.rpartition("::")[2].partition("[")[0]
+        target = shlex.quote(self.relay)
+        yield f"\nthis case alone: relay-harness run --relay {target} -n 0 -k {name}"
+
+
+def _verdict(report: pytest.TestReport) -> Verdict:
+    """The verdict of a failed report: what the target's error says, or else whose turn it was."""
+    for name, value in report.user_properties:
+        if name == "verdict":
+            return Verdict(value)
+    # The target speaks only while a case is called; set-up and tear-down are ours.
+    return Verdict.FAILED if report.when == "call" else Verdict.HARNESS_ERROR
 
 
 def _count(number: int, noun: str) -> str:

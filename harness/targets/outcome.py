@@ -15,9 +15,14 @@ class TargetBrokeError(Exception):
     It costs the case that was running, and no other.
     """
 
+    verdict = "failed"
+    """Of the case, also when the target broke while the case was set up."""
+
 
 class TargetSkippedError(Exception):
     """The target would not do a deploy for which it declares every capability."""
+
+    verdict = "untestable"
 
 
 class Named(Protocol):

@@ -16,6 +16,7 @@ import socket
 import statistics
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from tests.rawclient import RawClient, chunked, mint_request, upload_body, uploa
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
+
+    from harness.peer import FakePeer
 
 _BLOCK = 64 * 1024
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: close\r\n\r\n"
@@ -59,12 +62,18 @@ def fake_peer(pipe: Connection, directory: str) -> None:
     with FakeCluster() as cluster:
         peer = cluster.peer()
         pipe.send((str(cluster.ca_file), peer.url, peer.username, peer.password))
+        wanted = 0
         while pipe.recv() == "go":
-            uploads, before = len(peer.live_uploads), time.process_time()
-            peer.wait_until(lambda peer, n=uploads: len(peer.live_uploads) > n, 60)  # type: ignore[misc]
-            peer.wait_until(lambda peer: peer.live_uploads[-1].answer_status is not None, 600)
+            wanted += 1
+            before = time.process_time()
+            peer.wait_until(partial(has_answered, uploads=wanted), 600)
             pipe.send((time.process_time() - before, peak_mib()))
             assert peer.uploads[-1].findings == []
+
+
+def has_answered(peer: FakePeer, uploads: int) -> bool:
+    seen = peer.live_uploads
+    return len(seen) == uploads and seen[-1].answer_status is not None
 
 
 class Sink:
@@ -123,6 +132,8 @@ def measure(gib: float, rounds: int, directory: str) -> dict[str, Any]:
     for _ in range(rounds):
         for name, sink in sinks.items():
             runs[name].append(sink.take(*upload))
+    for sink in sinks.values():
+        sink.pipe.send("stop")
     megabytes = blocks * _BLOCK / 1e6
     result: dict[str, Any] = {"gib": gib, "rounds": rounds}
     for name, taken in runs.items():

@@ -50,6 +50,7 @@ def test_the_installed_wheel_judges_from_any_directory(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["run", "--relay", "no-such-relay"], ["--relay", "'no-such-relay'", "`reference`"]),
+        (["run", "--relay", "cmd:no-such-program"], ["no-such-program"]),
         (["run", "-n", "many"], ["-n", "'many'", "a number"]),
     ],
 )

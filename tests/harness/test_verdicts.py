@@ -30,6 +30,19 @@ def test_bad(): assert "came" == "expected"
 @requirement("URL-08")
 def test_ours(broken): pass
 
+@requirement("SEQ-05")
+def test_skipping_target():
+    from harness.targets import TargetSkippedError
+    raise TargetSkippedError("not today")
+
+@pytest.fixture
+def target():
+    from harness.targets import TargetBrokeError
+    raise TargetBrokeError("it does not start")
+
+@requirement("SEQ-06")
+def test_broken_target(target): pass
+
 @requirement("AGG-01")
 def test_absent(): pytest.skip("the target does not declare it")
 """
@@ -53,10 +66,13 @@ def test_the_worst_case_of_a_requirement_is_its_verdict(
     assert lines[0].startswith("passed         WIRE-03")
     assert lines[1].startswith("failed         WIRE-04")
     assert lines[1].endswith("(2 cases)")
-    assert lines[2].startswith("harness error  URL-08")
-    assert lines[3].startswith("not applicable AGG-01")
+    assert lines[2].startswith("untestable     SEQ-05")
+    assert lines[3].startswith("failed         SEQ-06")
+    assert lines[4].startswith("harness error  URL-08")
+    assert lines[5].startswith("not applicable AGG-01")
     assert lines[-1] == (
-        "\n4 requirements: 1 not applicable, 1 passed, 1 failed, 1 harness error (4 cases)"
+        "\n6 requirements: 1 not applicable, 1 passed, 1 untestable, 2 failed, "
+        "1 harness error (6 cases)"
     )
     assert not verdicts.all_passed
 
@@ -67,6 +83,7 @@ def test_a_failure_is_shown_with_the_sentence_it_breaks(pytester: pytest.Pyteste
     assert "WIRE-04 (must): A field part has one header" in text
     assert 'assert "came" == "expected"' in text or "assert 'came' == 'expected'" in text
     assert "the harness is at fault" in text
+    assert "this case alone: relay-harness run --relay reference -n 0 -k test_bad" in text
 
 
 def test_all_good_is_all_passed(pytester: pytest.Pytester) -> None:
