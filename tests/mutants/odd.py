@@ -90,6 +90,7 @@ def a_connection_for_every_request(patch: pytest.MonkeyPatch) -> None:
 def tls_1_2_alone(patch: pytest.MonkeyPatch) -> None:
     make = tls._shared_context.__wrapped__
 
+    @functools.cache
     def older(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
         context = make(trusted, verify)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
