@@ -26,6 +26,7 @@ from harness.replication.faults import (
     WithoutToken,
     WithToken,
 )
+from harness.replication.witness import CloseWitness
 from harness.targets import Limits, LocalSettings, ReplicationMint
 
 if TYPE_CHECKING:
@@ -64,6 +65,22 @@ def test_a_mint_is_one_request_and_one_answer(
     assert seen.closed_by == "client"
     assert peer.upload.token == seen.token
     assert peer.mints == []
+
+
+@requirement("WS-14")
+def test_a_socket_is_closed_when_its_answer_has_come(
+    cluster: FakeCluster, relay: Relay, socket_of: Opened
+) -> None:
+    """Left open, it would stand as long as the upload takes; peers hold one for each deploy."""
+    peer = cluster.peer()
+    socket = socket_of(peer)
+    relay.deploy(to=[through(relay, peer, socket)])
+    seen = socket.socket
+    closed = seen.close_received or seen.connection
+    closed_at = closed.at if isinstance(closed, CloseWitness) else closed.closed_at
+    assert seen.closed_by == "client"
+    assert closed_at is not None
+    assert closed_at <= peer.upload.times["answer"]
 
 
 @requirement("WS-03")

@@ -163,3 +163,20 @@ def every_answer_is_ours(patch: pytest.MonkeyPatch) -> None:
 )
 def the_payload_travels_in_the_frame(patch: pytest.MonkeyPatch) -> None:
     change_request(patch, lambda request: [request[0], {**request[1], "payload": bytes(9_000)}])
+
+
+@mutant("WS-14", killed_by=case(test_replication.test_a_socket_is_closed_when_its_answer_has_come))
+def sockets_are_closed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> None:
+    websocket, leave = Connections.websocket, Connections.__aexit__
+    kept = contextlib.AsyncExitStack()
+
+    @contextlib.asynccontextmanager
+    async def keeping(self: Connections, *at: Any) -> AsyncIterator[Any]:
+        yield await kept.enter_async_context(websocket(self, *at))
+
+    async def closing(self: Connections, *error: object) -> None:
+        await kept.aclose()
+        await leave(self, *error)
+
+    patch.setattr(Connections, "websocket", keeping)
+    patch.setattr(Connections, "__aexit__", closing)
