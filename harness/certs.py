@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import ssl
+import tempfile
+import weakref
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import trustme
@@ -16,7 +21,6 @@ from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 
 TlsVersion = Literal["1.2", "1.3"]
@@ -53,8 +57,16 @@ class Authority:
     def pem(self) -> bytes:
         return self._ca.cert_pem.bytes()
 
+    @cached_property
+    def file(self) -> Path:
+        """The certificate as the CA bundle that relays are given; removed with this object."""
+        descriptor, name = tempfile.mkstemp(prefix="fake-authority-", suffix=".pem")
+        os.close(descriptor)
+        weakref.finalize(self, os.unlink, name)
+        return self.write(Path(name))
+
     def write(self, path: Path) -> Path:
-        """Write the certificate as the CA bundle that relays are given."""
+        """Write the certificate to a file of the caller's."""
         path.write_bytes(self.pem)
         return path
 
@@ -120,6 +132,10 @@ class Authority:
     def issue_client_certificate(self, context: ssl.SSLContext, identity: str) -> None:
         """Give a client context a certificate that names `identity`, a host or an address."""
         self._ca.issue_cert(identity).configure_cert(context)
+
+    def client_certificate(self, identity: str) -> bytes:
+        """A new client certificate that names a host or an address: its key and chain, as PEM."""
+        return self._ca.issue_cert(identity).private_key_and_cert_chain_pem.bytes()
 
 
 def _server_context(key: bytes, chain: bytes) -> ssl.SSLContext:

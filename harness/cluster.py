@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import tempfile
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.certs import Authority
@@ -34,8 +32,7 @@ class FakeCluster:
         self.authority = authority or Authority()
         self.peers: list[FakePeer] = []
         self._cleanup = contextlib.ExitStack()
-        directory = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="fake-cluster-"))
-        self.ca_file = self.authority.write(Path(directory) / "ca.pem")
+        self.ca_file = self.authority.file
         for _ in range(peers):
             self.peer()
 

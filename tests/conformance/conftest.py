@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.payloads import Payload, stage_payload
-from harness.replication import FakeReplicationSocket
 from harness.targets import Relay, Target, UnknownTargetError, not_declared, open_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from harness.cluster import FakeCluster
@@ -68,16 +66,6 @@ def relay(
 @pytest.fixture
 def client_certificate(cluster: FakeCluster, tmp_path: Path) -> Path:
     """A PEM file with a certificate chain of the cluster's authority, and its key."""
-    leaf = cluster.authority._ca.issue_cert("origin.example")
     path = tmp_path / "origin.pem"
-    leaf.private_key_and_cert_chain_pem.write_to_path(path)
+    path.write_bytes(cluster.authority.client_certificate("origin.example"))
     return path
-
-
-@pytest.fixture
-def socket_of(cluster: FakeCluster) -> Iterator[Callable[..., FakeReplicationSocket]]:
-    """Opens the replication socket of a peer, with a fault if it is to have one."""
-    with contextlib.ExitStack() as opened:
-        yield lambda peer, fault=None, **how: opened.enter_context(
-            FakeReplicationSocket(cluster.authority, peer, fault=fault, **how)
-        )

@@ -30,7 +30,6 @@ from harness.replication.witness import CloseWitness
 from harness.targets import Limits, LocalSettings, ReplicationMint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from harness.cluster import FakeCluster
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from harness.replication import FakeReplicationSocket
     from harness.replication.faults import ReplicationFault
     from harness.targets import DeployNode, Relay
-
-    Opened = Callable[..., FakeReplicationSocket]
 
 requirement = pytest.mark.requirement
 
@@ -50,11 +47,9 @@ def through(relay: Relay, peer: FakePeer, socket: FakeReplicationSocket) -> Depl
 
 
 @requirement("WS-08", "WS-10", "WS-11", "WS-13", "WS-14", "MINT-01", "SEQ-04")
-def test_a_mint_is_one_request_and_one_answer(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
-) -> None:
+def test_a_mint_is_one_request_and_one_answer(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer)
+    socket = cluster.replication(peer)
     assert relay.deploy(to=[through(relay, peer, socket)])[peer].status == "success"
     seen = socket.socket
     assert seen.broken is None
@@ -68,12 +63,10 @@ def test_a_mint_is_one_request_and_one_answer(
 
 
 @requirement("WS-14")
-def test_a_socket_is_closed_when_its_answer_has_come(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
-) -> None:
+def test_a_socket_is_closed_when_its_answer_has_come(cluster: FakeCluster, relay: Relay) -> None:
     """Left open, it would stand as long as the upload takes; peers hold one for each deploy."""
     peer = cluster.peer()
-    socket = socket_of(peer)
+    socket = cluster.replication(peer)
     relay.deploy(to=[through(relay, peer, socket)])
     seen = socket.socket
     closed = seen.close_received or seen.connection
@@ -84,32 +77,28 @@ def test_a_socket_is_closed_when_its_answer_has_come(
 
 
 @requirement("WS-03")
-def test_the_handshake_asks_for_the_subprotocol(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
-) -> None:
+def test_the_handshake_asks_for_the_subprotocol(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer)
+    socket = cluster.replication(peer)
     relay.deploy(to=[through(relay, peer, socket)])
     assert socket.socket.subprotocols == ["harperdb-replication-v1"]
 
 
 @requirement("WS-01")
 def test_a_replication_url_without_a_path_means_the_root(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
+    cluster: FakeCluster, relay: Relay
 ) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer)
+    socket = cluster.replication(peer)
     node = replace(through(relay, peer, socket), replication_url=socket.url.rstrip("/"))
     assert relay.deploy(to=[node])[peer].status == "success"
     assert socket.socket.target == "/"
 
 
 @requirement("WS-02", "WS-01")
-def test_a_name_with_a_port_is_where_the_socket_is(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
-) -> None:
+def test_a_name_with_a_port_is_where_the_socket_is(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer)
+    socket = cluster.replication(peer)
     name = urlsplit(socket.url).netloc
     node = replace(through(relay, peer, socket), name=name, replication_url=None)
     assert relay.deploy(to=[node]).statuses == ["success"]
@@ -118,10 +107,10 @@ def test_a_name_with_a_port_is_where_the_socket_is(
 
 @requirement("WS-01")
 def test_without_a_url_the_socket_is_at_the_replication_port_of_the_origin(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
+    cluster: FakeCluster, relay: Relay
 ) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer)
+    socket = cluster.replication(peer)
     where = urlsplit(socket.url)
     node = replace(through(relay, peer, socket), name=where.hostname or "", replication_url=None)
     settings = LocalSettings(secure_replication_port=where.port, insecure_replication_port=9)
@@ -131,10 +120,10 @@ def test_without_a_url_the_socket_is_at_the_replication_port_of_the_origin(
 
 @requirement("SEQ-08", "BUG-39")
 def test_each_peer_mints_on_its_own_socket_and_no_payload_goes_there(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
+    cluster: FakeCluster, relay: Relay
 ) -> None:
     peers = [cluster.peer() for _ in range(3)]
-    sockets = [socket_of(peer) for peer in peers]
+    sockets = [cluster.replication(peer) for peer in peers]
     nodes = [through(relay, *pair) for pair in zip(peers, sockets, strict=True)]
     assert relay.deploy(to=nodes).statuses == ["success"] * 3
     for peer, socket in zip(peers, sockets, strict=True):
@@ -149,10 +138,10 @@ def test_each_peer_mints_on_its_own_socket_and_no_payload_goes_there(
     ids=lambda fault: type(fault).__name__,
 )
 def test_an_answer_that_is_odd_but_right_is_a_token(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened, fault: ReplicationFault
+    cluster: FakeCluster, relay: Relay, fault: ReplicationFault
 ) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer, fault)
+    socket = cluster.replication(peer, fault=fault)
     assert relay.deploy(to=[through(relay, peer, socket)])[peer].status == "success"
     assert peer.upload.token == socket.socket.token
 
@@ -177,10 +166,13 @@ def test_an_answer_that_is_odd_but_right_is_a_token(
     ids=lambda value: "" if isinstance(value, str) else repr(value),
 )
 def test_a_socket_without_a_token_fails_the_mint(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened, fault: ReplicationFault, told: str
+    cluster: FakeCluster, relay: Relay, fault: ReplicationFault, told: str
 ) -> None:
     peer, other = cluster.peer(), cluster.peer()
-    nodes = [through(relay, peer, socket_of(peer, fault)), through(relay, other, socket_of(other))]
+    nodes = [
+        through(relay, peer, cluster.replication(peer, fault=fault)),
+        through(relay, other, cluster.replication(other)),
+    ]
     outcome = relay.deploy(to=nodes)
     assert outcome.statuses == ["failed", "success"]
     assert outcome[peer].reason.startswith("token mint failed: ")
@@ -189,11 +181,9 @@ def test_a_socket_without_a_token_fails_the_mint(
 
 
 @requirement("WS-16", "SEQ-06")
-def test_a_socket_that_does_not_exist_fails_the_mint(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
-) -> None:
+def test_a_socket_that_does_not_exist_fails_the_mint(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer)
+    socket = cluster.replication(peer)
     node = through(relay, peer, socket)
     socket.stop()
     record = relay.deploy(to=[node])[peer]
@@ -208,10 +198,10 @@ def test_a_socket_that_does_not_exist_fails_the_mint(
     ids=lambda fault: type(fault).__name__,
 )
 def test_a_socket_that_does_not_answer_is_given_up_in_time(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened, fault: ReplicationFault
+    cluster: FakeCluster, relay: Relay, fault: ReplicationFault
 ) -> None:
     peer = cluster.peer()
-    node = through(relay, peer, socket_of(peer, fault))
+    node = through(relay, peer, cluster.replication(peer, fault=fault))
     record = relay.deploy(to=[node], limits=Limits(mint=0.4), deadline=8)[peer]
     assert record.reason.startswith("token mint failed: ")
     assert peer.requests == []
@@ -220,10 +210,10 @@ def test_a_socket_that_does_not_answer_is_given_up_in_time(
 @requirement("WS-06")
 @pytest.mark.parametrize("flaw", CertificateFlaw, ids=lambda flaw: flaw.value)
 def test_a_flawed_certificate_of_a_socket_is_refused(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened, flaw: CertificateFlaw
+    cluster: FakeCluster, relay: Relay, flaw: CertificateFlaw
 ) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer, flaw)
+    socket = cluster.replication(peer, fault=flaw)
     record = relay.deploy(to=[through(relay, peer, socket)])[peer]
     assert record.status == "failed"
     assert socket.sockets == []
@@ -232,10 +222,10 @@ def test_a_flawed_certificate_of_a_socket_is_refused(
 
 @requirement("WS-06", "KIT-03")
 def test_a_socket_that_knows_nodes_by_their_certificate_lets_the_relay_in(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened, client_certificate: Path
+    cluster: FakeCluster, relay: Relay, client_certificate: Path
 ) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer, known_nodes=["origin.example"])
+    socket = cluster.replication(peer, known_nodes=["origin.example"])
     outcome = relay.deploy(
         to=[through(relay, peer, socket)],
         certificate_file=client_certificate,
@@ -248,10 +238,10 @@ def test_a_socket_that_knows_nodes_by_their_certificate_lets_the_relay_in(
 @requirement("WS-06")
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_the_handshake_of_a_socket_names_a_host_and_no_address(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened, host: str
+    cluster: FakeCluster, relay: Relay, host: str
 ) -> None:
     peer = cluster.peer(host="127.0.0.1")
-    socket = socket_of(peer)
+    socket = cluster.replication(peer)
     url = socket.url.replace("127.0.0.1", host)
     node = replace(through(relay, peer, socket), replication_url=url)
     assert relay.deploy(to=[node])[peer].status == "success"
@@ -259,20 +249,16 @@ def test_the_handshake_of_a_socket_names_a_host_and_no_address(
 
 
 @requirement("MINT-12")
-def test_a_token_of_a_socket_may_have_expired(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
-) -> None:
+def test_a_token_of_a_socket_may_have_expired(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer(fault=TokensExpire())
-    record = relay.deploy(to=[through(relay, peer, socket_of(peer))])[peer]
+    record = relay.deploy(to=[through(relay, peer, cluster.replication(peer))])[peer]
     assert (record.status_code, record.reason) == (401, "token expired")
 
 
 @requirement("RTY-03", "WS-14")
-def test_another_attempt_opens_another_socket(
-    cluster: FakeCluster, relay: Relay, socket_of: Opened
-) -> None:
+def test_another_attempt_opens_another_socket(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
-    socket = socket_of(peer, Dropped("request"))
+    socket = cluster.replication(peer, fault=Dropped("request"))
     limits = Limits(attempts=2, retry_delay=0.01)
     relay.deploy(to=[through(relay, peer, socket)], limits=limits)
     assert [[m.request_id for m in seen.messages] for seen in socket.sockets] == [[1], [1]]

@@ -14,7 +14,6 @@ from tests.conformance.conftest import (
     large_original,
     payload,
     relay,
-    socket_of,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ __all__ = [
     "large_original",
     "payload",
     "relay",
-    "socket_of",
 ]
 
 

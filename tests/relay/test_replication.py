@@ -129,7 +129,7 @@ def test_the_relay_shows_its_own_certificate(
     cluster: FakeCluster, package: Path, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.pem"
-    cluster.authority._ca.issue_cert("origin").private_key_and_cert_chain_pem.write_to_path(own)
+    own.write_bytes(cluster.authority.client_certificate("origin"))
     with socket_of(cluster, known_nodes=["origin"]) as (socket, node):
         stranger, known = (
             deploy(cluster, package, [node], tls=relay.Tls(cluster.ca_file, certificate))

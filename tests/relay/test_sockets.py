@@ -105,7 +105,7 @@ def test_a_context_with_the_relays_own_certificate_is_not_kept(
     authority: Authority, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.pem"
-    authority._ca.issue_cert("origin").private_key_and_cert_chain_pem.write_to_path(own)
+    own.write_bytes(authority.client_certificate("origin"))
     nodes = [relay.Node("a"), relay.Node("b")]
     first, second = contexts_for(nodes, Tls(None, own)), contexts_for(nodes, Tls(None, own))
     assert first[0] is first[1]
