@@ -21,7 +21,7 @@ MAX_LINE = 64 * 1024 * 1024
 _KEPT = 64 * 1024  # bytes of stderr, and of stdout, that are kept for a person
 _BLOCK = 64 * 1024
 _GOODBYE = 1.0  # seconds to read what a dead child has left behind
-_TURN = 0.02  # seconds between two looks at whether a child has ended
+_TURN = 0.01  # seconds between two looks at whether a child has ended
 
 
 class ChildError(Exception):
@@ -186,7 +186,10 @@ class Child:
             return None
 
     def kill(self) -> None:
-        """End it and all its children, and release what it held; does nothing when done before."""
+        """End it and all its children, and release what it held; does nothing when done before.
+
+        Returns once none of them runs any more.
+        """
         if self._selector.get_map() is None:
             return
         # The group outlives its leader as long as one child is left in it.
@@ -197,6 +200,9 @@ class Child:
         while self._selector.get_map() and (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(ChildError):
                 self._read(left)
+        # A signal is only sent by then: a child of the child dies when the system gets to it.
+        while is_group_alive(self.pid) and time.monotonic() < deadline:
+            time.sleep(_TURN)
         self._selector.close()
         for pipe in (self._in, self._out, self._err):
             pipe.close()

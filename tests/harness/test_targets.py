@@ -221,7 +221,7 @@ def hostile(tmp_path: Path) -> Iterator[Callable[[str], CommandTarget]]:
         ("dies at deploy", r"asked to deploy.*exit code 4.*\n.*\| last words"),
         ("is killed at deploy", "killed by SIGKILL"),
         ("closes its output at deploy", "closed its standard output without exiting"),
-        ("hangs at deploy", "did not answer within 1 s"),
+        ("hangs at deploy", "did not answer within 0.3 s"),
         ("prints before the reply", "(more than one line|not JSON)"),
         ("prints without an end", "a line longer than 1,000,000 bytes"),
         ("is not JSON at deploy", "answered wrongly: not JSON"),
@@ -242,9 +242,10 @@ def test_what_an_adapter_does_wrong_costs_one_case(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(child, "MAX_LINE", 1_000_000)
+    monkeypatch.setattr(child, "_GOODBYE", 0.5)
     target = hostile(how)
     with pytest.raises(TargetBrokeError, match=f"(?s){words}"):
-        target.deploy(replace(PLAIN, deadline=1.0))
+        target.deploy(replace(PLAIN, deadline=0.3 if how == "hangs at deploy" else 1.0))
     for _ in range(2):
         assert target.deploy(PLAIN).statuses == ["failed"]
 

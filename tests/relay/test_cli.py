@@ -231,7 +231,7 @@ def test_nodes_that_took_the_package_are_restarted(
 
 
 def test_an_interrupt_leaves_no_half_open_upload(cluster: FakeCluster, files: Path) -> None:
-    peer = peer_of(cluster, "a", fault=ReadSlowly(500_000))
+    peer = peer_of(cluster, "a", fault=ReadSlowly(5_000_000))
     archive = files / "large.tar.gz"
     archive.touch()
     os.truncate(archive, 64_000_000)

@@ -67,7 +67,7 @@ def test_only_signs_of_life_in_an_event_stream_renew_the_limit_of_an_answer(
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n" % kind)
         writer.write(b"Content-Length: %d\r\n\r\n" % length)
         for block in blocks:
-            await asyncio.sleep(0.2)  # the pace of this peer
+            await asyncio.sleep(0.1)  # the pace of this peer
             writer.write(block)
         writer.close()
         finished.set()
@@ -76,7 +76,7 @@ def test_only_signs_of_life_in_an_event_stream_renew_the_limit_of_an_answer(
         async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             node = relay.Node("n", url, mint=relay.GivenToken("t"))
-            limits = relay.Limits(answer=0.6)
+            limits = relay.Limits(answer=0.3)
             report = await relay.deploy([node], DEPLOY, package, limits=limits)
             await finished.wait()
             return report.records[0]
@@ -85,7 +85,7 @@ def test_only_signs_of_life_in_an_event_stream_renew_the_limit_of_an_answer(
     if events:
         assert record == {"node": "n", "status": "success"}
     else:
-        assert (record["reason"], record["uncertain"]) == ("no answer in 0.6 s", True)
+        assert (record["reason"], record["uncertain"]) == ("no answer in 0.3 s", True)
 
 
 def test_nodes_of_one_posture_share_a_context_also_between_deploys(
