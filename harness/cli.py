@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.fault_text import fault_names
+from harness.plugin import RELAY_VARIABLE
 from harness.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -30,10 +33,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="run the conformance cases and print a verdict per requirement",
         description="Exit code: 0 all passed, 1 something did not, 2 usage.",
     )
-    run.add_argument("--relay", metavar="TARGET", default="reference", help="the relay to judge")
+    run.add_argument(
+        "--relay",
+        metavar="TARGET",
+        default=os.environ.get(RELAY_VARIABLE) or "reference",
+        help=f"the relay to judge (default: ${RELAY_VARIABLE}, or reference)",
+    )
     run.add_argument("-n", metavar="N", default="auto", dest="workers", help="worker processes")
     run.add_argument("-k", metavar="EXPRESSION", default="", help="only cases whose name matches")
+    run.add_argument(
+        "--baseline",
+        metavar="FILE",
+        type=Path,
+        help="failures that are known (TOML); they stay quiet until they pass or expire",
+    )
+    run.add_argument(
+        "--write-baseline",
+        metavar="FILE",
+        type=Path,
+        help="write a draft in which every failure of this run is known",
+    )
+    run.add_argument(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        help="write result.json, junit.xml, index.html and badge.svg there",
+    )
     run.set_defaults(command=_run)
+
+    report = commands.add_parser(
+        "report",
+        help="make a page of one or more runs, a column for each",
+        description="Reads what `run --report` wrote and compares it in one page; result.json, "
+        "junit.xml and badge.svg are of the last.",
+    )
+    report.add_argument("results", metavar="RESULT", type=Path, nargs="+", help="a result.json")
+    report.add_argument("--to", metavar="DIR", type=Path, required=True, help="where to write")
+    report.set_defaults(command=_report)
 
     demo = commands.add_parser(
         "demo", help="relay a sample component to a local 4-node TLS cluster, one node failing"
@@ -82,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from harness.run import run_cases
+    from harness.run import RunError, run
     from harness.targets import TargetBrokeError, UnknownTargetError, open_target
 
     try:
@@ -92,10 +128,33 @@ def _run(options: argparse.Namespace) -> int:
             _ = target.capabilities  # a target that does not start would fail every case
         finally:
             target.close()
-    except (UnknownTargetError, TargetBrokeError, ValueError) as error:
+        return run(
+            relay=options.relay,
+            workers=workers,
+            expression=options.k,
+            baseline=options.baseline,
+            write_baseline=options.write_baseline,
+            report=options.report,
+        )
+    except (UnknownTargetError, TargetBrokeError, RunError, ValueError) as error:
         print(f"relay-harness: {error}", file=sys.stderr)
         return 2
-    return run_cases(relay=options.relay, workers=workers, expression=options.k)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from harness import report
+    from harness.results import ResultError, read
+
+    try:
+        for path in report.write(read(options.results), options.to):
+            print(path)
+    except ResultError as error:
+        print(f"relay-harness: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"relay-harness: --to {options.to}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _workers(text: str) -> str:

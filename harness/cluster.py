@@ -15,6 +15,7 @@ from harness.replication import FakeReplicationSocket
 
 if TYPE_CHECKING:
     from harness.faults import Fault
+    from harness.witness import Lane
 
 
 class FakeCluster:
@@ -100,6 +101,22 @@ class FakeCluster:
     def timelines(self) -> str:
         """What every peer saw, as text that a person reads; credentials are left out."""
         return "\n".join(peer.timeline() for peer in self.peers)
+
+    def lanes(self) -> list[Lane]:
+        """What every peer saw, connection by connection, on one clock from the first of them."""
+        seen = [(peer.name, it) for peer in self.peers for it in peer.connections]
+        begin = min((witness.accepted_at for _, witness in seen), default=0.0)
+        return [
+            {
+                "node": name,
+                "client": witness.client,
+                "moments": [
+                    {"ms": round((moment.at - begin) * 1000, 3), "what": moment.what}
+                    for moment in witness.moments
+                ],
+            }
+            for name, witness in seen
+        ]
 
     def stop(self) -> None:
         self._cleanup.close()

@@ -6,6 +6,7 @@ fixture is asked for.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from harness.certs import Authority
     from harness.cluster import FakeCluster
     from harness.peer import FakePeer
+    from harness.witness import Lane
 
+RELAY_VARIABLE = "RELAY_HARNESS_RELAY"
+"""Names the relay to judge where no option does."""
 WHAT_THE_PEERS_SAW = "what the fake peers saw"
+_WITNESS = "deploy_relay_kit"
 _CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
 
 
@@ -26,8 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--relay",
         metavar="TARGET",
-        default="reference",
-        help="the relay to judge by the conformance cases (default: reference)",
+        default=os.environ.get(RELAY_VARIABLE) or "reference",
+        help=f"the relay that the cases judge (default: ${RELAY_VARIABLE}, or reference)",
     )
 
 
@@ -81,7 +86,21 @@ def pytest_runtest_makereport(
     if report.failed and report.when == "call":
         for cluster in item.stash.get(_CLUSTERS, []):
             report.sections.append((WHAT_THE_PEERS_SAW, cluster.timelines()))
+        # An attribute travels from a worker of xdist, and stands in nobody's JUnit file.
+        vars(report)[_WITNESS] = _witnessed(item.stash.get(_CLUSTERS, []))
     # An error of a target says what it makes of the case, whenever it happens.
     if call.excinfo is not None and (verdict := getattr(call.excinfo.value, "verdict", None)):
         report.user_properties.append(("verdict", verdict))
     return report
+
+
+def _witnessed(clusters: list[FakeCluster]) -> tuple[list[str], list[Lane]]:
+    peers = [peer for cluster in clusters for peer in cluster.peers]
+    findings = {found.id for peer in peers for it in peer.live_uploads for found in it.findings}
+    return sorted(findings), [lane for cluster in clusters for lane in cluster.lanes()]
+
+
+def witness_of(report: pytest.TestReport) -> tuple[list[str], list[Lane]] | None:
+    """Of a failed test, the ids of the findings in its uploads, and what each connection saw."""
+    witness = vars(report).get(_WITNESS)
+    return witness and tuple(witness)

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
     from harness.wire import Field, FilePart, Finding, Framing, UploadReader
@@ -32,6 +32,21 @@ class Moment:
 
     at: float
     what: str
+
+
+class LaneMoment(TypedDict):
+    """A moment as JSON: milliseconds since the first connection of a case, and what happened."""
+
+    ms: float
+    what: str
+
+
+class Lane(TypedDict):
+    """What a node saw of one connection, as JSON; credentials are left out."""
+
+    node: str
+    client: str
+    moments: list[LaneMoment]
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -71,3 +72,56 @@ def test_the_demo_shows_four_nodes_and_one_failure(
     assert "ENOSPC: no space left on device" in output
     assert output.count(" 0 findings") == 4
     assert "only-for-the-demo" not in output
+
+
+CURL = "cmd:python3 fixtures/adapters/curl/adapter.py"
+SOME = "test_quotes_and_line_breaks_are_deleted_from_a_name or path_and_query"
+
+
+def test_known_failures_stay_quiet_and_stale_ones_turn_red(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    monkeypatch.setenv("RELAY_HARNESS_RELAY", CURL)  # instead of --relay
+    baseline, directory = tmp_path / "known.toml", tmp_path / "report"
+    command = ["run", "-n", "0", "-k", SOME]
+    assert main([*command, "--write-baseline", str(baseline), "--report", str(directory)]) == 1
+    assert "failed         WIRE-10" in capsys.readouterr().out
+    document = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    [failed] = [case for case in document["cases"] if case["verdict"] == "failed"]
+    assert failed["requirements"] == ["WIRE-10"]
+    [seen, *_] = failed["lanes"]
+    assert seen["node"] == "node-1"
+    assert [it["ms"] for it in seen["moments"]] == sorted(it["ms"] for it in seen["moments"]) != []
+    assert main([*command, "--baseline", str(baseline)]) == 0
+    assert "known failure  WIRE-10" in capsys.readouterr().out
+    monkeypatch.delenv("RELAY_HARNESS_RELAY")
+    assert main([*command, "--baseline", str(baseline)]) == 1, "the reference does not fail there"
+    assert "stale in the baseline:\n  WIRE-10 (case test_quotes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--baseline", "missing.toml"], "--baseline missing.toml: No such file or directory"),
+        (["--baseline", "bad.toml"], "bad.toml: not TOML"),
+        (["--write-baseline", "bad.toml"], "bad.toml: is there already; name a new one"),
+        (["--write-baseline", "no/such.toml"], "no/such.toml: No such file or directory"),
+        (["--report", "bad.toml"], "bad.toml: is there already"),
+        (["--report", "bad.toml/deeper"], "bad.toml/deeper: Not a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_before_anything_runs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.toml").write_text("[[known]")
+    assert main(["run", *option]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.out == ""
+    assert (tmp_path / "bad.toml").read_text() == "[[known]"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.report.text import lines
+from harness.results import Result
 from harness.verdicts import Verdict, Verdicts
 
 if TYPE_CHECKING:
@@ -48,37 +50,38 @@ def test_absent(): pytest.skip("the target does not declare it")
 """
 
 
-def run(pytester: pytest.Pytester, cases: str, *options: str) -> Verdicts:
+def run(pytester: pytest.Pytester, cases: str, *options: str) -> Result:
     verdicts = Verdicts()
     path = pytester.makepyfile(cases)
     pytest.main(
         [str(path), "-p", "no:terminal", "--import-mode=importlib", *options], plugins=[verdicts]
     )
-    return verdicts
+    ran = list(verdicts.cases.values())
+    return Result("reference", "0", "", 0.0, cases=ran, broken=verdicts.broken)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_the_worst_case_of_a_requirement_is_its_verdict(
     pytester: pytest.Pytester, workers: str
 ) -> None:
-    verdicts = run(pytester, CASES, f"--numprocesses={workers}")
-    lines = list(verdicts.lines())
-    assert lines[0].startswith("passed         WIRE-03")
-    assert lines[1].startswith("failed         WIRE-04")
-    assert lines[1].endswith("(2 cases)")
-    assert lines[2].startswith("untestable     SEQ-05")
-    assert lines[3].startswith("failed         SEQ-06")
-    assert lines[4].startswith("harness error  URL-08")
-    assert lines[5].startswith("not applicable AGG-01")
-    assert lines[-1] == (
+    result = run(pytester, CASES, f"--numprocesses={workers}")
+    shown = list(lines(result))
+    assert shown[0].startswith("passed         WIRE-03")
+    assert shown[1].startswith("failed         WIRE-04")
+    assert shown[1].endswith("(2 cases)")
+    assert shown[2].startswith("untestable     SEQ-05")
+    assert shown[3].startswith("failed         SEQ-06")
+    assert shown[4].startswith("harness error  URL-08")
+    assert shown[5].startswith("not applicable AGG-01")
+    assert shown[-1] == (
         "\n6 requirements: 1 not applicable, 1 passed, 1 untestable, 2 failed, "
         "1 harness error (6 cases)"
     )
-    assert not verdicts.all_passed
+    assert not result.passed
 
 
 def test_a_failure_is_shown_with_the_sentence_it_breaks(pytester: pytest.Pytester) -> None:
-    text = "\n".join(run(pytester, CASES).lines())
+    text = "\n".join(lines(run(pytester, CASES)))
     assert "failed: test_a_failure" in text
     assert "WIRE-04 (must): A field part has one header" in text
     assert 'assert "came" == "expected"' in text or "assert 'came' == 'expected'" in text
@@ -87,9 +90,9 @@ def test_a_failure_is_shown_with_the_sentence_it_breaks(pytester: pytest.Pyteste
 
 
 def test_all_good_is_all_passed(pytester: pytest.Pytester) -> None:
-    verdicts = run(pytester, "def test_one(): pass")
-    assert verdicts.all_passed
-    assert [case.verdict for case in verdicts.cases.values()] == [Verdict.PASSED]
+    result = run(pytester, "def test_one(): pass")
+    assert result.passed
+    assert [case.verdict for case in result.cases] == [Verdict.PASSED]
 
 
 @pytest.mark.parametrize(
@@ -98,11 +101,11 @@ def test_all_good_is_all_passed(pytester: pytest.Pytester) -> None:
     ids=["no cases", "not importable", "only skipped"],
 )
 def test_nothing_run_is_not_all_passed(pytester: pytest.Pytester, cases: str) -> None:
-    assert not run(pytester, cases).all_passed
+    assert not run(pytester, cases).passed
 
 
 def test_what_cannot_be_collected_is_shown(pytester: pytest.Pytester, tmp_path: Path) -> None:
     del tmp_path
-    text = "\n".join(run(pytester, "import no_such_module").lines())
+    text = "\n".join(lines(run(pytester, "import no_such_module")))
     assert "harness error: the cases could not run" in text
     assert "no_such_module" in text

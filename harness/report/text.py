@@ -1,0 +1,59 @@
+"""The summary that a person reads in a terminal. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from harness.catalogue import requirements
+from harness.results import OUTCOMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.results import Result
+    from harness.verdicts import Case
+
+
+def lines(result: Result) -> Iterator[str]:
+    """A line per requirement, what failed and why, and the count."""
+    cases = result.by_requirement
+    for id_, outcome in result.outcomes.items():
+        sentence = requirements()[id_].sentence
+        yield f"{outcome:14} {id_:8} {sentence}  ({count(len(cases[id_]), 'case')})"
+    for case in result.red:
+        yield from _explain(case, result.relay)
+    for text in result.broken:
+        yield f"\nharness error: the cases could not run\n{text}"
+    if result.stale:
+        yield "\nstale in the baseline:"
+        yield from (f"  {text}" for text in result.stale)
+    yield f"\n{summary(result)}"
+
+
+def summary(result: Result) -> str:
+    """How many requirements came out how, in one line."""
+    tally = Counter(result.outcomes.values())
+    counts = ", ".join(f"{tally[outcome]} {outcome}" for outcome in OUTCOMES if tally[outcome])
+    checked = count(len(result.cases), "case")
+    stale = f", {len(result.stale)} stale in the baseline" if result.stale else ""
+    return f"{count(tally.total(), 'requirement')}: {counts or 'none'} ({checked}){stale}"
+
+
+def alone(case: Case, relay: str) -> str:
+    """The command that runs this case alone."""
+    return f"relay-harness run --relay {shlex.quote(relay)} -n 0 -k {case.function}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where there is not one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _explain(case: Case, relay: str) -> Iterator[str]:
+    yield f"\n{case.verdict.value}: {case.id}"
+    for id_ in case.requirements:
+        yield f"  {id_} ({requirements()[id_].level}): {requirements()[id_].sentence}"
+    yield case.text
+    yield f"\nthis case alone: {alone(case, relay)}"

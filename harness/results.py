@@ -1,0 +1,157 @@
+"""The result of one run: a JSON document, from which every report is made."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+
+from harness.catalogue import requirements
+from harness.verdicts import Case, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORMAT = 1
+"""Version of the document's shape; raised when a reader of the old one would go wrong."""
+
+OUTCOMES = (
+    "not applicable",
+    "passed",
+    "known flaky",
+    "known failure",
+    "untestable",
+    "failed",
+    "harness error",
+)
+"""Every `Case.outcome`, in ascending order of weight."""
+
+
+class ResultError(ValueError):
+    """A document that is not the result of a run."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of one run.
+
+    Attributes:
+        relay: the target, as `--relay` names it.
+        kit: version of the kit that judged.
+        started: when the run began, UTC, ISO 8601.
+        seconds: how long it took.
+        expression: what `-k` selected; empty when every case ran.
+        cases: in the order of their ids.
+        broken: what kept cases from running: collection and internal errors.
+        stale: what in the baseline no longer holds.
+
+    """
+
+    relay: str
+    kit: str
+    started: str
+    seconds: float
+    expression: str = ""
+    cases: list[Case] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether something ran, nothing broke, nothing is stale, and no case is red."""
+        ran = any(case.verdict is not Verdict.NOT_APPLICABLE for case in self.cases)
+        return ran and not any([self.broken, self.stale, self.red])
+
+    @property
+    def red(self) -> list[Case]:
+        """The cases that nobody expected to fail, and did."""
+        return [case for case in self.cases if case.is_red]
+
+    @property
+    def by_requirement(self) -> dict[str, list[Case]]:
+        """The cases of each requirement that has any, in the order of the catalogue."""
+        cases = defaultdict(list)
+        for case in self.cases:
+            for id_ in case.requirements:
+                cases[id_].append(case)
+        return {id_: cases[id_] for id_ in requirements() if id_ in cases}
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """The outcome of each requirement that has cases: the worst of theirs."""
+        return {
+            id_: max((case.outcome for case in cases), key=OUTCOMES.index)
+            for id_, cases in self.by_requirement.items()
+        }
+
+
+def to_json(result: Result) -> str:
+    """The document, by `result.schema.json`; it says for each requirement what came of it."""
+    document: dict[str, Any] = {"format": FORMAT, **asdict(result), "passed": result.passed}
+    for case in document["cases"]:
+        case["verdict"] = case["verdict"].value
+    cases = result.by_requirement
+    document["requirements"] = [
+        {
+            "id": id_,
+            "level": requirements()[id_].level,
+            "sentence": requirements()[id_].sentence,
+            "outcome": outcome,
+            "cases": len(cases[id_]),
+        }
+        for id_, outcome in result.outcomes.items()
+    ]
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str, source: str) -> Result:
+    """Read a document that `to_json` wrote.
+
+    Raises:
+        ResultError: it is not one; the text names `source` and what is wrong.
+
+    """
+    try:
+        document = json.loads(text)
+        jsonschema.validate(document, schema())
+    except ValueError as error:
+        raise ResultError(f"{source}: not JSON: {error}") from error
+    except jsonschema.ValidationError as error:
+        raise ResultError(
+            f"{source}: not the result of a run: {error.json_path}: {error.message[:200]}"
+        ) from error
+    cases = [Case(**{**case, "verdict": Verdict(case["verdict"])}) for case in document["cases"]]
+    if unknown := {id_ for case in cases for id_ in case.requirements} - set(requirements()):
+        raise ResultError(f"{source}: {min(unknown)!r} is no requirement of this kit's version")
+    members = {name: document[name] for name in Result.__slots__}
+    return Result(**{**members, "cases": cases})
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the document."""
+    text = Path(__file__).with_name("result.schema.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def read(paths: Iterable[Path]) -> list[Result]:
+    """Read the results of several runs.
+
+    Raises:
+        ResultError: a file cannot be read, or is no result.
+
+    """
+    results = []
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "not UTF-8"
+            raise ResultError(f"{path}: {why}; give the result.json of a run") from error
+        results.append(from_json(text, str(path)))
+    return results
