@@ -155,6 +155,7 @@ class Deploy:
     fields: Mapping[str, Any]
     jobs: JobBook
     install: Install | None = None
+    product: str = "Harper"
     deployment_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
@@ -201,7 +202,7 @@ class Deploy:
         message = f"Successfully deployed: {self.name}"
         job = {}
         if restart is True or restart == "rolling":
-            message += ", restarting Harper"
+            message += f", restarting {self.product}"
         if restart == "rolling":
             job = {"restartJobId": self.jobs.begin()}
         return {"message": message, **job, "deployment_id": self.deployment_id}

@@ -66,12 +66,14 @@ class Harper51:
     for the end of a request: shorten `reset_after` to see it.
 
     Attributes:
+        product: what it calls itself.
         install: an npm install that each deploy runs.
 
     """
 
     name: str = "harper-5.1"
     version: str = "5.1.14"
+    product: str = "Harper"
     jobs: JobBook = field(default_factory=JobBook)
     continues: bool = True
     read_ahead: int = 128 * 1024  # known only so far: 100 kB of the rest are read, 500 kB are not
@@ -161,14 +163,14 @@ class Harper51:
         if refusal := front.refuse_head(request):
             return refusal
         if (request.method, request.path) == ("GET", "/health"):
-            text = "Harper is running."
+            text = f"{self.product} is running."
             return Decision(FastifyAnswer(body=text, content_type="text/plain; charset=utf-8"))
         return Decision(EarlyAnswer(404, body="Not found\n", chunk_size=1024))
 
     # -- deploys ---------------------------------------------------------------------------------
 
     def _deploy(self, fields: dict[str, Any]) -> Deploy:
-        return Deploy(fields, self.jobs, self.install)
+        return Deploy(fields, self.jobs, self.install, self.product)
 
     def _refuse_fields(self, fields: dict[str, Any], request: RequestWitness) -> Decision | None:
         """Refuse in the operation itself: in an event stream the status does not show it."""

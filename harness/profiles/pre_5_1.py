@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.answers import Answer
 from harness.profiles import front
+from harness.profiles.deploy import check_fields
 from harness.profiles.harper_5_1 import Harper51
 from harness.profiles.profile import Decision
 
@@ -17,25 +18,34 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Pre51(Harper51):
-    """Any Harper below 5.1, in what matters to a relay; no such version was recorded.
+    """HarperDB 4.7.29 as recorded, for any Harper below 5.1, in what matters to a relay.
 
-    It refuses multipart as a media type that it does not read, takes a deploy as JSON, knows no
-    deployment ids, and answers who asks for events with one bare `data:` frame. Not reproduced:
-    bodies in CBOR, and whatever else its releases differ in.
+    It refuses multipart as a media type that it does not read, before it looks whether a token has
+    expired, and reads on. It takes a deploy as JSON, knows no deployment ids, and answers who asks
+    for events with one bare `data:` frame and the status of a plain answer. Not reproduced: bodies
+    in CBOR, the Server header of one without a license, and whatever else its releases differ in.
     """
 
     name: str = "pre-5.1"
-    version: str = "5.0.21"
+    version: str = "4.7.29"
+    product: str = "HarperDB"
 
     def at_head(self, request: RequestWitness, credential: Credential) -> Decision | None:
         if front.content_type(request)[0].startswith("multipart/"):
+            text = f"Unsupported Media Type: {request.header('content-type')}"
             refusal = front.refuse_head(request) or front.refuse_early(request, credential)
-            return refusal or self._refuse(415, "Unsupported Media Type", request)
+            return refusal or self._refuse(415, text, request)
         return super().at_head(request, credential)
+
+    def _refuse_fields(self, fields: dict[str, Any], request: RequestWitness) -> Decision | None:
+        if failure := check_fields(fields):
+            return self._refuse(failure.status, failure.message, request)
+        return None
 
     def _deploy_json(self, fields: dict[str, Any], request: RequestWitness) -> Decision:
         deploy = self._deploy(fields)
         if failure := deploy.failure(None):
             return self._refuse(failure.status, failure.message, request)
-        answer = Answer(json={"message": deploy.result()["message"]})
-        return Decision(self.dress(answer, request))
+        result = deploy.result()
+        del result["deployment_id"]
+        return Decision(self.dress(Answer(json=result), request))

@@ -14,7 +14,6 @@ from tests.profileclient import (
     TAR,
     Came,
     ask,
-    assert_fastify,
     connect,
     form,
     head,
@@ -75,25 +74,57 @@ def test_the_job_of_a_rolling_restart_can_be_followed(cluster: FakeCluster) -> N
 # -- pre-5.1 -------------------------------------------------------------------------------------
 
 
-def test_a_peer_before_5_1_refuses_multipart_and_reads_on(cluster: FakeCluster) -> None:
+@pytest.mark.parametrize("accept", [{}, {"Accept": EVENTS}], ids=["json", "events"])
+def test_a_peer_before_5_1_refuses_multipart_and_reads_on(
+    cluster: FakeCluster, accept: dict[str, str]
+) -> None:
     peer = cluster.peer(profile="pre-5.1")
-    came = ask(peer, cluster, head(peer) + chunked(form()))
-    assert_fastify(came, 415, {"error": "Unsupported Media Type"})
+    came = ask(peer, cluster, head(peer, **accept) + chunked(form()))
+    refusal = b'{"error":"Unsupported Media Type: multipart/form-data; boundary=b"}'
+    assert (came.status, came.body) == (415, framed(refusal, accept))
     assert peer.upload.complete
 
 
 def test_a_peer_before_5_1_tells_its_version(cluster: FakeCluster) -> None:
     came = send(cluster.peer(profile="pre-5.1"), cluster, INFO)
-    major, minor, _ = came.json["version"].split(".")
-    assert (int(major), int(minor)) < (5, 1)
+    assert came.json == {"version": "4.7.29", "deprecated": True}
 
 
-def test_a_peer_before_5_1_has_events_in_one_bare_frame(cluster: FakeCluster) -> None:
+RESTARTING = (
+    b'{"message":"Successfully deployed: demo, restarting HarperDB","restartJobId":"<uuid>"}'
+)
+BAD_NAME = b"Project name can only contain alphanumeric, dash and underscores characters"
+
+
+@pytest.mark.parametrize("accept", [{}, {"Accept": EVENTS}], ids=["json", "events"])
+@pytest.mark.parametrize(
+    ("fields", "status", "body"),
+    [
+        ({}, 200, b'{"message":"Successfully deployed: demo"}'),
+        ({"restart": "rolling"}, 200, RESTARTING),
+        ({"project": "a b"}, 400, b'{"error":"%b"}' % BAD_NAME),
+        ({"payload": "YWJj"}, 500, b'{"error":"Unexpected end of data"}'),
+        ({"payload": None}, 500, b'{"error":"Either payload or package must be provided"}'),
+        ({"operation": "nope"}, 400, b'{"error":"Operation \'nope\' not found"}'),
+    ],
+)
+def test_a_peer_before_5_1_takes_json_and_tells_the_status_also_to_who_asks_for_events(
+    cluster: FakeCluster,
+    fields: dict[str, object],
+    status: int,
+    body: bytes,
+    accept: dict[str, str],
+) -> None:
     peer = cluster.peer(profile="pre-5.1")
-    came = ask(peer, cluster, operation(peer, DEPLOY_BODY, Accept=EVENTS))
-    assert came.body == b'data: {"message":"Successfully deployed: demo"}\n\n'
-    failed = ask(peer, cluster, operation(peer, dict(DEPLOY)))
-    assert (failed.status, list(failed.json)) == (500, ["error"])
+    came = ask(peer, cluster, operation(peer, {**DEPLOY_BODY, **fields}, **accept))
+    assert (came.status, came.body) == (status, framed(body, accept))
+    told = {name: value for name, value in came.headers if name.startswith("content-")}
+    assert told["content-type"] == (EVENTS if accept else "application/json")
+    assert "content-length" in told
+
+
+def framed(body: bytes, accept: dict[str, str]) -> bytes:
+    return b"data: %b\n\n" % body if accept else body
 
 
 # -- strict --------------------------------------------------------------------------------------

@@ -3,14 +3,20 @@
     RELAY_HARPER_URL=https://127.0.0.1:9925/ RELAY_HARPER_USER=admin RELAY_HARPER_PASSWORD=... \
         [RELAY_HARPER_CA=ca.pem] pytest tests/interop/test_live_harper.py
 
-It deploys components called `relay-interop` and `relay-interop-2`; use a Harper that nobody needs.
-The texts are those of Harper 5.1.14.
+It deploys components called `relay-interop` and `relay-interop-2`, and restarts the HTTP service;
+use a Harper that nobody needs. The texts are those of Harper 5.1.14, and of HarperDB 4.7.29 for
+what is older than 5.1. With RELAY_HARPER_REPLICATION_URL=wss://localhost:9933/ it mints over the
+replication socket as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 import os
+import ssl
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +32,36 @@ pytestmark = pytest.mark.skipif(
 )
 PROJECT = "relay-interop"
 ALLOWED = "can only contain alphanumeric, dash and underscores"
+_REPLICATION_URL = "RELAY_HARPER_REPLICATION_URL"
+NOT_TAKEN = "it takes streamed deploys from 5.1 on"
+
+
+@functools.cache
+def takes_streams() -> bool:
+    """Whether the live Harper is 5.1 or newer; asked without the relay, which is on trial here."""
+    login = urllib.request.HTTPPasswordMgrWithPriorAuth()
+    url, user, password = (os.environ[name] for name in _ENVIRONMENT)
+    login.add_password(None, url, user, password, is_authenticated=True)
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPBasicAuthHandler(login),
+        urllib.request.HTTPSHandler(
+            context=ssl.create_default_context(cafile=os.environ.get("RELAY_HARPER_CA"))
+        ),
+    )
+    body = json.dumps({"operation": "registration_info"}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with opener.open(request, timeout=30) as answer:
+        major, minor, *_ = json.load(answer)["version"].split(".")
+    return (int(major), int(minor)) >= (5, 1)
+
+
+@pytest.fixture
+def modern() -> None:
+    if not takes_streams():
+        pytest.skip("this Harper is older than 5.1 and takes no streamed deploys")
+
+
+from_5_1 = pytest.mark.usefixtures("modern")
 in_both_ways = pytest.mark.parametrize("events", [False, True], ids=["json", "events"])
 
 
@@ -42,6 +78,21 @@ def component(tmp_path: Path) -> Path:
     return package
 
 
+def live_node(mint: relay.Mint | None = None) -> relay.Node:
+    url, user, password = (os.environ[name] for name in _ENVIRONMENT)
+    return relay.Node(
+        "live",
+        url,
+        mint=mint or relay.OperationsMint(user, password),
+        replication_url=os.environ.get(_REPLICATION_URL),
+    )
+
+
+def live_tls() -> relay.Tls:
+    ca_file = os.environ.get("RELAY_HARPER_CA")
+    return relay.Tls(Path(ca_file) if ca_file else None)
+
+
 def deploy(
     package: Path,
     fields: dict[str, object],
@@ -50,15 +101,13 @@ def deploy(
     mint: relay.Mint | None = None,
     **how: Any,
 ) -> relay.Record:
-    url, user, password = (os.environ[name] for name in _ENVIRONMENT)
-    ca_file = os.environ.get("RELAY_HARPER_CA")
     request = {"operation": "deploy_component", **fields}
     report = asyncio.run(
         relay.deploy(
-            [relay.Node("live", url, mint=mint or relay.OperationsMint(user, password))],
+            [live_node(mint)],
             request,
             package,
-            tls=relay.Tls(Path(ca_file) if ca_file else None),
+            tls=live_tls(),
             limits=relay.Limits(stall=10, answer=60),
             ask_for_events=events,
             **how,
@@ -67,6 +116,7 @@ def deploy(
     return report.records[0]
 
 
+@from_5_1
 @in_both_ways
 def test_a_component_is_deployed(component: Path, *, events: bool) -> None:
     told: list[relay.Event] = []
@@ -80,6 +130,7 @@ def test_a_component_is_deployed(component: Path, *, events: bool) -> None:
     assert (phases[:1] == [{"phase": "prepare", "status": "start"}]) is events
 
 
+@from_5_1
 @in_both_ways
 def test_a_large_package_is_taken_whole_or_refused_for_what_it_is(
     tmp_path: Path, *, events: bool
@@ -90,6 +141,7 @@ def test_a_large_package_is_taken_whole_or_refused_for_what_it_is(
     assert (record["status"], record["statusCode"]) == ("failed", 500), record
 
 
+@from_5_1
 @in_both_ways
 @pytest.mark.parametrize(
     ("fields", "status", "words"),
@@ -116,6 +168,7 @@ def test_fields_that_it_refuses(
     assert status is None or record["statusCode"] == status
 
 
+@from_5_1
 @in_both_ways
 @pytest.mark.parametrize(
     ("content", "words"),
@@ -149,6 +202,42 @@ def test_a_token_that_is_none_is_refused_in_the_middle_of_the_upload(
     )
     assert (record["reason"], record["statusCode"]) == ("invalid token", 401)
     assert 64 << 20 not in sent
+
+
+@in_both_ways
+def test_a_harper_before_5_1_is_named_when_it_is_asked_for_its_version(
+    component: Path, *, events: bool
+) -> None:
+    if takes_streams():
+        pytest.skip("this Harper is 5.1 or newer")
+    record = deploy(component, {"project": PROJECT}, events=events, probe=True)
+    assert NOT_TAKEN in str(record["reason"])
+    os.truncate(component, 64 << 20)  # refused at once, and not to be sent to its end
+    record = deploy(component, {"project": PROJECT}, events=events)
+    assert record["statusCode"] == 415
+    assert str(record["reason"]).startswith("Unsupported Media Type: multipart/form-data")
+
+
+def test_the_http_service_restarts() -> None:
+    report = asyncio.run(relay.restart([live_node()], tls=live_tls()))
+    assert report.succeeded, report
+    assert report.records[0]["message"] == "Restarting http"
+
+
+@pytest.mark.skipif(_REPLICATION_URL not in os.environ, reason=f"{_REPLICATION_URL} is not set")
+def test_a_token_is_minted_over_the_replication_socket(component: Path) -> None:
+    """It is taken by the operations API, which looks at it before anything else."""
+    mint = relay.ReplicationMint()
+    record = deploy(component, {"project": "a b"}, events=False, mint=mint)
+    assert record["stage"] == "answer", record
+    assert record["statusCode"] in {400, 415}
+
+
+@pytest.mark.skipif("RELAY_HARPER_CA" not in os.environ, reason="the system may trust this Harper")
+def test_an_authority_that_is_not_given_is_not_trusted() -> None:
+    node = live_node(relay.GivenToken("never-sent"))
+    report = asyncio.run(relay.restart([node]))
+    assert "not trusted; give the cluster's CA file" in str(report.records[0]["reason"])
 
 
 def test_credentials_that_are_wrong_cost_the_mint(component: Path) -> None:

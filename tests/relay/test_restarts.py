@@ -112,7 +112,7 @@ def test_a_peer_too_old_gets_a_clear_record(cluster: FakeCluster, package: Path)
     old, new = cluster.peer(profile="pre-5.1"), cluster.peer(profile="harper-5.1")
     refused, fine = deploy(cluster, package, probe=True).records
     assert (
-        refused["reason"] == "the peer runs version 5.0.21; it takes streamed deploys from 5.1 on"
+        refused["reason"] == "the peer runs version 4.7.29; it takes streamed deploys from 5.1 on"
     )
     assert old.uploads == []
     assert len(new.uploads) == 1
