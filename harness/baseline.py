@@ -54,8 +54,8 @@ class Entry:
 
     def covers(self, case: Case) -> bool:
         """Whether this case is one that the entry speaks of, however it ended."""
-        name = case.id.rpartition("::")[2]
-        return self.requirement in case.requirements and self.case in {None, name, case.function}
+        names = {None, case.name, case.function}
+        return self.requirement in case.requirements and self.case in names
 
     def excuses(self, case: Case) -> bool:
         """Whether the failure of this case is the known one."""

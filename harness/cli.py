@@ -42,6 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     run.add_argument("-n", metavar="N", default="auto", dest="workers", help="worker processes")
     run.add_argument("-k", metavar="EXPRESSION", default="", help="only cases whose name matches")
     run.add_argument(
+        "--case",
+        metavar="FILE::NAME",
+        action="append",
+        default=[],
+        dest="cases",
+        help="only this case, as a failure names it; may be repeated",
+    )
+    run.add_argument(
         "--baseline",
         metavar="FILE",
         type=Path,
@@ -64,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = commands.add_parser(
         "report",
         help="make a page of one or more runs, a column for each",
-        description="Reads what `run --report` wrote and compares it in one page; result.json, "
-        "junit.xml and badge.svg are of the last.",
+        description="Reads what `run --report` wrote and compares it in one page, index.html; of a "
+        "single run it writes result.json, junit.xml and badge.svg as well.",
     )
     report.add_argument("results", metavar="RESULT", type=Path, nargs="+", help="a result.json")
     report.add_argument("--to", metavar="DIR", type=Path, required=True, help="where to write")
@@ -132,6 +140,7 @@ def _run(options: argparse.Namespace) -> int:
             relay=options.relay,
             workers=workers,
             expression=options.k,
+            cases=options.cases,
             baseline=options.baseline,
             write_baseline=options.write_baseline,
             report=options.report,

@@ -102,6 +102,12 @@ class FakeCluster:
         """What every peer saw, as text that a person reads; credentials are left out."""
         return "\n".join(peer.timeline() for peer in self.peers)
 
+    def redacted(self, text: str) -> str:
+        """A text without the passwords and tokens of its peers."""
+        for peer in self.peers:
+            text = peer.tokens.redacted(text.replace(peer.password, "[password]"))
+        return text
+
     def lanes(self) -> list[Lane]:
         """What every peer saw, connection by connection, on one clock from the first of them."""
         seen = [(peer.name, it) for peer in self.peers for it in peer.connections]

@@ -177,10 +177,10 @@ class FakePeer:
     @property
     def upload(self) -> UploadWitness:
         """The one upload that reached it; an AssertionError when there is not exactly one."""
+        __tracebackhide__ = True  # of interest is the case that asks
         uploads = self.uploads
         if len(uploads) != 1:
-            seen = "\n".join(str(connection) for connection in self.connections)
-            raise AssertionError(f"{self.name} saw {len(uploads)} uploads, not one\n{seen}")
+            raise AssertionError(f"{self.name} saw {len(uploads)} uploads, not one")
         return uploads[0]
 
     @property
@@ -192,6 +192,8 @@ class FakePeer:
         lines = [f"{self.name} {self.url}"]
         for number, seen in enumerate(self.http.connections, 1):
             lines += [f"  connection {number}", *(f"  {line}" for line in str(seen).splitlines())]
+            uploads = [it for it in seen.requests if isinstance(it, UploadWitness)]
+            lines += [f"    {line}" for it in uploads for line in it.summary().splitlines()]
         return "\n".join(lines if len(lines) > 1 else [*lines, "  nobody connected"])
 
     def wait_until(self, happened: Callable[[Self], bool], timeout: float = 5.0) -> None:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from harness.certs import Authority
     from harness.cluster import FakeCluster
+    from harness.evidence import Evidence
     from harness.peer import FakePeer
-    from harness.witness import Lane
 
 RELAY_VARIABLE = "RELAY_HARNESS_RELAY"
 """Names the relay to judge where no option does."""
 WHAT_THE_PEERS_SAW = "what the fake peers saw"
-_WITNESS = "deploy_relay_kit"
+WHAT_THE_RELAY_TOLD = "what the relay reported"
+_EVIDENCE = "deploy_relay_kit"
 _CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
 
 
@@ -84,23 +85,34 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed and report.when == "call":
-        for cluster in item.stash.get(_CLUSTERS, []):
-            report.sections.append((WHAT_THE_PEERS_SAW, cluster.timelines()))
-        # An attribute travels from a worker of xdist, and stands in nobody's JUnit file.
-        vars(report)[_WITNESS] = _witnessed(item.stash.get(_CLUSTERS, []))
+        _add_evidence(report, item, call)
     # An error of a target says what it makes of the case, whenever it happens.
     if call.excinfo is not None and (verdict := getattr(call.excinfo.value, "verdict", None)):
         report.user_properties.append(("verdict", verdict))
     return report
 
 
-def _witnessed(clusters: list[FakeCluster]) -> tuple[list[str], list[Lane]]:
-    peers = [peer for cluster in clusters for peer in cluster.peers]
-    findings = {found.id for peer in peers for it in peer.live_uploads for found in it.findings}
-    return sorted(findings), [lane for cluster in clusters for lane in cluster.lanes()]
+def _add_evidence(
+    report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[None]
+) -> None:
+    clusters = item.stash.get(_CLUSTERS, [])
+    if not clusters or call.excinfo is None:
+        return
+    from harness.evidence import gather
+    from harness.targets import Relay
+
+    relay = next(
+        (it for it in getattr(item, "funcargs", {}).values() if isinstance(it, Relay)), None
+    )
+    evidence = gather(item, call.excinfo, report.longreprtext, clusters, relay)
+    if evidence["reported"]:
+        report.sections.append((WHAT_THE_RELAY_TOLD, "\n".join(evidence["reported"])))
+    report.sections.append((WHAT_THE_PEERS_SAW, evidence["seen"]))
+    # An attribute travels from a worker of xdist, and stands in nobody's JUnit file.
+    vars(report)[_EVIDENCE] = evidence
 
 
-def witness_of(report: pytest.TestReport) -> tuple[list[str], list[Lane]] | None:
-    """Of a failed test, the ids of the findings in its uploads, and what each connection saw."""
-    witness = vars(report).get(_WITNESS)
-    return witness and tuple(witness)
+def evidence_of(report: pytest.TestReport) -> Evidence | None:
+    """What is known of a failed test that used a fake cluster."""
+    found: Evidence | None = vars(report).get(_EVIDENCE)
+    return found

@@ -45,7 +45,7 @@ class Result:
         kit: version of the kit that judged.
         started: when the run began, UTC, ISO 8601.
         seconds: how long it took.
-        expression: what `-k` selected; empty when every case ran.
+        expression: what `-k` or `--case` selected; empty when every case ran.
         cases: in the order of their ids.
         broken: what kept cases from running: collection and internal errors.
         stale: what in the baseline no longer holds.

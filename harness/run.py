@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.mark.expression import Expression  # pytest has no public name for it
 
 from harness import baseline as baselines
 from harness import report as reports
@@ -17,9 +18,17 @@ from harness.shipped_paths import conformance_cases
 from harness.verdicts import Verdicts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.baseline import Entry
+
+
+_NOTHING_SELECTED = {
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+    pytest.ExitCode.USAGE_ERROR,
+    pytest.ExitCode.INTERNAL_ERROR,  # when workers, not we, see that there is no such case
+}
 
 
 class RunError(Exception):
@@ -31,6 +40,7 @@ def run(
     relay: str,
     workers: str = "auto",
     expression: str = "",
+    cases: Sequence[str] = (),
     baseline: Path | None = None,
     write_baseline: Path | None = None,
     report: Path | None = None,
@@ -41,12 +51,14 @@ def run(
         relay: the target, as `--relay` takes it.
         workers: worker processes, a number or `auto`; `0` runs in this process.
         expression: pytest's `-k`; empty runs every case.
+        cases: only these, each as `file::name`; none runs every case.
         baseline: a file of known failures.
         write_baseline: where to write a draft of one; never over another file.
         report: a directory for the reports.
 
     Raises:
-        RunError: a file cannot be read or written, or is no baseline; the text names it.
+        RunError: a file cannot be read or written, or is no baseline, or nothing is selected; the
+            text names it.
         BaselineError: the baseline is none.
 
     """
@@ -62,8 +74,9 @@ def run(
     except OSError as error:
         raise RunError(f"{error.filename}: {error.strerror}") from error
     today = dt.datetime.now(tz=dt.UTC)
-    result = judge(relay=relay, workers=workers, expression=expression)
-    result.stale = baselines.apply(entries, result.cases, today=today.date(), whole=not expression)
+    result = judge(relay=relay, workers=workers, expression=expression, cases=cases)
+    whole = not result.expression
+    result.stale = baselines.apply(entries, result.cases, today=today.date(), whole=whole)
     for line in text.lines(result):
         print(line)
     if write_baseline:
@@ -76,11 +89,21 @@ def run(
     return 0 if result.passed else 1
 
 
-def judge(*, relay: str, workers: str = "auto", expression: str = "") -> Result:
-    """Run the cases against a relay and return what came of them; arguments as for `run`."""
+def judge(
+    *, relay: str, workers: str = "auto", expression: str = "", cases: Sequence[str] = ()
+) -> Result:
+    """Run the cases against a relay and return what came of them; arguments as for `run`.
+
+    Raises:
+        RunError: there is no such case, or `-k` is no expression.
+
+    """
+    if cases and workers == "auto":
+        workers = "0"  # a worker takes longer to start than a case to run
+    _check_expression(expression)
     verdicts = Verdicts()
     arguments = [
-        str(conformance_cases()),
+        *([f"{conformance_cases()}/{case}" for case in cases] or [str(conformance_cases())]),
         f"--relay={relay}",
         f"--numprocesses={workers}",
         "--dist=worksteal",
@@ -94,16 +117,35 @@ def judge(*, relay: str, workers: str = "auto", expression: str = "") -> Result:
     if expression:
         arguments += ["-k", expression]
     started, begin = dt.datetime.now(tz=dt.UTC), time.monotonic()
-    pytest.main(arguments, plugins=[verdicts])
+    code = pytest.main(arguments, plugins=[verdicts])
+    selected = [
+        *(f"--case {case}" for case in cases),
+        *([f"-k {expression}"] if expression else []),
+    ]
+    if selected and not verdicts.cases and code in _NOTHING_SELECTED:
+        raise RunError(
+            f"{' '.join(selected)}: selects no case; their names are those of "
+            "`relay-harness explain REQUIREMENT`"
+        )
     return Result(
         relay=relay,
         kit=version("deploy-relay-kit"),
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - begin, 3),
-        expression=expression,
+        expression=" ".join(selected),
         cases=sorted(verdicts.cases.values(), key=lambda case: case.id),
         broken=verdicts.broken,
     )
+
+
+def _check_expression(expression: str) -> None:
+    # Looked at here, since a worker that cannot read it dies with a traceback.
+    try:
+        Expression.compile(expression)
+    except SyntaxError as error:
+        raise RunError(
+            f"-k {expression!r}: {error.msg}; give names or parts of names, with and, or, not"
+        ) from error
 
 
 def _read(path: Path) -> list[Entry]:

@@ -74,6 +74,13 @@ class TokenBook:
         with self._lock:
             return any(token in text for token in self._worth)
 
+    def redacted(self, text: str) -> str:
+        """A text without any token of this peer."""
+        with self._lock:
+            for token in self._worth:
+                text = text.replace(token, "[token]")
+        return text
+
     def _new(self, username: str, subject: str) -> str:
         """A JSON Web Token by its looks (MINT-05); the signature is random and unique."""
         now = int(time.time())

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from harness.plugin import WHAT_THE_PEERS_SAW, witness_of
+from harness.plugin import evidence_of
 
 if TYPE_CHECKING:
     import pytest
 
-    from harness.witness import Lane
+    from harness.evidence import Evidence
 
 
 class Verdict(Enum):
@@ -36,9 +36,8 @@ class Case:
         requirements: ids of what it checks.
         verdict: how it ended.
         seconds: how long it took, with set-up and tear-down.
-        text: what it said of a failure, or why it is not applicable.
-        findings: ids of the rules that the uploads of a failed case broke on the wire.
-        lanes: of a failed case, each connection that its peers saw.
+        text: why it is not applicable, or what went wrong outside of the case itself.
+        evidence: of a failed case, what is known of the failure.
         known: the reason in the baseline, when its failure is known.
         flaky: the reason in the baseline, when it is known to fail now and then.
 
@@ -49,15 +48,29 @@ class Case:
     verdict: Verdict = Verdict.PASSED
     seconds: float = 0.0
     text: str = ""
-    findings: list[str] = field(default_factory=list)
-    lanes: list[Lane] = field(default_factory=list)
+    evidence: Evidence | None = None
     known: str | None = None
     flaky: str | None = None
 
     @property
+    def file(self) -> str:
+        """The name of the file that it stands in."""
+        return self.id.partition("::")[0].rpartition("/")[2]
+
+    @property
+    def name(self) -> str:
+        """The name of its test function, with its parameters."""
+        return self.id.partition("::")[2]
+
+    @property
     def function(self) -> str:
         """The name of its test function, without parameters."""
-        return self.id.rpartition("::")[2].partition("[")[0]
+        return self.name.partition("[")[0]
+
+    @property
+    def findings(self) -> list[str]:
+        """Ids of the rules that the uploads of a failed case broke on the wire."""
+        return self.evidence["findings"] if self.evidence else []
 
     @property
     def has_failed(self) -> bool:
@@ -96,9 +109,10 @@ class Verdicts:
         case.seconds += report.duration
         if report.failed:
             case.verdict = max(case.verdict, _verdict(report), key=_WEIGHT.__getitem__)
-            seen = [text for title, text in report.sections if title == WHAT_THE_PEERS_SAW]
-            case.text = "\n\n".join(filter(None, [case.text, report.longreprtext, *seen]))
-            case.findings, case.lanes = witness_of(report) or (case.findings, case.lanes)
+            if evidence := evidence_of(report):
+                case.evidence = evidence
+            else:
+                case.text = "\n\n".join(filter(None, [case.text, report.longreprtext]))
         elif report.skipped:
             case.verdict = Verdict.NOT_APPLICABLE
             reason = report.longrepr[2] if isinstance(report.longrepr, (tuple, list)) else ""

@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from harness.wire.finding import show
+
 if TYPE_CHECKING:
     from harness.wire import Field, FilePart, Finding, Framing, UploadReader
 
@@ -143,6 +145,14 @@ class MintWitness(RequestWitness):
     """The token handed out; None when the peer gave none."""
 
 
+class Fields(dict[str, bytes]):
+    """Field values by name; to ask for one that did not come fails as an assertion does."""
+
+    def __missing__(self, name: str) -> bytes:
+        __tracebackhide__ = True
+        raise AssertionError(f"no field {name!r} came; there are {', '.join(self) or 'none'}")
+
+
 @dataclass(slots=True, kw_only=True)
 class UploadWitness(RequestWitness):
     """One upload, read by the strict reader while it came."""
@@ -160,9 +170,9 @@ class UploadWitness(RequestWitness):
         return self.reader.body_complete and self.reader.complete
 
     @property
-    def fields(self) -> dict[str, bytes]:
+    def fields(self) -> Fields:
         """Field values as they came, by name, in order."""
-        return {part.name: part.value for part in self.reader.fields}
+        return Fields((part.name, part.value) for part in self.reader.fields)
 
     @property
     def field_parts(self) -> list[Field]:
@@ -182,6 +192,17 @@ class UploadWitness(RequestWitness):
         return (
             0 if self.received_at_answer is None else self.reader.received - self.received_at_answer
         )
+
+    def summary(self) -> str:
+        """What came, in a line, and each finding in another; no value of a field is shown."""
+        names = ", ".join(show(part.name.encode()) for part in self.reader.fields) or "none"
+        file = "no file part"
+        if self.file is not None:
+            whole = f"SHA-256 {self.file.sha256[:16]}…" if self.file.complete else "not to its end"
+            file = f"file {self.file.length:,} bytes, {whole}"
+        end = "complete" if self.complete else "not complete"
+        lines = [f"upload: fields {names}; {file}; {self.framing.kind}, {end}"]
+        return "\n".join([*lines, *(f"finding: {found}" for found in self.findings)])
 
     @property
     def token(self) -> str | None:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def write(results: Sequence[Result], directory: Path) -> list[Path]:
-    """Write the reports of these runs, the newest last, and return where they are.
+    """Write the reports of these runs and return where they are.
 
-    `index.html` compares all of them; `result.json`, `junit.xml` and `badge.svg` are of the last.
+    `index.html` compares them; of a single run there are `result.json`, `junit.xml` and `badge.svg`
+    besides.
 
     Args:
         results: at least one.
@@ -28,13 +29,13 @@ def write(results: Sequence[Result], directory: Path) -> list[Path]:
 
     """
     directory.mkdir(parents=True, exist_ok=True)
-    last = results[-1]
-    contents = {
-        "result.json": to_json(last),
-        "junit.xml": junit.render(last),
-        "index.html": page.render(results),
-        "badge.svg": badge.render(last),
-    }
+    contents = {"index.html": page.render(results)}
+    if len(results) == 1:
+        contents |= {
+            "result.json": to_json(results[0]),
+            "junit.xml": junit.render(results[0]),
+            "badge.svg": badge.render(results[0]),
+        }
     for name, text in contents.items():
         (directory / name).write_text(text, encoding="utf-8")
     return [directory / name for name in contents]

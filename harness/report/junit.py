@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from harness.report.text import explained
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -43,13 +44,11 @@ def render(result: Result) -> str:
 
 
 def _add(suite: ET.Element, case: Case) -> None:
-    file, _, name = case.id.rpartition("::")
-    classname = file.rpartition("/")[2].removesuffix(".py")
     element = ET.SubElement(
         suite,
         "testcase",
-        classname=_clean(classname),
-        name=_clean(name),
+        classname=_clean(case.file.removesuffix(".py")),
+        name=_clean(case.name),
         time=f"{case.seconds:.3f}",
     )
     properties = ET.SubElement(element, "properties")
@@ -62,7 +61,12 @@ def _add(suite: ET.Element, case: Case) -> None:
         ET.SubElement(element, "skipped", message=_clean(f"{case.outcome}: {reason}"))
     elif case.is_red:
         tag = "error" if case.verdict is Verdict.HARNESS_ERROR else "failure"
-        _say(element, tag, f"{case.verdict.value}: {', '.join(case.requirements)}", case.text)
+        _say(
+            element,
+            tag,
+            f"{case.verdict.value}: {', '.join(case.requirements)}",
+            "\n".join(explained(case)),
+        )
 
 
 def _say(element: ET.Element, tag: str, message: str, text: str) -> None:

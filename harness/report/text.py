@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,30 @@ def summary(result: Result) -> str:
 
 def alone(case: Case, relay: str) -> str:
     """The command that runs this case alone."""
-    return f"relay-harness run --relay {shlex.quote(relay)} -n 0 -k {case.function}"
+    case_id = shlex.quote(f"{case.file}::{case.name}")
+    return f"relay-harness run --relay {shlex.quote(relay)} --case {case_id}"
+
+
+def explained(case: Case) -> Iterator[str]:
+    """What is known of a failure, line by line: what was asked, what came, what was seen."""
+    for id_ in case.requirements:
+        yield f"  {id_} ({requirements()[id_].level}): {requirements()[id_].sentence}"
+    evidence = case.evidence
+    if evidence is not None:
+        yield f"  {evidence['where']}"
+        parts = {
+            "expected": evidence["expected"],
+            "came": evidence["came"],
+            "the relay reported": "\n".join(evidence["reported"]),
+            "its standard error": evidence["stderr"],
+            "the peers saw": evidence["seen"],
+            "traceback": evidence["trace"],
+        }
+        for title, told in parts.items():
+            if told:
+                yield from (f"  {title}:", textwrap.indent(told.rstrip(), "    "))
+    if case.text:
+        yield case.text
 
 
 def count(number: int, noun: str) -> str:
@@ -52,8 +76,6 @@ def count(number: int, noun: str) -> str:
 
 
 def _explain(case: Case, relay: str) -> Iterator[str]:
-    yield f"\n{case.verdict.value}: {case.id}"
-    for id_ in case.requirements:
-        yield f"  {id_} ({requirements()[id_].level}): {requirements()[id_].sentence}"
-    yield case.text
-    yield f"\nthis case alone: {alone(case, relay)}"
+    yield f"\n{case.verdict.value}: {case.name}"
+    yield from explained(case)
+    yield f"  this case alone:\n    {alone(case, relay)}"

@@ -69,6 +69,10 @@ class Target(Protocol):
     def output(self) -> str:
         """What it wrote to its own stdout and stderr during the last deploy; "" in-process."""
 
+    @property
+    def stderr(self) -> str:
+        """Of that, what went to stderr, for a person to read."""
+
     def deploy(self, command: DeployCommand) -> Outcome:
         """Relay the deploy.
 
@@ -167,6 +171,8 @@ class Relay:
     def __init__(self, target: Target, *, ca_file: Path, payload: Payload) -> None:
         """Deploy `payload` through `target` to nodes that `ca_file` vouches for, by default."""
         self.target = target
+        self.outcomes: list[Outcome] = []
+        """What it reported so far, deploy by deploy."""
         self._ca_file = ca_file
         self._payload = payload
 
@@ -198,6 +204,7 @@ class Relay:
             TargetSkippedError: the target would not do what it declares.
 
         """
+        __tracebackhide__ = True  # of interest is the case that deploys
         command = DeployCommand(
             nodes=tuple(
                 node if isinstance(node, DeployNode) else self.node(node, verify=verify)
@@ -212,7 +219,8 @@ class Relay:
         if missing:
             names = ", ".join(sorted(missing))
             pytest.skip(f"not applicable: {self.target.name} does not declare {names}")
-        return self.target.deploy(command)
+        self.outcomes.append(self.target.deploy(command))
+        return self.outcomes[-1]
 
     def node(self, served: Served, **how: Any) -> DeployNode:
         """A peer as the origin knows it; `how` are attributes of `DeployNode` to differ in."""

@@ -75,6 +75,11 @@ class CommandTarget:
         """The end of what the adapter wrote during the last deploy, to stdout and stderr."""
         return "" if self._child is None else f"{self._child.stdout}{self._child.stderr}"
 
+    @property
+    def stderr(self) -> str:
+        """The end of what it wrote to stderr alone."""
+        return "" if self._child is None else self._child.stderr
+
     def deploy(self, command: DeployCommand) -> Outcome:
         """Relay the deploy.
 

@@ -56,7 +56,7 @@ class FunctionTarget:
             raise UnusableFunctionError(f"{self.name}: {error}") from error
         self.capabilities = frozenset(getattr(module, "CAPABILITIES", DEFAULT_CAPABILITIES))
         self.pid = os.getpid()
-        self.output = ""
+        self.output = self.stderr = ""
 
     def deploy(self, command: DeployCommand) -> Outcome:
         """Relay the deploy.

@@ -161,8 +161,11 @@ def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
                 wrong = f"the adapter {error}"
             stderr = talk.stderr.splitlines()
             talk.end()  # whatever comes next gets a fresh process
-            shown = [*talk.lines, *(f"| {talk.hide(line)}" for line in stderr[-20:])]
-            lines = [f"wrong  {name}: {talk.hide(wrong)}", *(f"       {line}" for line in shown)]
+            shown = [*talk.lines, *(f"| {talk.cluster.redacted(line)}" for line in stderr[-20:])]
+            lines = [
+                f"wrong  {name}: {talk.cluster.redacted(str(wrong))}",
+                *(f"       {line}" for line in shown),
+            ]
             yield False, "\n".join(lines)
             if check is _starts:
                 return

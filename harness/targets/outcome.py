@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,7 +57,14 @@ class Record:
         return member in self.members
 
     def __getitem__(self, member: str) -> Any:
+        """A member; an AssertionError when the record has none of that name."""
+        __tracebackhide__ = True
+        if member not in self.members:
+            raise AssertionError(f"the record has no member {member!r}: {self}")
         return self.members[member]
+
+    def __str__(self) -> str:
+        return json.dumps(dict(self.members), ensure_ascii=False, default=repr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,7 @@ class Outcome:
 
     def __getitem__(self, node: Named) -> Record:
         """The record of a node; an AssertionError when there is not exactly one."""
+        __tracebackhide__ = True
         if self.refused is not None:
             raise AssertionError(f"the target refused the deploy: {self.refused}")
         found = [record for record in self.records if record.members.get("node") == node.name]
@@ -88,6 +97,13 @@ class Outcome:
             names = [record.members.get("node") for record in self.records]
             raise AssertionError(f"{len(found)} records of {node.name!r}, not one, among {names}")
         return found[0]
+
+    def __str__(self) -> str:
+        if self.refused is not None:
+            return f"refused the deploy: {self.refused}"
+        if self.cancelled:
+            return "gave the deploy up, as it was told to"
+        return "\n".join(map(str, self.records)) or "no records"
 
     @property
     def nodes(self) -> list[Any]:

@@ -20,7 +20,7 @@ class ReferenceTarget:
 
     name = "reference"
     capabilities = frozenset(capabilities())
-    output = ""
+    output = stderr = ""
 
     @property
     def pid(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 SECONDS = 20.0
 """How long an adapter may take for one message."""
 _SHOWN = 300  # characters of a message
-_TOKEN = re.compile(r"[\w-]{16,}\.[\w-]{16,}\.[\w-]{16,}")
 
 
 class WrongError(Exception):
@@ -106,14 +104,8 @@ class Talk:
             self._child.kill()
             self._child = None
 
-    def hide(self, text: str) -> str:
-        """The text without a password or token of any peer."""
-        for peer in self.cluster.peers:
-            text = text.replace(peer.password, "[password]")
-        return _TOKEN.sub("[token]", text)
-
     def _show(self, arrow: str, line: bytes) -> None:
-        text = self.hide(line.decode("utf-8", "backslashreplace").rstrip())
+        text = self.cluster.redacted(line.decode("utf-8", "backslashreplace").rstrip())
         self.lines.append(f"{arrow} {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}")
 
     def _look_for_secrets(self, peers: Sequence[FakePeer]) -> None:

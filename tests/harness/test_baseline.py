@@ -8,6 +8,7 @@ import pytest
 
 from harness.baseline import BaselineError, Entry, apply, draft, parse
 from harness.verdicts import Case, Verdict
+from tests.harness.driving import evidence
 
 TODAY = dt.date(2027, 1, 10)
 LATER = dt.date(2027, 2, 1)
@@ -16,7 +17,8 @@ LATER = dt.date(2027, 2, 1)
 def case(
     verdict: Verdict = Verdict.FAILED, name: str = "test_one[a]", findings: tuple[str, ...] = ()
 ) -> Case:
-    return Case(f"test_x.py::{name}", ["WIRE-03", "WIRE-04"], verdict, findings=list(findings))
+    known = evidence(findings=list(findings))
+    return Case(f"test_x.py::{name}", ["WIRE-03", "WIRE-04"], verdict, evidence=known)
 
 
 def entry(**members: object) -> Entry:

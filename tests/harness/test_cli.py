@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -15,13 +16,17 @@ from harness.cli import main
 
 CASES = "path_and_query or breaks_no_rule"
 CHECKOUT = Path(__file__).parents[2]
+NODE = f"cmd:node {CHECKOUT / 'fixtures/adapters/node/adapter.mjs'}"
 
 
-def test_the_installed_wheel_judges_from_any_directory(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment in which the wheel of this checkout is installed."""
+    directory = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
     subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True)
-    [wheel] = tmp_path.glob("*.whl")
-    environment = tmp_path / "environment"
+    [wheel] = directory.glob("*.whl")
+    environment = directory / "environment"
     venv.create(environment, with_pip=False)
     python = environment / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install"]
@@ -31,11 +36,19 @@ def test_the_installed_wheel_judges_from_any_directory(tmp_path: Path) -> None:
     # Only the dependencies come from here; a path in a .pth file does not bring our own checkout.
     [packages] = environment.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+    return environment
+
+
+@pytest.mark.parametrize("target", ["reference", NODE])
+def test_the_installed_wheel_judges_from_any_directory(
+    installed: Path, tmp_path: Path, target: str
+) -> None:
+    if target == NODE and shutil.which("node") is None:
+        pytest.skip("no Node on this machine")
+    command = [str(installed / "bin" / "relay-harness"), "run", "--relay", target, "-n", "0"]
     run = subprocess.run(
-        [environment / "bin" / "relay-harness", "run", "-n", "0", "-k", CASES],
-        cwd=elsewhere,
+        [*command, "-k", CASES],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
@@ -44,7 +57,7 @@ def test_the_installed_wheel_judges_from_any_directory(tmp_path: Path) -> None:
     assert "passed         URL-08" in run.stdout
     assert "passed         WIRE-03" in run.stdout
     assert run.stderr == ""
-    assert list(elsewhere.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -53,6 +66,10 @@ def test_the_installed_wheel_judges_from_any_directory(tmp_path: Path) -> None:
         (["run", "--relay", "no-such-relay"], ["--relay", "'no-such-relay'", "`reference`"]),
         (["run", "--relay", "cmd:no-such-program"], ["no-such-program"]),
         (["run", "-n", "many"], ["-n", "'many'", "a number"]),
+        (["run", "-k", "("], ["-k '('", "with and, or, not"]),
+        (["run", "-n", "0", "-k", "no_such_case"], ["-k no_such_case: selects no case", "explain"]),
+        (["run", "--case", "test_wire.py::test_no"], ["--case test_wire.py::test_no: selects no"]),
+        (["run", "-n", "2", "--case", "test_no.py::test_no"], ["test_no.py::test_no: selects no"]),
     ],
 )
 def test_bad_input_is_named_with_its_remedy(
@@ -90,7 +107,7 @@ def test_known_failures_stay_quiet_and_stale_ones_turn_red(
     document = json.loads((directory / "result.json").read_text(encoding="utf-8"))
     [failed] = [case for case in document["cases"] if case["verdict"] == "failed"]
     assert failed["requirements"] == ["WIRE-10"]
-    [seen, *_] = failed["lanes"]
+    [seen, *_] = failed["evidence"]["lanes"]
     assert seen["node"] == "node-1"
     assert [it["ms"] for it in seen["moments"]] == sorted(it["ms"] for it in seen["moments"]) != []
     assert main([*command, "--baseline", str(baseline)]) == 0

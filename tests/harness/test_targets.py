@@ -146,7 +146,7 @@ class Declaring:
 
     name = "declaring"
     pid = 0
-    output = ""
+    output = stderr = ""
 
     def __init__(self, *capabilities: str) -> None:
         self.capabilities = capabilities

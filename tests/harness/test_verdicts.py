@@ -50,9 +50,12 @@ def test_absent(): pytest.skip("the target does not declare it")
 """
 
 
+FILE = "test_it.py"
+
+
 def run(pytester: pytest.Pytester, cases: str, *options: str) -> Result:
     verdicts = Verdicts()
-    path = pytester.makepyfile(cases)
+    path = pytester.makepyfile(**{FILE.removesuffix(".py"): cases})
     pytest.main(
         [str(path), "-p", "no:terminal", "--import-mode=importlib", *options], plugins=[verdicts]
     )
@@ -82,11 +85,11 @@ def test_the_worst_case_of_a_requirement_is_its_verdict(
 
 def test_a_failure_is_shown_with_the_sentence_it_breaks(pytester: pytest.Pytester) -> None:
     text = "\n".join(lines(run(pytester, CASES)))
-    assert "failed: test_a_failure" in text
+    assert "\nfailed: test_bad\n" in text
     assert "WIRE-04 (must): A field part has one header" in text
     assert 'assert "came" == "expected"' in text or "assert 'came' == 'expected'" in text
     assert "the harness is at fault" in text
-    assert "this case alone: relay-harness run --relay reference -n 0 -k test_bad" in text
+    assert f"relay-harness run --relay reference --case {FILE}::test_bad\n" in text
 
 
 def test_all_good_is_all_passed(pytester: pytest.Pytester) -> None:

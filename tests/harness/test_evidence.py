@@ -1,0 +1,120 @@
+"""What is known of a failed case: enough to understand it at once, and no credential."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.verdicts import Case, Verdicts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.evidence import Evidence
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = """
+from tests.conformance.conftest import *
+"""
+CASES = """
+import pytest
+from harness.answers import Answer
+from harness.faults import MintAnswer
+
+requirement = pytest.mark.requirement
+
+@requirement("RES-01")
+def test_a_member_that_is_missing(cluster, relay):
+    peer = cluster.peer()
+    record = relay.deploy(to=[peer])[peer]
+    assert record["no-such"] == 1
+
+@requirement("WIRE-03")
+def test_a_field_that_is_missing(cluster, relay):
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={"note": "a"})
+    assert (
+        peer.upload.fields["no-such"]
+        == b"1"
+    )
+
+@requirement("BUG-41")
+def test_a_password_that_shows(cluster, relay):
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    text = f"{peer.password} and {peer.upload.token}"
+    assert text == ""
+
+@requirement("RES-05")
+def test_a_defect_of_the_case(cluster, relay):
+    cluster["no-such-node"]
+
+@requirement("RES-05")
+def test_statuses(cluster, relay):
+    peers = [cluster.peer(fault=MintAnswer(Answer.error(500, "boom"))), cluster.peer()]
+    assert relay.deploy(to=peers).statuses == ["success", "success"]
+"""
+
+
+@pytest.fixture(scope="module", params=["0", "2"])
+def failed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
+    directory: Path = tmp_path_factory.mktemp("evidence")
+    (directory / "conftest.py").write_text(CONFTEST)
+    (directory / "test_it.py").write_text(CASES)
+    verdicts = Verdicts()
+    options = ["-p", "no:terminal", "--import-mode=importlib", "-p", "no:cacheprovider"]
+    pytest.main([str(directory), *options, f"-n{request.param}"], plugins=[verdicts])
+    assert not verdicts.broken
+    return list(verdicts.cases.values())
+
+
+def evidence(failed: list[Case], function: str) -> Evidence:
+    [case] = [case for case in failed if case.function == function]
+    assert case.evidence is not None
+    assert case.text == ""
+    return case.evidence
+
+
+def test_a_member_that_is_missing_is_named_with_those_that_came(failed: list[Case]) -> None:
+    told = evidence(failed, "test_a_member_that_is_missing")
+    assert told["where"] == "test_it.py:12"
+    assert told["expected"] == 'assert record["no-such"] == 1'
+    assert told["came"].startswith("the record has no member 'no-such': {")
+    [record] = map(json.loads, told["reported"])
+    assert (record["node"], record["status"]) == ("node-1", "success")
+
+
+def test_a_field_that_is_missing_is_named_with_those_that_came(failed: list[Case]) -> None:
+    told = evidence(failed, "test_a_field_that_is_missing")
+    assert told["expected"] == ('assert (\n    peer.upload.fields["no-such"]\n    == b"1"\n)'), (
+        "the whole statement, where it takes several lines"
+    )
+    names = "operation, project, note, replicated"
+    assert told["came"] == f"no field 'no-such' came; there are {names}"
+    assert f"upload: fields {names}; file 200,000 bytes, SHA-256 " in told["seen"]
+
+
+def test_the_credentials_of_the_peers_are_left_out(failed: list[Case]) -> None:
+    told = evidence(failed, "test_a_password_that_shows")
+    assert "[password] and [token]" in told["came"]
+    # What pytest has cut to a piece of one is worth nothing to anybody.
+    assert not re.search(r"password-of-node-1-[0-9a-f]{16}|eyJ[\w-]+\.[\w-]+\.", json.dumps(told))
+
+
+def test_both_sides_and_every_record_are_shown(failed: list[Case]) -> None:
+    told = evidence(failed, "test_statuses")
+    assert told["came"].startswith("['failed', 'success'] == ['success', 'success']")
+    assert "Use -v" not in told["came"]
+    [both] = told["reported"]
+    assert [json.loads(line)["status"] for line in both.splitlines()] == ["failed", "success"]
+
+
+def test_what_is_no_assertion_is_shown_with_its_traceback(failed: list[Case]) -> None:
+    told = evidence(failed, "test_a_defect_of_the_case")
+    assert told["came"] == "KeyError: 'no-such-node'"
+    assert "raise KeyError(name)" in told["trace"]
+    assert evidence(failed, "test_statuses")["trace"] == ""
