@@ -25,8 +25,11 @@ class FakeCluster:
         authority: signs every peer's certificate.
         ca_file: the authority's certificate, as a relay is given it.
         peers: every peer started so far, in order.
+        profile: that of peers which are started without one.
 
     """
+
+    profile = "strict"
 
     def __init__(self, peers: int = 0, *, authority: Authority | None = None) -> None:
         """Start a cluster of `peers` healthy peers; add others with `peer`."""
@@ -42,7 +45,7 @@ class FakeCluster:
     ) -> FakePeer:
         """Start one more peer; `how` are further arguments of `FakePeer`."""
         number = len(self.peers) + 1
-        how.setdefault("host", loopback_address(number))
+        how = {"host": loopback_address(number), "profile": self.profile, **how}
         peer = FakePeer(self.authority, name=name or f"node-{number}", fault=fault, **how)
         self._cleanup.enter_context(peer)
         self.peers.append(peer)

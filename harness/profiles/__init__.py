@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.profiles.harper_5_1 import Harper51
@@ -16,6 +17,7 @@ __all__ = ["PROFILES", "Decision", "Harper51", "Pre51", "Profile", "Strict"]
 
 PROFILES: dict[str, Callable[[], Profile]] = {
     "strict": Strict,
+    "witness": partial(Strict, name="witness", refuses=False),
     "harper-5.1": Harper51,
     "pre-5.1": Pre51,
 }

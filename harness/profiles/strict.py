@@ -30,9 +30,16 @@ class Strict:
     """An upload that breaks any rule is refused with the finding; whatever it was, it is drained.
 
     Of operations in JSON it knows those that a relay needs; a deploy comes as an upload.
+
+    Attributes:
+        refuses: whether it refuses what breaks a rule. Without, it notes the findings and answers
+            any upload that came to its end as a success, so that one broken rule does not hide what
+            else is to be seen of a relay.
+
     """
 
     name: str = "strict"
+    refuses: bool = True
     version: str = "5.1.14"
     jobs: JobBook = field(default_factory=JobBook)
     continues: bool = False
@@ -58,9 +65,9 @@ class Strict:
 
     def at_end(self, upload: UploadWitness, credential: Credential) -> Decision:
         del credential
-        if upload.findings:
+        if upload.findings and (self.refuses or not upload.reader.body_complete):
             return Decision(Answer.error(400, f"broken on the wire: {upload.findings[0]}"))
-        project = upload.fields.get("project", b"").decode()
+        project = upload.fields.get("project", b"").decode("utf-8", "replace")
         if wants_events(upload):
             return Decision(EventStream(success(project)))
         return Decision(Answer(json={"message": f"Successfully deployed: {project}"}))

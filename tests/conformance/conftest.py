@@ -30,6 +30,11 @@ def target(pytestconfig: pytest.Config) -> Iterator[Target]:
 
 @pytest.fixture
 def cluster(fake_cluster: FakeCluster) -> FakeCluster:
+    """An empty cluster, whose peers note what breaks a rule of the wire format and do not refuse.
+
+    So a relay that breaks one fails the cases of that rule, and not all others with them.
+    """
+    fake_cluster.profile = "witness"
     return fake_cluster
 
 

@@ -56,7 +56,7 @@ def test_every_attempt_has_a_new_token_and_the_payload_from_its_first_byte(
     assert len(set(tokens)) == 3
     assert tokens == [mint.token for mint in peer.mints]
     last = peer.uploads[-1]
-    assert last.findings == []
+    assert last.complete
     assert last.file is not None
     assert last.file.sha256 == payload.sha256
     boundaries = {upload.header("content-type") for upload in peer.uploads}

@@ -14,7 +14,7 @@ import pytest
 
 from harness.cli import main
 
-CASES = "path_and_query or breaks_no_rule"
+CASES = "path_and_query or keeps_to_the_wire"
 CHECKOUT = Path(__file__).parents[2]
 NODE = f"cmd:node {CHECKOUT / 'fixtures/adapters/node/adapter.mjs'}"
 

@@ -7,7 +7,7 @@ function and, where it has parameters, by those of its values that matter.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,9 +47,10 @@ class Case:
         for mark in getattr(self.function, "pytestmark", []):
             if mark.name == "parametrize":
                 names, rows = mark.args[0], mark.args[1]
-                if isinstance(names, str):
-                    names, rows = (names,), [(row,) for row in rows]
-                chosen |= self._row([dict(zip(names, row, strict=True)) for row in rows])
+                names = (names,) if isinstance(names, str) else names
+                chosen |= self._row(
+                    [dict(zip(names, _values(row, names), strict=True)) for row in rows]
+                )
         if unknown := set(self.values) - set(chosen):
             raise LookupError(f"{self.name} has no parameter {', '.join(unknown)}")
         return chosen
@@ -60,6 +61,14 @@ class Case:
                 return row
         raise LookupError(f"{self.name} is never run with {dict(self.values)}")
 
+    @property
+    def requirements(self) -> set[str]:
+        """What it checks, whichever of its parameters says so."""
+        marks = list(getattr(self.function, "pytestmark", []))
+        tables = [mark.args[1] for mark in marks if mark.name == "parametrize"]
+        marks += [mark for rows in tables for row in rows for mark in getattr(row, "marks", ())]
+        return {id_ for mark in marks if mark.name == "requirement" for id_ in mark.args}
+
     def run(self, request: pytest.FixtureRequest) -> None:
         """Run it in the place of the test that asks, with that test's fixtures."""
         arguments = self.parameters
@@ -67,6 +76,13 @@ class Case:
             if name not in arguments:
                 arguments[name] = request.getfixturevalue(name)
         self.function(**arguments)
+
+
+def _values(row: Any, names: Sequence[str]) -> Sequence[Any]:
+    """The values in a row of a table: one for one name, a tuple, or a `pytest.param` of either."""
+    if hasattr(row, "marks"):
+        return tuple(row.values)
+    return (row,) if len(names) == 1 else tuple(row)
 
 
 def case(function: Callable[..., None], **values: Any) -> Case:
@@ -96,7 +112,8 @@ class Mutant:
         return self.apply.__name__
 
 
-A_HEALTHY_DEPLOY = case(test_wire.test_the_upload_breaks_no_rule_of_the_wire_format)
+KEEPS_TO = test_wire.test_the_upload_keeps_to_the_wire_format
+A_HEALTHY_DEPLOY = case(KEEPS_TO, rule="HTTP-01")
 
 MUTANTS: list[Mutant] = []
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from relay import formdata, request
 from relay.connection import Connections
 from tests.conformance import test_fields, test_payload, test_url, test_wire
-from tests.mutants.mutant import A_HEALTHY_DEPLOY, case, mutant
+from tests.mutants.mutant import KEEPS_TO, case, mutant
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from relay.formdata import FormData
 
-RULES = A_HEALTHY_DEPLOY
 ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone)
 NAMES = test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse
 VALUES = test_fields.test_a_member_is_forwarded_with_its_value
@@ -54,7 +53,7 @@ def change_headers(
     patch.setattr(Connections, "exchange", changed)
 
 
-@mutant("WIRE-01", killed_by=RULES, spares=ANOTHER)
+@mutant("WIRE-01", killed_by=case(KEEPS_TO, rule="WIRE-01"))
 def the_boundary_is_quoted(patch: pytest.MonkeyPatch) -> None:
     change_form(
         patch,
@@ -74,27 +73,27 @@ def the_boundary_is_always_the_same(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)
 
 
-@mutant("WIRE-03", killed_by=RULES, spares=ANOTHER)
+@mutant("WIRE-03", killed_by=case(KEEPS_TO, rule="WIRE-03"))
 def the_body_has_a_preamble(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, head=b"multipart follows\r\n" + form.head))
 
 
-@mutant("WIRE-03", killed_by=RULES, spares=ANOTHER)
+@mutant("WIRE-03", killed_by=case(KEEPS_TO, rule="WIRE-03"))
 def the_body_has_an_epilogue(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, tail=form.tail + b"that was all\r\n"))
 
 
-@mutant("WIRE-04", killed_by=RULES, spares=ANOTHER)
+@mutant("WIRE-04", killed_by=case(KEEPS_TO, rule="WIRE-04"))
 def fields_have_a_type(patch: pytest.MonkeyPatch) -> None:
     change_head(patch, b'"project"\r\n', b'"project"\r\nContent-Type: text/plain\r\n')
 
 
-@mutant("WIRE-05", killed_by=RULES, spares=ANOTHER)
+@mutant("WIRE-05", killed_by=case(KEEPS_TO, rule="WIRE-05"))
 def the_file_has_another_name(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "FILENAME", "payload.tar.gz")
 
 
-@mutant("WIRE-05", killed_by=RULES, spares=ANOTHER)
+@mutant("WIRE-05", killed_by=case(KEEPS_TO, rule="WIRE-05"))
 def the_file_has_the_general_type(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "FILE_TYPE", "application/octet-stream")
 
@@ -145,7 +144,7 @@ def text_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "_utf8", lambda text: text.encode("latin-1", "replace"))
 
 
-@mutant("WIRE-13", killed_by=RULES, spares=ANOTHER)
+@mutant("WIRE-13", killed_by=case(KEEPS_TO, rule="WIRE-13"))
 def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
     exchange = Connections.exchange
 
@@ -161,7 +160,7 @@ def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Connections, "exchange", whole)
 
 
-@mutant("HTTP-01", killed_by=RULES, spares=ANOTHER)
+@mutant("HTTP-01", killed_by=case(KEEPS_TO, rule="HTTP-01"), spares=ANOTHER)
 def the_token_has_no_scheme(patch: pytest.MonkeyPatch) -> None:
     change_headers(
         patch,
@@ -179,17 +178,17 @@ def host_has_no_port(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {**headers, "Host": "127.0.0.2"})
 
 
-@mutant("PARSE-20", killed_by=RULES, spares=ANOTHER)
+@mutant("PARSE-20", killed_by=case(KEEPS_TO, rule="PARSE-20"))
 def a_part_header_has_no_colon(patch: pytest.MonkeyPatch) -> None:
     change_head(patch, b'Disposition: form-data; name="project"', b"Disposition form-data")
 
 
-@mutant("PARSE-21", killed_by=RULES, spares=ANOTHER)
+@mutant("PARSE-21", killed_by=case(KEEPS_TO, rule="PARSE-21"))
 def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
     change_head(patch, b"\r\n", b"\n")
 
 
-@mutant("PARSE-22", killed_by=RULES, spares=ANOTHER)
+@mutant("PARSE-22", killed_by=case(KEEPS_TO, rule="PARSE-22"))
 def there_is_no_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, tail=b"\r\n"))
 

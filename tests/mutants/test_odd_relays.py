@@ -15,11 +15,11 @@ from tests.conformance import (
     test_url,
     test_wire,
 )
-from tests.mutants.mutant import Case, case
+from tests.mutants.mutant import KEEPS_TO, Case, case
 from tests.mutants.odd import ODD, Patch
 
 BREADTH = [
-    case(test_wire.test_the_upload_breaks_no_rule_of_the_wire_format),
+    *(case(KEEPS_TO, rule=id_) for id_ in sorted(case(KEEPS_TO).requirements)),
     case(test_wire.test_no_two_uploads_share_a_boundary),
     case(test_wire.test_an_accept_header_admits_json),
     case(test_fields.test_a_value_that_a_peer_would_cut_is_refused),
