@@ -112,8 +112,11 @@ class FakeCluster:
         return text
 
     def lanes(self) -> list[Lane]:
-        """What every peer saw, connection by connection, on one clock from the first of them."""
-        seen = [(peer.name, it) for peer in self.peers for it in peer.connections]
+        """What every peer saw so far, connection by connection, on one clock from the first.
+
+        It waits for nothing: a test may fail while a request is still going on.
+        """
+        seen = [(peer.name, it) for peer in self.peers for it in peer.live_connections]
         begin = min((witness.accepted_at for _, witness in seen), default=0.0)
         return [
             {
@@ -121,7 +124,7 @@ class FakeCluster:
                 "client": witness.client,
                 "moments": [
                     {"ms": round((moment.at - begin) * 1000, 3), "what": moment.what}
-                    for moment in witness.moments
+                    for moment in list(witness.moments)
                 ],
             }
             for name, witness in seen

@@ -167,6 +167,11 @@ class FakePeer:
         return list(self.http.connections)
 
     @property
+    def live_connections(self) -> list[ConnectionWitness]:
+        """The connections so far, also those on which something is going on."""
+        return list(self.http.connections)
+
+    @property
     def requests(self) -> list[RequestWitness]:
         return [request for seen in self.connections for request in seen.requests]
 
@@ -190,7 +195,7 @@ class FakePeer:
     def timeline(self) -> str:
         """What it saw so far, connection by connection; credentials are left out."""
         lines = [f"{self.name} {self.url}"]
-        for number, seen in enumerate(self.http.connections, 1):
+        for number, seen in enumerate(self.live_connections, 1):
             lines += [f"  connection {number}", *(f"  {line}" for line in str(seen).splitlines())]
             uploads = [it for it in seen.requests if isinstance(it, UploadWitness)]
             lines += [f"    {line}" for it in uploads for line in it.summary().splitlines()]
@@ -210,7 +215,7 @@ class FakePeer:
     @property
     def live_uploads(self) -> list[UploadWitness]:
         """The uploads so far, also one that is still being received."""
-        seen = [request for witness in self.http.connections for request in witness.requests]
+        seen = [request for witness in self.live_connections for request in witness.requests]
         return [request for request in seen if isinstance(request, UploadWitness)]
 
     # -- which fault is due ----------------------------------------------------------------------

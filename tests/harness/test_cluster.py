@@ -57,6 +57,21 @@ def test_a_node_is_killed_and_restarted_by_name(cluster: FakeCluster) -> None:
         cluster.kill("node-y")
 
 
+def test_what_the_peers_saw_is_read_while_a_request_is_live(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = cluster.peer()
+    head = upload_head(peer, mint(peer, cluster.ca_file))
+    monkeypatch.setattr(peer.http, "settle", lambda: pytest.fail("waits for the request"))
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(head + chunked(upload_body())[:100])
+        peer.wait_until(lambda peer: any(u.reader.received for u in peer.live_uploads))
+        lanes = cluster.lanes()
+        assert [lane["node"] for lane in lanes] == [peer.name] * 2  # the mint, the upload
+        assert lanes[1]["moments"][-1]["what"] == "first bytes of the body"
+        assert "first bytes of the body" in cluster.timelines()
+
+
 def descriptors() -> int:
     gc.collect()
     return len(os.listdir("/dev/fd"))  # noqa: PTH208 - a descriptor of its own would be counted
