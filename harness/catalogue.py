@@ -52,6 +52,12 @@ def capabilities() -> dict[str, str]:
 
 
 @cache
+def sources() -> dict[str, str]:
+    """What the words in a requirement's source mean."""
+    return dict(_catalogue()["sources"])
+
+
+@cache
 def excluded() -> dict[str, str]:
     """Statements of the protocol that a relay's behaviour cannot show, with the reason, by id."""
     return {id_: entry["reason"] for entry in _catalogue()["excluded"] for id_ in entry["ids"]}

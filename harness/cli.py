@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,10 @@ from harness.profiles import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class UsageError(ValueError):
+    """An option has a value that makes no sense."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     run.add_argument("-n", metavar="N", default="auto", dest="workers", help="worker processes")
     run.add_argument("-k", metavar="EXPRESSION", default="", help="only cases whose name matches")
+    run.add_argument(
+        "--requirement",
+        metavar="ID",
+        action="append",
+        default=[],
+        dest="requirements",
+        help="only the cases of this requirement, such as WIRE-03; may be repeated",
+    )
     run.add_argument(
         "--case",
         metavar="FILE::NAME",
@@ -114,23 +127,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     explain = commands.add_parser(
         "explain", help="what a requirement asks, why, and which cases check it"
     )
-    explain.add_argument("requirement", metavar="REQUIREMENT", help="its id, such as WIRE-03")
+    explain.add_argument(
+        "requirement",
+        metavar="REQUIREMENT",
+        nargs="?",
+        help="its id, such as WIRE-03; all if left out",
+    )
     explain.set_defaults(command=_explain)
 
     options = parser.parse_args(argv)
     try:
         code: int = options.command(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
+        print("relay-harness: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return code
 
 
 def _run(options: argparse.Namespace) -> int:
+    from harness.baseline import BaselineError
+    from harness.explain import UnknownRequirementError, cases_of
     from harness.run import RunError, run
     from harness.targets import TargetBrokeError, UnknownTargetError, open_target
 
     try:
         workers = _workers(options.workers)
+        cases = [case for id_ in options.requirements for case in cases_of(id_)]
         target = open_target(options.relay)
         try:
             _ = target.capabilities  # a target that does not start would fail every case
@@ -140,12 +166,19 @@ def _run(options: argparse.Namespace) -> int:
             relay=options.relay,
             workers=workers,
             expression=options.k,
-            cases=options.cases,
+            cases=list(dict.fromkeys([*options.cases, *cases])),
             baseline=options.baseline,
             write_baseline=options.write_baseline,
             report=options.report,
         )
-    except (UnknownTargetError, TargetBrokeError, RunError, ValueError) as error:
+    except (
+        BaselineError,
+        RunError,
+        TargetBrokeError,
+        UnknownRequirementError,
+        UnknownTargetError,
+        UsageError,
+    ) as error:
         print(f"relay-harness: {error}", file=sys.stderr)
         return 2
 
@@ -168,7 +201,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _workers(text: str) -> str:
     if text != "auto" and not text.isdecimal():
-        raise ValueError(f"-n {text!r}: give a number of worker processes, or auto")
+        raise UsageError(f"-n {text!r}: give a number of worker processes, or auto")
     return text
 
 
@@ -186,19 +219,23 @@ def _serve(options: argparse.Namespace) -> int:
 def _lint(options: argparse.Namespace) -> int:
     from harness.targets.lint import lint
 
+    program = options.adapter[0]
+    if shutil.which(program) is None:
+        print(f"relay-harness: lint: cannot run {program!r}: no such program", file=sys.stderr)
+        return 2
     wrong = 0
     for is_right, text in lint(options.adapter):
         print(text, flush=True)
         wrong += not is_right
-    print(f"\n{wrong} of the checks went wrong" if wrong else "\nNothing is wrong.")
+    print(f"\n{wrong} of the checks went wrong." if wrong else "\nNothing is wrong.")
     return 1 if wrong else 0
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from harness.explain import UnknownRequirementError, explain
+    from harness.explain import UnknownRequirementError, explain, overview
 
     try:
-        for line in explain(options.requirement):
+        for line in explain(options.requirement) if options.requirement else overview():
             print(line)
     except UnknownRequirementError as error:
         print(f"relay-harness: {error}", file=sys.stderr)

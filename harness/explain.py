@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from harness.catalogue import capabilities, excluded, requirements
+from harness.catalogue import capabilities, excluded, requirements, sources
 from harness.shipped_paths import conformance_cases
 
 if TYPE_CHECKING:
@@ -49,6 +49,25 @@ def _is_requirement(called: ast.expr) -> bool:
     return name == "requirement"
 
 
+def overview() -> Iterator[str]:
+    """Every requirement in a line: its id, its level, and what is asked."""
+    for id_, requirement in requirements().items():
+        yield f"{id_:8} {requirement.level:6} {requirement.sentence}"
+
+
+def cases_of(id_: str) -> list[str]:
+    """The cases of one requirement, as `file::function`.
+
+    Raises:
+        UnknownRequirementError: nobody asks that, or there is no case of it.
+
+    """
+    cases = cases_by_requirement().get(id_.upper(), [])
+    if not cases:
+        raise UnknownRequirementError(" ".join(explain(id_)))
+    return list(dict.fromkeys(cases))
+
+
 def explain(id_: str) -> Iterator[str]:
     """All that is known of one requirement, line by line.
 
@@ -56,6 +75,7 @@ def explain(id_: str) -> Iterator[str]:
         UnknownRequirementError: nobody asks that.
 
     """
+    id_ = id_.upper()
     if id_ in excluded():
         yield f"{id_} is not asked of a relay."
         yield f"reason: {excluded()[id_]}"
@@ -70,9 +90,10 @@ def explain(id_: str) -> Iterator[str]:
     requirement = requirements()[id_]
     yield f"{id_} ({requirement.level}): {requirement.sentence}"
     yield f"why: {requirement.why}"
-    yield f"source: {requirement.source}"
+    for source in requirement.source.split("; "):
+        meaning = sources().get(source)
+        yield f"source: {source}, {meaning}" if meaning else f"source: {source}"
     for position, name in enumerate(requirement.capabilities):
         yield f"{'or' if position else 'only with'} {name}: {capabilities()[name]}"
-    cases = cases_by_requirement().get(id_, [])
-    yield "cases:" if cases else "cases: none yet"
-    yield from (f"  {case}" for case in dict.fromkeys(cases))
+    yield "cases:"
+    yield from (f"  {case}" for case in dict.fromkeys(cases_by_requirement().get(id_, [])))

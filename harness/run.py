@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import os
+import tempfile
 import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,14 +16,14 @@ from _pytest.mark.expression import Expression  # pytest has no public name for 
 
 from harness import baseline as baselines
 from harness import report as reports
+from harness.progress import counting
 from harness.report import text
 from harness.results import Result
 from harness.shipped_paths import conformance_cases
 from harness.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from harness.baseline import Entry
 
@@ -63,16 +67,17 @@ def run(
 
     """
     entries = _read(baseline) if baseline else []
+    if write_baseline and write_baseline.exists():
+        raise RunError(f"--write-baseline {write_baseline}: is there already; name a new one")
     # Whoever has waited for a run should not learn then that its result has nowhere to go.
     try:
         if report:
             report.mkdir(parents=True, exist_ok=True)
-        if write_baseline:
-            write_baseline.touch(exist_ok=False)
-    except FileExistsError as error:
-        raise RunError(f"{error.filename}: is there already; name a new one") from error
+        for directory in filter(None, (report, write_baseline and write_baseline.parent)):
+            tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
-        raise RunError(f"{error.filename}: {error.strerror}") from error
+        where = write_baseline if report is None else report
+        raise RunError(f"cannot write to {where}: {error.strerror}") from error
     today = dt.datetime.now(tz=dt.UTC)
     result = judge(relay=relay, workers=workers, expression=expression, cases=cases)
     whole = not result.expression
@@ -96,28 +101,35 @@ def judge(
 
     Raises:
         RunError: there is no such case, or `-k` is no expression.
+        KeyboardInterrupt: somebody has interrupted it; half a run has no result.
 
     """
     if cases and workers == "auto":
         workers = "0"  # a worker takes longer to start than a case to run
+    if workers == "0" and relay.startswith("python:"):
+        workers = "1"  # a function that ends its process must not end ours
     _check_expression(expression)
     verdicts = Verdicts()
+    directory = conformance_cases()
     arguments = [
-        *([f"{conformance_cases()}/{case}" for case in cases] or [str(conformance_cases())]),
+        *([f"{directory}/{case}" for case in cases] or [str(directory)]),
+        "-c", str(Path(__file__).with_name("cases.ini")),
+        f"--rootdir={directory}",
+        f"--confcutdir={directory}",
+        "-p", "harness.plugin",
+        "-p", "xdist.plugin",
         f"--relay={relay}",
         f"--numprocesses={workers}",
         "--dist=worksteal",
         "--import-mode=importlib",
         "-p", "no:terminal",  # the verdicts are the output
         "-p", "no:cacheprovider",  # nothing is written where the user happens to be
-        "-o", "addopts=",
-        # pytest would rewrite the assertions of `harness`, which is imported by now and has none.
-        "-o", "filterwarnings=error\nignore::pytest.PytestAssertRewriteWarning",
     ]  # fmt: skip
     if expression:
         arguments += ["-k", expression]
     started, begin = dt.datetime.now(tz=dt.UTC), time.monotonic()
-    code = pytest.main(arguments, plugins=[verdicts])
+    with _own_environment(), counting(verdicts) as counter:
+        code = pytest.main(arguments, plugins=[verdicts, counter])
     selected = [
         *(f"--case {case}" for case in cases),
         *([f"-k {expression}"] if expression else []),
@@ -127,6 +139,10 @@ def judge(
             f"{' '.join(selected)}: selects no case; their names are those of "
             "`relay-harness explain REQUIREMENT`"
         )
+    if code is pytest.ExitCode.INTERRUPTED and not verdicts.broken:
+        raise KeyboardInterrupt
+    if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} and not verdicts.broken:
+        verdicts.broken.append(f"pytest ended with {pytest.ExitCode(code).name}")
     return Result(
         relay=relay,
         kit=version("deploy-relay-kit"),
@@ -136,6 +152,23 @@ def judge(
         cases=sorted(verdicts.cases.values(), key=lambda case: case.id),
         broken=verdicts.broken,
     )
+
+
+@contextlib.contextmanager
+def _own_environment() -> Iterator[None]:
+    """Without what the user's environment tells pytest, and without plugins that it has installed.
+
+    The workers of xdist inherit it.
+    """
+    before = dict(os.environ)
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        os.environ.pop(name, None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _check_expression(expression: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from harness.explain import cases_by_requirement
 from harness.plugin import evidence_of
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Verdicts:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         ids = [str(value) for name, value in report.user_properties if name == "requirement"]
         case = self.cases.setdefault(report.nodeid, Case(report.nodeid, ids))
+        if not case.requirements:  # the report of a worker that died while the case ran
+            case.requirements = requirements_of(case)
         case.seconds += report.duration
         if report.failed:
             case.verdict = max(case.verdict, _verdict(report), key=_WEIGHT.__getitem__)
@@ -131,5 +134,12 @@ def _verdict(report: pytest.TestReport) -> Verdict:
     for name, value in report.user_properties:
         if name == "verdict":
             return Verdict(value)
-    # The target speaks only while a case is called; set-up and tear-down are ours.
-    return Verdict.FAILED if report.when == "call" else Verdict.HARNESS_ERROR
+    # The target speaks only while a case is called, and only then a worker dies of it.
+    ours = report.when in {"setup", "teardown"}
+    return Verdict.HARNESS_ERROR if ours else Verdict.FAILED
+
+
+def requirements_of(case: Case) -> list[str]:
+    """What a case checks, as its source says it."""
+    place = f"{case.file}::{case.function}"
+    return [id_ for id_, cases in cases_by_requirement().items() if place in cases]

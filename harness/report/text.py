@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.catalogue import requirements
 from harness.results import OUTCOMES
+from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,9 @@ def lines(result: Result) -> Iterator[str]:
     cases = result.by_requirement
     for id_, outcome in result.outcomes.items():
         sentence = requirements()[id_].sentence
-        yield f"{outcome:14} {id_:8} {sentence}  ({count(len(cases[id_]), 'case')})"
+        skipped = sum(case.verdict is Verdict.NOT_APPLICABLE for case in cases[id_])
+        some = f", {skipped} not applicable" if outcome != "not applicable" and skipped else ""
+        yield f"{outcome:14} {id_:8} {sentence}  ({count(len(cases[id_]), 'case')}{some})"
     for case in result.red:
         yield from _explain(case, result.relay)
     for text in result.broken:

@@ -7,7 +7,9 @@ import importlib
 import inspect
 import os
 import sys
+import threading
 import traceback
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.targets import messages
@@ -52,8 +54,13 @@ class FunctionTarget:
         try:
             module = importlib.import_module(module_name)
             self._function = cast("Callable[[messages.Message], Any]", getattr(module, name))
-        except (ImportError, AttributeError, ValueError) as error:
-            raise UnusableFunctionError(f"{self.name}: {error}") from error
+        except (Exception, SystemExit) as error:  # whatever its module does when it is imported
+            what = "" if isinstance(error, ImportError | AttributeError) else type(error).__name__
+            raise UnusableFunctionError(
+                f"{self.name}: {what} {error}".replace("  ", " ")
+            ) from error
+        if not callable(self._function):
+            raise UnusableFunctionError(f"{self.name}: {name} is no function")
         self.capabilities = frozenset(getattr(module, "CAPABILITIES", DEFAULT_CAPABILITIES))
         self.pid = os.getpid()
         self.output = self.stderr = ""
@@ -66,13 +73,16 @@ class FunctionTarget:
             TargetSkippedError: the function would not do it.
 
         """
-        message = messages.deploy(1, command)
         try:
-            result = self._function(message)
-            if inspect.isawaitable(result):
-                result = asyncio.run(asyncio.wait_for(_await(result), command.deadline))
-        except Exception as error:
-            text = traceback.format_exc()
+            result = self._call(messages.deploy(1, command)).result(command.deadline)
+        except TimeoutError as error:
+            raise TargetBrokeError(
+                f"the function did not return within {command.deadline:.3g} s"
+            ) from error
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            text = "".join(traceback.format_exception(error))
             raise TargetBrokeError(f"the target reported an error of its own\n{text}") from error
         reply = dict(result) if isinstance(result, dict) else {"records": result}
         try:
@@ -80,6 +90,22 @@ class FunctionTarget:
         except MessageError as error:
             raise TargetBrokeError(f"the function returned something wrong: {error}") from error
         return messages.outcome_of(reply)
+
+    def _call(self, message: messages.Message) -> Future[Any]:
+        """Call it in a thread of its own: one that hangs costs its case, and not the run."""
+        future = Future[Any]()
+
+        def work() -> None:
+            try:
+                result = self._function(message)
+                future.set_result(
+                    asyncio.run(_await(result)) if inspect.isawaitable(result) else result
+                )
+            except BaseException as error:  # noqa: BLE001  also a SystemExit ends up in its case
+                future.set_exception(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        return future
 
     def close(self) -> None:
         """Nothing is held between deploys."""

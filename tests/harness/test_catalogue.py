@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.catalogue import capabilities, excluded, requirements
+from harness.catalogue import capabilities, excluded, requirements, sources
+from harness.cli import main
 from harness.explain import UnknownRequirementError, cases_by_requirement, explain
 from tests.mutants.mutant import KEEPS_TO, case
 
@@ -52,7 +53,8 @@ def test_a_requirement_is_one_sentence_with_its_why_and_its_source(id_: str) -> 
     assert re.fullmatch(r"[^\n]+[^.]\.", requirement.sentence)
     assert len(requirement.sentence) < 120, "a line of a terminal"
     assert requirement.why.endswith(".")
-    assert requirement.source
+    for source in requirement.source.split("; "):
+        assert source in sources() or re.match(r"RFC \d+ §", source)
     assert set(requirement.capabilities) <= set(capabilities())
 
 
@@ -85,13 +87,19 @@ def test_every_must_has_a_case() -> None:
 
 
 def test_an_explanation_tells_all_that_the_catalogue_knows() -> None:
-    lines = list(explain("SEQ-06"))
+    lines = list(explain("seq-06"))
     assert lines[0] == f"SEQ-06 (must): {requirements()['SEQ-06'].sentence}"
     assert lines[1].startswith("why: ")
-    assert lines[2].startswith("source: ")
+    assert lines[2] == f"source: upstream relay, {sources()['upstream relay']}"
     assert lines[3].startswith("only with mint.operations: ")
     assert lines[4].startswith("or mint.replication: ")
     assert "  test_token.py::test_a_refused_mint_fails_the_peer_without_an_upload" in lines
+
+
+def test_every_requirement_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed] == list(requirements())
 
 
 def test_an_excluded_statement_is_explained_by_its_reason() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -123,9 +124,9 @@ def test_known_failures_stay_quiet_and_stale_ones_turn_red(
         (["--baseline", "missing.toml"], "--baseline missing.toml: No such file or directory"),
         (["--baseline", "bad.toml"], "bad.toml: not TOML"),
         (["--write-baseline", "bad.toml"], "bad.toml: is there already; name a new one"),
-        (["--write-baseline", "no/such.toml"], "no/such.toml: No such file or directory"),
-        (["--report", "bad.toml"], "bad.toml: is there already"),
-        (["--report", "bad.toml/deeper"], "bad.toml/deeper: Not a directory"),
+        (["--write-baseline", "no/such.toml"], "to no/such.toml: No such file or directory"),
+        (["--report", "bad.toml"], "cannot write to bad.toml: File exists"),
+        (["--report", "bad.toml/deeper"], "to bad.toml/deeper: Not a directory"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_before_anything_runs(
@@ -142,3 +143,49 @@ def test_a_file_that_cannot_be_used_is_named_before_anything_runs(
     assert words in captured.err
     assert captured.out == ""
     assert (tmp_path / "bad.toml").read_text() == "[[known]"
+
+
+def judged(relay: str, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness.cli", "run", "--relay", relay, *options]
+    path = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    return subprocess.run(
+        command, cwd=directory, env=path, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_project_around_a_run_has_no_say_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.pytest.ini_options]\npython_files = 'no_*.py'\nrequired_plugins = 'no-such-plugin'\n"
+    )
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('not for you')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
+    before = dict(os.environ)
+    assert main(["run", "-n", "0", "-k", CASES]) == 0
+    assert "passed         URL-08" in capsys.readouterr().out
+    assert os.environ == before
+
+
+def test_a_run_that_is_interrupted_has_no_result(tmp_path: Path) -> None:
+    (tmp_path / "interrupting.py").write_text(
+        "import os, signal, threading\n"
+        "def deploy(message):\n"
+        "    os.kill(os.getppid(), signal.SIGINT)\n"
+        "    threading.Event().wait()\n"
+    )
+    run = judged("python:interrupting:deploy", tmp_path, "-n", "1", "--report", "report")
+    assert run.returncode == 130, run.stdout + run.stderr
+    assert run.stdout == ""
+    assert "relay-harness: interrupted\n" in run.stderr
+    assert list((tmp_path / "report").iterdir()) == []
+
+
+def test_a_function_that_ends_its_process_costs_a_case(tmp_path: Path) -> None:
+    (tmp_path / "dying.py").write_text("import os\ndef deploy(message): os._exit(0)\n")
+    case = "test_fields.py::test_text_beyond_ascii_is_utf_8"
+    run = judged("python:dying:deploy", tmp_path, "-n", "0", "--case", case)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "failed         WIRE-12" in run.stdout
+    assert "crashed while running" in run.stdout

@@ -77,8 +77,8 @@ def test_the_exit_code_tells_whether_something_is_wrong(
     assert main(["lint", "--", *ADAPTERS["reference"]]) == 0
     assert capsys.readouterr().out.endswith("\nNothing is wrong.\n")
     assert main(["lint", "--", *hostile]) == 1
-    assert main(["lint", "--", "/no/such/adapter"]) == 1
-    assert "cannot run '/no/such/adapter'" in capsys.readouterr().out
+    assert main(["lint", "--", "/no/such/adapter"]) == 2
+    assert "cannot run '/no/such/adapter'" in capsys.readouterr().err
 
 
 def test_a_requirement_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

@@ -347,6 +347,7 @@ def test_a_function_is_given_the_message_and_returns_records(
     ("body", "words"),
     [
         ("raise KeyError('x')", "KeyError: 'x'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
         ("return 7", "returned something wrong: records: 7 is not of type 'array'"),
         ("return None", "returned something wrong"),
         ("return {'record': []}", "returned something wrong"),
@@ -358,6 +359,34 @@ def test_a_function_that_is_wrong_costs_its_case(
     target = FunctionTarget(f"{module(f'def deploy(message): {body}')}:deploy")
     with pytest.raises(TargetBrokeError, match=words):
         target.deploy(PLAIN)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import threading\ndef deploy(m): threading.Event().wait()",
+     "import asyncio\nasync def deploy(m): await asyncio.sleep(1000)"],
+    ids=["thread", "loop"],
+)  # fmt: skip
+def test_a_function_that_hangs_costs_its_case(module: Callable[[str], str], code: str) -> None:
+    target = FunctionTarget(f"{module(code)}:deploy")
+    with pytest.raises(TargetBrokeError, match=r"did not return within 0\.1 s"):
+        target.deploy(replace(PLAIN, deadline=0.1))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def deploy(:", "SyntaxError"),
+        ("raise RuntimeError('no licence')", "RuntimeError no licence"),
+        ("raise SystemExit(3)", "SystemExit 3"),
+        ("deploy = 7", "deploy is no function"),
+    ],
+)
+def test_a_module_that_cannot_be_used_is_named(
+    module: Callable[[str], str], code: str, words: str
+) -> None:
+    with pytest.raises(UnknownTargetError, match=words):
+        open_target(f"python:{module(code)}:deploy")
 
 
 def test_a_function_may_return_a_reply(module: Callable[[str], str]) -> None:
