@@ -159,11 +159,12 @@ def _run(options: argparse.Namespace) -> int:
         cases = [case for id_ in options.requirements for case in cases_of(id_)]
         target = open_target(options.relay)
         try:
-            _ = target.capabilities  # a target that does not start would fail every case
+            identity = target.identity  # a target that does not start would fail every case
         finally:
             target.close()
         return run(
             relay=options.relay,
+            identity=identity,
             workers=workers,
             expression=options.k,
             cases=list(dict.fromkeys([*options.cases, *cases])),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,24 +12,13 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 
 from harness.catalogue import requirements
-from harness.verdicts import Case, Verdict
+from harness.verdicts import OUTCOMES, Case, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FORMAT = 1
 """Version of the document's shape; raised when a reader of the old one would go wrong."""
-
-OUTCOMES = (
-    "not applicable",
-    "passed",
-    "known flaky",
-    "known failure",
-    "untestable",
-    "failed",
-    "harness error",
-)
-"""Every `Case.outcome`, in ascending order of weight."""
 
 
 class ResultError(ValueError):
@@ -42,6 +31,7 @@ class Result:
 
     Attributes:
         relay: the target, as `--relay` names it.
+        identity: which relay the target says it is, with its version.
         kit: version of the kit that judged.
         started: when the run began, UTC, ISO 8601.
         seconds: how long it took.
@@ -56,6 +46,7 @@ class Result:
     kit: str
     started: str
     seconds: float
+    identity: str = ""
     expression: str = ""
     cases: list[Case] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -128,7 +119,7 @@ def from_json(text: str, source: str) -> Result:
     cases = [Case(**{**case, "verdict": Verdict(case["verdict"])}) for case in document["cases"]]
     if unknown := {id_ for case in cases for id_ in case.requirements} - set(requirements()):
         raise ResultError(f"{source}: {min(unknown)!r} is no requirement of this kit's version")
-    members = {name: document[name] for name in Result.__slots__}
+    members = {member.name: document[member.name] for member in fields(Result)}
     return Result(**{**members, "cases": cases})
 
 

@@ -42,6 +42,7 @@ class RunError(Exception):
 def run(
     *,
     relay: str,
+    identity: str = "",
     workers: str = "auto",
     expression: str = "",
     cases: Sequence[str] = (),
@@ -53,6 +54,7 @@ def run(
 
     Args:
         relay: the target, as `--relay` takes it.
+        identity: which relay the target says it is.
         workers: worker processes, a number or `auto`; `0` runs in this process.
         expression: pytest's `-k`; empty runs every case.
         cases: only these, each as `file::name`; none runs every case.
@@ -79,7 +81,9 @@ def run(
         where = write_baseline if report is None else report
         raise RunError(f"cannot write to {where}: {error.strerror}") from error
     today = dt.datetime.now(tz=dt.UTC)
-    result = judge(relay=relay, workers=workers, expression=expression, cases=cases)
+    result = judge(
+        relay=relay, identity=identity, workers=workers, expression=expression, cases=cases
+    )
     whole = not result.expression
     result.stale = baselines.apply(entries, result.cases, today=today.date(), whole=whole)
     for line in text.lines(result):
@@ -95,7 +99,12 @@ def run(
 
 
 def judge(
-    *, relay: str, workers: str = "auto", expression: str = "", cases: Sequence[str] = ()
+    *,
+    relay: str,
+    identity: str = "",
+    workers: str = "auto",
+    expression: str = "",
+    cases: Sequence[str] = (),
 ) -> Result:
     """Run the cases against a relay and return what came of them; arguments as for `run`.
 
@@ -145,6 +154,7 @@ def judge(
         verdicts.broken.append(f"pytest ended with {pytest.ExitCode(code).name}")
     return Result(
         relay=relay,
+        identity=identity,
         kit=version("deploy-relay-kit"),
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - begin, 3),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(Enum):
-    """What is said of a case, in ascending order of how much it weighs."""
+    """What is said of a case."""
 
     NOT_APPLICABLE = "not applicable"
     PASSED = "passed"
@@ -25,7 +25,20 @@ class Verdict(Enum):
     HARNESS_ERROR = "harness error"
 
 
-_WEIGHT = {verdict: weight for weight, verdict in enumerate(Verdict)}
+OUTCOMES = (
+    "not applicable",
+    "passed",
+    "known flaky",
+    "known failure",
+    "untestable",
+    "failed",
+    "harness error",
+)
+"""Every verdict, and what a known failure is instead, in ascending order of how much it weighs."""
+
+
+def weight(verdict: Verdict) -> int:
+    return OUTCOMES.index(verdict.value)
 
 
 @dataclass(slots=True)
@@ -76,7 +89,7 @@ class Case:
     @property
     def has_failed(self) -> bool:
         """Whether it did not do what is asked, known or not."""
-        return _WEIGHT[self.verdict] > _WEIGHT[Verdict.PASSED]
+        return self.verdict not in {Verdict.NOT_APPLICABLE, Verdict.PASSED}
 
     @property
     def is_red(self) -> bool:
@@ -111,7 +124,7 @@ class Verdicts:
             case.requirements = requirements_of(case)
         case.seconds += report.duration
         if report.failed:
-            case.verdict = max(case.verdict, _verdict(report), key=_WEIGHT.__getitem__)
+            case.verdict = max(case.verdict, _verdict(report), key=weight)
             if evidence := evidence_of(report):
                 case.evidence = evidence
             else:

@@ -12,7 +12,7 @@ import jinja2
 
 from harness.catalogue import requirements
 from harness.report.text import alone, summary
-from harness.results import OUTCOMES
+from harness.verdicts import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,15 +23,7 @@ if TYPE_CHECKING:
 
 _LANE = 26  # height of a connection's lane in the drawing, px
 _LEFT, _WIDTH = 120, 840  # where the time axis begins, and how wide the drawing is, px
-_MARKS = {  # what a cell of the matrix shows beside its colour
-    "not applicable": "-",
-    "passed": "✓",
-    "known flaky": "≈",
-    "known failure": "!",
-    "untestable": "?",
-    "failed": "✗",
-    "harness error": "⚠",
-}
+_MARKS = dict(zip(OUTCOMES, "-✓≈!?✗⚠", strict=True))  # of a cell, beside its colour
 
 
 def render(results: Sequence[Result]) -> str:

@@ -8,8 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.catalogue import requirements
-from harness.results import OUTCOMES
-from harness.verdicts import Verdict
+from harness.verdicts import OUTCOMES, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 def lines(result: Result) -> Iterator[str]:
     """A line per requirement, what failed and why, and the count."""
+    yield f"judging {result.relay}: {result.identity}\n"
     cases = result.by_requirement
     for id_, outcome in result.outcomes.items():
         sentence = requirements()[id_].sentence

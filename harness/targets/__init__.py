@@ -58,6 +58,10 @@ class Target(Protocol):
     def name(self) -> str: ...
 
     @property
+    def identity(self) -> str:
+        """Which relay it says it is, with its version; may raise as `capabilities` does."""
+
+    @property
     def capabilities(self) -> Collection[str]:
         """What of the optional it can do; may raise TargetBrokeError when it must be started."""
 

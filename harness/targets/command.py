@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.targets import messages
@@ -24,15 +23,6 @@ START_SECONDS = 15.0
 STOP_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who an adapter says it is."""
-
-    relay: str
-    version: str
-    capabilities: frozenset[str]
-
-
 class CommandTarget:
     """Starts an adapter when it is first needed, and anew after it broke.
 
@@ -45,7 +35,7 @@ class CommandTarget:
         self.name = shlex.join(command)
         self._command = command
         self._child: Child | None = None
-        self._identity: Identity | None = None
+        self._started: Message | None = None
         self._seq = 0
 
     @property
@@ -56,14 +46,19 @@ class CommandTarget:
             TargetBrokeError: it does not start.
 
         """
-        return self.identity.capabilities
+        return frozenset(self._declared["capabilities"])
 
     @property
-    def identity(self) -> Identity:
-        if self._identity is None:
+    def identity(self) -> str:
+        """The name and version that the adapter gives its relay; it is started to find out."""
+        return f"{self._declared['relay']} {self._declared.get('version', '')}".rstrip()
+
+    @property
+    def _declared(self) -> Message:
+        if self._started is None:
             self._running()
-        assert self._identity is not None
-        return self._identity
+        assert self._started is not None
+        return self._started
 
     @property
     def pid(self) -> int:
@@ -113,11 +108,9 @@ class CommandTarget:
                 child = Child(self._command)
             except ChildError as error:
                 raise TargetBrokeError(f"the adapter {error}") from error
-            reply = self._ask(child, messages.start(self._next()), "started", START_SECONDS)
+            start = messages.start(self._next())
+            self._started = self._ask(child, start, "started", START_SECONDS)
             self._child = child
-            self._identity = Identity(
-                reply["relay"], reply.get("version", ""), frozenset(reply["capabilities"])
-            )
         return self._child
 
     def _ask(self, child: Child, message: Message, answer: Kind, seconds: float) -> Message:

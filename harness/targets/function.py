@@ -47,7 +47,7 @@ class FunctionTarget:
             UnusableFunctionError: it cannot be found.
 
         """
-        self.name = f"python:{where}"
+        self.name = self.identity = f"python:{where}"
         module_name, _, name = where.partition(":")
         if os.getcwd() not in sys.path:  # noqa: PTH109 - sys.path holds text
             sys.path.insert(0, os.getcwd())  # noqa: PTH109

@@ -1,9 +1,10 @@
-"""The reference relay, in this process: the only file of the harness that knows `relay`."""
+"""The reference relay, in this process: the only file of the harness that imports `relay`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import relay
@@ -19,6 +20,7 @@ class ReferenceTarget:
     """Runs `relay.deploy` in an event loop of its own."""
 
     name = "reference"
+    identity = f"the reference relay {version('deploy-relay-kit')}"
     capabilities = frozenset(capabilities())
     output = stderr = ""
 

@@ -15,8 +15,8 @@ import pytest
 from harness import report
 from harness.cli import main
 from harness.report import badge, junit, page, text
-from harness.results import OUTCOMES, Result, ResultError, from_json, schema, to_json
-from harness.verdicts import Case, Verdict
+from harness.results import Result, ResultError, from_json, schema, to_json
+from harness.verdicts import OUTCOMES, Case, Verdict
 from tests.harness.driving import evidence
 
 if TYPE_CHECKING:
