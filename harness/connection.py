@@ -1,7 +1,7 @@
 """One accepted socket, tapped: each read and write has a deadline and leaves its trace.
 
 The socket never blocks; waiting is done by `poll`, so that another thread ends any wait at once
-with `Connection.order`. Reads go into the caller's buffer, as much as the kernel and TLS have
+by an order. Reads go into the caller's buffer, as much as the kernel and TLS have
 ready, since reads of one TLS record each are what makes a Python server slow.
 """
 
@@ -15,6 +15,8 @@ import struct
 import time
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from harness import tls
+
 if TYPE_CHECKING:
     from harness.witness import ConnectionWitness
 
@@ -22,7 +24,6 @@ _FOR_EVER = 3600.0  # longer than any test waits; bounds a forgotten peer
 _HEAD_LIMIT = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
 _HANG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
-_SLICE = 0.1 if hasattr(select, "POLLRDHUP") else 0.02  # s; bounds how late an order is obeyed
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -34,12 +35,30 @@ class ConnectionEnded(ConnectionError):  # noqa: N818 - an end is not always an 
     """The conversation is over: the client has gone, a deadline passed or the peer was stopped."""
 
 
-def record_server_name(sock: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-    """`sni_callback` of a peer's TLS context: keep the name that the client asked for."""
-    del context
-    witness = getattr(sock, "witness", None)  # set by Connection.handshake
-    if witness is not None:  # a proxy may serve with the same certificate
-        witness.server_name = name
+class Orders:
+    """What another thread makes of every connection of a server, also of those still to come."""
+
+    def __init__(self) -> None:
+        self.current: Order | None = None
+        self._reader, self._writer = socket.socketpair()
+        self._old: list[socket.socket] = []
+
+    def fileno(self) -> int:
+        """A descriptor that can be read from as soon as there is a newer order."""
+        return self._reader.fileno()
+
+    def give(self, what: Order) -> None:
+        """Wake every thread that polls, for it to obey."""
+        self.current = what
+        writer = self._writer
+        self._old.append(self._reader)  # still polled by those that have yet to wake up
+        self._reader, self._writer = socket.socketpair()
+        writer.close()
+
+    def close(self) -> None:
+        """Release the descriptors, when no thread polls them any more."""
+        for sock in (*self._old, self._reader, self._writer):
+            sock.close()
 
 
 def _is_fin(error: OSError) -> bool:
@@ -60,7 +79,9 @@ def is_readable(fd: int) -> bool:
 class Connection:
     """Reads and writes of one accepted socket, plain or TLS."""
 
-    def __init__(self, sock: socket.socket, witness: ConnectionWitness, *, timeout: float) -> None:
+    def __init__(
+        self, sock: socket.socket, witness: ConnectionWitness, orders: Orders, *, timeout: float
+    ) -> None:
         sock.settimeout(0)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or an answer waits for ACKs
         self.sock: socket.socket | ssl.SSLSocket = sock
@@ -69,12 +90,14 @@ class Connection:
         self.open = True
         self.silent = False
         """Whether the peer has stopped reading and writing for good."""
-        self._order: Order | None = None
+        self._orders = orders
         self._ahead = bytearray()  # read from the socket, not yet asked for
         self._reset: OSError | None = None  # met behind bytes that had to be delivered first
         self._poll = select.poll()
         self._poll.register(sock, 0)
         self._fd = sock.fileno()
+        self._orders_fd = orders.fileno()
+        self._poll.register(self._orders_fd, select.POLLIN)
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -82,14 +105,22 @@ class Connection:
         """Wait for events; True when they came, False when the time is up. Obey an order first."""
         self._poll.modify(self._fd, events)
         deadline = time.monotonic() + seconds
-        while not self._is_ordered:
-            left = deadline - time.monotonic()
-            if self._poll.poll(max(0.0, min(left, _SLICE)) * 1000):
-                break
-            if left <= 0:
+        while True:
+            self._hear_orders()
+            ready = self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            if not ready:
                 return False
+            if all(fd == self._fd for fd, _ in ready):
+                return True
+
+    def _hear_orders(self) -> None:
+        """Obey the newest order, and have the next one wake this thread."""
+        fd = self._orders.fileno()
+        if fd != self._orders_fd:
+            self._poll.unregister(self._orders_fd)
+            self._poll.register(fd, select.POLLIN)
+            self._orders_fd = fd
         self.obey()
-        return True
 
     def _wait(self, events: int, deadline: float, purpose: str) -> None:
         if not self._poll_for(events, deadline - time.monotonic()):
@@ -108,28 +139,14 @@ class Connection:
 
     # -- orders from other threads ---------------------------------------------------------------
 
-    def order(self, what: Order) -> None:
-        """Make the thread of this connection end it or fall silent, whatever it is waiting for."""
-        self._order = what
-        if what == "close":
-            # Wakes the thread at once. A reset comes a slice later instead: under TLS, a read that
-            # met this end of input would send an alert first.
-            with contextlib.suppress(OSError):
-                # The method of SSLSocket would drop the TLS state under the thread that uses it.
-                socket.socket.shutdown(self.sock, socket.SHUT_RD)
-
-    @property
-    def _is_ordered(self) -> bool:
-        """Whether there is an order that has not been carried out."""
-        return self._order is not None and not (self.silent and self._order == "silence")
-
     def obey(self) -> None:
         """Carry out an order from another thread, if there is one."""
-        if not self.open or not self._is_ordered:
+        order = self._orders.current
+        if not self.open or order is None or (self.silent and order == "silence"):
             return
-        if self._order == "silence":
+        if order == "silence":
             self.be_silent()
-        if self._order == "reset":
+        if order == "reset":
             self.reset()
         else:
             self.close()
@@ -138,32 +155,56 @@ class Connection:
     # -- handshake -------------------------------------------------------------------------------
 
     def handshake(self, context: ssl.SSLContext) -> None:
-        """Become a TLS connection; raise `ssl.SSLError` or `ConnectionEnded` when that fails."""
-        tls = context.wrap_socket(
-            self.sock,
-            server_side=True,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-        )
-        self.sock = tls
-        tls.witness = self.witness  # type: ignore[attr-defined]  # for record_server_name
+        """Become a TLS connection; raise `ConnectionEnded` when that fails, with all witnessed."""
+        try:
+            self.sock.getpeername()  # or `wrap_socket` would, and leak a socket that was reset
+            sock = context.wrap_socket(
+                self.sock,
+                server_side=True,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
+            )
+            self.sock = sock
+            tls.attach(sock, self.witness)
+            self._shake_hands(sock)
+        except ConnectionEnded as error:
+            self.witness.handshake_error = str(error)
+            raise
+        except OSError as error:
+            self.obey()
+            self.witness.handshake_error = self._why_no_handshake(error)
+            self.witness.note(f"TLS handshake failed: {self.witness.handshake_error}")
+            raise ConnectionEnded(self.witness.handshake_error) from error
+        tls.detach(sock)
+        if hasattr(socket, "TCP_QUICKACK"):
+            # We send no session tickets that the last flight's ACK could ride on; without it, a
+            # client with Nagle's algorithm holds its request back for 40 ms.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self.witness.handshake_at = time.monotonic()
+        self.witness.tls_version = sock.version()
+        self.witness.note(f"{sock.version()} handshake done, SNI {self.witness.server_name}")
+
+    def _shake_hands(self, sock: ssl.SSLSocket) -> None:
         deadline = time.monotonic() + self.timeout
         while True:
             try:
-                tls.do_handshake()
-                break
+                sock.do_handshake()
             except ssl.SSLWantReadError:
                 self._wait(select.POLLIN, deadline, "the TLS handshake")
             except ssl.SSLWantWriteError:
                 self._wait(select.POLLOUT, deadline, "the TLS handshake")
-        if hasattr(socket, "TCP_QUICKACK"):
-            # We send no session tickets that the last flight's ACK could ride on; without it, a
-            # client with Nagle's algorithm holds its request back for 40 ms.
-            tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        self.witness.handshake_at = time.monotonic()
-        self.witness.tls_version = tls.version()
-        self.witness.client_certificate = tls.getpeercert(binary_form=True)
-        self.witness.note(f"{tls.version()} handshake done, SNI {self.witness.server_name}")
+            else:
+                return
+
+    def _why_no_handshake(self, error: OSError) -> str:
+        """Witness an end that the client made; what went wrong, in words or as OpenSSL names it."""
+        if _is_fin(error) or isinstance(error, BrokenPipeError):  # EPIPE: it has closed before
+            self.witness.closed("client", "FIN")
+            return "the client closed the connection"
+        if isinstance(error, ssl.SSLError) and error.library is not None:
+            return error.reason
+        self.witness.closed("client", "RST")
+        return "the client reset the connection"
 
     @property
     def buffered(self) -> bool:
@@ -179,6 +220,8 @@ class Connection:
         """Read the first TLS record of the client, and leave it unanswered."""
         header = self.read(5)
         record = self.read(int.from_bytes(header[3:5]))
+        if len(header) < 5 or len(record) < int.from_bytes(header[3:5]):  # noqa: PLR2004 - as read
+            raise ConnectionEnded("the client closed the connection in its ClientHello")
         self.witness.note(f"ClientHello read ({len(header) + len(record)} bytes)")
 
     # -- reading ---------------------------------------------------------------------------------
@@ -304,6 +347,7 @@ class Connection:
     def close(self) -> None:
         """End with FIN (and close_notify under TLS); the kernel resets if input was left unread."""
         if self.open:
+            self._look_ahead()
             self.witness.closed("peer", "FIN")
             with contextlib.suppress(OSError, ValueError):
                 if isinstance(self.sock, ssl.SSLSocket):
@@ -311,6 +355,20 @@ class Connection:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self.sock, socket.SHUT_WR)
             self._release()
+
+    def _look_ahead(self) -> None:
+        """Witness what the client did that has not been read: its end, or more bytes."""
+        try:
+            waiting = socket.socket.recv(self.sock, 1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.witness.closed("client", "RST")
+            return
+        if not waiting:
+            self.witness.closed("client", "FIN")
+        elif self.witness.closed_by is None:
+            self.witness.note("input is left unread: a reset follows the FIN")
 
     def reset(self) -> None:
         """End with RST at once, dropping whatever was still on its way."""

@@ -10,11 +10,10 @@ This is the only file that touches the internals of pytest-httpserver and Werkze
 
 from __future__ import annotations
 
+import contextlib
 import io
-import selectors
-import socket
+import select
 import socketserver
-import ssl
 import sys
 import threading
 from dataclasses import dataclass, fields
@@ -24,15 +23,16 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from harness.connection import Connection, is_readable, record_server_name
+from harness import tls
+from harness.connection import Connection, Orders, is_readable
 from harness.witness import ConnectionWitness, RequestWitness
 
 if TYPE_CHECKING:
+    import socket
+    import ssl
     from collections.abc import Callable
 
     from _typeshed.wsgi import WSGIEnvironment
-
-    from harness.connection import Order
 
 _EXCHANGE = "harness.exchange"
 _STOP_DEADLINE = 5.0
@@ -153,25 +153,19 @@ class StreamingServer(HTTPServer):
         """
         listener = self.server
         assert isinstance(listener, _Listener)
+        listener.orders.give(how)
         super().stop()
         with self.changed:
-            self._order(listener, how)
             if not self.changed.wait_for(lambda: self.accepted == 0, _STOP_DEADLINE):
                 raise RuntimeError(f"{self.accepted} connections of {self!r} did not end")
         for thread in listener.threads:
             thread.join(_STOP_DEADLINE)
+        listener.orders.close()
 
     def silence(self) -> None:
         """Make every live connection fall silent; `greet` decides about later ones."""
-        with self.changed:
-            if isinstance(self.server, _Listener):
-                self._order(self.server, "silence")
-
-    @staticmethod
-    def _order(listener: _Listener, what: Order) -> None:
-        listener.order = what
-        for connection in listener.live:
-            connection.order(what)
+        if isinstance(self.server, _Listener):
+            self.server.orders.give("silence")
 
     def settle(self, timeout: float = _STOP_DEADLINE) -> None:
         """Wait until no request is being read or answered, so that witnesses are whole.
@@ -210,13 +204,12 @@ class _Listener(ThreadedWSGIServer):
         self.live: set[Connection] = set()
         self.idle: set[Connection] = set()
         self.threads: set[threading.Thread] = set()
-        self.order: Order | None = None  # also for connections whose thread has only just begun
-        self._wake_reader, self._wake_writer = socket.socketpair()
+        self.orders = Orders()
         super().__init__(owner.host, owner.port, app, _Handler)
         self.socket.settimeout(0)
         self.ssl_context = owner.ssl_context  # tells Werkzeug the scheme; the handler shakes hands
         if self.ssl_context is not None:
-            self.ssl_context.sni_callback = record_server_name
+            tls.tap(self.ssl_context)
 
     def server_bind(self) -> None:
         """Bind without asking the resolver for the host's name, as `http.server` would."""
@@ -225,19 +218,18 @@ class _Listener(ThreadedWSGIServer):
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         del poll_interval
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.socket, selectors.EVENT_READ)
-            selector.register(self._wake_reader, selectors.EVENT_READ)
-            while True:
-                ready = {key.fileobj for key, _ in selector.select()}
-                if self._wake_reader in ready:
-                    break
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        while self.orders.current in (None, "silence"):  # a silent server goes on accepting
+            waker = self.orders.fileno()
+            poll.register(waker, select.POLLIN)
+            if any(fd != waker for fd, _ in poll.poll()):
                 self._handle_request_noblock()  # type: ignore[attr-defined]  # socketserver's own loop calls it
+            poll.unregister(waker)
         self.server_close()
-        self._wake_reader.close()
 
     def shutdown(self) -> None:
-        self._wake_writer.close()  # the reader sees the end of file
+        """Do nothing: the order to end has ended the loop."""
 
     def is_idle(self) -> bool:
         """Whether every connection is between two requests, or silent for good, with all read.
@@ -336,18 +328,16 @@ class _Handler(WSGIRequestHandler):
         host, port = self.client_address[:2]
         self.seen = ConnectionWitness(f"{host}:{port}", changed=owner.changed)
         self.seen.note(f"accepted from {self.seen.client}")
-        self.link = Connection(self.request, self.seen, timeout=owner.timeout)
+        self.link = Connection(self.request, self.seen, self.server.orders, timeout=owner.timeout)
         with owner.changed:
             owner.connections.append(self.seen)
             self.server.live.add(self.link)
-            if self.server.order is not None:
-                self.link.order(self.server.order)
         self.rfile = _BodyFile(self.link)  # type: ignore[assignment]
         self.wfile = _BodyWriter(self.link)  # type: ignore[assignment]
 
     def handle(self) -> None:
         owner = self.server.owner
-        try:
+        with contextlib.suppress(ConnectionError):  # witnessed where it happened
             self.link.obey()
             if owner.greet is not None and not owner.greet(self.link):
                 return
@@ -357,12 +347,6 @@ class _Handler(WSGIRequestHandler):
             self.close_connection = False
             while not self.close_connection and self.link.open:
                 self.handle_one_request()
-        except ssl.SSLError as error:
-            self.seen.handshake_error = error.reason or str(error)
-            self.seen.note(f"TLS handshake failed: {self.seen.handshake_error}")
-        except ConnectionError as error:
-            if self.seen.tls_version is None and owner.ssl_context is not None:
-                self.seen.handshake_error = str(error)
 
     def handle_one_request(self) -> None:
         raw_head = self._read_head()

@@ -63,8 +63,13 @@ class ConnectionWitness:
     server_name: str | None = None
     """The SNI that the client sent; None without one."""
     client_certificate: bytes | None = None
-    """The client's certificate, DER; None when it showed none."""
+    """The client's certificate, DER, also one that was refused; None when it showed none."""
     handshake_error: str | None = None
+    """Why there was no handshake: OpenSSL's reason, or what the client did; else None."""
+    alert_sent: str | None = None
+    """The last TLS alert of the peer in the handshake, such as `unknown_ca` (RFC 8446 §6.2)."""
+    alert_received: str | None = None
+    """The last TLS alert of the client in the handshake."""
     requests: list[RequestWitness] = field(default_factory=list, repr=False)
     accepted_at: float = field(default_factory=time.monotonic)
     handshake_at: float | None = None

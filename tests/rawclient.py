@@ -163,6 +163,17 @@ class RawClient:
         return RawAnswer(answer.status, headers, bytes(body[: int(length)]))
 
 
+def client_hello(server_name: str) -> bytes:
+    """The first TLS record of a client, as Python's own begins a handshake."""
+    outgoing = ssl.MemoryBIO()
+    tls = _context(None, verify=True).wrap_bio(
+        ssl.MemoryBIO(), outgoing, server_hostname=server_name
+    )
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
+
+
 def post(path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body

@@ -27,6 +27,7 @@ from tests.rawclient import (
     RawAnswer,
     RawClient,
     chunked,
+    client_hello,
     mint,
     mint_request,
     upload_body,
@@ -98,15 +99,6 @@ def test_reset_at_accept(cluster: FakeCluster) -> None:
 
 
 # -- TLS -----------------------------------------------------------------------------------------
-
-
-def client_hello(server_name: str) -> bytes:
-    context = ssl.create_default_context()
-    outgoing = ssl.MemoryBIO()
-    tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=server_name)
-    with pytest.raises(ssl.SSLWantReadError):
-        tls.do_handshake()
-    return outgoing.read()
 
 
 @pytest.mark.parametrize("fault", [faults.HangInHandshake(), faults.CloseInHandshake()])
