@@ -79,8 +79,8 @@ class FakeCluster:
         self[name].kill()
 
     def restart(self, name: str) -> None:
-        """Bring a killed node back, on the same port and with the same tokens."""
-        self[name].start()
+        """Bring a node back that was killed or hangs: see `FakePeer.restart`."""
+        self[name].restart()
 
     def describe(self) -> dict[str, Any]:
         """The cluster as JSON values, for relays outside of this process.

@@ -135,13 +135,19 @@ class FakePeer:
     def kill(self) -> None:
         """End like a process that dies: every connection is reset, the port refuses.
 
-        The witnesses stay, and `start` brings the peer back on the same port.
+        The witnesses stay, and `restart` brings the peer back. One that has ended stays ended.
         """
-        self.http.stop("reset")
-        self._keep_port()
+        if self.http.is_running():
+            self.http.stop("reset")
+            self._keep_port()
+
+    def restart(self) -> Self:
+        """Come back, on the same port and with the same tokens, from whatever state it is in."""
+        self.kill()
+        return self.start()
 
     def silence(self) -> None:
-        """From now on neither read, send nor accept anything more, as a machine that hangs."""
+        """From now on neither read nor send anything more, as a machine that hangs."""
         self.http.silence()
 
     def __enter__(self) -> Self:

@@ -57,6 +57,39 @@ def test_a_node_is_killed_and_restarted_by_name(cluster: FakeCluster) -> None:
         cluster.kill("node-y")
 
 
+@pytest.mark.parametrize(
+    "states", [["silence"], ["silence", "kill"], ["kill", "kill"], ["kill", "silence"], ["restart"]]
+)
+def test_a_node_comes_back_from_any_state(cluster: FakeCluster, states: list[str]) -> None:
+    peer = cluster.peer("node-x")
+    token = mint(peer, cluster.ca_file)
+    for state in states:
+        getattr(cluster, state)("node-x")
+    cluster.restart("node-x")
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(upload_head(peer, token) + chunked(upload_body()))
+        assert client.read_answer().status == 200
+
+
+@pytest.mark.parametrize("state", ["idle", "silent", "in a request"])
+def test_a_node_dies_at_once_and_with_resets(cluster: FakeCluster, state: str) -> None:
+    peer = cluster.peer("node-x")
+    head = upload_head(peer, mint(peer, cluster.ca_file))
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        if state == "in a request":
+            client.send(head)
+            peer.wait_until(lambda peer: bool(peer.live_uploads))
+        peer.wait_until(lambda peer: len(peer.live_connections) == 2)
+        if state == "silent":
+            cluster.silence("node-x")
+            said = "not a byte more is read or sent"
+            peer.wait_until(lambda peer: said in str(peer.live_connections[1]))
+        cluster.kill("node-x")
+        client.read_until_reset()
+    [_, seen] = peer.connections
+    assert (seen.closed_by, seen.closed_with) == ("peer", "RST")
+
+
 def test_what_the_peers_saw_is_read_while_a_request_is_live(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
