@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from relay.errors import PeerError
 from relay.events import EventParser
+from relay.redact import AS_IS, Hide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +25,17 @@ _UNPARSABLE = object()
 
 @dataclass(frozen=True)
 class Answer:
-    """One complete HTTP answer; `cut` when the rest of a long body was left unread (BUG-30)."""
+    """One complete HTTP answer; `cut` when the rest of a long body was left unread (BUG-30).
+
+    `hide` takes secrets out of a raw body before it is shortened, or part of one might stay.
+    """
 
     status: int
     body: bytes
     retry_after: float | None = None
     """Seconds, from the header of that name."""
     cut: bool = False
+    hide: Hide = AS_IS
 
     @property
     def text(self) -> str:
@@ -73,7 +78,7 @@ def failure_reason(answer: Answer) -> str:
         parser = EventParser()
         told = [data for _, data in (*parser.feed(answer.body), *parser.end())]
         text = next(filter(None, told), text)
-    return _told(parse_json(text), text) or f"HTTP {answer.status}"
+    return _told(parse_json(text), answer.hide(text)) or f"HTTP {answer.status}"
 
 
 class StreamedAnswer:
@@ -82,10 +87,11 @@ class StreamedAnswer:
     A stream with both is a failure (SSE-11), and so is one with neither (SSE-16, BUG-36).
     """
 
-    def __init__(self, longest: int) -> None:
-        """`longest`: bytes of one event that are borne (BUG-30)."""
+    def __init__(self, longest: int, hide: Hide = AS_IS) -> None:
+        """`longest`: bytes of one event that are borne (BUG-30); `hide`: as of `Answer`."""
         self._parser = EventParser()
         self._longest = longest
+        self._hide = hide
         self._result: dict[str, object] | None = None
 
     @property
@@ -124,7 +130,7 @@ class StreamedAnswer:
             self._result = None
             code = members.get("code")  # a number, or a word such as ERR_INVALID_ARG_TYPE
             status = code if type(code) is int and code in _HTTP_CODES else None
-            reason = _told(value, text) or "the peer reported an error without words"
+            reason = _told(value, self._hide(text)) or "the peer reported an error without words"
             raise PeerError("answer", reason, status_code=status)
         if name == "done":
             self._result = _members(members.get("result", value), text)
@@ -150,19 +156,6 @@ def parse_json(text: str) -> Any:
         if not level:
             return value
     return _UNPARSABLE
-
-
-def redacted(value: Any, secret: str, word: str) -> Any:
-    """The same JSON value without a secret, also as it looks inside JSON text (BUG-41)."""
-    if isinstance(value, str):
-        for ascii_only in (True, False):
-            value = value.replace(json.dumps(secret, ensure_ascii=ascii_only)[1:-1], word)
-        return value.replace(secret, word)
-    if isinstance(value, dict):
-        return {redacted(k, secret, word): redacted(v, secret, word) for k, v in value.items()}
-    if isinstance(value, list):
-        return [redacted(item, secret, word) for item in value]
-    return value
 
 
 def _members(value: object, text: str) -> dict[str, object]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from relay.attempt import Attempt
 from relay.connection import Connections, Peer
 from relay.errors import AttemptError, InputError, RelayError
 from relay.events import Event
@@ -20,7 +22,7 @@ from relay.report import Record, Report, failed_record, success_record
 from relay.request import forwarded_fields
 from relay.retry import Retry
 from relay.tls import Tls, contexts_for
-from relay.upload import Upload, attempt
+from relay.upload import Upload, send
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from relay.node import Node
     from relay.token import Mint
 
-    Work = Callable[[Peer, Mint, Connections], Awaitable[Mapping[str, object]]]
+    Work = Callable[[Attempt], Awaitable[Mapping[str, object]]]
 
 ONCE = Retry(attempts=1)
 
@@ -99,10 +101,7 @@ async def deploy(
     except AttemptError as failure:
         return Report([fan.settled(failed_record(each.node.name, [failure])) for each in fan.ways])
     upload = Upload(fields, staged, ask_for_events, probe)
-
-    async def once(peer: Peer, mint: Mint, connections: Connections) -> dict[str, object]:
-        return await attempt(upload, peer, mint, connections, fan.emit)
-
+    once = functools.partial(send, upload)
     async with fan.connections, asyncio.TaskGroup() as group:
         tasks = [group.create_task(fan.settle(way, once, retry)) for way in fan.ways]
     return Report([task.result() for task in tasks])
@@ -116,17 +115,13 @@ class Way:
     peer: Peer | AttemptError
     mint: Mint
 
-    def reachable(self) -> Peer:
-        """The peer; raises why there is none."""
-        if isinstance(self.peer, AttemptError):
-            raise self.peer
-        return self.peer
-
 
 class FanOut:
     """What one deploy needs to serve its nodes, with everything checked that can be."""
 
-    def __init__(self, nodes: Iterable[Node], **reach: Unpack[Reach]) -> None:
+    def __init__(
+        self, nodes: Iterable[Node], *, last_event: str = "settled", **reach: Unpack[Reach]
+    ) -> None:
         origin, mint = reach.get("origin"), reach.get("mint")
         # AGG-07: fixed before anything is awaited
         others = [node for node in nodes if origin is None or node.name != origin]
@@ -138,8 +133,8 @@ class FanOut:
         limits = reach.get("limits") or Limits()
         self.connections = Connections(limits)
         self._on_event = reach.get("on_event")
-        self.last_event = "settled"
-        self._turns = asyncio.Semaphore(limits.concurrency or len(others) or 1)
+        self._last_event = last_event
+        self._places = asyncio.Semaphore(limits.concurrency or len(others) or 1)
         self.ways: list[Way] = []
         contexts = contexts_for(others, reach.get("tls") or Tls())
         local, allow_http = reach.get("local"), reach.get("allow_http", False)
@@ -157,31 +152,38 @@ class FanOut:
     def emit(self, event: Event) -> None:
         """Tell the listener; AGG-08: its trouble is its own."""
         if self._on_event is not None:
-            with contextlib.suppress(Exception):
+            # Nobody can cancel a call that does not wait: that exception is the listener's, too.
+            with contextlib.suppress(Exception, asyncio.CancelledError):
                 self._on_event(event)
 
     def settled(self, record: Record) -> Record:
         """Announce a node's record."""
-        self.emit(Event(str(record["node"]), self.last_event, {"record": record}))
+        self.emit(Event(str(record["node"]), self._last_event, {"record": record}))
         return record
 
     async def settle(self, way: Way, work: Work, retry: Retry = ONCE) -> Record:
         """The edge of one peer: whatever happens, a record comes out (AGG-02, AGG-04)."""
         name, failures = way.node.name, list[AttemptError]()
-        connections = self.connections
-        async with self._turns, contextlib.AsyncExitStack() as cleanup:
+        if isinstance(way.peer, AttemptError):
+            return self.settled(failed_record(name, [way.peer]))
+        attempt = Attempt(way.peer, way.mint, self.connections, self.emit)
+        async with self._places, contextlib.AsyncExitStack() as cleanup:
             while True:
                 try:
-                    members = await work(way.reachable(), way.mint, connections)
+                    members = attempt.hide(await work(attempt))
                     return self.settled(success_record(name, members, len(failures) + 1))
-                except AttemptError as failure:
-                    failures.append(failure)
+                except AttemptError as error:
+                    failure = error
                 except Exception as error:  # noqa: BLE001  a defect of ours costs one record only
-                    failures.append(RelayError("upload", f"{type(error).__name__}: {error}"))
+                    failure = RelayError("upload", f"{type(error).__name__}: {error}")
+                failure.reason = attempt.hide(failure.reason)
+                failures.append(failure)
                 wait = retry.delay(failures, random.random)
                 if wait is None:
                     return self.settled(failed_record(name, failures))
-                self.emit(Event(name, "retry", {"reason": failures[-1].reason, "delay": wait}))
+                attempt.tell("retry", {"reason": failure.reason, "delay": wait})
                 await asyncio.sleep(wait)
                 # A peer that refused an upload may read no more of its connection (EARLY-04).
-                connections = await cleanup.enter_async_context(Connections(connections.limits))
+                attempt.connections = await cleanup.enter_async_context(
+                    Connections(attempt.connections.limits)
+                )

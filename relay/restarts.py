@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Unpack
 
-from relay.answer import redacted, success_members
+from relay.attempt import Attempt, ask
 from relay.errors import AttemptError, PeerError
 from relay.fanout import FanOut, Reach
 from relay.report import Report
@@ -14,9 +13,7 @@ from relay.report import Report
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from relay.connection import Connections, Peer
     from relay.node import Node
-    from relay.token import Mint
 
 _POLL_SECONDS = 0.25
 _UNAUTHORIZED = 401
@@ -45,20 +42,19 @@ async def restart(
     Raises:
         InputError: The call makes no sense; nothing was sent.
     """
-    fan = FanOut(nodes, **reach)
-    fan.last_event = "restarted"
-    turns = asyncio.Semaphore(1 if rolling else len(fan.ways) or 1)
+    fan = FanOut(nodes, last_event="restarted", **reach)
+    in_order = asyncio.Semaphore(1 if rolling else len(fan.ways) or 1)
     stopped: list[str] = []
 
-    async def work(peer: Peer, mint: Mint, connections: Connections) -> Mapping[str, object]:
-        async with turns:
+    async def work(attempt: Attempt) -> Mapping[str, object]:
+        async with in_order:
             if rolling and stopped:
                 reason = f"not restarted, because the restart of {stopped[0]} failed"
                 raise PeerError("upload", reason)
             try:
-                return await _restart_one(peer, mint, connections)
+                return await _restart_one(attempt)
             except _JobFailedError:
-                stopped.append(peer.node.name)
+                stopped.append(attempt.peer.node.name)
                 raise
 
     async with fan.connections, asyncio.TaskGroup() as group:
@@ -66,27 +62,26 @@ async def restart(
     return Report([task.result() for task in tasks])
 
 
-async def _restart_one(peer: Peer, mint: Mint, connections: Connections) -> Mapping[str, object]:
+async def _restart_one(attempt: Attempt) -> Mapping[str, object]:
     """Start the job, and poll it to its end."""
-    limit = connections.limits.restart
-    token = await mint.mint(peer, connections)
+    limit = attempt.connections.limits.restart
+    token = await attempt.token()
 
-    async def ask(**request: object) -> Mapping[str, object]:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        answer = await connections.post(peer, headers, json.dumps(request).encode())
-        return dict(redacted(success_members(answer), token, "[token]"))
+    async def told(**request: object) -> Mapping[str, object]:
+        peer, connections = attempt.peer, attempt.connections
+        return await ask(peer, connections, request, token=token, hide=attempt.hide)
 
     try:
         async with asyncio.timeout(limit):
-            started = await ask(operation="restart_service", service="http", replicated=False)
+            started = await told(operation="restart_service", service="http", replicated=False)
             job = started.get("job_id")
             while job is not None:
                 await asyncio.sleep(_POLL_SECONDS)
                 try:
-                    state = _job_in(await ask(operation="get_job", id=job))
+                    state = _job_in(await told(operation="get_job", id=job))
                 except AttemptError as failure:
                     if failure.status_code == _UNAUTHORIZED:  # it outlived its token
-                        token = await mint.mint(peer, connections)
+                        token = await attempt.token()
                     elif failure.status_code is not None:
                         raise
                     continue  # a node that restarts is away for a moment

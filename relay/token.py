@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from relay.answer import redacted, success_members
+from relay.attempt import ask
 from relay.errors import InputError, PeerError
+from relay.redact import hiding
 
 if TYPE_CHECKING:
     from relay.connection import Connections, Peer
@@ -42,6 +42,10 @@ class OperationsMint:
     password: str = field(repr=False)
     expires_in: str | int = "5m"
 
+    def __post_init__(self) -> None:
+        if not self.password:
+            raise InputError("the password is empty")
+
     async def mint(self, peer: Peer, connections: Connections) -> str:
         request = {
             "operation": OPERATION,
@@ -49,16 +53,14 @@ class OperationsMint:
             "password": self.password,
             "expires_in": self.expires_in,
         }
-        headers = {"Content-Type": "application/json"}
+        hide = hiding([self.password], "[password]")
         try:
             async with asyncio.timeout(connections.limits.mint):
-                answer = await connections.post(peer, headers, json.dumps(request).encode())
-            members = success_members(answer)
+                members = await ask(peer, connections, request, hide=hide)
         except TimeoutError as error:
             raise mint_failure(f"no answer in {connections.limits.mint:g} s") from error
         except PeerError as error:
-            reason = redacted(error.reason, self.password, "[password]")
-            raise mint_failure(reason, error) from error
+            raise mint_failure(hide(error.reason), error) from error
         return token_in(members)
 
 

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relay import formdata
-from relay.answer import (
-    EVENT_STREAM,
-    StreamedAnswer,
-    is_event_stream,
-    redacted,
-    success_members,
-)
+from relay.answer import EVENT_STREAM, StreamedAnswer, is_event_stream, success_members
+from relay.attempt import ask
 from relay.errors import AttemptError, PeerError
-from relay.events import Event
 from relay.payload import opened
-from relay.probe import refuse_old
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     import aiohttp
 
-    from relay.connection import Connections, Peer
+    from relay.attempt import Attempt
     from relay.payload import StagedPayload
-    from relay.token import Mint
 
 _TELL_BYTES = 1 << 20  # how much is sent from one event to the next
 _FAREWELL = 5.0  # seconds for a stream to end after it has said that all is done
+_VERSION = re.compile(r"(\d+)\.(\d+)", re.ASCII)
+_FIRST_MODERN = (5, 1)
 
 
 @dataclass(frozen=True)
@@ -43,26 +38,36 @@ class Upload:
     probe: bool = False
 
 
-async def attempt(
-    upload: Upload, peer: Peer, mint: Mint, connections: Connections, emit: Callable[[Event], None]
-) -> dict[str, object]:
+async def send(upload: Upload, attempt: Attempt) -> dict[str, object]:
     """Deploy to one peer, once; returns the members that its answer brings to the record.
 
     Raises:
         AttemptError: In any other case.
     """
-    emit(Event(peer.node.name, "mint"))
-    token = await mint.mint(peer, connections)
-    try:
-        if upload.probe:
-            await refuse_old(peer, token, connections)
-        with opened(upload.payload) as blocks:
-            sending = _Sending(upload, peer, token, connections, emit, blocks)
-            members = await sending.outcome()
-    except AttemptError as failure:  # a peer that quotes the token must not bring it into a record
-        failure.reason = redacted(failure.reason, token, "[token]")
-        raise
-    return dict(redacted(members, token, "[token]"))
+    attempt.tell("mint", {})
+    token = await attempt.token()
+    if upload.probe:
+        await _refuse_old(attempt, token)
+    with opened(upload.payload) as blocks:
+        return await _Sending(upload, attempt, token, blocks).outcome()
+
+
+async def _refuse_old(attempt: Attempt, token: str) -> None:
+    """VER-01: any trouble with the probe counts as modern."""
+    connections, request = attempt.connections, {"operation": "registration_info"}
+    version: object = None
+    with contextlib.suppress(AttemptError, TimeoutError):
+        async with asyncio.timeout(connections.limits.mint):
+            version = (await ask(attempt.peer, connections, request, token=token)).get("version")
+    if not takes_streams(version):
+        reason = f"the peer runs version {version}; it takes streamed deploys from 5.1 on"
+        raise PeerError("upload", reason)
+
+
+def takes_streams(version: object) -> bool:
+    """VER-02: judged by major and minor; what cannot be read counts as modern."""
+    found = _VERSION.match(version) if isinstance(version, str) else None
+    return found is None or (int(found[1]), int(found[2])) >= _FIRST_MODERN
 
 
 @dataclass
@@ -74,16 +79,14 @@ class _Sending:
     """
 
     upload: Upload
-    peer: Peer
+    attempt: Attempt
     token: str = field(repr=False)
-    connections: Connections
-    emit: Callable[[Event], None]
     blocks: Iterator[bytes]
 
     def __post_init__(self) -> None:
-        self._limits = self.connections.limits
+        self._limits = self.attempt.connections.limits
         self._form = formdata.encode(self.upload.fields)
-        self._stream = StreamedAnswer(self._limits.answer_bytes)
+        self._stream = StreamedAnswer(self._limits.answer_bytes, self.attempt.hide)
         self._deadline = asyncio.timeout(None)  # connecting has a limit of its own
         self._is_sent = False
 
@@ -99,8 +102,8 @@ class _Sending:
         try:
             async with (
                 self._deadline,
-                self.connections.exchange(
-                    self.peer, headers, self._parts(), lambda: self._is_sent
+                self.attempt.connections.exchange(
+                    self.attempt.peer, headers, self._parts(), lambda: self._is_sent
                 ) as response,
             ):
                 members = await self._members(response)
@@ -116,13 +119,11 @@ class _Sending:
 
     async def _members(self, response: aiohttp.ClientResponse) -> dict[str, object]:
         if not is_event_stream(response.status, response.headers.get("Content-Type", "")):
-            answer = await self.connections.whole(response)
-            bare = answer.body.replace(self.token.encode(), b"[token]")  # before it is shortened
-            return success_members(replace(answer, body=bare))
+            answer = await self.attempt.connections.whole(response)
+            return success_members(replace(answer, hide=self.attempt.hide))
         async for block in response.content.iter_any():
             for name, data in self._stream.feed(block):
-                words = redacted(data, self.token, "[token]")
-                self.emit(Event(self.peer.node.name, name, words))
+                self.attempt.tell(name, data)
             if self._is_sent:
                 self._allow(_FAREWELL if self._stream.is_done else self._limits.answer)
         return self._stream.end()
@@ -148,8 +149,7 @@ class _Sending:
 
     def _tell_sent(self, sent: int) -> None:
         self._told = sent
-        total = self.upload.payload.size
-        self.emit(Event(self.peer.node.name, "sent", {"bytes": sent, "total": total}))
+        self.attempt.tell("sent", {"bytes": sent, "total": self.upload.payload.size})
 
     def _allow(self, seconds: float) -> None:
         when = asyncio.get_running_loop().time() + seconds

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 import relay as reference
-from relay import formdata, tls, token
+from relay import attempt, formdata, tls
 from relay.connection import Connections
 from relay.report import Report
 from relay.token import OperationsMint
@@ -149,7 +149,7 @@ def mints_written_in_another_way(patch: pytest.MonkeyPatch) -> None:
     def spacious(request: dict[str, Any]) -> str:
         return json.dumps(dict(reversed(request.items())), indent=1)
 
-    patch.setattr(token, "json", SimpleNamespace(dumps=spacious))
+    patch.setattr(attempt, "json", SimpleNamespace(dumps=spacious))
 
 
 @odd

@@ -6,7 +6,7 @@ import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from relay import fanout, token
+from relay import attempt, fanout, token
 from relay.errors import AttemptError
 from relay.payload import StagedPayload
 from relay.token import OperationsMint, mint_failure
@@ -34,7 +34,9 @@ def change_mint(patch: pytest.MonkeyPatch, change: Callable[[Minting], Minting])
 def change_request(
     patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    patch.setattr(token, "json", SimpleNamespace(dumps=lambda request: json.dumps(change(request))))
+    patch.setattr(
+        attempt, "json", SimpleNamespace(dumps=lambda request: json.dumps(change(request)))
+    )
 
 
 @mutant(

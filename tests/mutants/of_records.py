@@ -173,7 +173,7 @@ def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
 
     def in_turn(self: FanOut, *at: Any, **how: Any) -> None:
         begin(self, *at, **how)
-        self._turns = asyncio.Semaphore(1)
+        self._places = asyncio.Semaphore(1)
 
     patch.setattr(FanOut, "__init__", in_turn)
     # What waits for the others gives up sooner, or the mutant would take long to die.

@@ -11,7 +11,7 @@ import pytest
 import relay
 from harness.faults import Refuse, mint_refused
 from relay import restarts
-from relay.probe import takes_streams
+from relay.upload import takes_streams
 from tests.relay.driving import deploy, node_of
 
 if TYPE_CHECKING:

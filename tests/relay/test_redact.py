@@ -1,0 +1,132 @@
+"""No secret comes back from a peer: the pure part, and every kind of work against raw sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import relay
+from relay.redact import AS_IS, hiding
+from tests.relay.driving import DEPLOY
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+TOKEN = "header.payload-of-the-token.signature"
+PASSWORD = "hunter2-and-more"
+
+
+@pytest.mark.parametrize(
+    ("secret", "value", "hidden"),
+    [
+        ("pw", "a pw and pw", "a * and *"),
+        ("pw", {"pw": ["pw", {"x": "pw"}], "n": 7}, {"*": ["*", {"x": "*"}], "n": 7}),
+        ('p"w', 'p"w p\\"w', "* *"),
+        ("pä", 'pä "p\\u00e4"', '* "*"'),
+        ("", "nothing to hide", "nothing to hide"),
+    ],
+)
+def test_a_secret_is_replaced(secret: str, value: object, hidden: object) -> None:
+    assert hiding([secret], "*")(value) == hidden
+    assert AS_IS(value) == value
+
+
+def test_what_stands_in_its_place_stays_whole() -> None:
+    assert hiding(["a", "s"], "[password]")("a s") == "[password] [password]"
+
+
+@given(st.text(min_size=1), st.text(), st.text())
+def test_no_secret_stays(secret: str, before: str, after: str) -> None:
+    hidden = hiding([secret], "")(f"{before}{secret}{after}")
+    assert len(hidden) <= len(before + after)
+
+
+async def against(
+    answers: dict[str, bytes], work: Callable[[relay.Node], Awaitable[relay.Report]], mint: Any
+) -> relay.Record:
+    """The record of one node that answers each operation with these bytes."""
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"chunked" in head:
+            await reader.readuntil(b"\r\n0\r\n\r\n")
+            operation = "deploy_component"
+        else:
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            operation = json.loads(await reader.readexactly(length))["operation"]
+        body = answers[operation]
+        status = b"200 OK" if body.startswith(b"{") and b"error" not in body else b"500 No"
+        writer.write(b"HTTP/1.1 %b\r\nConnection: close\r\n" % status)
+        writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        return (await work(relay.Node("n", url, mint=mint))).records[0]
+
+
+QUOTED = json.dumps({"error": f"bad token {TOKEN}"}).encode()
+MINTED = json.dumps({"operation_token": TOKEN}).encode()
+JOB = b'{"job_id":"1"}'
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"restart_service": QUOTED},
+        {"restart_service": f"not JSON: {TOKEN}".encode()},
+        {"restart_service": b"x" * 180 + TOKEN.encode()},
+        {"restart_service": json.dumps({"message": TOKEN}).encode()},
+        {"restart_service": JOB, "get_job": QUOTED},
+        {
+            "restart_service": JOB,
+            "get_job": json.dumps({"status": "ERROR", "message": f"no: {TOKEN}"}).encode(),
+        },
+    ],
+)
+def test_a_restart_tells_no_token(answers: dict[str, bytes]) -> None:
+    told: list[relay.Event] = []
+
+    async def restart(node: relay.Node) -> relay.Report:
+        return await relay.restart([node], on_event=told.append)
+
+    answers = {"create_authentication_tokens": MINTED, **answers}
+    record = asyncio.run(against(answers, restart, relay.OperationsMint("u", "p-w")))
+    for text in (str(record), str(told)):
+        assert TOKEN[:12] not in text
+        assert "[token]" in text
+
+
+@pytest.mark.parametrize("probe", [True, False])
+def test_a_deploy_tells_no_token(package: Path, *, probe: bool) -> None:
+    async def deploy(node: relay.Node) -> relay.Report:
+        return await relay.deploy([node], DEPLOY, package, probe=probe)
+
+    old = json.dumps({"version": f"4.7 {TOKEN}"}).encode()
+    answers = {"registration_info": old, "deploy_component": b"x" * 180 + TOKEN.encode()}
+    record = asyncio.run(against(answers, deploy, relay.GivenToken(TOKEN)))
+    assert TOKEN[:12] not in str(record)
+    assert "[token]" in str(record)
+
+
+@pytest.mark.parametrize("filler", ["", "x" * 190])
+def test_a_mint_tells_no_password_and_no_part_of_one(package: Path, filler: str) -> None:
+    async def deploy(node: relay.Node) -> relay.Report:
+        return await relay.deploy([node], DEPLOY, package)
+
+    answers = {"create_authentication_tokens": f"{filler}{PASSWORD}".encode()}
+    record = asyncio.run(against(answers, deploy, relay.OperationsMint("u", PASSWORD)))
+    assert str(record["reason"]).startswith(f"token mint failed: {filler}[password]")
+    assert "hunter" not in str(record)
+
+
+def test_an_empty_password_is_refused() -> None:
+    with pytest.raises(relay.InputError, match="empty"):
+        relay.OperationsMint("u", "")
