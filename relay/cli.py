@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from relay.display import json_line, print_records, printable, progress, say
 from relay.errors import AttemptError, InputError
 from relay.fanout import Reach, deploy
-from relay.node import Node, resolve
+from relay.node import Node, resolve, without_user_info
 from relay.pack import ARCHIVES, staged
 from relay.restarts import restart
 from relay.retry import Retry
@@ -160,8 +160,8 @@ def _nodes(arguments: argparse.Namespace) -> list[Node]:
     nodes = []
     for text in arguments.node:
         name, equals, url = text.partition("=")
-        if not (name and equals and url):
-            raise InputError(f"--node {_hidden(text)!r} is not NAME=URL")
+        if not (name and equals and url) or "//" in name:  # a URL may hold a "=", too
+            raise InputError(f"--node {without_user_info(text)!r} is not NAME=URL")
         node = Node(name, url, verify=name not in arguments.insecure)
         try:
             resolve(node, allow_http=arguments.allow_http)
@@ -172,11 +172,6 @@ def _nodes(arguments: argparse.Namespace) -> list[Node]:
     if unknown:
         raise InputError(f"--insecure names no node: {', '.join(sorted(unknown))}")
     return nodes
-
-
-def _hidden(text: str) -> str:
-    """What was typed, without what may be a password in a URL."""
-    return re.sub(r"//[^/@]*@", "//…@", text)
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -21,11 +21,14 @@ _HTTP = {"https": 443, "http": 80}
 _WEBSOCKET = {"wss": 443, "ws": 80}
 _PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _TRAILING_PORT = re.compile(r":\d+$")
+# Where user info may stand, also in what is no URL otherwise.
+_USER_INFO = re.compile(r"^([^/]*//)?.*@", re.DOTALL)
+_AUTHORITY = re.compile(r"(?:[^/?#]*//)?([^/?#]*)")
 
 
 @dataclass(frozen=True)
 class Node:
-    """One peer of the cluster.
+    """One peer of the cluster. Its repr holds no URL, in which a password might stand.
 
     Args:
         name: Its name in the cluster, and in its record.
@@ -42,11 +45,11 @@ class Node:
     """
 
     name: str
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     _: KW_ONLY
     host: str | None = None
     port: int | str | None = None
-    replication_url: str | None = None
+    replication_url: str | None = field(default=None, repr=False)
     verify: bool = True
     ca_file: Path | None = None
     mint: Mint | None = None
@@ -130,23 +133,25 @@ def is_loopback(host: str) -> bool:
 
 
 def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> OperationsApi:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise _unusable(url, str(error)) from error
-    if "@" in parts.netloc:
+    if any(character <= " " or character == "\x7f" for character in url):
+        raise _unusable(url, "it holds a space or a control character")
+    authority = _AUTHORITY.match(url)
+    if authority and "@" in authority[1]:
         raise InputError(
             f"the URL of node {node.name!r} carries a user name or password; "
             "remove it and give credentials through a mint"
         )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:  # its words quote what may be the first half of a password
+        why = "its host or port cannot be read" if "@" in url else str(error)
+        raise _unusable(url, why) from error
     secure, insecure = schemes
     if parts.scheme not in schemes:
         raise _unusable(url, f"the scheme must be {secure} or {insecure}")
     if not parts.hostname:
         raise _unusable(url, "it names no host")
-    if any(character <= " " or character == "\x7f" for character in url):
-        raise _unusable(url, "it holds a space or a control character")
     api = OperationsApi(
         scheme=parts.scheme,
         host=_ascii_host(url, parts.hostname),
@@ -163,12 +168,11 @@ def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> 
 
 
 def _ascii_host(url: str, host: str) -> str:
-    if host.isascii():
-        return host
     try:
         return host.encode("idna").decode("ascii")
     except UnicodeError as error:
-        raise _unusable(url, f"its host is not a valid name: {error}") from error
+        why = "its host is not a valid name, in which each label has 1 to 63 characters"
+        raise _unusable(url, why) from error
 
 
 def _target(parts: SplitResult) -> str:
@@ -216,4 +220,9 @@ def _port(setting: int | str | None) -> int | None:
 
 
 def _unusable(url: str, why: str) -> OriginError:
-    return OriginError("resolve", f"cannot use the URL {url!r}: {why}")
+    return OriginError("resolve", f"cannot use the URL {without_user_info(url)!r}: {why}")
+
+
+def without_user_info(text: str) -> str:
+    """What was given as a URL, without what may be a user name and a password in it."""
+    return _USER_INFO.sub(r"\1…@", text)

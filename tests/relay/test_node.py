@@ -66,7 +66,7 @@ def test_without_a_url_it_is_put_together(node: Node, local: LocalSettings, url:
     [
         (Node("n", "ftp://h/"), "https or http"),
         (Node("n", "h:9925"), "https or http"),
-        (Node("n", "not a url"), "https or http"),
+        (Node("n", "not-a-url"), "https or http"),
         (Node("n", "https://"), "names no host"),
         (Node("n", "https://:9925/"), "names no host"),
         (Node("n", "https://h:port/"), "Port"),
@@ -74,6 +74,8 @@ def test_without_a_url_it_is_put_together(node: Node, local: LocalSettings, url:
         (Node("n", "https://[::1/"), "IPv6"),
         (Node("n", "https://h/a b"), "space"),
         (Node("n", f"https://{'ü' * 80}/"), "not a valid name"),
+        (Node("n", f"https://{'u' * 64}.example/"), "not a valid name"),
+        (Node("n", "https://a..b/"), "not a valid name"),
         (Node(""), "no hostname"),
         (Node("n", port="x"), "not a port: 'x'"),
     ],
@@ -85,11 +87,47 @@ def test_what_cannot_be_resolved(node: Node, words: str) -> None:
     assert refusal.value.stage == "resolve"
 
 
-def test_user_info_is_refused_without_repeating_it() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://admin:secret@h/",
+        "https://secret@h/",
+        "https://admin:secret@h:bad/",
+        "https://admin:secret@[bad/",
+        "admin:secret@h",
+        "ftp://admin:secret@h/",
+        "https:\\\\admin:secret@h/",
+    ],
+)
+def test_user_info_is_refused_without_repeating_it(url: str) -> None:
+    node = Node("n", url, replication_url=url)
     with pytest.raises(InputError) as refusal:
-        resolve(Node("n", "https://admin:secret@h/"))
+        resolve(node)
     assert "'n'" in str(refusal.value)
-    assert "secret" not in str(refusal.value)
+    assert "secret" not in f"{refusal.value} {node!r}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://admin:sec/ret@h/",
+        "https://admin:sec#ret@h/",
+        "https://admin:sec?ret@h/",
+        "https://admin:sec ret@h/",
+        "https:/\n/admin:secret@h/",
+        "https:///admin:secret@h/",
+        "https:admin:/secret@h/",
+    ],
+)
+def test_what_may_be_a_password_is_not_quoted(url: str) -> None:
+    with pytest.raises((InputError, OriginError)) as refusal:
+        resolve(Node("n", url))
+    assert "sec" not in str(refusal.value)
+    assert "ret@" not in str(refusal.value)
+
+
+def test_a_path_may_hold_an_at_sign() -> None:
+    assert resolve(Node("n", "https://h/@ops?x=@")).target == "/@ops?x=@"
 
 
 def test_plain_http_leaves_this_machine_only_when_allowed() -> None:
