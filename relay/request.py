@@ -11,8 +11,8 @@ import enum
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from relay import formdata
 from relay.errors import InputError
-from relay.formdata import value_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,15 @@ def forwarded_fields(request: Mapping[str, object]) -> dict[str, object]:
         raise InputError(
             f"operation is {request.get('operation')!r}; only 'deploy_component' is relayed"
         )
-    fields = {name: value for name, value in request.items() if _is_forwarded(name, value)}
+    fields: dict[str, object] = {}
+    for given, value in request.items():
+        # As a peer will read it, or `pass"word` would be none of those that stay here (WIRE-10).
+        name = _cleaned(given)
+        if not _is_forwarded(name, value):
+            continue
+        if name in fields:
+            raise InputError(f"two fields would both be sent as {name!r}; rename one")
+        fields[name] = value
     fields["replicated"] = False  # FLD-02: keeps its place, or comes last
     if len(fields) > MAX_FIELDS:
         raise InputError(
@@ -62,16 +70,22 @@ def forwarded_fields(request: Mapping[str, object]) -> dict[str, object]:
     return fields
 
 
+def _cleaned(name: Any) -> Any:
+    return formdata.name_bytes(name).decode() if isinstance(name, str) else name
+
+
 def _is_forwarded(name: object, value: object) -> bool:
     if not isinstance(name, str) or not name:
-        raise InputError(f"a field is named {name!r}; names are non-empty strings")
+        raise InputError(
+            f"a field is named {name!r}; names are strings, not empty without quotes and line ends"
+        )
     hidden = name.startswith("_") or name in _LOCAL or name in _DENIED
     return not hidden and value is not OMIT
 
 
 def _check_value(name: str, value: object) -> None:
     try:
-        size = len(value_bytes(value))
+        size = len(formdata.value_bytes(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"field {name!r} cannot be sent as JSON: {error}; give plain JSON values"

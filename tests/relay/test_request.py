@@ -45,6 +45,14 @@ def test_what_stays_with_the_origin(name: str) -> None:
     assert name not in forwarded_fields({**DEPLOY, name: object()})
 
 
+@pytest.mark.parametrize("mark", ['"', "\r", "\n"])
+@pytest.mark.parametrize("name", ["password", "_hidden", "payload", "replicated"])
+def test_a_name_is_judged_as_a_peer_will_read_it(name: str, mark: str) -> None:
+    for odd in (name + mark, mark + name, f"{name[:3]}{mark}{name[3:]}"):
+        fields = forwarded_fields({**DEPLOY, odd: True})
+        assert fields == {**DEPLOY, "replicated": False}
+
+
 def test_an_omitted_member_is_as_good_as_absent() -> None:
     assert forwarded_fields({**DEPLOY, "project": OMIT, "restart": OMIT}) == {
         "operation": "deploy_component",
@@ -66,6 +74,10 @@ def test_an_omitted_member_is_as_good_as_absent() -> None:
         ({**DEPLOY, "x": "a" * 1_048_577}, "field 'x' is 1048577 bytes"),
         ({**DEPLOY, **{f"x{n}": 1 for n in range(62)}}, "65 fields"),
         ({**DEPLOY, "": 1}, "named ''"),
+        ({**DEPLOY, '"\r\n"': 1}, "named ''"),
+        ({**DEPLOY, "x": 1, 'x"': 2}, "both be sent as 'x'"),
+        ({**DEPLOY, "replicated": True, 'replicated"': True}, "both be sent as 'replicated'"),
+        ({**DEPLOY, "\ud800": 1, "\ufffd": 2}, "both be sent as"),
         (dict([*DEPLOY.items(), (7, 1)]), "named 7"),
         ({**DEPLOY, "project": 123}, "project is 123"),
         ({**DEPLOY, "project": None}, "project is None"),
