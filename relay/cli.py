@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from relay.display import json_line, print_records, printable, progress, say
 from relay.errors import AttemptError, InputError
 from relay.fanout import Reach, deploy
+from relay.limits import Limits
 from relay.node import Node, resolve, without_user_info
 from relay.pack import ARCHIVES, staged
 from relay.restarts import restart
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = verb.add_argument
-    add("path", type=Path, metavar="PATH", help="a component directory, or a .tar.gz of one")
+    add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
     add("--node", action="append", required=True, metavar="NAME=URL", help="a node; repeatable")
     add("--project", help="name of the component (default: from PATH)")
     add("--field", action="append", default=[], metavar="KEY=VALUE", help="a further field")
@@ -81,8 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--password-file", type=Path, metavar="FILE", help="holds the user's password")
     add("--token-file", type=Path, metavar="FILE", help="holds a token, instead of a user")
     add("--ca", type=Path, metavar="FILE", help="PEM file with the cluster's authorities")
+    add("--cert", type=Path, metavar="FILE", help="PEM file with the relay's own certificate")
+    add("--key", type=Path, metavar="FILE", help="PEM file with its private key (default: --cert)")
     add("--insecure", action="append", default=[], metavar="NAME", help="do not verify this node")
     add("--allow-http", action="store_true", help="allow plain http to other machines")
+    add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
     add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
     add("--probe", action="store_true", help="ask each node for its version first")
     add(
@@ -99,12 +103,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path(text: str) -> Path:
+    if not text:  # or it would mean the working directory
+        raise argparse.ArgumentTypeError("it is empty")
+    return Path(text)
+
+
+def _credential_files(arguments: argparse.Namespace) -> list[Path]:
+    files = (arguments.password_file, arguments.token_file, arguments.key, arguments.cert)
+    return [file for file in files if file is not None]
+
+
 def _deploy(arguments: argparse.Namespace) -> int:
     nodes, request, mint = _nodes(arguments), _request(arguments), _mint(arguments)
-    reach: Reach = {"mint": mint, "tls": Tls(arguments.ca), "allow_http": arguments.allow_http}
-    skip = arguments.skip_node_modules
+    tls = Tls(arguments.ca, arguments.cert, arguments.key)
+    reach: Reach = {"mint": mint, "tls": tls, "allow_http": arguments.allow_http}
+    reach["limits"] = Limits(concurrency=arguments.concurrency)
+    skip, secret = arguments.skip_node_modules, _credential_files(arguments)
     with (
-        staged(arguments.path, skip_node_modules=skip) as payload,
+        staged(arguments.path, skip_node_modules=skip, leave_out=secret) as payload,
         _listener(nodes, arguments) as reach["on_event"],
     ):
         deployed, restarted = asyncio.run(_run(nodes, request, payload, reach, arguments))
@@ -177,7 +194,8 @@ def _nodes(arguments: argparse.Namespace) -> list[Node]:
 def _request(arguments: argparse.Namespace) -> dict[str, object]:
     project = arguments.project
     if project is None:
-        project = _bare_name(arguments.path.resolve())
+        path = arguments.path
+        project = _bare_name(path if path.name.strip(".") else path.resolve())
         if not _PROJECT.fullmatch(project):
             raise InputError(
                 f"{project!r} cannot be a project name (letters, digits, - and _); give --project"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
 import stat
 import sys
 import tarfile
@@ -16,7 +17,9 @@ from relay.display import printable, say
 from relay.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+
+    _Identity = tuple[int, int]
 
 ARCHIVES = (".tar.gz", ".tgz")
 _FILE_MODE = 0o644
@@ -32,24 +35,34 @@ class Packed:
 
 
 @contextlib.contextmanager
-def staged(path: Path, *, skip_node_modules: bool) -> Iterator[Path]:
+def staged(
+    path: Path, *, skip_node_modules: bool, leave_out: Collection[Path] = ()
+) -> Iterator[Path]:
     """The package to send: the given archive, or the given directory packed to a temporary one.
 
     Raises:
         InputError: There is nothing to send.
     """
-    if not path.is_dir():
-        if not path.exists():
-            raise InputError(f"{str(path)!r} does not exist; give a directory or a .tar.gz")
+    try:
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"cannot use {str(path)!r}: {why}; give a directory or a .tar.gz"
+        ) from error
+    if not is_directory:
         if not path.name.endswith(ARCHIVES):
             raise InputError(f"{str(path)!r} is neither a directory nor a .tar.gz")
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="relay-") as directory:
-        package = Path(directory) / "package.tar.gz"
+    with contextlib.ExitStack() as cleanup:
         try:
+            directory = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="relay-"))
+            package = Path(directory) / "package.tar.gz"
             with package.open("wb") as archive:
-                packed = pack(path, archive, skip_node_modules=skip_node_modules)
+                packed = pack(
+                    path, archive, skip_node_modules=skip_node_modules, leave_out=leave_out
+                )
         except OSError as error:
             raise InputError(f"cannot pack {str(path)!r}: {error}") from error
         for name, why in packed.skipped.items():
@@ -59,7 +72,13 @@ def staged(path: Path, *, skip_node_modules: bool) -> Iterator[Path]:
         yield package
 
 
-def pack(root: Path, archive: BinaryIO, *, skip_node_modules: bool = False) -> Packed:
+def pack(
+    root: Path,
+    archive: BinaryIO,
+    *,
+    skip_node_modules: bool = False,
+    leave_out: Collection[Path] = (),
+) -> Packed:
     """Write the tree under `root` to `archive` as a gzipped tar, in blocks.
 
     Symbolic links are followed, so the peer needs nothing from outside the tree. One that leads
@@ -70,19 +89,21 @@ def pack(root: Path, archive: BinaryIO, *, skip_node_modules: bool = False) -> P
         archive: Where to write; not closed.
         skip_node_modules: Leave out every `node_modules` below the root, whatever the path that
             leads to the root is called (BUG-23).
+        leave_out: Files with credentials, which are reported where they lie in the tree.
 
     Raises:
         OSError: A file cannot be read, or shrank meanwhile.
     """
     skipped: dict[str, str] = {}
     files = 0
+    secret = {_identity(file.stat()) for file in leave_out if file.exists()}
     # No name and no time in the gzip header, and below no owner and no time: nothing of this
     # machine or this moment goes into the bytes.
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=archive, compresslevel=6, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for path in _walk(root, root, skipped, skip_node_modules=skip_node_modules):
+        for path in _walk(root, root, (), skipped, skip_node_modules=skip_node_modules):
             member = tarfile.TarInfo(path.relative_to(root).as_posix())
             if path.is_dir():
                 member.type = tarfile.DIRTYPE
@@ -90,7 +111,10 @@ def pack(root: Path, archive: BinaryIO, *, skip_node_modules: bool = False) -> P
                 tar.addfile(member)
                 continue
             with path.open("rb") as file:
-                status = path.stat()
+                status = os.fstat(file.fileno())
+                if _identity(status) in secret:
+                    skipped[member.name] = "it holds credentials"
+                    continue
                 member.size = status.st_size
                 member.mode = _EXECUTABLE_MODE if status.st_mode & stat.S_IXUSR else _FILE_MODE
                 tar.addfile(member, file)
@@ -99,26 +123,41 @@ def pack(root: Path, archive: BinaryIO, *, skip_node_modules: bool = False) -> P
 
 
 def _walk(
-    root: Path, directory: Path, skipped: dict[str, str], *, skip_node_modules: bool
+    root: Path,
+    directory: Path,
+    inside: tuple[_Identity, ...],
+    skipped: dict[str, str],
+    *,
+    skip_node_modules: bool,
 ) -> Iterator[Path]:
-    """Yield what to pack, parents first, each directory sorted by name."""
+    """Yield what to pack, parents first, each directory sorted by name.
+
+    `inside` are the directories on the way to `directory`, whatever links led there: a link to one
+    of them, or two that lead into each other, would never end.
+    """
+    inside = (*inside, _identity(directory.stat()))
     for path in sorted(directory.iterdir(), key=lambda path: path.name):
         if skip_node_modules and path.name == "node_modules":
             continue
         name = path.relative_to(root).as_posix()
         try:
-            mode = path.stat().st_mode
+            status = path.stat()
         except OSError as error:
             if not path.is_symlink():
                 raise
             skipped[name] = f"dangling symbolic link: {error.strerror}"
             continue
-        if stat.S_ISREG(mode):
+        if stat.S_ISREG(status.st_mode):
             yield path
-        elif not stat.S_ISDIR(mode):
+        elif not stat.S_ISDIR(status.st_mode):
             skipped[name] = "neither a file nor a directory"
-        elif path.is_symlink() and directory.resolve().is_relative_to(path.resolve()):
+        elif _identity(status) in inside:
             skipped[name] = "symbolic link to a directory that holds it"
         else:
             yield path
-            yield from _walk(root, path, skipped, skip_node_modules=skip_node_modules)
+            yield from _walk(root, path, inside, skipped, skip_node_modules=skip_node_modules)
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    """What tells one file from another, by whatever path it was reached."""
+    return status.st_dev, status.st_ino

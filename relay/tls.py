@@ -47,6 +47,10 @@ class Tls:
     certificate_file: Path | None = None
     key_file: Path | None = None
 
+    def __post_init__(self) -> None:
+        if self.key_file is not None and self.certificate_file is None:
+            raise InputError(f"key {str(self.key_file)!r} is given without its certificate")
+
 
 def contexts_for(nodes: Iterable[Node], tls: Tls) -> list[ssl.SSLContext]:
     """One context per node; what is checked, and sent as SNI, is the URL's host (TLS-03).

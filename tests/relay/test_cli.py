@@ -13,7 +13,7 @@ import pytest
 
 from harness.answers import Answer
 from harness.events import Event, EventStream, success
-from harness.faults import ReadSlowly, in_turn
+from harness.faults import ClientCertificateRequired, ReadSlowly, in_turn
 from relay.cli import main
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def bad_files(
     (tmp_path / "bad name").mkdir()
     (tmp_path / "bad name" / "x").touch()
     (tmp_path / "nothing").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
     return tmp_path
 
 
@@ -94,6 +95,45 @@ def test_json_is_one_document_and_failures_exit_1(
     document = json.loads(capsys.readouterr().out)
     assert document["succeeded"] is False
     assert [record["status"] for record in document["records"]] == ["success", "failed"]
+
+
+def test_a_password_file_in_the_tree_is_not_sent(
+    cluster: FakeCluster, component: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer = peer_of(cluster, "a")
+    (component / "password").write_text(PASSWORD)
+    assert main(["deploy", str(component), *options(cluster, component), "--quiet"]) == 0
+    assert "left out password: it holds credentials" in capsys.readouterr().err
+    (component / "password").rename(component.parent / "password")
+    assert main(["deploy", str(component), *options(cluster, component.parent)]) == 0
+    first, second = (upload.file for upload in peer.uploads)
+    assert first is not None
+    assert second is not None
+    assert first.sha256 == second.sha256
+
+
+def test_the_name_of_the_project_is_that_of_the_path_as_typed(
+    cluster: FakeCluster, component: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = peer_of(cluster, "a")
+    (files / "current").symlink_to(component)
+    assert main(["deploy", str(files / "current"), *options(cluster, files)]) == 0
+    monkeypatch.chdir(component)
+    assert main(["deploy", ".", *options(cluster, files)]) == 0
+    assert [upload.fields["project"] for upload in peer.uploads] == [b"current", b"demo"]
+
+
+def test_the_relays_own_certificate_and_a_limit_of_nodes(
+    cluster: FakeCluster, component: Path, files: Path
+) -> None:
+    peers = [peer_of(cluster, name, fault=ClientCertificateRequired()) for name in "ab"]
+    pem = cluster.authority.client_certificate("origin").split(b"-----BEGIN CERTIFICATE")
+    (files / "key.pem").write_bytes(pem[0])
+    (files / "cert.pem").write_bytes(b"".join(b"-----BEGIN CERTIFICATE" + p for p in pem[1:]))
+    own = [f"--cert={files / 'cert.pem'}", f"--key={files / 'key.pem'}", "--concurrency=1"]
+    assert main(["deploy", str(component), *options(cluster, files), *own]) == 0
+    first, second = (peer.upload.times for peer in peers)
+    assert first["answer end"] <= second["head"] or second["answer end"] <= first["head"]
 
 
 def test_an_archive_is_sent_as_it_is_with_further_fields(cluster: FakeCluster, files: Path) -> None:
@@ -291,7 +331,14 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", NODE, *WHO, "--restart", "--field=restart=true"], "of its own"),
         (["deploy", "demo", NODE, *WHO, "--json", "--events"], "not allowed with"),
         (["deploy", "bad name", NODE, *WHO], "give --project"),
-        (["deploy", "none", NODE, *WHO], "'none' does not exist"),
+        (["deploy", "none", NODE, *WHO], "'none': No such file"),
+        (["deploy", "", NODE, *WHO], "PATH: it is empty"),
+        (["deploy", "loop", NODE, *WHO, "--project=x"], "'loop': Too many levels"),
+        (["deploy", "x" * 300, NODE, *WHO], "File name too long"),
+        (["deploy", "a\0b", NODE, *WHO, "--project=x"], "null"),
+        (["deploy", "empty/x", NODE, *WHO], "Not a directory"),
+        (["deploy", "demo", NODE, *WHO, "--key=password"], "without its certificate"),
+        (["deploy", "demo", NODE, *WHO, "--concurrency=0"], "limit 'concurrency' is 0"),
         (["deploy", "password", NODE, *WHO], "neither a directory nor"),
         (["deploy", "nothing", NODE, *WHO], "holds no files"),
     ],

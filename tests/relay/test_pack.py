@@ -82,6 +82,34 @@ def test_a_link_in_a_circle_ends(root: Path) -> None:
     assert sorted(result.skipped) == ["web/itself", "web/up"]
 
 
+def test_links_that_lead_into_each_other_end(root: Path) -> None:
+    for one, other in ("ab", "ba"):
+        (root / one).mkdir()
+        (root / one / "x").write_text(one)
+        (root / one / other).symlink_to(root / other)
+    archive, result = packed(root)
+    assert {"a/b/x", "b/a/x"} <= set(names(archive))
+    assert sorted(result.skipped) == ["a/b/a", "b/a/b"]
+    assert result.files == 7
+
+
+def test_files_with_credentials_are_left_out_under_whatever_name(root: Path) -> None:
+    secret = root / "password"
+    secret.write_text("hunter2")
+    (root / "web" / "link").symlink_to(secret)
+    (root / "web" / "same").hardlink_to(secret)
+    archive = io.BytesIO()
+    result = pack(root, archive, leave_out=[secret, root / "none"])
+    assert names(archive.getvalue()) == names(packed_without(root, secret))
+    assert set(result.skipped) == {"password", "web/link", "web/same"}
+
+
+def packed_without(root: Path, secret: Path) -> bytes:
+    for path in (secret, root / "web" / "link", root / "web" / "same"):
+        path.unlink()
+    return packed(root)[0]
+
+
 def test_what_is_no_file_is_reported(root: Path) -> None:
     os.mkfifo(root / "pipe")
     assert packed(root)[1].skipped == {"pipe": "neither a file nor a directory"}
