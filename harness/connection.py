@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.witness import ConnectionWitness
 
 _FOR_EVER = 3600.0  # longer than any test waits; bounds a forgotten peer
-_HEAD_LIMIT = 64 * 1024
+HEAD_LIMIT = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
 _HANG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -92,6 +92,7 @@ class Connection:
         """Whether the peer has stopped reading and writing for good."""
         self._orders = orders
         self._ahead = bytearray()  # read from the socket, not yet asked for
+        self._at_end = False  # the client's FIN was met: OpenSSL takes a second read amiss
         self._reset: OSError | None = None  # met behind bytes that had to be delivered first
         self._poll = select.poll()
         self._poll.register(sock, 0)
@@ -124,8 +125,11 @@ class Connection:
 
     def _wait(self, events: int, deadline: float, purpose: str) -> None:
         if not self._poll_for(events, deadline - time.monotonic()):
-            self.witness.note(f"gave up: {purpose} took over {self.timeout:g} s")
-            raise ConnectionEnded(f"{purpose} took too long")
+            self._give_up(purpose)
+
+    def _give_up(self, purpose: str) -> NoReturn:
+        self.witness.note(f"gave up: {purpose} took over {self.timeout:g} s")
+        raise ConnectionEnded(f"{purpose} took too long")
 
     def pause(self, seconds: float) -> bool:
         """Do nothing for a while; True at once when the client hangs up."""
@@ -136,6 +140,11 @@ class Connection:
         if self._ahead or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
             return True
         return self._poll_for(select.POLLIN, timeout)
+
+    def wait_for_request(self) -> None:
+        """Wait for the first byte of a request, or the end of the input, without reading."""
+        if not self.wait_for_input(self.timeout):
+            self._give_up("waiting for a request")
 
     # -- orders from other threads ---------------------------------------------------------------
 
@@ -236,6 +245,8 @@ class Connection:
         if self._reset is not None:
             raise self._lost(self._reset)
         self.obey()
+        if self._at_end:
+            return 0
         deadline = time.monotonic() + self.timeout
         while (filled := self._read_ready(buffer)) is None:
             self._wait(select.POLLIN, deadline, "waiting for bytes")
@@ -257,7 +268,7 @@ class Connection:
                 self._reset = error  # the bytes came first: deliver them, and this next time
                 return filled
         if filled < len(buffer):
-            self.obey()  # an order ends the input, too
+            self._at_end = True
             self.witness.closed("client", "FIN")
         return filled
 
@@ -279,20 +290,28 @@ class Connection:
         return bytes(view[:filled])
 
     def read_head(self) -> bytes | None:
-        """The raw request head with its empty line; None when the client closed before one.
+        """The raw request head with its empty line, behind empty lines that came before it.
+
+        None when the client closed before one; 64 KiB of one that has not ended by then.
 
         Raises:
-            ConnectionEnded: no whole head within the time or the size limit (64 KiB).
+            ConnectionEnded: no whole head within the time.
 
         """
-        head = self._read_through(_HEAD_END, _HEAD_LIMIT)
-        if head.endswith(_HEAD_END):
+        head = b""
+        while not head.strip(b"\r\n") and len(head) < HEAD_LIMIT:
+            more = self._read_through(_HEAD_END, HEAD_LIMIT - len(head))
+            head += more
+            if not more.endswith(_HEAD_END):
+                break
+        is_whole = head.endswith(_HEAD_END) and head.strip(b"\r\n")
+        if is_whole or len(head) >= HEAD_LIMIT:
             return head
         if head:
             self.witness.note(f"closed after {len(head)} bytes of a request head")
         return None
 
-    def readline(self, limit: int = _HEAD_LIMIT) -> bytes:
+    def readline(self, limit: int = HEAD_LIMIT) -> bytes:
         """One line with its LF, cut at `limit` bytes."""
         return self._read_through(b"\n", limit)
 
@@ -347,17 +366,32 @@ class Connection:
     def close(self) -> None:
         """End with FIN (and close_notify under TLS); the kernel resets if input was left unread."""
         if self.open:
-            self._look_ahead()
-            self.witness.closed("peer", "FIN")
-            with contextlib.suppress(OSError, ValueError):
-                if isinstance(self.sock, ssl.SSLSocket):
-                    self.sock.unwrap()  # writes close_notify; not waited for
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(self.sock, socket.SHUT_WR)
+            self._send_end()
             self._release()
 
+    def close_unread(self) -> None:
+        """End with FIN at once, and hold what is still on its way, unread, until the client goes.
+
+        A mere close would have the kernel send a reset behind the FIN as soon as there is input. A
+        client that has not hung up within the timeout is reset by that.
+        """
+        if self.open:
+            self._send_end()
+            self.silent = True
+            self.pause(self.timeout)
+            self._release()
+
+    def _send_end(self) -> None:
+        self._look_ahead()
+        self.witness.closed("peer", "FIN")
+        with contextlib.suppress(OSError, ValueError):
+            if isinstance(self.sock, ssl.SSLSocket):
+                self.sock.unwrap()  # writes close_notify; not waited for
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_WR)
+
     def _look_ahead(self) -> None:
-        """Witness what the client did that has not been read: its end, or more bytes."""
+        """Witness an end of the client's that has not been read."""
         try:
             waiting = socket.socket.recv(self.sock, 1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -367,8 +401,6 @@ class Connection:
             return
         if not waiting:
             self.witness.closed("client", "FIN")
-        elif self.witness.closed_by is None:
-            self.witness.note("input is left unread: a reset follows the FIN")
 
     def reset(self) -> None:
         """End with RST at once, dropping whatever was still on its way."""

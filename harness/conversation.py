@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.answers import Await, End, Pause
 from harness.connection import ConnectionEnded
+from harness.wire import OperationReader, UploadReader
 
 if TYPE_CHECKING:
     from harness.answers import AnyAnswer, Script
     from harness.events import EventStream
     from harness.profiles import Profile
     from harness.server import Exchange
-    from harness.wire import UploadReader
 
 _BLOCK = 256 * 1024
 
@@ -26,7 +26,10 @@ class Conversation:
     """One request on a live connection, from its head to the end of the answer."""
 
     def __init__(
-        self, exchange: Exchange, profile: Profile, reader: UploadReader | None = None
+        self,
+        exchange: Exchange,
+        profile: Profile,
+        reader: UploadReader | OperationReader | None = None,
     ) -> None:
         """Talk on `exchange`; `reader` reads and judges the body, unless another has read it."""
         self._exchange = exchange
@@ -97,6 +100,8 @@ class Conversation:
             return True
         if until == "end":
             return False
+        if isinstance(reader, OperationReader):
+            return reader.decided
         # A body that is beyond reading never gets to its file.
         return (until == "file" and reader.file_started) or self._profile.is_ready(reader)
 
@@ -126,9 +131,9 @@ class Conversation:
         assert reader is not None
         if reader.received == 0:
             seen.mark("body", "first bytes of the body")
-        in_fields = not reader.file_started
+        seen.last_byte_at = time.monotonic()
         reader.feed(self._buffer, 0, count)
-        if in_fields and reader.file_started:
+        if "file" not in seen.times and isinstance(reader, UploadReader) and reader.file_started:
             seen.mark("file", "the file part begins")
         if reader.complete:
             seen.mark("body end", f"end of the body ({reader.received} bytes with framing)")
@@ -188,13 +193,16 @@ class Conversation:
                     self.end(End.CLOSE)
                     break
             else:
+                seen.mark("answer end", f"answer sent ({sent} bytes)")
                 self.end(step)
         seen.mark("answer end", f"answer sent ({sent} bytes)")
 
     def end(self, how: End) -> None:
         """Leave the conversation for good."""
         self._exchange.keep_alive = False
-        if how is End.CLOSE:
+        if how is End.CLOSE and self._reader is not None and not self._reader.complete:
+            self._link.close_unread()
+        elif how is End.CLOSE:
             self._link.close()
         elif how is End.RESET:
             self._link.reset()

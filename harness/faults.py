@@ -94,7 +94,8 @@ class AnswerEarly:
         at: `head` before a byte of the body is read, `file` when the headers of the file part are
             in (where Harper decides), or after exactly so many bytes of the raw body.
         then: `drain` reads the rest and throws it away; `stop` never reads again; `close` sends FIN
-            at once; `grace` drains for `grace` seconds after the answer, then resets.
+            at once and leaves the rest unread, without a reset before the client has hung up or
+            the peer's timeout is over; `grace` drains for `grace` seconds, then resets.
         grace: seconds.
 
     """

@@ -7,7 +7,6 @@ import threading
 from typing import TYPE_CHECKING, Any, get_args
 
 from werkzeug import Request, Response
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from harness import faults
 from harness.answers import Answer, End
@@ -23,8 +22,8 @@ from harness.profiles.profile import (
     run_operation,
 )
 from harness.server import Exchange
-from harness.wire import UploadReader
-from harness.witness import MintWitness, UploadWitness
+from harness.wire import OperationReader, UploadReader
+from harness.witness import MintWitness, OperationWitness, UploadWitness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from harness.tokens import Credential
     from harness.witness import RequestWitness
 
-_OPERATION_LIMIT = 64 * 1024
 _CONTINUE = "100-continue"
 
 
@@ -75,27 +73,35 @@ class OperationsApi:
         decision = self._peer.profile.elsewhere(exchange.witness)
         if decision is None:
             return Response("Not found\n", 404)
-        return self._handle(request, lambda exchange, _: self._decide(exchange, decision))
+        return self._handle(request, lambda exchange: self._decide(exchange, decision))
 
-    def _handle(self, request: Request, handle: Callable[[Exchange, Request], object]) -> Response:
+    def _handle(self, request: Request, handle: Callable[[Exchange], object]) -> Response:
         exchange = Exchange.of(request)
         exchange.answered = True
         try:
-            handle(exchange, request)
+            handle(exchange)
         except ConnectionEnded:  # the client's doing, and witnessed: no error of this handler
             exchange.keep_alive = False
         return Response()  # never sent: the exchange is answered
 
-    def _operate(self, exchange: Exchange, request: Request) -> None:
+    def _operate(self, exchange: Exchange) -> None:
         profile = self._peer.profile
         if profile.continues and (exchange.witness.header("expect") or "").lower() == _CONTINUE:
             Conversation(exchange, profile).go_on()
-        if request.mimetype.startswith("multipart/"):
+        if _is_upload(exchange.witness):
             self._upload(exchange)
         elif refusal := profile.at_head(exchange.witness, self._credential(exchange.witness)):
             self._decide(exchange, refusal)
         else:
-            self._operate_json(exchange, request)
+            self._operate_json(exchange)
+
+    def malformed(self, exchange: Exchange, status: int) -> None:
+        """Refuse a head that is none; what was meant as an upload is judged as one."""
+        reader = UploadReader(exchange.raw_head)
+        if _is_upload(exchange.witness):
+            exchange.witness_as(UploadWitness, reader=reader)
+        conversation = Conversation(exchange, self._peer.profile, reader)
+        conversation.answer(ParserAnswer(status), close=True)
 
     def _credential(self, request: RequestWitness) -> Credential:
         user = (self._peer.username, self._peer.password)
@@ -106,33 +112,44 @@ class OperationsApi:
         reader = UploadReader(exchange.raw_head)  # takes the framing off, keeps nothing
         self._carry_out(Conversation(exchange, self._peer.profile, reader), decision)
 
-    def _operate_json(self, exchange: Exchange, request: Request) -> None:
+    def _operate_json(self, exchange: Exchange) -> None:
         profile = self._peer.profile
-        request.max_content_length = _OPERATION_LIMIT
+        reader = OperationReader(exchange.raw_head)
+        exchange.witness_as(OperationWitness, reader=reader)
+        conversation = Conversation(exchange, profile, reader)
+        body = NO_JSON
         try:
-            body = json.loads(request.get_data(cache=False))
-        except ValueError:
-            body = NO_JSON
-        except RequestEntityTooLarge:
-            self._decide(exchange, Decision(Answer.error(413, "over 64 KiB of JSON"), "close"))
-            return
-        except ClientDisconnected:  # or chunks that are none, which Werkzeug takes for the same
-            self._decide(exchange, Decision(ParserAnswer(400), "close"))
-            return
-        credential = self._credential(exchange.witness)
-        conversation = Conversation(exchange, profile)
-        if decision := profile.at_body(exchange.witness, body, credential):
+            conversation.receive(until="ready")
+            body = _from_json(reader.content)
+        finally:  # also when it breaks off in the middle
+            if _is_mint(body, reader):
+                known = {"body": body} if isinstance(body, dict) else {}
+                exchange.witness_as(MintWitness, reader=reader, **known)
+        if conversation.timed_out:
+            conversation.answer(ParserAnswer(408), close=True)
+        elif reader.too_long:
+            conversation.answer(Answer.error(413, "over 64 KiB of JSON"), close=True)
+        elif reader.broken or not reader.complete:
+            conversation.answer(ParserAnswer(400), close=True)
+        else:
+            self._run(exchange, conversation, body)
+
+    def _run(self, exchange: Exchange, conversation: Conversation, body: Any) -> None:
+        profile = self._peer.profile
+        witness = exchange.witness
+        credential = self._credential(witness)
+        if decision := profile.at_body(witness, body, credential):
             conversation.answer(decision.answer, close=decision.then == "close")
-        elif body["operation"] == MINT:
-            self._mint(exchange, body, credential)
+        elif isinstance(witness, MintWitness):
+            self._mint(witness, conversation, credential)
         else:
             answer, close = run_operation(body, profile)
-            conversation.answer(profile.dress(answer, exchange.witness), close=close)
+            conversation.answer(profile.dress(answer, witness), close=close)
 
-    def _mint(self, exchange: Exchange, body: dict[str, Any], credential: Credential) -> None:
-        witness = exchange.witness_as(MintWitness, body=body)
+    def _mint(
+        self, witness: MintWitness, conversation: Conversation, credential: Credential
+    ) -> None:
         profile = self._peer.profile
-        conversation = Conversation(exchange, profile)
         match fault := self._mint_fault():
             case faults.MintAnswer(answer):
                 conversation.answer(answer)
@@ -140,7 +157,7 @@ class OperationsApi:
                 conversation.end(End.SILENCE)
             case faults.MintDropped():
                 conversation.end(End.CLOSE)
-            case _ if refusal := self._refuse_mint(body, credential):
+            case _ if refusal := self._refuse_mint(witness.body, credential):
                 conversation.answer(profile.dress(refusal, witness))
             case _:
                 witness.token = self._peer.tokens.issue(
@@ -154,7 +171,7 @@ class OperationsApi:
                 answer = Answer(json={"results": issued} if nested else issued)
                 conversation.answer(profile.dress(answer, witness))
 
-    def _refuse_mint(self, body: dict[str, Any], credential: Credential) -> Answer | None:
+    def _refuse_mint(self, body: dict[str, object], credential: Credential) -> Answer | None:
         """MINT-11: user and password in the body, or a good Authorization header."""
         given = (body.get("username"), body.get("password"))
         if given == (None, None):
@@ -245,3 +262,21 @@ class OperationsApi:
                 conversation.receive(seconds=grace)
                 if not conversation.complete:
                     conversation.end(End.RESET)
+
+
+def _is_upload(request: RequestWitness) -> bool:
+    return (request.header("content-type") or "").lower().startswith("multipart/")
+
+
+def _is_mint(body: Any, reader: OperationReader) -> bool:
+    """Whether an operation is a mint; one that is not whole or not JSON, by its looks."""
+    if body is NO_JSON:
+        return MINT.encode() in reader.content
+    return isinstance(body, dict) and body.get("operation") == MINT
+
+
+def _from_json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return NO_JSON

@@ -84,6 +84,7 @@ class FakePeer:
         api = OperationsApi(self, mark_offsets)
         self.http.expect_request(path.partition("?")[0], method="POST").respond_with_handler(api)
         self.http.otherwise = api.elsewhere
+        self.http.malformed = api.malformed
         self._authority = authority
         self._unlistening: socket.socket | None = None
 

@@ -24,7 +24,10 @@ from werkzeug import Request, Response
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from harness import tls
-from harness.connection import Connection, Orders, is_readable
+from harness.answers import status_line
+from harness.connection import HEAD_LIMIT, Connection, Orders, is_readable
+from harness.wire.finding import show
+from harness.wire.plain import read_plain_head
 from harness.witness import ConnectionWitness, RequestWitness
 
 if TYPE_CHECKING:
@@ -72,6 +75,13 @@ class Exchange:
         return richer
 
 
+def refuse_malformed(exchange: Exchange, status: int) -> None:
+    """Answer with a bare status line; what is still on its way is not read."""
+    exchange.witness.answer_status = status
+    exchange.connection.write(f"{status_line(status)}\r\nConnection: close\r\n\r\n".encode())
+    exchange.connection.close_unread()
+
+
 class StreamingServer(HTTPServer):
     """A pytest-httpserver on a loopback address whose handlers see requests as they arrive.
 
@@ -105,6 +115,8 @@ class StreamingServer(HTTPServer):
         self.timeout = timeout
         self.otherwise: Callable[[Request], Response] | None = None
         """Handles what nothing expects; None answers 404."""
+        self.malformed: Callable[[Exchange, int], None] = refuse_malformed
+        """Refuses a request whose head is none, with a status, and ends the connection."""
         self.connections: list[ConnectionWitness] = []
         self.changed = threading.Condition()
         self.accepted = 0
@@ -353,22 +365,39 @@ class _Handler(WSGIRequestHandler):
         if raw_head is None:
             self.close_connection = True
             return
-        self.raw_requestline, _, rest = raw_head.partition(b"\n")
-        self.rfile = io.BytesIO(rest)
-        parsed = self.parse_request()  # answers a malformed head itself
-        self.rfile = _BodyFile(self.link)  # type: ignore[assignment]
-        if not parsed:
-            self.seen.note(f"malformed request head: {raw_head[:80]!r}")
-            self.close_connection = True
-            return
-        witness = RequestWitness(
-            self.seen, raw_head, self.command, self.path, list(self.headers.items())
-        )
+        head = read_plain_head(raw_head)
+        witness = RequestWitness(self.seen, raw_head, head.method, head.target, head.headers)
         self.seen.requests.append(witness)
-        witness.mark("head", f"request head: {self.command} {self.path} ({len(raw_head)} bytes)")
-        self.exchange = Exchange(self.link, raw_head, witness, keep_alive=not self.close_connection)
+        shown = f"{show(head.method.encode())} {witness.redacted_target}"
+        witness.mark("head", f"request head: {shown} ({len(raw_head)} bytes)")
+        self.exchange = Exchange(self.link, raw_head, witness, keep_alive=False)
+        status, witness.problem = self._refusal(raw_head, head.problem)
+        if witness.problem is not None:
+            self.seen.note(f"malformed request head: {witness.problem}")
+            self.close_connection = True
+            self.server.owner.malformed(self.exchange, status)
+            return
+        self.exchange.keep_alive = not self.close_connection
         self.run_wsgi()
         self.close_connection = not self.exchange.keep_alive
+
+    def _refusal(self, raw_head: bytes, problem: str | None) -> tuple[int, str | None]:
+        """Status and reason of the refusal of a head; the reason is None when it is none."""
+        if len(raw_head) >= HEAD_LIMIT:
+            return 431, f"more than {HEAD_LIMIT} bytes"
+        if problem is not None:
+            return 400, problem
+        self.raw_requestline, _, rest = raw_head.lstrip(b"\r\n").partition(b"\n")
+        self.rfile = io.BytesIO(rest)
+        self._refused: tuple[int, str | None] = (0, None)
+        parsed = self.parse_request()
+        self.rfile = _BodyFile(self.link)  # type: ignore[assignment]
+        return (0, None) if parsed else self._refused
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Keep what `parse_request` would answer, with a page that repeats the request."""
+        del message, explain
+        self._refused = (code, "refused by Python's http.server")
 
     def _read_head(self) -> bytes | None:
         """Wait for the next head; until it has begun to arrive, the connection counts as idle."""
@@ -377,11 +406,12 @@ class _Handler(WSGIRequestHandler):
             with owner.changed:
                 self.server.idle.add(self.link)
                 owner.changed.notify_all()
-        try:
-            return self.link.read_head()
-        finally:
-            with owner.changed:
-                self.server.idle.discard(self.link)
+            try:
+                self.link.wait_for_request()
+            finally:  # before a byte is read: whoever settles sees it waiting, or being read
+                with owner.changed:
+                    self.server.idle.discard(self.link)
+        return self.link.read_head()
 
     def make_environ(self) -> WSGIEnvironment:
         environ = super().make_environ()

@@ -15,11 +15,20 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from harness.wire.finding import show
 
 if TYPE_CHECKING:
-    from harness.wire import Field, FilePart, Finding, Framing, UploadReader
+    from harness.wire import Field, FilePart, Finding, Framing, OperationReader, UploadReader
 
+_NAMES = rb"token|password|secret|credential|authorization|cookie|api-?key"
+# With the lines that a folded one goes on with; of a credential, a known scheme may be shown.
 _CREDENTIAL_LINE = re.compile(
-    rb"^((?:proxy-)?authorization[ \t]*:[ \t]*\S+)[^\r\n]*|^(cookie[ \t]*:)[^\r\n]*",
+    rb"^([ \t]*[^\s:]{0,64}(?:"
+    + _NAMES
+    + rb")[^\s:]{0,64}[ \t]*:[ \t]*(?:(?:basic|bearer|digest)\b)?)"
+    rb"[^\n]*?(?=\r?$)(?:\r?\n[ \t][^\n]*?(?=\r?$))*",
     re.IGNORECASE | re.MULTILINE,
+)
+_CREDENTIAL_IN_TARGET = re.compile(
+    rb"(?<=//)[^/@\s]+(?=@)|(?<=[?&;])([^=&;\s]{0,64}(?:" + _NAMES + rb")[^=&;\s]{0,64}=)[^&;\s]*",
+    re.IGNORECASE,
 )
 
 
@@ -105,7 +114,7 @@ class RequestWitness:
     connection: ConnectionWitness
     raw_head: bytes = field(repr=False)
     method: str
-    target: str
+    target: str = field(repr=False)
     """Path and query exactly as they stood in the request line."""
     headers: list[tuple[str, str]] = field(repr=False)
     """In the order, the case and the number in which they came."""
@@ -116,6 +125,11 @@ class RequestWitness:
     """When each phase was first reached, in seconds on the monotonic clock."""
     received_at_answer: int | None = None
     """Bytes of the raw body that had been read when the answer began."""
+
+    last_byte_at: float | None = None
+    """When the last byte of the body so far was read; None before the first."""
+    problem: str | None = None
+    """Why its head is none of HTTP/1, so that it was refused; None when it is one."""
 
     def mark(self, phase: Phase, what: str) -> None:
         """Record that a phase has been reached, here and in the connection's timeline."""
@@ -134,18 +148,56 @@ class RequestWitness:
     @property
     def redacted_head(self) -> str:
         """The raw head as text, with the credentials in it cut out."""
-        head = _CREDENTIAL_LINE.sub(lambda m: (m[1] or m[2]) + b" (redacted)", self.raw_head)
-        return head.decode("latin-1")
+        return redacted(self.raw_head).decode("latin-1")
+
+    @property
+    def redacted_target(self) -> str:
+        """The target without the credentials in it, printable."""
+        target = _CREDENTIAL_IN_TARGET.sub(_without_value, self.target.encode("latin-1"))
+        return target.decode("latin-1").encode("unicode_escape").decode()
 
     def __str__(self) -> str:
         return f"{self.redacted_head.rstrip()}\n{self.connection}"
 
 
-@dataclass(slots=True)
-class MintWitness(RequestWitness):
-    """One `create_authentication_tokens` that reached the operations API."""
+def redacted(head: bytes) -> bytes:
+    """A raw request head without the credentials in its target and its header lines."""
+    lines, end, rest = head.lstrip(b"\r\n").partition(b"\n")
+    first = _CREDENTIAL_IN_TARGET.sub(_without_value, lines)
+    return first + end + _CREDENTIAL_LINE.sub(_without_value, rest)
+
+
+def _without_value(match: re.Match[bytes]) -> bytes:
+    return (match[1] or b"") + b"(redacted)"
+
+
+@dataclass(slots=True, kw_only=True)
+class OperationWitness(RequestWitness):
+    """One POST to the operations API that is no upload: an operation in JSON, or meant as one."""
+
+    reader: OperationReader = field(repr=False)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the body came whole."""
+        return self.reader.complete
+
+    @property
+    def framing(self) -> Framing:
+        return self.reader.framing
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What of its framing HTTP forbids."""
+        return self.reader.findings
+
+
+@dataclass(slots=True, kw_only=True)
+class MintWitness(OperationWitness):
+    """One `create_authentication_tokens` that reached the operations API, whole or not."""
 
     body: dict[str, object] = field(default_factory=dict, repr=False)
+    """The operation; empty when what came is not whole or not JSON."""
     token: str | None = field(default=None, repr=False)
     """The token handed out; None when the peer gave none."""
 

@@ -9,6 +9,8 @@ from harness.wire.content import Field, FilePart
 from harness.wire.finding import Finding
 from harness.wire.framing import Framing
 from harness.wire.head import check_head
+from harness.wire.message import MessageReader
+from harness.wire.operation import OperationReader
 from harness.wire.reader import UploadReader, check_upload
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "FilePart",
     "Finding",
     "Framing",
+    "MessageReader",
+    "OperationReader",
     "UploadReader",
     "check_head",
     "check_upload",

@@ -10,7 +10,7 @@ from harness.wire.headers import HeaderLine, header_lines, lenient_parameters, r
 
 FramingKind = Literal["chunked", "length", "none"]
 
-_REQUEST_LINE = re.compile(rb"POST [!-~]+ HTTP/1\.1\r\n")
+_REQUEST_LINE = re.compile(rb"POST [!\"$-~]+ HTTP/1\.1\r\n")
 _BEARER = re.compile(rb"Bearer [0-9A-Za-z._~+/-]+=*")  # RFC 6750 section 2.1
 _CONTENT_TYPE = re.compile(rb'(?i:multipart/form-data[ \t]*;[ \t]*boundary)=([^\s";]+)')
 # RFC 2046 section 5.1.1, without the characters that must be quoted (RFC 2045 section 5.1):
@@ -46,7 +46,11 @@ def read_head(raw: bytes) -> RequestHead:
     """Read a raw request head, from its request line to its empty line."""
     findings = Findings("head")
     lines = list(raw_lines(raw, 0))
-    request_line = lines[0][1] if lines else b""
+    if lines and lines[0][1] in (b"\r\n", b"\n") and len(lines) > 1:
+        findings.note("HTTP-01", 0, expected="the request line first", came="an empty line")
+        while len(lines) > 1 and lines[0][1] in (b"\r\n", b"\n"):
+            del lines[0]
+    start, request_line = lines[0] if lines else (0, b"")
     if lines and lines[-1][1] in (b"\r\n", b"\n"):
         end, empty_line = lines.pop()
         if empty_line == b"\n":
@@ -54,7 +58,8 @@ def read_head(raw: bytes) -> RequestHead:
     else:
         end = len(raw)
         findings.note("HTTP-01", end, expected="an empty line after the head", came="its end")
-    headers = header_lines(raw[len(request_line) : end], len(request_line))
+    start += len(request_line)
+    headers = header_lines(raw[start:end], start)
     checks = _HeadChecks(headers, end, findings)
     _check_request_line(request_line, findings)
     checks.lines()
@@ -64,6 +69,20 @@ def read_head(raw: bytes) -> RequestHead:
     boundary = checks.boundary()
     framing, length = checks.framing()
     return RequestHead(framing, length, boundary, findings)
+
+
+def read_framing(raw: bytes) -> RequestHead:
+    """Read the head of any request for its framing; only what HTTP forbids is a finding.
+
+    Transfer-Encoding is chunked and stands alone, Content-Length is one number (RFC 9112 §6).
+    """
+    findings = Findings("head")
+    lines = list(raw_lines(raw.lstrip(b"\r\n"), len(raw) - len(raw.lstrip(b"\r\n"))))
+    request_line = lines[0][1] if lines else b""
+    start = lines[0][0] + len(request_line) if lines else 0
+    checks = _HeadChecks(header_lines(raw[start:].removesuffix(b"\r\n"), start), start, findings)
+    framing, length = checks.legal_framing()
+    return RequestHead(framing, length, b"", findings)
 
 
 def _check_request_line(line: bytes, findings: Findings) -> None:
@@ -181,6 +200,28 @@ class _HeadChecks:
                 expected="no Content-Length beside Transfer-Encoding",
                 came=show(lengths[0].raw),
             )
+        return self._framing_of(codings, lengths)
+
+    def legal_framing(self) -> tuple[FramingKind, int]:
+        """How to read on, and the length; findings only where HTTP itself is broken."""
+        codings = self._named("transfer-encoding")
+        lengths = self._named("content-length")
+        framing, length = self._framing_of(codings, lengths)
+        if codings and (lengths or [_trimmed(line).lower() for line in codings] != [b"chunked"]):
+            expected = "Transfer-Encoding: chunked, and no other framing"
+        elif lengths and framing != "length":
+            expected = "one number as Content-Length"
+        else:
+            return framing, length
+        came = show(b"".join(line.raw for line in (*codings, *lengths)))
+        at = (codings or lengths)[0].offset
+        self._findings.note("WIRE-13", at, expected=expected, came=came)
+        return framing, length
+
+    @staticmethod
+    def _framing_of(
+        codings: Sequence[HeaderLine], lengths: Sequence[HeaderLine]
+    ) -> tuple[FramingKind, int]:
         if codings:
             last = _trimmed(codings[-1]).lower().rpartition(b",")[2].strip()
             return ("chunked" if last == b"chunked" else "none"), 0

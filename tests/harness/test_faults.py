@@ -269,6 +269,22 @@ def test_answer_early_then_close(cluster: FakeCluster) -> None:
     assert (peer.upload.connection.closed_by, peer.upload.connection.closed_with) == ("peer", "FIN")
 
 
+def test_answer_early_then_close_resets_nobody(cluster: FakeCluster) -> None:
+    """With megabytes on their way, a mere close would make the kernel send a reset."""
+    peer = cluster.peer(fault=faults.AnswerEarly(REFUSAL, at="file", then="close"))
+    with upload(peer, cluster, BODY[:1000]) as client:
+        client.sock.settimeout(0.2)
+        with pytest.raises(TimeoutError):  # neither read nor reset
+            client.send(bytes(LARGE))
+        client.sock.settimeout(5)
+        assert client.read_answer().status == 400
+        assert client.read() == b""
+    seen = peer.upload
+    assert (seen.connection.closed_by, seen.connection.closed_with) == ("peer", "FIN")
+    assert seen.received_after_answer == 0
+    assert seen.times["answer end"] <= (seen.connection.closed_at or 0)
+
+
 def test_answer_early_then_grace(cluster: FakeCluster) -> None:
     peer = cluster.peer(fault=faults.AnswerEarly(REFUSAL, at="file", then="grace", grace=0.1))
     with upload(peer, cluster, BODY[:1000]) as client:
@@ -377,6 +393,30 @@ def test_unfinished_chunks(cluster: FakeCluster, end: Any) -> None:
     if end == "close":
         assert came.endswith(b'f\r\n{"message":"m"}\r\n')
     assert peer.upload.connection.closed_with == {"close": "FIN", "reset": "RST"}[end]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ContentLengthOff(Answer(body="12345"), 1),
+        UnfinishedChunks(Answer(body="12345")),
+        UnfinishedChunks(Answer(body="12345"), "reset"),
+        EventStream(success(), truncated=True),
+        HeadThenSilence(Answer(body="12345")),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_an_answer_ends_before_its_connection(cluster: FakeCluster, fault: faults.Fault) -> None:
+    peer = cluster.peer(fault=fault)
+    with upload(peer, cluster) as client:
+        client.read_answer_head()
+        if isinstance(fault, HeadThenSilence):
+            assert is_silent(client)
+    seen = peer.upload
+    assert seen.last_byte_at is not None
+    assert seen.last_byte_at <= seen.times["body end"] <= seen.times["answer end"]
+    peer.wait_until(lambda _: seen.connection.closed_at is not None)
+    assert seen.times["answer end"] <= (seen.connection.closed_at or 0)
 
 
 def test_a_head_that_never_ends(cluster: FakeCluster) -> None:

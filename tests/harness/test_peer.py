@@ -87,6 +87,9 @@ def test_an_upload_cut_short_is_witnessed(cluster: FakeCluster, cut: int) -> Non
     assert not upload.complete
     assert upload.findings
     assert upload.connection.closed_by == "client"
+    assert "body end" not in upload.times
+    assert upload.last_byte_at is not None
+    assert upload.times["body"] <= upload.last_byte_at <= (upload.connection.closed_at or 0)
 
 
 @pytest.mark.parametrize("how", ["FIN", "RST"])
