@@ -246,6 +246,7 @@ class Connection:
             raise self._lost(self._reset)
         self.obey()
         if self._at_end:
+            self.witness.closed("client", "FIN")
             return 0
         deadline = time.monotonic() + self.timeout
         while (filled := self._read_ready(buffer)) is None:
@@ -268,8 +269,9 @@ class Connection:
                 self._reset = error  # the bytes came first: deliver them, and this next time
                 return filled
         if filled < len(buffer):
-            self._at_end = True
-            self.witness.closed("client", "FIN")
+            self._at_end = True  # witnessed when what came before it has been taken in
+            if not filled:
+                self.witness.closed("client", "FIN")
         return filled
 
     def _lost(self, error: OSError) -> ConnectionEnded:
@@ -392,6 +394,9 @@ class Connection:
 
     def _look_ahead(self) -> None:
         """Witness an end of the client's that has not been read."""
+        if self._at_end:
+            self.witness.closed("client", "FIN")
+            return
         try:
             waiting = socket.socket.recv(self.sock, 1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -405,6 +410,7 @@ class Connection:
     def reset(self) -> None:
         """End with RST at once, dropping whatever was still on its way."""
         if self.open:
+            self._look_ahead()
             self.witness.closed("peer", "RST")
             with contextlib.suppress(OSError):
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
