@@ -1,13 +1,10 @@
-"""HTTP to the peers: the one place that knows aiohttp, and where its errors become ours."""
+"""HTTP and WebSockets to the peers, by aiohttp."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import socket
-import ssl
 import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +14,14 @@ import aiohttp
 from yarl import URL
 
 from relay.answer import Answer
-from relay.errors import AttemptError, PeerError, Stage
+from relay.errors import PeerError
+from relay.failures import translated
+from relay.lookup import Lookups
 from relay.retry import seconds_until
-from relay.tls import certificate_flaw
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    import ssl
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from relay.limits import Limits
     from relay.node import Node, OperationsApi
@@ -41,7 +40,7 @@ class Peer:
     tls: ssl.SSLContext
 
 
-class _Socket(socket.socket):
+class _PatientSocket(socket.socket):
     """Lets what a peer has answered be read before its reset is noticed (EARLY-08)."""
 
     _is_lost = False
@@ -62,11 +61,13 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._session: aiohttp.ClientSession
-        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._opened: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         # Every peer at once (SEQ-03); aiohttp would stop at 100 connections.
-        self._connector = aiohttp.TCPConnector(limit=0, socket_factory=self._socket)
+        self._connector = aiohttp.TCPConnector(
+            limit=0, socket_factory=self._open, resolver=Lookups()
+        )
         self._session = self._new_session()
         return self
 
@@ -87,19 +88,19 @@ class Connections:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._session.close()
         # A TLS connection that aiohttp has closed waits for the peer's goodbye; nobody else does.
-        for opened in self._sockets:
+        for opened in self._opened:
             with contextlib.suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE):
                 # Nothing tells of a transport's end to those who do not own it.
-                while any(opened.fileno() >= 0 for opened in self._sockets):  # noqa: ASYNC110
+                while any(opened.fileno() >= 0 for opened in self._opened):  # noqa: ASYNC110
                     await asyncio.sleep(0)
 
-    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+    def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, *_ = address
-        opened = _Socket(family, kind, protocol)
-        self._sockets.add(opened)
+        opened = _PatientSocket(family, kind, protocol)
+        self._opened.add(opened)
         return opened
 
     @contextlib.asynccontextmanager
@@ -118,7 +119,7 @@ class Connections:
         Raises:
             AttemptError: There is no complete answer; the stage says how far it came.
         """
-        with _translated(peer.api.address, body_is_sent):
+        with translated(peer.api.address, body_is_sent):
             async with self._session.post(
                 URL(peer.api.url, encoded=True),  # path and query stay as given (URL-08)
                 data=body,
@@ -163,7 +164,7 @@ class Connections:
         watch = aiohttp.TraceConfig()
         watch.on_request_redirect.append(_refuse_redirect)
         session = self._new_session(connector_owner=False, trace_configs=[watch])
-        with _translated(api.address, lambda: True):
+        with translated(api.address, lambda: True):
             async with (
                 session,
                 session.ws_connect(
@@ -181,67 +182,3 @@ async def _refuse_redirect(
     _session: aiohttp.ClientSession, _context: object, seen: aiohttp.TraceRequestRedirectParams
 ) -> None:
     raise PeerError("connect", f"HTTP {seen.response.status}", status_code=seen.response.status)
-
-
-@contextlib.contextmanager
-def _translated(address: str, body_is_sent: Callable[[], bool]) -> Iterator[None]:
-    try:
-        yield
-    except (aiohttp.ClientError, OSError) as error:  # TimeoutError and ssl.SSLError are OSErrors
-        ours = next((cause for cause in _chain(error) if isinstance(cause, AttemptError)), None)
-        raise ours or _failure(address, error, sent=body_is_sent()) from error
-
-
-# What aiohttp raises, as stage, readable reason and whether another attempt is safe (RES-10,
-# RTY-04); the first that fits counts.
-_LOST: tuple[Stage, str, bool] = ("upload", "the connection was lost", True)
-_NO_ANSWER: tuple[Stage, str, bool] = ("answer", "no answer", True)
-_FAILURES: dict[type[Exception], tuple[Stage, str, bool]] = {
-    aiohttp.ClientConnectorDNSError: ("connect", "cannot find its host", True),
-    aiohttp.ClientConnectorError: ("connect", "cannot connect", True),
-    aiohttp.ConnectionTimeoutError: ("connect", "cannot connect in time", True),
-    aiohttp.ClientPayloadError: ("answer", "the answer was cut short", False),  # RES-12
-    aiohttp.WSServerHandshakeError: ("connect", "no WebSocket", False),
-    aiohttp.ClientResponseError: ("answer", "the answer is not HTTP", False),
-}
-
-
-def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
-    for cause in _chain(error):
-        if isinstance(cause, aiohttp.ClientError):
-            continue  # some of them count as ssl errors, without what makes those useful
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return PeerError("tls", f"the certificate of {address} {certificate_flaw(cause)}")
-        if isinstance(cause, ssl.SSLError):
-            return PeerError("tls", f"TLS with {address} failed: {_words(error)}")
-    kind = next((kind for kind in _FAILURES if isinstance(error, kind)), None)
-    stage, what, retryable = _FAILURES[kind] if kind else _NO_ANSWER if sent else _LOST
-    status = error.status if isinstance(error, aiohttp.WSServerHandshakeError) else None
-    reason = f"{address}: {what}: {_words(error)}"
-    sent = sent and stage == "answer"
-    return PeerError(stage, reason, status_code=status, uncertain=sent, retryable=retryable)
-
-
-def _words(error: Exception) -> str:
-    """The cause in plain words, free of what aiohttp puts around it."""
-    for cause in _chain(error):
-        if isinstance(cause, aiohttp.ServerDisconnectedError):
-            break
-        if isinstance(cause, aiohttp.ClientError):
-            continue
-        if isinstance(cause, ssl.SSLError) and cause.reason:
-            return cause.reason.replace("_", " ").lower()
-        if isinstance(cause, OSError) and cause.errno and cause.strerror:
-            known = cause.errno in errno.errorcode and not isinstance(cause, socket.gaierror)
-            return os.strerror(cause.errno) if known else cause.strerror
-        if not isinstance(cause, ConnectionError):  # asyncio leaves those without words
-            return str(getattr(cause, "message", cause)) or type(cause).__name__
-    return "the peer closed the connection"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what caused it, the innermost last."""
-    while error is not None:
-        yield error
-        inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
-        error = inner or error.__cause__ or error.__context__

@@ -7,10 +7,18 @@ AGG-02, AGG-04).
 
 from __future__ import annotations
 
+import errno
 from typing import Literal
 
 Stage = Literal["resolve", "payload", "mint", "connect", "tls", "upload", "answer"]
 """How far an attempt came, in the order of the stages (SEQ-04, with SEQ-07 done right)."""
+
+NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+NO_DESCRIPTOR = (
+    "this machine has no file descriptor left; raise its limit (ulimit -n), "
+    "or serve fewer nodes at once (concurrency)"
+)
+"""The reason when an `OSError` of the origin has one of the numbers in `NO_DESCRIPTORS`."""
 
 
 class InputError(ValueError):
@@ -45,7 +53,7 @@ class AttemptError(Exception):
 
 
 class OriginError(AttemptError):
-    """The origin's fault: a node without a usable URL, a staged payload that cannot be read."""
+    """The origin's fault: no usable URL, no readable payload, no descriptor left."""
 
 
 class PeerError(AttemptError):

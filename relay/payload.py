@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relay.errors import OriginError
+from relay.errors import NO_DESCRIPTOR, NO_DESCRIPTORS, OriginError
 
 if TYPE_CHECKING:
     import io
@@ -29,7 +29,8 @@ class StagedPayload:
 
     path: Path
     size: int
-    changed_ns: int
+    state: tuple[int, ...]
+    """Device, inode and time of change."""
 
 
 def measure(path: Path) -> StagedPayload:
@@ -40,7 +41,7 @@ def measure(path: Path) -> StagedPayload:
     """
     try:
         status = path.stat()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise OriginError("payload", f"staged payload missing: {_text(error)}") from error
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
@@ -51,7 +52,7 @@ def measure(path: Path) -> StagedPayload:
         path.open("rb").close()
     except OSError as error:
         raise OriginError("payload", f"staged payload not readable: {_text(error)}") from error
-    return StagedPayload(path, status.st_size, status.st_mtime_ns)
+    return StagedPayload(path, status.st_size, _state(status))
 
 
 @contextlib.contextmanager
@@ -88,9 +89,17 @@ def _blocks(file: io.FileIO, payload: StagedPayload) -> Iterator[bytes]:
 
 def _check_unchanged(file: io.FileIO, payload: StagedPayload) -> None:
     status = os.fstat(file.fileno())
-    if (status.st_size, status.st_mtime_ns) != (payload.size, payload.changed_ns):
+    if (status.st_size, _state(status)) != (payload.size, payload.state):
         raise OriginError("payload", f"staged payload changed during the deploy: {payload.path}")
 
 
-def _text(error: OSError) -> str:
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_mtime_ns
+
+
+def _text(error: OSError | ValueError) -> str:
+    if isinstance(error, ValueError):  # a NUL in the path
+        return str(error)
+    if error.errno in NO_DESCRIPTORS:
+        return NO_DESCRIPTOR
     return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay import attempt, fanout, token
 from relay.errors import AttemptError
-from relay.payload import StagedPayload
+from relay.payload import StagedPayload, _state
 from relay.token import OperationsMint, mint_failure
 from tests.conformance import test_fanout, test_payload, test_retry, test_secrets, test_token
 from tests.mutants.mutant import case, mutant
@@ -203,8 +203,9 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
 )
 def the_payload_is_looked_at_when_it_is_due(patch: pytest.MonkeyPatch) -> None:
     def later(path: Any) -> StagedPayload:
-        found = path.stat() if path.exists() else None
-        size, changed = (found.st_size, found.st_mtime_ns) if found else (1, 0)
-        return StagedPayload(path, size, changed)
+        if not path.exists():
+            return StagedPayload(path, 1, ())
+        found = path.stat()
+        return StagedPayload(path, found.st_size, _state(found))
 
     patch.setattr(fanout, "measure", later)

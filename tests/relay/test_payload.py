@@ -44,12 +44,22 @@ def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
         measure(path)
 
 
-def test_a_file_replaced_by_another_of_the_same_size_is_noticed(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_one_says_so(tmp_path: Path) -> None:
+    with pytest.raises(OriginError, match="staged payload missing: embedded null"):
+        measure(tmp_path / "a\0b")
+
+
+@pytest.mark.parametrize(("replaced", "later"), [(False, 1), (True, 0)])
+def test_a_file_replaced_by_another_of_the_same_size_is_noticed(
+    tmp_path: Path, later: int, *, replaced: bool
+) -> None:
     path = tmp_path / "p"
     path.write_bytes(b"old")
     before = measure(path)
+    written = path.stat().st_mtime_ns
+    if replaced:
+        path.rename(tmp_path / "old")
     path.write_bytes(b"new")
-    os.utime(path, ns=(0, before.changed_ns + 1))
-
+    os.utime(path, ns=(0, written + later))
     with pytest.raises(OriginError, match="changed"), opened(before) as blocks:
         list(blocks)

@@ -1,0 +1,63 @@
+"""Finding a host's addresses, each host in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+
+
+class Lookups(AbstractResolver):
+    """Asks the system, which may take as long as it likes: nobody waits for it but its own node.
+
+    asyncio's few threads would all be taken by a few names that nobody answers for, and its end
+    waits for them. A thread that is no longer waited for is left to end alone.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[ResolveResult]] = loop.create_future()
+
+        def settle(addresses: list[ResolveResult] | Exception) -> None:
+            if isinstance(addresses, list) and not found.done():
+                found.set_result(addresses)
+            elif isinstance(addresses, Exception) and not found.done():
+                found.set_exception(addresses)
+
+        def look_up() -> None:
+            result: list[ResolveResult] | Exception
+            try:
+                result = _addresses(host, port, family)
+            except Exception as error:  # noqa: BLE001  it is raised where it is waited for
+                result = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(settle, result)
+
+        threading.Thread(target=look_up, name=f"lookup of {host}", daemon=True).start()
+        return await found
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [
+        ResolveResult(
+            hostname=host,
+            # In figures, with the zone of an IPv6 address where it has one.
+            host=socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0],
+            port=port,
+            family=kind,
+            proto=protocol,
+            flags=_NUMERIC,
+        )
+        for kind, _, protocol, _, address in found
+    ]

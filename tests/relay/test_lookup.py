@@ -1,0 +1,107 @@
+"""Names that nobody answers for, among others that are known."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import relay
+from relay.lookup import Lookups
+from tests.relay.driving import DEPLOY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+
+HANGING = 100
+getaddrinfo = socket.getaddrinfo
+
+
+@pytest.fixture
+def silent_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Names that end in `.silent` are looked up until the test has ended."""
+    ended = threading.Event()
+
+    def look_up(host: str, *rest: Any, **how: Any) -> Any:
+        if host.endswith(".silent"):
+            ended.wait(60)
+        return getaddrinfo(host, *rest, **how)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield
+    ended.set()
+
+
+@pytest.mark.usefixtures("silent_names")
+def test_names_that_hang_hold_nobody_back(cluster: FakeCluster, package: Path) -> None:
+    peer = cluster.peer(host="127.0.0.1")
+    mint = relay.OperationsMint(peer.username, peer.password)
+    nodes = [relay.Node(f"n{n}", f"https://n{n}.silent/", mint=mint) for n in range(HANGING)]
+    nodes.append(relay.Node("good", peer.url.replace("127.0.0.1", "localhost"), mint=mint))
+    settled: list[str] = []
+
+    async def run() -> None:
+        one = asyncio.Event()
+
+        def listen(event: relay.Event) -> None:
+            if event.name == "settled":
+                settled.append(f"{event.node} {event.data['record']['status']}")  # type: ignore[index]
+                one.set()
+
+        tls, limits = relay.Tls(cluster.ca_file), relay.Limits(connect=30)
+        going = asyncio.create_task(
+            relay.deploy(nodes, DEPLOY, package, tls=tls, limits=limits, on_event=listen)
+        )
+        await asyncio.wait_for(one.wait(), 20)
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+
+    asyncio.run(run())  # it would wait for the threads of its own
+    assert settled == ["good success"]
+
+
+@pytest.mark.usefixtures("silent_names")
+def test_a_name_that_hangs_is_given_up_in_time(package: Path) -> None:
+    node = relay.Node("n", "https://n.silent/", mint=relay.GivenToken("t"))
+    limits = relay.Limits(connect=0.05)
+    report = asyncio.run(relay.deploy([node], DEPLOY, package, limits=limits))
+    assert report.records[0]["stage"] == "connect"
+
+
+def test_a_name_that_is_not_known_is_a_failure_to_connect(package: Path) -> None:
+    node = relay.Node("n", "https://none.invalid/", mint=relay.GivenToken("a-token"))
+    [record] = asyncio.run(relay.deploy([node], DEPLOY, package)).records
+    assert record["stage"] == "connect"
+    assert "cannot find its host" in str(record["reason"])
+
+
+def test_the_addresses_of_a_name() -> None:
+    async def found(host: str, family: socket.AddressFamily) -> list[str]:
+        return [each["host"] for each in await Lookups().resolve(host, 80, family)]
+
+    assert asyncio.run(found("localhost", socket.AF_INET)) == ["127.0.0.1"]
+    assert asyncio.run(found("127.0.0.3", socket.AF_UNSPEC)) == ["127.0.0.3"]
+
+
+def test_a_program_ends_while_a_name_is_looked_up() -> None:
+    code = """
+import asyncio, socket, threading
+from relay.lookup import Lookups
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+async def run():
+    async with asyncio.timeout(0.01):
+        await Lookups().resolve("n", 80)
+asyncio.run(run())
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=30)
+    assert done.stderr.splitlines()[-1] == b"TimeoutError"
