@@ -2,139 +2,117 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import getpass
 import json
-import os
-import re
+import resource
+import signal
 import sys
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relay.display import json_line, print_records, printable, progress, say
-from relay.errors import AttemptError, InputError
+from relay.display import Output, json_line, print_records, printable, progress
+from relay.errors import InputError
 from relay.fanout import Reach, deploy
 from relay.limits import Limits
-from relay.node import Node, resolve, without_user_info
-from relay.pack import ARCHIVES, staged
+from relay.options import credential_files, mint_in, nodes_in, parser, request_in
+from relay.pack import staged
+from relay.report import Report
 from relay.restarts import restart
 from relay.retry import Retry
 from relay.tls import Tls
-from relay.token import GivenToken, OperationsMint
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import FrameType
 
     from relay.display import Show
-    from relay.report import Report
-    from relay.token import Mint
+    from relay.events import Event
+    from relay.node import Node
 
-_PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
-
-_EPILOG = """\
-Credentials are never taken from the command line itself. The password is read from
---password-file, else from RELAY_PASSWORD, else asked for on a terminal. Instead of a user and
-password, a token may be given with --token-file or RELAY_TOKEN. RELAY_USER stands in for --user.
-
-exit codes: 0 every node succeeded, 1 some node failed, 2 bad usage (nothing was sent),
-130 interrupted
-"""
+_BAD_USAGE, _UNWRITTEN = 2, 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; usage errors of argparse exit with 2."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
+    out, err = Output(sys.stdout), Output(sys.stderr)
+    _use_all_descriptors()
+    with _interrupts() as caught:
+        try:
+            code = _deploy(arguments, out, err)
+        except InputError as error:
+            err.say(f"relay: {printable(str(error))}")
+            return _BAD_USAGE
+        except KeyboardInterrupt:
+            err.say("relay: interrupted; whatever was under way was aborted")
+            return 128 + caught[-1]
+    if out.trouble:
+        err.say(f"relay: the records could not be written: {out.trouble}")
+        return _UNWRITTEN
+    return code
+
+
+def _use_all_descriptors() -> None:
+    """A node takes two at a time: its connection, and its own reading of the payload."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; the last of what is yielded came last."""
+    caught = [int(signal.SIGINT)]
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        handler = signal.getsignal(signal.SIGINT)  # the event loop has its own
+        (handler if callable(handler) else signal.default_int_handler)(number, frame)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, interrupt)
     try:
-        return _deploy(arguments)
-    except InputError as error:
-        say(f"relay: {printable(str(error))}", sys.stderr)
-        return 2
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _deploy(arguments: argparse.Namespace, out: Output, err: Output) -> int:
+    nodes, request, mint = nodes_in(arguments), request_in(arguments), mint_in(arguments)
+    reach: Reach = {
+        "mint": mint,
+        "tls": Tls(arguments.ca, arguments.cert, arguments.key),
+        "limits": Limits(concurrency=arguments.concurrency),
+        "allow_http": arguments.allow_http,
+    }
+    so_far = {"settled": Report([]), "restarted": Report([])}
+    try:
+        with (
+            staged(
+                arguments.path,
+                skip_node_modules=arguments.skip_node_modules,
+                leave_out=credential_files(arguments),
+                note=err.say,
+            ) as payload,
+            _listener(nodes, arguments, out, err) as show,
+        ):
+
+            def listen(event: Event) -> None:
+                if event.name in so_far:
+                    so_far[event.name].records.append(dict(event.data["record"]))  # type: ignore[call-overload]
+                show(event)
+
+            reach["on_event"] = listen
+            reports = asyncio.run(_run(nodes, request, payload, reach, arguments))
     except KeyboardInterrupt:
-        say("relay: interrupted; open uploads were aborted", sys.stderr)
-        return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="relay", description="Bring a deploy package to every node of a cluster."
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verb = verbs.add_parser(
-        "deploy",
-        help="deploy a component to every node",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = verb.add_argument
-    add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
-    add("--node", action="append", required=True, metavar="NAME=URL", help="a node; repeatable")
-    add("--project", help="name of the component (default: from PATH)")
-    add("--field", action="append", default=[], metavar="KEY=VALUE", help="a further field")
-    add("--skip-node-modules", action="store_true", help="leave node_modules out of the package")
-    add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
-    add("--password-file", type=Path, metavar="FILE", help="holds the user's password")
-    add("--token-file", type=Path, metavar="FILE", help="holds a token, instead of a user")
-    add("--ca", type=Path, metavar="FILE", help="PEM file with the cluster's authorities")
-    add("--cert", type=Path, metavar="FILE", help="PEM file with the relay's own certificate")
-    add("--key", type=Path, metavar="FILE", help="PEM file with its private key (default: --cert)")
-    add("--insecure", action="append", default=[], metavar="NAME", help="do not verify this node")
-    add("--allow-http", action="store_true", help="allow plain http to other machines")
-    add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
-    add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
-    add("--probe", action="store_true", help="ask each node for its version first")
-    add(
-        "--restart",
-        nargs="?",
-        const="at-once",
-        choices=["at-once", "rolling"],
-        help="restart the nodes that took the package, all at once or one after another",
-    )
-    add("--quiet", action="store_true", help="show no progress, and ask the nodes for none")
-    output = verb.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print one JSON document, no table")
-    output.add_argument("--events", action="store_true", help="print JSON lines as things happen")
-    return parser
-
-
-def _path(text: str) -> Path:
-    if not text:  # or it would mean the working directory
-        raise argparse.ArgumentTypeError("it is empty")
-    return Path(text)
-
-
-def _credential_files(arguments: argparse.Namespace) -> list[Path]:
-    files = (arguments.password_file, arguments.token_file, arguments.key, arguments.cert)
-    return [file for file in files if file is not None]
-
-
-def _deploy(arguments: argparse.Namespace) -> int:
-    nodes, request, mint = _nodes(arguments), _request(arguments), _mint(arguments)
-    tls = Tls(arguments.ca, arguments.cert, arguments.key)
-    reach: Reach = {"mint": mint, "tls": tls, "allow_http": arguments.allow_http}
-    reach["limits"] = Limits(concurrency=arguments.concurrency)
-    skip, secret = arguments.skip_node_modules, _credential_files(arguments)
-    with (
-        staged(arguments.path, skip_node_modules=skip, leave_out=secret) as payload,
-        _listener(nodes, arguments) as reach["on_event"],
-    ):
-        deployed, restarted = asyncio.run(_run(nodes, request, payload, reach, arguments))
-    reports = [deployed, restarted] if restarted else [deployed]
-    succeeded = all(report.succeeded for report in reports)
-    if arguments.json:
-        document = {"succeeded": succeeded, "records": deployed.records}
-        document |= {"restarted": restarted.records} if restarted else {}
-        say(json.dumps(document, indent=2), sys.stdout)
-    elif not arguments.events:
-        for report in reports:
-            print_records(report.records, sys.stdout)
-    return 0 if succeeded else 1
+        _print(arguments, out, list(so_far.values()), interrupted=True)
+        raise
+    return 0 if _print(arguments, out, reports) else 1
 
 
 async def _run(
@@ -143,7 +121,7 @@ async def _run(
     payload: Path,
     reach: Reach,
     arguments: argparse.Namespace,
-) -> tuple[Report, Report | None]:
+) -> list[Report]:
     """Deploy; then restart the nodes that took the package, if that is asked for."""
     deployed = await deploy(
         nodes,
@@ -156,98 +134,37 @@ async def _run(
     )
     took = {record["node"] for record in deployed.records if record["status"] == "success"}
     if not (arguments.restart and took):
-        return deployed, None
+        return [deployed]
     rolling = arguments.restart == "rolling"
     again = [node for node in nodes if node.name in took]
-    return deployed, await restart(again, rolling=rolling, **reach)
+    return [deployed, await restart(again, rolling=rolling, **reach)]
 
 
 @contextlib.contextmanager
-def _listener(nodes: list[Node], arguments: argparse.Namespace) -> Iterator[Show]:
+def _listener(
+    nodes: list[Node], arguments: argparse.Namespace, out: Output, err: Output
+) -> Iterator[Show]:
     if arguments.events:
-        yield lambda event: json_line(event, sys.stdout)
+        yield lambda event: json_line(event, out)
     elif arguments.quiet:
         yield lambda _: None
     else:
-        with progress([node.name for node in nodes], sys.stderr) as show:
+        with progress([node.name for node in nodes], err) as show:
             yield show
 
 
-def _nodes(arguments: argparse.Namespace) -> list[Node]:
-    nodes = []
-    for text in arguments.node:
-        name, equals, url = text.partition("=")
-        if not (name and equals and url) or "//" in name:  # a URL may hold a "=", too
-            raise InputError(f"--node {without_user_info(text)!r} is not NAME=URL")
-        node = Node(name, url, verify=name not in arguments.insecure)
-        try:
-            resolve(node, allow_http=arguments.allow_http)
-        except AttemptError as error:  # a person at a keyboard wants to hear of it at once
-            raise InputError(f"--node {name}: {error.reason}") from error
-        nodes.append(node)
-    unknown = set(arguments.insecure) - {node.name for node in nodes}
-    if unknown:
-        raise InputError(f"--insecure names no node: {', '.join(sorted(unknown))}")
-    return nodes
-
-
-def _request(arguments: argparse.Namespace) -> dict[str, object]:
-    project = arguments.project
-    if project is None:
-        path = arguments.path
-        project = _bare_name(path if path.name.strip(".") else path.resolve())
-        if not _PROJECT.fullmatch(project):
-            raise InputError(
-                f"{project!r} cannot be a project name (letters, digits, - and _); give --project"
-            )
-    request: dict[str, object] = {"operation": "deploy_component", "project": project}
-    if arguments.restart:
-        request["restart"] = False  # each node is restarted when all have the package (FLD-06)
-    for text in arguments.field:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise InputError(f"--field {text!r} is not KEY=VALUE")
-        if name in request:
-            raise InputError(f"--field {name!r} is given twice, or has an option of its own")
-        request[name] = value
-    return request
-
-
-def _bare_name(path: Path) -> str:
-    for suffix in ARCHIVES:
-        if path.name.endswith(suffix):
-            return path.name.removesuffix(suffix)
-    return path.name
-
-
-def _mint(arguments: argparse.Namespace) -> Mint:
-    if arguments.token_file is not None:
-        if arguments.password_file is not None:
-            raise InputError("--token-file and --password-file exclude each other")
-        return GivenToken(_secret(arguments.token_file))
-    if arguments.password_file is None and "RELAY_TOKEN" in os.environ:
-        return GivenToken(os.environ["RELAY_TOKEN"])
-    if not arguments.user:
-        raise InputError("no credentials; give --user and a password, or a token (see --help)")
-    if arguments.password_file is not None:
-        password = _secret(arguments.password_file)
-    elif "RELAY_PASSWORD" in os.environ:
-        password = os.environ["RELAY_PASSWORD"]
-    elif sys.stdin.isatty():
-        password = getpass.getpass(f"Password of {arguments.user}: ")
-    else:
-        raise InputError("no password; give --password-file or RELAY_PASSWORD")
-    return OperationsMint(arguments.user, password)
-
-
-def _secret(path: Path) -> str:
-    """The content of a credential file, without the line end that an editor adds."""
-    try:
-        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{str(path)!r} is not UTF-8 text") from error
-    if not secret:
-        raise InputError(f"{str(path)!r} is empty")
-    return secret
+def _print(
+    arguments: argparse.Namespace, out: Output, reports: list[Report], *, interrupted: bool = False
+) -> bool:
+    """Print the records of a deploy and of a restart; whether all of them are successes."""
+    succeeded = not interrupted and all(report.succeeded for report in reports)
+    deployed, *restarted = (report.records for report in reports)
+    if arguments.json:
+        document: dict[str, object] = {"succeeded": succeeded, "records": deployed}
+        document |= {"interrupted": True} if interrupted else {}
+        document |= {"restarted": restarted[0]} if any(restarted) else {}
+        out.say(json.dumps(document, indent=2))
+    elif not arguments.events:
+        for records in filter(None, (deployed, *restarted)):
+            print_records(records, out)
+    return succeeded

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
@@ -22,11 +26,43 @@ if TYPE_CHECKING:
 _STYLES = {"success": "green", "failed": "red"}
 
 
+class Output:
+    """A standard stream, which may be closed, full or gone: its trouble stops no deploy.
+
+    `trouble` says what went wrong first; whatever is written later goes nowhere.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream
+        self.trouble: str | None = None
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # it may not be able to show all texts
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.stream is not None and self.stream.isatty()
+
+    def say(self, text: str) -> None:
+        """One line, at once: whoever follows a pipe sees it when it happens."""
+        if self.stream is None:  # how Python shows that it was closed from the start
+            self.trouble = os.strerror(errno.EBADF)
+        if self.stream is None or self.trouble:
+            return
+        try:
+            self.stream.write(f"{text}\n")
+            self.stream.flush()
+        except OSError as error:
+            self.trouble = error.strerror
+            # What is left in it is written once more when Python ends.
+            with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), self.stream.fileno())
+
+
 @contextlib.contextmanager
-def progress(nodes: Sequence[str], stream: TextIO) -> Iterator[Show]:
+def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
     """A listener for the events of one deploy: bars where they can move, else lines."""
-    if not stream.isatty():
-        yield lambda event: _line(event, stream)
+    if not err.is_terminal:
+        yield lambda event: _line(event, err)
         return
     columns = [
         TextColumn("{task.fields[node]}", markup=False),
@@ -35,47 +71,47 @@ def progress(nodes: Sequence[str], stream: TextIO) -> Iterator[Show]:
         TransferSpeedColumn(),
         TextColumn("{task.fields[state]}", markup=False),
     ]
-    with Progress(*columns, console=Console(file=stream)) as bars:
-        tasks = {
-            node: bars.add_task("", total=None, node=printable(node), state="") for node in nodes
-        }
+    bars = Progress(*columns, console=Console(file=err.stream))
+    tasks = {node: bars.add_task("", total=None, node=printable(node), state="") for node in nodes}
 
-        def show(event: Event) -> None:
-            changes: dict[str, Any] = {}
-            if event.name == "sent":
-                changes = {"completed": event.data["bytes"], "total": event.data["total"]}
-            if state := _state(event):
-                changes["state"] = state
-            bars.update(tasks[event.node], **changes)
-            if event.name == "settled":
-                bars.stop_task(tasks[event.node])
+    def show(event: Event) -> None:
+        changes: dict[str, Any] = {}
+        if event.name == "sent":
+            changes = {"completed": event.data["bytes"], "total": event.data["total"]}
+        if state := _state(event):
+            changes["state"] = state
+        bars.update(tasks[event.node], **changes)
+        if event.name == "settled":
+            bars.stop_task(tasks[event.node])
 
+    bars.start()
+    try:
         yield show
+    finally:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            bars.stop()
 
 
-def json_line(event: Event, stream: TextIO) -> None:
+def json_line(event: Event, out: Output) -> None:
     """One event as one line of JSON; `node` and `event` are ours, whatever a peer says."""
     ours = {"node": event.node, "event": event.name}
-    say(json.dumps({**ours, **event.data, **ours}), stream)
+    out.say(json.dumps({**ours, **event.data, **ours}))
 
 
-def print_records(records: Iterable[Record], stream: TextIO) -> None:
+def print_records(records: Iterable[Record], out: Output) -> None:
     """A table on a terminal, tab-separated lines elsewhere, one per node."""
     table = Table("node", "status", "answer")
     for record in records:
         name, status, text = printable(str(record["node"])), str(record["status"]), _text(record)
-        if stream.isatty():
+        if out.is_terminal:
             table.add_row(Text(name), Text(status, style=_STYLES[status]), Text(text))
         else:
-            say(f"{name}\t{status}\t{text}", stream)
-    if stream.isatty():
-        Console(file=stream).print(table)
-
-
-def say(text: str, stream: TextIO) -> None:
-    """One line, at once: whoever follows a pipe sees it when it happens."""
-    stream.write(f"{text}\n")
-    stream.flush()
+            out.say(f"{name}\t{status}\t{text}")
+    if out.is_terminal:
+        console = Console(file=out.stream)
+        with console.capture() as shown:
+            console.print(table)
+        out.say(shown.get().rstrip("\n"))
 
 
 def printable(text: str) -> str:
@@ -83,11 +119,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
-def _line(event: Event, stream: TextIO) -> None:
+def _line(event: Event, err: Output) -> None:
     if event.name == "sent" and 0 < int(str(event.data["bytes"])) < int(str(event.data["total"])):
         return  # lines tell where a step begins and ends, no more
     if (state := _state(event)) and event.name != "mint":
-        say(f"{printable(event.node)}: {state}", stream)
+        err.say(f"{printable(event.node)}: {state}")
 
 
 def _state(event: Event) -> str:  # noqa: PLR0911  one line per event

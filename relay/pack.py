@@ -6,18 +6,17 @@ import contextlib
 import gzip
 import os
 import stat
-import sys
 import tarfile
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from relay.display import printable, say
+from relay.display import printable
 from relay.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     _Identity = tuple[int, int]
 
@@ -36,9 +35,11 @@ class Packed:
 
 @contextlib.contextmanager
 def staged(
-    path: Path, *, skip_node_modules: bool, leave_out: Collection[Path] = ()
+    path: Path, *, skip_node_modules: bool, leave_out: Collection[Path], note: Callable[[str], None]
 ) -> Iterator[Path]:
     """The package to send: the given archive, or the given directory packed to a temporary one.
+
+    `note` is told what is left out.
 
     Raises:
         InputError: There is nothing to send.
@@ -66,7 +67,7 @@ def staged(
         except OSError as error:
             raise InputError(f"cannot pack {str(path)!r}: {error}") from error
         for name, why in packed.skipped.items():
-            say(f"relay: left out {printable(name)}: {why}", sys.stderr)
+            note(f"relay: left out {printable(name)}: {why}")
         if not packed.files:
             raise InputError(f"{str(path)!r} holds no files to deploy")
         yield package

@@ -1,0 +1,169 @@
+"""What `relay deploy` is told: its options, and what they come to."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relay.errors import AttemptError, InputError
+from relay.node import Node, resolve, without_user_info
+from relay.pack import ARCHIVES
+from relay.token import GivenToken, OperationsMint
+
+if TYPE_CHECKING:
+    from relay.token import Mint
+
+_PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
+
+_EPILOG = """\
+Credentials are never taken from the command line itself. The password is read from
+--password-file, else from RELAY_PASSWORD, else asked for on a terminal. Instead of a user and
+password, a token may be given with --token-file or RELAY_TOKEN. RELAY_USER stands in for --user.
+
+exit codes: 0 every node succeeded, 1 some node failed, 2 bad usage (nothing was sent), 3 the
+deploy ended but its records could not be written, 129, 130 or 143 interrupted by a hang-up,
+Ctrl-C or SIGTERM
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="relay", description="Bring a deploy package to every node of a cluster."
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb = verbs.add_parser(
+        "deploy",
+        help="deploy a component to every node",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = verb.add_argument
+    add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
+    add("--node", action="append", required=True, metavar="NAME=URL", help="a node; repeatable")
+    add("--project", help="name of the component (default: from PATH)")
+    add("--field", action="append", default=[], metavar="KEY=VALUE", help="a further field")
+    add("--skip-node-modules", action="store_true", help="leave node_modules out of the package")
+    add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
+    add("--password-file", type=Path, metavar="FILE", help="holds the user's password")
+    add("--token-file", type=Path, metavar="FILE", help="holds a token, instead of a user")
+    add("--ca", type=Path, metavar="FILE", help="PEM file with the cluster's authorities")
+    add("--cert", type=Path, metavar="FILE", help="PEM file with the relay's own certificate")
+    add("--key", type=Path, metavar="FILE", help="PEM file with its private key (default: --cert)")
+    add("--insecure", action="append", default=[], metavar="NAME", help="do not verify this node")
+    add("--allow-http", action="store_true", help="allow plain http to other machines")
+    add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
+    add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
+    add("--probe", action="store_true", help="ask each node for its version first")
+    add(
+        "--restart",
+        nargs="?",
+        const="at-once",
+        choices=["at-once", "rolling"],
+        help="restart the nodes that took the package, all at once or one after another",
+    )
+    add("--quiet", action="store_true", help="show no progress, and ask the nodes for none")
+    output = verb.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print one JSON document, no table")
+    output.add_argument("--events", action="store_true", help="print JSON lines as things happen")
+    return parser
+
+
+def _path(text: str) -> Path:
+    if not text:  # or it would mean the working directory
+        raise argparse.ArgumentTypeError("it is empty")
+    return Path(text)
+
+
+def credential_files(arguments: argparse.Namespace) -> list[Path]:
+    files = (arguments.password_file, arguments.token_file, arguments.key, arguments.cert)
+    return [file for file in files if file is not None]
+
+
+def nodes_in(arguments: argparse.Namespace) -> list[Node]:
+    nodes = []
+    for text in arguments.node:
+        name, equals, url = text.partition("=")
+        if not (name and equals and url) or "//" in name:  # a URL may hold a "=", too
+            raise InputError(f"--node {without_user_info(text)!r} is not NAME=URL")
+        node = Node(name, url, verify=name not in arguments.insecure)
+        try:
+            resolve(node, allow_http=arguments.allow_http)
+        except AttemptError as error:  # a person at a keyboard wants to hear of it at once
+            raise InputError(f"--node {name}: {error.reason}") from error
+        nodes.append(node)
+    unknown = set(arguments.insecure) - {node.name for node in nodes}
+    if unknown:
+        raise InputError(f"--insecure names no node: {', '.join(sorted(unknown))}")
+    return nodes
+
+
+def request_in(arguments: argparse.Namespace) -> dict[str, object]:
+    project = arguments.project
+    if project is None:
+        path = arguments.path
+        project = _bare_name(path if path.name.strip(".") else path.resolve())
+        if not _PROJECT.fullmatch(project):
+            raise InputError(
+                f"{project!r} cannot be a project name (letters, digits, - and _); give --project"
+            )
+    request: dict[str, object] = {"operation": "deploy_component", "project": project}
+    if arguments.restart:
+        request["restart"] = False  # each node is restarted when all have the package (FLD-06)
+    for text in arguments.field:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise InputError(f"--field {text!r} is not KEY=VALUE")
+        if name in request:
+            raise InputError(f"--field {name!r} is given twice, or has an option of its own")
+        request[name] = value
+    return request
+
+
+def _bare_name(path: Path) -> str:
+    for suffix in ARCHIVES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    return path.name
+
+
+def mint_in(arguments: argparse.Namespace) -> Mint:
+    if arguments.token_file is not None:
+        if arguments.password_file is not None:
+            raise InputError("--token-file and --password-file exclude each other")
+        return GivenToken(_secret(arguments.token_file))
+    if arguments.password_file is None and "RELAY_TOKEN" in os.environ:
+        return GivenToken(os.environ["RELAY_TOKEN"])
+    if not arguments.user:
+        raise InputError("no credentials; give --user and a password, or a token (see --help)")
+    if arguments.password_file is not None:
+        password = _secret(arguments.password_file)
+    elif "RELAY_PASSWORD" in os.environ:
+        password = os.environ["RELAY_PASSWORD"]
+    elif sys.stdin.isatty():
+        password = getpass.getpass(f"Password of {arguments.user}: ")
+    else:
+        raise InputError("no password; give --password-file or RELAY_PASSWORD")
+    return OperationsMint(arguments.user, password)
+
+
+def _secret(path: Path) -> str:
+    """The content of a credential file, without the line end that an editor adds."""
+    try:
+        secret = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} is not UTF-8 text") from error
+    if not secret:
+        raise InputError(f"{str(path)!r} is empty")
+    return secret

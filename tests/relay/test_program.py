@@ -1,0 +1,219 @@
+"""The command line as a program: what the system does to it from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.answers import Answer
+from harness.faults import ReadSlowly
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+
+PASSWORD = "pass-word-of-all"
+SOON = 30.0
+
+
+@pytest.fixture
+def component(tmp_path: Path) -> Path:
+    component = tmp_path / "demo"
+    component.mkdir()
+    (component / "config.yaml").write_text("static: {}\n")
+    return component
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "tmp").mkdir()
+    ours = {"RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD, "TMPDIR": str(tmp_path / "tmp")}
+    return {**os.environ, **ours}
+
+
+def command(cluster: FakeCluster, path: Path, *arguments: str) -> list[str]:
+    for peer in cluster.peers:
+        peer.username, peer.password = "admin", PASSWORD
+    nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
+    program = [sys.executable, "-m", "relay", "deploy", str(path)]
+    return [*program, *nodes, f"--ca={cluster.ca_file}", *arguments]
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "words"),
+    [
+        ("--json | true", 3, "records could not be written: Broken pipe"),
+        ("--events | true", 3, "records could not be written: Broken pipe"),
+        (">&-", 3, "records could not be written: Bad file descriptor"),
+        (">/dev/full", 3, "records could not be written: No space left on device"),
+        ("--events >/dev/full", 3, "records could not be written: No space left on device"),
+        ("2>&-", 0, ""),
+        ("2>/dev/full", 0, ""),
+        (">&- 2>&-", 3, ""),
+    ],
+)
+def test_output_that_cannot_be_written_stops_no_deploy(
+    cluster: FakeCluster,
+    component: Path,
+    environment: dict[str, str],
+    *,
+    redirection: str,
+    code: int,
+    words: str,
+) -> None:
+    peer = cluster.peer(fault=Answer(200, json={"message": "fine"}))
+    line = f"{shlex.join(command(cluster, component))} {redirection}"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        capture_output=True,
+        check=False,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == code, done.stderr
+    assert peer.upload.complete
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert words in done.stderr
+
+
+def test_text_that_the_output_cannot_show_is_escaped(
+    cluster: FakeCluster, component: Path, environment: dict[str, str]
+) -> None:
+    cluster.peer(fault=Answer(200, json={"message": "schön"}))
+    done = subprocess.run(
+        command(cluster, component),
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**environment, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stdout) == (0, "node-1\tsuccess\tsch\\xf6n\n")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_interrupts_and_what_is_settled_is_told(
+    cluster: FakeCluster, component: Path, environment: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    (component / "large").write_bytes(os.urandom(32_000_000))
+    quick = cluster.peer("quick", fault=Answer.error(400, "no"))
+    slow = cluster.peer("slow", fault=ReadSlowly(5_000_000))
+    with subprocess.Popen(
+        command(cluster, component, "--json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        slow.wait_until(lambda peer: bool(peer.live_uploads), timeout=SOON)
+        quick.wait_until(lambda peer: bool(peer.uploads), timeout=SOON)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("quick: failed"):
+                break
+        process.send_signal(signal.Signals[name])
+        output, errors = process.communicate(timeout=SOON)
+    assert process.returncode == 128 + signal.Signals[name]
+    assert errors.splitlines()[-1] == "relay: interrupted; whatever was under way was aborted"
+    document = json.loads(output)
+    assert (document["succeeded"], document["interrupted"]) == (False, True)
+    assert [record["node"] for record in document["records"]] == ["quick"]
+    assert not slow.upload.complete
+    assert slow.upload.connection.closed_by == "client"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_an_interrupt_while_packing_leaves_nothing(
+    cluster: FakeCluster, component: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (component / "large").touch()
+    os.truncate(component / "large", 1 << 36)  # its packing lasts for minutes
+    peer = cluster.peer()
+    with subprocess.Popen(
+        command(cluster, component), stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        deadline = time.monotonic() + SOON
+        while not list((tmp_path / "tmp").glob("*/package.tar.gz")):
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=SOON)
+    assert process.returncode == 143
+    assert errors == "relay: interrupted; whatever was under way was aborted\n"
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert peer.connections == []
+
+
+def test_a_hang_up_that_is_ignored_stays_so(
+    cluster: FakeCluster, component: Path, environment: dict[str, str]
+) -> None:
+    peer = cluster.peer(fault=ReadSlowly(5_000_000))
+    (component / "large").write_bytes(os.urandom(8_000_000))
+    line = f"trap '' HUP; exec {shlex.join(command(cluster, component, '--quiet'))}"
+    with subprocess.Popen(["bash", "-c", line], env=environment) as process:
+        peer.wait_until(lambda peer: bool(peer.live_uploads), timeout=SOON)
+        process.send_signal(signal.SIGHUP)
+    assert process.returncode == 0
+
+
+def test_a_terminal_gets_its_cursor_back(
+    cluster: FakeCluster, component: Path, environment: dict[str, str]
+) -> None:
+    peer = cluster.peer(fault=ReadSlowly(5_000_000))
+    (component / "large").write_bytes(os.urandom(32_000_000))
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        command(cluster, component),
+        stdout=theirs,
+        stderr=theirs,
+        env={**environment, "TERM": "xterm", "COLUMNS": "120"},
+    ) as process:
+        os.close(theirs)
+        peer.wait_until(lambda peer: bool(peer.live_uploads), timeout=SOON)
+        process.send_signal(signal.SIGTERM)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while block := os.read(ours, 65_536):
+                shown += block
+        os.close(ours)
+    assert process.returncode == 143
+    hidden, _, shown_again = shown.rpartition(b"\x1b[?25l")
+    assert hidden or shown_again
+    assert b"\x1b[?25h" in shown_again
+
+
+def test_the_limit_of_descriptors_is_used_up_to_the_hard_one(
+    cluster: FakeCluster, component: Path, environment: dict[str, str]
+) -> None:
+    for _ in range(24):
+        cluster.peer()
+    arguments = command(cluster, component, "--json", "--quiet", "--attempts=1")
+
+    def run(hard: int) -> list[dict[str, object]]:
+        done = subprocess.run(
+            arguments,
+            capture_output=True,
+            check=False,
+            env=environment,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, hard)),
+        )
+        records: list[dict[str, object]] = json.loads(done.stdout)["records"]
+        return records
+
+    assert {record["status"] for record in run(hard=200)} == {"success"}
+    lost = [record for record in run(hard=24) if record["status"] == "failed"]
+    assert lost
+    for record in lost:
+        assert "this machine has no file descriptor left" in str(record["reason"])
+        assert "ulimit -n" in str(record["reason"])
