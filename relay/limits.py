@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 
 from relay.errors import InputError
 
+_WHOLE = {"answer_bytes", "concurrency"}
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -37,5 +39,7 @@ class Limits:
             value = getattr(self, limit.name)
             if value is None and limit.name == "concurrency":
                 continue
-            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-                raise InputError(f"limit {limit.name!r} is {value!r}; give a number above 0")
+            kind = int if limit.name in _WHOLE else int | float
+            if not (isinstance(value, kind) and math.isfinite(value) and value > 0):
+                what = "whole number" if kind is int else "number"
+                raise InputError(f"limit {limit.name!r} is {value!r}; give a {what} above 0")

@@ -81,5 +81,5 @@ def seconds_until(retry_after: str | None, now: datetime) -> float | None:
         return float(retry_after)
     try:
         return max(0.0, (parsedate_to_datetime(retry_after) - now).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without a time zone
+    except (ValueError, TypeError, OverflowError):  # no date, no time zone, an absurd one
         return None

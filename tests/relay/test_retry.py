@@ -92,6 +92,8 @@ def test_a_retry_that_makes_no_sense_is_refused(how: dict[str, Any]) -> None:
         ("Mon, 23 Nov 2026 11:00:00 GMT", 0.0),
         ("Mon, 23 Nov 2026 12:00:30", None),
         ("soon", None),
+        ("Mon, 23 Nov 2026 12:00:30 +9999", None),
+        (f"Mon, 23 Nov 2026 12:00:30 +{'9' * 30}", None),
         ("-1", None),
         ("1.5", None),
         ("", None),
