@@ -39,7 +39,8 @@ class ReplicationMint:
         allow_ws: Allow a socket without TLS to hosts that are not loopback (TLS-06).
         expires_in: Lifetime that is asked for, as in `OperationsMint`; None does not ask, and the
             token then lives a day (MINT-07).
-        ping_every: Seconds between two pings (WS-19).
+        ping_every: Seconds between two pings; never more than a third of the limit of a mint
+            (WS-19).
     """
 
     local: LocalSettings = field(default_factory=LocalSettings)
@@ -62,28 +63,32 @@ class ReplicationMint:
         try:
             api = resolve_replication(peer.node, self.local, allow_ws=self.allow_ws)
             async with connections.websocket(peer, api, SUBPROTOCOL) as socket:
-                result = await self._answered(socket, msgpack.packb([_REQUEST, operation]))
+                pause = min(self.ping_every, connections.limits.mint / 3)
+                result = await self._answered(socket, msgpack.packb([_REQUEST, operation]), pause)
         except (PeerError, InputError) as error:
             cause = error if isinstance(error, PeerError) else None
             raise mint_failure(str(error), cause) from error
         return token_in(result)
 
     async def _answered(
-        self, socket: aiohttp.ClientWebSocketResponse[bool], request: bytes
+        self, socket: aiohttp.ClientWebSocketResponse[bool], request: bytes, pause: float
     ) -> dict[str, object]:
-        """Send the one request and wait for its answer; other frames are of no concern (WS-15)."""
+        """Send the one request and wait for its answer; other frames are of no concern (WS-15).
+
+        `pause`: seconds between two pings.
+        """
         if socket.protocol != SUBPROTOCOL:
             raise PeerError("mint", f"the peer does not speak {SUBPROTOCOL}")
         await socket.send_bytes(request)
         clock = asyncio.get_running_loop().time
-        next_ping = clock() + self.ping_every
+        next_ping = clock() + pause
         while True:
             try:
                 async with asyncio.timeout_at(next_ping):
                     message = await socket.receive()
             except TimeoutError:
                 await socket.ping()
-                next_ping = clock() + self.ping_every
+                next_ping = clock() + pause
                 continue
             if message.type in _ENDS:
                 code = socket.close_code or message.data

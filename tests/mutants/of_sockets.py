@@ -137,9 +137,9 @@ def wide_maps_are_not_read(patch: pytest.MonkeyPatch) -> None:
 def a_greeting_is_waited_for(patch: pytest.MonkeyPatch) -> None:
     answered = ReplicationMint._answered
 
-    async def polite(self: ReplicationMint, socket: Any, request: bytes) -> Any:
+    async def polite(self: ReplicationMint, socket: Any, *rest: Any) -> Any:
         await socket.receive()
-        return await answered(self, socket, request)
+        return await answered(self, socket, *rest)
 
     patch.setattr(ReplicationMint, "_answered", polite)
     give_up_soon(patch)

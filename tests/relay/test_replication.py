@@ -111,6 +111,11 @@ def test_a_socket_that_works_long_is_pinged(cluster: FakeCluster, package: Path)
         assert len(socket.socket.pings) >= 2
 
 
+def test_a_socket_is_pinged_before_its_limit_ends(cluster: FakeCluster, package: Path) -> None:
+    with socket_of(cluster, faults.LateAnswer(after_pings=1)) as (_, node):
+        assert deploy(cluster, package, [node], limits=relay.Limits(mint=2)).succeeded
+
+
 def test_a_socket_that_was_lost_is_tried_again(cluster: FakeCluster, package: Path) -> None:
     with socket_of(cluster, faults.Dropped("request")) as (socket, node):
         [record] = deploy(cluster, package, [node], retry=SOON).records
