@@ -107,7 +107,8 @@ class StreamedAnswer:
         for name, text in self._parser.feed(block):
             yield from self._take(name, text)
         if self._parser.pending > self._longest:
-            raise PeerError("answer", f"an event is longer than {self._longest} bytes")
+            long = f"an event is longer than {self._longest} bytes"
+            raise PeerError("answer", long, uncertain=True)
 
     def end(self) -> dict[str, object]:
         """The members that a success record takes over, once the stream has ended.
@@ -173,12 +174,15 @@ def _told(value: object, text: str) -> str:
         told = value.get("error")
         if told is None:
             told = value.get("message")
-    if told is None:
-        return _first_units(text)
+    return _first_units(text) if told is None else readable(told)
+
+
+def readable(told: object) -> str:
+    """What a peer has told, in words: a text, the message of an object, or its JSON (RES-08)."""
+    if isinstance(told, dict) and isinstance(told.get("message"), str):
+        told = told["message"]
     if isinstance(told, str):
         return told
-    if isinstance(told, dict) and isinstance(told.get("message"), str):
-        return str(told["message"])  # RES-08
     return json.dumps(told, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -148,6 +148,8 @@ def _text(record: Mapping[str, object]) -> str:
     """The words for a person in a record: its reason, or the peer's message."""
     key = "reason" if record["status"] == "failed" else "message"
     text = printable(str(record.get(key, "")))
+    if record["status"] == "failed" and "hint" in record:
+        text += f" ({record['hint']})"
     if record.get("uncertain"):
-        text += " (the whole payload was sent: it may be deployed all the same)"
+        text += " (it may be deployed all the same)"
     return text

@@ -40,7 +40,7 @@ class AttemptError(Exception):
     ) -> None:
         """Say what happened.
 
-        `uncertain`: the whole body was sent, so the peer may have deployed it. `retryable`: another
+        `uncertain`: the peer may have deployed all the same. `retryable`: another
         attempt is safe and may help (RTY-04), after `retry_after` seconds if the peer named them.
         """
         super().__init__(reason)

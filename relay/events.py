@@ -36,17 +36,19 @@ class EventParser:
         self._line = bytearray()
         self._name: str | None = None
         self._data: list[str] = []
+        self._taken = 0
 
     @property
     def pending(self) -> int:
-        """Bytes, roughly, of the record that is not complete yet."""
-        return len(self._line) + sum(map(len, self._data))
+        """Bytes of the record that is not complete yet, as they came."""
+        return self._taken + len(self._line)
 
     def feed(self, block: bytes) -> Iterator[tuple[str, str]]:
         """Take in some bytes and yield the records that they complete."""
         first, *others = block.split(b"\n")
         self._line += first
         for other in others:  # whole lines only: so no UTF-8 character is ever cut (BUG-03)
+            self._taken += len(self._line) + 1
             yield from self._take(self._line.removesuffix(b"\r").decode("utf-8", "replace"))
             self._line = bytearray(other)
 
@@ -65,3 +67,5 @@ class EventParser:
             if self._name is not None or self._data:
                 yield self._name or "message", "\n".join(self._data)
             self._name, self._data = None, []
+        if self._name is None and not self._data:  # comments are not kept, so they do not count
+            self._taken = 0

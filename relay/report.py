@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 
 Record = dict[str, object]
 
+_HINTS = {415: "it takes no streamed deploys, as Harper does from 5.1 on"}  # VER-04, BUG-24
+
 
 @dataclass(frozen=True)
 class Report:
     """What came of it: one record per node, in the order of the nodes (AGG-01).
 
     A success is `{"node", "status": "success", …members of the peer's answer}`, a failure `{"node",
-    "status": "failed", "reason", "statusCode"?, "stage", "uncertain"?}`; either has `attempts` when
-    there were more than one. `statusCode` is that of the HTTP answer that refused; `uncertain:
-    True` says that the peer has had a whole payload and may have deployed it.
+    "status": "failed", "reason", "statusCode"?, "hint"?, "stage", "uncertain"?}`; either has
+    `attempts` when there were more than one. `statusCode` is that of the HTTP answer that refused,
+    and `hint` what the relay makes of it. `uncertain: True` says that the peer may have deployed
+    all the same: it has had a whole payload and did not answer, or claims a success too early.
     """
 
     records: list[Record]
@@ -43,6 +46,8 @@ def failed_record(node: str, failures: Sequence[AttemptError]) -> Record:
     record: Record = {"node": node, "status": "failed", "reason": latest.reason}
     if latest.status_code is not None:
         record["statusCode"] = latest.status_code
+    if latest.stage == "answer" and latest.status_code in _HINTS:
+        record["hint"] = _HINTS[latest.status_code]
     record["stage"] = latest.stage
     if any(failure.uncertain for failure in failures):
         record["uncertain"] = True

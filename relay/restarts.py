@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Unpack
 
+from relay.answer import readable
 from relay.attempt import Attempt, ask
 from relay.errors import AttemptError, PeerError
 from relay.fanout import FanOut, Reach
@@ -82,12 +83,13 @@ async def _restart_one(attempt: Attempt) -> Mapping[str, object]:
                 except AttemptError as failure:
                     if failure.status_code == _UNAUTHORIZED:  # it outlived its token
                         token = await attempt.token()
-                    elif failure.status_code is not None:
+                    elif failure.status_code is not None and not failure.retryable:
                         raise
-                    continue  # a node that restarts is away for a moment
+                    continue  # a node that restarts is away for a moment, or its proxy says so
                 if state.get("status") == "ERROR":
-                    reason = state.get("message") or "the restart failed"
-                    raise _JobFailedError("answer", str(reason))
+                    message = state.get("message")
+                    reason = "the restart failed" if message in (None, "") else readable(message)
+                    raise _JobFailedError("answer", reason)
                 if state.get("status") == "COMPLETE":
                     break
     except TimeoutError as error:

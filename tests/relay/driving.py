@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import relay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from harness.cluster import FakeCluster
@@ -29,3 +30,29 @@ def deploy(
     nodes = [node_of(peer) for peer in cluster.peers] if nodes is None else nodes
     arguments = {"tls": relay.Tls(ca_file=cluster.ca_file), **how}
     return asyncio.run(relay.deploy(nodes, DEPLOY, package, **arguments))
+
+
+async def against(
+    answer: Callable[[str], tuple[int, bytes]],
+    work: Callable[[relay.Node], Awaitable[relay.Report]],
+    mint: relay.Mint,
+) -> relay.Record:
+    """The record of one node that answers each operation with just this status and body."""
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"chunked" in head:
+            await reader.readuntil(b"\r\n0\r\n\r\n")
+            operation = "deploy_component"
+        else:
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            operation = json.loads(await reader.readexactly(length))["operation"]
+        status, body = answer(operation)
+        writer.write(b"HTTP/1.1 %d X\r\nConnection: close\r\n" % status)
+        writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        return (await work(relay.Node("n", url, mint=mint))).records[0]

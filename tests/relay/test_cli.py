@@ -247,15 +247,20 @@ def test_bars_on_a_terminal_show_rate_and_phase(cluster: FakeCluster, component:
     assert "bytes" in text
 
 
+@pytest.mark.parametrize(("option", "code", "uploads"), [([], 0, 2), (["--attempts=1"], 1, 1)])
 def test_failures_are_tried_again_unless_told_otherwise(
-    cluster: FakeCluster, component: Path, files: Path
+    cluster: FakeCluster,
+    component: Path,
+    files: Path,
+    option: list[str],
+    *,
+    code: int,
+    uploads: int,
 ) -> None:
     busy = Answer.error(503, "busy", headers=(("Retry-After", "0"),))
     peer = peer_of(cluster, "a", fault=in_turn(busy, None))
-    assert main(["deploy", str(component), *options(cluster, files), "--attempts=1"]) == 1
-    peer.fault = in_turn(busy, busy, None)
-    assert main(["deploy", str(component), *options(cluster, files)]) == 0
-    assert len(peer.uploads) == 3
+    assert main(["deploy", str(component), *options(cluster, files), *option]) == code
+    assert len(peer.uploads) == uploads
 
 
 @pytest.mark.parametrize("how", ["--restart", "--restart=rolling"])

@@ -216,6 +216,22 @@ def test_events_tell_the_course_of_each_node(cluster: FakeCluster, package: Path
     assert events[-1].data["record"] == report.records[0]
 
 
+def test_a_listener_cannot_end_the_deploy(cluster: FakeCluster, package: Path) -> None:
+    def listen(_: relay.Event) -> None:
+        raise asyncio.CancelledError
+
+    cluster.peer()
+    assert deploy(cluster, package, on_event=listen).succeeded
+
+
+def test_a_peer_too_old_to_take_a_stream_is_explained(cluster: FakeCluster, package: Path) -> None:
+    cluster.peer(profile="pre-5.1")
+    [record] = deploy(cluster, package).records
+    assert record["statusCode"] == 415
+    assert "multipart/form-data" in str(record["reason"])
+    assert record["hint"] == "it takes no streamed deploys, as Harper does from 5.1 on"
+
+
 def test_an_unresolvable_node_is_a_record_and_the_others_are_served(
     cluster: FakeCluster, package: Path
 ) -> None:
@@ -337,6 +353,12 @@ def test_a_ca_file_of_no_use_is_refused_by_name(
         with pytest.raises(relay.InputError, match=ca_file.name):
             deploy(cluster, package, tls=relay.Tls(ca_file=ca_file))
     assert cluster.peers[0].connections == []
+
+
+@pytest.mark.parametrize("limit", [{"concurrency": 0.5}, {"answer_bytes": 1.5}])
+def test_a_limit_that_counts_is_whole(limit: Any) -> None:
+    with pytest.raises(relay.InputError, match="give a whole number"):
+        relay.Limits(**limit)
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "10", None])

@@ -139,8 +139,29 @@ def test_a_stream_without_an_outcome_is_an_uncertain_failure(events: tuple[Event
 def test_an_endless_event_is_not_read_for_ever() -> None:
     reason, *_ = outcome("data: " + "x" * 2_000)
     assert "longer than 1000 bytes" in reason
-    reason, *_ = outcome(*["data: xxxxxxxxxx\n"] * 200)
-    assert "longer than 1000 bytes" in reason
+    for line in ("data: xxxxxxxxxx\n", "data:\n", "event: x\n"):
+        reason, _, uncertain = outcome(*[line] * 200)
+        assert "longer than 1000 bytes" in reason
+        assert uncertain
+
+
+def test_comments_and_whole_events_may_go_on_for_ever() -> None:
+    assert outcome(*[": alive\n"] * 200, *[Event("x", "y" * 800)] * 200, DONE) == {
+        "message": "fine",
+        "x": 1,
+    }
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_an_event_too_long_is_uncertain_when_all_was_sent(
+    cluster: FakeCluster, package: Path, *, early: bool
+) -> None:
+    os.truncate(package, 16_000_000)
+    stream = EventStream((Event("x", "y" * 1_000_000),), after_upload=not early)
+    cluster.peer(fault=AnswerEarly(stream) if early else stream)
+    [record] = deploy(cluster, package, limits=relay.Limits(answer_bytes=10_000)).records
+    assert "longer than 10000 bytes" in str(record["reason"])
+    assert record.get("uncertain", False) is not early
 
 
 @pytest.mark.parametrize(

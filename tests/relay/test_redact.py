@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import relay
 from relay.redact import AS_IS, hiding
-from tests.relay.driving import DEPLOY
+from tests.relay.driving import DEPLOY, against
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
 TOKEN = "header.payload-of-the-token.signature"
@@ -47,29 +47,14 @@ def test_no_secret_stays(secret: str, before: str, after: str) -> None:
     assert len(hidden) <= len(before + after)
 
 
-async def against(
-    answers: dict[str, bytes], work: Callable[[relay.Node], Awaitable[relay.Report]], mint: Any
-) -> relay.Record:
-    """The record of one node that answers each operation with these bytes."""
+def answering(answers: dict[str, bytes]) -> Callable[[str], tuple[int, bytes]]:
+    """What is said to each operation; it is a success where it looks like one."""
 
-    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if b"chunked" in head:
-            await reader.readuntil(b"\r\n0\r\n\r\n")
-            operation = "deploy_component"
-        else:
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            operation = json.loads(await reader.readexactly(length))["operation"]
+    def answer(operation: str) -> tuple[int, bytes]:
         body = answers[operation]
-        status = b"200 OK" if body.startswith(b"{") and b"error" not in body else b"500 No"
-        writer.write(b"HTTP/1.1 %b\r\nConnection: close\r\n" % status)
-        writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
-        await writer.drain()
-        writer.close()
+        return 200 if body.startswith(b"{") and b"error" not in body else 500, body
 
-    async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        return (await work(relay.Node("n", url, mint=mint))).records[0]
+    return answer
 
 
 QUOTED = json.dumps({"error": f"bad token {TOKEN}"}).encode()
@@ -98,7 +83,7 @@ def test_a_restart_tells_no_token(answers: dict[str, bytes]) -> None:
         return await relay.restart([node], on_event=told.append)
 
     answers = {"create_authentication_tokens": MINTED, **answers}
-    record = asyncio.run(against(answers, restart, relay.OperationsMint("u", "p-w")))
+    record = asyncio.run(against(answering(answers), restart, relay.OperationsMint("u", "p-w")))
     for text in (str(record), str(told)):
         assert TOKEN[:12] not in text
         assert "[token]" in text
@@ -111,7 +96,7 @@ def test_a_deploy_tells_no_token(package: Path, *, probe: bool) -> None:
 
     old = json.dumps({"version": f"4.7 {TOKEN}"}).encode()
     answers = {"registration_info": old, "deploy_component": b"x" * 180 + TOKEN.encode()}
-    record = asyncio.run(against(answers, deploy, relay.GivenToken(TOKEN)))
+    record = asyncio.run(against(answering(answers), deploy, relay.GivenToken(TOKEN)))
     assert TOKEN[:12] not in str(record)
     assert "[token]" in str(record)
 
@@ -122,7 +107,7 @@ def test_a_mint_tells_no_password_and_no_part_of_one(package: Path, filler: str)
         return await relay.deploy([node], DEPLOY, package)
 
     answers = {"create_authentication_tokens": f"{filler}{PASSWORD}".encode()}
-    record = asyncio.run(against(answers, deploy, relay.OperationsMint("u", PASSWORD)))
+    record = asyncio.run(against(answering(answers), deploy, relay.OperationsMint("u", PASSWORD)))
     assert str(record["reason"]).startswith(f"token mint failed: {filler}[password]")
     assert "hunter" not in str(record)
 

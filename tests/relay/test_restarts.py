@@ -12,7 +12,7 @@ import relay
 from harness.faults import Refuse, mint_refused
 from relay import restarts
 from relay.upload import takes_streams
-from tests.relay.driving import deploy, node_of
+from tests.relay.driving import against, deploy, node_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +68,46 @@ def test_a_failed_job_ends_a_rolling_restart_and_an_absent_node_does_not(
     assert report.records[3]["reason"] == "no memory"
     assert "restart of bad failed" in str(report.records[4]["reason"])
     assert after.connections == []
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ({"message": "no memory"}, "no memory"),
+        ({"code": 7}, '{"code":7}'),
+        ("", "the restart failed"),
+        (None, "the restart failed"),
+    ],
+)
+def test_why_a_job_failed_is_readable(cluster: FakeCluster, message: Any, reason: str) -> None:
+    jobs = cluster.peer().profile.jobs
+    jobs.outcome, jobs.message = "ERROR", message
+    assert restart(cluster).records[0]["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("polls", "record"),
+    [
+        ([502, 503, 504, 200], {"node": "n", "status": "success", "job_id": 7}),
+        ([503, 400], {"statusCode": 400}),
+    ],
+)
+def test_a_node_away_behind_its_proxy_is_waited_for(
+    polls: list[int], record: dict[str, object]
+) -> None:
+    left = iter(polls)
+
+    def answer(operation: str) -> tuple[int, bytes]:
+        if operation == "restart_service":
+            return 200, b'{"job_id":7}'
+        return next(left), b'[{"status":"COMPLETE"}]'
+
+    async def work(node: relay.Node) -> relay.Report:
+        return await relay.restart([node])
+
+    found = asyncio.run(against(answer, work, relay.GivenToken("a-token")))
+    assert record.items() <= found.items()
+    assert next(left, None) is None
 
 
 def test_at_once_a_failed_job_costs_one_record(cluster: FakeCluster) -> None:
