@@ -15,6 +15,8 @@ from enum import Enum
 from http.client import responses
 from typing import Any, Literal
 
+from harness import checks
+
 _BLOCK = 64 * 1024
 _UNSET: Any = object()
 
@@ -64,7 +66,7 @@ class Answer:
         content_type: sent as Content-Type; None sends none. `json` sets it.
         headers: further header lines, in order.
         chunk_size: None announces Content-Length; else the body is sent chunked in chunks of this
-            many bytes.
+            many bytes, each of them made whole in memory.
         interim: statuses of interim answers (1xx) that are sent first.
 
     """
@@ -77,6 +79,14 @@ class Answer:
     headers: Headers = ()
     chunk_size: int | None = None
     interim: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        checks.status(self.status)
+        checks.whole("times", self.times, least=1)
+        if self.chunk_size is not None:
+            checks.whole("chunk_size", self.chunk_size, least=1)
+        for status in self.interim:
+            checks.whole("interim", status, least=100, most=199)
 
     @classmethod
     def error(cls, status: int, message: str, **how: Any) -> Answer:
@@ -134,16 +144,26 @@ class Answer:
     def blocks(self) -> Iterator[bytes]:
         """The body as it goes on the wire, chunk framing included but for the last chunk."""
         if self.chunk_size is None:
-            repeats = max(1, _BLOCK // max(1, len(self.content)))
-            whole, rest = divmod(self.times, repeats)
-            for _ in range(whole):
-                yield self.content * repeats
-            yield self.content * rest
-        else:
-            content = self.content * self.times
-            for start in range(0, len(content), self.chunk_size):
-                chunk = content[start : start + self.chunk_size]
-                yield b"%x\r\n%b\r\n" % (len(chunk), chunk)
+            yield from self._pieces()
+            return
+        ahead = b""
+        for piece in self._pieces():
+            data = ahead + piece
+            whole = len(data) - len(data) % self.chunk_size
+            for start in range(0, whole, self.chunk_size):
+                yield _chunk(data[start : start + self.chunk_size])
+            ahead = data[whole:]
+        if ahead:
+            yield _chunk(ahead)
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The body without framing, repeated, in pieces of some 64 KiB."""
+        content = self.content
+        repeats = max(1, _BLOCK // max(1, len(content)))
+        whole, rest = divmod(self.times, repeats)
+        for _ in range(whole):
+            yield content * repeats
+        yield content * rest
 
     def script(self, *, keep_alive: bool) -> Script:
         yield self.head(keep_alive=keep_alive)
@@ -161,6 +181,9 @@ class ContentLengthOff:
     answer: Answer
     by: int
 
+    def __post_init__(self) -> None:
+        checks.whole("by", self.by, least=-self.answer.length)
+
     def script(self, *, keep_alive: bool) -> Script:
         del keep_alive
         yield self.answer.head(keep_alive=False, length_off_by=self.by)
@@ -174,6 +197,9 @@ class UnfinishedChunks:
 
     answer: Answer
     end: Literal["close", "reset"] = "close"
+
+    def __post_init__(self) -> None:
+        checks.word("end", self.end, ("close", "reset"))
 
     def script(self, *, keep_alive: bool) -> Script:
         del keep_alive
@@ -200,6 +226,9 @@ class EndlessHead:
 
     status: int = 200
 
+    def __post_init__(self) -> None:
+        checks.status(self.status)
+
     def script(self, *, keep_alive: bool) -> Script:
         del keep_alive
         yield f"{status_line(self.status)}\r\n".encode()
@@ -213,6 +242,9 @@ class Drip:
 
     answer: Answer
     bytes_per_second: float
+
+    def __post_init__(self) -> None:
+        checks.number("bytes_per_second", self.bytes_per_second, above=0)
 
     def script(self, *, keep_alive: bool) -> Script:
         for step in self.answer.script(keep_alive=keep_alive):
@@ -230,6 +262,10 @@ AnyAnswer = Answer | ContentLengthOff | UnfinishedChunks | HeadThenSilence | End
 def continue_first(answer: Answer) -> Answer:
     """The same answer behind a `100 Continue`, as Harper sends one even before a 401."""
     return replace(answer, interim=(100,))
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def status_line(status: int) -> str:

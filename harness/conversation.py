@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.server import Exchange
 
 _BLOCK = 256 * 1024
+_READS_PER_SECOND = 20  # of a peer that reads slowly
 
 Until = Literal["file", "ready", "end"]
 """How far to receive: to the headers of the file part, to where the profile has enough for an
@@ -79,6 +80,9 @@ class Conversation:
         view = memoryview(self._buffer)
         start = time.monotonic()
         stop = None if seconds is None else start + seconds
+        begun = reader.received
+        if rate is not None:  # a little at a time: the gaps are not what is slow
+            view = view[: max(1, rate // _READS_PER_SECOND)]
         while not self._has_come(until):
             room = len(view) if limit is None else min(len(view), limit - reader.received)
             if room <= 0:
@@ -90,7 +94,8 @@ class Conversation:
             if count == 0:
                 return
             if rate is not None:
-                self._link.pause(start + (reader.received + count) / rate - time.monotonic())
+                due = start + (reader.received - begun + count) / rate
+                self._link.pause(due - time.monotonic())
             self._take_in(count)
 
     def _has_come(self, until: Until) -> bool:

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness import checks
 from harness.answers import Answer, Await, End
 
 if TYPE_CHECKING:
@@ -89,6 +90,11 @@ class EventStream:
     after_upload: bool = True
     truncated: bool = False
     head: Answer = field(default=_HEAD, repr=False)
+
+    def __post_init__(self) -> None:
+        checks.word("line_end", self.line_end, ("\n", "\r\n"))
+        if self.chunk_size is not None:
+            checks.whole("chunk_size", self.chunk_size, least=1)
 
     def split_everywhere(self) -> EventStream:
         """The same stream, a chunk for every byte."""

@@ -52,6 +52,8 @@ def parse_fault(text: str) -> faults.Fault:
     }
     try:
         fault: faults.Fault = kind(**given)
+    except ValueError as error:
+        raise ValueError(f"fault {text!r}: {error}") from None
     except TypeError:
         missing = [f.name for f in parameters if f.name not in given]
         raise ValueError(f"fault {text!r}: {name} needs a value for {missing[0]}") from None
@@ -70,12 +72,19 @@ def _parameters(kind: type) -> list[dataclasses.Field[object]]:
         return list(fields[:1])
     if kind is EventStream:
         return []
-    simple = {"int", "float", "str", "Answer", "AnyAnswer", "AnyAnswer | EventStream"}
-    return [
-        f
-        for f in fields
-        if str(f.type) in simple or str(f.type).startswith(("Literal", "TlsVersion"))
-    ]
+    hints = typing.get_type_hints(kind)
+    return [field for field in fields if _is_simple(hints[field.name])]
+
+
+def _is_simple(hint: object) -> bool:
+    """Whether a value of this type can be a number, a word or the status of an answer."""
+    parts = typing.get_args(hint)
+    return hint in (int, float, str, Answer) or Answer in parts or bool(_words_of(hint))
+
+
+def _words_of(hint: object) -> list[str]:
+    """The words that a type allows, alone or beside others."""
+    return [word for part in (hint, *typing.get_args(hint)) for word in _words(part)]
 
 
 def _value(text: str, name: str, hint: object, value: str) -> object:
@@ -83,7 +92,7 @@ def _value(text: str, name: str, hint: object, value: str) -> object:
         return _answer(text, value)
     if hint in (int, float):
         return _number(text, name, hint, value)
-    words = [word for part in (hint, *typing.get_args(hint)) for word in _words(part)]
+    words = _words_of(hint)
     if int in typing.get_args(hint) and value not in words:
         return _number(text, name, int, value)
     if words and value not in words:
@@ -94,7 +103,11 @@ def _value(text: str, name: str, hint: object, value: str) -> object:
 def _answer(text: str, value: str) -> Answer:
     status = int(_number(text, "status", int, value))
     phrase = responses.get(status, "no such status")
-    return Answer(status, json={"message" if status < HTTPStatus.BAD_REQUEST else "error": phrase})
+    member = "message" if status < HTTPStatus.BAD_REQUEST else "error"
+    try:
+        return Answer(status, json={member: phrase})
+    except ValueError as error:
+        raise ValueError(f"fault {text!r}: {error}") from None
 
 
 def _words(hint: object) -> list[str]:

@@ -7,8 +7,9 @@ other. A `CertificateFlaw` and every kind of answer in `harness.answers` is a fa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from harness import checks
 from harness.answers import Answer, AnyAnswer
 from harness.certs import CertificateFlaw, TlsVersion
 from harness.events import EventStream
@@ -50,6 +51,9 @@ class TlsOnly:
 
     version: TlsVersion
 
+    def __post_init__(self) -> None:
+        checks.word("version", self.version, get_args(TlsVersion))
+
 
 @dataclass(frozen=True)
 class ClientCertificateRequired:
@@ -65,6 +69,9 @@ class ResetAfter:
 
     received: int
 
+    def __post_init__(self) -> None:
+        checks.whole("received", self.received, least=0)
+
 
 @dataclass(frozen=True)
 class StopReadingAfter:
@@ -72,12 +79,18 @@ class StopReadingAfter:
 
     received: int
 
+    def __post_init__(self) -> None:
+        checks.whole("received", self.received, least=0)
+
 
 @dataclass(frozen=True)
 class ReadSlowly:
-    """Read the upload at this many bytes per second, then answer as a healthy peer."""
+    """Read the upload at this many bytes per second, evenly, then answer as a healthy peer."""
 
     bytes_per_second: int
+
+    def __post_init__(self) -> None:
+        checks.whole("bytes_per_second", self.bytes_per_second, least=1)
 
 
 @dataclass(frozen=True)
@@ -105,17 +118,11 @@ class AnswerEarly:
     then: Literal["drain", "stop", "close", "grace"] = "drain"
     grace: float = 1.0
 
-
-@dataclass(frozen=True)
-class InTurn:
-    """Show one fault per upload, in turn; None is a healthy upload; the last one stays."""
-
-    turns: tuple[OneUploadFault | None, ...]
-
-
-def in_turn(*turns: OneUploadFault | None) -> InTurn:
-    """`in_turn(Answer(503), None)`: the first upload fails, the later ones succeed."""
-    return InTurn(turns)
+    def __post_init__(self) -> None:
+        if self.at not in ("head", "file"):
+            checks.whole("at", self.at, least=0)
+        checks.word("then", self.then, ("drain", "stop", "close", "grace"))
+        checks.number("grace", self.grace)
 
 
 # -- when a token is minted or used --------------------------------------------------------------
@@ -154,6 +161,9 @@ class TokensExpire:
 
     first: int = 1
 
+    def __post_init__(self) -> None:
+        checks.whole("first", self.first, least=1)
+
 
 def mint_refused(message: str = "invalid credentials", status: int = 401) -> MintAnswer:
     """The mint is refused with an error text of Harper's (MINT-11, MINT-12)."""
@@ -170,6 +180,40 @@ def mint_with_token(token: object) -> MintAnswer:
     return MintAnswer(Answer(json={"operation_token": token}))
 
 
+# -- one after the other -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """Show one fault after the other, and the last one from then on; None is a healthy turn.
+
+    All turns are faults of uploads, or all of mints, or all of connections: there is a turn for
+    each upload, each mint or each accepted connection since the peer was given this fault.
+    """
+
+    turns: tuple[OneFault | None, ...]
+
+    def __post_init__(self) -> None:
+        groups = {group_of(turn) for turn in self.turns if turn is not None}
+        if len(groups) != 1 or not groups <= set(get_args(TurnGroup)) or Refuse() in self.turns:
+            raise ValueError(
+                f"turns {self.turns!r}: give faults of uploads, or of mints, or of accepted "
+                "connections, and None for healthy turns"
+            )
+
+    @property
+    def group(self) -> Group:
+        """What takes turns."""
+        group = next(group_of(turn) for turn in self.turns if turn is not None)
+        assert group is not None
+        return group
+
+
+def in_turn(*turns: OneFault | None) -> InTurn:
+    """`in_turn(Answer(503), None)`: the first upload fails, the later ones succeed."""
+    return InTurn(turns)
+
+
 ConnectFault = Refuse | SilentAfterAccept | ResetAtAccept
 TlsFault = (
     HangInHandshake | CloseInHandshake | TlsOnly | ClientCertificateRequired | CertificateFlaw
@@ -183,6 +227,27 @@ OneUploadFault = (
     | CloseWithoutAnswer
     | AnswerEarly
 )
-UploadFault = OneUploadFault | InTurn
 MintFault = MintAnswer | MintHangs | MintDropped | MintNested | MintForAnotherUser | TokensExpire
-Fault = ConnectFault | TlsFault | UploadFault | MintFault
+OneFault = ConnectFault | TlsFault | OneUploadFault | MintFault
+Fault = OneFault | InTurn
+
+TurnGroup = Literal["connection", "upload", "mint"]
+Group = TurnGroup | Literal["version of TLS", "client certificate", "certificate"]
+"""Of the faults that concern the same thing, a peer shows one."""
+_GROUPS: dict[Group, tuple[type, ...]] = {
+    "connection": (*get_args(ConnectFault), HangInHandshake, CloseInHandshake),
+    "version of TLS": (TlsOnly,),
+    "client certificate": (ClientCertificateRequired,),
+    "certificate": (CertificateFlaw,),
+    "upload": get_args(OneUploadFault),
+    "mint": get_args(MintFault),
+}
+READ_AT_START = (Refuse, TlsOnly, ClientCertificateRequired, CertificateFlaw)
+"""What a peer cannot begin to show while it is running."""
+
+
+def group_of(fault: object) -> Group | None:
+    """What a fault concerns; None when it is no fault of a peer."""
+    if isinstance(fault, InTurn):
+        return fault.group
+    return next((group for group, kinds in _GROUPS.items() if isinstance(fault, kinds)), None)

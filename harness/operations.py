@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import TYPE_CHECKING, Any, get_args
 
 from werkzeug import Request, Response
 
 from harness import faults
-from harness.answers import Answer, End
+from harness.answers import Answer, AnyAnswer, End
 from harness.connection import ConnectionEnded
 from harness.conversation import Conversation
 from harness.events import EventStream
@@ -28,8 +27,7 @@ from harness.witness import MintWitness, OperationWitness, UploadWitness
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.answers import AnyAnswer
-    from harness.faults import AnswerEarly, MintFault, OneUploadFault
+    from harness.faults import AnswerEarly
     from harness.peer import FakePeer
     from harness.tokens import Credential
     from harness.witness import RequestWitness
@@ -44,22 +42,6 @@ class OperationsApi:
         """Answer as the attributes of `peer` say at the time of each request."""
         self._peer = peer
         self._mark_offsets = mark_offsets
-        self._uploads_begun = 0
-        self._lock = threading.Lock()
-
-    def _mint_fault(self) -> MintFault | None:
-        kinds = get_args(faults.MintFault)
-        return next((fault for fault in self._peer.faults if isinstance(fault, kinds)), None)
-
-    def _upload_fault(self) -> OneUploadFault | None:
-        kinds = get_args(faults.UploadFault)
-        due = next((fault for fault in self._peer.faults if isinstance(fault, kinds)), None)
-        with self._lock:
-            turn = self._uploads_begun
-            self._uploads_begun += 1
-        if isinstance(due, faults.InTurn):
-            return due.turns[min(turn, len(due.turns) - 1)]
-        return due
 
     # -- operations ------------------------------------------------------------------------------
 
@@ -150,7 +132,7 @@ class OperationsApi:
         self, witness: MintWitness, conversation: Conversation, credential: Credential
     ) -> None:
         profile = self._peer.profile
-        match fault := self._mint_fault():
+        match fault := self._peer.schedule.due("mint"):
             case faults.MintAnswer(answer):
                 conversation.answer(answer)
             case faults.MintHangs():
@@ -160,13 +142,8 @@ class OperationsApi:
             case _ if refusal := self._refuse_mint(witness.body, credential):
                 conversation.answer(profile.dress(refusal, witness))
             case _:
-                witness.token = self._peer.tokens.issue(
-                    self._peer.username,
-                    expire_first=fault.first if isinstance(fault, faults.TokensExpire) else 0,
-                    forbidden=isinstance(fault, faults.MintForAnotherUser),
-                )
-                refresh = self._peer.tokens.issue_refresh(self._peer.username)
-                issued = {"operation_token": witness.token, "refresh_token": refresh}
+                issued = self._peer.issue_tokens(fault)
+                witness.token = issued["operation_token"]
                 nested = isinstance(fault, faults.MintNested)
                 answer = Answer(json={"results": issued} if nested else issued)
                 conversation.answer(profile.dress(answer, witness))
@@ -186,7 +163,7 @@ class OperationsApi:
         reader = UploadReader(exchange.raw_head, mark_offsets=self._mark_offsets)
         upload = exchange.witness_as(UploadWitness, reader=reader)
         conversation = Conversation(exchange, self._peer.profile, reader)
-        match self._upload_fault():
+        match self._peer.schedule.due("upload"):
             case faults.ResetAfter(received):
                 conversation.receive(limit=received)
                 conversation.end(End.RESET)
@@ -200,10 +177,10 @@ class OperationsApi:
                 self._answer_early(conversation, early)
             case faults.ReadSlowly(rate):
                 self._serve(conversation, upload, rate=rate)
-            case None:
-                self._serve(conversation, upload)
-            case answer:
+            case answer if isinstance(answer, get_args(AnyAnswer | EventStream)):
                 self._serve(conversation, upload, answer)
+            case _:
+                self._serve(conversation, upload)
 
     def _serve(
         self,

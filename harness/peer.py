@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 import socket
 import ssl
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from harness import faults
 from harness.certs import CertificateFlaw
 from harness.operations import OperationsApi
 from harness.profiles import PROFILES, Profile
+from harness.schedule import FaultSchedule
 from harness.server import StreamingServer
 from harness.tokens import TokenBook
 from harness.witness import ConnectionWitness, MintWitness, RequestWitness, UploadWitness
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
     from harness.certs import Authority
     from harness.connection import Connection
-    from harness.faults import Fault
-
-_F = TypeVar("_F")
+    from harness.faults import Fault, OneFault
 
 
 class FakePeer:
@@ -34,8 +33,7 @@ class FakePeer:
     Attributes:
         name: the node's name.
         path: path of the operations API, with its query if it has one; other paths answer 404.
-        fault: how to misbehave, one fault or a tuple of them; None answers as a healthy node would.
-            What concerns the TLS context is read at `start`, everything else at each request.
+        schedule: which of its faults is due.
         profile: which kind of peer it is when no fault says otherwise.
         username, password: credentials that it mints tokens for; no other peer's, by default.
         http: the pytest-httpserver underneath, for handlers of your own.
@@ -75,12 +73,12 @@ class FakePeer:
             raise ValueError(f"profile {profile!r}: give one of {', '.join(PROFILES)}")
         self.name = name
         self.path = path
+        self.http = StreamingServer(host, greet=self._greet, timeout=timeout)
         self.fault = fault
         self.profile: Profile = PROFILES[profile]()
         self.username = username or f"deployer-of-{name}"
         self.password = password or f"password-of-{name}-{secrets.token_hex(8)}"
         self.tokens = TokenBook(name)
-        self.http = StreamingServer(host, greet=self._greet, timeout=timeout)
         api = OperationsApi(self, mark_offsets)
         self.http.expect_request(path.partition("?")[0], method="POST").respond_with_handler(api)
         self.http.otherwise = api.elsewhere
@@ -95,18 +93,18 @@ class FakePeer:
         if self._authority is not None:
             self.http.ssl_context = self._tls_context(self._authority)
         self.http.start()
-        if self._shows(faults.Refuse):
+        if self.schedule.standing(faults.Refuse):
             self.http.stop()
             self._keep_port()
         return self
 
     def _tls_context(self, authority: Authority) -> ssl.SSLContext:
-        only = self._shows(faults.TlsOnly)
-        asked = self._shows(faults.ClientCertificateRequired)
+        only = self.schedule.standing(faults.TlsOnly)
+        asked = self.schedule.standing(faults.ClientCertificateRequired)
         return authority.server_context(
             self.http.host,
             "localhost",
-            flaw=self._shows(CertificateFlaw),
+            flaw=self.schedule.standing(CertificateFlaw),
             only=None if only is None else only.version,
             client_certificate=ssl.CERT_NONE if asked is None else ssl.CERT_REQUIRED,
         )
@@ -228,29 +226,54 @@ class FakePeer:
     # -- which fault is due ----------------------------------------------------------------------
 
     @property
+    def fault(self) -> Fault | tuple[Fault, ...] | None:
+        """How it misbehaves: one fault, or a tuple of them; None answers as a healthy node would.
+
+        Sequences begin anew when it is set. What is read at `start`, such as a flaw of the
+        certificate, is set before.
+        """
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Fault | tuple[Fault, ...] | None) -> None:
+        schedule = FaultSchedule(fault)
+        late = [it for it in schedule.faults if isinstance(it, faults.READ_AT_START)]
+        if late and self.http.is_running() and any(it not in self.faults for it in late):
+            raise ValueError(
+                f"fault {late[0]!r} is read at the start: kill() the peer, set it, then start()"
+            )
+        self._fault, self.schedule = fault, schedule
+
+    @property
     def faults(self) -> tuple[Fault, ...]:
         """Every fault it shows."""
-        if self.fault is None:
-            return ()
-        return self.fault if isinstance(self.fault, tuple) else (self.fault,)
+        return self.schedule.faults
 
-    def _shows(self, kind: type[_F]) -> _F | None:
-        return next((fault for fault in self.faults if isinstance(fault, kind)), None)
+    def issue_tokens(self, fault: OneFault | None) -> dict[str, str]:
+        """Mint a pair of tokens under a fault of mints: `operation_token` and `refresh_token`."""
+        token = self.tokens.issue(
+            self.username,
+            expire_first=fault.first if isinstance(fault, faults.TokensExpire) else 0,
+            forbidden=isinstance(fault, faults.MintForAnotherUser),
+        )
+        refresh = self.tokens.issue_refresh(self.username)
+        return {"operation_token": token, "refresh_token": refresh}
 
     # -- connections -----------------------------------------------------------------------------
 
     def _greet(self, link: Connection) -> bool:
         """Show what goes wrong before the TLS handshake; False when the connection is done for."""
-        if self._shows(faults.ResetAtAccept):
-            link.reset()
-        elif self._shows(faults.SilentAfterAccept):
-            link.be_silent()
-        elif self._shows(faults.HangInHandshake):
-            link.read_client_hello()
-            link.be_silent()
-        elif self._shows(faults.CloseInHandshake):
-            link.read_client_hello()
-            link.close()
-        else:
-            return True
+        match self.schedule.due("connection"):
+            case faults.ResetAtAccept():
+                link.reset()
+            case faults.SilentAfterAccept():
+                link.be_silent()
+            case faults.HangInHandshake():
+                link.read_client_hello()
+                link.be_silent()
+            case faults.CloseInHandshake():
+                link.read_client_hello()
+                link.close()
+            case _:
+                return True
         return False

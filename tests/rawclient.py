@@ -120,11 +120,14 @@ class RawClient:
                 return b""
             raise ConnectionResetError from error
 
-    def read_until_reset(self) -> None:
-        """Read on until the peer resets; AssertionError when it closes in peace."""
+    def read_until_reset(self) -> bytes:
+        """What came before the peer's reset; AssertionError when it closes in peace."""
+        data = bytearray()
         with contextlib.suppress(ConnectionError):
-            self.read_to_the_end()
+            while block := self.read():
+                data += block
             raise AssertionError("closed with FIN, not reset")
+        return bytes(data)
 
     def read_to_the_end(self) -> bytes:
         data = bytearray()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness import checks
 from harness.answers import End
 from harness.certs import CertificateFlaw
 from harness.replication.frames import OTHER_CODES, pack, response
@@ -18,6 +19,7 @@ Issue = Callable[[], dict[str, Any]]
 """Mints one more pair of tokens: `operation_token` and `refresh_token` (MINT-04)."""
 Messages = Iterator[bytes]
 _LARGEST = (1 << 32) - 1  # of a msgpack bin
+_LONGEST_REASON = 123  # bytes in a close frame (WS-05)
 
 # -- the connection ------------------------------------------------------------------------------
 
@@ -27,6 +29,9 @@ class UpgradeRefused:
     """Answer the upgrade with an HTTP status instead of 101."""
 
     status: int = 503
+
+    def __post_init__(self) -> None:
+        checks.status(self.status)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,11 @@ class Unauthorized:
     when: Literal["at once", "first message"] = "first message"
     reason: str = "Unauthorized"
 
+    def __post_init__(self) -> None:
+        checks.word("when", self.when, ("at once", "first message"))
+        if len(self.reason.encode()) > _LONGEST_REASON:
+            raise ValueError(f"reason {self.reason!r}: give at most {_LONGEST_REASON} bytes")
+
 
 @dataclass(frozen=True)
 class Dropped:
@@ -57,6 +67,10 @@ class Dropped:
 
     at: Literal["upgrade", "request", "answer"] = "request"
     how: Literal[End.RESET, End.CLOSE] = End.RESET
+
+    def __post_init__(self) -> None:
+        checks.word("at", self.at, ("upgrade", "request", "answer"))
+        checks.word("how", self.how, (End.RESET, End.CLOSE))
 
 
 # -- time ----------------------------------------------------------------------------------------
@@ -82,6 +96,11 @@ class LateAnswer:
     after_pings: int = 1
     after_seconds: float = 0.0
     silence_limit: float = 5.0
+
+    def __post_init__(self) -> None:
+        checks.whole("after_pings", self.after_pings, least=0)
+        checks.number("after_seconds", self.after_seconds)
+        checks.number("silence_limit", self.silence_limit, above=0)
 
 
 # -- the answer ----------------------------------------------------------------------------------
@@ -192,8 +211,7 @@ class HugeAnswer:
     padding: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.padding <= _LARGEST:
-            raise ValueError(f"padding {self.padding}: give 0 to {_LARGEST} bytes")
+        checks.whole("padding", self.padding, least=0, most=_LARGEST)
 
     def before_padding(self, request_id: Any, issue: Issue) -> bytes:
         """The message up to its padding, which is a bin32 and the last value of the map."""

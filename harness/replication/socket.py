@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import ssl
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from werkzeug import Request, Response
 
-from harness import faults
 from harness.certs import CertificateFlaw
 from harness.connection import ConnectionEnded
 from harness.replication import faults as socket_faults
@@ -39,8 +38,6 @@ class FakeReplicationSocket:
 
     Attributes:
         name: the node's name.
-        fault: how to misbehave; None answers as a healthy node would. A `CertificateFlaw` is read
-            at `start`, everything else at each connection.
 
     """
 
@@ -75,6 +72,23 @@ class FakeReplicationSocket:
         self._http = StreamingServer(host or peer.http.host, timeout=timeout)
         self._http.expect_request("/", method="GET").respond_with_handler(self._serve)
 
+    @property
+    def fault(self) -> ReplicationFault | None:
+        """How it misbehaves; None answers as a healthy node would.
+
+        A `CertificateFlaw` is read at `start`, everything else at each connection.
+        """
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: ReplicationFault | None) -> None:
+        if fault is not None and not isinstance(fault, get_args(socket_faults.ReplicationFault)):
+            raise TypeError(
+                f"fault {fault!r}: give an object of a class in harness.replication.faults, or a "
+                "CertificateFlaw; faults of the operations API are the peer's"
+            )
+        self._fault = fault
+
     # -- life ------------------------------------------------------------------------------------
 
     def start(self) -> Self:
@@ -84,15 +98,11 @@ class FakeReplicationSocket:
         return self
 
     def _tls_context(self, authority: Authority) -> ssl.SSLContext:
-        # In an order of its own: an authority may share contexts among those who ask for the same
-        # names, and this one is changed below.
         names = ["localhost", self._http.host]
         if _HOST_NAME.fullmatch(self.name):
             names.append(self.name)  # clients send it as SNI and verify it (WS-06)
         flaw = self.fault if isinstance(self.fault, CertificateFlaw) else None
-        return authority.server_context(
-            *sorted(names), flaw=flaw, client_certificate=ssl.CERT_OPTIONAL
-        )
+        return authority.server_context(*names, flaw=flaw, client_certificate=ssl.CERT_OPTIONAL)
 
     def stop(self) -> None:
         """End every connection and stop listening; does nothing when already stopped.
@@ -199,15 +209,9 @@ class FakeReplicationSocket:
 
     def _issue(self, seen: SocketWitness) -> dict[str, Any]:
         """Mint a pair of tokens as the operations API of the peer would (MINT-04)."""
-        peer = self._peer
-        expire_first = sum(f.first for f in peer.faults if isinstance(f, faults.TokensExpire))
-        forbidden = any(isinstance(f, faults.MintForAnotherUser) for f in peer.faults)
-        token = peer.tokens.issue(peer.username, expire_first=expire_first, forbidden=forbidden)
-        seen.tokens.append(token)
-        return {
-            "operation_token": token,
-            "refresh_token": peer.tokens.issue_refresh(peer.username),
-        }
+        issued = self._peer.issue_tokens(self._peer.schedule.due("mint"))
+        seen.tokens.append(issued["operation_token"])
+        return issued
 
 
 def _problem_of_upgrade(header: Callable[[str], str | None]) -> str | None:

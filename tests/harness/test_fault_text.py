@@ -50,6 +50,14 @@ def test_a_text_names_a_fault(text: str, fault: faults.Fault) -> None:
         ("TlsOnly:1.1", "version is one of 1.2, 1.3, not '1.1'"),
         ("AnswerEarly:401:tail", "at is a number, not 'tail'"),
         ("Answer:ok", "status is a number, not 'ok'"),
+        ("Answer:100", "status 100: give a whole number from 200 to 599"),
+        ("AnswerEarly:99", "status 99"),
+        ("ReadSlowly:0", "bytes_per_second 0: give a whole number of 1 or more"),
+        ("ResetAfter:-5", "received -5"),
+        ("AnswerEarly:401:-3", "at -3"),
+        ("Drip:200:0", "bytes_per_second 0.0"),
+        ("Drip:200:nan", "bytes_per_second nan"),
+        ("TokensExpire:0", "first 0"),
     ],
 )
 def test_what_names_none_is_told_what_would(text: str, words: str) -> None:

@@ -7,6 +7,8 @@ import gzip
 import socket
 import ssl
 import time
+import tracemalloc
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +25,7 @@ from harness.answers import (
 )
 from harness.certs import Authority, CertificateFlaw
 from harness.events import Event, EventStream, failure, success
+from harness.wire import UploadReader
 from tests.rawclient import (
     RawAnswer,
     RawClient,
@@ -213,13 +216,26 @@ def test_stop_reading_after(cluster: FakeCluster, received: int) -> None:
     assert peer.upload.answer_status is None
 
 
-def test_read_slowly(cluster: FakeCluster) -> None:
-    rate = 2_000_000
+def test_read_slowly(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    rate = 400_000
+    reads: list[tuple[float, int]] = []
+    feed = UploadReader.feed
+
+    def timed(reader: UploadReader, data: bytes, start: int, end: int) -> None:
+        reads.append((time.monotonic(), end - start))
+        feed(reader, data, start, end)
+
+    monkeypatch.setattr(UploadReader, "feed", timed)
     peer = cluster.peer(fault=faults.ReadSlowly(rate))
     assert answer_to_upload(peer, cluster).status == 200
     seen = peer.upload.times
-    assert seen["body end"] - seen["head"] >= 0.95 * len(BODY) / rate
+    seconds = len(BODY) / rate
+    assert seen["body end"] - seen["head"] >= 0.95 * seconds
     assert peer.upload.findings == []
+    # Evenly: never more than a twentieth of a second's worth, and no long wait in between.
+    assert max(size for _, size in reads) <= rate // 20
+    largest = max(later - earlier for (earlier, _), (later, _) in pairwise(reads))
+    assert largest < seconds / 2
 
 
 def test_close_without_answer(cluster: FakeCluster) -> None:
@@ -371,6 +387,21 @@ def test_100_continue_before_a_refusal(cluster: FakeCluster) -> None:
         assert b"HTTP/1.1 401 Unauthorized\r\n" in client.read_answer_head()
 
 
+def test_a_large_chunked_answer_is_never_in_memory() -> None:
+    answer = Answer(body=b"x" * 1000, times=50_000, chunk_size=999)
+    tracemalloc.start()
+    length = sum(len(block) - len(b"3e7\r\n\r\n") for block in answer.blocks())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert length == answer.length == 50_000_000
+    assert peak < 1_000_000
+
+
+def test_chunks_go_on_from_one_repetition_to_the_next() -> None:
+    blocks = list(Answer(body=b"12345", times=3, chunk_size=7).blocks())
+    assert blocks == [b"7\r\n1234512\r\n", b"7\r\n3451234\r\n", b"1\r\n5\r\n"]
+
+
 @pytest.mark.parametrize("by", [10, -2])
 def test_content_length_off(cluster: FakeCluster, by: int) -> None:
     peer = cluster.peer(fault=ContentLengthOff(Answer(body="12345"), by))
@@ -384,14 +415,8 @@ def test_content_length_off(cluster: FakeCluster, by: int) -> None:
 def test_unfinished_chunks(cluster: FakeCluster, end: Any) -> None:
     peer = cluster.peer(fault=UnfinishedChunks(Answer(json={"message": "m"}), end))
     with upload(peer, cluster) as client:
-        came = b""
-        try:
-            while block := client.read():
-                came += block
-        except ConnectionError:
-            assert end == "reset"
-    if end == "close":
-        assert came.endswith(b'f\r\n{"message":"m"}\r\n')
+        came = client.read_to_the_end() if end == "close" else client.read_until_reset()
+    assert came.endswith(b'f\r\n{"message":"m"}\r\n')
     assert peer.upload.connection.closed_with == {"close": "FIN", "reset": "RST"}[end]
 
 
@@ -592,9 +617,22 @@ def test_an_event_stream_begins_before_the_upload_ends(cluster: FakeCluster) -> 
         (EventStream((Event("surprise", {}),), prime=False), b"event: surprise\ndata: {}\n\n"),
         (
             EventStream((*failure("boom"), *success()[-1:]), prime=False),
-            b"event: error\n",
+            (
+                b'event: phase\ndata: {"phase":"prepare","status":"start"}\n\n'
+                b'event: error\ndata: {"message":"boom","code":500,"phase":"prepare",'
+                b'"deployment_id":"5f0c6a52"}\n\n'
+                b'event: _recorder_finished\ndata: {"status":"failed"}\n\n'
+                b'event: done\ndata: {"result":{"message":"Successfully deployed: demo",'
+                b'"deployment_id":"5f0c6a52"}}\n\n'
+            ),
         ),
-        (EventStream(success()[:3], prime=False), b'{"phase":"replicate","status":"start"}\n\n'),
+        (
+            EventStream(success()[:2], prime=False),
+            (
+                b'event: phase\ndata: {"phase":"prepare","status":"start"}\n\n'
+                b'event: phase\ndata: {"phase":"prepare","status":"done"}\n\n'
+            ),
+        ),
         (EventStream(('data: {"error":"no"}\n\n',), prime=False), b'data: {"error":"no"}\n\n'),
     ],
     ids=[
@@ -604,7 +642,7 @@ def test_an_event_stream_begins_before_the_upload_ends(cluster: FakeCluster) -> 
 )
 def test_event_streams(cluster: FakeCluster, stream: EventStream, text: bytes) -> None:
     _, chunks = stream_of(cluster.peer(fault=stream), cluster)
-    assert text in b"".join(chunks)
+    assert b"".join(chunks) == text
     assert chunks[-1] == b""
     if stream.chunk_size == 1:
         assert {len(chunk) for chunk in chunks[:-1]} == {1}

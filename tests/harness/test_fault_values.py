@@ -1,0 +1,198 @@
+"""What a peer takes as its fault, and the errors that name what it does not take."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import math
+import typing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness import faults
+from harness.answers import Answer, ContentLengthOff, Drip, End, EndlessHead, UnfinishedChunks
+from harness.certs import CertificateFlaw
+from harness.events import EventStream
+from harness.peer import FakePeer
+from harness.replication import FakeReplicationSocket
+from harness.replication import faults as socket_faults
+from tests.rawclient import RawClient, chunked, mint_request, upload_body, upload_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.cluster import FakeCluster
+
+OK = Answer()
+
+
+def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
+    """Make an object of values that its types do not allow."""
+    return lambda: kind(*values, **more)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (anyhow(Answer, 0), "status 0: give a whole number from 200 to 599"),
+        (anyhow(Answer, 100), "status 100"),
+        (anyhow(Answer, 9999), "status 9999"),
+        (anyhow(Answer, times=0), "times 0: give a whole number of 1 or more"),
+        (anyhow(Answer, chunk_size=0), "chunk_size 0"),
+        (anyhow(Answer, interim=(200,)), "interim 200: give a whole number from 100 to 199"),
+        (anyhow(EndlessHead, 99), "status 99"),
+        (anyhow(Drip, OK, 0), "bytes_per_second 0: give a number, more than 0"),
+        (anyhow(Drip, OK, math.nan), "bytes_per_second nan"),
+        (anyhow(Drip, OK, math.inf), "bytes_per_second inf"),
+        (anyhow(ContentLengthOff, Answer(body="12"), -3), "by -3: give a whole number of -2"),
+        (anyhow(UnfinishedChunks, OK, "fin"), "end 'fin': give one of 'close', 'reset'"),
+        (anyhow(EventStream, chunk_size=0), "chunk_size 0"),
+        (anyhow(EventStream, line_end="\r"), "line_end"),
+        (anyhow(faults.TlsOnly, "1.1"), "version '1.1': give one of '1.2', '1.3'"),
+        (anyhow(faults.ResetAfter, -5), "received -5: give a whole number of 0 or more"),
+        (anyhow(faults.ResetAfter, 1.5), "received 1.5"),
+        (anyhow(faults.ResetAfter, received=True), "received True"),
+        (anyhow(faults.StopReadingAfter, -1), "received -1"),
+        (anyhow(faults.ReadSlowly, 0), "bytes_per_second 0"),
+        (anyhow(faults.AnswerEarly, OK, at=-3), "at -3"),
+        (anyhow(faults.AnswerEarly, OK, at="tail"), "at 'tail'"),
+        (anyhow(faults.AnswerEarly, OK, then="go"), "then 'go': give one of 'drain', 'stop'"),
+        (anyhow(faults.AnswerEarly, OK, grace=-1), "grace -1: give a number, 0 or more"),
+        (anyhow(faults.TokensExpire, 0), "first 0"),
+        (anyhow(faults.InTurn, ()), r"turns \(\): give faults of uploads, or of mints"),
+        (anyhow(faults.in_turn, None), "turns"),
+        (anyhow(faults.in_turn, OK, faults.MintHangs()), "turns"),
+        (anyhow(faults.in_turn, faults.Refuse(), None), "turns"),
+        (anyhow(faults.in_turn, CertificateFlaw.EXPIRED), "turns"),
+        (anyhow(socket_faults.UpgradeRefused, 101), "status 101"),
+        (anyhow(socket_faults.Unauthorized, "later"), "when 'later'"),
+        (anyhow(socket_faults.Unauthorized, reason="x" * 124), "at most 123 bytes"),
+        (anyhow(socket_faults.Dropped, "start"), "at 'start'"),
+        (anyhow(socket_faults.Dropped, how=End.SILENCE), "how"),
+        (anyhow(socket_faults.LateAnswer, -1), "after_pings -1"),
+        (anyhow(socket_faults.LateAnswer, 1, math.nan), "after_seconds nan"),
+        (anyhow(socket_faults.LateAnswer, silence_limit=0), "silence_limit 0"),
+        (anyhow(socket_faults.HugeAnswer, -1), "padding -1"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named(make: Callable[[], Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (faults.ResetAfter, TypeError, r"give an object of it, ResetAfter\("),
+        ("expired", TypeError, r"fault 'expired' is a text: write parse_fault\('expired'\)"),
+        ([faults.MintHangs()], TypeError, "is a list: give a tuple"),
+        (503, TypeError, "fault 503 is none: see harness.faults"),
+        ((None,), TypeError, "fault None is none"),
+        (socket_faults.NoAnswer(), TypeError, "give it to FakeReplicationSocket"),
+        ((OK, faults.ResetAfter(1)), ValueError, "concern the same upload"),
+        ((faults.MintHangs(), faults.MintNested()), ValueError, "concern the same mint"),
+        ((CertificateFlaw.EXPIRED, CertificateFlaw.SELF_SIGNED), ValueError, "same certificate"),
+        ((faults.TlsOnly("1.2"), faults.TlsOnly("1.3")), ValueError, "same version of TLS"),
+        ((faults.Refuse(), faults.HangInHandshake()), ValueError, "same connection"),
+        ((faults.in_turn(OK, None), faults.ResetAfter(1)), ValueError, r"in_turn\("),
+    ],
+)
+def test_what_is_no_fault_of_a_peer_is_refused(
+    fault: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        FakePeer(None, fault=fault)
+    peer = FakePeer(None, fault=OK)
+    with pytest.raises(error, match=words):
+        peer.fault = fault
+    assert peer.fault == OK
+
+
+@pytest.mark.parametrize("fault", [OK, "expired", socket_faults.NoAnswer])
+def test_what_is_no_fault_of_a_socket_is_refused(cluster: FakeCluster, fault: Any) -> None:
+    with pytest.raises(TypeError, match=r"harness\.replication\.faults"):
+        FakeReplicationSocket(None, cluster.peer(), fault=fault)
+
+
+def test_what_is_read_at_the_start_is_set_before_it(cluster: FakeCluster) -> None:
+    peer = cluster.peer(fault=CertificateFlaw.EXPIRED)
+    peer.fault = (CertificateFlaw.EXPIRED, OK)
+    with pytest.raises(ValueError, match=r"Refuse\(\) is read at the start: kill\(\)"):
+        peer.fault = faults.Refuse()
+    peer.kill()
+    peer.fault = faults.Refuse()
+    peer.start()
+    with pytest.raises(ConnectionRefusedError):
+        RawClient(peer.url)
+
+
+# -- one after the other -------------------------------------------------------------------------
+
+
+def mint_status(peer: FakePeer, cluster: FakeCluster) -> int:
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(mint_request(peer))
+        return client.read_answer().status
+
+
+def test_mints_take_turns(cluster: FakeCluster) -> None:
+    busy = faults.MintAnswer(Answer(503))
+    peer = cluster.peer(fault=faults.in_turn(busy, None))
+    assert [mint_status(peer, cluster) for _ in range(3)] == [503, 200, 200]
+
+
+def test_mints_over_the_replication_socket_take_turns_as_well(cluster: FakeCluster) -> None:
+    peer = cluster.peer(fault=faults.in_turn(faults.MintForAnotherUser(), None))
+    worth = [
+        peer.tokens.worth(f"Bearer {peer.issue_tokens(peer.schedule.due('mint'))[name]}")
+        for name in ("operation_token", "operation_token", "refresh_token")
+    ]
+    assert worth == ["forbidden", "good", "refresh"]
+
+
+def test_connections_take_turns(cluster: FakeCluster) -> None:
+    peer = cluster.peer(fault=faults.in_turn(faults.ResetAtAccept(), None))
+    with pytest.raises((ConnectionError, OSError)):
+        RawClient(peer.url, ca_file=cluster.ca_file)
+    assert mint_status(peer, cluster) == 200
+
+
+def test_several_sequences_go_on_beside_each_other_and_begin_anew(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    refused = faults.MintAnswer(Answer(503))
+    for _ in range(2):
+        peer.fault = (faults.in_turn(refused, None), faults.in_turn(Answer(502), Answer(504)))
+        assert [mint_status(peer, cluster) for _ in range(2)] == [503, 200]
+        for status in (502, 504, 504):
+            with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+                head = upload_head(peer, peer.tokens.issue(peer.username))
+                client.send(head + chunked(upload_body()))
+                assert client.read_answer().status == status
+
+
+# -- all of them are tested on the wire ----------------------------------------------------------
+
+
+def test_every_fault_is_shown_to_a_raw_client() -> None:
+    """By name: some test of the harness that has a raw client mentions each kind of fault."""
+    kinds = {*typing.get_args(faults.Fault), *typing.get_args(socket_faults.ReplicationFault)}
+    shown = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        text = path.read_text()
+        if path == Path(__file__) or not ("rawclient" in text or "websocketclient" in text):
+            continue
+        tests = [it for it in ast.parse(text).body if getattr(it, "name", "").startswith("test_")]
+        nodes = itertools.chain.from_iterable(map(ast.walk, tests))
+        shown |= {getattr(node, "attr", getattr(node, "id", None)) for node in nodes}
+    helpers = {
+        "InTurn": "in_turn",
+        "CertificateFlaw": "certificate_flaws",
+        "MintAnswer": "mint_refused",
+    }
+    missing = {
+        kind.__name__ for kind in kinds if helpers.get(kind.__name__, kind.__name__) not in shown
+    }
+    assert missing - {"CertificateFlaw"} == set()  # whose every member has a test of its own
+    assert len(kinds) > 30
