@@ -19,6 +19,7 @@ from harness.faults import (
     AnswerEarly,
     CloseWithoutAnswer,
     MintHangs,
+    ReadSlowly,
     ResetAfter,
     StopReadingAfter,
     mint_refused,
@@ -149,21 +150,22 @@ def test_a_success_before_the_payload_is_there_is_none(cluster: FakeCluster, pac
 
 
 @pytest.mark.parametrize(
-    ("fault", "stage", "words"),
+    ("fault", "stage", "limit", "words"),
     [
-        (StopReadingAfter(100_000), "upload", "took no data for 0.1 s"),
-        (HeadThenSilence(Answer(200, json={})), "answer", "no answer in 0.1 s"),
-        (MintHangs(), "mint", "no answer in 0.1 s"),
+        (StopReadingAfter(100_000), "upload", "stall", "took no data for 0.3 s"),
+        (HeadThenSilence(Answer(200, json={})), "answer", "answer", "no answer in 0.3 s"),
+        (MintHangs(), "mint", "mint", "no answer in 0.3 s"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_peer_that_falls_silent_is_given_up(
-    cluster: FakeCluster, package: Path, fault: Any, stage: str, words: str
+    cluster: FakeCluster, package: Path, fault: Any, *, stage: str, limit: str, words: str
 ) -> None:
     os.truncate(package, 16_000_000)
     cluster.peer(fault=fault)
-    limits = relay.Limits(mint=0.1, stall=0.1, answer=0.1)
-    [record] = deploy(cluster, package, limits=limits).records
+    # The other limits stay long, so that a busy machine reaches none of them first.
+    limits: dict[str, Any] = {limit: 0.3}
+    [record] = deploy(cluster, package, limits=relay.Limits(**limits)).records
     assert record["stage"] == stage
     assert words in str(record["reason"])
 
@@ -296,24 +298,51 @@ def open_files() -> set[Path]:
     return found
 
 
-def test_cancelling_closes_everything(cluster: FakeCluster, package: Path) -> None:
-    peer = cluster.peer()
+def test_cancelling_an_upload_closes_everything(cluster: FakeCluster, package: Path) -> None:
+    os.truncate(package, 64_000_000)
+    peer = cluster.peer(fault=ReadSlowly(5_000_000))
 
     async def run() -> None:
-        begun = asyncio.Event()
         task = asyncio.create_task(
-            relay.deploy(
-                [node_of(peer)],
-                DEPLOY,
-                package,
-                tls=relay.Tls(ca_file=cluster.ca_file),
-                on_event=lambda _: begun.set(),
-            )
+            relay.deploy([node_of(peer)], DEPLOY, package, tls=relay.Tls(cluster.ca_file))
         )
-        await begun.wait()
+        async with asyncio.timeout(20):
+            while not peer.live_uploads:  # noqa: ASYNC110  the peer is not of this loop
+                await asyncio.sleep(0)
+        assert package in open_files()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert package not in open_files()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(run())
+    peer.wait_until(lambda peer: all(each.closed_by for each in peer.connections), timeout=20)
+    assert {each.closed_by for each in peer.connections} == {"client"}
+    assert not peer.upload.complete
+
+
+def test_cancelling_a_mint_closes_its_connection(package: Path) -> None:
+    async def run() -> None:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"create_authentication_tokens")
+            begun.set()
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+            writer.close()
+            ended.set()
+
+        async with asyncio.timeout(20), await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.OperationsMint("u", "p"))
+            task = asyncio.create_task(relay.deploy([node], DEPLOY, package))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await ended.wait()
 
     asyncio.run(run())
 

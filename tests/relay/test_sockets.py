@@ -88,6 +88,44 @@ def test_only_signs_of_life_in_an_event_stream_renew_the_limit_of_an_answer(
         assert (record["reason"], record["uncertain"]) == ("no answer in 0.3 s", True)
 
 
+def test_nothing_of_the_environment_and_no_cookie_shapes_a_request(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1/")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:1/")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    (tmp_path / "netrc").write_text("default login somebody password hunter2\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    heads: list[bytes] = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            heads.append(head)
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            operation = await reader.readexactly(length)
+            body = b'{"job_id":1}' if b"restart" in operation else b'{"status":"COMPLETE"}'
+            writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\n")
+            writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            if len(heads) == 2:
+                writer.close()
+                break
+
+    async def run() -> relay.Report:
+        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+            # A name, because cookies of an address are not kept in any case.
+            url = f"http://localhost:{server.sockets[0].getsockname()[1]}/"
+            return await relay.restart([relay.Node("n", url, mint=relay.GivenToken("a-token"))])
+
+    assert asyncio.run(run()).succeeded
+    assert len(heads) == 2
+    for head in heads:
+        names = {line.partition(b":")[0].lower() for line in head.splitlines()[1:]}
+        assert names == {b"host", b"authorization", b"content-type", b"content-length", b""}
+        assert b"Authorization: Bearer a-token\r\n" in head
+
+
 def test_nodes_of_one_posture_share_a_context_also_between_deploys(
     authority: Authority, tmp_path: Path
 ) -> None:

@@ -57,8 +57,11 @@ async def calls() -> None:
 
 
 def test_every_public_name_is_documented() -> None:
-    for name in relay.__all__:
-        assert getattr(relay, name).__doc__ or name in {"OMIT", "Record"}, name
+    for name in set(relay.__all__) - {"OMIT", "Record"}:  # these are values
+        text = getattr(relay, name).__doc__ or ""
+        # A dataclass without words of its own has its signature for them.
+        assert len(text) > 40, name
+        assert not text.startswith(f"{name}("), name
 
 
 def test_help_is_a_good_first_page() -> None:
