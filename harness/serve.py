@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 import sys
 import threading
 from collections import defaultdict
-from os import fstat
 from typing import TYPE_CHECKING
 
 from harness.cluster import FakeCluster
@@ -41,17 +41,43 @@ def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...
     return {name: tuple(shown) for name, shown in faults.items()}
 
 
-def serve(nodes: int, faults: Mapping[str, tuple[Fault, ...]], profile: str) -> int:
-    """Serve until interrupted, terminated, or at the end of a piped standard input; return 0."""
+def serve(
+    nodes: int,
+    faults: Mapping[str, tuple[Fault, ...]],
+    profile: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    replication: bool = False,
+) -> int:
+    """Serve until interrupted, terminated, or at the end of a piped standard input; return 0.
+
+    Prints `FakeCluster.describe` as one line of JSON to standard output, and at the end what every
+    node saw to standard error.
+
+    Args:
+        nodes: how many there are, named `node-1` and so on.
+        faults: by the name of the node.
+        profile: what kind of peers they are.
+        user: the one user of all nodes; None gives each node a user of its own.
+        password: the one password of all nodes; None gives each node a password of its own.
+        replication: whether every node has a replication socket, too.
+
+    """
     over = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: over.set())
     with FakeCluster() as cluster:
         for number in range(1, nodes + 1):
             name = f"node-{number}"
-            cluster.peer(name, fault=faults.get(name), profile=profile)
+            shown = faults.get(name)
+            peer = cluster.peer(
+                name, fault=shown, profile=profile, username=user, password=password
+            )
+            if replication:
+                cluster.replication(peer)
         print(json.dumps(cluster.describe()), flush=True)
-        if stat.S_ISFIFO(fstat(0).st_mode):
+        if stat.S_ISFIFO(os.fstat(0).st_mode):
             # Whoever started us and dies leaves no cluster behind.
             threading.Thread(target=_set_at_end_of_input, args=(over,), daemon=True).start()
         over.wait()
@@ -60,5 +86,7 @@ def serve(nodes: int, faults: Mapping[str, tuple[Fault, ...]], profile: str) -> 
 
 
 def _set_at_end_of_input(over: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not by `sys.stdin`, whose lock the thread would hold when the interpreter wants to end.
+    while os.read(0, 65536):
+        pass
     over.set()

@@ -32,10 +32,24 @@ def test_a_cluster_is_held_up_and_described(end: str | signal.Signals) -> None:
             assert client.read_answer().status == 404
         if isinstance(end, signal.Signals):
             os.kill(served.pid, end)
+            assert served.wait(10) == 0, "while its input is still open"
         _, errors = served.communicate(timeout=10)
     assert served.returncode == 0, errors
     assert "request head: GET /nope" in errors
     assert not Path(described["ca_file"]).exists()
+
+
+@pytest.mark.parametrize("replication", [True, False])
+def test_one_user_of_all_nodes(*, replication: bool) -> None:
+    call = f"serve(2, {{}}, 'strict', user='u', password='p', replication={replication})"
+    command = [sys.executable, "-c", f"from harness.serve import serve; {call}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as served:
+        assert served.stdout
+        nodes = json.loads(served.stdout.readline())["nodes"]
+        served.communicate(timeout=10)
+    assert [(node["username"], node["password"]) for node in nodes] == [("u", "p")] * 2
+    schemes = [node.get("replication_url", "none").partition(":")[0] for node in nodes]
+    assert schemes == ["wss" if replication else "none"] * 2
 
 
 @pytest.mark.parametrize(
