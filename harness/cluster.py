@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from harness.certs import Authority
 from harness.fronts.nginx import NginxFront
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from harness.faults import Fault
     from harness.witness import Lane
 
+Front = PathPrefixProxy | NginxFront
+_Front = TypeVar("_Front", PathPrefixProxy, NginxFront)
+
 
 class FakeCluster:
     """Peers that share an authority; a context manager that stops whatever it started.
@@ -25,6 +28,8 @@ class FakeCluster:
         authority: signs every peer's certificate.
         ca_file: the authority's certificate, as a relay is given it.
         peers: every peer started so far, in order.
+        sockets: every replication socket started so far, in order.
+        fronts: every proxy and nginx started so far, in order.
         profile: that of peers which are started without one.
 
     """
@@ -35,6 +40,8 @@ class FakeCluster:
         """Start a cluster of `peers` healthy peers; add others with `peer`."""
         self.authority = authority or Authority()
         self.peers: list[FakePeer] = []
+        self.sockets: list[FakeReplicationSocket] = []
+        self.fronts: list[Front] = []
         self._cleanup = contextlib.ExitStack()
         self.ca_file = self.authority.file
         for _ in range(peers):
@@ -53,15 +60,22 @@ class FakeCluster:
 
     def proxy(self, peer: FakePeer, prefix: str) -> PathPrefixProxy:
         """Start a TLS reverse proxy that serves `peer` under a path prefix."""
-        return self._cleanup.enter_context(PathPrefixProxy(self.authority, peer, prefix))
+        return self._start_front(PathPrefixProxy(self.authority, peer, prefix))
 
     def nginx(self, peer: FakePeer, prefix: str, **how: Any) -> NginxFront:
         """Start a real nginx before `peer`; `how` are further arguments of `NginxFront`."""
-        return self._cleanup.enter_context(NginxFront(self.authority, peer, prefix, **how))
+        return self._start_front(NginxFront(self.authority, peer, prefix, **how))
+
+    def _start_front(self, front: _Front) -> _Front:
+        self._cleanup.enter_context(front)
+        self.fronts.append(front)
+        return front
 
     def replication(self, peer: FakePeer, **how: Any) -> FakeReplicationSocket:
         """Start the replication socket of `peer`; `how` goes to `FakeReplicationSocket`."""
-        return self._cleanup.enter_context(FakeReplicationSocket(self.authority, peer, **how))
+        at = self._cleanup.enter_context(FakeReplicationSocket(self.authority, peer, **how))
+        self.sockets.append(at)
+        return at
 
     def __getitem__(self, name: str) -> FakePeer:
         """The peer of a name; KeyError when there is none."""
@@ -86,24 +100,36 @@ class FakeCluster:
         """The cluster as JSON values, for relays outside of this process.
 
         `{"ca_file": path, "nodes": [{"name", "url", "username", "password"}, …]}`; the credentials
-        are good at the fake peers only.
+        are good at the fake peers only. A node with a replication socket has `replication_url`,
+        one behind proxies has `front_urls`, a list.
         """
         return {
             "ca_file": str(self.ca_file),
-            "nodes": [
-                {
-                    "name": peer.name,
-                    "url": peer.url,
-                    "username": peer.username,
-                    "password": peer.password,
-                }
-                for peer in self.peers
-            ],
+            "nodes": [self._describe(peer) for peer in self.peers],
         }
 
+    def _describe(self, peer: FakePeer) -> dict[str, Any]:
+        described: dict[str, Any] = {
+            "name": peer.name,
+            "url": peer.url,
+            "username": peer.username,
+            "password": peer.password,
+        }
+        for at in self.sockets:
+            if at.peer is peer:
+                described["replication_url"] = at.url
+        if fronts := [front.url for front in self.fronts if front.peer is peer]:
+            described["front_urls"] = fronts
+        return described
+
     def timelines(self) -> str:
-        """What every peer saw, as text that a person reads; credentials are left out."""
-        return "\n".join(peer.timeline() for peer in self.peers)
+        """What every peer and socket saw, as text that a person reads; credentials are left out.
+
+        A front sees nothing itself: it is named, and what came through it is at its peer.
+        """
+        fronts = [f"{front.name} behind {front.url}" for front in self.fronts]
+        peers = [peer.timeline() for peer in self.peers]
+        return "\n".join([*fronts, *peers, *(at.timeline() for at in self.sockets)])
 
     def redacted(self, text: str) -> str:
         """A text without the passwords and tokens of its peers."""
@@ -112,11 +138,13 @@ class FakeCluster:
         return text
 
     def lanes(self) -> list[Lane]:
-        """What every peer saw so far, connection by connection, on one clock from the first.
+        """What every peer and socket saw so far, connection by connection, on one clock.
 
         It waits for nothing: a test may fail while a request is still going on.
         """
         seen = [(peer.name, it) for peer in self.peers for it in peer.live_connections]
+        for at in self.sockets:
+            seen += [(f"{at.name} (replication)", it) for it in at.live_connections]
         begin = min((witness.accepted_at for _, witness in seen), default=0.0)
         return [
             {

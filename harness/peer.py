@@ -14,7 +14,13 @@ from harness.profiles import PROFILES, Profile
 from harness.schedule import FaultSchedule
 from harness.server import StreamingServer
 from harness.tokens import TokenBook
-from harness.witness import ConnectionWitness, MintWitness, RequestWitness, UploadWitness
+from harness.witness import (
+    ConnectionWitness,
+    MintWitness,
+    RequestWitness,
+    UploadWitness,
+    timeline,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -199,12 +205,7 @@ class FakePeer:
 
     def timeline(self) -> str:
         """What it saw so far, connection by connection; credentials are left out."""
-        lines = [f"{self.name} {self.url}"]
-        for number, seen in enumerate(self.live_connections, 1):
-            lines += [f"  connection {number}", *(f"  {line}" for line in str(seen).splitlines())]
-            uploads = [it for it in seen.requests if isinstance(it, UploadWitness)]
-            lines += [f"    {line}" for it in uploads for line in it.summary().splitlines()]
-        return "\n".join(lines if len(lines) > 1 else [*lines, "  nobody connected"])
+        return timeline(f"{self.name} {self.url}", self.live_connections)
 
     def wait_until(self, happened: Callable[[Self], bool], timeout: float = 5.0) -> None:
         """Wait, while a request may be going on, until the peer has seen something.

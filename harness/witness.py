@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from harness.wire.finding import show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.wire import Field, FilePart, Finding, Framing, OperationReader, UploadReader
 
 _NAMES = rb"token|password|secret|credential|authorization|cookie|api-?key"
@@ -103,7 +105,7 @@ class ConnectionWitness:
     def __str__(self) -> str:
         return "\n".join(
             f"{(moment.at - self.accepted_at) * 1000:9.1f} ms  {moment.what}"
-            for moment in self.moments
+            for moment in list(self.moments)
         )
 
 
@@ -266,3 +268,13 @@ class UploadWitness(RequestWitness):
         """The bearer token that came with the upload."""
         scheme, _, token = (self.header("authorization") or "").partition(" ")
         return token if scheme.lower() == "bearer" else None
+
+
+def timeline(title: str, connections: Iterable[ConnectionWitness]) -> str:
+    """What was seen on some connections, each below its number; credentials are left out."""
+    lines = [title]
+    for number, seen in enumerate(connections, 1):
+        lines += [f"  connection {number}", *(f"  {line}" for line in str(seen).splitlines())]
+        uploads = [it for it in list(seen.requests) if isinstance(it, UploadWitness)]
+        lines += [f"    {line}" for it in uploads for line in it.summary().splitlines()]
+    return "\n".join(lines if len(lines) > 1 else [*lines, "  nobody connected"])

@@ -81,7 +81,8 @@ class NginxFront:
     Either way nginx sends `Host` of its own, `Connection: close`, and header names as they came.
 
     Attributes:
-        name, username, password: those of the peer behind it.
+        peer: the peer behind it.
+        name, username, password: those of the peer.
         url: where the peer's operations API is, seen from outside.
 
     """
@@ -94,7 +95,7 @@ class NginxFront:
             raise ValueError(f"prefix {prefix!r}: give a path that begins but does not end with /")
         self.name, self.username, self.password = peer.name, peer.username, peer.password
         self._authority = authority
-        self._peer = peer
+        self.peer = peer
         self._prefix = prefix
         self._request_buffering = request_buffering
         self._cleanup = contextlib.ExitStack()
@@ -102,7 +103,7 @@ class NginxFront:
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self._port}{self._prefix}{self._peer.path}"
+        return f"https://127.0.0.1:{self._port}{self._prefix}{self.peer.path}"
 
     def start(self) -> Self:
         """Start nginx and wait until it has shaken hands once.
@@ -162,7 +163,7 @@ class NginxFront:
             b"".join(self._authority.leaf("127.0.0.1", "localhost"))
         )
         self._authority.write(directory / "ca.pem")
-        peer = urlsplit(self._peer.url)
+        peer = urlsplit(self.peer.url)
         config = _CONFIG.format(
             user=_user(),
             address=f"127.0.0.1:{self._port}",

@@ -28,7 +28,8 @@ class PathPrefixProxy:
     """Serves `https://…/prefix/rest` from a peer's `/rest`, and nothing else.
 
     Attributes:
-        name, username, password: those of the peer behind it.
+        peer: the peer behind it.
+        name, username, password: those of the peer.
         url: where the peer's operations API is, seen from outside.
         paths: path and query of each request that arrived here, in order.
 
@@ -40,7 +41,7 @@ class PathPrefixProxy:
             raise ValueError(f"prefix {prefix!r}: give a path that begins but does not end with /")
         self.name, self.username, self.password = peer.name, peer.username, peer.password
         self.paths: list[str] = []
-        self._peer = peer
+        self.peer = peer
         self._prefix = prefix
         self._trust = authority.client_context()
         self._context = authority.server_context("127.0.0.1", "localhost")
@@ -51,7 +52,7 @@ class PathPrefixProxy:
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self._port}{self._prefix}{self._peer.path}"
+        return f"https://127.0.0.1:{self._port}{self._prefix}{self.peer.path}"
 
     def start(self) -> Self:
         self._thread.start()
@@ -93,7 +94,7 @@ class PathPrefixProxy:
         rest = request.raw_path.removeprefix(self._prefix)
         if rest == request.raw_path or not rest.startswith("/"):
             raise web.HTTPNotFound(text="nothing is served outside the prefix\n")
-        target = URL(self._peer.http.url_for("") + rest.removeprefix("/"), encoded=True)
+        target = URL(self.peer.http.url_for("") + rest.removeprefix("/"), encoded=True)
         async with self._session.request(
             request.method,
             target,

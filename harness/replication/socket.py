@@ -16,6 +16,7 @@ from harness.replication.conversation import SocketConversation
 from harness.replication.frames import SUBPROTOCOL
 from harness.replication.witness import LetInBy, SocketWitness
 from harness.server import Exchange, StreamingServer
+from harness.witness import timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -38,6 +39,7 @@ class FakeReplicationSocket:
 
     Attributes:
         name: the node's name.
+        peer: the node whose tokens it mints.
 
     """
 
@@ -67,7 +69,7 @@ class FakeReplicationSocket:
         self.name = peer.name
         self.fault = fault
         self._known_nodes = known_nodes
-        self._peer = peer
+        self.peer = peer
         self._authority = authority
         self._http = StreamingServer(host or peer.http.host, timeout=timeout)
         self._http.expect_request("/", method="GET").respond_with_handler(self._serve)
@@ -144,6 +146,15 @@ class FakeReplicationSocket:
         return list(self._http.connections)
 
     @property
+    def live_connections(self) -> list[ConnectionWitness]:
+        """The connections so far, also those that are still open."""
+        return list(self._http.connections)
+
+    def timeline(self) -> str:
+        """What it saw so far, connection by connection; credentials are left out."""
+        return timeline(f"{self.name} (replication) {self.url}", self.live_connections)
+
+    @property
     def sockets(self) -> list[SocketWitness]:
         """Every connection that became a WebSocket, in order, when all have ended."""
         self._http.settle()
@@ -161,7 +172,7 @@ class FakeReplicationSocket:
     @property
     def live_sockets(self) -> list[SocketWitness]:
         """The sockets so far, also those that are still open."""
-        seen = [request for witness in self._http.connections for request in witness.requests]
+        seen = [request for witness in self.live_connections for request in witness.requests]
         return [request for request in seen if isinstance(request, SocketWitness)]
 
     def wait_until(self, happened: Callable[[Self], bool], timeout: float = 5.0) -> None:
@@ -202,14 +213,14 @@ class FakeReplicationSocket:
             if names & set(self._known_nodes):
                 return "certificate"
         authorization = exchange.witness.header("authorization")
-        basic = b64encode(f"{self._peer.username}:{self._peer.password}".encode()).decode()
-        if authorization == f"Basic {basic}" or self._peer.tokens.worth(authorization) == "good":
+        basic = b64encode(f"{self.peer.username}:{self.peer.password}".encode()).decode()
+        if authorization == f"Basic {basic}" or self.peer.tokens.worth(authorization) == "good":
             return "authorization"
         return None
 
     def _issue(self, seen: SocketWitness) -> dict[str, Any]:
         """Mint a pair of tokens as the operations API of the peer would (MINT-04)."""
-        issued = self._peer.issue_tokens(self._peer.schedule.due("mint"))
+        issued = self.peer.issue_tokens(self.peer.schedule.due("mint"))
         seen.tokens.append(issued["operation_token"])
         return issued
 

@@ -15,6 +15,7 @@ import pytest
 
 from harness.cluster import FakeCluster, loopback_address
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
+from tests.websocketclient import BINARY, REQUEST, masked, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,29 @@ def test_the_description_is_json_and_enough_to_deploy(cluster: FakeCluster) -> N
     [node] = described["nodes"]
     assert (node["name"], node["url"]) == ("node-b", peer.url)
     assert Path(described["ca_file"]).read_bytes() == cluster.authority.pem
+
+
+def test_sockets_and_fronts_are_described_and_their_sight_is_told(cluster: FakeCluster) -> None:
+    peer, plain = cluster.peer(), cluster.peer()
+    front = cluster.proxy(peer, "/ops")
+    at = cluster.replication(peer)
+    described, alone = cluster.describe()["nodes"]
+    assert described["replication_url"] == at.url
+    assert described["front_urls"] == [front.url]
+    assert set(alone) == {"name", "url", "username", "password"}
+    with opened(at, cluster) as client:
+        client.send(masked(BINARY, REQUEST))
+        assert client.read_frame()[0] == BINARY
+        at.wait_until(lambda at: "message sent: 137" in at.timeline())
+        told = cluster.timelines()
+        [lane] = cluster.lanes()
+    assert f"{peer.name} behind {front.url}" in told
+    assert f"{peer.name} (replication) {at.url}\n  connection 1" in told
+    assert f"{plain.name} {plain.url}\n  nobody connected" in told
+    assert lane["node"] == f"{peer.name} (replication)"
+    assert any("message received: 136" in moment["what"] for moment in lane["moments"])
+    assert at.socket.token is not None
+    assert at.socket.token not in told
 
 
 def test_a_node_is_killed_and_restarted_by_name(cluster: FakeCluster) -> None:
