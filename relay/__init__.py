@@ -32,10 +32,11 @@ appear in no repr, record, event or error.
 Beyond that: `Retry` tries failed nodes again, `restart` restarts them afterwards,
 `ReplicationMint` gets tokens over the replication socket, `Event` tells the course of it all.
 
-The parts, from the top: `fanout` (all nodes), `upload` (one attempt to one peer), `token` and
-`replication` (minting), `connection` (HTTP), and, without any I/O, `answer`, `events`, `formdata`,
-`request`, `node`, `retry`, `limits`, `report`, `errors`. Statement ids such as WIRE-03 in the
-comments refer to the protocol description.
+The parts, from the top: `fanout` (all nodes), `upload` (one attempt to one peer), `restarts`,
+`access` (one node), `token` and `replication` (minting), `connection`, `lookup` and `failures`
+(HTTP, and what goes wrong with it), and, without any I/O, `answer`, `events`, `formdata`,
+`request`, `node`, `redact`, `retry`, `limits`, `report`, `errors`. Statement ids such as WIRE-03
+in the comments refer to the protocol description.
 """
 
 from relay.errors import InputError

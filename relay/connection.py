@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 from yarl import URL
 
-from relay.answer import Answer
+from relay.answer import Answer, success_members
 from relay.errors import PeerError
 from relay.failures import translated
 from relay.lookup import Lookups
+from relay.redact import AS_IS, Hide
 from relay.retry import seconds_until
 
 if TYPE_CHECKING:
@@ -140,6 +142,27 @@ class Connections:
         """
         async with self.exchange(peer, headers, body) as response:
             return await self.whole(response)
+
+    async def ask(
+        self,
+        peer: Peer,
+        request: Mapping[str, object],
+        *,
+        token: str | None = None,
+        hide: Hide = AS_IS,
+    ) -> dict[str, object]:
+        """Ask the peer's operations API for something small; the members of its answer.
+
+        `hide` takes secrets out of a raw answer that becomes a reason, before it is shortened.
+
+        Raises:
+            AttemptError: There is no answer, or it is no success.
+        """
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        answer = await self.post(peer, headers, json.dumps(request).encode())
+        return success_members(replace(answer, hide=hide))
 
     async def whole(self, response: aiohttp.ClientResponse) -> Answer:
         """Read an answer to its end, or to the limit."""

@@ -7,11 +7,10 @@ import contextlib
 import functools
 import random
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from relay.attempt import Attempt
+from relay.access import Access
 from relay.connection import Connections, Peer
 from relay.errors import AttemptError, InputError, RelayError
 from relay.events import Event
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from relay.node import Node
     from relay.token import Mint
 
-    Work = Callable[[Attempt], Awaitable[Mapping[str, object]]]
+    Work = Callable[[Access], Awaitable[Mapping[str, object]]]
 
 ONCE = Retry(attempts=1)
 
@@ -99,29 +98,23 @@ async def deploy(
     try:
         staged = measure(Path(payload))
     except AttemptError as failure:
-        return Report([fan.settled(failed_record(each.node.name, [failure])) for each in fan.ways])
+        return fan.fail(failure)
     upload = Upload(fields, staged, ask_for_events, probe)
-    once = functools.partial(send, upload)
-    async with fan.connections, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(fan.settle(way, once, retry)) for way in fan.ways]
-    return Report([task.result() for task in tasks])
-
-
-@dataclass(frozen=True)
-class Way:
-    """How to reach one node and get a token from it; or why it cannot be reached."""
-
-    node: Node
-    peer: Peer | AttemptError
-    mint: Mint
+    return await fan.run(functools.partial(send, upload), retry)
 
 
 class FanOut:
-    """What one deploy needs to serve its nodes, with everything checked that can be."""
+    """What one piece of work needs to be done at every node, with all checked that can be."""
 
     def __init__(
-        self, nodes: Iterable[Node], *, last_event: str = "settled", **reach: Unpack[Reach]
+        self,
+        nodes: Iterable[Node],
+        *,
+        last_event: str = "settled",
+        in_turn: bool = False,
+        **reach: Unpack[Reach],
     ) -> None:
+        """`last_event`: what a record is announced as; `in_turn`: one node after another."""
         origin, mint = reach.get("origin"), reach.get("mint")
         # AGG-07: fixed before anything is awaited
         others = [node for node in nodes if origin is None or node.name != origin]
@@ -131,59 +124,70 @@ class FanOut:
                     f"{count} nodes are named {name!r}; names are unique and not empty"
                 )
         limits = reach.get("limits") or Limits()
-        self.connections = Connections(limits)
+        self._connections = Connections(limits)
         self._on_event = reach.get("on_event")
         self._last_event = last_event
-        self._places = asyncio.Semaphore(limits.concurrency or len(others) or 1)
-        self.ways: list[Way] = []
+        self._places = asyncio.Semaphore(1 if in_turn else limits.concurrency or len(others) or 1)
+        self._ways: list[tuple[str, Access | AttemptError]] = []
         contexts = contexts_for(others, reach.get("tls") or Tls())
         local, allow_http = reach.get("local"), reach.get("allow_http", False)
         for node, context in zip(others, contexts, strict=True):
             own = node.mint or mint
             if own is None:
                 raise InputError(f"there is no way to get a token from {node.name!r}; give a mint")
-            peer: Peer | AttemptError
+            way: Access | AttemptError
             try:
                 peer = Peer(node, resolve(node, local, allow_http=allow_http), context)
+                way = Access(peer, own, self._connections, self._emit)
             except AttemptError as failure:
-                peer = failure
-            self.ways.append(Way(node, peer, own))
+                way = failure
+            self._ways.append((node.name, way))
 
-    def emit(self, event: Event) -> None:
+    async def run(self, work: Work, retry: Retry = ONCE) -> Report:
+        """Do the work at every node; cancelling it closes every connection."""
+        async with self._connections, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._settle(*way, work, retry)) for way in self._ways]
+        return Report([task.result() for task in tasks])
+
+    def fail(self, failure: AttemptError) -> Report:
+        """The report when it fails at every node before it begins."""
+        return Report([self._announced(failed_record(name, [failure])) for name, _ in self._ways])
+
+    def _emit(self, event: Event) -> None:
         """Tell the listener; AGG-08: its trouble is its own."""
         if self._on_event is not None:
             # Nobody can cancel a call that does not wait: that exception is the listener's, too.
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 self._on_event(event)
 
-    def settled(self, record: Record) -> Record:
-        """Announce a node's record."""
-        self.emit(Event(str(record["node"]), self._last_event, {"record": record}))
+    def _announced(self, record: Record) -> Record:
+        self._emit(Event(str(record["node"]), self._last_event, {"record": record}))
         return record
 
-    async def settle(self, way: Way, work: Work, retry: Retry = ONCE) -> Record:
+    async def _settle(
+        self, name: str, access: Access | AttemptError, work: Work, retry: Retry
+    ) -> Record:
         """The edge of one peer: whatever happens, a record comes out (AGG-02, AGG-04)."""
-        name, failures = way.node.name, list[AttemptError]()
-        if isinstance(way.peer, AttemptError):
-            return self.settled(failed_record(name, [way.peer]))
-        attempt = Attempt(way.peer, way.mint, self.connections, self.emit)
+        if isinstance(access, AttemptError):
+            return self._announced(failed_record(name, [access]))
+        failures: list[AttemptError] = []
         async with self._places, contextlib.AsyncExitStack() as cleanup:
             while True:
                 try:
-                    members = attempt.hide(await work(attempt))
-                    return self.settled(success_record(name, members, len(failures) + 1))
+                    members = access.hide(await work(access))
+                    return self._announced(success_record(name, members, len(failures) + 1))
                 except AttemptError as error:
                     failure = error
                 except Exception as error:  # noqa: BLE001  a defect of ours costs one record only
                     failure = RelayError("upload", f"{type(error).__name__}: {error}")
-                failure.reason = attempt.hide(failure.reason)
+                failure.reason = access.hide(failure.reason)
                 failures.append(failure)
                 wait = retry.delay(failures, random.random)
                 if wait is None:
-                    return self.settled(failed_record(name, failures))
-                attempt.tell("retry", {"reason": failure.reason, "delay": wait})
+                    return self._announced(failed_record(name, failures))
+                access.tell("retry", {"reason": failure.reason, "delay": wait})
                 await asyncio.sleep(wait)
                 # A peer that refused an upload may read no more of its connection (EARLY-04).
-                attempt.connections = await cleanup.enter_async_context(
-                    Connections(attempt.connections.limits)
+                access.connections = await cleanup.enter_async_context(
+                    Connections(access.connections.limits)
                 )

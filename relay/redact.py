@@ -22,12 +22,12 @@ def hiding(secrets: Iterable[str], word: str) -> Hide:
         for form in (secret, _in_json(secret), _in_json(secret, ensure_ascii=False))
         if form
     }
-    longest_first = sorted(forms, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+    pattern = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
 
     def hide(value: Any) -> Any:
         if isinstance(value, str):
-            return pattern.sub(word, value)
+            # Hardly anything holds one, and to compile a pattern of this length is slow.
+            return re.sub(pattern, word, value) if any(form in value for form in forms) else value
         if isinstance(value, dict):
             return {hide(name): hide(item) for name, item in value.items()}
         if isinstance(value, list):

@@ -50,13 +50,6 @@ class ReplicationMint:
     ping_every: float = 30.0
 
     async def mint(self, peer: Peer, connections: Connections) -> str:
-        try:
-            async with asyncio.timeout(connections.limits.mint):
-                return await self._ask(peer, connections)
-        except TimeoutError as error:
-            raise mint_failure(f"no answer in {connections.limits.mint:g} s") from error
-
-    async def _ask(self, peer: Peer, connections: Connections) -> str:
         operation = {"operation": OPERATION, "requestId": _REQUEST_ID}
         if self.expires_in is not None:
             operation["expires_in"] = self.expires_in

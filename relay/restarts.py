@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Unpack
 
 from relay.answer import readable
-from relay.attempt import Attempt, ask
 from relay.errors import AttemptError, PeerError
 from relay.fanout import FanOut, Reach
-from relay.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from relay.access import Access
     from relay.node import Node
+    from relay.report import Report
 
 _POLL_SECONDS = 0.25
 _UNAUTHORIZED = 401
@@ -43,34 +43,30 @@ async def restart(
     Raises:
         InputError: The call makes no sense; nothing was sent.
     """
-    fan = FanOut(nodes, last_event="restarted", **reach)
-    in_order = asyncio.Semaphore(1 if rolling else len(fan.ways) or 1)
+    fan = FanOut(nodes, last_event="restarted", in_turn=rolling, **reach)
     stopped: list[str] = []
 
-    async def work(attempt: Attempt) -> Mapping[str, object]:
-        async with in_order:
-            if rolling and stopped:
-                reason = f"not restarted, because the restart of {stopped[0]} failed"
-                raise PeerError("upload", reason)
-            try:
-                return await _restart_one(attempt)
-            except _JobFailedError:
-                stopped.append(attempt.peer.node.name)
-                raise
+    async def work(access: Access) -> Mapping[str, object]:
+        if rolling and stopped:
+            reason = f"not restarted, because the restart of {stopped[0]} failed"
+            raise PeerError("upload", reason)
+        try:
+            return await _restart_one(access)
+        except _JobFailedError:
+            stopped.append(access.peer.node.name)
+            raise
 
-    async with fan.connections, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(fan.settle(way, work)) for way in fan.ways]
-    return Report([task.result() for task in tasks])
+    return await fan.run(work)
 
 
-async def _restart_one(attempt: Attempt) -> Mapping[str, object]:
+async def _restart_one(access: Access) -> Mapping[str, object]:
     """Start the job, and poll it to its end."""
-    limit = attempt.connections.limits.restart
-    token = await attempt.token()
+    limit = access.connections.limits.restart
+    token = await access.token()
 
     async def told(**request: object) -> Mapping[str, object]:
-        peer, connections = attempt.peer, attempt.connections
-        return await ask(peer, connections, request, token=token, hide=attempt.hide)
+        peer, hide = access.peer, access.hide
+        return await access.connections.ask(peer, request, token=token, hide=hide)
 
     try:
         async with asyncio.timeout(limit):
@@ -82,7 +78,7 @@ async def _restart_one(attempt: Attempt) -> Mapping[str, object]:
                     state = _job_in(await told(operation="get_job", id=job))
                 except AttemptError as failure:
                     if failure.status_code == _UNAUTHORIZED:  # it outlived its token
-                        token = await attempt.token()
+                        token = await access.token()
                     elif failure.status_code is not None and not failure.retryable:
                         raise
                     continue  # a node that restarts is away for a moment, or its proxy says so

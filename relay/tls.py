@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from relay.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from relay.node import Node
@@ -62,15 +62,16 @@ def contexts_for(nodes: Iterable[Node], tls: Tls) -> list[ssl.SSLContext]:
         InputError: A file cannot be read or holds nothing of use.
     """
     read = functools.cache(_certificates)
-    made: Callable[..., ssl.SSLContext] = (
-        _shared_context
-        if tls.certificate_file is None
-        else functools.cache(functools.partial(_own_context, tls))
-    )
-    return [
-        made(tuple(read(file) for file in (tls.ca_file, node.ca_file) if file), node.verify)
+    # One that shows the relay's own certificate is of this deploy alone.
+    context = _shared_context if tls.certificate_file is None else functools.cache(_new_context)
+    contexts = [
+        context(tuple(read(file) for file in (tls.ca_file, node.ca_file) if file), node.verify)
         for node in nodes
     ]
+    if tls.certificate_file is not None:
+        for own in set(contexts):
+            _show_certificate(own, tls.certificate_file, tls.key_file)
+    return contexts
 
 
 def _certificates(file: Path) -> str:
@@ -84,8 +85,7 @@ def _certificates(file: Path) -> str:
     return text
 
 
-@functools.lru_cache(maxsize=64)
-def _shared_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
     context = ssl.create_default_context()
     for certificates in trusted:
         context.load_verify_locations(cadata=certificates)
@@ -95,17 +95,16 @@ def _shared_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  
     return context
 
 
-def _own_context(tls: Tls, trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
-    """A context with the relay's own certificate, which no other deploy may show."""
-    assert tls.certificate_file is not None
-    context = _shared_context.__wrapped__(trusted, verify)
+_shared_context = functools.lru_cache(maxsize=64)(_new_context)
+
+
+def _show_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     try:
         # An empty password: an encrypted key is an error here, not a prompt in the middle of a
         # deploy.
-        context.load_cert_chain(tls.certificate_file, tls.key_file, password="")
+        context.load_cert_chain(certificate, key, password="")
     except OSError as error:
-        raise _unusable("client certificate", tls.certificate_file, error) from error
-    return context
+        raise _unusable("client certificate", certificate, error) from error
 
 
 def certificate_flaw(error: ssl.SSLCertVerificationError) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from relay.attempt import ask
 from relay.errors import InputError, PeerError
 from relay.redact import hiding
 
@@ -20,7 +18,7 @@ class Mint(Protocol):
     """A way to get a token from a peer. Its repr must not show what it knows."""
 
     async def mint(self, peer: Peer, connections: Connections) -> str:
-        """Get a new token of this peer.
+        """Get a new token of this peer; cancelled when the limit of a mint ends.
 
         Raises:
             AttemptError: There is none.
@@ -55,10 +53,7 @@ class OperationsMint:
         }
         hide = hiding([self.password], "[password]")
         try:
-            async with asyncio.timeout(connections.limits.mint):
-                members = await ask(peer, connections, request, hide=hide)
-        except TimeoutError as error:
-            raise mint_failure(f"no answer in {connections.limits.mint:g} s") from error
+            members = await connections.ask(peer, request, hide=hide)
         except PeerError as error:
             raise mint_failure(hide(error.reason), error) from error
         return token_in(members)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from relay import formdata
 from relay.answer import EVENT_STREAM, StreamedAnswer, is_event_stream, success_members
-from relay.attempt import ask
 from relay.errors import AttemptError, PeerError
 from relay.payload import opened
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from relay.attempt import Attempt
+    from relay.access import Access
     from relay.payload import StagedPayload
 
 _TELL_BYTES = 1 << 20  # how much is sent from one event to the next
@@ -38,27 +37,27 @@ class Upload:
     probe: bool = False
 
 
-async def send(upload: Upload, attempt: Attempt) -> dict[str, object]:
+async def send(upload: Upload, access: Access) -> dict[str, object]:
     """Deploy to one peer, once; returns the members that its answer brings to the record.
 
     Raises:
         AttemptError: In any other case.
     """
-    attempt.tell("mint", {})
-    token = await attempt.token()
+    access.tell("mint", {})
+    token = await access.token()
     if upload.probe:
-        await _refuse_old(attempt, token)
+        await _refuse_old(access, token)
     with opened(upload.payload) as blocks:
-        return await _Sending(upload, attempt, token, blocks).outcome()
+        return await _Sending(upload, access, token, blocks).outcome()
 
 
-async def _refuse_old(attempt: Attempt, token: str) -> None:
+async def _refuse_old(access: Access, token: str) -> None:
     """VER-01: any trouble with the probe counts as modern."""
-    connections, request = attempt.connections, {"operation": "registration_info"}
+    request, connections = {"operation": "registration_info"}, access.connections
     version: object = None
     with contextlib.suppress(AttemptError, TimeoutError):
         async with asyncio.timeout(connections.limits.mint):
-            version = (await ask(attempt.peer, connections, request, token=token)).get("version")
+            version = (await connections.ask(access.peer, request, token=token)).get("version")
     if not takes_streams(version):
         reason = f"the peer runs version {version}; it takes streamed deploys from 5.1 on"
         raise PeerError("upload", reason)
@@ -79,14 +78,14 @@ class _Sending:
     """
 
     upload: Upload
-    attempt: Attempt
+    access: Access
     token: str = field(repr=False)
     blocks: Iterator[bytes]
 
     def __post_init__(self) -> None:
-        self._limits = self.attempt.connections.limits
+        self._limits = self.access.connections.limits
         self._form = formdata.encode(self.upload.fields)
-        self._stream = StreamedAnswer(self._limits.answer_bytes, self.attempt.hide)
+        self._stream = StreamedAnswer(self._limits.answer_bytes, self.access.hide)
         self._deadline = asyncio.timeout(None)  # connecting has a limit of its own
         self._is_sent = False
 
@@ -102,8 +101,8 @@ class _Sending:
         try:
             async with (
                 self._deadline,
-                self.attempt.connections.exchange(
-                    self.attempt.peer, headers, self._parts(), lambda: self._is_sent
+                self.access.connections.exchange(
+                    self.access.peer, headers, self._parts(), lambda: self._is_sent
                 ) as response,
             ):
                 members = await self._members(response)
@@ -122,11 +121,11 @@ class _Sending:
 
     async def _members(self, response: aiohttp.ClientResponse) -> dict[str, object]:
         if not is_event_stream(response.status, response.headers.get("Content-Type", "")):
-            answer = await self.attempt.connections.whole(response)
-            return success_members(replace(answer, hide=self.attempt.hide))
+            answer = await self.access.connections.whole(response)
+            return success_members(replace(answer, hide=self.access.hide))
         async for block in response.content.iter_any():
             for name, data in self._stream.feed(block):
-                self.attempt.tell(name, data)
+                self.access.tell(name, data)
             if self._is_sent:
                 self._allow(_FAREWELL if self._stream.is_done else self._limits.answer)
         return self._stream.end()
@@ -152,7 +151,7 @@ class _Sending:
 
     def _tell_sent(self, sent: int) -> None:
         self._told = sent
-        self.attempt.tell("sent", {"bytes": sent, "total": self.upload.payload.size})
+        self.access.tell("sent", {"bytes": sent, "total": self.upload.payload.size})
 
     def _allow(self, seconds: float) -> None:
         when = asyncio.get_running_loop().time() + seconds

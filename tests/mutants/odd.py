@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 import relay as reference
-from relay import attempt, formdata, tls
+from relay import connection, formdata, tls
 from relay.connection import Connections
 from relay.report import Report
 from relay.token import OperationsMint
@@ -88,7 +88,7 @@ def a_connection_for_every_request(patch: pytest.MonkeyPatch) -> None:
 
 @odd
 def tls_1_2_alone(patch: pytest.MonkeyPatch) -> None:
-    make = tls._shared_context.__wrapped__
+    make = tls._new_context
 
     @functools.cache
     def older(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
@@ -149,7 +149,7 @@ def mints_written_in_another_way(patch: pytest.MonkeyPatch) -> None:
     def spacious(request: dict[str, Any]) -> str:
         return json.dumps(dict(reversed(request.items())), indent=1)
 
-    patch.setattr(attempt, "json", SimpleNamespace(dumps=spacious))
+    patch.setattr(connection, "json", SimpleNamespace(dumps=spacious))
 
 
 @odd

@@ -6,7 +6,7 @@ import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from relay import attempt, fanout, token
+from relay import connection, fanout, token
 from relay.errors import AttemptError
 from relay.payload import StagedPayload, _state
 from relay.token import OperationsMint, mint_failure
@@ -35,7 +35,7 @@ def change_request(
     patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
     patch.setattr(
-        attempt, "json", SimpleNamespace(dumps=lambda request: json.dumps(change(request)))
+        connection, "json", SimpleNamespace(dumps=lambda request: json.dumps(change(request)))
     )
 
 
