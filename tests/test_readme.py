@@ -19,9 +19,17 @@ from harness.shipped_paths import sample_component
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ["pytester"]
+
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "docs" / "deploying.md"]
+BLOCKS = [
+    found
+    for page in PAGES
+    for found in re.findall(
+        r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+]
 
 
 def block(language: str, containing: str) -> str:
@@ -35,7 +43,10 @@ def cluster() -> Iterator[FakeCluster]:
         yield cluster
 
 
-def test_the_deploy_command_works_with_real_nodes(cluster: FakeCluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("containing", ["--node us=", "--restart=rolling"])
+def test_the_deploy_commands_work_with_real_nodes(
+    cluster: FakeCluster, tmp_path: Path, containing: str
+) -> None:
     password = tmp_path / "password"
     password.write_text("of-both-nodes\n")
     eu, us = (
@@ -43,7 +54,7 @@ def test_the_deploy_command_works_with_real_nodes(cluster: FakeCluster, tmp_path
         for name, path in [("eu", "/"), ("us", "/ops/")]
     )
     command = (
-        block("sh", "relay deploy")
+        block("sh", containing)
         .replace("\\\n", "")
         .replace("./my-component", str(sample_component()))
         .replace("https://eu.example.com:9925/", eu.url)
@@ -61,7 +72,8 @@ def test_the_deploy_command_works_with_real_nodes(cluster: FakeCluster, tmp_path
         env={**os.environ, "PYTHONPATH": ""},
     )
     assert run.returncode == 0, run.stderr
-    assert eu.upload.fields["project"] == us.upload.fields["project"] == b"my-component"
+    assert eu.upload.fields["project"] == b"my-component"
+    assert len(us.uploads) == command.count("--node us=")
 
 
 def test_the_library_example_works(
@@ -82,17 +94,35 @@ def test_the_library_example_works(
     assert capsys.readouterr().out == "eu success\n"
 
 
-def test_the_fake_cluster_example_works() -> None:
-    code = block("python", "FakeCluster")
-    seen: list[str] = []
+PROJECT = """
+import asyncio
+import hashlib
+from pathlib import Path
 
-    def your_relay(nodes: list[str], ca: Path) -> None:
-        seen.extend(nodes)
-        assert ca.is_file()
+import relay
 
-    with pytest.raises(AssertionError, match="saw 0 uploads"):
-        exec(code, {"your_relay": your_relay, "expected": None})
-    assert len(seen) == 2
+PACKAGE = Path(__file__).with_name("package.tar.gz")
+PACKAGE.write_bytes(bytes(200_000))
+PACKAGE_SHA256 = hashlib.sha256(PACKAGE.read_bytes()).hexdigest()
+
+
+def deploy(urls, ca_file, username, password):
+    report = asyncio.run(
+        relay.deploy(
+            [relay.Node(f"node-{number}", url) for number, url in enumerate(urls, 1)],
+            {"operation": "deploy_component", "project": "demo"},
+            PACKAGE,
+            mint=relay.OperationsMint(username, password),
+            tls=relay.Tls(ca_file),
+        )
+    )
+    return [record["status"] for record in report.records]
+"""
+
+
+def test_the_example_of_the_fixtures_works(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(my_project=PROJECT, test_it=block("python", "fake_cluster"))
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 def harness_command(containing: str) -> list[str]:
