@@ -152,11 +152,11 @@ def apply(
 
 
 def _why_unused(entry: Entry, cases: list[Case], *, whole: bool) -> str:
-    if entry.flaky:
-        return ""
     covered = [case for case in cases if entry.covers(case)]
     if not covered:
         return "matches no case" if whole else ""
+    if entry.flaky:
+        return ""
     if all(case.verdict is Verdict.NOT_APPLICABLE for case in covered):
         return "is not applicable to this relay"
     if any(case.has_failed for case in covered):

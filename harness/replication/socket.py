@@ -130,7 +130,7 @@ class FakeReplicationSocket:
     def url(self) -> str:
         """Where the socket is: `wss`, or `ws` without an authority; the path is `/` (WS-01)."""
         scheme = "ws" if self._authority is None else "wss"
-        return f"{scheme}://{self._http.host}:{self._http.port}/"
+        return f"{scheme}://{self._http.url_for('/').partition('://')[2]}"
 
     # -- what it saw -----------------------------------------------------------------------------
 

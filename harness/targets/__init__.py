@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import pytest
 
 from harness.catalogue import requirements
+from harness.faults import MintFault
 from harness.targets.deploy import (
     MINT_CAPABILITIES,
     DeployCommand,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
+    from harness.cluster import FakeCluster
     from harness.payloads import Payload
 
 __all__ = [
@@ -169,12 +171,31 @@ def usual_mint(served: Served, declared: Collection[str]) -> Mint:
     return OperationsMint(served.username, served.password)
 
 
+def _goes_wrong_at_the_mint(served: Served | DeployNode) -> bool:
+    """Whether a node shows what only who mints over its operations API can see."""
+    shown = getattr(served, "faults", ())
+    return any(isinstance(fault, get_args(MintFault)) for fault in shown)
+
+
 class Relay:
     """A target in the words of the cases."""
 
-    def __init__(self, target: Target, *, ca_file: Path, payload: Payload) -> None:
-        """Deploy `payload` through `target` to nodes that `ca_file` vouches for, by default."""
+    def __init__(
+        self,
+        target: Target,
+        *,
+        ca_file: Path,
+        payload: Payload,
+        cluster: FakeCluster | None = None,
+    ) -> None:
+        """Deploy `payload` through `target` to nodes that `ca_file` vouches for, by default.
+
+        Where a target can mint over the replication socket only, `cluster` starts one for each of
+        its peers that a case deploys to.
+        """
         self.target = target
+        self._cluster = cluster
+        self._sockets: dict[str, str] = {}
         self.outcomes: list[Outcome] = []
         """What it reported so far, deploy by deploy."""
         self._ca_file = ca_file
@@ -209,6 +230,7 @@ class Relay:
 
         """
         __tracebackhide__ = True  # of interest is the case that deploys
+        to = list(to)
         command = DeployCommand(
             nodes=tuple(
                 node if isinstance(node, DeployNode) else self.node(node, verify=verify)
@@ -219,7 +241,10 @@ class Relay:
             ca_file=ca_file or self._ca_file,
             **how,
         )
-        missing = command.needs - set(self.target.capabilities)
+        needed = set(command.needs)
+        if any(_goes_wrong_at_the_mint(it) for it in to):
+            needed.add(MINT_CAPABILITIES[OperationsMint])
+        missing = needed - set(self.target.capabilities)
         if missing:
             names = ", ".join(sorted(missing))
             pytest.skip(f"not applicable: {self.target.name} does not declare {names}")
@@ -228,8 +253,23 @@ class Relay:
 
     def node(self, served: Served, **how: Any) -> DeployNode:
         """A peer as the origin knows it; `how` are attributes of `DeployNode` to differ in."""
-        usual = {
-            "url": served.url,
-            "mint": how.pop("mint", None) or usual_mint(served, self.target.capabilities),
-        }
+        mint = how.pop("mint", None) or usual_mint(served, self.target.capabilities)
+        usual = {"url": served.url, "mint": mint}
+        if isinstance(mint, ReplicationMint) and "replication_url" not in how:
+            usual["replication_url"] = self._socket(served.name)
         return DeployNode(served.name, **{**usual, **how})
+
+    def minting(self, served: Served) -> DeployNode:
+        """A node whose token is minted over its operations API, for cases that look at that."""
+        return self.node(served, mint=OperationsMint(served.username, served.password))
+
+    def _socket(self, name: str) -> str | None:
+        """The URL of the replication socket of a node, which is started when first asked for."""
+        if self._cluster is None:
+            return None
+        if name not in self._sockets:
+            peers = [peer for peer in self._cluster.peers if peer.name == name]
+            if not peers:
+                return None
+            self._sockets[name] = self._cluster.replication(peers[0]).url
+        return self._sockets[name]

@@ -14,7 +14,7 @@ from harness.targets import messages
 from harness.targets.child import ChildError
 from harness.targets.deploy import MINT_CAPABILITIES
 from harness.targets.messages import MessageError
-from harness.targets.processes import watch_arguments
+from harness.targets.processes import watch_processes
 from harness.targets.talk import Talk, WrongError, shows_a_secret
 
 if TYPE_CHECKING:
@@ -97,13 +97,13 @@ def _unknown_verb(talk: Talk) -> str:
 def _arguments(talk: Talk) -> str:
     peer = talk.cluster.peer(fault=ReadSlowly(_RATE))
     message = talk.deploy_message(peer)
-    with watch_arguments(talk.child.pid) as seen:
+    with watch_processes(talk.child.pid) as shown:
         talk.ask("deployed", message)
-    if not seen:
+    if not shown.arguments:
         return "not looked at: this system has no /proc"
-    if any(shows_a_secret(line, [peer]) for line in seen):
+    if any(shows_a_secret(line, [peer]) for line in shown.arguments):
         raise WrongError("a password or token stands in an argument list (BUG-41)")
-    return f"no credentials in {len(seen)} of them"
+    return f"no credentials in {len(shown.arguments)} of them"
 
 
 def _stops(talk: Talk) -> str:

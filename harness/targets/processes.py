@@ -5,41 +5,83 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _PROC = Path("/proc")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _TURN = 0.002  # seconds between two looks
-_STATE, _GROUP, _SESSION = 0, 2, 3  # among the fields behind the command's name in /proc/…/stat
+_STATE, _PARENT, _GROUP, _SESSION = (
+    0,
+    1,
+    2,
+    3,
+)  # among the fields behind the command's name in /proc/…/stat
 
 
 @contextlib.contextmanager
-def watch_arguments(session: int) -> Iterator[set[str]]:
-    """Gather every argument list in a session while the block runs; empty without /proc.
+def watch_processes(leader: int) -> Iterator[Shown]:
+    """Gather what a process and its descendants show while the block runs; nothing without /proc.
 
     Args:
-        session: id of the process that leads the session.
+        leader: id of the process.
 
     """
-    seen: set[str] = set()
+    shown = Shown()
     done = threading.Event()
 
     def look() -> None:
         while True:
-            seen.update(_arguments_in(session))
+            shown.look_at(family(leader))
             if done.wait(_TURN):
                 return
 
-    watcher = threading.Thread(target=look, name="watch-arguments", daemon=True)
+    watcher = threading.Thread(target=look, name="watch-processes", daemon=True)
     watcher.start()
     try:
-        yield seen
+        yield shown
     finally:
         done.set()
         watcher.join()
+
+
+@dataclass
+class Shown:
+    """What processes showed.
+
+    Attributes:
+        arguments: every argument list, as text.
+        environments: every environment, as text.
+        memory: the most that they held at one time together, resident, in bytes.
+
+    """
+
+    arguments: set[str] = field(default_factory=set)
+    environments: set[str] = field(default_factory=set)
+    memory: int = 0
+
+    def look_at(self, pids: Iterable[int]) -> None:
+        memory = 0
+        for pid in pids:
+            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+                self.arguments.add(_text(_PROC / f"{pid}/cmdline"))
+                memory += int(_text(_PROC / f"{pid}/statm").split()[1]) * _PAGE
+                self.environments.add(_text(_PROC / f"{pid}/environ"))
+        self.memory = max(self.memory, memory)
+
+
+def family(pid: int) -> set[int]:
+    """A process, all its descendants, and who is left in the session that it leads."""
+    seen = {int(process.name): fields for process, fields in _processes()}
+    parents = {child: int(fields[_PARENT]) for child, fields in seen.items()}
+    found = {pid, *(child for child, fields in seen.items() if int(fields[_SESSION]) == pid)}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
 
 
 def is_group_alive(group: int) -> bool:
@@ -56,12 +98,8 @@ def is_group_alive(group: int) -> bool:
     return True
 
 
-def _arguments_in(session: int) -> Iterator[str]:
-    for process, fields in _processes():
-        if int(fields[_SESSION]) == session:
-            with contextlib.suppress(OSError):
-                arguments = (process / "cmdline").read_bytes().replace(b"\0", b" ")
-                yield arguments.decode("utf-8", "replace")
+def _text(path: Path) -> str:
+    return path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
 
 
 def _processes() -> Iterator[tuple[Path, list[str]]]:

@@ -1,4 +1,8 @@
-"""The reference relay as a command adapter: `cmd:python -m harness.targets.reference_adapter`."""
+"""The reference relay as a command adapter: `cmd:python -m harness.targets.reference_adapter`.
+
+Arguments are the capabilities that it declares, all by default: so the suite can be seen to ask of
+a relay no more than it declares.
+"""
 
 from __future__ import annotations
 
@@ -8,4 +12,6 @@ from harness.targets.reference import ReferenceTarget
 from harness.targets.serve import serve
 
 if __name__ == "__main__":
-    sys.exit(serve(ReferenceTarget(), sys.stdin.buffer, sys.stdout.buffer))
+    target = ReferenceTarget()
+    target.capabilities = frozenset(sys.argv[1:]) or target.capabilities
+    sys.exit(serve(target, sys.stdin.buffer, sys.stdout.buffer))

@@ -49,7 +49,7 @@ def _reply(target: Target, message: Message) -> Message:
         case "start":
             return {
                 "seq": seq,
-                "relay": target.name,
+                "relay": target.identity,
                 "protocol": messages.PROTOCOL,
                 # What JSON cannot express does not come through it.
                 "capabilities": sorted(set(target.capabilities) - {"native_values"}),

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.canaries import taints, temporary_files
 from harness.payloads import Payload, stage_payload
 from harness.targets import Relay, Target, UnknownTargetError, not_declared, open_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from harness.cluster import FakeCluster
@@ -65,7 +66,22 @@ def relay(
     asked = [id_ for marker in request.node.iter_markers("requirement") for id_ in marker.args]
     if why := not_declared(target, asked):
         pytest.skip(f"not applicable: {why}")
-    return Relay(target, ca_file=cluster.ca_file, payload=payload)
+    return Relay(target, ca_file=cluster.ca_file, payload=payload, cluster=cluster)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """After every case: no credential stands where it does not belong, whatever the case is of."""
+    before = temporary_files()
+    result = yield
+    arguments = getattr(item, "funcargs", {})
+    cluster, relay = arguments.get("cluster"), arguments.get("relay")
+    if cluster is not None and relay is not None and relay.outcomes:
+        found = list(taints(cluster.peers, relay, temporary_files() - before))
+        if found:
+            item.user_properties.append(("requirement", "BUG-41"))
+            raise AssertionError("; ".join(found))
+    return result
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_a_deploy_to_no_nodes_has_no_records(relay: Relay) -> None:
 @requirement("SEQ-08")
 def test_each_peer_mints_its_own_token(cluster: FakeCluster, relay: Relay) -> None:
     peers = [cluster.peer() for _ in range(3)]
-    relay.deploy(to=peers)
+    relay.deploy(to=map(relay.minting, peers))
     for peer in peers:
         assert peer.upload.token == peer.mints[-1].token
 

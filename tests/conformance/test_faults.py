@@ -121,10 +121,10 @@ def test_a_peer_that_is_slow_and_goes_on_is_not_given_up(
     cluster: FakeCluster, relay: Relay
 ) -> None:
     """A limit on the whole upload would fail the largest packages and the slowest lines."""
-    peer = cluster.peer(fault=ReadSlowly(1_000_000))
-    outcome = relay.deploy(to=[peer], limits=Limits(connect=0.15, mint=0.15))
+    peer = cluster.peer(fault=ReadSlowly(400_000))
+    outcome = relay.deploy(to=[peer], limits=Limits(connect=0.4, mint=0.4))
     assert outcome[peer].status == "success"
-    assert peer.upload.times["body end"] - peer.upload.times["head"] > 0.15
+    assert peer.upload.times["body end"] - peer.upload.times["head"] > 0.4
 
 
 @requirement("HTTP-05")

@@ -80,6 +80,10 @@ FATES = [
     Fate(AnswerEarly(Answer.error(403, "no"), then="stop"), code=403, reason="no"),
     Fate(UnfinishedChunks(Answer(json={}))),
     Fate(ContentLengthOff(Answer(json={}), by=10)),
+    Fate(Answer(302, headers=(("Location", "https://127.0.0.1:1/"),)), code=302),
+    Fate(CertificateFlaw.WRONG_HOST, sees=False),
+    Fate(AnswerEarly(Answer.error(401, "no"), "head"), code=401, reason="no"),
+    Fate(AnswerEarly(Answer.error(400, "no"), then="close"), code=400, reason="no"),
 ]
 
 

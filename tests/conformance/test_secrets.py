@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, Await
+from harness.answers import Answer
+from harness.canaries import leaked, received, taints, temporary_files
 from harness.faults import (
     AnswerEarly,
     CloseWithoutAnswer,
     MintAnswer,
     MintForAnotherUser,
+    ReadSlowly,
     ResetAfter,
     TokensExpire,
     mint_refused,
 )
-from harness.targets import GivenToken, OperationsMint
+from harness.targets import GivenToken
+from harness.targets.processes import watch_processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from harness.answers import Script
     from harness.cluster import FakeCluster
     from harness.faults import Fault
     from harness.payloads import Payload
-    from harness.peer import FakePeer
     from harness.targets import Outcome, Relay
 
 requirement = pytest.mark.requirement
@@ -45,20 +40,6 @@ TROUBLED: list[Fault | None] = [
     CloseWithoutAnswer(),
     AnswerEarly(Answer.error(403, "no")),
 ]
-
-
-def leaked(peer: FakePeer, text: str) -> bool:
-    """Whether a text holds any token of a peer, or its password."""
-    return peer.password in text or text in peer.tokens
-
-
-def received(peer: FakePeer) -> str:
-    """All that a peer was sent, its payload aside."""
-    told = [request.raw_head.decode("latin-1") for request in peer.requests]
-    told += [json.dumps(mint.body) for mint in peer.mints]
-    for upload in peer.uploads:
-        told += [f"{part.name}={part.value!r}" for part in upload.field_parts]
-    return "\n".join(told)
 
 
 def told_by(outcome: Outcome) -> str:
@@ -111,66 +92,29 @@ def test_a_password_that_a_peer_quotes_stands_in_no_record(
 ) -> None:
     peer = cluster.peer()
     peer.fault = MintAnswer(Answer.error(401, f"no user with the password {peer.password}"))
-    node = relay.node(peer, mint=OperationsMint(peer.username, peer.password))
-    outcome = relay.deploy(to=[node])
+    outcome = relay.deploy(to=[relay.minting(peer)])
     assert outcome[peer].status == "failed"
     assert not leaked(peer, told_by(outcome))
-
-
-@dataclass(frozen=True)
-class LookedAround(Answer):
-    """A good answer; before it, while the upload goes on, what processes show is written down."""
-
-    pid: int = 0
-    seen: list[str] = field(default_factory=list)
-
-    def script(self, *, keep_alive: bool) -> Script:
-        self.seen.extend(shown_by(family(self.pid)))
-        yield Await.UPLOAD_ENDS
-        yield from super().script(keep_alive=keep_alive)
-
-
-def family(pid: int) -> set[int]:
-    """A process and all its descendants."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def shown_by(pids: Iterable[int]) -> list[str]:
-    """The arguments and the environment of processes, as other users of a machine see them."""
-    texts = []
-    for pid in pids:
-        for name in ("cmdline", "environ"):
-            with contextlib.suppress(OSError):
-                texts.append(Path(f"/proc/{pid}/{name}").read_text(errors="replace"))
-    return texts
 
 
 @requirement("BUG-41")
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no processes are shown here")
 def test_no_process_shows_a_credential_while_it_deploys(cluster: FakeCluster, relay: Relay) -> None:
-    around = LookedAround(pid=relay.target.pid)
-    peer = cluster.peer(fault=AnswerEarly(around))
-    assert relay.deploy(to=[peer])[peer].status == "success"
-    assert around.seen
-    assert not any(leaked(peer, text) for text in around.seen)
+    peers = [cluster.peer(fault=ReadSlowly(2_000_000)), cluster.peer(fault=mint_refused())]
+    with watch_processes(relay.target.pid) as shown:
+        relay.deploy(to=peers)
+    assert shown.arguments
+    for text in (*shown.arguments, *shown.environments):
+        assert not any(leaked(peer, text) for peer in peers)
 
 
 @requirement("BUG-41", "SEQ-09")
 def test_no_file_with_a_credential_is_left_behind(
     cluster: FakeCluster, relay: Relay, payload: Payload
 ) -> None:
-    places = [Path(tempfile.gettempdir()), payload.path.parent, Path.cwd()]
-    before = {path for place in places for path in place.iterdir()}
+    places = [payload.path.parent, Path.cwd()]
+    before = {path for place in places for path in place.iterdir()} | temporary_files()
     peers = [cluster.peer(fault=fault) for fault in TROUBLED]
     relay.deploy(to=peers)
-    for path in {path for place in places for path in place.iterdir()} - before:
-        with contextlib.suppress(OSError):  # of somebody else, or gone
-            text = path.read_text(errors="replace") if path.is_file() else ""
-            assert not any(leaked(peer, text) for peer in peers), path
+    after = {path for place in places for path in place.iterdir()} | temporary_files()
+    assert list(taints(peers, relay, after - before)) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import pytest
 
 from harness.answers import Answer, Await, End
 from harness.faults import AnswerEarly, CloseWithoutAnswer, ReadSlowly, ResetAfter
+from harness.targets.processes import family, watch_processes
 
 if TYPE_CHECKING:
     from harness.answers import Script
@@ -31,6 +32,7 @@ SOON = 5.0  # seconds for what a relay that serves all at once does at once
 class HeldBack(Answer):
     """A good answer of a peer that takes no more of its upload until others have been served."""
 
+    json: object = field(default_factory=lambda: {"message": "served"})
     others: tuple[FakePeer, ...] = ()
 
     def script(self, *, keep_alive: bool) -> Script:
@@ -64,6 +66,7 @@ def test_a_peer_that_stalls_delays_no_other(
 class AllTogether(Answer):
     """A good answer that comes when so many uploads have begun, on all peers together."""
 
+    json: object = field(default_factory=lambda: {"message": "served"})
     barrier: threading.Barrier | None = None
 
     def script(self, *, keep_alive: bool) -> Script:
@@ -105,56 +108,45 @@ def test_the_first_bytes_leave_before_the_end_of_the_payload_is_read(
     assert not (peer.upload.complete and peer.upload.file.sha256 == large.sha256)
 
 
-def _peak(pid: int) -> int:
-    """The most memory that a process has had since it was last asked to forget it, in bytes."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+SLACK = 32 * MEGABYTE
+"""More than buffers and chance need, much less than any payload or answer here."""
 
-
-def _forget_peak(pid: int) -> None:
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def _memory_can_be_measured() -> bool:
-    try:
-        _forget_peak(os.getpid())
-    except OSError:
-        return False
-    return True
+measurable = pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="this system does not tell the memory of others"
+)
 
 
 @requirement("BUG-20")
-@pytest.mark.skipif(not _memory_can_be_measured(), reason="this system does not tell peaks")
+@measurable
 def test_memory_does_not_grow_with_the_payload(
-    cluster: FakeCluster, relay: Relay, payload: Payload, tmp_path: Path
+    cluster: FakeCluster, relay: Relay, tmp_path: Path
 ) -> None:
-    huge = tmp_path / "huge.tar.gz"
-    huge.touch()
-    os.truncate(huge, 64 * MEGABYTE)
-    peers = [cluster.peer(), cluster.peer()]
-    relay.deploy(to=peers, payload=payload.path)  # whatever is loaded once, is now
-    pid = relay.target.pid
-    _forget_peak(pid)
-    before = _peak(pid)
-    assert relay.deploy(to=peers, payload=huge).statuses == ["success"] * 2
-    assert _peak(pid) - before < 32 * MEGABYTE
+    """Of all processes that the relay consists of, together, while they are at it."""
+    peer = cluster.peer()
+    used = []
+    for size in (10 * MEGABYTE, 1_000 * MEGABYTE):
+        payload = tmp_path / f"{size}.tar.gz"
+        payload.touch()
+        os.truncate(payload, size)
+        with watch_processes(relay.target.pid) as shown:
+            assert relay.deploy(to=[peer], payload=payload)[peer].status == "success"
+        used.append(shown.memory)
+    assert used[1] - used[0] < SLACK
 
 
 @requirement("BUG-30")
-@pytest.mark.skipif(not _memory_can_be_measured(), reason="this system does not tell peaks")
+@measurable
 @pytest.mark.parametrize("status", [200, 500])
 def test_memory_does_not_grow_with_an_answer(
     cluster: FakeCluster, relay: Relay, status: int
 ) -> None:
-    answer = Answer(status, body=b"no end to this; " * 64_000, times=100, content_type="text/plain")
-    peer = cluster.peer(fault=answer)
-    relay.deploy(to=[cluster.peer()])
-    pid = relay.target.pid
-    _forget_peak(pid)
-    before = _peak(pid)
-    relay.deploy(to=[peer])
-    assert _peak(pid) - before < 32 * MEGABYTE
+    block, used = b"no end to this; " * 64_000, []
+    for times in (1, 100):
+        answer = Answer(status, body=block, times=times, content_type="text/plain")
+        with watch_processes(relay.target.pid) as shown:
+            relay.deploy(to=[cluster.peer(fault=answer)])
+        used.append(shown.memory)
+    assert used[1] - used[0] < SLACK
 
 
 @requirement("EARLY-11")
@@ -164,7 +156,7 @@ def test_the_payload_is_closed_on_every_path(
 ) -> None:
     faults = [None, ResetAfter(70_000), CloseWithoutAnswer(), Answer(500), AnswerEarly(Answer(403))]
     relay.deploy(to=[cluster.peer(fault=fault) for fault in faults])
-    assert payload.path not in _open_files(relay.target.pid)
+    assert not any(payload.path in _open_files(pid) for pid in family(relay.target.pid))
 
 
 def _open_files(pid: int) -> set[Path]:

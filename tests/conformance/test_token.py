@@ -33,7 +33,7 @@ def test_the_mint_asks_for_an_operation_token_without_a_role(
     cluster: FakeCluster, relay: Relay
 ) -> None:
     peer = cluster.peer()
-    relay.deploy(to=[peer])
+    relay.deploy(to=[relay.minting(peer)])
     [mint] = peer.mints
     assert mint.body["operation"] == "create_authentication_tokens"
     assert "role" not in mint.body
@@ -66,7 +66,7 @@ def test_a_mint_without_a_token_fails_the_peer_without_an_upload(
 @requirement("SEQ-04")
 def test_an_upload_begins_when_its_token_is_there(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
-    relay.deploy(to=[peer])
+    relay.deploy(to=[relay.minting(peer)])
     [mint] = peer.mints
     assert mint.times["answer"] <= peer.upload.times["head"]
     assert peer.upload.token == mint.token
@@ -75,8 +75,7 @@ def test_an_upload_begins_when_its_token_is_there(cluster: FakeCluster, relay: R
 @requirement("SEQ-08", "MINT-11")
 def test_a_mint_carries_the_credentials_of_its_own_node(cluster: FakeCluster, relay: Relay) -> None:
     peers = [cluster.peer() for _ in range(3)]
-    nodes = [relay.node(peer, mint=OperationsMint(peer.username, peer.password)) for peer in peers]
-    relay.deploy(to=nodes)
+    relay.deploy(to=map(relay.minting, peers))
     for peer in peers:
         [mint] = peer.mints
         assert mint.token is not None, "no other credentials are good here"
@@ -93,8 +92,8 @@ def test_a_password_beyond_ascii_is_good(cluster: FakeCluster, relay: Relay) -> 
 @requirement("MINT-08", "SEQ-08")
 def test_every_deploy_mints_one_token_for_each_peer(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
-    relay.deploy(to=[peer])
-    relay.deploy(to=[peer])
+    for _ in range(2):
+        relay.deploy(to=[relay.minting(peer)])
     tokens = [upload.token for upload in peer.uploads]
     assert len(peer.mints) == len(set(tokens)) == 2
 
@@ -102,7 +101,7 @@ def test_every_deploy_mints_one_token_for_each_peer(cluster: FakeCluster, relay:
 @requirement("MINT-07")
 def test_the_mint_asks_for_a_short_lifetime(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
-    relay.deploy(to=[relay.node(peer, mint=OperationsMint(peer.username, peer.password))])
+    relay.deploy(to=[relay.minting(peer)])
     [mint] = peer.mints
     assert mint.body.get("expires_in")
 

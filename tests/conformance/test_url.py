@@ -30,7 +30,13 @@ def test_the_path_and_query_of_the_operations_api_url_are_kept(
     outcome = relay.deploy(to=[peer])
     assert outcome[peer].status == "success"
     assert peer.upload.target == path
-    assert [mint.target for mint in peer.mints] == [path]
+
+
+@requirement("URL-08")
+def test_the_mint_goes_to_the_same_path_and_query(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer(path="/a/b/ops/?site=eu&x=1")
+    relay.deploy(to=[relay.minting(peer)])
+    assert [mint.target for mint in peer.mints] == [peer.path]
 
 
 @requirement("URL-08", "FLD-08")

@@ -12,6 +12,7 @@ import pytest
 
 from harness.answers import Answer
 from harness.catalogue import capabilities
+from harness.cli import main
 from harness.events import EventStream, failure
 from harness.faults import AnswerEarly, ResetAfter, StopReadingAfter, in_turn, mint_refused
 from harness.payloads import stage_payload
@@ -122,6 +123,20 @@ def test_what_is_not_declared_is_not_asked(
     with pytest.raises(pytest.skip.Exception, match="does not declare insecure_node"):
         relay("curl").deploy(to=[peer], verify=False)
     assert peer.requests == []
+
+
+@pytest.mark.parametrize("mint", ["mint.given", "mint.replication"])
+def test_a_relay_that_mints_in_one_way_is_asked_for_no_other(
+    mint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it does not declare is not applicable; all else is asked, with the mint that it has."""
+    only = f"cmd:{COMMANDS['reference']} {mint}"
+    some = "test_fanout or test_url or the_fate_of_a_peer"
+    code = main(["run", "--relay", only, "-n", "0", "-k", some])
+    told = capsys.readouterr().out
+    assert code == 0, told
+    for id_ in ("AGG-01", "URL-08", "FLD-08"):
+        assert f"passed         {id_}" in told
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")

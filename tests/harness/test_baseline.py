@@ -78,7 +78,7 @@ def test_what_was_not_selected_is_not_stale() -> None:
 
 def test_a_draft_makes_every_failure_known_and_keeps_what_holds() -> None:
     kept = entry(case="test_two", reason='says "no" \\ ünd\nmore')
-    flaky = entry(requirement="URL-08", flaky=True)
+    flaky = entry(requirement="WIRE-04", flaky=True, case="test_three")
     gone = entry(requirement="SEQ-05")
     cases = [
         case(),

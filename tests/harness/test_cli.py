@@ -170,10 +170,12 @@ def test_the_project_around_a_run_has_no_say_in_it(
 
 def test_a_run_that_is_interrupted_has_no_result(tmp_path: Path) -> None:
     (tmp_path / "interrupting.py").write_text(
-        "import os, signal, threading\n"
+        "import os, pathlib, signal\n"
         "def deploy(message):\n"
-        "    os.kill(os.getppid(), signal.SIGINT)\n"
-        "    threading.Event().wait()\n"
+        "    if not pathlib.Path('interrupted').exists():\n"
+        "        pathlib.Path('interrupted').touch()\n"
+        "        os.kill(os.getppid(), signal.SIGINT)\n"
+        "    return [{'node': n['name'], 'status': 'success'} for n in message['nodes']]\n"
     )
     run = judged("python:interrupting:deploy", tmp_path, "-n", "1", "--report", "report")
     assert run.returncode == 130, run.stdout + run.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.conformance import (
@@ -15,11 +17,14 @@ from tests.conformance import (
     test_url,
     test_wire,
 )
-from tests.mutants.mutant import KEEPS_TO, Case, case
+from tests.mutants.mutant import Case, case
 from tests.mutants.odd import ODD, Patch
 
+if TYPE_CHECKING:
+    from harness.cluster import FakeCluster
+    from harness.targets import Relay
+
 BREADTH = [
-    *(case(KEEPS_TO, rule=id_) for id_ in sorted(case(KEEPS_TO).requirements)),
     case(test_wire.test_no_two_uploads_share_a_boundary),
     case(test_wire.test_an_accept_header_admits_json),
     case(test_fields.test_a_value_that_a_peer_would_cut_is_refused),
@@ -44,3 +49,13 @@ def test_an_odd_relay_passes(
 ) -> None:
     relay_of(monkeypatch)
     case.run(request)
+
+
+@pytest.mark.parametrize("relay_of", ODD, ids=lambda apply: apply.__name__)
+def test_an_odd_relay_breaks_no_rule_of_the_wire_format(
+    relay_of: Patch, cluster: FakeCluster, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay_of(monkeypatch)
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    assert peer.upload.findings == []

@@ -1,0 +1,83 @@
+"""Credential taint: the passwords and tokens of peers are canaries, looked for everywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.witness import UploadWitness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from harness.peer import FakePeer
+    from harness.targets import Relay
+
+_LARGEST = 1_000_000  # bytes of a file that are looked at
+_MOST = 200  # new files that are looked at
+_OF_PYTEST = "pytest-of-"
+
+
+def leaked(peer: FakePeer, text: str) -> bool:
+    """Whether a text holds any token of a peer, or its password."""
+    return peer.password in text or peer.tokens.redacted(text) != text
+
+
+def received(peer: FakePeer) -> str:
+    """All that a peer was sent so far, its payload aside."""
+    told = []
+    for request in (it for seen in peer.http.connections for it in seen.requests):
+        told.append(request.raw_head.decode("latin-1"))
+        told.append(json.dumps(getattr(request, "body", "")))
+        if isinstance(request, UploadWitness):
+            told += [f"{part.name}={part.value!r}" for part in request.field_parts]
+    return "\n".join(told)
+
+
+def temporary_files() -> set[Path]:
+    """What lies in the directory for temporary files, without that of pytest."""
+    places = Path(tempfile.gettempdir()).iterdir()
+    return {path for path in places if not path.name.startswith(_OF_PYTEST)}
+
+
+def taints(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> Iterator[str]:
+    """Where a canary of a peer stands though it does not belong there, in words.
+
+    Args:
+        peers: all that the relay had to do with.
+        relay: what it reported, and what it wrote to its standard output and error.
+        files: which the relay may have left behind.
+
+    """
+    reported = "\n".join(map(str, relay.outcomes))
+    texts: list[tuple[str, FakePeer | None, str]] = [
+        ("the relay reported", None, reported),
+        ("the relay wrote", None, relay.target.output),
+    ]
+    texts += [(f"{peer.name} was sent", peer, received(peer)) for peer in peers]
+    texts += [(f"{path} holds", None, text) for path, text in _contents(files)]
+    for where, receiver, text in texts:
+        for owner in peers:
+            # Peers that a case gives the same user may see the same password.
+            belongs = receiver is not None and receiver.password == owner.password
+            if not belongs and leaked(owner, text):
+                yield f"{where} a password or token of {owner.name}"
+
+
+def _contents(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    for file in itertools.islice(_files(paths), _MOST):
+        with contextlib.suppress(OSError):  # of somebody else, or gone
+            if file.is_file() and file.stat().st_size <= _LARGEST:
+                yield file, file.read_text(errors="replace")
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        yield path
+        for directory, _, names in os.walk(path):  # passes over what it may not see, or is gone
+            yield from (Path(directory) / name for name in names)
