@@ -11,7 +11,7 @@ from relay import answer, upload
 from relay.answer import Answer, success_members
 from relay.connection import Connections
 from relay.errors import PeerError
-from tests.conformance import test_answers, test_streaming
+from tests.conformance import test_answers, test_faults, test_streaming
 from tests.mutants.mutant import case, mutant
 
 if TYPE_CHECKING:
@@ -125,7 +125,14 @@ def only_200_is_a_success(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(answer, "_SUCCESS", range(200, 201))
 
 
-@mutant("HTTP-05", killed_by=(case(SPLIT, status=200), case(SPLIT, status=500)))
+@mutant(
+    "HTTP-05",
+    killed_by=(
+        case(SPLIT, status=200),
+        case(SPLIT, status=500),
+        case(test_faults.test_an_answer_that_drips_is_a_success),
+    ),
+)
 def an_answer_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Answer, "text", property(lambda answer: answer.body.decode("latin-1")))
 

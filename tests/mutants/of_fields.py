@@ -39,7 +39,13 @@ def members_of_the_origin_are_forwarded(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "_LOCAL", set())
 
 
-@mutant("FLD-02", killed_by=case(test_fields.test_replicated_is_sent_as_false))
+@mutant(
+    "FLD-02",
+    killed_by=(
+        case(test_fields.test_replicated_is_sent_as_false),
+        case(test_fields.test_replicated_is_the_last_field_when_the_request_had_none),
+    ),
+)
 def replicated_is_left_out(patch: pytest.MonkeyPatch) -> None:
     change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n != "replicated"})
 
@@ -63,7 +69,13 @@ def replicated_is_false_as_python_writes_it(patch: pytest.MonkeyPatch) -> None:
     change_fields(patch, lambda fields, _: {**fields, "replicated": "False"})
 
 
-@mutant("FLD-04", killed_by=case(test_fields.test_a_member_is_forwarded_with_its_value))
+@mutant(
+    "FLD-04",
+    killed_by=(
+        case(test_fields.test_a_member_is_forwarded_with_its_value),
+        case(test_fields.test_sixty_four_fields_arrive),
+    ),
+)
 def only_known_members_are_forwarded(patch: pytest.MonkeyPatch) -> None:
     known = {"operation", "project", "restart", "replicated"}
     change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n in known})

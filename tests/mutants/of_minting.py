@@ -10,7 +10,15 @@ from relay import connection, fanout, token
 from relay.errors import AttemptError
 from relay.payload import StagedPayload, _state
 from relay.token import OperationsMint, mint_failure
-from tests.conformance import test_fanout, test_payload, test_retry, test_secrets, test_token
+from tests.conformance import (
+    test_early,
+    test_fanout,
+    test_payload,
+    test_replication,
+    test_retry,
+    test_secrets,
+    test_token,
+)
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_records import change_report
 
@@ -55,7 +63,15 @@ def an_upload_does_not_wait_for_its_token(patch: pytest.MonkeyPatch) -> None:
     change_mint(patch, change)
 
 
-@mutant("SEQ-06", killed_by=case(REFUSED))
+@mutant(
+    "SEQ-06",
+    killed_by=(
+        case(REFUSED),
+        case(test_token.test_a_mint_without_a_token_fails_the_peer_without_an_upload),
+        case(test_token.test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload),
+        case(test_token.test_a_mint_without_an_answer_is_given_up_in_time),
+    ),
+)
 def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     def change(mint: Minting) -> Minting:
         async def hopeful(self: OperationsMint, peer: Peer, connections: Connections) -> str:
@@ -74,7 +90,13 @@ def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     "BUG-41",
     killed_by=(case(test_secrets.test_no_peer_is_sent_a_credential_of_another),),
 )
-@mutant("SEQ-08", killed_by=case(test_fanout.test_each_peer_mints_its_own_token))
+@mutant(
+    "SEQ-08",
+    killed_by=(
+        case(test_fanout.test_each_peer_mints_its_own_token),
+        case(test_secrets.test_no_file_with_a_credential_is_left_behind),
+    ),
+)
 def the_first_token_serves_all(patch: pytest.MonkeyPatch) -> None:
     minted: list[str] = []
 
@@ -91,8 +113,9 @@ def the_first_token_serves_all(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "RTY-03",
-    killed_by=case(
-        test_retry.test_every_attempt_has_a_new_token_and_the_payload_from_its_first_byte
+    killed_by=(
+        case(test_retry.test_every_attempt_has_a_new_token_and_the_payload_from_its_first_byte),
+        case(test_retry.test_a_token_that_had_expired_is_never_used_again),
     ),
 )
 def a_token_is_kept_for_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
@@ -159,7 +182,13 @@ def whatever_stands_there_is_the_token(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "MINT-12",
-    killed_by=case(test_token.test_an_expired_token_is_a_failed_record_in_the_words_of_the_peer),
+    killed_by=(
+        case(test_token.test_an_expired_token_is_a_failed_record_in_the_words_of_the_peer),
+        case(test_early.test_a_real_peer_refuses_a_made_up_token_at_the_head_and_reads_on),
+        case(test_early.test_a_real_peer_refuses_an_expired_token_at_the_file_and_stops_reading),
+        case(test_replication.test_a_token_of_a_socket_may_have_expired),
+        case(test_token.test_a_given_token_is_used_as_it_is_and_nothing_is_minted),
+    ),
 )
 def an_expired_token_has_words_of_the_relay(patch: pytest.MonkeyPatch) -> None:
     change_report(

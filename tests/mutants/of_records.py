@@ -12,10 +12,15 @@ from relay.report import Report
 from tests.conformance import (
     test_answers,
     test_early,
+    test_events,
     test_fanout,
     test_faults,
     test_isolation,
+    test_payload,
+    test_retry,
     test_streaming,
+    test_tls,
+    test_token,
     test_wire,
 )
 from tests.mutants.mutant import case, mutant
@@ -48,12 +53,24 @@ def without(member: str) -> Callable[[list[Record]], list[Record]]:
     return lambda records: [{n: v for n, v in r.items() if n != member} for r in records]
 
 
-@mutant("RES-01", killed_by=case(test_answers.test_a_success_holds_the_members_of_the_answer))
+@mutant(
+    "RES-01",
+    killed_by=(
+        case(test_answers.test_a_success_holds_the_members_of_the_answer),
+        case(test_answers.test_interim_answers_are_passed_over),
+    ),
+)
 def a_success_holds_nothing_of_the_answer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "success_record", lambda node, *_: {"node": node, "status": "success"})
 
 
-@mutant("RES-02", killed_by=case(test_answers.test_node_and_status_are_the_relays_own))
+@mutant(
+    "RES-02",
+    killed_by=(
+        case(test_answers.test_node_and_status_are_the_relays_own),
+        case(test_events.test_a_result_with_node_and_status_does_not_change_them),
+    ),
+)
 def the_peer_may_overwrite_node_and_status(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         fanout,
@@ -62,7 +79,14 @@ def the_peer_may_overwrite_node_and_status(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("RES-05", killed_by=case(REFUSED))
+@mutant(
+    "RES-05",
+    killed_by=(
+        case(REFUSED),
+        case(test_events.test_a_refusal_in_the_place_of_a_stream_has_its_reason),
+        case(test_token.test_a_token_that_may_not_deploy_is_a_failed_record_with_403),
+    ),
+)
 def the_status_code_is_lost(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, without("statusCode"))
 
@@ -86,6 +110,9 @@ def a_408_is_taken_for_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_answers.test_a_connection_lost_is_a_failed_record_without_a_status),
         case(test_faults.test_a_connection_that_never_is_costs_one_record),
+        case(test_faults.test_a_host_that_does_not_exist_costs_one_record),
+        case(test_faults.test_a_reset_anywhere_in_an_upload_costs_one_record),
+        case(test_tls.test_a_handshake_that_fails_is_a_failed_record),
     ),
 )
 def a_lost_connection_has_a_status_of_its_own(patch: pytest.MonkeyPatch) -> None:
@@ -99,8 +126,10 @@ def a_lost_connection_has_a_status_of_its_own(patch: pytest.MonkeyPatch) -> None
 
 @mutant(
     "EARLY-02",
-    killed_by=case(
-        test_early.test_a_refusal_behind_which_the_peer_closes_is_a_failed_record_at_once
+    killed_by=(
+        case(test_early.test_a_refusal_behind_which_the_peer_closes_is_a_failed_record_at_once),
+        case(test_early.test_a_real_peer_refuses_a_payload_when_it_has_it_all),
+        case(test_early.test_a_refusal_behind_a_hundred_continue_is_the_answer),
     ),
 )
 def a_refusal_leaves_no_reason(patch: pytest.MonkeyPatch) -> None:
@@ -117,7 +146,11 @@ def records_are_sorted_by_name(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "AGG-03",
-    killed_by=case(test_answers.test_node_and_status_are_the_relays_own),
+    killed_by=(
+        case(test_answers.test_node_and_status_are_the_relays_own),
+        case(test_faults.test_nothing_but_failures_is_a_report_like_any_other),
+        case(test_payload.test_a_payload_that_vanishes_on_the_way_ends_in_a_record),
+    ),
     spares=case(test_wire.test_an_accept_header_admits_json),
 )
 def records_have_no_names(patch: pytest.MonkeyPatch) -> None:
@@ -134,6 +167,8 @@ def no_nodes_have_a_record(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_faults.test_a_connection_that_never_is_costs_one_record),
         case(test_isolation.test_the_fate_of_a_peer_is_its_own),
+        case(test_faults.test_a_peer_that_closes_without_an_answer_costs_one_record),
+        case(test_payload.test_a_directory_is_no_payload),
     ),
 )
 def a_failure_breaks_the_deploy(patch: pytest.MonkeyPatch) -> None:
@@ -151,6 +186,7 @@ def a_failure_breaks_the_deploy(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_fanout.test_one_failing_peer_leaves_the_others_untouched),
         case(test_isolation.test_the_fate_of_a_peer_is_its_own),
+        case(test_retry.test_a_peer_is_tried_again_on_its_own),
     ),
 )
 def one_failure_fails_all(patch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,13 @@ from relay.payload import opened
 from relay.retry import Retry
 from relay.upload import _Sending
 from tests.conformance import (
+    test_answers,
     test_cancel,
     test_early,
     test_fanout,
     test_faults,
     test_payload,
+    test_replication,
     test_retry,
     test_streaming,
     test_url,
@@ -63,6 +65,8 @@ def change_members(patch: pytest.MonkeyPatch, change: Callable[..., Any]) -> Non
         WHOLE,
         case(test_payload.test_a_payload_of_any_size_arrives_whole),
         case(test_url.test_a_node_behind_a_path_prefix_proxy_is_reached),
+        case(test_payload.test_a_payload_that_looks_like_its_own_end_arrives_whole),
+        case(test_url.test_a_node_behind_nginx_is_reached),
     ),
 )
 def the_first_byte_of_a_block_is_lost(patch: pytest.MonkeyPatch) -> None:
@@ -92,7 +96,10 @@ def the_payload_stays_open(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "RES-11",
     "BUG-14",
-    killed_by=case(test_payload.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
+    killed_by=(
+        case(test_payload.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
+        case(test_payload.test_a_payload_that_grows_is_never_sent_as_another_one),
+    ),
 )
 def what_is_missing_of_a_payload_is_made_up(patch: pytest.MonkeyPatch) -> None:
     def blocks(file: Any, staged: StagedPayload) -> Iterator[bytes]:
@@ -123,6 +130,8 @@ def the_payload_is_tidied_away(patch: pytest.MonkeyPatch) -> None:
         case(test_faults.test_a_peer_that_does_not_connect_is_given_up_in_time),
         case(test_faults.test_a_peer_that_takes_no_more_bytes_is_given_up_in_time),
         case(test_faults.test_a_peer_that_says_nothing_after_an_upload_is_given_up_in_time),
+        case(test_answers.test_an_answer_without_an_end_is_given_up_in_time),
+        case(test_replication.test_a_socket_that_does_not_answer_is_given_up_in_time),
     ),
 )
 def limits_are_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -136,7 +145,11 @@ def limits_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "EARLY-01",
     "EARLY-08",
-    killed_by=(case(REFUSED_EARLY, then="drain"), case(REFUSED_EARLY, then="grace")),
+    killed_by=(
+        case(REFUSED_EARLY, then="drain"),
+        case(REFUSED_EARLY, then="grace"),
+        case(test_early.test_a_real_peer_refuses_a_project_at_the_file_and_stops_reading),
+    ),
 )
 def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
     async def hidden(members: Any, sending: _Sending, response: Any) -> Any:
@@ -183,7 +196,13 @@ def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     change_members(patch, hasty)
 
 
-@mutant("KIT-01", killed_by=case(test_cancel.test_no_peer_sees_a_clean_end_of_what_was_given_up))
+@mutant(
+    "KIT-01",
+    killed_by=(
+        case(test_cancel.test_no_peer_sees_a_clean_end_of_what_was_given_up),
+        case(test_cancel.test_a_deploy_given_up_closes_its_connections_at_every_stage),
+    ),
+)
 def what_is_given_up_goes_on(patch: pytest.MonkeyPatch) -> None:
     deploy = reference.deploy
 
@@ -202,7 +221,13 @@ def what_is_given_up_goes_on(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "RTY-04", killed_by=(case(FINAL), case(test_retry.test_wrong_credentials_do_not_get_better))
+    "RTY-04",
+    killed_by=(
+        case(FINAL),
+        case(test_retry.test_wrong_credentials_do_not_get_better),
+        case(test_retry.test_a_certificate_does_not_get_better),
+        case(test_retry.test_an_answer_that_was_begun_is_not_asked_for_again),
+    ),
 )
 def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
@@ -214,7 +239,11 @@ def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "RTY-04",
-    killed_by=case(test_retry.test_attempts_are_as_many_as_were_allowed, attempts=2),
+    killed_by=(
+        case(test_retry.test_attempts_are_as_many_as_were_allowed, attempts=2),
+        case(test_replication.test_another_attempt_opens_another_socket),
+        case(test_retry.test_a_refused_connection_is_tried_again),
+    ),
 )
 def there_is_one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay

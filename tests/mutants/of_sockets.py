@@ -57,7 +57,14 @@ def any_answer(frame: Any, code: int | None, number: int | None) -> Any:
 
 
 @mutant(
-    "WS-01", killed_by=case(test_replication.test_a_replication_url_without_a_path_means_the_root)
+    "WS-01",
+    killed_by=(
+        case(test_replication.test_a_replication_url_without_a_path_means_the_root),
+        case(test_replication.test_the_handshake_of_a_socket_names_a_host_and_no_address),
+        case(
+            test_replication.test_without_a_url_the_socket_is_at_the_replication_port_of_the_origin
+        ),
+    ),
 )
 def the_socket_has_a_path_of_its_own(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
@@ -82,7 +89,13 @@ def the_reason_of_a_close_is_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(replication, "mint_failure", lambda _, cause=None: mint_failure("failed", cause))
 
 
-@mutant("WS-16", killed_by=case(FAILED, told=""))
+@mutant(
+    "WS-16",
+    killed_by=(
+        case(FAILED, told=""),
+        case(test_replication.test_a_socket_that_does_not_exist_fails_the_mint),
+    ),
+)
 def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     mint = ReplicationMint.mint
 
@@ -95,7 +108,15 @@ def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ReplicationMint, "mint", hopeful)
 
 
-@mutant("WS-06", killed_by=case(test_replication.test_a_flawed_certificate_of_a_socket_is_refused))
+@mutant(
+    "WS-06",
+    killed_by=(
+        case(test_replication.test_a_flawed_certificate_of_a_socket_is_refused),
+        case(
+            test_replication.test_a_socket_that_knows_nodes_by_their_certificate_lets_the_relay_in
+        ),
+    ),
+)
 def the_socket_is_not_verified(patch: pytest.MonkeyPatch) -> None:
     websocket = Connections.websocket
 

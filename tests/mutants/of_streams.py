@@ -53,13 +53,21 @@ def no_stream_is_asked_for(patch: pytest.MonkeyPatch) -> None:
         case(test_events.test_an_error_event_is_a_failure_with_its_message),
         case(test_events.test_an_error_event_that_nobody_asked_for_is_a_failure),
         case(test_events.test_a_stream_that_ends_without_done_or_error_is_a_failure),
+        case(test_events.test_a_real_peer_fails_inside_of_its_stream),
     ),
 )
 def a_stream_is_a_text_like_any_other(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(upload, "is_event_stream", lambda *_: False)
 
 
-@mutant("SSE-03", killed_by=case(NOISE, noise=": a comment\n\n"))
+@mutant(
+    "SSE-03",
+    killed_by=(
+        case(NOISE, noise=": a comment\n\n"),
+        case(test_events.test_the_last_event_needs_no_empty_line_behind_it),
+        case(test_events.test_what_comes_behind_an_error_does_not_take_it_back),
+    ),
+)
 def a_comment_is_no_event(patch: pytest.MonkeyPatch) -> None:
     def strict(_: EventParser, line: str) -> str:
         if line.startswith(":"):

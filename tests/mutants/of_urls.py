@@ -48,7 +48,13 @@ def the_scheme_is_always_https(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("URL-03", killed_by=case(PORTS))
+@mutant(
+    "URL-03",
+    killed_by=(
+        case(PORTS),
+        case(test_url.test_the_host_of_a_node_wins_over_its_replication_url_and_its_name),
+    ),
+)
 def the_port_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
     change_nodes(patch, lambda node: replace(node, port=None))
 
@@ -86,6 +92,7 @@ def the_replication_port_is_used(patch: pytest.MonkeyPatch) -> None:
             path="/a/b/ops/?site=eu&x=1",
         ),
         case(test_url.test_a_node_behind_a_path_prefix_proxy_is_reached),
+        case(test_url.test_the_mint_goes_to_the_same_path_and_query),
     ),
 )
 def the_path_is_lost(patch: pytest.MonkeyPatch) -> None:
@@ -146,6 +153,7 @@ def change_tls(patch: pytest.MonkeyPatch, change: Callable[[list[Node], Tls], An
     killed_by=(
         case(test_tls.test_a_flawed_certificate_is_refused_before_anything_is_sent),
         case(test_tls.test_verification_stays_on_for_the_other_nodes),
+        case(test_tls.test_an_authority_that_was_not_given_is_not_trusted),
     ),
 )
 def nothing_is_verified(patch: pytest.MonkeyPatch) -> None:
@@ -159,7 +167,10 @@ def verification_cannot_be_switched_off(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "TLS-02",
-    killed_by=case(test_tls.test_a_certificate_of_the_cluster_is_trusted),
+    killed_by=(
+        case(test_tls.test_a_certificate_of_the_cluster_is_trusted),
+        case(test_tls.test_either_version_of_tls_will_do),
+    ),
     spares=case(test_tls.test_a_flawed_certificate_is_refused_before_anything_is_sent),
 )
 def the_authority_of_the_cluster_is_not_loaded(patch: pytest.MonkeyPatch) -> None:

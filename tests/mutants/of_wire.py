@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from relay import formdata, request
 from relay.connection import Connections
-from tests.conformance import test_fields, test_payload, test_url, test_wire
+from tests.conformance import (
+    test_answers,
+    test_faults,
+    test_fields,
+    test_payload,
+    test_url,
+    test_wire,
+)
 from tests.mutants.mutant import KEEPS_TO, case, mutant
 
 if TYPE_CHECKING:
@@ -108,7 +115,15 @@ def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("WIRE-06", killed_by=case(VALUES, value="plain"), spares=ANOTHER)
+@mutant(
+    "WIRE-06",
+    killed_by=(
+        case(VALUES, value="plain"),
+        case(test_fields.test_a_name_beyond_ascii_is_utf_8),
+        case(test_fields.test_a_value_of_a_mebibyte_arrives_whole),
+    ),
+    spares=ANOTHER,
+)
 def text_is_in_quotes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "value_bytes", lambda value: json.dumps(value).encode())
 
@@ -139,7 +154,13 @@ def line_breaks_in_values_become_one(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "value_bytes", lambda value: written(value).replace(b"\r\n", b"\n"))
 
 
-@mutant("WIRE-12", killed_by=case(test_fields.test_text_beyond_ascii_is_utf_8))
+@mutant(
+    "WIRE-12",
+    killed_by=(
+        case(test_fields.test_text_beyond_ascii_is_utf_8),
+        case(test_fields.test_half_a_character_becomes_the_replacement_character),
+    ),
+)
 def text_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "_utf8", lambda text: text.encode("latin-1", "replace"))
 
@@ -160,7 +181,16 @@ def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Connections, "exchange", whole)
 
 
-@mutant("HTTP-01", killed_by=case(KEEPS_TO, rule="HTTP-01"), spares=ANOTHER)
+@mutant(
+    "HTTP-01",
+    killed_by=(
+        case(KEEPS_TO, rule="HTTP-01"),
+        case(test_answers.test_an_encoded_answer_is_never_taken_for_text),
+        case(test_faults.test_a_peer_that_is_slow_and_goes_on_is_not_given_up),
+        case(test_wire.test_the_upload_names_its_host_and_carries_one_bearer_token),
+    ),
+    spares=ANOTHER,
+)
 def the_token_has_no_scheme(patch: pytest.MonkeyPatch) -> None:
     change_headers(
         patch,
