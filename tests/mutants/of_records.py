@@ -212,5 +212,3 @@ def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
         self._places = asyncio.Semaphore(1)
 
     patch.setattr(FanOut, "__init__", in_turn)
-    # What waits for the others gives up sooner, or the mutant would take long to die.
-    patch.setattr(test_streaming, "SOON", 0.5)

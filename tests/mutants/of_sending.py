@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 WHOLE = case(test_fanout.test_every_peer_receives_the_staged_payload_whole)
 REFUSED_EARLY = test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status
 FINAL = test_retry.test_an_answer_of_any_other_kind_is_final
-SOON = 1.0
 
 
 def change_blocks(
@@ -136,7 +135,6 @@ def the_payload_is_tidied_away(patch: pytest.MonkeyPatch) -> None:
 )
 def limits_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda _: reference.Limits())
-    patch.setattr(test_faults, "IN_TIME", SOON)
 
 
 # -- answers before their time -------------------------------------------------------------------
@@ -178,7 +176,6 @@ def no_answer_is_read_before_all_is_sent(patch: pytest.MonkeyPatch) -> None:
         return await members(sending, response)
 
     change_members(patch, later)
-    patch.setattr(test_early, "IN_TIME", SOON)
 
 
 @mutant(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.catalogue import requirements
+from harness.explain import cases_by_requirement
 from harness.targets import TargetBrokeError
 from tests.mutants import (  # noqa: F401 - they register their mutants
     of_answers,
+    of_care,
     of_fields,
     of_minting,
     of_records,
@@ -28,8 +31,17 @@ NO_MUTANT_YET = {
     if line and not line.startswith("#")
 }
 
+KILLS_NONE = {
+    # The HTTP library itself stops writing once a whole answer has come.
+    "test_early.test_the_rest_of_a_refused_payload_is_not_sent",
+}
+"""Cases that no mutant of the reference can fail, with the reason."""
+
 # How a case fails.
 CAUGHT = (AssertionError, TargetBrokeError, TimeoutError)
+
+# What a case waits for, or sends, at most: less of it, or a mutant would take long to die.
+SHORTER = {"IN_TIME": 1.0, "SOON": 0.5, "HUGE": 100_000_000}
 
 KILLS = [
     pytest.param(mutant, case, id=f"{mutant.name}-{case.function.__name__}")
@@ -43,6 +55,10 @@ def test_a_mutant_is_killed(
     mutant: Mutant, case: Case, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutant.apply(monkeypatch)
+    module = sys.modules[case.function.__module__]
+    for name, value in SHORTER.items():
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
     with pytest.raises(CAUGHT):
         case.run(request)
 
@@ -60,6 +76,17 @@ def test_every_must_has_a_mutant() -> None:
     assert broken <= set(requirements())
     musts = {id_ for id_, requirement in requirements().items() if requirement.level == "must"}
     assert musts - broken == NO_MUTANT_YET
+
+
+def test_every_case_kills_a_mutant() -> None:
+    """A case that nothing can fail proves nothing."""
+    killing = {case.name for mutant in MUTANTS for case in mutant.killed_by}
+    cases = {
+        place.replace(".py::", ".")
+        for places in cases_by_requirement().values()
+        for place in places
+    }
+    assert cases - killing == KILLS_NONE
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -1,0 +1,179 @@
+"""Mutants of care: what a relay shows to others, and what it does a second time or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import relay as reference
+from relay import attempt, fanout, token, upload
+from relay.answer import StreamedAnswer, is_event_stream
+from relay.attempt import Attempt
+from relay.errors import PeerError
+from relay.node import resolve
+from relay.redact import AS_IS
+from relay.token import OperationsMint
+from relay.upload import _Sending
+from tests.conformance import (
+    test_cancel,
+    test_events,
+    test_fields,
+    test_retry,
+    test_secrets,
+    test_tls,
+    test_token,
+    test_url,
+    test_wire,
+)
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_sending import change_members
+from tests.mutants.of_urls import change_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from relay.node import LocalSettings, Node, OperationsApi
+
+REFUSED = case(test_fields.test_a_value_that_a_peer_would_cut_is_refused)
+
+# -- what it shows -------------------------------------------------------------------------------
+
+
+@mutant("BUG-41", killed_by=case(test_secrets.test_a_token_that_a_peer_quotes_stands_in_no_record))
+def a_token_that_is_quoted_is_passed_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Attempt, "hide", lambda _, value: value)
+
+
+@mutant(
+    "BUG-41",
+    "SEQ-06",
+    killed_by=case(test_secrets.test_a_password_that_a_peer_quotes_stands_in_no_record),
+)
+def a_password_that_is_quoted_is_passed_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(token, "hiding", lambda *_: AS_IS)
+
+
+@mutant("BUG-41", killed_by=case(test_secrets.test_no_process_shows_a_credential_while_it_deploys))
+def a_password_is_an_argument_of_a_program(patch: pytest.MonkeyPatch) -> None:
+    mint = OperationsMint.mint
+
+    async def by_program(self: OperationsMint, *at: Any) -> str:
+        told = ("sh", "-c", "sleep 0.1", self.password)
+        await (await asyncio.create_subprocess_exec(*told)).wait()
+        return await mint(self, *at)
+
+    patch.setattr(OperationsMint, "mint", by_program)
+
+
+@mutant("WIRE-16", killed_by=case(test_wire.test_no_credential_stands_in_the_body))
+def the_token_is_a_field(patch: pytest.MonkeyPatch) -> None:
+    begin = _Sending.__post_init__
+
+    def telling(self: _Sending) -> None:
+        fields = {**self.upload.fields, "auth": self.token}
+        self.upload = replace(self.upload, fields=fields)
+        begin(self)
+
+    patch.setattr(_Sending, "__post_init__", telling)
+
+
+@mutant("KIT-05", killed_by=case(test_url.test_credentials_in_a_url_are_sent_to_nobody))
+def user_info_of_a_url_goes_into_its_query(patch: pytest.MonkeyPatch) -> None:
+    def moved(node: Node) -> Node:
+        scheme, _, rest = (node.url or "").partition("://")
+        user, at, where = rest.partition("@")
+        return replace(node, url=f"{scheme}://{where}?{user}") if at else node
+
+    change_nodes(patch, moved)
+
+
+@mutant("MINT-11", killed_by=case(test_token.test_a_password_beyond_ascii_is_good))
+def a_mint_is_latin_1(patch: pytest.MonkeyPatch) -> None:
+    def dumps(value: object) -> str:
+        text = json.dumps(value, ensure_ascii=False)
+        return text.encode("latin-1", "replace").decode("latin-1")
+
+    patch.setattr(attempt, "json", SimpleNamespace(dumps=dumps))
+
+
+# -- what it does not, or twice ------------------------------------------------------------------
+
+
+@mutant(
+    "TLS-06",
+    killed_by=case(test_tls.test_plain_http_to_another_machine_is_used_where_it_is_allowed),
+)
+def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
+    def never(node: Node, local: LocalSettings | None, *, allow_http: bool) -> OperationsApi:
+        del allow_http
+        return resolve(node, local)
+
+    patch.setattr(fanout, "resolve", never)
+
+
+@mutant(
+    "URL-02",
+    "URL-03",
+    killed_by=case(test_url.test_a_node_of_no_port_is_at_the_secure_port_of_the_origin),
+)
+def the_secure_port_of_the_origin_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    def insecure(node: Node, local: LocalSettings | None, *, allow_http: bool) -> OperationsApi:
+        local = replace(local or reference.LocalSettings(), secure_port=None)
+        return resolve(node, local, allow_http=allow_http)
+
+    patch.setattr(fanout, "resolve", insecure)
+
+
+@mutant("RTY-04", killed_by=case(test_retry.test_a_success_is_final), spares=REFUSED)
+def a_success_is_sent_again(patch: pytest.MonkeyPatch) -> None:
+    send = upload.send
+
+    async def twice(*what: Any) -> dict[str, object]:
+        await send(*what)
+        return await send(*what)
+
+    patch.setattr(fanout, "send", twice)
+
+
+@mutant(
+    "KIT-01",
+    killed_by=case(test_cancel.test_a_deploy_that_ends_before_is_not_given_up),
+    spares=REFUSED,
+)
+def every_deploy_is_given_up(patch: pytest.MonkeyPatch) -> None:
+    async def never(**how: Any) -> Any:
+        del how
+        raise reference.InputError("given up")
+
+    patch.setattr(reference, "deploy", never)
+
+
+@mutant("SSE-03", killed_by=case(test_events.test_a_stream_without_its_first_comment_is_read_alike))
+def a_stream_must_begin_with_its_comment(patch: pytest.MonkeyPatch) -> None:
+    feed = StreamedAnswer.feed
+
+    def strict(self: StreamedAnswer, block: bytes) -> Iterator[tuple[str, dict[str, object]]]:
+        if not vars(self).setdefault("primed", block.startswith(b":")):
+            raise PeerError("answer", "this is no stream")
+        yield from feed(self, block)
+
+    patch.setattr(StreamedAnswer, "feed", strict)
+
+
+@mutant(
+    "SSE-18",
+    killed_by=case(test_events.test_a_plain_answer_in_the_place_of_a_stream_is_read_as_one),
+)
+def who_asks_for_a_stream_takes_nothing_else(patch: pytest.MonkeyPatch) -> None:
+    async def strict(members: Any, sending: _Sending, response: Any) -> Any:
+        came = is_event_stream(response.status, response.headers.get("Content-Type", ""))
+        if sending.upload.ask_for_events and not came:
+            raise PeerError("answer", "this is no stream")
+        return await members(sending, response)
+
+    change_members(patch, strict)
