@@ -112,6 +112,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     serve.add_argument(
         "--profile", default="strict", choices=sorted(PROFILES), help="what kind of peers they are"
     )
+    serve.add_argument(
+        "--user", metavar="NAME", help="the one user of all nodes (default: one each)"
+    )
+    serve.add_argument(
+        "--password-file", metavar="FILE", type=Path, help="holds the one password of all nodes"
+    )
+    serve.add_argument(
+        "--replication", action="store_true", help="give every node a replication socket, too"
+    )
     serve.set_defaults(command=_serve)
 
     lint = commands.add_parser(
@@ -211,10 +220,21 @@ def _serve(options: argparse.Namespace) -> int:
 
     try:
         faults = parse_faults(options.fault, options.nodes)
+        password = options.password_file and options.password_file.read_text().rstrip("\r\n")
+    except OSError as error:
+        print(f"relay-harness: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     except ValueError as error:
         print(f"relay-harness: {error}", file=sys.stderr)
         return 2
-    return serve(options.nodes, faults, options.profile)
+    return serve(
+        options.nodes,
+        faults,
+        options.profile,
+        user=options.user,
+        password=password,
+        replication=options.replication,
+    )
 
 
 def _lint(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.shipped_paths import sample_component
 from tests.rawclient import RawClient
 
 SERVE = [sys.executable, "-m", "harness.cli", "serve"]
@@ -67,3 +68,21 @@ def test_bad_input_is_named_with_its_remedy(
     assert main(["serve", *arguments]) == 2
     error = capsys.readouterr().err
     assert all(word in error for word in words), error
+
+
+def test_relay_deploy_reaches_all_nodes_of_a_served_cluster(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("of-all-nodes\n")
+    login = ["--user", "admin", "--password-file", str(password)]
+    with subprocess.Popen(
+        [*SERVE, "--nodes", "2", *login], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as served:
+        assert served.stdout
+        assert served.stdin
+        described = json.loads(served.stdout.readline())
+        nodes = [f"--node={node['name']}={node['url']}" for node in described["nodes"]]
+        command = [sys.executable, "-m", "relay", "deploy", str(sample_component()), *nodes]
+        command += [*login, "--ca", described["ca_file"]]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        served.stdin.close()
+    assert run.returncode == 0, run.stdout + run.stderr
