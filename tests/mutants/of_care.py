@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import relay as reference
-from relay import attempt, fanout, token, upload
+from relay import connection, fanout, token, upload
+from relay.access import Access
 from relay.answer import StreamedAnswer, is_event_stream
-from relay.attempt import Attempt
 from relay.errors import PeerError
 from relay.node import resolve
 from relay.redact import AS_IS
@@ -46,7 +46,7 @@ REFUSED = case(test_fields.test_a_value_that_a_peer_would_cut_is_refused)
 
 @mutant("BUG-41", killed_by=case(test_secrets.test_a_token_that_a_peer_quotes_stands_in_no_record))
 def a_token_that_is_quoted_is_passed_on(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Attempt, "hide", lambda _, value: value)
+    patch.setattr(Access, "hide", lambda _, value: value)
 
 
 @mutant(
@@ -98,7 +98,7 @@ def a_mint_is_latin_1(patch: pytest.MonkeyPatch) -> None:
         text = json.dumps(value, ensure_ascii=False)
         return text.encode("latin-1", "replace").decode("latin-1")
 
-    patch.setattr(attempt, "json", SimpleNamespace(dumps=dumps))
+    patch.setattr(connection, "json", SimpleNamespace(dumps=dumps))
 
 
 # -- what it does not, or twice ------------------------------------------------------------------

@@ -69,7 +69,6 @@ def an_upload_does_not_wait_for_its_token(patch: pytest.MonkeyPatch) -> None:
         case(REFUSED),
         case(test_token.test_a_mint_without_a_token_fails_the_peer_without_an_upload),
         case(test_token.test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload),
-        case(test_token.test_a_mint_without_an_answer_is_given_up_in_time),
     ),
 )
 def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:

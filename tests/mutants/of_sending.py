@@ -24,6 +24,7 @@ from tests.conformance import (
     test_replication,
     test_retry,
     test_streaming,
+    test_token,
     test_url,
 )
 from tests.mutants.mutant import case, mutant
@@ -131,6 +132,7 @@ def the_payload_is_tidied_away(patch: pytest.MonkeyPatch) -> None:
         case(test_faults.test_a_peer_that_says_nothing_after_an_upload_is_given_up_in_time),
         case(test_answers.test_an_answer_without_an_end_is_given_up_in_time),
         case(test_replication.test_a_socket_that_does_not_answer_is_given_up_in_time),
+        case(test_token.test_a_mint_without_an_answer_is_given_up_in_time),
     ),
 )
 def limits_are_forgotten(patch: pytest.MonkeyPatch) -> None:
