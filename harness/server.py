@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import ipaddress
 import select
 import socketserver
 import sys
@@ -75,6 +76,13 @@ class Exchange:
         return richer
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def refuse_malformed(exchange: Exchange, status: int) -> None:
     """Answer with a bare status line; what is still on its way is not read."""
     exchange.witness.answer_status = status
@@ -109,7 +117,15 @@ class StreamingServer(HTTPServer):
                 False ends the connection (a fault has been shown).
             timeout: longest wait for one read or write on a connection, in seconds.
 
+        Raises:
+            ValueError: `host` is not of the loopback.
+
         """
+        if host != "localhost" and not _is_loopback(host):
+            raise ValueError(
+                f"host {host!r}: fake peers serve on the loopback only, for nobody else to reach; "
+                "give an address such as 127.0.0.1 or ::1"
+            )
         super().__init__(host, port, ssl_context=ssl_context, threaded=True)
         self.greet = greet
         self.timeout = timeout

@@ -69,10 +69,14 @@ class TokenBook:
         with self._lock:
             return self._worth.get(credential, "unknown") if credential else "empty"
 
-    def __contains__(self, text: str) -> bool:
+    def appear_in(self, text: str) -> bool:
         """Whether any token of this peer stands in a text."""
         with self._lock:
             return any(token in text for token in self._worth)
+
+    def __contains__(self, text: str) -> bool:
+        """The same, for `text in peer.tokens`."""
+        return self.appear_in(text)
 
     def redacted(self, text: str) -> str:
         """A text without any token of this peer."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from harness import checks
 from harness.answers import End
 from harness.certs import CertificateFlaw
-from harness.replication.frames import OTHER_CODES, pack, response
+from harness.replication.frames import OTHER_CODES, pack, response, response_before_padding
 
 Issue = Callable[[], dict[str, Any]]
 """Mints one more pair of tokens: `operation_token` and `refresh_token` (MINT-04)."""
@@ -214,11 +214,8 @@ class HugeAnswer:
         checks.whole("padding", self.padding, least=0, most=_LARGEST)
 
     def before_padding(self, request_id: Any, issue: Issue) -> bytes:
-        """The message up to its padding, which is a bin32 and the last value of the map."""
-        answer = response(request_id, issue())
-        # 92 cc 89 8n: an array, the code, and a fixmap that has room for one more pair.
-        grown = answer[:3] + bytes([answer[3] + 1]) + answer[4:]
-        return grown + pack("padding") + b"\xc6" + self.padding.to_bytes(4)
+        """The message up to its padding."""
+        return response_before_padding(request_id, issue(), self.padding)
 
 
 AnswerFault = (

@@ -18,6 +18,7 @@ OTHER_CODES = (129, 130, 132, 133, 134, 140, 141, 142, 143, 144, 145, 146, 147)
 """What else nodes send each other; ignorable for whoever only wants a token (WS-15)."""
 
 _UNDEFINED = 0  # extension type (WS-09)
+_BIN32 = b"\xc6"  # and four bytes of length
 _MAP16 = b"\xde"
 _SECRET = re.compile(r"token|password|secret|authorization", re.IGNORECASE)
 
@@ -73,6 +74,16 @@ def parse(data: bytes) -> tuple[int, Any]:
 def response(request_id: Any, result: dict[str, Any], *, map16: bool = False) -> bytes:
     """The answer to the request of this id (WS-11, WS-12)."""
     return pack([RESPONSE, {**result, "requestId": request_id}], map16=map16)
+
+
+def response_before_padding(request_id: Any, result: dict[str, Any], size: int) -> bytes:
+    """The same answer up to a last member `padding` of so many bytes, which are left to be sent."""
+    packer = msgpack.Packer()
+    members = {**result, "requestId": request_id}
+    head: bytes = packer.pack_array_header(2) + packer.pack(RESPONSE)
+    head += packer.pack_map_header(len(members) + 1)
+    head += b"".join(pack(it) for member in members.items() for it in member)
+    return head + pack("padding") + _BIN32 + size.to_bytes(4)
 
 
 def redacted(value: Any) -> Any:

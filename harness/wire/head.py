@@ -11,6 +11,7 @@ from harness.wire.headers import HeaderLine, header_lines, lenient_parameters, r
 FramingKind = Literal["chunked", "length", "none"]
 
 _REQUEST_LINE = re.compile(rb"POST [!\"$-~]+ HTTP/1\.1\r\n")
+_FRAGMENT = re.compile(rb"POST [!-~]*#[!-~]* HTTP/1\.1\r?\n")
 _BEARER = re.compile(rb"Bearer [0-9A-Za-z._~+/-]+=*")  # RFC 6750 section 2.1
 _CONTENT_TYPE = re.compile(rb'(?i:multipart/form-data[ \t]*;[ \t]*boundary)=([^\s";]+)')
 # RFC 2046 section 5.1.1, without the characters that must be quoted (RFC 2045 section 5.1):
@@ -91,6 +92,9 @@ def _check_request_line(line: bytes, findings: Findings) -> None:
         return
     if line.endswith(b"\n") and _REQUEST_LINE.fullmatch(line[:-1] + b"\r\n"):
         _note_bare_lf(findings, len(line) - 1)
+        return
+    if _FRAGMENT.match(line):
+        findings.note("HTTP-01", 0, expected="no fragment in the target", came="POST …#… HTTP/1.1")
         return
     method, _, rest = line.partition(b" ")
     version = rest.rpartition(b" ")[2]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.peer import FakePeer
+from harness.replication import FakeReplicationSocket
 from tests.rawclient import (
     RawClient,
     chunked,
@@ -75,6 +77,18 @@ def test_a_broken_upload_is_refused_with_its_finding(cluster: FakeCluster) -> No
     assert answer.status == 400
     assert "WIRE-05" in answer.json["error"]
     assert [finding.id for finding in peer.upload.findings] == ["WIRE-05"]
+
+
+def test_the_hash_of_a_file_is_kept_at_chosen_offsets(cluster: FakeCluster) -> None:
+    payload = bytes(range(256)) * 1000
+    peer = cluster.peer(mark_offsets=[0, 1, 65_536, 1 << 30])
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        head = upload_head(peer, mint(peer, cluster.ca_file))
+        client.send(head + chunked(upload_body(payload), size=999))
+        client.read_answer()
+    file = peer.upload.file
+    assert file is not None
+    assert file.marks == {n: hashlib.sha256(payload[:n]).hexdigest() for n in (0, 1, 65_536)}
 
 
 @pytest.mark.parametrize("cut", [1, 7, 100, 300])
@@ -160,6 +174,27 @@ def test_handlers_of_pytest_httpserver_work_beside_the_operations_api(
         client.send(b"GET /health HTTP/1.1\r\nHost: p\r\n\r\n")
         assert client.read_answer().body == b"Harper is running."
     peer.http.check()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "", "peer.example"])
+def test_a_peer_serves_on_the_loopback_only(cluster: FakeCluster, host: str) -> None:
+    with pytest.raises(ValueError, match="loopback"):
+        FakePeer(None, host=host)
+    if host:  # an empty one is that of the peer
+        with pytest.raises(ValueError, match="loopback"):
+            FakeReplicationSocket(None, cluster.peer(), host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_any_loopback_address_will_do(host: str) -> None:
+    assert FakePeer(None, host=host).http.host == host
+
+
+def test_whose_token_a_text_shows(cluster: FakeCluster) -> None:
+    peer, other = cluster.peer(), cluster.peer()
+    text = f"the token is {peer.tokens.issue(peer.username)}, they said"
+    assert peer.tokens.appear_in(text)
+    assert not other.tokens.appear_in(text)
 
 
 def test_matching_by_body_is_refused(cluster: FakeCluster) -> None:
