@@ -103,8 +103,8 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output) -> int:
         ):
 
             def listen(event: Event) -> None:
-                if event.name in so_far:
-                    so_far[event.name].records.append(dict(event.data["record"]))  # type: ignore[call-overload]
+                if isinstance(record := event.data.get("record"), dict):
+                    so_far[event.name].records.append(record)
                 show(event)
 
             reach["on_event"] = listen

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import threading
+from concurrent.futures import Future
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -22,26 +22,17 @@ class Lookups(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[list[ResolveResult]] = loop.create_future()
-
-        def settle(addresses: list[ResolveResult] | Exception) -> None:
-            if isinstance(addresses, list) and not found.done():
-                found.set_result(addresses)
-            elif isinstance(addresses, Exception) and not found.done():
-                found.set_exception(addresses)
+        found = Future[list[ResolveResult]]()
+        found.set_running_or_notify_cancel()  # from now on, giving up changes nothing here
 
         def look_up() -> None:
-            result: list[ResolveResult] | Exception
             try:
-                result = _addresses(host, port, family)
+                found.set_result(_addresses(host, port, family))
             except Exception as error:  # noqa: BLE001  it is raised where it is waited for
-                result = error
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(settle, result)
+                found.set_exception(error)
 
         threading.Thread(target=look_up, name=f"lookup of {host}", daemon=True).start()
-        return await found
+        return await asyncio.wrap_future(found)
 
     async def close(self) -> None:
         """Nothing is held."""

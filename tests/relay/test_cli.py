@@ -136,6 +136,15 @@ def test_the_relays_own_certificate_and_a_limit_of_nodes(
     assert first["answer end"] <= second["head"] or second["answer end"] <= first["head"]
 
 
+def test_a_mark_of_the_byte_order_is_no_part_of_a_password(
+    cluster: FakeCluster, component: Path, files: Path
+) -> None:
+    peer = peer_of(cluster, "a")
+    (files / "password").write_text(PASSWORD + "\r\n", encoding="utf-8-sig")
+    assert main(["deploy", str(component), *options(cluster, files)]) == 0
+    assert peer.mints[0].body["password"] == PASSWORD
+
+
 def test_an_archive_is_sent_as_it_is_with_further_fields(cluster: FakeCluster, files: Path) -> None:
     peer = peer_of(cluster, "a")
     archive = files / "shop.tar.gz"

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import relay
+from relay.answer import StreamedAnswer
+from relay.errors import PeerError
 from relay.redact import AS_IS, hiding
 from tests.relay.driving import DEPLOY, against
 
@@ -110,6 +112,13 @@ def test_a_mint_tells_no_password_and_no_part_of_one(package: Path, filler: str)
     record = asyncio.run(against(answering(answers), deploy, relay.OperationsMint("u", PASSWORD)))
     assert str(record["reason"]).startswith(f"token mint failed: {filler}[password]")
     assert "hunter" not in str(record)
+
+
+def test_an_error_event_tells_no_part_of_a_token() -> None:
+    stream = StreamedAnswer(1_000, hiding([TOKEN], "[token]"))
+    with pytest.raises(PeerError) as failure:
+        list(stream.feed(f"event: error\ndata: {'x' * 190}{TOKEN}\n\n".encode()))
+    assert failure.value.reason == "x" * 190 + "[token]"
 
 
 def test_an_empty_password_is_refused() -> None:
