@@ -161,8 +161,8 @@ def silent_for(seconds: float) -> Iterator[Event]:
 def test_a_stream_may_be_silent_for_longer_than_an_upload_may_stall(
     cluster: FakeCluster, relay: Relay
 ) -> None:
-    peer = cluster.peer(fault=EventStream(silent_for(0.6)))
-    limits = Limits(connect=0.3, mint=0.3, stall=0.3)
+    peer = cluster.peer(fault=EventStream(silent_for(1.2)))
+    limits = Limits(connect=0.8, mint=0.8, stall=0.8)
     assert relay.deploy(to=[peer], events=True, limits=limits)[peer].status == "success"
 
 

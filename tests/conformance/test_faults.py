@@ -62,7 +62,7 @@ def test_a_peer_that_does_not_connect_is_given_up_in_time(
     cluster: FakeCluster, relay: Relay, fault: Fault
 ) -> None:
     lost, other = cluster.peer(fault=fault), cluster.peer()
-    outcome = relay.deploy(to=[lost, other], limits=Limits(connect=0.5), deadline=IN_TIME)
+    outcome = relay.deploy(to=[lost, other], limits=Limits(connect=1), deadline=IN_TIME)
     assert outcome.statuses == ["failed", "success"]
     assert outcome[lost].reason
     assert lost.requests == []
@@ -98,7 +98,7 @@ def test_a_peer_that_takes_no_more_bytes_is_given_up_in_time(
     """The payload is more than the buffers on the way hold, so the relay comes to stand."""
     lost, other = cluster.peer(fault=StopReadingAfter(received)), cluster.peer()
     outcome = relay.deploy(
-        to=[lost, other], payload=large.path, limits=Limits(stall=0.5), deadline=IN_TIME
+        to=[lost, other], payload=large.path, limits=Limits(stall=1), deadline=IN_TIME
     )
     assert outcome[lost].status == "failed"
     assert outcome[lost].reason
@@ -111,7 +111,7 @@ def test_a_peer_that_says_nothing_after_an_upload_is_given_up_in_time(
 ) -> None:
     """The upload fits into the buffers on the way, so all that is missing is the answer."""
     lost, other = cluster.peer(fault=StopReadingAfter(100)), cluster.peer()
-    outcome = relay.deploy(to=[lost, other], limits=Limits(answer=0.5, stall=0.5), deadline=IN_TIME)
+    outcome = relay.deploy(to=[lost, other], limits=Limits(answer=1, stall=1), deadline=IN_TIME)
     assert outcome[lost].status == "failed"
     assert outcome[lost].reason
 
@@ -121,10 +121,10 @@ def test_a_peer_that_is_slow_and_goes_on_is_not_given_up(
     cluster: FakeCluster, relay: Relay
 ) -> None:
     """A limit on the whole upload would fail the largest packages and the slowest lines."""
-    peer = cluster.peer(fault=ReadSlowly(400_000))
-    outcome = relay.deploy(to=[peer], limits=Limits(connect=0.4, mint=0.4))
+    peer = cluster.peer(fault=ReadSlowly(170_000))
+    outcome = relay.deploy(to=[peer], limits=Limits(connect=1, mint=1))
     assert outcome[peer].status == "success"
-    assert peer.upload.times["body end"] - peer.upload.times["head"] > 0.4
+    assert peer.upload.times["body end"] - peer.upload.times["head"] > 1
 
 
 @requirement("HTTP-05")

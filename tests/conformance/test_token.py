@@ -167,7 +167,7 @@ def test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload(
 @requirement("HTTP-03", "SEQ-06")
 def test_a_mint_without_an_answer_is_given_up_in_time(cluster: FakeCluster, relay: Relay) -> None:
     peer, other = cluster.peer(fault=MintHangs()), cluster.peer()
-    outcome = relay.deploy(to=[peer, other], limits=Limits(mint=0.5), deadline=IN_TIME)
+    outcome = relay.deploy(to=[peer, other], limits=Limits(mint=1), deadline=IN_TIME)
     assert outcome.statuses == ["failed", "success"]
     assert outcome[peer].reason.startswith("token mint failed: ")
     assert peer.uploads == []
