@@ -49,7 +49,12 @@ def render(results: Sequence[Result]) -> str:
         for family, members in groupby(asked, lambda it: it.id.partition("-")[0])
     ]
     return _template().render(
-        groups=groups, runs=runs, marks=_MARKS, outcomes=OUTCOMES, requirements=requirements()
+        groups=groups,
+        runs=runs,
+        marks=_MARKS,
+        outcomes=OUTCOMES,
+        requirements=requirements(),
+        legend=_LEGEND,
     )
 
 
@@ -94,12 +99,41 @@ def _drawing(seen: Sequence[Lane]) -> dict[str, Any]:
             {
                 "y": _LANE * number + 20,
                 "node": lane["node"],
-                "dots": [{"x": place(it["ms"]), **it} for it in lane["moments"]],
+                "dots": [
+                    {"x": place(it["ms"]), "kind": _kind(it["what"]), **it}
+                    for it in lane["moments"]
+                ],
             }
             for number, lane in enumerate(seen)
         ],
         "ticks": [{"x": place(end * part / 4), "ms": end * part / 4} for part in range(5)],
     }
+
+
+_KINDS = {
+    "accepted": "connection",
+    "TLS": "connection",
+    "request head": "request",
+    "first bytes": "request",
+    "the file part": "request",
+    "end of the body": "request",
+    "answer": "answer",
+    "closed": "end",
+}
+"""What a moment is of, by how its words begin; all else is something out of the ordinary."""
+
+
+_LEGEND = {
+    "connection": "connection and handshake",
+    "request": "what the relay sends",
+    "answer": "what the peer answers",
+    "end": "the end, and whose it is",
+    "odd": "anything else",
+}
+
+
+def _kind(what: str) -> str:
+    return next((kind for begin, kind in _KINDS.items() if what.startswith(begin)), "odd")
 
 
 @cache

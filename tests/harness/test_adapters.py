@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -147,6 +148,13 @@ def test_the_page_lists_every_capability_in_the_words_of_the_catalogue() -> None
         r"^\| `([a-z_.]+)` \| (.*) \|$", PAGE.partition("### Capabilities")[2], re.MULTILINE
     )
     assert dict(rows) == capabilities()
+
+
+def test_the_page_names_every_member_of_a_deploy() -> None:
+    schema = json.loads(messages.SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]
+    members = {*schema["deploy"]["properties"], *schema["node"]["properties"]}
+    members |= {*schema["deploy"]["properties"]["local"]["properties"]}
+    assert {name for name in members if name not in PAGE} == set()
 
 
 def test_the_messages_on_the_page_are_messages() -> None:
