@@ -13,11 +13,12 @@ import socket
 import ssl
 import struct
 import time
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from harness import tls
 
 if TYPE_CHECKING:
+    from harness.orders import Orders
     from harness.witness import ConnectionWitness
 
 _FOR_EVER = 3600.0  # longer than any test waits; bounds a forgotten peer
@@ -27,38 +28,8 @@ _HANG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-Order = Literal["close", "reset", "silence"]
-"""What another thread can make of a connection: FIN, RST, or neither and nothing more."""
-
-
 class ConnectionEnded(ConnectionError):  # noqa: N818 - an end is not always an error
     """The conversation is over: the client has gone, a deadline passed or the peer was stopped."""
-
-
-class Orders:
-    """What another thread makes of every connection of a server, also of those still to come."""
-
-    def __init__(self) -> None:
-        self.current: Order | None = None
-        self._reader, self._writer = socket.socketpair()
-        self._old: list[socket.socket] = []
-
-    def fileno(self) -> int:
-        """A descriptor that can be read from as soon as there is a newer order."""
-        return self._reader.fileno()
-
-    def give(self, what: Order) -> None:
-        """Wake every thread that polls, for it to obey."""
-        self.current = what
-        writer = self._writer
-        self._old.append(self._reader)  # still polled by those that have yet to wake up
-        self._reader, self._writer = socket.socketpair()
-        writer.close()
-
-    def close(self) -> None:
-        """Release the descriptors, when no thread polls them any more."""
-        for sock in (*self._old, self._reader, self._writer):
-            sock.close()
 
 
 def _is_fin(error: OSError) -> bool:

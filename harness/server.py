@@ -26,7 +26,8 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from harness import tls
 from harness.answers import status_line
-from harness.connection import HEAD_LIMIT, Connection, Orders, is_readable
+from harness.connection import HEAD_LIMIT, Connection, is_readable
+from harness.orders import Orders
 from harness.wire.finding import show
 from harness.wire.plain import read_plain_head
 from harness.witness import ConnectionWitness, RequestWitness

@@ -211,12 +211,10 @@ class _HeadChecks:
         codings = self._named("transfer-encoding")
         lengths = self._named("content-length")
         framing, length = self._framing_of(codings, lengths)
-        if codings and (lengths or [_trimmed(line).lower() for line in codings] != [b"chunked"]):
-            expected = "Transfer-Encoding: chunked, and no other framing"
-        elif lengths and framing != "length":
-            expected = "one number as Content-Length"
-        else:
+        is_chunked = [_trimmed(line).lower() for line in codings] == [b"chunked"]
+        if (not codings and not lengths) or (is_chunked and not lengths) or framing == "length":
             return framing, length
+        expected = "one framing: Transfer-Encoding: chunked, or a number as Content-Length"
         came = show(b"".join(line.raw for line in (*codings, *lengths)))
         at = (codings or lengths)[0].offset
         self._findings.note("WIRE-13", at, expected=expected, came=came)
