@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.cluster import FakeCluster
 from harness.fault_text import parse_fault
+from harness.schedule import FaultSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +25,8 @@ def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...
     """Faults by node name, from texts like `node-3=ResetAfter:65536`.
 
     Raises:
-        ValueError: a text has another form, or names no node or no fault.
+        ValueError: a text has another form, or names no node or no fault, or a node has two faults
+            that contradict each other.
 
     """
     if nodes < 1:
@@ -38,6 +40,11 @@ def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...
         if name not in names:
             raise ValueError(f"--fault {text!r}: the nodes are {names[0]} to {names[-1]}")
         faults[name].append(parse_fault(fault))
+    for name, shown in faults.items():
+        try:
+            FaultSchedule(tuple(shown))
+        except ValueError as error:
+            raise ValueError(f"--fault for {name}: {error}") from None
     return {name: tuple(shown) for name, shown in faults.items()}
 
 

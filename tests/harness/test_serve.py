@@ -60,6 +60,11 @@ def test_one_user_of_all_nodes(*, replication: bool) -> None:
         (["--fault", "ResetAtAccept"], ["'ResetAtAccept'", "NODE=FAULT"]),
         (["--fault", "node-9=Refuse"], ["'node-9=Refuse'", "node-1 to node-3"]),
         (["--fault", "node-1=Nope"], ["'Nope'", "no such fault"]),
+        (["--fault", "node-1=ReadSlowly:0"], ["'ReadSlowly:0'", "bytes_per_second 0"]),
+        (
+            ["--fault", "node-1=Answer:401", "--fault", "node-1=ResetAfter:1"],
+            ["--fault for node-1", "concern the same upload"],
+        ),
     ],
 )
 def test_bad_input_is_named_with_its_remedy(
