@@ -39,7 +39,8 @@ def component(tmp_path: Path) -> Path:
 def environment(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "tmp").mkdir()
     ours = {"RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD, "TMPDIR": str(tmp_path / "tmp")}
-    return {**os.environ, **ours}
+    # Unbuffered, nothing would be left in a stream when Python ends.
+    return {n: v for n, v in os.environ.items() if n != "PYTHONUNBUFFERED"} | ours
 
 
 def command(cluster: FakeCluster, path: Path, *arguments: str) -> list[str]:
