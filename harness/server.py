@@ -266,11 +266,11 @@ class _Listener(ThreadedWSGIServer):
         What a client sent or closed before it returned is in the kernel by now, so that nothing it
         did is missed.
         """
-        silent = sum(connection.silent for connection in self.live)
+        at_rest = self.idle | {connection for connection in self.live if connection.silent}
         return (
-            self.owner.accepted == len(self.idle) + silent
+            self.owner.accepted == len(at_rest)
             and not is_readable(self.fileno())
-            and not any(connection.input_waits for connection in self.idle)
+            and not any(it.input_waits for it in self.idle if not it.silent)
         )
 
     def get_request(self) -> tuple[socket.socket, Any]:

@@ -118,3 +118,15 @@ def test_a_peer_can_die_or_hang_in_the_middle_of_an_upload(cluster: FakeCluster,
             with pytest.raises(TimeoutError):
                 RawClient(peer.url, ca_file=cluster.ca_file, deadline=0.1)
     assert not peer.uploads[0].complete
+
+
+def test_an_idle_connection_that_falls_silent_is_at_rest(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        peer.http.settle()
+        peer.silence()
+        peer.wait_until(lambda peer: "not a byte more" in peer.timeline())
+        peer.http.settle(timeout=1)
+        client.send(b"POST / HTTP/1.1\r\n\r\n")  # never read: nothing to wait for
+        peer.http.settle(timeout=1)
+    assert peer.requests == []
