@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 import relay
-from relay.pack import pack
+from relay.command.pack import pack
 
 _ENVIRONMENT = ("RELAY_HARPER_URL", "RELAY_HARPER_USER", "RELAY_HARPER_PASSWORD")
 pytestmark = pytest.mark.skipif(

@@ -14,7 +14,7 @@ import pytest
 from harness.answers import Answer
 from harness.events import Event, EventStream, success
 from harness.faults import ClientCertificateRequired, ReadSlowly, in_turn
-from relay.cli import main
+from relay.command.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path

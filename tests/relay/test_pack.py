@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relay.pack import Packed, pack
+from relay.command.pack import Packed, pack
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relay.command.pack import ARCHIVES
 from relay.errors import AttemptError, InputError
 from relay.node import Node, resolve, without_user_info
-from relay.pack import ARCHIVES
 from relay.token import GivenToken, OperationsMint
 
 if TYPE_CHECKING:

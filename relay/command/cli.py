@@ -10,12 +10,12 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from relay.display import Output, json_line, print_records, printable, progress
+from relay.command.display import Output, json_line, print_records, printable, progress
+from relay.command.options import credential_files, mint_in, nodes_in, parser, request_in
+from relay.command.pack import staged
 from relay.errors import InputError
 from relay.fanout import Reach, deploy
 from relay.limits import Limits
-from relay.options import credential_files, mint_in, nodes_in, parser, request_in
-from relay.pack import staged
 from relay.report import Report
 from relay.restarts import restart
 from relay.retry import Retry
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from relay.display import Show
+    from relay.command.display import Show
     from relay.events import Event
     from relay.node import Node
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from relay.display import printable
+from relay.command.display import printable
 from relay.errors import InputError
 
 if TYPE_CHECKING:
