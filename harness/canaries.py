@@ -25,7 +25,7 @@ _OF_PYTEST = "pytest-of-"
 
 def leaked(peer: FakePeer, text: str) -> bool:
     """Whether a text holds any token of a peer, or its password."""
-    return peer.password in text or peer.tokens.redacted(text) != text
+    return peer.password in text or peer.tokens.appear_in(text)
 
 
 def received(peer: FakePeer) -> str:

@@ -74,10 +74,6 @@ class TokenBook:
         with self._lock:
             return any(token in text for token in self._worth)
 
-    def __contains__(self, text: str) -> bool:
-        """The same, for `text in peer.tokens`."""
-        return self.appear_in(text)
-
     def redacted(self, text: str) -> str:
         """A text without any token of this peer."""
         with self._lock:

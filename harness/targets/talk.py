@@ -116,4 +116,4 @@ class Talk:
 
 
 def shows_a_secret(text: str, peers: Sequence[FakePeer]) -> bool:
-    return any(peer.password in text or text in peer.tokens for peer in peers)
+    return any(peer.password in text or peer.tokens.appear_in(text) for peer in peers)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
         yield lambda event: _line(event, err)
         return
     columns = [
-        TextColumn("{task.fields[node]}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TextColumn("{task.fields[state]}", markup=False),
+        TextColumn("{task.fields[node]}", markup=False, table_column=_one_line()),
+        BarColumn(bar_width=20),
+        DownloadColumn(table_column=_one_line()),
+        TransferSpeedColumn(table_column=_one_line()),
+        TextColumn("{task.fields[state]}", markup=False, table_column=_one_line(ratio=1)),
     ]
     bars = Progress(*columns, console=Console(file=err.stream))
     tasks = {node: bars.add_task("", total=None, node=printable(node), state="") for node in nodes}
@@ -90,6 +90,11 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
     finally:
         with contextlib.suppress(OSError):  # the terminal may be gone
             bars.stop()
+
+
+def _one_line(ratio: int | None = None) -> Column:
+    """A column that is cut, and never wrapped, where the terminal is narrow."""
+    return Column(no_wrap=True, overflow="ellipsis", ratio=ratio)
 
 
 def json_line(event: Event, out: Output) -> None:
