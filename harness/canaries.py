@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from harness.peer import FakePeer
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
 _LARGEST = 1_000_000  # bytes of a file that are looked at
 _MOST = 200  # new files that are looked at

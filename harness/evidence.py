@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
     from harness.cluster import FakeCluster
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
     from harness.witness import Lane
 
 _HINT = "Use -v to get more diff"

@@ -99,7 +99,7 @@ def _add_evidence(
     if not clusters or call.excinfo is None:
         return
     from harness.evidence import gather
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
     relay = next(
         (it for it in getattr(item, "funcargs", {}).values() if isinstance(it, Relay)), None

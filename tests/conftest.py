@@ -1,8 +1,11 @@
-"""How many workers `pytest -n auto` starts."""
+"""How the kit's own tests run: on how many workers, and with how large a payload at most."""
 
 from __future__ import annotations
 
 import os
+
+# The gate, and whoever judges a relay, run the cases with a gigabyte.
+os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "200")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.targets import DeployCommand, DeployNode, messages, usual_mint
+from harness.targets import DeployCommand, DeployNode, messages
 from harness.targets.child import Child
+from harness.targets.relay import usual_mint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

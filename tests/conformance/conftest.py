@@ -10,7 +10,8 @@ import pytest
 
 from harness.canaries import taints, temporary_files
 from harness.payloads import Payload, stage_payload
-from harness.targets import Relay, Target, UnknownTargetError, not_declared, open_target
+from harness.targets import Target, UnknownTargetError, open_target
+from harness.targets.relay import Relay, not_declared
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

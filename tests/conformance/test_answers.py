@@ -18,7 +18,7 @@ from harness.targets import Limits
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

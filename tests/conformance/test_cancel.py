@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.faults import Fault
     from harness.payloads import Payload
     from harness.peer import FakePeer
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from harness.cluster import FakeCluster
     from harness.faults import Fault
-    from harness.targets import Record, Relay
+    from harness.targets import Record
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -12,7 +12,7 @@ from harness.faults import CloseWithoutAnswer, Fault, ResetAfter, mint_refused
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
     from harness.payloads import Payload
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

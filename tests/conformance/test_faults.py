@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.cluster import FakeCluster
     from harness.faults import Fault
     from harness.payloads import Payload
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

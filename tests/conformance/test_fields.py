@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

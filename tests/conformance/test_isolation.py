@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from harness.faults import Fault
     from harness.payloads import Payload
     from harness.peer import FakePeer
-    from harness.targets import Record, Relay
+    from harness.targets import Record
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from harness.cluster import FakeCluster
     from harness.peer import FakePeer
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from harness.peer import FakePeer
     from harness.replication import FakeReplicationSocket
     from harness.replication.faults import ReplicationFault
-    from harness.targets import DeployNode, Relay
+    from harness.targets import DeployNode
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

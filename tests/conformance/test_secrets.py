@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from harness.cluster import FakeCluster
     from harness.faults import Fault
     from harness.payloads import Payload
-    from harness.targets import Outcome, Relay
+    from harness.targets import Outcome
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

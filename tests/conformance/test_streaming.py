@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.cluster import FakeCluster
     from harness.payloads import Payload
     from harness.peer import FakePeer
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 
@@ -108,7 +108,8 @@ def test_the_first_bytes_leave_before_the_end_of_the_payload_is_read(
     assert not (peer.upload.complete and peer.upload.file.sha256 == large.sha256)
 
 
-HUGE = 1_000 * MEGABYTE
+# The kit's own tests, which run these cases too, make do with less.
+HUGE = int(os.environ.get("RELAY_HARNESS_HUGE_MB", "1000")) * MEGABYTE
 
 SLACK = 32 * MEGABYTE
 """More than buffers and chance need, much less than any payload or answer here."""

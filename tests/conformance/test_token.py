@@ -23,7 +23,7 @@ from harness.targets import GivenToken, Limits, OperationsMint
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
     from harness.faults import MintFault
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
-    from harness.targets import Relay
+    from harness.targets.relay import Relay
     from harness.witness import UploadWitness
 
 requirement = pytest.mark.requirement

@@ -60,7 +60,7 @@ def test_statuses(cluster, relay):
 """
 
 
-@pytest.fixture(scope="module", params=["0", "2"])
+@pytest.fixture(scope="module", params=["2"])
 def failed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     directory: Path = tmp_path_factory.mktemp("evidence")
     (directory / "conftest.py").write_text(CONFTEST)

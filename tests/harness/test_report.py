@@ -179,9 +179,7 @@ def browse(address: str, *options: str) -> str:
     ("query", "rows", "failures"),
     [
         ("", 7, 5),
-        ("#?q=boundary+parameter", 0, 0),
         ("#?q=test_bad", 0, 1),
-        ("#?outcome=known+failure", 1, 1),
         ("#?outcome=failed&level=must", 2, 1),
     ],
 )

@@ -20,20 +20,19 @@ from harness.targets import (
     LocalSettings,
     OperationsMint,
     Outcome,
-    Relay,
     ReplicationMint,
     TargetBrokeError,
     TargetSkippedError,
     UnknownTargetError,
     child,
     messages,
-    not_declared,
     open_target,
 )
 from harness.targets.command import CommandTarget
 from harness.targets.function import FunctionTarget
 from harness.targets.messages import MessageError
 from harness.targets.processes import is_group_alive
+from harness.targets.relay import Relay, not_declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
