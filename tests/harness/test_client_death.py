@@ -27,6 +27,8 @@ from tests.rawclient import (
 from tests.websocketclient import BINARY, PING, PONG, REQUEST, masked, upgrade
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.certs import Authority
     from harness.peer import FakePeer
 
@@ -117,6 +119,15 @@ PHASES = [
         at_socket=True,
     ),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_collect() -> Iterator[None]:
+    """What lives already is left out of the many collections here; each would take long."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def descriptors() -> int:

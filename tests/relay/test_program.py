@@ -108,9 +108,9 @@ def test_text_that_the_output_cannot_show_is_escaped(
 def test_a_signal_interrupts_and_what_is_settled_is_told(
     cluster: FakeCluster, component: Path, environment: dict[str, str], tmp_path: Path, name: str
 ) -> None:
-    (component / "large").write_bytes(os.urandom(32_000_000))
+    (component / "large").write_bytes(os.urandom(12_000_000))
     quick = cluster.peer("quick", fault=Answer.error(400, "no"))
-    slow = cluster.peer("slow", fault=ReadSlowly(5_000_000))
+    slow = cluster.peer("slow", fault=ReadSlowly(1_000_000))
     with subprocess.Popen(
         command(cluster, component, "--json"),
         stdout=subprocess.PIPE,
@@ -172,7 +172,7 @@ def test_a_terminal_gets_its_cursor_back(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
     peer = cluster.peer(fault=ReadSlowly(5_000_000))
-    (component / "large").write_bytes(os.urandom(32_000_000))
+    (component / "large").write_bytes(os.urandom(12_000_000))
     ours, theirs = os.openpty()
     with subprocess.Popen(
         command(cluster, component),
