@@ -119,7 +119,8 @@ class Verdicts:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         ids = [str(value) for name, value in report.user_properties if name == "requirement"]
-        case = self.cases.setdefault(report.nodeid, Case(report.nodeid, ids))
+        case = self.cases.setdefault(report.nodeid, Case(report.nodeid, []))
+        case.requirements += [id_ for id_ in ids if id_ not in case.requirements]
         if not case.requirements:  # the report of a worker that died while the case ran
             case.requirements = requirements_of(case)
         case.seconds += report.duration

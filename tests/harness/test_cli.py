@@ -189,3 +189,25 @@ def test_a_function_that_ends_its_process_costs_a_case(tmp_path: Path) -> None:
     assert run.returncode == 1, run.stdout + run.stderr
     assert "failed         WIRE-12" in run.stdout
     assert "crashed while running" in run.stdout
+
+
+LEAKING = """
+from harness.targets import messages
+from harness.targets.reference import ReferenceTarget
+
+
+def deploy(message):
+    outcome = ReferenceTarget().deploy(messages.command_from(message))
+    password = message["nodes"][0]["mint"]["password"]
+    return [{**record.members, "login": password} for record in outcome.records]
+"""
+
+
+def test_a_credential_that_leaks_in_any_case_is_found(tmp_path: Path) -> None:
+    (tmp_path / "leaking.py").write_text(LEAKING)
+    case = "test_fields.py::test_text_beyond_ascii_is_utf_8"
+    run = judged("python:leaking:deploy", tmp_path, "--case", case)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "failed         BUG-41" in run.stdout
+    assert "the relay reported a password or token of node-1" in run.stdout
+    assert "password-of-" not in run.stdout
