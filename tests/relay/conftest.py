@@ -29,3 +29,12 @@ def package(tmp_path: Path) -> Path:
     path = tmp_path / "package.tar.gz"
     path.write_bytes(bytes(range(256)) * 5_000)
     return path
+
+
+@pytest.fixture
+def component(tmp_path: Path) -> Path:
+    """A directory to be deployed, in that of the test."""
+    component = tmp_path / "demo"
+    component.mkdir()
+    (component / "config.yaml").write_text("static: {}\n")
+    return component

@@ -32,14 +32,6 @@ def _no_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def component(tmp_path: Path) -> Path:
-    component = tmp_path / "demo"
-    component.mkdir()
-    (component / "config.yaml").write_text("static: {}\n")
-    return component
-
-
-@pytest.fixture
 def files(tmp_path: Path) -> Path:
     """A directory with a password file."""
     (tmp_path / "password").write_text(f"{PASSWORD}\n")

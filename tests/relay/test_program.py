@@ -28,14 +28,6 @@ SOON = 30.0
 
 
 @pytest.fixture
-def component(tmp_path: Path) -> Path:
-    component = tmp_path / "demo"
-    component.mkdir()
-    (component / "config.yaml").write_text("static: {}\n")
-    return component
-
-
-@pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "tmp").mkdir()
     ours = {"RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD, "TMPDIR": str(tmp_path / "tmp")}
