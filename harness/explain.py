@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.catalogue import capabilities, excluded, requirements, sources
@@ -18,6 +19,7 @@ class UnknownRequirementError(ValueError):
     """An id that is neither in the catalogue nor excluded from it."""
 
 
+@cache
 def cases_by_requirement(directory: Path | None = None) -> dict[str, list[str]]:
     """The cases that name each requirement, as `file::function`; nothing is imported.
 
@@ -29,7 +31,7 @@ def cases_by_requirement(directory: Path | None = None) -> dict[str, list[str]]:
     for path in sorted((directory or conformance_cases()).glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
-                for id_ in _named_by(node):
+                for id_ in dict.fromkeys(_named_by(node)):
                     cases[id_].append(f"{path.name}::{node.name}")
     return dict(cases)
 
@@ -65,7 +67,7 @@ def cases_of(id_: str) -> list[str]:
     cases = cases_by_requirement().get(id_.upper(), [])
     if not cases:
         raise UnknownRequirementError(" ".join(explain(id_)))
-    return list(dict.fromkeys(cases))
+    return cases
 
 
 def explain(id_: str) -> Iterator[str]:
@@ -96,4 +98,4 @@ def explain(id_: str) -> Iterator[str]:
     for position, name in enumerate(requirement.capabilities):
         yield f"{'or' if position else 'only with'} {name}: {capabilities()[name]}"
     yield "cases:"
-    yield from (f"  {case}" for case in dict.fromkeys(cases_by_requirement().get(id_, [])))
+    yield from (f"  {case}" for case in cases_by_requirement().get(id_, []))

@@ -72,14 +72,13 @@ def run(
     if write_baseline and write_baseline.exists():
         raise RunError(f"--write-baseline {write_baseline}: is there already; name a new one")
     # Whoever has waited for a run should not learn then that its result has nowhere to go.
-    try:
-        if report:
+    if write_baseline:
+        with _about_to_write(write_baseline):
+            tempfile.TemporaryFile(dir=write_baseline.parent).close()
+    if report:
+        with _about_to_write(report):
             report.mkdir(parents=True, exist_ok=True)
-        for directory in filter(None, (report, write_baseline and write_baseline.parent)):
-            tempfile.TemporaryFile(dir=directory).close()
-    except OSError as error:
-        where = write_baseline if report is None else report
-        raise RunError(f"cannot write to {where}: {error.strerror}") from error
+            tempfile.TemporaryFile(dir=report).close()
     today = dt.datetime.now(tz=dt.UTC)
     result = judge(
         relay=relay, identity=identity, workers=workers, expression=expression, cases=cases
@@ -179,6 +178,14 @@ def _own_environment() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _about_to_write(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write to {path}: {error.strerror}") from error
 
 
 def _check_expression(expression: str) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.canaries import leaked
 from harness.cluster import FakeCluster
 from harness.faults import ReadSlowly, Refuse
 from harness.payloads import stage_payload
@@ -15,7 +16,7 @@ from harness.targets.child import ChildError
 from harness.targets.deploy import MINT_CAPABILITIES
 from harness.targets.messages import MessageError
 from harness.targets.processes import watch_processes
-from harness.targets.talk import Talk, WrongError, shows_a_secret
+from harness.targets.talk import Talk, WrongError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -101,7 +102,7 @@ def _arguments(talk: Talk) -> str:
         talk.ask("deployed", message)
     if not shown.arguments:
         return "not looked at: this system has no /proc"
-    if any(shows_a_secret(line, [peer]) for line in shown.arguments):
+    if any(leaked(peer, line) for line in shown.arguments):
         raise WrongError("a password or token stands in an argument list (BUG-41)")
     return f"no credentials in {len(shown.arguments)} of them"
 

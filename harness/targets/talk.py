@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.canaries import leaked
 from harness.targets import DeployCommand, DeployNode, messages
 from harness.targets.child import Child
 from harness.targets.relay import usual_mint
@@ -110,11 +111,7 @@ class Talk:
         self.lines.append(f"{arrow} {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}")
 
     def _look_for_secrets(self, peers: Sequence[FakePeer]) -> None:
-        if shows_a_secret(self.child.stderr, peers):
+        if any(leaked(peer, self.child.stderr) for peer in peers):
             raise WrongError("standard error shows a password or token (BUG-41)")
-        if shows_a_secret(self.child.stdout, peers):
+        if any(leaked(peer, self.child.stdout) for peer in peers):
             raise WrongError("a reply shows a password or token (BUG-41)")
-
-
-def shows_a_secret(text: str, peers: Sequence[FakePeer]) -> bool:
-    return any(peer.password in text or peer.tokens.appear_in(text) for peer in peers)
