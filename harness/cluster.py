@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from harness.certs import Authority
 from harness.fronts.nginx import NginxFront
-from harness.fronts.proxy import PathPrefixProxy
 from harness.peer import FakePeer
 from harness.replication import FakeReplicationSocket
 
 if TYPE_CHECKING:
     from harness.faults import Fault
+    from harness.fronts.proxy import PathPrefixProxy
     from harness.witness import Lane
 
-Front = PathPrefixProxy | NginxFront
-_Front = TypeVar("_Front", PathPrefixProxy, NginxFront)
+    Front = PathPrefixProxy | NginxFront
+    _Front = TypeVar("_Front", PathPrefixProxy, NginxFront)
 
 
 class FakeCluster:
@@ -60,6 +60,9 @@ class FakeCluster:
 
     def proxy(self, peer: FakePeer, prefix: str) -> PathPrefixProxy:
         """Start a TLS reverse proxy that serves `peer` under a path prefix."""
+        # aiohttp takes longer to import than all else that a cluster needs.
+        from harness.fronts.proxy import PathPrefixProxy  # noqa: PLC0415
+
         return self._start_front(PathPrefixProxy(self.authority, peer, prefix))
 
     def nginx(self, peer: FakePeer, prefix: str, **how: Any) -> NginxFront:

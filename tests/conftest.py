@@ -6,12 +6,12 @@ import gc
 import os
 
 # The gate, and whoever judges a relay, run the cases with a gigabyte.
-os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "200")
+os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "100")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a third of a case's time is spent waiting for a socket."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are cores: nearly half of a test's time is spent waiting."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_finish() -> None:

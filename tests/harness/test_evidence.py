@@ -60,14 +60,14 @@ def test_statuses(cluster, relay):
 """
 
 
-@pytest.fixture(scope="module", params=["2"])
-def failed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     directory: Path = tmp_path_factory.mktemp("evidence")
     (directory / "conftest.py").write_text(CONFTEST)
     (directory / "test_it.py").write_text(CASES)
     verdicts = Verdicts()
     options = ["-p", "no:terminal", "--import-mode=importlib", "-p", "no:cacheprovider"]
-    pytest.main([str(directory), *options, f"-n{request.param}"], plugins=[verdicts])
+    pytest.main([str(directory), *options], plugins=[verdicts])
     assert not verdicts.broken
     return list(verdicts.cases.values())
 

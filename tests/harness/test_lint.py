@@ -74,7 +74,7 @@ def test_the_exit_code_tells_whether_something_is_wrong(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     hostile = [sys.executable, "-S", "-I", str(HOSTILE), "dies at start"]
-    assert main(["lint", "--", *ADAPTERS["reference"]]) == 0
+    assert main(["lint", "--", *ADAPTERS["curl" if shutil.which("curl") else "reference"]]) == 0
     assert capsys.readouterr().out.endswith("\nNothing is wrong.\n")
     assert main(["lint", "--", *hostile]) == 1
     assert main(["lint", "--", "/no/such/adapter"]) == 2

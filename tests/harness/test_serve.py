@@ -28,6 +28,7 @@ def test_a_cluster_is_held_up_and_described(end: str | signal.Signals) -> None:
         described = json.loads(served.stdout.readline())
         names = [node["name"] for node in described["nodes"]]
         assert names == ["node-1", "node-2", "node-3"]
+        assert not any("replication_url" in node for node in described["nodes"])
         with RawClient(described["nodes"][0]["url"], ca_file=Path(described["ca_file"])) as client:
             client.send(b"GET /nope HTTP/1.1\r\nHost: p\r\n\r\n")
             assert client.read_answer().status == 404
@@ -38,19 +39,6 @@ def test_a_cluster_is_held_up_and_described(end: str | signal.Signals) -> None:
     assert served.returncode == 0, errors
     assert "request head: GET /nope" in errors
     assert not Path(described["ca_file"]).exists()
-
-
-@pytest.mark.parametrize("replication", [True, False])
-def test_one_user_of_all_nodes(*, replication: bool) -> None:
-    call = f"serve(2, {{}}, 'strict', user='u', password='p', replication={replication})"
-    command = [sys.executable, "-c", f"from harness.serve import serve; {call}"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as served:
-        assert served.stdout
-        nodes = json.loads(served.stdout.readline())["nodes"]
-        served.communicate(timeout=10)
-    assert [(node["username"], node["password"]) for node in nodes] == [("u", "p")] * 2
-    schemes = [node.get("replication_url", "none").partition(":")[0] for node in nodes]
-    assert schemes == ["wss" if replication else "none"] * 2
 
 
 @pytest.mark.parametrize(
@@ -80,11 +68,15 @@ def test_relay_deploy_reaches_all_nodes_of_a_served_cluster(tmp_path: Path) -> N
     password.write_text("of-all-nodes\n")
     login = ["--user", "admin", "--password-file", str(password)]
     with subprocess.Popen(
-        [*SERVE, "--nodes", "2", *login], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*SERVE, "--nodes", "2", "--replication", *login],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as served:
         assert served.stdout
         assert served.stdin
         described = json.loads(served.stdout.readline())
+        assert all(node["replication_url"].startswith("wss:") for node in described["nodes"])
         nodes = [f"--node={node['name']}={node['url']}" for node in described["nodes"]]
         command = [sys.executable, "-m", "relay", "deploy", str(sample_component()), *nodes]
         command += [*login, "--ca", described["ca_file"]]

@@ -41,7 +41,7 @@ KILLS_NONE = {
 CAUGHT = (AssertionError, TargetBrokeError, TimeoutError)
 
 # What a case waits for, or sends, at most: less of it, or a mutant would take long to die.
-SHORTER = {"IN_TIME": 1.5, "SOON": 0.5, "HUGE": 100_000_000}
+SHORTER = {"IN_TIME": 1.5, "SOON": 0.5, "HUGE": 60_000_000}
 
 KILLS = [
     pytest.param(mutant, case, id=f"{mutant.name}-{case.function.__name__}")

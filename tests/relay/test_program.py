@@ -98,13 +98,15 @@ def test_text_that_the_output_cannot_show_is_escaped(
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_interrupts_and_what_is_settled_is_told(
-    cluster: FakeCluster, component: Path, environment: dict[str, str], tmp_path: Path, name: str
+    cluster: FakeCluster, environment: dict[str, str], tmp_path: Path, name: str
 ) -> None:
-    (component / "large").write_bytes(os.urandom(12_000_000))
+    package = tmp_path / "package.tar.gz"
+    package.touch()
+    os.truncate(package, 64_000_000)
     quick = cluster.peer("quick", fault=Answer.error(400, "no"))
-    slow = cluster.peer("slow", fault=ReadSlowly(1_000_000))
+    slow = cluster.peer("slow", fault=ReadSlowly(4_000_000))
     with subprocess.Popen(
-        command(cluster, component, "--json"),
+        command(cluster, package, "--json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -125,7 +127,6 @@ def test_a_signal_interrupts_and_what_is_settled_is_told(
     assert [record["node"] for record in document["records"]] == ["quick"]
     assert not slow.upload.complete
     assert slow.upload.connection.closed_by == "client"
-    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_an_interrupt_while_packing_leaves_nothing(
@@ -151,7 +152,7 @@ def test_an_interrupt_while_packing_leaves_nothing(
 def test_a_hang_up_that_is_ignored_stays_so(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
-    peer = cluster.peer(fault=ReadSlowly(5_000_000))
+    peer = cluster.peer(fault=ReadSlowly(8_000_000))
     (component / "large").write_bytes(os.urandom(8_000_000))
     line = f"trap '' HUP; exec {shlex.join(command(cluster, component, '--quiet'))}"
     with subprocess.Popen(["bash", "-c", line], env=environment) as process:
@@ -160,8 +161,8 @@ def test_a_hang_up_that_is_ignored_stays_so(
     assert process.returncode == 0
 
 
-def test_a_terminal_gets_its_cursor_back(
-    cluster: FakeCluster, component: Path, environment: dict[str, str]
+def test_an_interrupt_gives_a_terminal_its_cursor_back_and_leaves_no_package(
+    cluster: FakeCluster, component: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     peer = cluster.peer(fault=ReadSlowly(5_000_000))
     (component / "large").write_bytes(os.urandom(12_000_000))
@@ -184,6 +185,7 @@ def test_a_terminal_gets_its_cursor_back(
     hidden, _, shown_again = shown.rpartition(b"\x1b[?25l")
     assert hidden or shown_again
     assert b"\x1b[?25h" in shown_again
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_the_limit_of_descriptors_is_used_up_to_the_hard_one(
