@@ -64,7 +64,7 @@ def test_statuses(cluster, relay):
 def failed(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     directory: Path = tmp_path_factory.mktemp("evidence")
     (directory / "conftest.py").write_text(CONFTEST)
-    (directory / "test_it.py").write_text(CASES)
+    (directory / "test_told.py").write_text(CASES)
     verdicts = Verdicts()
     options = ["-p", "no:terminal", "--import-mode=importlib", "-p", "no:cacheprovider"]
     pytest.main([str(directory), *options], plugins=[verdicts])
@@ -81,7 +81,7 @@ def evidence(failed: list[Case], function: str) -> Evidence:
 
 def test_a_member_that_is_missing_is_named_with_those_that_came(failed: list[Case]) -> None:
     told = evidence(failed, "test_a_member_that_is_missing")
-    assert told["where"] == "test_it.py:12"
+    assert told["where"] == "test_told.py:12"
     assert told["expected"] == 'assert record["no-such"] == 1'
     assert told["came"].startswith("the record has no member 'no-such': {")
     [record] = map(json.loads, told["reported"])

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
+TYPE_CHECKING = False  # `typing`, and all else that is not always needed, costs each start its time
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    Message = dict[str, Any]
 
 HOW, *REST = sys.argv[1:]
-MARKER = Path(REST[0]) if REST else None
-
-Message = dict[str, Any]
+MARKER = REST[0] if REST else ""
 
 
 def is_due(*how: str) -> bool:
     """Whether to misbehave now, which then has happened."""
-    if HOW not in how or (MARKER is not None and MARKER.exists()):
+    if HOW not in how or (MARKER and os.access(MARKER, os.F_OK)):
         return False
-    if MARKER is not None:
-        MARKER.touch()
+    if MARKER:
+        os.close(os.open(MARKER, os.O_CREAT))
     return True
 
 
@@ -104,7 +103,7 @@ def show_password(message: Message) -> Message:
 def pass_password_on(message: Message) -> Message:
     for node in message["nodes"]:
         code = "import time; time.sleep(.2)"
-        subprocess.run([sys.executable, "-SIc", code, node["mint"]["password"]], check=True)
+        os.spawnl(os.P_WAIT, sys.executable, "python", "-SIc", code, node["mint"]["password"])
     return behave(message)
 
 
@@ -175,7 +174,7 @@ def end() -> None:
     if HOW == "ends badly":
         die(8)
     if HOW == "leaves a child":
-        subprocess.Popen([sys.executable, "-SIc", "import time; time.sleep(60)"])
+        os.spawnl(os.P_NOWAIT, sys.executable, "python", "-SIc", "import time; time.sleep(60)")
 
 
 for line in sys.stdin:
