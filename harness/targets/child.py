@@ -28,6 +28,10 @@ class ChildError(Exception):
     """The child did not answer with one line; the text says what it did instead."""
 
 
+class ChildHungError(ChildError):
+    """The child has not answered in time."""
+
+
 class Child:
     """One running child in a process group of its own, so that its children end with it.
 
@@ -126,7 +130,7 @@ class Child:
     def _wait(self, deadline: float, seconds: float) -> None:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise ChildError(f"did not answer within {seconds:.3g} s")
+            raise ChildHungError(f"did not answer within {seconds:.3g} s")
         self._read(left)
 
     def _read(self, seconds: float) -> None:

@@ -7,9 +7,10 @@ import shlex
 from typing import TYPE_CHECKING
 
 from harness.targets import messages
-from harness.targets.child import Child, ChildError
+from harness.targets.child import Child, ChildError, ChildHungError
 from harness.targets.messages import MessageError
-from harness.targets.outcome import TargetBrokeError
+from harness.targets.outcome import TargetBrokeError, TargetHungError
+from harness.targets.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,7 @@ class CommandTarget:
         self._child: Child | None = None
         self._started: Message | None = None
         self._seq = 0
+        self._patience = Patience()
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -80,13 +82,15 @@ class CommandTarget:
 
         Raises:
             TargetBrokeError: the adapter crashed, hung, broke the protocol or reported an error.
-            TargetSkippedError: the adapter would not do it.
+            TargetSkippedError: the adapter would not do it, or never answers.
 
         """
         child = self._running()
         child.forget_output()
         message = messages.deploy(self._next(), command)
-        return messages.outcome_of(self._ask(child, message, "deployed", command.deadline))
+        with self._patience.asking():
+            reply = self._ask(child, message, "deployed", command.deadline)
+        return messages.outcome_of(reply)
 
     def close(self) -> None:
         """Tell the adapter to stop, and see to it that it does."""
@@ -122,7 +126,8 @@ class CommandTarget:
         except (ChildError, MessageError) as error:
             child.kill()
             self._child = None
-            raise TargetBrokeError(_blame(message["verb"], error, child.stderr)) from error
+            kind = TargetHungError if isinstance(error, ChildHungError) else TargetBrokeError
+            raise kind(_blame(message["verb"], error, child.stderr)) from error
         except BaseException:  # a person's Ctrl-C must not leave it running
             child.kill()
             self._child = None

@@ -9,12 +9,13 @@ import os
 import sys
 import threading
 import traceback
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.targets import messages
 from harness.targets.messages import MessageError
-from harness.targets.outcome import TargetBrokeError
+from harness.targets.outcome import TargetBrokeError, TargetHungError
+from harness.targets.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,32 +65,33 @@ class FunctionTarget:
         self.capabilities = frozenset(getattr(module, "CAPABILITIES", DEFAULT_CAPABILITIES))
         self.pid = os.getpid()
         self.output = self.stderr = ""
+        self._patience = Patience()
 
     def deploy(self, command: DeployCommand) -> Outcome:
         """Relay the deploy.
 
         Raises:
             TargetBrokeError: the function raised, or returned something else than a reply.
-            TargetSkippedError: the function would not do it.
+            TargetSkippedError: the function would not do it, or never returns.
 
         """
-        try:
-            result = self._call(messages.deploy(1, command)).result(command.deadline)
-        except TimeoutError as error:
-            raise TargetBrokeError(
-                f"the function did not return within {command.deadline:.3g} s"
-            ) from error
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            text = "".join(traceback.format_exception(error))
-            raise TargetBrokeError(f"the target reported an error of its own\n{text}") from error
+        with self._patience.asking():
+            result = self._result_of(command)
         reply = dict(result) if isinstance(result, dict) else {"records": result}
         try:
             messages.check("deployed", {"seq": 1, **reply})
         except MessageError as error:
             raise TargetBrokeError(f"the function returned something wrong: {error}") from error
         return messages.outcome_of(reply)
+
+    def _result_of(self, command: DeployCommand) -> Any:
+        future = self._call(messages.deploy(1, command))
+        if not wait([future], command.deadline).done:
+            raise TargetHungError(f"the function did not return within {command.deadline:.3g} s")
+        if error := future.exception():
+            text = "".join(traceback.format_exception(error))
+            raise TargetBrokeError(f"the target reported an error of its own\n{text}") from error
+        return future.result()
 
     def _call(self, message: messages.Message) -> Future[Any]:
         """Call it in a thread of its own: one that hangs costs its case, and not the run."""

@@ -20,8 +20,12 @@ class TargetBrokeError(Exception):
     """Of the case, also when the target broke while the case was set up."""
 
 
+class TargetHungError(TargetBrokeError):
+    """The target has not answered a deploy in time."""
+
+
 class TargetSkippedError(Exception):
-    """The target would not do a deploy for which it declares every capability."""
+    """The target would not do a deploy for which it declares every capability, or never answers."""
 
     verdict = "untestable"
 

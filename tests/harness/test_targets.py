@@ -264,6 +264,35 @@ def test_what_an_adapter_does_unasked_costs_one_case(
     assert ends[2] == ["failed"]
 
 
+def test_an_adapter_that_never_answers_is_not_asked_for_ever() -> None:
+    target = CommandTarget([sys.executable, "-S", "-I", str(HOSTILE), "hangs at deploy"])
+    command = replace(PLAIN, deadline=0.1)
+    for _ in range(3):
+        with pytest.raises(TargetBrokeError, match="did not answer"):
+            target.deploy(command)
+    with pytest.raises(TargetSkippedError, match="none of the first 3 deploys was answered"):
+        target.deploy(command)
+    target.close()
+
+
+def test_a_target_that_has_answered_once_is_asked_for_ever(module: Callable[[str], str]) -> None:
+    code = """
+import itertools, threading
+count = itertools.count()
+
+def deploy(message):
+    if next(count):
+        threading.Event().wait()
+    return {"errored": "but it came back"}
+"""
+    target = FunctionTarget(f"{module(code)}:deploy")
+    with pytest.raises(TargetBrokeError, match="it came back"):
+        target.deploy(PLAIN)
+    for _ in range(4):
+        with pytest.raises(TargetBrokeError, match="did not return"):
+            target.deploy(replace(PLAIN, deadline=0.05))
+
+
 def test_a_skipped_deploy_says_why(hostile: Callable[[str], CommandTarget]) -> None:
     target = hostile("skips")
     with pytest.raises(TargetSkippedError, match="not today"):
@@ -347,6 +376,7 @@ def test_a_function_is_given_the_message_and_returns_records(
     [
         ("raise KeyError('x')", "KeyError: 'x'"),
         ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise TimeoutError('of its own')", "TimeoutError: of its own"),
         ("return 7", "returned something wrong: records: 7 is not of type 'array'"),
         ("return None", "returned something wrong"),
         ("return {'record': []}", "returned something wrong"),
