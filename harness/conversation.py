@@ -12,8 +12,8 @@ from harness.wire import OperationReader, UploadReader
 if TYPE_CHECKING:
     from harness.answers import AnyAnswer, Script
     from harness.events import EventStream
+    from harness.exchange import Exchange
     from harness.profiles import Profile
-    from harness.server import Exchange
 
 _BLOCK = 256 * 1024
 _READS_PER_SECOND = 20  # of a peer that reads slowly

@@ -12,6 +12,7 @@ from harness.answers import Answer, AnyAnswer, End
 from harness.connection import ConnectionEnded
 from harness.conversation import Conversation
 from harness.events import EventStream
+from harness.exchange import Exchange
 from harness.profiles.layers import ParserAnswer
 from harness.profiles.profile import (
     MINT,
@@ -20,7 +21,6 @@ from harness.profiles.profile import (
     refuse_credential,
     run_operation,
 )
-from harness.server import Exchange
 from harness.wire import OperationReader, UploadReader
 from harness.witness import MintWitness, OperationWitness, UploadWitness
 

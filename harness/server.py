@@ -17,16 +17,15 @@ import select
 import socketserver
 import sys
 import threading
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from harness import tls
-from harness.answers import status_line
 from harness.connection import HEAD_LIMIT, Connection, is_readable
+from harness.exchange import ENVIRON_KEY, BodyFile, BodyWriter, Exchange, refuse_malformed
 from harness.orders import Orders
 from harness.wire.finding import show
 from harness.wire.plain import read_plain_head
@@ -39,42 +38,11 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
 
-_EXCHANGE = "harness.exchange"
 _STOP_DEADLINE = 5.0
-_W = TypeVar("_W", bound=RequestWitness)
 
 
 class _Answered(ConnectionError):  # noqa: N818 - Werkzeug takes a ConnectionError as "say no more"
     """The handler has answered on the connection itself."""
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request on a live connection, while it is being answered."""
-
-    connection: Connection
-    raw_head: bytes
-    witness: RequestWitness
-    keep_alive: bool
-    """Whether both sides may use the connection for another request."""
-    answered: bool = False
-    """Set by a handler that has spoken on the connection itself."""
-
-    @classmethod
-    def of(cls, request: Request) -> Exchange:
-        """The exchange behind a request that a handler of pytest-httpserver was given."""
-        exchange = request.environ[_EXCHANGE]
-        assert isinstance(exchange, Exchange)
-        return exchange
-
-    def witness_as(self, kind: type[_W], **seen: Any) -> _W:
-        """Replace the witness by one of a richer kind, with what else was seen."""
-        plain = {f.name: getattr(self.witness, f.name) for f in fields(RequestWitness)}
-        richer = kind(**plain, **seen)
-        requests = self.connection.witness.requests
-        requests[requests.index(self.witness)] = richer
-        self.witness = richer
-        return richer
 
 
 def _is_loopback(host: str) -> bool:
@@ -82,13 +50,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def refuse_malformed(exchange: Exchange, status: int) -> None:
-    """Answer with a bare status line; what is still on its way is not read."""
-    exchange.witness.answer_status = status
-    exchange.connection.write(f"{status_line(status)}\r\nConnection: close\r\n\r\n".encode())
-    exchange.connection.close_unread()
 
 
 class StreamingServer(HTTPServer):
@@ -313,39 +274,6 @@ class _Listener(ThreadedWSGIServer):
         """Say nothing: the witnesses are the log."""
 
 
-class _BodyFile(io.RawIOBase):
-    """`wsgi.input` for handlers that read a small body the usual way."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if size < 0:
-            raise ValueError("a body of unknown length is not read whole; give a size")
-        return self._connection.read(size)
-
-    def readline(self, size: int | None = -1) -> bytes:
-        return self._connection.readline(size if size and size > 0 else 64 * 1024)
-
-    def readinto(self, buffer: Any) -> int:
-        return self._connection.read_into(memoryview(buffer))
-
-
-class _BodyWriter(io.RawIOBase):
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._connection.write(data)
-        return len(data)
-
-
 class _Handler(WSGIRequestHandler):
     """One connection: greeting, handshake, then one request after another."""
 
@@ -361,8 +289,8 @@ class _Handler(WSGIRequestHandler):
         with owner.changed:
             owner.connections.append(self.seen)
             self.server.live.add(self.link)
-        self.rfile = _BodyFile(self.link)  # type: ignore[assignment]
-        self.wfile = _BodyWriter(self.link)  # type: ignore[assignment]
+        self.rfile = BodyFile(self.link)  # type: ignore[assignment]
+        self.wfile = BodyWriter(self.link)  # type: ignore[assignment]
 
     def handle(self) -> None:
         owner = self.server.owner
@@ -408,7 +336,7 @@ class _Handler(WSGIRequestHandler):
         self.rfile = io.BytesIO(rest)
         self._refused: tuple[int, str | None] = (0, None)
         parsed = self.parse_request()
-        self.rfile = _BodyFile(self.link)  # type: ignore[assignment]
+        self.rfile = BodyFile(self.link)  # type: ignore[assignment]
         return (0, None) if parsed else self._refused
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
@@ -432,7 +360,7 @@ class _Handler(WSGIRequestHandler):
 
     def make_environ(self) -> WSGIEnvironment:
         environ = super().make_environ()
-        environ[_EXCHANGE] = self.exchange
+        environ[ENVIRON_KEY] = self.exchange
         return environ
 
     def handle_expect_100(self) -> bool:

@@ -11,11 +11,12 @@ from werkzeug import Request, Response
 
 from harness.certs import CertificateFlaw
 from harness.connection import ConnectionEnded
+from harness.exchange import Exchange
 from harness.replication import faults as socket_faults
 from harness.replication.conversation import SocketConversation
 from harness.replication.frames import SUBPROTOCOL
 from harness.replication.witness import LetInBy, SocketWitness
-from harness.server import Exchange, StreamingServer
+from harness.server import StreamingServer
 from harness.witness import timeline
 
 if TYPE_CHECKING:
