@@ -11,11 +11,17 @@ import sys
 from typing import TYPE_CHECKING
 
 from relay.command.display import Output, json_line, print_records, printable, progress
-from relay.command.options import credential_files, mint_in, nodes_in, parser, request_in
+from relay.command.options import (
+    credential_files,
+    limits_in,
+    mint_in,
+    nodes_in,
+    parser,
+    request_in,
+)
 from relay.command.pack import staged
 from relay.errors import InputError
 from relay.fanout import Reach, deploy
-from relay.limits import Limits
 from relay.report import Report
 from relay.restarts import restart
 from relay.retry import Retry
@@ -87,7 +93,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output) -> int:
     reach: Reach = {
         "mint": mint,
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),
-        "limits": Limits(concurrency=arguments.concurrency),
+        "limits": limits_in(arguments),
         "allow_http": arguments.allow_http,
     }
     so_far = {"settled": Report([]), "restarted": Report([])}

@@ -9,16 +9,18 @@ import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relay.command.pack import ARCHIVES
 from relay.errors import AttemptError, InputError
+from relay.limits import Limits
 from relay.node import Node, resolve, without_user_info
 from relay.token import GivenToken, OperationsMint
 
 if TYPE_CHECKING:
     from relay.token import Mint
 
+_TIMES = ("connect", "mint", "stall", "answer", "restart")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
 _EPILOG = """\
@@ -62,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add("--insecure", action="append", default=[], metavar="NAME", help="do not verify this node")
     add("--allow-http", action="store_true", help="allow plain http to other machines")
     add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
+    add("--limit", action="append", default=[], metavar="NAME=SECONDS", help=_limits_help())
     add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
     add("--probe", action="store_true", help="ask each node for its version first")
     add(
@@ -76,6 +79,12 @@ def parser() -> argparse.ArgumentParser:
     output.add_argument("--json", action="store_true", help="print one JSON document, no table")
     output.add_argument("--events", action="store_true", help="print JSON lines as things happen")
     return parser
+
+
+def _limits_help() -> str:
+    usual = Limits()
+    known = ", ".join(f"{name} ({getattr(usual, name):g})" for name in _TIMES)
+    return f"how long to wait, and by default do: {known}; repeatable"
 
 
 def _path(text: str) -> Path:
@@ -134,6 +143,19 @@ def _bare_name(path: Path) -> str:
         if path.name.endswith(suffix):
             return path.name.removesuffix(suffix)
     return path.name
+
+
+def limits_in(arguments: argparse.Namespace) -> Limits:
+    seconds: dict[str, Any] = {}
+    for text in arguments.limit:
+        name, _, value = text.partition("=")
+        try:
+            seconds[name] = float(value)
+        except ValueError:
+            raise InputError(f"--limit {text!r} is not NAME=SECONDS") from None
+        if name not in _TIMES:
+            raise InputError(f"--limit {text!r} names no limit; there are {', '.join(_TIMES)}")
+    return Limits(**seconds, concurrency=arguments.concurrency)
 
 
 def mint_in(arguments: argparse.Namespace) -> Mint:

@@ -13,7 +13,7 @@ import pytest
 
 from harness.answers import Answer
 from harness.events import Event, EventStream, success
-from harness.faults import ClientCertificateRequired, ReadSlowly, in_turn
+from harness.faults import ClientCertificateRequired, MintHangs, ReadSlowly, in_turn
 from relay.command.cli import main
 
 if TYPE_CHECKING:
@@ -264,6 +264,15 @@ def test_failures_are_tried_again_unless_told_otherwise(
     assert len(peer.uploads) == uploads
 
 
+def test_a_node_is_waited_for_as_long_as_one_is_told_to(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer_of(cluster, "a", fault=MintHangs())
+    waits = ["--limit=mint=0.25", "--limit=connect=9.5", "--attempts=1"]
+    assert main(["deploy", str(component), *options(cluster, files), *waits]) == 1
+    assert "no answer in 0.25 s" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("how", ["--restart", "--restart=rolling"])
 def test_nodes_that_took_the_package_are_restarted(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str], how: str
@@ -333,6 +342,11 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", NODE, *WHO, "--field=project=x"], "given twice"),
         (["deploy", "demo", NODE, *WHO, "--project=123"], "project '123'"),
         (["deploy", "demo", NODE, *WHO, "--attempts=0"], "attempts is 0"),
+        (["deploy", "demo", NODE, *WHO, "--limit=5"], "'5' is not NAME=SECONDS"),
+        (["deploy", "demo", NODE, *WHO, "--limit=answer=soon"], "'answer=soon' is not NAME"),
+        (["deploy", "demo", NODE, *WHO, "--limit=retry=5"], "there are connect, mint, stall"),
+        (["deploy", "demo", NODE, *WHO, "--limit=answer=0"], "limit 'answer' is 0.0; give a"),
+        (["deploy", "demo", NODE, *WHO, "--limit=stall=nan"], "limit 'stall' is nan"),
         (["deploy", "demo", NODE, *WHO, "--restart=now"], "invalid choice: 'now'"),
         (["deploy", "demo", NODE, *WHO, "--restart", "--field=restart=true"], "of its own"),
         (["deploy", "demo", NODE, *WHO, "--json", "--events"], "not allowed with"),
