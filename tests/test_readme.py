@@ -9,10 +9,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
+from harness import faults
+from harness.answers import AnyAnswer
 from harness.cluster import FakeCluster
 from harness.shipped_paths import sample_component
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "deploying.md"]
+TESTING = ROOT / "docs" / "testing.md"
+PAGES = [ROOT / "README.md", ROOT / "docs" / "deploying.md", TESTING]
 BLOCKS = [
     found
     for page in PAGES
@@ -120,9 +123,19 @@ def deploy(urls, ca_file, username, password):
 """
 
 
-def test_the_example_of_the_fixtures_works(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(my_project=PROJECT, test_it=block("python", "fake_cluster"))
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+def test_the_examples_of_the_fixtures_work(pytester: pytest.Pytester) -> None:
+    examples = [text for name, text in BLOCKS if name == "python" and "fake_cluster" in text]
+    tests = {f"test_{number}": text for number, text in enumerate(examples)}
+    pytester.makepyfile(my_project=PROJECT, **tests)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
+
+
+def test_the_page_names_every_fault_and_answer() -> None:
+    kinds = {kind for union in (faults.Fault, AnyAnswer) for kind in get_args(union)}
+    made = {faults.mint_refused, faults.mint_without_token, faults.mint_with_token, faults.in_turn}
+    page = TESTING.read_text(encoding="utf-8")
+    names = {it.__name__ for it in kinds - {faults.InTurn}} | {it.__name__ for it in made}
+    assert {name for name in names if f"`{name}" not in page and f".{name}`" not in page} == set()
 
 
 def harness_command(containing: str) -> list[str]:
