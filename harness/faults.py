@@ -108,7 +108,8 @@ class AnswerEarly:
             in (where Harper decides), or after exactly so many bytes of the raw body.
         then: `drain` reads the rest and throws it away; `stop` never reads again; `close` sends FIN
             at once and leaves the rest unread, without a reset before the client has hung up or
-            the peer's timeout is over; `grace` drains for `grace` seconds, then resets.
+            the peer's timeout is over; `grace` drains for `grace` seconds, then resets. To a client
+            that asks for `Connection: close`, each of them is `close`.
         grace: seconds.
 
     """

@@ -230,8 +230,10 @@ class OperationsApi:
     def _after_early_answer(
         self, conversation: Conversation, then: str, grace: float | None = None
     ) -> None:
+        if not conversation.open:  # the client has asked for `Connection: close`, and got it
+            return
         match then:
-            case "drain" if conversation.open:
+            case "drain":
                 conversation.receive()
             case "stop":
                 conversation.stall()

@@ -9,7 +9,7 @@ import ssl
 import time
 import tracemalloc
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -49,9 +49,9 @@ LARGE = 64 << 20
 """More than the kernel takes for a peer that does not read."""
 
 
-def upload(peer: FakePeer, cluster: FakeCluster, body: bytes = BODY) -> RawClient:
+def upload(peer: FakePeer, cluster: FakeCluster, body: bytes = BODY, **headers: str) -> RawClient:
     """A client that has sent an upload, whole or in part, and not read yet."""
-    head = upload_head(peer, mint(peer, cluster.ca_file))
+    head = upload_head(peer, mint(peer, cluster.ca_file), **headers)
     client = RawClient(peer.url, ca_file=cluster.ca_file)
     with contextlib.suppress(ConnectionError):  # then reading meets it again
         client.send(head + body)
@@ -311,6 +311,27 @@ def test_answer_early_then_grace(cluster: FakeCluster) -> None:
         assert time.monotonic() - started > 0.05
     assert peer.upload.received_after_answer == 1000
     assert peer.upload.connection.closed_with == "RST"
+
+
+@pytest.mark.parametrize("then", ["drain", "close", "grace"])
+def test_a_client_that_asks_for_a_close_gets_it_behind_an_early_answer(
+    cluster: FakeCluster, then: Literal["drain", "close", "grace"]
+) -> None:
+    peer = cluster.peer(fault=faults.AnswerEarly(REFUSAL, at="file", then=then))
+    with upload(peer, cluster, BODY[:1000], Connection="close") as client:
+        assert client.read_answer().status == 400
+        assert client.read() == b""
+    assert (peer.upload.connection.closed_by, peer.upload.connection.closed_with) == ("peer", "FIN")
+
+
+def test_so_does_one_that_is_refused_by_a_real_peer_which_reads_no_more(
+    cluster: FakeCluster,
+) -> None:
+    peer = cluster.peer(profile="harper-5.1", fault=faults.TokensExpire())
+    with upload(peer, cluster, BODY[:1000], Connection="close") as client:
+        assert client.read_answer().status == 401
+        assert client.read() == b""
+    assert peer.upload.connection.closed_by == "peer"
 
 
 def test_an_upload_that_ends_within_the_grace_keeps_its_connection(cluster: FakeCluster) -> None:
