@@ -167,20 +167,23 @@ def _why_unused(entry: Entry, cases: list[Case], *, whole: bool) -> str:
 def draft(entries: Iterable[Entry], cases: Iterable[Case], *, today: dt.date) -> str:
     """A baseline in which every failure of this run is known; what still holds is taken over.
 
-    An entry is drafted for each case function that failed, under the first of its requirements.
+    An entry is drafted under the first requirement of a case: for the whole function where each of
+    its cases that ran has failed, else for this one set of parameters, or the entry would excuse
+    failures that nobody has seen.
     """
     cases = list(cases)
     kept = [entry for entry in entries if entry.flaky or any(map(entry.excuses, cases))]
     until = today + dt.timedelta(days=_DRAFT_DAYS)
-    new = {
-        (case.requirements[0], case.function): Entry(
-            case.requirements[0], _DRAFT_REASON, until, case.function
-        )
-        for case in cases
-        if case.is_red and case.verdict is not Verdict.HARNESS_ERROR and case.requirements
+    red = [case for case in cases if case.is_red and case.verdict is not Verdict.HARNESS_ERROR]
+    passing = {case.function for case in cases if case.verdict is Verdict.PASSED}
+    names = {
+        (case.requirements[0], case.name if case.function in passing else case.function): None
+        for case in red
+        if case.requirements
     }
+    new = [Entry(requirement, _DRAFT_REASON, until, name) for requirement, name in names]
     blocks = ["# Failures that are known: each says why, and until when that is accepted."]
-    blocks += [_written(entry) for entry in [*kept, *new.values()]]
+    blocks += [_written(entry) for entry in [*kept, *new]]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import shlex
 import shutil
 import sys
 from importlib.metadata import version
@@ -52,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         dest="requirements",
-        help="only the cases of this requirement, such as WIRE-03; may be repeated",
+        help="only the cases of this requirement, such as WIRE-03, or of a family, such as WIRE; "
+        "may be repeated",
     )
     run.add_argument(
         "--case",
@@ -140,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "requirement",
         metavar="REQUIREMENT",
         nargs="?",
-        help="its id, such as WIRE-03; all if left out",
+        help="its id, such as WIRE-03, or its family, such as WIRE; all if left out",
     )
     explain.set_defaults(command=_explain)
 
@@ -162,6 +165,7 @@ def _run(options: argparse.Namespace) -> int:
     from harness.explain import UnknownRequirementError, cases_of
     from harness.run import RunError, run
     from harness.targets import TargetBrokeError, UnknownTargetError, open_target
+    from harness.targets.deploy import MINT_CAPABILITIES
 
     try:
         workers = _workers(options.workers)
@@ -169,6 +173,9 @@ def _run(options: argparse.Namespace) -> int:
         target = open_target(options.relay)
         try:
             identity = target.identity  # a target that does not start would fail every case
+            if not set(MINT_CAPABILITIES.values()) & set(target.capabilities):
+                ways = ", ".join(MINT_CAPABILITIES.values())
+                raise UsageError(f"{identity} declares no way to mint; declare one of {ways}")
         finally:
             target.close()
         return run(
@@ -240,12 +247,16 @@ def _serve(options: argparse.Namespace) -> int:
 def _lint(options: argparse.Namespace) -> int:
     from harness.targets.lint import lint
 
-    program = options.adapter[0]
+    command: list[str] = options.adapter
+    if len(command) == 1 and shutil.which(command[0]) is None:
+        with contextlib.suppress(ValueError):
+            command = shlex.split(command[0]) or command  # in one piece, as `run --relay` takes it
+    program = command[0]
     if shutil.which(program) is None:
         print(f"relay-harness: lint: cannot run {program!r}: no such program", file=sys.stderr)
         return 2
     wrong = 0
-    for is_right, text in lint(options.adapter):
+    for is_right, text in lint(command):
         print(text, flush=True)
         wrong += not is_right
     print(f"\n{wrong} of the checks went wrong." if wrong else "\nNothing is wrong.")

@@ -25,7 +25,7 @@ class Evidence(TypedDict):
     where: file and line of the case that failed.
     expected: the statement there that did not hold, as it stands in the source.
     came: what there was instead.
-    reported: what the relay told, an item for each deploy of the case.
+    reported: what the relay told, an item for each deploy of the case that was begun.
     stderr: the end of what the target wrote to its standard error during the last of them.
     seen: the timeline of each peer.
     findings: ids of the rules that the uploads broke on the wire.
@@ -73,7 +73,7 @@ def gather(
         where=where,
         expected=hide(expected),
         came=hide(_bounded(_message(failure))),
-        reported=[hide(_bounded(str(it))) for it in relay.outcomes] if relay else [],
+        reported=[hide(_bounded(told)) for told in _reported(relay)] if relay else [],
         stderr=hide(relay.target.stderr) if relay else "",
         seen="\n".join(cluster.timelines() for cluster in clusters),
         findings=sorted(
@@ -82,6 +82,11 @@ def gather(
         lanes=[lane for cluster in clusters for lane in cluster.lanes()],
         trace="" if _says_enough(failure) else hide(trace),
     )
+
+
+def _reported(relay: Relay) -> list[str]:
+    told = [str(outcome) for outcome in relay.outcomes]
+    return [*told, "nothing"] if told and relay.asked > len(told) else told
 
 
 def _failed_statement(

@@ -51,40 +51,53 @@ def _is_requirement(called: ast.expr) -> bool:
     return name == "requirement"
 
 
-def overview() -> Iterator[str]:
-    """Every requirement in a line: its id, its level, and what is asked."""
+def overview(family: str = "") -> Iterator[str]:
+    """Each requirement in a line: its id, its level, and what is asked; all, or those of a family.
+
+    Args:
+        family: the letters before the hyphen, such as `WIRE`.
+
+    """
     for id_, requirement in requirements().items():
-        yield f"{id_:8} {requirement.level:6} {requirement.sentence}"
+        if family in {"", _family(id_)}:
+            yield f"{id_:8} {requirement.level:6} {requirement.sentence}"
+
+
+def _family(id_: str) -> str:
+    return id_.partition("-")[0]
 
 
 def cases_of(id_: str) -> list[str]:
-    """The cases of one requirement, as `file::function`.
+    """The cases of one requirement, or of a family of them, as `file::function`.
 
     Raises:
         UnknownRequirementError: nobody asks that, or there is no case of it.
 
     """
-    cases = cases_by_requirement().get(id_.upper(), [])
-    if not cases:
+    id_ = id_.upper()
+    asked = [known for known in cases_by_requirement() if id_ in {known, _family(known)}]
+    if not asked:
         raise UnknownRequirementError(" ".join(explain(id_)))
-    return cases
+    return list(dict.fromkeys(case for known in asked for case in cases_by_requirement()[known]))
 
 
 def explain(id_: str) -> Iterator[str]:
-    """All that is known of one requirement, line by line.
+    """All that is known of one requirement, line by line; of a family, a line for each.
 
     Raises:
         UnknownRequirementError: nobody asks that.
 
     """
     id_ = id_.upper()
+    if id_ in map(_family, requirements()):
+        yield from overview(id_)
+        return
     if id_ in excluded():
         yield f"{id_} is not asked of a relay."
         yield f"reason: {excluded()[id_]}"
         return
     if id_ not in requirements():
-        family = id_.partition("-")[0]
-        near = [known for known in requirements() if known.startswith(f"{family}-")]
+        near = [known for known in requirements() if _family(known) == _family(id_)]
         raise UnknownRequirementError(
             f"{id_!r}: no such requirement; "
             f"there are {', '.join(near) if near else 'WIRE-01, SEQ-03, RES-01 and others'}"

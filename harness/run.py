@@ -16,6 +16,7 @@ from _pytest.mark.expression import Expression  # pytest has no public name for 
 
 from harness import baseline as baselines
 from harness import report as reports
+from harness.explain import cases_by_requirement
 from harness.progress import counting
 from harness.report import text
 from harness.results import Result
@@ -117,6 +118,7 @@ def judge(
     if workers == "0" and relay.startswith("python:"):
         workers = "1"  # a function that ends its process must not end ours
     _check_expression(expression)
+    _check_names(cases)
     verdicts = Verdicts()
     directory = conformance_cases()
     arguments = [
@@ -143,10 +145,7 @@ def judge(
         *([f"-k {expression}"] if expression else []),
     ]
     if selected and not verdicts.cases and code in _NOTHING_SELECTED:
-        raise RunError(
-            f"{' '.join(selected)}: selects no case; their names are those of "
-            "`relay-harness explain REQUIREMENT`"
-        )
+        raise _nothing_selected(" ".join(selected))
     if code is pytest.ExitCode.INTERRUPTED and not verdicts.broken:
         raise KeyboardInterrupt
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} and not verdicts.broken:
@@ -196,6 +195,20 @@ def _check_expression(expression: str) -> None:
         raise RunError(
             f"-k {expression!r}: {error.msg}; give names or parts of names, with and, or, not"
         ) from error
+
+
+def _check_names(cases: Sequence[str]) -> None:
+    # Looked at here, since pytest would say so too, with a path that means nothing to the user.
+    known = {place for places in cases_by_requirement().values() for place in places}
+    for case in cases:
+        if case.partition("[")[0] not in known:
+            raise _nothing_selected(f"--case {case}")
+
+
+def _nothing_selected(asked: str) -> RunError:
+    return RunError(
+        f"{asked}: selects no case; their names are those of `relay-harness explain REQUIREMENT`"
+    )
 
 
 def _read(path: Path) -> list[Entry]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from harness.verdicts import Case
 
 
+_SLOW = 5.0  # seconds, several times what any case takes that nothing delays
+_SHOWN = 5
+
+
 def lines(result: Result) -> Iterator[str]:
     """A line per requirement, what failed and why, and the count."""
     yield f"judging {result.relay}: {result.identity}\n"
@@ -30,6 +34,10 @@ def lines(result: Result) -> Iterator[str]:
         yield from _explain(case, result.relay)
     for text in result.broken:
         yield f"\nharness error: the cases could not run\n{text}"
+    if slow := [case for case in result.cases if case.seconds > _SLOW]:
+        slow.sort(key=lambda case: -case.seconds)
+        told = ", ".join(f"{case.name} {case.seconds:.0f} s" for case in slow[:_SHOWN])
+        yield f"\nslowest of {count(len(slow), 'slow case')}: {told}"
     if result.stale:
         yield "\nstale in the baseline:"
         yield from (f"  {text}" for text in result.stale)
@@ -61,7 +69,7 @@ def explained(case: Case) -> Iterator[str]:
         parts = {
             "expected": evidence["expected"],
             "came": evidence["came"],
-            "the relay reported": "\n".join(evidence["reported"]),
+            "the relay reported": "\n".join(_by_deploy(evidence["reported"])),
             "its standard error": evidence["stderr"],
             "the peers saw": evidence["seen"],
             "traceback": evidence["trace"],
@@ -71,6 +79,11 @@ def explained(case: Case) -> Iterator[str]:
                 yield from (f"  {title}:", textwrap.indent(told.rstrip(), "    "))
     if case.text:
         yield case.text
+
+
+def _by_deploy(reported: list[str]) -> Iterator[str]:
+    for number, told in enumerate(reported, 1):
+        yield f"deploy {number}: {told}" if len(reported) > 1 else told
 
 
 def count(number: int, noun: str) -> str:

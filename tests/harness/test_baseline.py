@@ -100,6 +100,12 @@ def test_a_draft_makes_every_failure_known_and_keeps_what_holds() -> None:
     assert [ran.is_red for ran in cases] == [False, False, False, False, True]
 
 
+def test_a_draft_excuses_nothing_that_passes() -> None:
+    cases = [case(name="test_one[a]"), case(Verdict.PASSED, "test_one[b]")]
+    [known] = parse(draft([], cases, today=TODAY), "draft")
+    assert known.case == "test_one[a]"
+
+
 GOOD = 'requirement = "WIRE-03"\nreason = "r"\nuntil = 2027-01-31\n'
 
 

@@ -21,6 +21,9 @@ CASES = [
     "--case=test_wire.py::test_the_upload_keeps_to_the_wire_format",
 ]
 CHECKOUT = Path(__file__).parents[2]
+MINTS_NOTHING = (
+    f"cmd:{sys.executable} -S -I {CHECKOUT / 'tests/mutants/adapters/hostile.py'} 'cannot mint'"
+)
 NODE = f"cmd:node {CHECKOUT / 'fixtures/adapters/node/adapter.mjs'}"
 
 
@@ -66,11 +69,14 @@ def test_the_installed_wheel_judges_from_any_directory(installed: Path, tmp_path
     [
         (["run", "--relay", "no-such-relay"], ["--relay", "'no-such-relay'", "`reference`"]),
         (["run", "--relay", "cmd:no-such-program"], ["no-such-program"]),
+        (["run", "--relay", MINTS_NOTHING], ["hostile", "no way to mint"]),
+        (["run", "--requirement", "NONE"], ["'NONE': no such requirement"]),
         (["run", "-n", "many"], ["-n", "'many'", "a number"]),
         (["run", "-k", "("], ["-k '('", "with and, or, not"]),
         (["run", "-n", "0", "-k", "no_such_case"], ["-k no_such_case: selects no case", "explain"]),
         (["run", "--case", "test_wire.py::test_no"], ["--case test_wire.py::test_no: selects no"]),
-        (["run", "-n", "1", "--case", "test_no.py::test_no"], ["test_no.py::test_no: selects no"]),
+        (["run", "--case", "test_no.py::test_no"], ["test_no.py::test_no: selects no"]),
+        (["run", "-n", "1", f"{CASES[1]}[no]"], ["format[no]: selects no"]),
     ],
 )
 def test_bad_input_is_named_with_its_remedy(

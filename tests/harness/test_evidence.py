@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.report.text import explained
 from harness.verdicts import Case, Verdicts
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ CASES = """
 import pytest
 from harness.answers import Answer
 from harness.faults import MintAnswer
+from harness.targets.outcome import TargetHungError
 
 requirement = pytest.mark.requirement
 
@@ -53,6 +55,16 @@ def test_a_password_that_shows(cluster, relay):
 def test_a_defect_of_the_case(cluster, relay):
     cluster["no-such-node"]
 
+@requirement("BUG-20")
+def test_a_second_deploy_without_an_answer(cluster, relay, monkeypatch):
+    def hang(command):
+        raise TargetHungError("the adapter did not answer")
+
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    monkeypatch.setattr(relay.target, "deploy", hang)
+    relay.deploy(to=[peer])
+
 @requirement("RES-05")
 def test_statuses(cluster, relay):
     peers = [cluster.peer(fault=MintAnswer(Answer.error(500, "boom"))), cluster.peer()]
@@ -81,7 +93,7 @@ def evidence(failed: list[Case], function: str) -> Evidence:
 
 def test_a_member_that_is_missing_is_named_with_those_that_came(failed: list[Case]) -> None:
     told = evidence(failed, "test_a_member_that_is_missing")
-    assert told["where"] == "test_told.py:12"
+    assert told["where"] == "test_told.py:13"
     assert told["expected"] == 'assert record["no-such"] == 1'
     assert told["came"].startswith("the record has no member 'no-such': {")
     [record] = map(json.loads, told["reported"])
@@ -111,6 +123,15 @@ def test_both_sides_and_every_record_are_shown(failed: list[Case]) -> None:
     assert "Use -v" not in told["came"]
     [both] = told["reported"]
     assert [json.loads(line)["status"] for line in both.splitlines()] == ["failed", "success"]
+
+
+def test_each_deploy_of_a_case_is_told_apart(failed: list[Case]) -> None:
+    told = evidence(failed, "test_a_second_deploy_without_an_answer")
+    [case] = [it for it in failed if it.function == "test_a_second_deploy_without_an_answer"]
+    assert told["reported"][1:] == ["nothing"]
+    text = "\n".join(explained(case))
+    assert '    deploy 1: {"message": ' in text
+    assert "\n    deploy 2: nothing\n" in text
 
 
 def test_what_is_no_assertion_is_shown_with_its_traceback(failed: list[Case]) -> None:

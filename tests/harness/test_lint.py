@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -76,7 +77,8 @@ def test_the_exit_code_tells_whether_something_is_wrong(
     hostile = [sys.executable, "-S", "-I", str(HOSTILE), "dies at start"]
     assert main(["lint", "--", *ADAPTERS["curl" if shutil.which("curl") else "reference"]]) == 0
     assert capsys.readouterr().out.endswith("\nNothing is wrong.\n")
-    assert main(["lint", "--", *hostile]) == 1
+    assert main(["lint", "--", shlex.join(hostile)]) == 1
+    assert main(["lint", "--", "'"]) == 2
     assert main(["lint", "--", "/no/such/adapter"]) == 2
     assert "cannot run '/no/such/adapter'" in capsys.readouterr().err
 
@@ -84,5 +86,7 @@ def test_the_exit_code_tells_whether_something_is_wrong(
 def test_a_requirement_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "WIRE-03"]) == 0
     assert capsys.readouterr().out.startswith("WIRE-03 (must): ")
+    assert main(["explain", "agg"]) == 0
+    assert capsys.readouterr().out.startswith("AGG-01   must   There is one record per node")
     assert main(["explain", "WIRE-99"]) == 2
     assert "no such requirement; there are WIRE-01" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 
 from harness.report.text import lines
 from harness.results import Result
-from harness.verdicts import Verdict, Verdicts
+from harness.verdicts import Case, Verdict, Verdicts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +90,12 @@ def test_a_failure_is_shown_with_the_sentence_it_breaks(pytester: pytest.Pyteste
     assert 'assert "came" == "expected"' in text or "assert 'came' == 'expected'" in text
     assert "the harness is at fault" in text
     assert f"relay-harness run --relay reference --case {FILE}::test_bad\n" in text
+
+
+def test_slow_cases_are_named() -> None:
+    cases = [Case(f"t.py::test_{n}", ["WIRE-03"], seconds=n) for n in (1, 7, 31)]
+    text = "\n".join(lines(Result("reference", "0", "", 0.0, cases=cases)))
+    assert "\nslowest of 2 slow cases: test_31 31 s, test_7 7 s\n" in text
 
 
 def test_all_good_is_all_passed(pytester: pytest.Pytester) -> None:
