@@ -130,7 +130,7 @@ def test_each_deploy_of_a_case_is_told_apart(failed: list[Case]) -> None:
     [case] = [it for it in failed if it.function == "test_a_second_deploy_without_an_answer"]
     assert told["reported"][1:] == ["nothing"]
     text = "\n".join(explained(case))
-    assert '    deploy 1: {"message": ' in text
+    assert "\n    deploy 1: {" in text
     assert "\n    deploy 2: nothing\n" in text
 
 
