@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Literal
 from harness.answers import Await, End, Pause
 from harness.connection import ConnectionEnded
 from harness.wire import OperationReader, UploadReader
+from harness.wire.finding import show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.answers import AnyAnswer, Script
     from harness.events import EventStream
     from harness.exchange import Exchange
     from harness.profiles import Profile
 
 _BLOCK = 256 * 1024
+_QUOTED = 4096  # bytes of an answer that are kept to quote from
 _READS_PER_SECOND = 20  # of a peer that reads slowly
 
 Until = Literal["file", "ready", "end"]
@@ -31,9 +35,20 @@ class Conversation:
         exchange: Exchange,
         profile: Profile,
         reader: UploadReader | OperationReader | None = None,
+        quotable: Callable[[str], str] | None = None,
     ) -> None:
-        """Talk on `exchange`; `reader` reads and judges the body, unless another has read it."""
+        """Talk on `exchange`.
+
+        Args:
+            exchange: the request.
+            profile: what kind of peer talks.
+            reader: reads and judges the body, unless another has read it.
+            quotable: takes credentials out of an answer that may be quoted in the timeline; None
+                where it may not.
+
+        """
         self._exchange = exchange
+        self._quotable = quotable
         self._profile = profile
         self._link = exchange.connection
         self._reader = reader
@@ -178,8 +193,14 @@ class Conversation:
 
     def perform(self, script: Script) -> None:
         """Execute a script, step by step, until it ends or the client has gone."""
-        sent = 0
+        sent, begin = 0, bytearray()
         seen = self._exchange.witness
+
+        def told() -> str:
+            body = begin.partition(b"\r\n\r\n")[2].decode("latin-1")
+            quoted = self._quotable(body) if self._quotable else ""
+            return f"answer sent ({sent} bytes){quoted and ': '}{show(quoted.encode('latin-1'))}"
+
         for step in script:
             if isinstance(step, bytes):
                 if sent == 0:
@@ -189,6 +210,7 @@ class Conversation:
                         seen.received_at_answer = self._reader.received
                 self._link.write(step)
                 sent += len(step)
+                begin += step[: _QUOTED - len(begin)]
             elif isinstance(step, Pause):
                 if self._link.pause(step.seconds):
                     self._link.gone()
@@ -198,9 +220,9 @@ class Conversation:
                     self.end(End.CLOSE)
                     break
             else:
-                seen.mark("answer end", f"answer sent ({sent} bytes)")
+                seen.mark("answer end", told())
                 self.end(step)
-        seen.mark("answer end", f"answer sent ({sent} bytes)")
+        seen.mark("answer end", told())
 
     def end(self, how: End) -> None:
         """Leave the conversation for good."""

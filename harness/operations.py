@@ -162,7 +162,7 @@ class OperationsApi:
     def _upload(self, exchange: Exchange) -> None:
         reader = UploadReader(exchange.raw_head, mark_offsets=self._mark_offsets)
         upload = exchange.witness_as(UploadWitness, reader=reader)
-        conversation = Conversation(exchange, self._peer.profile, reader)
+        conversation = Conversation(exchange, self._peer.profile, reader, self._peer.redacted)
         match self._peer.schedule.due("upload"):
             case faults.ResetAfter(received):
                 conversation.receive(limit=received)

@@ -203,6 +203,10 @@ class FakePeer:
     def mints(self) -> list[MintWitness]:
         return [request for request in self.requests if isinstance(request, MintWitness)]
 
+    def redacted(self, text: str) -> str:
+        """A text without the password and the tokens of this peer."""
+        return self.tokens.redacted(text.replace(self.password, "[password]"))
+
     def timeline(self) -> str:
         """What it saw so far, connection by connection; credentials are left out."""
         return timeline(f"{self.name} {self.url}", self.live_connections)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.answers import Answer
 from harness.peer import FakePeer
 from harness.replication import FakeReplicationSocket
 from tests.rawclient import (
@@ -213,3 +214,16 @@ def test_credentials_do_not_show_in_a_witness(cluster: FakeCluster) -> None:
     assert peer.upload.token == token
     assert token not in shown
     assert peer.password not in shown
+
+
+def test_a_timeline_quotes_the_answer_to_an_upload_without_credentials(
+    cluster: FakeCluster,
+) -> None:
+    peer = cluster.peer()
+    token = peer.tokens.issue(peer.username)
+    peer.fault = Answer.error(400, f"not with {token} of {peer.password}")
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(upload_head(peer, token) + chunked(upload_body()))
+        assert client.read_answer().status == 400
+    assert peer.upload.answer_status == 400  # it has been answered to the end
+    assert ' bytes): {"error":"not with [token] of [password]"}\n' in peer.timeline()
