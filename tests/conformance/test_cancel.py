@@ -22,8 +22,12 @@ IN_TIME = 8.0
 
 
 def every_connection_is_closed(peer: FakePeer) -> bool:
-    """All of those that there were; a deploy that never began proves nothing."""
-    return {seen.closed_by for seen in peer.http.connections} == {"client"}
+    """All of those that there were, some of them perhaps by the peer, as the relay had asked for.
+
+    A deploy that never began proves nothing.
+    """
+    closed_by = {seen.closed_by for seen in peer.http.connections}
+    return "client" in closed_by and None not in closed_by
 
 
 @requirement("KIT-01")
