@@ -6,18 +6,22 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import baseline
 from harness.answers import Answer
 from harness.catalogue import capabilities
 from harness.cli import main
 from harness.events import EventStream, failure
+from harness.explain import cases_by_requirement
 from harness.faults import AnswerEarly, ResetAfter, StopReadingAfter, in_turn, mint_refused
 from harness.payloads import stage_payload
 from harness.targets import Limits, LocalSettings, OperationsMint, messages, open_target
+from harness.targets.deploy import DeployCommand
 from harness.targets.relay import Relay
 
 if TYPE_CHECKING:
@@ -146,9 +150,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="
 
 
 def test_the_page_lists_every_capability_in_the_words_of_the_catalogue() -> None:
-    rows = re.findall(
-        r"^\| `([a-z_.]+)` \| (.*) \|$", PAGE.partition("### Capabilities")[2], re.MULTILINE
-    )
+    section = PAGE.partition("### Capabilities")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (.*) \|$", section, re.MULTILINE)
     assert dict(rows) == capabilities()
 
 
@@ -183,3 +186,21 @@ def test_the_function_on_the_page_is_a_relay(
     peer = cluster.peer()
     of = Relay(target, ca_file=cluster.ca_file, payload=stage_payload(tmp_path / "p", 1))
     assert of.deploy(to=[peer], limits=Limits(stall=1)).nodes == [peer.name]
+
+
+def test_the_baseline_on_the_page_is_one() -> None:
+    _, _, section = PAGE.partition("## The baseline file")
+    [text] = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
+    entries = baseline.parse(text, "the page")
+    assert [entry.flaky for entry in entries] == [False, False, True]
+    for entry in entries:
+        cases = {case.partition("::")[2] for case in cases_by_requirement()[entry.requirement]}
+        assert entry.case is None or entry.case in cases
+    rows = re.findall(r"^\| `(\w+)` \| (needed|optional) \|", section, re.MULTILINE)
+    assert {name for name, _ in rows} == set(baseline._MEMBERS)
+    assert {name for name, how in rows if how == "needed"} == set(baseline._NEEDED)
+
+
+def test_the_time_for_an_answer_is_that_of_the_kit() -> None:
+    [deadline] = [it.default for it in fields(DeployCommand) if it.name == "deadline"]
+    assert f"answered within {deadline:.0f} s" in PAGE.replace("\n", " ")

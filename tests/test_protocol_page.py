@@ -1,0 +1,195 @@
+"""What docs/protocol.md says goes over the wire is what the reference sends, and makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgpack  # type: ignore[import-untyped]  # it has no types of its own
+import pytest
+
+import relay
+from harness.catalogue import excluded, requirements
+from relay import formdata, request
+from relay.answer import Answer, StreamedAnswer, failure_reason, success_members
+from relay.errors import PeerError
+from relay.replication import SUBPROTOCOL, operation_response
+from relay.token import token_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PAGE = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+CRLF = "␍␊"
+
+
+def block(containing: str) -> str:
+    [found] = [text for text in BLOCKS if containing in text]
+    return str(found)
+
+
+def on_the_wire(shown: str) -> bytes:
+    """The line breaks of the page mean nothing; those that it shows do."""
+    return shown.replace("\n", "").replace(CRLF, "\r\n").encode()
+
+
+MINT, UPLOAD = (on_the_wire(block(text)) for text in ("application/json", "multipart/form-data"))
+REQUEST: dict[str, Any] = json.loads(block("_deploymentId"))
+PAYLOAD = b"the gzipped tar file"
+_FOUND = re.search(rb"boundary=(\S+)\r\n", UPLOAD)
+BOUNDARY = _FOUND[1].decode() if _FOUND else ""
+
+
+def dechunked(body: bytes) -> bytes:
+    whole = b""
+    while True:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        chunk, end, body = body[:length], body[length : length + 2], body[length + 2 :]
+        assert (len(chunk), end) == (length, b"\r\n")
+        if not chunk:
+            assert body == b""
+            return whole
+        whole += chunk
+
+
+def test_the_upload_is_what_its_request_is_encoded_to() -> None:
+    head, _, body = UPLOAD.partition(b"\r\n\r\n")
+    form = formdata.encode(request.forwarded_fields(REQUEST), BOUNDARY)
+    assert dechunked(body) == form.head + PAYLOAD + form.tail
+    assert f"Content-Type: {form.content_type}".encode() in head.split(b"\r\n")
+
+
+def test_the_reference_sends_the_mint_and_the_upload_to_the_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        secrets, "token_hex", lambda _: BOUNDARY.removeprefix(formdata.BOUNDARY_PREFIX)
+    )
+    payload = tmp_path / "package.tar.gz"
+    payload.write_bytes(PAYLOAD)
+    came: list[bytes] = []
+    answers = ['{"operation_token":"eyJ.of.eu"}', '{"message":"Successfully deployed: demo"}']
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for end, text in zip((b'"5m"}', b"\r\n0\r\n\r\n"), answers, strict=True):
+            came.append(await reader.readuntil(end))
+            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+        await reader.read()
+        writer.close()
+
+    async def deploy() -> tuple[int, relay.Report]:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            node = relay.Node("eu", f"http://127.0.0.1:{port}/ops/?zone=1")
+            mint = relay.OperationsMint("admin", "s3cret")
+            return port, await relay.deploy([node], REQUEST, payload, mint=mint)
+
+    port, report = asyncio.run(deploy())
+    assert report.succeeded, report
+    ours = f"127.0.0.1:{port}".encode()
+    assert came == [sent.replace(b"eu.example.com:9925", ours) for sent in (MINT, UPLOAD)]
+
+
+def test_the_members_that_stay_behind_are_those_of_the_relay() -> None:
+    _, _, lists = PAGE.partition("**What stays behind**")
+    items = re.split(r"\n- ", lists.partition("\n\nEverything else")[0])[1:]
+    names = [set(re.findall(r"`(\w+)`", item)) for item in items]
+    assert names == [{"_"}, request._LOCAL, request._DENIED]
+    for id_, hidden in (("FLD-01", request._LOCAL), ("FLD-05", request._DENIED)):
+        told = set(re.findall(r"\w+", requirements()[id_].why.partition(": ")[2]))
+        assert hidden <= told
+
+
+def test_the_limits_are_those_of_the_relay() -> None:
+    assert f"it reads {request.MAX_FIELDS} fields" in PAGE
+    assert f"{request.MAX_VALUE_BYTES:,} bytes" in PAGE
+
+
+@pytest.mark.parametrize("name", ["123", "true", "null", "1e3", "[1]"])
+def test_a_project_that_is_no_text_to_a_peer_is_refused(name: str) -> None:
+    assert f"`{name}`" in PAGE
+    with pytest.raises(relay.InputError):
+        request.forwarded_fields({**REQUEST, "project": name})
+
+
+ROWS = re.findall(r"^\| (\d{3})(?: `(.*?)`)? \| `(\{.*?\})`[ :]", PAGE, re.MULTILINE)
+
+
+def record_of(answer: Answer) -> Mapping[str, object]:
+    ours = {"status": "success"}
+    if answer.is_success:
+        return {**ours, **success_members(answer), **ours}
+    return {
+        "status": "failed",
+        "reason": failure_reason(answer),
+        "statusCode": answer.status,
+    }
+
+
+@pytest.mark.parametrize(("status", "body", "record"), ROWS)
+def test_an_answer_makes_the_record_beside_it(status: str, body: str, record: str) -> None:
+    made = dict(record_of(Answer(int(status), body.encode())))
+    assert {name: value for name, value in made.items() if name != "node"} == json.loads(record)
+
+
+def test_every_row_of_answers_was_read() -> None:
+    table = PAGE.partition("| answer | record")[2].partition("\n\n")[0]
+    assert len(ROWS) == len(table.splitlines()) - 2 > 15
+
+
+def outcome(stream: str) -> Mapping[str, object]:
+    answer = StreamedAnswer(1_000_000)
+    try:
+        list(answer.feed(stream.encode()))
+        return {"status": "success", **answer.end()}
+    except PeerError as failure:
+        return {
+            "status": "failed",
+            "reason": failure.reason,
+            "statusCode": failure.status_code,
+        }
+
+
+@pytest.mark.parametrize("last", ["event: done", "event: error"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_stream_has_the_outcome_that_is_told_below_it(last: str, line_end: str) -> None:
+    stream = block(last)
+    told = re.search(r"^The record: `(\{.*?\})`", PAGE.partition(stream)[2], re.MULTILINE)
+    assert told is not None
+    assert outcome(stream.replace("\n", line_end)) == json.loads(told[1])
+
+
+def test_the_bytes_of_the_message_are_the_message() -> None:
+    message = json.loads(block('[136, {"operation"'))
+    packed = bytes.fromhex(block("92 cc 88"))
+    assert msgpack.unpackb(packed) == message
+    assert msgpack.packb(message) == packed
+
+
+def test_the_answer_of_the_socket_holds_the_token() -> None:
+    result = operation_response(msgpack.packb(json.loads(block('[137, {"requestId"'))))
+    assert token_in(result) == "eyJ.of.eu"
+    assert f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\n" in block("Upgrade: websocket")
+
+
+def test_the_reasons_of_a_mint_are_those_of_the_relay() -> None:
+    with pytest.raises(PeerError) as caught:
+        token_in({})
+    assert f"| `{caught.value.reason}` |" in PAGE
+    assert caught.value.reason.partition(": ")[2] in requirements()["MINT-03"].sentence
+
+
+def test_every_requirement_that_the_page_names_is_in_the_catalogue() -> None:
+    named = set(re.findall(r"\b[A-Z]+-\d\d\b", PAGE))
+    assert len(named) > 100
+    assert named - set(requirements()) - set(excluded()) == set()
+
+
+def test_every_requirement_of_the_catalogue_is_on_the_page() -> None:
+    assert set(requirements()) - set(re.findall(r"\b[A-Z]+-\d\d\b", PAGE)) == set()
