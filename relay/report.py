@@ -22,8 +22,9 @@ class Report:
     A success is `{"node", "status": "success", …members of the peer's answer}`, a failure `{"node",
     "status": "failed", "reason", "statusCode"?, "hint"?, "stage", "uncertain"?}`; either has
     `attempts` when there were more than one. `statusCode` is that of the HTTP answer that refused,
-    or the code in a stream's error, and `hint` what the relay makes of it. `uncertain: True` says that the peer may have deployed
-    all the same: it has had a whole payload and did not answer, or claims a success too early.
+    or the code in a stream's error, and `hint` what the relay makes of it. `uncertain: True` says
+    that the peer may have deployed all the same: it has had a whole payload and did not answer, or
+    claims a success too early.
     """
 
     records: list[Record]
