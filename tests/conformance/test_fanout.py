@@ -93,7 +93,10 @@ DEEP = 100_000
 def test_an_answer_nested_too_deeply_costs_one_record(
     cluster: FakeCluster, relay: Relay, payload: Payload, body: str
 ) -> None:
-    """Many readers and writers of JSON fail at such depth; what the record says of it is open."""
+    """Most readers and writers of JSON fail at such depth, of the answer as of a record of it.
+
+    What the record says is open, but for the answer's own depth, which nobody could read.
+    """
     deep = cluster.peer(fault=Answer(body=body, content_type="application/json"))
     other = cluster.peer()
     outcome = relay.deploy(to=[deep, other])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import relay as reference
-from relay import fanout
+from relay import fanout, upload
+from relay.answer import success_members
 from relay.fanout import FanOut
 from relay.report import Report
 from tests.conformance import (
@@ -179,6 +181,23 @@ def a_failure_breaks_the_deploy(patch: pytest.MonkeyPatch) -> None:
         return records
 
     change_report(patch, broken)
+
+
+@mutant(
+    "AGG-02",
+    "AGG-04",
+    killed_by=case(test_fanout.test_an_answer_nested_too_deeply_costs_one_record),
+)
+def answers_are_parsed_when_all_have_come(patch: pytest.MonkeyPatch) -> None:
+    def parsed(record: Record) -> Record:
+        text = str(record.get("message"))
+        try:
+            return {**record, **json.loads(text)} if text[:1] in {"{", "["} else record
+        except RecursionError as error:
+            raise reference.InputError(str(error)) from error
+
+    patch.setattr(upload, "success_members", lambda a: success_members(a) and {"message": a.text})
+    change_report(patch, lambda records: list(map(parsed, records)))
 
 
 @mutant(
