@@ -13,6 +13,7 @@ from harness.faults import (
     MintAnswer,
     Refuse,
     ResetAfter,
+    StopReadingAfter,
     TokensExpire,
     in_turn,
 )
@@ -99,6 +100,17 @@ def test_an_answer_that_was_begun_is_not_asked_for_again(
     limits = Limits(attempts=3, retry_delay=0.01, answer=0.3)
     assert relay.deploy(to=[peer], limits=limits)[peer].status == "failed"
     assert len(peer.uploads) == 1
+
+
+@requirement("RTY-02", "RTY-04")
+def test_a_whole_upload_without_an_answer_is_not_sent_again(
+    cluster: FakeCluster, relay: Relay, payload: Payload
+) -> None:
+    """The peer has the whole payload and may be deploying it, however long it says nothing."""
+    peer = cluster.peer(fault=StopReadingAfter(10 * payload.size))
+    limits = Limits(attempts=3, retry_delay=0.01, answer=0.3)
+    assert relay.deploy(to=[peer], limits=limits)[peer].status == "failed"
+    assert [upload.complete for upload in peer.uploads] == [True]
 
 
 @requirement("RTY-04")

@@ -226,6 +226,7 @@ def what_is_given_up_goes_on(patch: pytest.MonkeyPatch) -> None:
         case(test_retry.test_wrong_credentials_do_not_get_better),
         case(test_retry.test_a_certificate_does_not_get_better),
         case(test_retry.test_an_answer_that_was_begun_is_not_asked_for_again),
+        case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
     ),
 )
 def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
@@ -249,6 +250,22 @@ def there_is_one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Retry, "delay", lambda retry, *at: delay(replace(retry, attempts=retry.attempts + 1), *at)
     )
+
+
+@mutant(
+    "RTY-02",
+    "RTY-04",
+    killed_by=case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
+)
+def lost_patience_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
+    too_slow = _Sending._too_slow
+
+    def passing(self: _Sending) -> PeerError:
+        failure = too_slow(self)
+        failure.retryable = True
+        return failure
+
+    patch.setattr(_Sending, "_too_slow", passing)
 
 
 @mutant("RTY-02", killed_by=case(test_retry.test_what_passes_is_tried_again))
