@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.answers import Answer, Await, End
-from harness.faults import AnswerEarly, CloseWithoutAnswer, ReadSlowly, ResetAfter
+from harness.faults import (
+    AnswerEarly,
+    CloseWithoutAnswer,
+    HangInHandshake,
+    MintHangs,
+    ReadSlowly,
+    ResetAfter,
+)
+from harness.targets import Limits
 from harness.targets.processes import family, watch_processes
 
 if TYPE_CHECKING:
     from harness.answers import Script
     from harness.cluster import FakeCluster
+    from harness.faults import Fault
     from harness.payloads import Payload
     from harness.peer import FakePeer
     from harness.targets.relay import Relay
@@ -85,6 +94,23 @@ def test_all_peers_are_served_at_once(cluster: FakeCluster, relay: Relay, count:
     barrier = threading.Barrier(count)
     peers = [cluster.peer(fault=AnswerEarly(AllTogether(barrier=barrier))) for _ in range(count)]
     assert relay.deploy(to=peers).statuses == ["success"] * count
+
+
+@requirement("AGG-04", "SEQ-03")
+@pytest.mark.parametrize(
+    "fault", [MintHangs(), HangInHandshake()], ids=lambda it: type(it).__name__
+)
+def test_no_upload_waits_for_a_peer_that_has_not_got_so_far(
+    cluster: FakeCluster, relay: Relay, fault: Fault
+) -> None:
+    """To mint everywhere first, and only then upload, lets the slowest peer hold up all others."""
+    lost, healthy = cluster.peer(fault=fault), cluster.peer()
+    outcome = relay.deploy(to=[lost, healthy], limits=Limits(connect=1, mint=1))
+    assert outcome.statuses == ["failed", "success"]
+    lost.wait_until(lambda seen: seen.live_connections[-1].closed_at is not None, SOON)
+    given_up_at = lost.live_connections[-1].closed_at
+    assert given_up_at is not None
+    assert healthy.upload.times["head"] < given_up_at
 
 
 @requirement("BUG-20", "SEQ-03")

@@ -7,7 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import relay as reference
+from harness.faults import HangInHandshake, MintHangs
 from relay import fanout, upload
+from relay.access import Access
 from relay.answer import success_members
 from relay.fanout import FanOut
 from relay.report import Report
@@ -231,3 +233,30 @@ def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
         self._places = asyncio.Semaphore(1)
 
     patch.setattr(FanOut, "__init__", in_turn)
+
+
+LATE = test_streaming.test_no_upload_waits_for_a_peer_that_has_not_got_so_far
+
+
+@mutant(
+    "SEQ-03",
+    "AGG-04",
+    killed_by=(case(LATE, fault=MintHangs()), case(LATE, fault=HangInHandshake())),
+)
+def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
+    run, token = FanOut.run, Access.token
+    barrier = asyncio.Barrier(1)
+
+    async def counted(self: FanOut, *at: Any) -> Report:
+        nonlocal barrier
+        barrier = asyncio.Barrier(len(self._ways))
+        return await run(self, *at)
+
+    async def together(self: Access) -> str:
+        try:
+            return await token(self)
+        finally:
+            await barrier.wait()
+
+    patch.setattr(FanOut, "run", counted)
+    patch.setattr(Access, "token", together)
