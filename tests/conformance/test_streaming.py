@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.answers import Answer, Await, End
+from harness.events import EventStream, success
 from harness.faults import (
     AnswerEarly,
     CloseWithoutAnswer,
@@ -23,6 +25,8 @@ from harness.faults import (
 from harness.targets.processes import family, watch_processes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.answers import Script
     from harness.cluster import FakeCluster
     from harness.faults import Fault
@@ -181,6 +185,43 @@ def test_memory_does_not_grow_with_an_answer(
         answer = Answer(status, body=block, times=times, content_type="text/plain")
         with watch_processes(relay.target.pid) as shown:
             relay.deploy(to=[cluster.peer(fault=answer)])
+        used.append(shown.memory)
+    assert used[1] - used[0] < SLACK
+
+
+@dataclass(frozen=True)
+class LongHead(Answer):
+    """An answer of so many megabytes of header lines."""
+
+    def script(self, *, keep_alive: bool) -> Script:
+        del keep_alive
+        yield b"HTTP/1.1 200 OK\r\n"
+        for _ in range(self.times * 100):
+            yield (b"x-more: " + b"no end; " * 124 + b"\r\n") * 10
+        yield b"content-length: 0\r\n\r\n"
+        yield End.CLOSE
+
+
+def one_head(megabytes: int) -> Fault:
+    return LongHead(times=megabytes)
+
+
+def one_event(megabytes: int) -> Fault:
+    pieces = itertools.repeat("no end; " * 12_500, megabytes * 10)
+    return EventStream(itertools.chain(["event: install\ndata: "], pieces, ["\n\n"], success()))
+
+
+@requirement("BUG-30")
+@measurable
+@pytest.mark.parametrize("endless", [one_head, one_event], ids=lambda it: it.__name__)
+def test_memory_does_not_grow_with_a_head_or_an_event(
+    cluster: FakeCluster, relay: Relay, endless: Callable[[int], Fault]
+) -> None:
+    used = []
+    for megabytes in (1, 60):
+        with watch_processes(relay.target.pid) as shown:
+            outcome = relay.deploy(to=[cluster.peer(fault=endless(megabytes))])
+        assert len(outcome.records) == 1
         used.append(shown.memory)
     assert used[1] - used[0] < SLACK
 
