@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 requirement = pytest.mark.requirement
 
 THRICE = Limits(attempts=3, retry_delay=0.01)
+A_TICK = 0.05  # seconds by which a timer may be early
 PASSING = [ResetAfter(70_000), CloseWithoutAnswer(), Answer(502), Answer(503), Answer(504)]
 
 
@@ -185,3 +188,14 @@ def test_retry_after_is_waited_for(cluster: FakeCluster, relay: Relay) -> None:
     assert relay.deploy(to=[peer], limits=THRICE)[peer].status == "success"
     first, second = peer.uploads
     assert second.times["head"] - first.times["answer"] >= 1.0
+
+
+@requirement("KIT-04")
+def test_retry_after_may_be_a_date(cluster: FakeCluster, relay: Relay) -> None:
+    """A date tells whole seconds: this one is a second away at least, and two at most."""
+    date = int(time.time()) + 2
+    busy = Answer(503, headers=(("Retry-After", formatdate(date, usegmt=True)),))
+    peer = cluster.peer(fault=in_turn(busy, None))
+    assert relay.deploy(to=[peer], limits=THRICE)[peer].status == "success"
+    came = peer.uploads[1].times["head"] + time.time() - time.monotonic()
+    assert came >= date - A_TICK

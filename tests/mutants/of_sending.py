@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import relay as reference
-from relay import payload, upload
+from relay import connection, payload, upload
 from relay.errors import PeerError
 from relay.payload import opened
-from relay.retry import Retry
+from relay.retry import Retry, seconds_until
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -32,6 +32,7 @@ from tests.mutants.of_answers import change_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     import pytest
 
@@ -277,3 +278,11 @@ def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
 def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
     patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, longest_delay=0.0), *at))
+
+
+@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_may_be_a_date))
+def a_date_to_wait_for_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    def seconds(retry_after: str | None, now: datetime) -> float | None:
+        return seconds_until(retry_after, now) if (retry_after or "").isdigit() else None
+
+    patch.setattr(connection, "seconds_until", seconds)
