@@ -236,13 +236,14 @@ def test_the_payload_is_closed_on_every_path(
 ) -> None:
     faults = [None, ResetAfter(70_000), CloseWithoutAnswer(), Answer(500), AnswerEarly(Answer(403))]
     relay.deploy(to=[cluster.peer(fault=fault) for fault in faults])
-    assert not any(payload.path in _open_files(pid) for pid in family(relay.target.pid))
+    still_open = sum(_open_files(pid).count(payload.path) for pid in family(relay.target.pid))
+    assert still_open == 0, f"{still_open} descriptors of the payload are open after the deploy"
 
 
-def _open_files(pid: int) -> set[Path]:
+def _open_files(pid: int) -> list[Path]:
     """What the descriptors of a process lead to; one that is closed meanwhile leads nowhere."""
-    found = set()
+    found = []
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
-            found.add(descriptor.readlink())
+            found.append(descriptor.readlink())
     return found
