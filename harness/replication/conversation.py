@@ -22,6 +22,7 @@ from harness.replication.websocket import (
     accept_key,
     close_payload,
     encode,
+    fragments,
     frame_head,
     parse_close,
     read_frame,
@@ -104,6 +105,8 @@ class SocketConversation:
             case Opcode.PING:
                 self._link.write(encode(Opcode.PONG, frame.payload))
                 self._seen.saw_ping()
+            case Opcode.PONG:
+                self._seen.connection.note("pong received")
             case Opcode.CLOSE:
                 self._closed_by_client(*parse_close(frame.payload))
             case Opcode.TEXT:
@@ -159,9 +162,18 @@ class SocketConversation:
             error = f"ClientError: Operation '{operation}' not found"
             self._send(response(request_id, {"error": error}))
             return
+        self._answer_mint(request_id)
+
+    def _answer_mint(self, request_id: int) -> None:
         match self._fault:
             case faults.HugeAnswer() as huge:
                 self._send_huge(huge.before_padding(request_id, self._issue), huge.padding)
+            case faults.Fragments(size):
+                self._send(response(request_id, self._issue()), size)
+            case faults.PingFirst(data):
+                self._link.write(encode(Opcode.PING, data))
+                self._seen.connection.note("ping sent")
+                self._send(response(request_id, self._issue()))
             case faults.Dropped(at="answer", how=how):
                 whole = encode(Opcode.BINARY, response(request_id, self._issue()))
                 self._link.write(whole[: len(whole) // 2])
@@ -172,8 +184,10 @@ class SocketConversation:
             case _:
                 self._send(response(request_id, self._issue()))
 
-    def _send(self, message: bytes) -> None:
-        self._link.write(encode(Opcode.BINARY, message))
+    def _send(self, message: bytes, size: int | None = None) -> None:
+        """Send a message, in frames of `size` bytes if that is given."""
+        for frame in fragments(message, size or len(message) or 1):
+            self._link.write(frame)
         try:
             self._witness("peer", len(message), *parse(message))
         except NotAControlMessage as error:

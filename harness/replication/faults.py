@@ -205,6 +205,26 @@ class Garbage:
 
 
 @dataclass(frozen=True)
+class Fragments:
+    """Answer rightly, the message split into frames of so many bytes (RFC 6455 §5.4)."""
+
+    size: int = 100
+
+    def __post_init__(self) -> None:
+        checks.whole("size", self.size, least=1)
+
+
+@dataclass(frozen=True)
+class PingFirst:
+    """Ping once the request has come, and then answer rightly, pong or not."""
+
+    data: bytes = b"are you there?"
+
+    def __post_init__(self) -> None:
+        checks.whole("bytes of data", len(self.data), least=0, most=125)
+
+
+@dataclass(frozen=True)
 class HugeAnswer:
     """A right answer with this many bytes of padding in one frame; nobody holds it in memory."""
 
@@ -238,5 +258,7 @@ ReplicationFault = (
     | NoAnswer
     | LateAnswer
     | AnswerFault
+    | Fragments
+    | PingFirst
     | HugeAnswer
 )

@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTROL_LIMIT = 125
@@ -57,18 +57,27 @@ def accept_key(key: str) -> str:
     return b64encode(digest).decode()
 
 
-def frame_head(opcode: Opcode, length: int) -> bytes:
-    """The head of a final, unmasked frame with a payload of `length` bytes."""
+def frame_head(opcode: Opcode, length: int, *, final: bool = True) -> bytes:
+    """The head of an unmasked frame with a payload of `length` bytes."""
+    first = (0x80 if final else 0) | opcode
     if length <= _CONTROL_LIMIT:
-        return bytes([0x80 | opcode, length])
+        return bytes([first, length])
     if length < 1 << 16:
-        return bytes([0x80 | opcode, 126]) + length.to_bytes(2)
-    return bytes([0x80 | opcode, 127]) + length.to_bytes(8)
+        return bytes([first, 126]) + length.to_bytes(2)
+    return bytes([first, 127]) + length.to_bytes(8)
 
 
-def encode(opcode: Opcode, payload: bytes = b"") -> bytes:
-    """A final frame as a server sends it: unmasked (§5.1)."""
-    return frame_head(opcode, len(payload)) + payload
+def encode(opcode: Opcode, payload: bytes = b"", *, final: bool = True) -> bytes:
+    """A frame as a server sends it: unmasked (§5.1)."""
+    return frame_head(opcode, len(payload), final=final) + payload
+
+
+def fragments(message: bytes, size: int) -> Iterator[bytes]:
+    """A binary message as frames of at most so many bytes each (§5.4)."""
+    for start in range(0, len(message) or 1, size):
+        opcode = Opcode.CONTINUATION if start else Opcode.BINARY
+        end = start + size
+        yield encode(opcode, message[start:end], final=end >= len(message))
 
 
 def close_payload(code: int, reason: str = "") -> bytes:

@@ -75,3 +75,34 @@ def test_one_failing_peer_leaves_the_others_untouched(
             assert peer.upload.file.sha256 == payload.sha256
         else:
             assert outcome[peer].status == "failed"
+
+
+DEEP = 100_000
+
+
+@requirement("AGG-02", "AGG-04")
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("[" * DEEP, id="lists-without-end"),
+        pytest.param("[" * DEEP + "]" * DEEP, id="lists"),
+        pytest.param('{"a":' * DEEP, id="objects-without-end"),
+        pytest.param('{"a":' * DEEP + "1" + "}" * DEEP, id="objects"),
+    ],
+)
+def test_an_answer_nested_too_deeply_costs_one_record(
+    cluster: FakeCluster, relay: Relay, payload: Payload, body: str
+) -> None:
+    """Most readers and writers of JSON fail at such depth, of the answer as of a record of it.
+
+    What the record says is open, but for the answer's own depth, which nobody could read.
+    """
+    deep = cluster.peer(fault=Answer(body=body, content_type="application/json"))
+    other = cluster.peer()
+    outcome = relay.deploy(to=[deep, other])
+    assert outcome.nodes == [deep.name, other.name]
+    assert outcome[deep].status in {"success", "failed"}
+    assert outcome[other].status == "success"
+    assert outcome[other]["message"] == "Successfully deployed: demo"
+    assert other.upload.file is not None
+    assert other.upload.file.sha256 == payload.sha256

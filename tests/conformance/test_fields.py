@@ -141,6 +141,48 @@ def test_a_member_that_carries_credentials_is_not_forwarded(
     assert b"a-secret-of-the-origin" not in b"".join(peer.upload.fields.values())
 
 
+@requirement("FLD-01", "FLD-05", "WIRE-10", "WIRE-16")
+@pytest.mark.parametrize(
+    ("name", "read_as"),
+    [
+        ('"_stagedPayloadPath', "_stagedPayloadPath"),
+        ("\r\n_deploymentId", "_deploymentId"),
+        ("pay\nload", "payload"),
+        ("progress\r", "progress"),
+        ('pass"word', "password"),
+        ('"token"', "token"),
+        ("bypass\r\n_auth", "bypass_auth"),
+    ],
+    ids=json.dumps,
+)
+def test_a_name_that_quotes_or_line_breaks_hide_is_not_forwarded(
+    cluster: FakeCluster, relay: Relay, name: str, read_as: str
+) -> None:
+    """A peer reads the name without them; to refuse such a request is as good."""
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={name: "of the origin"})
+    if peer.uploads:
+        assert read_as not in [part.name for part in peer.upload.field_parts]
+    else:
+        assert outcome.refused or outcome[peer].status == "failed"
+
+
+@requirement("FLD-02", "FLD-03", "WIRE-10")
+@pytest.mark.parametrize("more", [{}, {"replicated": True}], ids=["alone", "beside-another"])
+@pytest.mark.parametrize("name", ['replicat"ed', "re\r\nplicated", '"replicated"'], ids=json.dumps)
+def test_no_second_replicated_hides_behind_quotes_or_line_breaks(
+    cluster: FakeCluster, relay: Relay, name: str, more: dict[str, Any]
+) -> None:
+    """Of two fields of one name a peer takes the last, and would fan out again."""
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={**more, name: True})
+    if peer.uploads:
+        parts = [part.value for part in peer.upload.field_parts if part.name == "replicated"]
+        assert parts == [b"false"]
+    else:
+        assert outcome.refused or outcome[peer].status == "failed"
+
+
 @requirement("FLD-04")
 def test_members_are_forwarded_in_the_order_of_the_request(
     cluster: FakeCluster, relay: Relay

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,11 +33,15 @@ if TYPE_CHECKING:
 requirement = pytest.mark.requirement
 
 
+WHOLE = "success, with the whole payload at the peer"
+
+
 @dataclass(frozen=True)
 class Fate:
     """A fault, and all that a record may tell of it; one that succeeds has had the whole payload.
 
     Attributes:
+        name: what the peer does, in words.
         fault: what the peer shows.
         status: of the record.
         code: `statusCode` of the record.
@@ -46,45 +50,78 @@ class Fate:
 
     """
 
+    name: str
     fault: Fault | None
     status: str = "failed"
     code: int | None = None
     reason: str = ""
     sees: bool = True
 
+    @property
+    def expected(self) -> str:
+        """What is to come of it, in words."""
+        if self.status == "success":
+            return WHOLE
+        begin = f"a reason that begins with {self.reason!r}" if self.reason else "some reason"
+        return f"{self.status}, {_coded(self.code)}, {begin}, {_seen(self.sees)}"
+
     def is_that_of(self, record: Record, peer: FakePeer, payload: Payload) -> bool:
         if record.status == "success":
-            file = peer.upload.file
-            whole = file is not None and file.sha256 == payload.sha256 and peer.upload.complete
-            return self.status == "success" and whole
+            return self.expected == what_came(record, peer, payload)
         told = record.status_code == self.code and record.reason.startswith(self.reason)
         return self.status == record.status and told and bool(peer.uploads) == self.sees
 
 
+def what_came(record: Record, peer: FakePeer, payload: Payload) -> str:
+    """What became of a peer, in words."""
+    if record.status == "success":
+        files = [upload.file for upload in peer.uploads if upload.complete]
+        whole = [file and file.sha256 for file in files] == [payload.sha256]
+        return WHOLE if whole else f"success, with {len(files)} complete uploads, not the payload"
+    seen = _seen(bool(peer.uploads))
+    return f"{record.status}, {_coded(record.status_code)}, the reason {record.reason!r}, {seen}"
+
+
+def _coded(code: object) -> str:
+    return "no statusCode" if code is None else f"statusCode {code}"
+
+
+def _seen(upload: object) -> str:
+    return "an upload at the peer" if upload else "no upload at the peer"
+
+
+EARLY = AnswerEarly(Answer.error(403, "no"))
+ELSEWHERE = Answer(302, headers=(("Location", "https://127.0.0.1:1/"),))
+
 FATES = [
-    Fate(None, "success"),
-    Fate(Answer(json={"message": "done"}), "success"),
-    Fate(Refuse(), sees=False),
-    Fate(ResetAtAccept(), sees=False),
-    Fate(CloseInHandshake(), sees=False),
-    Fate(CertificateFlaw.EXPIRED, sees=False),
-    Fate(CertificateFlaw.WRONG_AUTHORITY, sees=False),
-    Fate(mint_refused(), code=401, reason="token mint failed: ", sees=False),
-    Fate(mint_without_token(), reason="token mint failed: ", sees=False),
-    Fate(MintDropped(), reason="token mint failed: ", sees=False),
-    Fate(TokensExpire(), code=401, reason="token expired"),
-    Fate(ResetAfter(0)),
-    Fate(ResetAfter(70_000)),
-    Fate(CloseWithoutAnswer()),
-    Fate(Answer.error(500, "boom"), code=500, reason="boom"),
-    Fate(AnswerEarly(Answer.error(403, "no")), code=403, reason="no"),
-    Fate(AnswerEarly(Answer.error(403, "no"), then="stop"), code=403, reason="no"),
-    Fate(UnfinishedChunks(Answer(json={}))),
-    Fate(ContentLengthOff(Answer(json={}), by=10)),
-    Fate(Answer(302, headers=(("Location", "https://127.0.0.1:1/"),)), code=302),
-    Fate(CertificateFlaw.WRONG_HOST, sees=False),
-    Fate(AnswerEarly(Answer.error(401, "no"), "head"), code=401, reason="no"),
-    Fate(AnswerEarly(Answer.error(400, "no"), then="close"), code=400, reason="no"),
+    Fate("healthy", None, "success"),
+    Fate("own-answer", Answer(json={"message": "done"}), "success"),
+    Fate("refuses", Refuse(), sees=False),
+    Fate("resets-at-accept", ResetAtAccept(), sees=False),
+    Fate("closes-in-handshake", CloseInHandshake(), sees=False),
+    Fate("certificate-expired", CertificateFlaw.EXPIRED, sees=False),
+    Fate("certificate-of-another-authority", CertificateFlaw.WRONG_AUTHORITY, sees=False),
+    Fate("mint-401", mint_refused(), code=401, reason="token mint failed: ", sees=False),
+    Fate("mint-without-token", mint_without_token(), reason="token mint failed: ", sees=False),
+    Fate("mint-dropped", MintDropped(), reason="token mint failed: ", sees=False),
+    Fate("token-expired", TokensExpire(), code=401, reason="token expired"),
+    Fate("resets-at-body", ResetAfter(0)),
+    Fate("resets-amid-body", ResetAfter(70_000)),
+    Fate("closes-without-answer", CloseWithoutAnswer()),
+    Fate("500", Answer.error(500, "boom"), code=500, reason="boom"),
+    Fate("403-early", EARLY, code=403, reason="no"),
+    Fate("403-early-reads-no-more", replace(EARLY, then="stop"), code=403, reason="no"),
+    Fate("chunks-without-end", UnfinishedChunks(Answer(json={}))),
+    Fate("answer-cut-short", ContentLengthOff(Answer(json={}), by=10)),
+    Fate("302", ELSEWHERE, code=302),
+    Fate("certificate-of-another-host", CertificateFlaw.WRONG_HOST, sees=False),
+    Fate("401-at-head", AnswerEarly(Answer.error(401, "no"), "head"), code=401, reason="no"),
+    Fate(
+        "400-early-and-closes",
+        AnswerEarly(Answer.error(400, "no"), then="close"),
+        code=400,
+        reason="no",
+    ),
 ]
 
 
@@ -95,8 +132,12 @@ def drawn(first: int) -> list[Fate]:
     return fates[first % 4 :] + fates[: first % 4]
 
 
+def names_of(first: int) -> str:
+    return "+".join(fate.name for fate in drawn(first))
+
+
 @requirement("AGG-01", "AGG-02", "AGG-03", "AGG-04", "SEQ-03", "RES-10")
-@pytest.mark.parametrize("first", range(len(FATES)))
+@pytest.mark.parametrize("first", range(len(FATES)), ids=names_of)
 def test_the_fate_of_a_peer_is_its_own(
     cluster: FakeCluster, relay: Relay, payload: Payload, first: int
 ) -> None:
@@ -104,5 +145,10 @@ def test_the_fate_of_a_peer_is_its_own(
     peers = [cluster.peer(fault=fate.fault) for fate in fates]
     outcome = relay.deploy(to=peers)
     assert outcome.nodes == [peer.name for peer in peers]
-    for fate, peer in zip(fates, peers, strict=True):
-        assert fate.is_that_of(outcome[peer], peer, payload), (fate, outcome[peer])
+    wrong = [
+        f"{peer.name} ({fate.name}): expected {fate.expected}; "
+        f"came {what_came(outcome[peer], peer, payload)}"
+        for fate, peer in zip(fates, peers, strict=True)
+        if not fate.is_that_of(outcome[peer], peer, payload)
+    ]
+    assert not wrong, "\n".join(wrong)

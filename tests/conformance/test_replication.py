@@ -14,11 +14,13 @@ from harness.faults import TokensExpire
 from harness.replication.faults import (
     Dropped,
     ErrorAnswer,
+    Fragments,
     Garbage,
     LateAnswer,
     NestedToken,
     NoAnswer,
     OthersFirst,
+    PingFirst,
     Unauthorized,
     UnknownRequestId,
     UpgradeRefused,
@@ -137,7 +139,11 @@ def test_each_peer_mints_on_its_own_socket_and_no_payload_goes_there(
 @requirement("WS-09", "WS-15", "WS-17", "MINT-02")
 @pytest.mark.parametrize(
     "fault",
-    [WideMaps(), OthersFirst(), UnknownRequestId(), NestedToken(), LateAnswer(0, 0.05)],
+    [
+        *(WideMaps(), OthersFirst(), UnknownRequestId(), NestedToken(), LateAnswer(0, 0.05)),
+        pytest.param(Fragments(), marks=requirement("WS-11")),
+        pytest.param(PingFirst(), marks=requirement("WS-11")),
+    ],
     ids=lambda fault: type(fault).__name__,
 )
 def test_an_answer_that_is_odd_but_right_is_a_token(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from harness.faults import (
     MintAnswer,
     Refuse,
     ResetAfter,
+    StopReadingAfter,
     TokensExpire,
     in_turn,
 )
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 requirement = pytest.mark.requirement
 
 THRICE = Limits(attempts=3, retry_delay=0.01)
+A_TICK = 0.05  # seconds by which a timer may be early
 PASSING = [ResetAfter(70_000), CloseWithoutAnswer(), Answer(502), Answer(503), Answer(504)]
 
 
@@ -101,6 +105,17 @@ def test_an_answer_that_was_begun_is_not_asked_for_again(
     assert len(peer.uploads) == 1
 
 
+@requirement("RTY-02", "RTY-04")
+def test_a_whole_upload_without_an_answer_is_not_sent_again(
+    cluster: FakeCluster, relay: Relay, payload: Payload
+) -> None:
+    """The peer has the whole payload and may be deploying it, however long it says nothing."""
+    peer = cluster.peer(fault=StopReadingAfter(10 * payload.size))
+    limits = Limits(attempts=3, retry_delay=0.01, answer=0.3)
+    assert relay.deploy(to=[peer], limits=limits)[peer].status == "failed"
+    assert [upload.complete for upload in peer.uploads] == [True]
+
+
 @requirement("RTY-04")
 @pytest.mark.parametrize("attempts", [1, 2, 3])
 def test_attempts_are_as_many_as_were_allowed(
@@ -173,3 +188,14 @@ def test_retry_after_is_waited_for(cluster: FakeCluster, relay: Relay) -> None:
     assert relay.deploy(to=[peer], limits=THRICE)[peer].status == "success"
     first, second = peer.uploads
     assert second.times["head"] - first.times["answer"] >= 1.0
+
+
+@requirement("KIT-04")
+def test_retry_after_may_be_a_date(cluster: FakeCluster, relay: Relay) -> None:
+    """A date tells whole seconds: this one is a second away at least, and two at most."""
+    date = int(time.time()) + 2
+    busy = Answer(503, headers=(("Retry-After", formatdate(date, usegmt=True)),))
+    peer = cluster.peer(fault=in_turn(busy, None))
+    assert relay.deploy(to=[peer], limits=THRICE)[peer].status == "success"
+    came = peer.uploads[1].times["head"] + time.time() - time.monotonic()
+    assert came >= date - A_TICK

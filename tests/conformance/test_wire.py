@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,6 +51,22 @@ def test_no_two_uploads_share_a_boundary(cluster: FakeCluster, relay: Relay) -> 
     relay.deploy(to=peers)
     boundaries = [upload.header("content-type") for peer in peers for upload in peer.uploads]
     assert len(set(boundaries)) == len(boundaries) == 6
+
+
+VARYING = 8  # characters; a counter or a clock changes fewer, twelve random digits all of theirs
+
+
+@requirement("WIRE-02", "WIRE-11")
+def test_no_boundary_can_be_guessed_from_others(cluster: FakeCluster, relay: Relay) -> None:
+    """A boundary that counts on from the last one is new, and known to whoever saw that."""
+    peers = [cluster.peer() for _ in range(3)]
+    relay.deploy(to=peers)
+    relay.deploy(to=peers)
+    headers = [upload.header("content-type") or "" for peer in peers for upload in peer.uploads]
+    boundaries = [header.partition("boundary=")[2] for header in headers]
+    varying = [at for at in zip_longest(*boundaries) if len(set(at)) > 1]
+    shown = ", ".join(boundaries)
+    assert len(varying) >= VARYING, f"only {len(varying)} characters differ between {shown}"
 
 
 @requirement("WIRE-11")

@@ -75,6 +75,8 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(socket_faults.LateAnswer, -1), "after_pings -1"),
         (anyhow(socket_faults.LateAnswer, 1, math.nan), "after_seconds nan"),
         (anyhow(socket_faults.LateAnswer, silence_limit=0), "silence_limit 0"),
+        (anyhow(socket_faults.Fragments, 0), "size 0: give a whole number of 1 or more"),
+        (anyhow(socket_faults.PingFirst, bytes(126)), "bytes of data 126"),
         (anyhow(socket_faults.HugeAnswer, -1), "padding -1"),
     ],
 )

@@ -15,6 +15,7 @@ from harness.replication import FakeReplicationSocket
 from harness.replication.faults import (
     Dropped,
     ErrorAnswer,
+    Fragments,
     Garbage,
     HugeAnswer,
     LateAnswer,
@@ -22,6 +23,7 @@ from harness.replication.faults import (
     NestedToken,
     NoAnswer,
     OthersFirst,
+    PingFirst,
     Subprotocol,
     Unauthorized,
     UnknownRequestId,
@@ -272,6 +274,29 @@ def test_wide_maps(cluster: FakeCluster) -> None:
         payload = client.read_frame()[1]
         assert payload[:6] == b"\x92\xcc\x89\xde\x00\x03"
         assert set(parse(payload)[1]) == {"operation_token", "refresh_token", "requestId"}
+
+
+def test_fragments(cluster: FakeCluster) -> None:
+    with asked(Fragments(size=50), cluster) as (socket, client):
+        message, first = b"", 0
+        while not first & 0x80:
+            first, length = client.exactly(2)
+            assert first & 0x0F == (0x0 if message else BINARY)
+            assert length == 50 or first & 0x80, "all but the last are full"
+            message += client.exactly(length)
+        assert parse(message)[1]["requestId"] == 1
+        assert len(message) > 100
+        client.send(masked(CLOSE))
+        assert [m.size for m in socket.socket.messages] == [len(REQUEST), len(message)]
+
+
+def test_ping_first(cluster: FakeCluster) -> None:
+    with asked(PingFirst(b"there?"), cluster) as (socket, client):
+        assert client.read_frame() == (PING, b"there?")
+        assert answer(client)[1]["requestId"] == 1
+        client.send(masked(PONG, b"there?") + masked(CLOSE))
+        assert "ping sent" in str(socket.socket)
+        assert "pong received" in str(socket.socket)
 
 
 def test_others_first(cluster: FakeCluster) -> None:

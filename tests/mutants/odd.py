@@ -6,6 +6,7 @@ import base64
 import contextvars
 import functools
 import json
+import secrets
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,6 +48,11 @@ def boundaries_of_another_form(patch: pytest.MonkeyPatch) -> None:
 @odd
 def boundaries_as_long_as_they_may_be(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "BOUNDARY_PREFIX", "-" * 46)
+
+
+@odd
+def boundaries_of_twelve_random_digits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(formdata, "secrets", SimpleNamespace(token_hex=lambda _: secrets.token_hex(6)))
 
 
 @odd

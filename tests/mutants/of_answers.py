@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from relay.limits import Limits
 
 REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
+NO_END = test_streaming.test_memory_does_not_grow_with_a_head_or_an_event
 SPLIT = test_answers.test_a_character_split_on_the_way_is_whole
 
 
@@ -146,7 +148,15 @@ def an_answer_is_latin_1(patch: pytest.MonkeyPatch) -> None:
             chunk_size=1_000_000,
         ),
         case(test_streaming.test_memory_does_not_grow_with_an_answer, status=500),
+        case(NO_END, endless=test_streaming.one_event),
     ),
 )
 def an_answer_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda limits: replace(limits, answer_bytes=1 << 40))
+
+
+@mutant("BUG-30", killed_by=case(NO_END, endless=test_streaming.one_head))
+def a_head_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
+    new, much = Connections._new_session, 1 << 30
+    bearing = functools.partialmethod(new, max_field_size=much, max_headers=much)
+    patch.setattr(Connections, "_new_session", bearing)

@@ -97,6 +97,27 @@ def credentials_are_forwarded(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "_DENIED", set())
 
 
+HIDDEN = test_fields.test_a_name_that_quotes_or_line_breaks_hide_is_not_forwarded
+SECOND = test_fields.test_no_second_replicated_hides_behind_quotes_or_line_breaks
+
+
+@mutant(
+    "FLD-01",
+    "FLD-03",
+    "FLD-05",
+    "WIRE-10",
+    killed_by=(
+        case(HIDDEN),
+        case(HIDDEN, read_as="payload"),
+        case(HIDDEN, read_as="password"),
+        case(SECOND, more={}),
+        case(SECOND, more={"replicated": True}),
+    ),
+)
+def names_are_cleaned_when_they_are_written(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "_cleaned", lambda name: name)
+
+
 @mutant(
     "PARSE-19",
     killed_by=case(test_fields.test_what_a_peer_must_know_is_among_the_first_sixty_four_fields),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import relay as reference
-from relay import fanout
+from harness.faults import HangInHandshake, MintHangs
+from relay import fanout, upload
+from relay.access import Access
+from relay.answer import success_members
 from relay.fanout import FanOut
 from relay.report import Report
 from tests.conformance import (
@@ -182,6 +186,23 @@ def a_failure_breaks_the_deploy(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
+    "AGG-02",
+    "AGG-04",
+    killed_by=case(test_fanout.test_an_answer_nested_too_deeply_costs_one_record),
+)
+def answers_are_parsed_when_all_have_come(patch: pytest.MonkeyPatch) -> None:
+    def parsed(record: Record) -> Record:
+        text = str(record.get("message"))
+        try:
+            return {**record, **json.loads(text)} if text[:1] in {"{", "["} else record
+        except RecursionError as error:
+            raise reference.InputError(str(error)) from error
+
+    patch.setattr(upload, "success_members", lambda a: success_members(a) and {"message": a.text})
+    change_report(patch, lambda records: list(map(parsed, records)))
+
+
+@mutant(
     "AGG-04",
     killed_by=(
         case(test_fanout.test_one_failing_peer_leaves_the_others_untouched),
@@ -212,3 +233,30 @@ def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
         self._places = asyncio.Semaphore(1)
 
     patch.setattr(FanOut, "__init__", in_turn)
+
+
+LATE = test_streaming.test_no_upload_waits_for_a_peer_that_has_not_got_so_far
+
+
+@mutant(
+    "SEQ-03",
+    "AGG-04",
+    killed_by=(case(LATE, fault=MintHangs()), case(LATE, fault=HangInHandshake())),
+)
+def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
+    run, token = FanOut.run, Access.token
+    barrier = asyncio.Barrier(1)
+
+    async def counted(self: FanOut, *at: Any) -> Report:
+        nonlocal barrier
+        barrier = asyncio.Barrier(len(self._ways))
+        return await run(self, *at)
+
+    async def together(self: Access) -> str:
+        try:
+            return await token(self)
+        finally:
+            await barrier.wait()
+
+    patch.setattr(FanOut, "run", counted)
+    patch.setattr(Access, "token", together)

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import relay as reference
-from relay import payload, upload
+from relay import connection, payload, upload
 from relay.errors import PeerError
 from relay.payload import opened
-from relay.retry import Retry
+from relay.retry import Retry, seconds_until
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -32,6 +32,7 @@ from tests.mutants.of_answers import change_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     import pytest
 
@@ -226,6 +227,7 @@ def what_is_given_up_goes_on(patch: pytest.MonkeyPatch) -> None:
         case(test_retry.test_wrong_credentials_do_not_get_better),
         case(test_retry.test_a_certificate_does_not_get_better),
         case(test_retry.test_an_answer_that_was_begun_is_not_asked_for_again),
+        case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
     ),
 )
 def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
@@ -251,6 +253,22 @@ def there_is_one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+@mutant(
+    "RTY-02",
+    "RTY-04",
+    killed_by=case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
+)
+def lost_patience_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
+    too_slow = _Sending._too_slow
+
+    def passing(self: _Sending) -> PeerError:
+        failure = too_slow(self)
+        failure.retryable = True
+        return failure
+
+    patch.setattr(_Sending, "_too_slow", passing)
+
+
 @mutant("RTY-02", killed_by=case(test_retry.test_what_passes_is_tried_again))
 def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Retry, "delay", lambda *_: None)
@@ -260,3 +278,11 @@ def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
 def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
     patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, longest_delay=0.0), *at))
+
+
+@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_may_be_a_date))
+def a_date_to_wait_for_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    def seconds(retry_after: str | None, now: datetime) -> float | None:
+        return seconds_until(retry_after, now) if (retry_after or "").isdigit() else None
+
+    patch.setattr(connection, "seconds_until", seconds)

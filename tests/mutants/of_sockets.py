@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ssl
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
+from aiohttp._websocket.reader_py import WebSocketReader
 
-from harness.replication.faults import OthersFirst, UnknownRequestId
+from harness.replication.faults import Fragments, OthersFirst, PingFirst, UnknownRequestId
 from relay import node, replication
 from relay.connection import Connections
 from relay.errors import AttemptError
@@ -174,6 +177,24 @@ def every_message_is_an_answer(patch: pytest.MonkeyPatch) -> None:
 @mutant("WS-17", killed_by=case(ODD, fault=UnknownRequestId()))
 def every_answer_is_ours(patch: pytest.MonkeyPatch) -> None:
     change_answer(patch, lambda frame: any_answer(frame, 137, None))
+
+
+@mutant("WS-11", killed_by=case(ODD, fault=Fragments()))
+def every_frame_is_a_message(patch: pytest.MonkeyPatch) -> None:
+    class FrameByFrame(WebSocketReader):
+        def _handle_frame(self, _: object, opcode: int, *rest: Any) -> None:
+            final = True
+            super()._handle_frame(final, opcode or aiohttp.WSMsgType.BINARY, *rest)
+
+    patch.setattr(aiohttp.client, "WebSocketReader", FrameByFrame)
+    give_up_soon(patch)
+
+
+@mutant("WS-11", killed_by=case(ODD, fault=PingFirst()))
+def a_ping_is_the_end(patch: pytest.MonkeyPatch) -> None:
+    connect = functools.partialmethod(aiohttp.ClientSession.ws_connect, autoping=False)
+    patch.setattr(aiohttp.ClientSession, "ws_connect", connect)
+    patch.setattr(replication, "_ENDS", {*replication._ENDS, aiohttp.WSMsgType.PING})
 
 
 @mutant(

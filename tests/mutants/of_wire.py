@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import secrets
 from dataclasses import replace
@@ -78,6 +79,12 @@ def the_boundary_is_quoted(patch: pytest.MonkeyPatch) -> None:
 )
 def the_boundary_is_always_the_same(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)
+
+
+@mutant("WIRE-02", killed_by=case(test_wire.test_no_boundary_can_be_guessed_from_others))
+def boundaries_are_counted(patch: pytest.MonkeyPatch) -> None:
+    numbers = itertools.count(1)
+    patch.setattr(secrets, "token_hex", lambda count: f"{next(numbers):0{2 * count}x}")
 
 
 @mutant("WIRE-03", killed_by=case(KEEPS_TO, rule="WIRE-03"))

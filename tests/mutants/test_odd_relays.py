@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BREADTH = [
     case(test_wire.test_no_two_uploads_share_a_boundary),
+    case(test_wire.test_no_boundary_can_be_guessed_from_others),
     case(test_wire.test_an_accept_header_admits_json),
     case(test_fields.test_a_value_that_a_peer_would_cut_is_refused),
     case(test_url.test_the_path_and_query_of_the_operations_api_url_are_kept, path="/ops/"),
