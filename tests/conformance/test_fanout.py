@@ -81,22 +81,11 @@ DEEP = 100_000
 
 
 @requirement("AGG-02", "AGG-04")
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param("[" * DEEP, id="lists-without-end"),
-        pytest.param("[" * DEEP + "]" * DEEP, id="lists"),
-        pytest.param('{"a":' * DEEP, id="objects-without-end"),
-        pytest.param('{"a":' * DEEP + "1" + "}" * DEEP, id="objects"),
-    ],
-)
+@pytest.mark.parametrize("body", ["[" * DEEP, '{"a":' * DEEP], ids=["lists", "objects"])
 def test_an_answer_nested_too_deeply_costs_one_record(
     cluster: FakeCluster, relay: Relay, payload: Payload, body: str
 ) -> None:
-    """Most readers and writers of JSON fail at such depth, of the answer as of a record of it.
-
-    What the record says is open, but for the answer's own depth, which nobody could read.
-    """
+    """Most readers of JSON fail at such depth before they see that the text has no end."""
     deep = cluster.peer(fault=Answer(body=body, content_type="application/json"))
     other = cluster.peer()
     outcome = relay.deploy(to=[deep, other])

@@ -62,6 +62,11 @@ def more_headers_than_are_needed(patch: pytest.MonkeyPatch) -> None:
 
 
 @odd
+def connections_that_are_to_be_closed(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda headers: {**headers, "Connection": "close"})
+
+
+@odd
 def small_chunks(patch: pytest.MonkeyPatch) -> None:
     def split(blocks: Iterator[bytes]) -> Iterator[bytes]:
         for block in blocks:
