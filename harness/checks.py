@@ -38,6 +38,13 @@ def number(name: str, value: object, *, above: float | None = None) -> None:
         raise ValueError(f"{name} {value!r}: give a number, {wanted}")
 
 
+def kind(name: str, value: object, kinds: tuple[type, ...]) -> None:
+    """Raise ValueError unless `value` is of one of some classes."""
+    if not isinstance(value, kinds):
+        names = ", ".join(it.__name__ for it in kinds)
+        raise ValueError(f"{name} {value!r}: give one of {names}")  # noqa: TRY004 - as all here
+
+
 def word(name: str, value: object, words: Iterable[object]) -> None:
     """Raise ValueError unless `value` is one of some words."""
     known = list(words)

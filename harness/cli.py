@@ -228,6 +228,8 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         faults = parse_faults(options.fault, options.nodes)
         password = options.password_file and options.password_file.read_text().rstrip("\r\n")
+        if password == "":
+            raise UsageError(f"--password-file {options.password_file}: it is empty")
     except OSError as error:
         print(f"relay-harness: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 256 * 1024
 _QUOTED = 4096  # bytes of an answer that are kept to quote from
+_LITTLE = 4096
 _READS_PER_SECOND = 20  # of a peer that reads slowly
 
 Until = Literal["file", "ready", "end"]
@@ -98,6 +99,8 @@ class Conversation:
         begun = reader.received
         if rate is not None:  # a little at a time: the gaps are not what is slow
             view = view[: max(1, rate // _READS_PER_SECOND)]
+        if until == "file":  # or a quick client's whole body would be read along
+            view = view[:_LITTLE]
         while not self._has_come(until):
             room = len(view) if limit is None else min(len(view), limit - reader.received)
             if room <= 0:

@@ -120,6 +120,7 @@ class AnswerEarly:
     grace: float = 1.0
 
     def __post_init__(self) -> None:
+        checks.kind("answer", self.answer, (*get_args(AnyAnswer), EventStream))
         if self.at not in ("head", "file"):
             checks.whole("at", self.at, least=0)
         checks.word("then", self.then, ("drain", "stop", "close", "grace"))
@@ -134,6 +135,9 @@ class MintAnswer:
     """Answer every mint so, whatever the credentials are."""
 
     answer: AnyAnswer
+
+    def __post_init__(self) -> None:
+        checks.kind("answer", self.answer, get_args(AnyAnswer))
 
 
 @dataclass(frozen=True)

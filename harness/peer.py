@@ -7,7 +7,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Self
 
-from harness import faults
+from harness import checks, faults
 from harness.certs import CertificateFlaw
 from harness.operations import OperationsApi
 from harness.profiles import PROFILES, Profile
@@ -77,6 +77,9 @@ class FakePeer:
         """
         if profile not in PROFILES:
             raise ValueError(f"profile {profile!r}: give one of {', '.join(PROFILES)}")
+        if not path.startswith("/"):
+            raise ValueError(f"path {path!r}: begin it with /")
+        checks.number("timeout", timeout, above=0)
         self.name = name
         self.path = path
         self.http = StreamingServer(host, greet=self._greet, timeout=timeout)

@@ -54,7 +54,12 @@ def forwarded_fields(request: Mapping[str, object]) -> dict[str, object]:
     for given, value in request.items():
         # As a peer will read it, or `pass"word` would be none of those that stay here (WIRE-10).
         name = _cleaned(given)
-        if not _is_forwarded(name, value):
+        if not name or not isinstance(name, str):
+            raise InputError(
+                f"a field is named {name!r}; names are strings, not empty without quotes and line "
+                "ends"
+            )
+        if stays_behind(name) or value is OMIT:
             continue
         if name in fields:
             raise InputError(f"two fields would both be sent as {name!r}; rename one")
@@ -74,13 +79,9 @@ def _cleaned(name: Any) -> Any:
     return formdata.name_bytes(name).decode() if isinstance(name, str) else name
 
 
-def _is_forwarded(name: object, value: object) -> bool:
-    if not isinstance(name, str) or not name:
-        raise InputError(
-            f"a field is named {name!r}; names are strings, not empty without quotes and line ends"
-        )
-    hidden = name.startswith("_") or name in _LOCAL or name in _DENIED
-    return not hidden and value is not OMIT
+def stays_behind(name: str) -> bool:
+    """Whether a member of this name, as a peer reads it, is never sent (FLD-01, FLD-05)."""
+    return name.startswith("_") or name in _LOCAL or name in _DENIED
 
 
 def _check_value(name: str, value: object) -> None:

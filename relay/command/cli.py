@@ -29,13 +29,14 @@ from relay.tls import Tls
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
     from types import FrameType
 
     from relay.command.display import Show
     from relay.events import Event
     from relay.node import Node
+    from relay.report import Record
 
 _BAD_USAGE, _UNWRITTEN = 2, 3
 
@@ -97,6 +98,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output) -> int:
         "allow_http": arguments.allow_http,
     }
     so_far = {"settled": Report([]), "restarted": Report([])}
+    whole: set[str] = set()  # nodes that were sent the whole payload
     try:
         with (
             staged(
@@ -111,14 +113,24 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output) -> int:
             def listen(event: Event) -> None:
                 if isinstance(record := event.data.get("record"), dict):
                     so_far[event.name].records.append(record)
+                if event.name == "sent" and event.data["bytes"] == event.data["total"]:
+                    whole.add(event.node)
                 show(event)
 
             reach["on_event"] = listen
             reports = asyncio.run(_run(nodes, request, payload, reach, arguments))
     except KeyboardInterrupt:
+        told = so_far["settled"].records
+        settled = {record["node"] for record in told}
+        told += [_interrupted(node, whole) for node in nodes if node.name not in settled]
         _print(arguments, out, list(so_far.values()), interrupted=True)
         raise
     return 0 if _print(arguments, out, reports) else 1
+
+
+def _interrupted(node: Node, whole: Collection[str]) -> Record:
+    record: Record = {"node": node.name, "status": "failed", "reason": "interrupted"}
+    return {**record, "uncertain": True} if node.name in whole else record
 
 
 async def _run(

@@ -105,7 +105,11 @@ def json_line(event: Event, out: Output) -> None:
 
 def print_records(records: Iterable[Record], out: Output) -> None:
     """A table on a terminal, tab-separated lines elsewhere, one per node."""
-    table = Table("node", "status", "answer")
+    table = Table(
+        Column("node", overflow="fold"),
+        Column("status", no_wrap=True),
+        Column("answer", overflow="fold"),
+    )
     for record in records:
         name, status, text = printable(str(record["node"])), str(record["status"]), _text(record)
         if out.is_terminal:
@@ -153,8 +157,10 @@ def _text(record: Mapping[str, object]) -> str:
     """The words for a person in a record: its reason, or the peer's message."""
     key = "reason" if record["status"] == "failed" else "message"
     text = printable(str(record.get(key, "")))
-    if record["status"] == "failed" and "hint" in record:
-        text += f" ({record['hint']})"
+    if record["status"] == "failed":
+        code = str(record.get("statusCode", ""))
+        text += f" (HTTP {code})" if code not in text else ""
+        text += f" ({record['hint']})" if "hint" in record else ""
     if record.get("uncertain"):
         text += " (it may be deployed all the same)"
     return text

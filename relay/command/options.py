@@ -9,12 +9,13 @@ import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from relay.command.pack import ARCHIVES
 from relay.errors import AttemptError, InputError
 from relay.limits import Limits
 from relay.node import Node, resolve, without_user_info
+from relay.request import stays_behind
 from relay.token import GivenToken, OperationsMint
 
 if TYPE_CHECKING:
@@ -24,14 +25,22 @@ _TIMES = ("connect", "mint", "stall", "answer", "restart")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
 _EPILOG = """\
-Credentials are never taken from the command line itself. The password is read from
---password-file, else from RELAY_PASSWORD, else asked for on a terminal. Instead of a user and
-password, a token may be given with --token-file or RELAY_TOKEN. RELAY_USER stands in for --user.
+Credentials are never taken from the command line itself. The first of these counts: a token in
+--token-file; the password of --user in --password-file; a token in RELAY_TOKEN; the password in
+RELAY_PASSWORD; one that is typed at a terminal. RELAY_USER stands in for --user.
 
 exit codes: 0 every node succeeded, 1 some node failed, 2 bad usage (nothing was sent), 3 the
 deploy ended but its records could not be written, 129, 130 or 143 interrupted by a hang-up,
 Ctrl-C or SIGTERM
 """
+
+
+class _Refused(argparse.Action):
+    """An option that somebody may try, whose value must not be repeated in an error."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        name = self.option_strings[0]
+        parser.error(f"{name}: anybody can read a command line; use {name}-file")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
     add("--skip-node-modules", action="store_true", help="leave node_modules out of the package")
     add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
     add("--password-file", type=Path, metavar="FILE", help="holds the user's password")
+    for secret in ("--password", "--token"):
+        add(secret, action=_Refused, help=argparse.SUPPRESS)
     add("--token-file", type=Path, metavar="FILE", help="holds a token, instead of a user")
     add("--ca", type=Path, metavar="FILE", help="PEM file with the cluster's authorities")
     add("--cert", type=Path, metavar="FILE", help="PEM file with the relay's own certificate")
@@ -121,10 +132,11 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
     if project is None:
         path = arguments.path
         project = _bare_name(path if path.name.strip(".") else path.resolve())
-        if not _PROJECT.fullmatch(project):
-            raise InputError(
-                f"{project!r} cannot be a project name (letters, digits, - and _); give --project"
-            )
+        remedy = "; give --project"
+    else:
+        remedy = ""
+    if not _PROJECT.fullmatch(project):
+        raise InputError(f"{project!r} cannot be a project name (letters, digits, - and _){remedy}")
     request: dict[str, object] = {"operation": "deploy_component", "project": project}
     if arguments.restart:
         request["restart"] = False  # each node is restarted when all have the package (FLD-06)
@@ -134,6 +146,8 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
             raise InputError(f"--field {text!r} is not KEY=VALUE")
         if name in request:
             raise InputError(f"--field {name!r} is given twice, or has an option of its own")
+        if name == "replicated" or stays_behind(name):
+            raise InputError(f"--field {name!r}: the relay never sends it as it is given")
         request[name] = value
     return request
 
@@ -163,14 +177,15 @@ def mint_in(arguments: argparse.Namespace) -> Mint:
         if arguments.password_file is not None:
             raise InputError("--token-file and --password-file exclude each other")
         return GivenToken(_secret(arguments.token_file))
-    if arguments.password_file is None and "RELAY_TOKEN" in os.environ:
-        return GivenToken(os.environ["RELAY_TOKEN"])
+    # In a CI job a secret that is not set may be there and empty.
+    if arguments.password_file is None and (token := os.environ.get("RELAY_TOKEN")):
+        return GivenToken(token)
     if not arguments.user:
         raise InputError("no credentials; give --user and a password, or a token (see --help)")
     if arguments.password_file is not None:
         password = _secret(arguments.password_file)
-    elif "RELAY_PASSWORD" in os.environ:
-        password = os.environ["RELAY_PASSWORD"]
+    elif password := os.environ.get("RELAY_PASSWORD", ""):
+        pass
     elif sys.stdin.isatty():
         password = getpass.getpass(f"Password of {arguments.user}: ")
     else:

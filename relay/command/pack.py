@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     _Identity = tuple[int, int]
 
 ARCHIVES = (".tar.gz", ".tgz")
+_GZIP = b"\x1f\x8b"  # how any gzip file begins (RFC 1952 section 2.3.1)
 _FILE_MODE = 0o644
 _EXECUTABLE_MODE = 0o755
 
@@ -52,8 +53,7 @@ def staged(
             f"cannot use {str(path)!r}: {why}; give a directory or a .tar.gz"
         ) from error
     if not is_directory:
-        if not path.name.endswith(ARCHIVES):
-            raise InputError(f"{str(path)!r} is neither a directory nor a .tar.gz")
+        _check_archive(path)
         yield path
         return
     with contextlib.ExitStack() as cleanup:
@@ -66,11 +66,26 @@ def staged(
                 )
         except OSError as error:
             raise InputError(f"cannot pack {str(path)!r}: {error}") from error
+        except RecursionError as error:
+            why = "its directories are nested too deeply; give a .tar.gz"
+            raise InputError(f"cannot pack {str(path)!r}: {why}") from error
         for name, why in packed.skipped.items():
             note(f"relay: left out {printable(name)}: {why}")
         if not packed.files:
             raise InputError(f"{str(path)!r} holds no files to deploy")
         yield package
+
+
+def _check_archive(path: Path) -> None:
+    if not (path.name.endswith(ARCHIVES) and path.is_file()):
+        raise InputError(f"{str(path)!r} is neither a directory nor a .tar.gz")
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_GZIP))
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    if begin != _GZIP:
+        raise InputError(f"{str(path)!r} is not gzipped, or empty; give a directory or a .tar.gz")
 
 
 def pack(

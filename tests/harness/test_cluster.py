@@ -7,7 +7,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -142,3 +142,21 @@ def test_two_hundred_peers_in_one_process_take_an_upload_each_at_once() -> None:
         statuses = pool.map(lambda peer: deploy(peer, cluster, together), cluster.peers)
         assert list(statuses) == [200] * 200
         assert [upload.findings for peer in cluster.peers for upload in peer.uploads] == [[]] * 200
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"name": "node-1"}, "a peer is named 'node-1' already"),
+        ({"path": "ops"}, "path 'ops': begin it with /"),
+        ({"timeout": 0}, "timeout 0: give a number, more than 0"),
+        ({"timeout": "3"}, "timeout '3'"),
+        ({"profile": "harper"}, "profile 'harper': give one of strict"),
+    ],
+)
+def test_a_peer_that_makes_no_sense_is_refused(
+    cluster: FakeCluster, how: dict[str, Any], words: str
+) -> None:
+    cluster.peer()
+    with pytest.raises(ValueError, match=words):
+        cluster.peer(**how)

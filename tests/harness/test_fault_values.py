@@ -57,6 +57,8 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(faults.ResetAfter, received=True), "received True"),
         (anyhow(faults.StopReadingAfter, -1), "received -1"),
         (anyhow(faults.ReadSlowly, 0), "bytes_per_second 0"),
+        (anyhow(faults.AnswerEarly, 403), "answer 403: give one of Answer, ContentLengthOff"),
+        (anyhow(faults.MintAnswer, "no"), "answer 'no': give one of Answer"),
         (anyhow(faults.AnswerEarly, OK, at=-3), "at -3"),
         (anyhow(faults.AnswerEarly, OK, at="tail"), "at 'tail'"),
         (anyhow(faults.AnswerEarly, OK, then="go"), "then 'go': give one of 'drain', 'stop'"),

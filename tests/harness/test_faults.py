@@ -266,6 +266,16 @@ def test_answer_early_then_drain(cluster: FakeCluster, at: Any) -> None:
     assert peer.upload.findings == []
 
 
+def test_answer_early_at_the_file_is_early_for_whoever_sends_all_at_once(
+    cluster: FakeCluster,
+) -> None:
+    peer = cluster.peer(fault=faults.AnswerEarly(REFUSAL, at="file"))
+    with upload(peer, cluster, chunked(upload_body(bytes(200_000)))) as client:
+        assert client.read_answer().status == 400
+    assert (peer.upload.received_at_answer or 0) < 5000
+    assert peer.upload.complete
+
+
 def test_answer_early_then_stop(cluster: FakeCluster) -> None:
     peer = cluster.peer(fault=faults.AnswerEarly(REFUSAL, at="file", then="stop"))
     with upload(peer, cluster, BODY[:1000]) as client:

@@ -45,6 +45,7 @@ def test_a_cluster_is_held_up_and_described(end: str | signal.Signals) -> None:
     ("arguments", "words"),
     [
         (["--nodes", "0"], ["--nodes 0", "at least 1"]),
+        (["--user", "u", "--password-file", os.devnull], ["--password-file /dev/null", "empty"]),
         (["--fault", "ResetAtAccept"], ["'ResetAtAccept'", "NODE=FAULT"]),
         (["--fault", "node-9=Refuse"], ["'node-9=Refuse'", "node-1 to node-3"]),
         (["--fault", "node-1=Nope"], ["'Nope'", "no such fault"]),

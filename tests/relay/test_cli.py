@@ -13,7 +13,13 @@ import pytest
 
 from harness.answers import Answer
 from harness.events import Event, EventStream, success
-from harness.faults import ClientCertificateRequired, MintHangs, ReadSlowly, in_turn
+from harness.faults import (
+    ClientCertificateRequired,
+    MintHangs,
+    ReadSlowly,
+    StopReadingAfter,
+    in_turn,
+)
 from relay.command.cli import main
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from harness.cluster import FakeCluster
     from harness.peer import FakePeer
 
+VERY_BYTES = b"\x1f\x8b and the very bytes"
 PASSWORD = "pass-word-of-all"
 
 
@@ -50,6 +57,9 @@ def bad_files(
     (tmp_path / "bad name").mkdir()
     (tmp_path / "bad name" / "x").touch()
     (tmp_path / "nothing").mkdir()
+    (tmp_path / "zero.tar.gz").touch()
+    (tmp_path / "text.tgz").write_text("hunter2")
+    os.mkfifo(tmp_path / "pipe.tar.gz")
     (tmp_path / "loop").symlink_to("loop")
     return tmp_path
 
@@ -140,12 +150,12 @@ def test_a_mark_of_the_byte_order_is_no_part_of_a_password(
 def test_an_archive_is_sent_as_it_is_with_further_fields(cluster: FakeCluster, files: Path) -> None:
     peer = peer_of(cluster, "a")
     archive = files / "shop.tar.gz"
-    archive.write_bytes(b"the very bytes")
+    archive.write_bytes(VERY_BYTES)
     assert main(["deploy", str(archive), *options(cluster, files), "--field=restart=true"]) == 0
     assert peer.upload.fields["project"] == b"shop"
     assert peer.upload.fields["restart"] == b"true"
     assert peer.upload.file is not None
-    assert peer.upload.file.length == len(b"the very bytes")
+    assert peer.upload.file.length == len(VERY_BYTES)
 
 
 def test_a_peer_does_not_steer_the_terminal(
@@ -264,6 +274,38 @@ def test_failures_are_tried_again_unless_told_otherwise(
     assert len(peer.uploads) == uploads
 
 
+def test_a_token_that_is_there_and_empty_is_none(
+    cluster: FakeCluster, component: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the secret of a CI job that is not set."""
+    peer = peer_of(cluster, "a")
+    monkeypatch.setenv("RELAY_TOKEN", "")
+    monkeypatch.setenv("RELAY_PASSWORD", PASSWORD)
+    given = [it for it in options(cluster, files) if not it.startswith("--password-file")]
+    assert main(["deploy", str(component), *given]) == 0
+    assert len(peer.mints) == 1
+
+
+def test_a_node_that_had_it_all_when_interrupted_may_have_deployed(
+    cluster: FakeCluster, component: Path
+) -> None:
+    peer = peer_of(cluster, "a", fault=StopReadingAfter(1 << 30))
+    environment = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}
+    with subprocess.Popen(
+        command(cluster, component, "--json", "--quiet"),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        peer.wait_until(lambda peer: any(it.complete for it in peer.live_uploads), timeout=30)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    [record] = json.loads(output)["records"]
+    assert record == {
+        "node": "a", "status": "failed", "reason": "interrupted", "uncertain": True
+    }  # fmt: skip
+
+
 def test_a_node_is_waited_for_as_long_as_one_is_told_to(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,7 +330,7 @@ def test_nodes_that_took_the_package_are_restarted(
 def test_an_interrupt_leaves_no_half_open_upload(cluster: FakeCluster, files: Path) -> None:
     peer = peer_of(cluster, "a", fault=ReadSlowly(5_000_000))
     archive = files / "large.tar.gz"
-    archive.touch()
+    archive.write_bytes(b"\x1f\x8b")
     os.truncate(archive, 64_000_000)
     environment = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}
     with subprocess.Popen(
@@ -340,7 +382,19 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", NODE, *WHO, "--ca=password"], "CA file 'password'"),
         (["deploy", "demo", NODE, *WHO, "--field=x"], "KEY=VALUE"),
         (["deploy", "demo", NODE, *WHO, "--field=project=x"], "given twice"),
+        (["deploy", "demo", NODE, *WHO, "--field=password=hunter2"], "'password': the relay never"),
+        (
+            ["deploy", "demo", NODE, *WHO, "--field=replicated=true"],
+            "'replicated': the relay never",
+        ),
         (["deploy", "demo", NODE, *WHO, "--project=123"], "project '123'"),
+        (["deploy", "demo", NODE, *WHO, "--project=../x"], "'../x' cannot be a project name"),
+        (["deploy", "demo", NODE, *WHO, "--project="], "'' cannot be a project name"),
+        (["deploy", "demo", NODE, "--user=u", "--password", "hunter2"], "use --password-file"),
+        (["deploy", "demo", NODE, "--token=hunter2"], "use --token-file"),
+        (["deploy", "zero.tar.gz", NODE, *WHO], "'zero.tar.gz' is not gzipped, or empty"),
+        (["deploy", "text.tgz", NODE, *WHO], "'text.tgz' is not gzipped, or empty"),
+        (["deploy", "pipe.tar.gz", NODE, *WHO], "neither a directory nor a .tar.gz"),
         (["deploy", "demo", NODE, *WHO, "--attempts=0"], "attempts is 0"),
         (["deploy", "demo", NODE, *WHO, "--limit=5"], "'5' is not NAME=SECONDS"),
         (["deploy", "demo", NODE, *WHO, "--limit=answer=soon"], "'answer=soon' is not NAME"),

@@ -101,7 +101,7 @@ def test_a_signal_interrupts_and_what_is_settled_is_told(
     cluster: FakeCluster, environment: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     package = tmp_path / "package.tar.gz"
-    package.touch()
+    package.write_bytes(b"\x1f\x8b")
     os.truncate(package, 64_000_000)
     quick = cluster.peer("quick", fault=Answer.error(400, "no"))
     slow = cluster.peer("slow", fault=ReadSlowly(4_000_000))
@@ -124,7 +124,9 @@ def test_a_signal_interrupts_and_what_is_settled_is_told(
     assert errors.splitlines()[-1] == "relay: interrupted; whatever was under way was aborted"
     document = json.loads(output)
     assert (document["succeeded"], document["interrupted"]) == (False, True)
-    assert [record["node"] for record in document["records"]] == ["quick"]
+    settled, aborted = document["records"]
+    assert (settled["node"], settled["reason"]) == ("quick", "no")
+    assert aborted == {"node": "slow", "status": "failed", "reason": "interrupted"}
     assert not slow.upload.complete
     assert slow.upload.connection.closed_by == "client"
 
