@@ -52,13 +52,7 @@ def forwarded_fields(request: Mapping[str, object]) -> dict[str, object]:
         )
     fields: dict[str, object] = {}
     for given, value in request.items():
-        # As a peer will read it, or `pass"word` would be none of those that stay here (WIRE-10).
         name = _cleaned(given)
-        if not name or not isinstance(name, str):
-            raise InputError(
-                f"a field is named {name!r}; names are strings, not empty without quotes and line "
-                "ends"
-            )
         if stays_behind(name) or value is OMIT:
             continue
         if name in fields:
@@ -75,8 +69,14 @@ def forwarded_fields(request: Mapping[str, object]) -> dict[str, object]:
     return fields
 
 
-def _cleaned(name: Any) -> Any:
-    return formdata.name_bytes(name).decode() if isinstance(name, str) else name
+def _cleaned(name: object) -> str:
+    """A name as a peer will read it, or `pass"word` would be none of those that stay (WIRE-10)."""
+    cleaned = formdata.name_bytes(name).decode() if isinstance(name, str) else ""
+    if not cleaned:
+        raise InputError(
+            f"a field is named {name!r}; names are strings, not empty without quotes and line ends"
+        )
+    return cleaned
 
 
 def stays_behind(name: str) -> bool:

@@ -236,4 +236,4 @@ def there_is_no_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
     spares=case(test_url.test_the_path_and_query_of_the_operations_api_url_are_kept),
 )
 def a_nameless_member_is_sent(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(request, "_is_forwarded", lambda name, value: True)  # noqa: ARG005
+    patch.setattr(request, "_cleaned", lambda name: name)

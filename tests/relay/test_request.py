@@ -74,7 +74,7 @@ def test_an_omitted_member_is_as_good_as_absent() -> None:
         ({**DEPLOY, "x": "a" * 1_048_577}, "field 'x' is 1048577 bytes"),
         ({**DEPLOY, **{f"x{n}": 1 for n in range(62)}}, "65 fields"),
         ({**DEPLOY, "": 1}, "named ''"),
-        ({**DEPLOY, '"\r\n"': 1}, "named ''"),
+        ({**DEPLOY, '"\r\n"': 1}, "not empty without quotes"),
         ({**DEPLOY, "x": 1, 'x"': 2}, "both be sent as 'x'"),
         ({**DEPLOY, "replicated": True, 'replicated"': True}, "both be sent as 'replicated'"),
         (dict([*DEPLOY.items(), ("\ud800", 1), ("\ufffd", 2)]), "both be sent as"),
