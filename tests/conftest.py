@@ -8,6 +8,9 @@ import os
 # The gate, and whoever judges a relay, run the cases with a gigabyte.
 os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "100")
 
+# Dozens of processes start here, and each would compile the kit anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Each process that imports aiohttp reads the system's authorities twice. Only a live Harper's
 # certificate may be from one of them.
 if "RELAY_HARPER_URL" not in os.environ:
