@@ -165,7 +165,7 @@ def _run(options: argparse.Namespace) -> int:
     from harness.explain import UnknownRequirementError, cases_of
     from harness.run import RunError, run
     from harness.targets import TargetBrokeError, UnknownTargetError, open_target
-    from harness.targets.deploy import MINT_CAPABILITIES
+    from harness.targets.deploy import no_way_to_mint
 
     try:
         workers = _workers(options.workers)
@@ -173,9 +173,8 @@ def _run(options: argparse.Namespace) -> int:
         target = open_target(options.relay)
         try:
             identity = target.identity  # a target that does not start would fail every case
-            if not set(MINT_CAPABILITIES.values()) & set(target.capabilities):
-                ways = ", ".join(MINT_CAPABILITIES.values())
-                raise UsageError(f"{identity} declares no way to mint; declare one of {ways}")
+            if wrong := no_way_to_mint(target.capabilities):
+                raise UsageError(f"{identity}: {wrong}")
         finally:
             target.close()
         return run(

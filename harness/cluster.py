@@ -51,11 +51,12 @@ class FakeCluster:
         self, name: str | None = None, *, fault: Fault | tuple[Fault, ...] | None = None, **how: Any
     ) -> FakePeer:
         """Start one more peer; `how` are further arguments of `FakePeer`."""
+        number = len(self.peers) + 1
+        name = name or f"node-{number}"
         if name in {peer.name for peer in self.peers}:
             raise ValueError(f"a peer is named {name!r} already; names are unique in a cluster")
-        number = len(self.peers) + 1
         how = {"host": loopback_address(number), "profile": self.profile, **how}
-        peer = FakePeer(self.authority, name=name or f"node-{number}", fault=fault, **how)
+        peer = FakePeer(self.authority, name=name, fault=fault, **how)
         self._cleanup.enter_context(peer)
         self.peers.append(peer)
         return peer

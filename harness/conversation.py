@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 256 * 1024
 _QUOTED = 4096  # bytes of an answer that are kept to quote from
-_LITTLE = 4096
+_LITTLE = 4096  # bytes that are read at a time up to the file part
 _READS_PER_SECOND = 20  # of a peer that reads slowly
 
 Until = Literal["file", "ready", "end"]
@@ -198,12 +198,6 @@ class Conversation:
         """Execute a script, step by step, until it ends or the client has gone."""
         sent, begin = 0, bytearray()
         seen = self._exchange.witness
-
-        def told() -> str:
-            body = begin.partition(b"\r\n\r\n")[2].decode("latin-1")
-            quoted = self._quotable(body) if self._quotable else ""
-            return f"answer sent ({sent} bytes){quoted and ': '}{show(quoted.encode('latin-1'))}"
-
         for step in script:
             if isinstance(step, bytes):
                 if sent == 0:
@@ -223,9 +217,19 @@ class Conversation:
                     self.end(End.CLOSE)
                     break
             else:
-                seen.mark("answer end", told())
+                self._mark_end(sent, begin)
                 self.end(step)
-        seen.mark("answer end", told())
+        self._mark_end(sent, begin)
+
+    def _mark_end(self, sent: int, begin: bytearray) -> None:
+        """The end of the answer, once: its length, and what may be quoted of its beginning."""
+        seen = self._exchange.witness
+        if "answer end" in seen.times:
+            return
+        body = begin.partition(b"\r\n\r\n")[2].decode("latin-1")
+        quoted = self._quotable(body) if self._quotable else ""
+        told = f"answer sent ({sent} bytes){quoted and ': '}{show(quoted.encode('latin-1'))}"
+        seen.mark("answer end", told)
 
     def end(self, how: End) -> None:
         """Leave the conversation for good."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 
@@ -38,6 +38,14 @@ MINT_CAPABILITIES: dict[type[Mint], str] = {
     ReplicationMint: "mint.replication",
 }
 """What a target must declare for each way of minting, the usual one first."""
+
+
+def no_way_to_mint(declared: Collection[str]) -> str:
+    """What is wrong with capabilities among which is no way to mint; empty when there is one."""
+    ways = MINT_CAPABILITIES.values()
+    if set(ways) & set(declared):
+        return ""
+    return f"no way to mint is declared; declare one of {', '.join(ways)}"
 
 
 @dataclass(frozen=True, slots=True)

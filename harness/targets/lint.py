@@ -13,7 +13,7 @@ from harness.faults import ReadSlowly, Refuse
 from harness.payloads import stage_payload
 from harness.targets import messages
 from harness.targets.child import ChildError
-from harness.targets.deploy import MINT_CAPABILITIES
+from harness.targets.deploy import no_way_to_mint
 from harness.targets.messages import MessageError
 from harness.targets.processes import watch_processes
 from harness.targets.talk import Talk, WrongError
@@ -31,9 +31,8 @@ _RATE = 400_000  # bytes per second of a slow peer, so that there is something t
 def _starts(talk: Talk) -> str:
     started = talk.begin()
     declared = started["capabilities"]
-    if not set(MINT_CAPABILITIES.values()) & set(declared):
-        ways = ", ".join(MINT_CAPABILITIES.values())
-        raise WrongError(f"no way to mint is declared; declare one of {ways}")
+    if wrong := no_way_to_mint(declared):
+        raise WrongError(wrong)
     return f"{started['relay']!r} speaks protocol {started['protocol']}, can {', '.join(declared)}"
 
 

@@ -128,13 +128,11 @@ def nodes_in(arguments: argparse.Namespace) -> list[Node]:
 
 
 def request_in(arguments: argparse.Namespace) -> dict[str, object]:
-    project = arguments.project
+    project, remedy = arguments.project, ""
     if project is None:
         path = arguments.path
         project = _bare_name(path if path.name.strip(".") else path.resolve())
         remedy = "; give --project"
-    else:
-        remedy = ""
     if not _PROJECT.fullmatch(project):
         raise InputError(f"{project!r} cannot be a project name (letters, digits, - and _){remedy}")
     request: dict[str, object] = {"operation": "deploy_component", "project": project}
@@ -184,12 +182,11 @@ def mint_in(arguments: argparse.Namespace) -> Mint:
         raise InputError("no credentials; give --user and a password, or a token (see --help)")
     if arguments.password_file is not None:
         password = _secret(arguments.password_file)
-    elif password := os.environ.get("RELAY_PASSWORD", ""):
-        pass
-    elif sys.stdin.isatty():
-        password = getpass.getpass(f"Password of {arguments.user}: ")
     else:
+        password = os.environ.get("RELAY_PASSWORD", "")
+    if not password and not sys.stdin.isatty():
         raise InputError("no password; give --password-file or RELAY_PASSWORD")
+    password = password or getpass.getpass(f"Password of {arguments.user}: ")
     return OperationsMint(arguments.user, password)
 
 

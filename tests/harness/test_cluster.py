@@ -160,3 +160,9 @@ def test_a_peer_that_makes_no_sense_is_refused(
     cluster.peer()
     with pytest.raises(ValueError, match=words):
         cluster.peer(**how)
+
+
+def test_a_name_that_counting_gives_may_be_taken_already(cluster: FakeCluster) -> None:
+    cluster.peer("node-2")
+    with pytest.raises(ValueError, match="a peer is named 'node-2' already"):
+        cluster.peer()

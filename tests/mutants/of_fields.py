@@ -106,7 +106,9 @@ SECOND = test_fields.test_no_second_replicated_hides_behind_quotes_or_line_break
     "FLD-03",
     "FLD-05",
     "WIRE-10",
+    "PARSE-16",
     killed_by=(
+        case(test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse, name=""),
         case(HIDDEN),
         case(HIDDEN, read_as="payload"),
         case(HIDDEN, read_as="password"),

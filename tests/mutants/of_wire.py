@@ -9,14 +9,13 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from relay import formdata, request
+from relay import formdata
 from relay.connection import Connections
 from tests.conformance import (
     test_answers,
     test_faults,
     test_fields,
     test_payload,
-    test_url,
     test_wire,
 )
 from tests.mutants.mutant import KEEPS_TO, case, mutant
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from relay.formdata import FormData
 
 ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone)
-NAMES = test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse
 VALUES = test_fields.test_a_member_is_forwarded_with_its_value
 
 
@@ -228,12 +226,3 @@ def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
 @mutant("PARSE-22", killed_by=case(KEEPS_TO, rule="PARSE-22"))
 def there_is_no_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, tail=b"\r\n"))
-
-
-@mutant(
-    "PARSE-16",
-    killed_by=case(NAMES, name=""),
-    spares=case(test_url.test_the_path_and_query_of_the_operations_api_url_are_kept),
-)
-def a_nameless_member_is_sent(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(request, "_cleaned", lambda name: name)
