@@ -240,7 +240,7 @@ class EndlessHead:
 class Drip:
     """Send an answer a byte at a time, at this many bytes per second."""
 
-    answer: Answer
+    answer: Answer | ContentLengthOff | UnfinishedChunks
     bytes_per_second: float
 
     def __post_init__(self) -> None:

@@ -29,11 +29,19 @@ def cases_by_requirement(directory: Path | None = None) -> dict[str, list[str]]:
     """
     cases = defaultdict(list)
     for path in sorted((directory or conformance_cases()).glob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef):
-                for id_ in dict.fromkeys(_named_by(node)):
-                    cases[id_].append(f"{path.name}::{node.name}")
+        for case in _functions(ast.parse(path.read_text(encoding="utf-8"))):
+            for id_ in dict.fromkeys(_named_by(case)):
+                cases[id_].append(f"{path.name}::{case.name}")
     return dict(cases)
+
+
+def _functions(scope: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef]:
+    """Those of a module and its classes, and none that stands in another."""
+    for node in scope.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions(node)
 
 
 def _named_by(case: ast.FunctionDef) -> Iterator[str]:

@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
-
 from harness.catalogue import requirements
 from harness.verdicts import OUTCOMES, Case, Verdict
 
@@ -107,6 +105,8 @@ def from_json(text: str, source: str) -> Result:
         ResultError: it is not one; the text names `source` and what is wrong.
 
     """
+    import jsonschema  # a run only writes, and need not wait for this
+
     try:
         document = json.loads(text)
         jsonschema.validate(document, schema())

@@ -11,12 +11,12 @@ This is the only file that touches the internals of pytest-httpserver and Werkze
 from __future__ import annotations
 
 import contextlib
-import io
 import ipaddress
 import select
 import socketserver
 import sys
 import threading
+from http.client import HTTPMessage
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_httpserver import HTTPServer
@@ -28,7 +28,7 @@ from harness.connection import HEAD_LIMIT, Connection, is_readable
 from harness.exchange import ENVIRON_KEY, BodyFile, BodyWriter, Exchange, refuse_malformed
 from harness.orders import Orders
 from harness.wire.finding import show
-from harness.wire.plain import read_plain_head
+from harness.wire.plain import PlainHead, read_plain_head
 from harness.witness import ConnectionWitness, RequestWitness
 
 if TYPE_CHECKING:
@@ -316,33 +316,26 @@ class _Handler(WSGIRequestHandler):
         shown = f"{show(head.method.encode())} {witness.redacted_target}"
         witness.mark("head", f"request head: {shown} ({len(raw_head)} bytes)")
         self.exchange = Exchange(self.link, raw_head, witness, keep_alive=False)
-        status, witness.problem = self._refusal(raw_head, head.problem)
+        status, witness.problem = 400, head.problem
+        if len(raw_head) >= HEAD_LIMIT:
+            status, witness.problem = 431, f"more than {HEAD_LIMIT} bytes"
         if witness.problem is not None:
             self.seen.note(f"malformed request head: {witness.problem}")
             self.close_connection = True
             self.server.owner.malformed(self.exchange, status)
             return
-        self.exchange.keep_alive = not self.close_connection
+        self._take(head)
+        self.exchange.keep_alive = head.keep_alive
         self.run_wsgi()
         self.close_connection = not self.exchange.keep_alive
 
-    def _refusal(self, raw_head: bytes, problem: str | None) -> tuple[int, str | None]:
-        """Status and reason of the refusal of a head; the reason is None when it is none."""
-        if len(raw_head) >= HEAD_LIMIT:
-            return 431, f"more than {HEAD_LIMIT} bytes"
-        if problem is not None:
-            return 400, problem
-        self.raw_requestline, _, rest = raw_head.lstrip(b"\r\n").partition(b"\n")
-        self.rfile = io.BytesIO(rest)
-        self._refused: tuple[int, str | None] = (0, None)
-        parsed = self.parse_request()
-        self.rfile = BodyFile(self.link)  # type: ignore[assignment]
-        return (0, None) if parsed else self._refused
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Keep what `parse_request` would answer, with a page that repeats the request."""
-        del message, explain
-        self._refused = (code, "refused by Python's http.server")
+    def _take(self, head: PlainHead) -> None:
+        """Set what `http.server` would have read from the head, which has been read already."""
+        self.command, self.path, self.request_version = head.method, head.target, head.version
+        self.requestline = f"{head.method} {head.target} {head.version}"
+        self.headers = HTTPMessage()
+        for name, value in head.headers:
+            self.headers[name] = value
 
     def _read_head(self) -> bytes | None:
         """Wait for the next head; until it has begun to arrive, the connection counts as idle."""
@@ -362,10 +355,6 @@ class _Handler(WSGIRequestHandler):
         environ = super().make_environ()
         environ[ENVIRON_KEY] = self.exchange
         return environ
-
-    def handle_expect_100(self) -> bool:
-        """Leave `100 Continue` to the handler, who may want to refuse first."""
-        return True
 
     def run_wsgi(self) -> None:
         del self.headers["Expect"]  # or Werkzeug would send the 100 Continue

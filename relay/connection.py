@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 20  # turns of the event loop
 _GOODBYE = 1.0  # seconds for a peer to say goodbye too
+_LOOK = 0.25  # seconds from one look for peers that have hung up to the next
 # HTTP-01, HTTP-06: the peer sees no header that the caller did not write.
 _NOT_SENT = frozenset({"User-Agent", "Accept", "Accept-Encoding"})
 
@@ -49,14 +50,27 @@ class _PatientSocket(socket.socket):
 
     _is_lost = False
 
-    def send(self, data: Any, flags: int = 0, /) -> int:
+    def send(self, *what: Any) -> int:
+        return self._patiently(super().send, *what)
+
+    def sendmsg(self, *what: Any) -> int:
+        """Send as the event loop of Python 3.12 and later does."""
+        return self._patiently(super().sendmsg, *what)
+
+    def _patiently(self, send: Callable[..., int], *what: Any) -> int:
         try:
-            return super().send(data, flags)
+            return send(*what)
         except (BrokenPipeError, ConnectionResetError):
             if self._is_lost:
                 raise
             self._is_lost = True
             raise BlockingIOError from None  # the event loop reads, and then tries again
+
+    def has_hung_up(self) -> bool:
+        """Whether the peer has said its last byte, and all of them have been read."""
+        with contextlib.suppress(OSError):
+            return not self.recv(1, socket.MSG_PEEK)
+        return False
 
 
 class Connections:
@@ -65,7 +79,7 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._session: aiohttp.ClientSession
-        self._opened: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._opened: weakref.WeakSet[_PatientSocket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         # Every peer at once (SEQ-03); aiohttp would stop at 100 connections.
@@ -73,7 +87,23 @@ class Connections:
             limit=0, socket_factory=self._open, resolver=Lookups()
         )
         self._session = self._new_session()
+        self._watch = asyncio.create_task(self._notice_hang_ups())
         return self
+
+    async def _notice_hang_ups(self) -> None:
+        """End the connections of peers that have hung up (RES-12).
+
+        A transport of asyncio that has read the end still waits for the peer to take what lies in
+        the buffers; one that has nothing there is gone by the second look.
+        """
+        seen: set[_PatientSocket] = set()
+        while True:
+            await asyncio.sleep(_LOOK)
+            now = {opened for opened in self._opened if opened.has_hung_up()}
+            for opened in now & seen:
+                with contextlib.suppress(OSError):
+                    opened.shutdown(socket.SHUT_RDWR)
+            seen = now
 
     def _new_session(self, **how: Any) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -90,6 +120,7 @@ class Connections:
         )
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._watch.cancel()
         await self._session.close()
         # A TLS connection that aiohttp has closed waits for the peer's goodbye; nobody else does.
         for opened in self._opened:

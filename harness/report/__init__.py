@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.report import badge, junit, page
-from harness.results import to_json
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -28,6 +25,10 @@ def write(results: Sequence[Result], directory: Path) -> list[Path]:
         OSError: it cannot be written to.
 
     """
+    # Most runs print their verdicts and write no report; they need not wait for a template engine.
+    from harness.report import badge, junit, page
+    from harness.results import to_json
+
     directory.mkdir(parents=True, exist_ok=True)
     contents = {"index.html": page.render(results)}
     if len(results) == 1:

@@ -17,14 +17,27 @@ class PlainHead:
     Attributes:
         method: The first word; empty when there is none.
         target: The second word; empty when there is none.
+        version: The third word; empty when there is none.
         headers: Each line that has a name and a colon, in order and in its case, the value trimmed.
         problem: Why it is no request of HTTP/1; None when it is one.
     """
 
     method: str
     target: str
+    version: str
     headers: list[tuple[str, str]]
     problem: str | None
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client means to send another request (RFC 9112 section 9.3)."""
+        options = {
+            option.strip().lower()
+            for name, value in self.headers
+            if name.lower() == "connection"
+            for option in value.split(",")
+        }
+        return "close" not in options and (self.version == "HTTP/1.1" or "keep-alive" in options)
 
 
 def read_plain_head(raw: bytes) -> PlainHead:
@@ -32,7 +45,7 @@ def read_plain_head(raw: bytes) -> PlainHead:
     block = raw.lstrip(b"\r\n")
     request_line = next((line for _, line in raw_lines(block, 0)), b"")
     lines = header_lines(block[len(request_line) :].removesuffix(b"\r\n"), len(request_line))
-    words = [*request_line.decode("latin-1").split(), "", ""]
+    words = [*request_line.decode("latin-1").split(), "", "", ""]
     headers = [
         (line.raw[: len(line.name)].decode("latin-1"), line.value.strip().decode("latin-1"))
         for line in lines
@@ -43,4 +56,4 @@ def read_plain_head(raw: bytes) -> PlainHead:
         problem = "no request line of HTTP/1"
     elif fatal := next((line for line in lines if line.defect in _FATAL), None):
         problem = f"expected {fatal.defect.value if fatal.defect else ''}, came {fatal.redacted}"
-    return PlainHead(words[0], words[1], headers, problem)
+    return PlainHead(words[0], words[1], words[2], headers, problem)

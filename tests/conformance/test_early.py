@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer
+from harness.answers import Answer, Drip, UnfinishedChunks
 from harness.events import EventStream, failure
 from harness.faults import AnswerEarly, TokensExpire
 from harness.targets import GivenToken, Limits
@@ -65,6 +65,18 @@ def test_a_peer_that_never_reads_again_after_its_refusal_stalls_nobody(
     )
     assert outcome.statuses == ["failed", "success"]
     assert outcome[stalling].reason == "may not deploy here"
+
+
+@requirement("EARLY-08", "RES-12")
+def test_an_answer_cut_short_by_a_peer_that_takes_no_more_ends_the_upload(
+    cluster: FakeCluster, relay: Relay, large: Payload
+) -> None:
+    """It drips until every buffer between the two is full; what lies there is not waited for."""
+    cut = Drip(UnfinishedChunks(Answer.error(500, "no space left")), bytes_per_second=1000)
+    peer = cluster.peer(fault=AnswerEarly(cut, 100_000))
+    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
+    assert record.status == "failed"
+    assert record.reason
 
 
 @requirement("EARLY-05")

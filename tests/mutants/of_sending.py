@@ -182,6 +182,17 @@ def no_answer_is_read_before_all_is_sent(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
+    "EARLY-08",
+    "RES-12",
+    killed_by=case(
+        test_early.test_an_answer_cut_short_by_a_peer_that_takes_no_more_ends_the_upload
+    ),
+)
+def hang_ups_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(connection._PatientSocket, "has_hung_up", lambda _: False)
+
+
+@mutant(
     "BUG-34",
     killed_by=case(
         test_early.test_the_head_of_a_success_before_the_payload_has_come_does_not_end_the_upload

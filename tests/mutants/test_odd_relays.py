@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from harness.targets.relay import Relay
 
 BREADTH = [
-    case(test_wire.test_no_two_uploads_share_a_boundary),
-    case(test_wire.test_no_boundary_can_be_guessed_from_others),
     case(test_wire.test_an_accept_header_admits_json),
     case(test_fields.test_a_value_that_a_peer_would_cut_is_refused),
     case(test_url.test_the_path_and_query_of_the_operations_api_url_are_kept, path="/ops/"),
@@ -40,8 +39,18 @@ BREADTH = [
 ]
 
 
-@pytest.mark.parametrize("case", BREADTH, ids=lambda case: case.function.__name__)
-@pytest.mark.parametrize("relay_of", ODD, ids=lambda apply: apply.__name__)
+OF_BOUNDARIES = [
+    case(test_wire.test_no_two_uploads_share_a_boundary),
+    case(test_wire.test_no_boundary_can_be_guessed_from_others),
+]
+ODD_BOUNDARIES = [relay_of for relay_of in ODD if relay_of.__name__.startswith("boundaries_")]
+
+
+@pytest.mark.parametrize(
+    ("relay_of", "case"),
+    [*product(ODD, BREADTH), *product(ODD_BOUNDARIES, OF_BOUNDARIES)],
+    ids=lambda it: it.function.__name__ if isinstance(it, Case) else it.__name__,
+)
 def test_an_odd_relay_passes(
     relay_of: Patch,
     case: Case,
