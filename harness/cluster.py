@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from harness.certs import Authority
 from harness.fronts.nginx import NginxFront
@@ -15,6 +15,8 @@ from harness.replication import FakeReplicationSocket
 if TYPE_CHECKING:
     from harness.faults import Fault
     from harness.fronts.proxy import PathPrefixProxy
+    from harness.peer import PeerOptions
+    from harness.replication.socket import SocketOptions
     from harness.witness import Lane
 
     Front = PathPrefixProxy | NginxFront
@@ -48,15 +50,31 @@ class FakeCluster:
             self.peer()
 
     def peer(
-        self, name: str | None = None, *, fault: Fault | tuple[Fault, ...] | None = None, **how: Any
+        self,
+        name: str | None = None,
+        *,
+        fault: Fault | tuple[Fault, ...] | None = None,
+        tls: bool = True,
+        **how: Unpack[PeerOptions],
     ) -> FakePeer:
-        """Start one more peer; `how` are further arguments of `FakePeer`."""
+        """Start one more peer.
+
+        Args:
+            name: its name; `node-1`, `node-2` and so on if left out.
+            fault: how to misbehave.
+            tls: whether it serves HTTPS, with a certificate of the cluster's authority.
+            **how: further arguments of `FakePeer`: `path`, `profile`, `username`, `password`,
+                `host`, `timeout`, `mark_offsets`.
+
+        """
         number = len(self.peers) + 1
         name = name or f"node-{number}"
         if name in {peer.name for peer in self.peers}:
             raise ValueError(f"a peer is named {name!r} already; names are unique in a cluster")
-        how = {"host": loopback_address(number), "profile": self.profile, **how}
-        peer = FakePeer(self.authority, name=name, fault=fault, **how)
+        how.setdefault("host", loopback_address(number))
+        how.setdefault("profile", self.profile)
+        authority = self.authority if tls else None
+        peer = FakePeer(authority, name=name, fault=fault, **how)
         self._cleanup.enter_context(peer)
         self.peers.append(peer)
         return peer
@@ -77,8 +95,14 @@ class FakeCluster:
         self.fronts.append(front)
         return front
 
-    def replication(self, peer: FakePeer, **how: Any) -> FakeReplicationSocket:
-        """Start the replication socket of `peer`; `how` goes to `FakeReplicationSocket`."""
+    def replication(self, peer: FakePeer, **how: Unpack[SocketOptions]) -> FakeReplicationSocket:
+        """Start the replication socket of `peer`.
+
+        Args:
+            peer: the node whose tokens it mints.
+            **how: arguments of `FakeReplicationSocket`: `fault`, `known_nodes`, `host`, `timeout`.
+
+        """
         at = self._cleanup.enter_context(FakeReplicationSocket(self.authority, peer, **how))
         self.sockets.append(at)
         return at

@@ -8,12 +8,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.answers import Answer
 from harness.cluster import FakeCluster
 from harness.faults import ReadSlowly
 from harness.payloads import stage_payload
 from harness.shipped_paths import sample_component
+
+if TYPE_CHECKING:
+    from harness.peer import PeerOptions
 
 _ASSET_SIZE = 16_000_000
 _RATES = (24e6, 16e6, 12e6)  # bytes per second, so that the bars move at different speeds
@@ -28,7 +32,7 @@ def demo() -> int:
         stage_payload(component / "web" / "film.bin", _ASSET_SIZE)
         password_file = Path(directory) / "password"
         password_file.write_text(_PASSWORD)
-        who = {"username": "admin", "password": _PASSWORD}
+        who: PeerOptions = {"username": "admin", "password": _PASSWORD}
         for rate in _RATES:
             cluster.peer(fault=ReadSlowly(int(rate)), **who)
         cluster.peer(fault=Answer.error(500, "ENOSPC: no space left on device"), **who)

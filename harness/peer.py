@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import ssl
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from harness import checks, faults
 from harness.certs import CertificateFlaw
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
     from harness.certs import Authority
     from harness.connection import Connection
     from harness.faults import Fault, OneFault
+
+
+class PeerOptions(TypedDict, total=False):
+    """What `FakeCluster.peer` hands on to a `FakePeer`, which explains it."""
+
+    path: str
+    profile: str
+    username: str | None
+    password: str | None
+    host: str
+    timeout: float
+    mark_offsets: Sequence[int]
 
 
 class FakePeer:

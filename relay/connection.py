@@ -156,7 +156,7 @@ class Connections:
         Raises:
             AttemptError: There is no complete answer; the stage says how far it came.
         """
-        with translated(peer.api.address, body_is_sent):
+        with translated(peer.api.address, self.limits.connect, body_is_sent):
             async with self._session.post(
                 URL(peer.api.url, encoded=True),  # path and query stay as given (URL-08)
                 data=body,
@@ -222,7 +222,7 @@ class Connections:
         watch = aiohttp.TraceConfig()
         watch.on_request_redirect.append(_refuse_redirect)
         session = self._new_session(connector_owner=False, trace_configs=[watch])
-        with translated(api.address, lambda: True):
+        with translated(api.address, self.limits.connect, lambda: True):
             async with (
                 session,
                 session.ws_connect(

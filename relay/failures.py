@@ -19,17 +19,21 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def translated(address: str, body_is_sent: Callable[[], bool]) -> Iterator[None]:
+def translated(address: str, connect: float, body_is_sent: Callable[[], bool]) -> Iterator[None]:
     """Raise ours in the place of a foreign error.
 
     Args:
         address: Of the peer, for the reason.
+        connect: The limit of connecting in seconds, for the reason.
         body_is_sent: Whether the peer had the whole body by then, and may have acted on it.
     """
     try:
         yield
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError and ssl.SSLError are OSErrors
         ours = next((cause for cause in _chain(error) if isinstance(cause, AttemptError)), None)
+        if ours is None and isinstance(error, aiohttp.ConnectionTimeoutError):
+            reason = f"{address}: no connection in {connect:g} s"
+            ours = PeerError("connect", reason, retryable=True)
         raise ours or _failure(address, error, sent=body_is_sent()) from error
 
 
@@ -40,10 +44,16 @@ _NO_ANSWER: tuple[Stage, str, bool] = ("answer", "no answer", True)
 _FAILURES: dict[type[Exception], tuple[Stage, str, bool]] = {
     aiohttp.ClientConnectorDNSError: ("connect", "cannot find its host", True),
     aiohttp.ClientConnectorError: ("connect", "cannot connect", True),
-    aiohttp.ConnectionTimeoutError: ("connect", "cannot connect in time", True),
     aiohttp.ClientPayloadError: ("answer", "the answer was cut short", False),  # RES-12
     aiohttp.WSServerHandshakeError: ("connect", "no WebSocket", False),
     aiohttp.ClientResponseError: ("answer", "the answer is not HTTP", False),
+}
+
+# By the reasons that OpenSSL gives.
+_TLS_HINTS = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "; it asks for a certificate of the relay's own",
+    "WRONG_VERSION_NUMBER": "; does it speak plain http there?",
+    "RECORD_LAYER_FAILURE": "; does it speak plain http there?",
 }
 
 
@@ -56,7 +66,8 @@ def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return PeerError("tls", f"the certificate of {address} {certificate_flaw(cause)}")
         if isinstance(cause, ssl.SSLError):
-            return PeerError("tls", f"TLS with {address} failed: {_words(error)}")
+            hint = _TLS_HINTS.get(cause.reason or "", "")
+            return PeerError("tls", f"TLS with {address} failed: {_words(error)}{hint}")
     kind = next((kind for kind in _FAILURES if isinstance(error, kind)), None)
     stage, what, retryable = _FAILURES[kind] if kind else _NO_ANSWER if sent else _LOST
     status = error.status if isinstance(error, aiohttp.WSServerHandshakeError) else None

@@ -139,13 +139,15 @@ def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> 
     if authority and "@" in authority[1]:
         raise InputError(
             f"the URL of node {node.name!r} carries a user name or password; "
-            "remove it and give credentials through a mint"
+            "remove it, and give credentials through the mint (--user)"
         )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:  # its words quote what may be the first half of a password
         why = "its host or port cannot be read" if "@" in url else str(error)
+        if authority and authority[1].count(":") > 1 and "[" not in url:
+            why = "an IPv6 address stands in brackets, as in https://[::1]:9925/"
         raise _unusable(url, why) from error
     secure, insecure = schemes
     if parts.scheme not in schemes:
@@ -162,7 +164,7 @@ def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> 
         raise OriginError(
             "resolve",
             f"refusing plain {insecure} to {api.address}: the token would travel in clear; "
-            f"use {secure}, or allow {insecure} explicitly",
+            f"use {secure}, or allow it (--allow-http)",
         )
     return api
 

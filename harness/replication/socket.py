@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, TypedDict, get_args
 
 from werkzeug import Request, Response
 
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     from harness.witness import ConnectionWitness
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+class SocketOptions(TypedDict, total=False):
+    """What `FakeCluster.replication` hands on to a `FakeReplicationSocket`, which explains it."""
+
+    fault: ReplicationFault | None
+    known_nodes: Collection[str] | None
+    host: str | None
+    timeout: float
 
 
 class FakeReplicationSocket:

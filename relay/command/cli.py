@@ -103,7 +103,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output) -> int:
         with (
             staged(
                 arguments.path,
-                skip_node_modules=arguments.skip_node_modules,
+                exclude=arguments.exclude,
                 leave_out=credential_files(arguments),
                 note=err.say,
             ) as payload,
@@ -183,6 +183,7 @@ def _print(
         document |= {"restarted": restarted[0]} if any(restarted) else {}
         out.say(json.dumps(document, indent=2))
     elif not arguments.events:
-        for records in filter(None, (deployed, *restarted)):
-            print_records(records, out)
+        print_records(deployed, out)
+        for records in filter(None, restarted):
+            print_records(records, out, {"success": "restarted", "failed": "not restarted"})
     return succeeded

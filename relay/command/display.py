@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     Show = Callable[[Event], None]
 
+_MARKUP = re.compile(r"<(style|script|title)\b.*?(</\1>|$)|<[^>]*(>|$)", re.DOTALL | re.IGNORECASE)
 _STYLES = {"success": "green", "failed": "red"}
 
 
@@ -103,8 +105,13 @@ def json_line(event: Event, out: Output) -> None:
     out.say(json.dumps({**ours, **event.data, **ours}))
 
 
-def print_records(records: Iterable[Record], out: Output) -> None:
-    """A table on a terminal, tab-separated lines elsewhere, one per node."""
+def print_records(
+    records: Iterable[Record], out: Output, words: Mapping[str, str] | None = None
+) -> None:
+    """A table on a terminal, tab-separated lines elsewhere, one per node.
+
+    `words` stand for the statuses.
+    """
     table = Table(
         Column("node", overflow="fold"),
         Column("status", no_wrap=True),
@@ -112,15 +119,21 @@ def print_records(records: Iterable[Record], out: Output) -> None:
     )
     for record in records:
         name, status, text = printable(str(record["node"])), str(record["status"]), _text(record)
+        word = (words or {}).get(status, status)
         if out.is_terminal:
-            table.add_row(Text(name), Text(status, style=_STYLES[status]), Text(text))
+            table.add_row(Text(name), Text(word, style=_STYLES[status]), Text(text))
         else:
-            out.say(f"{name}\t{status}\t{text}")
+            out.say(f"{name}\t{word}\t{text}")
     if out.is_terminal:
         console = Console(file=out.stream)
         with console.capture() as shown:
             console.print(table)
         out.say(shown.get().rstrip("\n"))
+
+
+def _without_markup(text: str) -> str:
+    """What a page of a proxy says, which may be cut in the middle of a tag."""
+    return " ".join(_MARKUP.sub(" ", text).split()) if "<html" in text.lower() else text
 
 
 def printable(text: str) -> str:
@@ -156,7 +169,7 @@ def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
 def _text(record: Mapping[str, object]) -> str:
     """The words for a person in a record: its reason, or the peer's message."""
     key = "reason" if record["status"] == "failed" else "message"
-    text = printable(str(record.get(key, "")))
+    text = printable(_without_markup(str(record.get(key, ""))))
     if record["status"] == "failed":
         code = str(record.get("statusCode", ""))
         text += f" (HTTP {code})" if code not in text else ""

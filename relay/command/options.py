@@ -25,6 +25,8 @@ _TIMES = ("connect", "mint", "stall", "answer", "restart")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
 _EPILOG = """\
+@FILE stands for the arguments in that file, one in each line, such as --node=eu=https://eu:9925/.
+
 Credentials are never taken from the command line itself. The first of these counts: a token in
 --token-file; the password of --user in --password-file; a token in RELAY_TOKEN; the password in
 RELAY_PASSWORD; one that is typed at a terminal. RELAY_USER stands in for --user.
@@ -43,10 +45,14 @@ class _Refused(argparse.Action):
         parser.error(f"{name}: anybody can read a command line; use {name}-file")
 
 
+class _Parser(argparse.ArgumentParser):
+    def convert_arg_line_to_args(self, line: str) -> list[str]:
+        """In a file of arguments, an empty line or a comment is none."""
+        return [] if not line.strip() or line.startswith("#") else [line]
+
+
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="relay", description="Bring a deploy package to every node of a cluster."
-    )
+    parser = _Parser(prog="relay", description="Bring a deploy package to every node of a cluster.")
     parser.add_argument(
         "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
     )
@@ -57,13 +63,27 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        fromfile_prefix_chars="@",
     )
     add = verb.add_argument
     add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
     add("--node", action="append", required=True, metavar="NAME=URL", help="a node; repeatable")
     add("--project", help="name of the component (default: from PATH)")
     add("--field", action="append", default=[], metavar="KEY=VALUE", help="a further field")
-    add("--skip-node-modules", action="store_true", help="leave node_modules out of the package")
+    add(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="leave out of the package what is called so, or lies at such a path in it; repeatable",
+    )
+    add(
+        "--skip-node-modules",
+        action="append_const",
+        dest="exclude",
+        const="node_modules",
+        help="the same as --exclude=node_modules",
+    )
     add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
     add("--password-file", type=Path, metavar="FILE", help="holds the user's password")
     for secret in ("--password", "--token"):
@@ -82,7 +102,8 @@ def parser() -> argparse.ArgumentParser:
         "--restart",
         nargs="?",
         const="at-once",
-        choices=["at-once", "rolling"],
+        type=_restart,
+        metavar="at-once|rolling",
         help="restart the nodes that took the package, all at once or one after another",
     )
     add("--quiet", action="store_true", help="show no progress, and ask the nodes for none")
@@ -102,6 +123,14 @@ def _path(text: str) -> Path:
     if not text:  # or it would mean the working directory
         raise argparse.ArgumentTypeError("it is empty")
     return Path(text)
+
+
+def _restart(text: str) -> str:
+    if text not in {"at-once", "rolling"}:  # PATH, most likely
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither at-once nor rolling; write PATH before it, or --restart=at-once"
+        )
+    return text
 
 
 def credential_files(arguments: argparse.Namespace) -> list[Path]:

@@ -9,6 +9,7 @@ import stat
 import tarfile
 import tempfile
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -36,7 +37,11 @@ class Packed:
 
 @contextlib.contextmanager
 def staged(
-    path: Path, *, skip_node_modules: bool, leave_out: Collection[Path], note: Callable[[str], None]
+    path: Path,
+    *,
+    exclude: Collection[str],
+    leave_out: Collection[Path],
+    note: Callable[[str], None],
 ) -> Iterator[Path]:
     """The package to send: the given archive, or the given directory packed to a temporary one.
 
@@ -61,11 +66,11 @@ def staged(
             directory = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="relay-"))
             package = Path(directory) / "package.tar.gz"
             with package.open("wb") as archive:
-                packed = pack(
-                    path, archive, skip_node_modules=skip_node_modules, leave_out=leave_out
-                )
+                packed = pack(path, archive, exclude=exclude, leave_out=leave_out)
         except OSError as error:
-            raise InputError(f"cannot pack {str(path)!r}: {error}") from error
+            where = f": {printable(error.filename)}" if isinstance(error.filename, str) else ""
+            words = error.strerror or str(error)  # tarfile has words of its own
+            raise InputError(f"cannot pack {str(path)!r}{where}: {words}") from error
         except RecursionError as error:
             why = "its directories are nested too deeply; give a .tar.gz"
             raise InputError(f"cannot pack {str(path)!r}: {why}") from error
@@ -92,7 +97,7 @@ def pack(
     root: Path,
     archive: BinaryIO,
     *,
-    skip_node_modules: bool = False,
+    exclude: Collection[str] = (),
     leave_out: Collection[Path] = (),
 ) -> Packed:
     """Write the tree under `root` to `archive` as a gzipped tar, in blocks.
@@ -103,13 +108,14 @@ def pack(
     Args:
         root: A directory.
         archive: Where to write; not closed.
-        skip_node_modules: Leave out every `node_modules` below the root, whatever the path that
-            leads to the root is called (BUG-23).
+        exclude: Patterns of a shell; what matches one by its name, or by its path below the root,
+            is left out, whatever the path that leads to the root is called (BUG-23).
         leave_out: Files with credentials, which are reported where they lie in the tree.
 
     Raises:
         OSError: A file cannot be read, or shrank meanwhile.
     """
+    exclude = [glob.rstrip("/") for glob in exclude]  # as people write directories
     skipped: dict[str, str] = {}
     files = 0
     secret = {_identity(file.stat()) for file in leave_out if file.exists()}
@@ -119,7 +125,7 @@ def pack(
         gzip.GzipFile(filename="", mode="wb", fileobj=archive, compresslevel=6, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for path in _walk(root, root, (), skipped, skip_node_modules=skip_node_modules):
+        for path in _walk(root, root, (), exclude, skipped):
             member = tarfile.TarInfo(path.relative_to(root).as_posix())
             if path.is_dir():
                 member.type = tarfile.DIRTYPE
@@ -142,9 +148,8 @@ def _walk(
     root: Path,
     directory: Path,
     inside: tuple[_Identity, ...],
+    exclude: Collection[str],
     skipped: dict[str, str],
-    *,
-    skip_node_modules: bool,
 ) -> Iterator[Path]:
     """Yield what to pack, parents first, each directory sorted by name.
 
@@ -153,9 +158,9 @@ def _walk(
     """
     inside = (*inside, _identity(directory.stat()))
     for path in sorted(directory.iterdir(), key=lambda path: path.name):
-        if skip_node_modules and path.name == "node_modules":
-            continue
         name = path.relative_to(root).as_posix()
+        if any(fnmatchcase(called, glob) for glob in exclude for called in (path.name, name)):
+            continue
         try:
             status = path.stat()
         except OSError as error:
@@ -171,7 +176,7 @@ def _walk(
             skipped[name] = "symbolic link to a directory that holds it"
         else:
             yield path
-            yield from _walk(root, path, inside, skipped, skip_node_modules=skip_node_modules)
+            yield from _walk(root, path, inside, exclude, skipped)
 
 
 def _identity(status: os.stat_result) -> _Identity:

@@ -128,16 +128,18 @@ NO_LOOPBACK = "http://0.0.0.0:{port}/"
 
 
 @requirement("TLS-06")
-def test_plain_http_to_another_machine_is_refused(relay: Relay) -> None:
-    with FakePeer(None) as peer:
-        node = relay.node(peer, url=NO_LOOPBACK.format(port=peer.http.port))
-        outcome = relay.deploy(to=[node])
-        assert outcome.refused or outcome[peer].status == "failed"
-        assert peer.connections == []
+def test_plain_http_to_another_machine_is_refused(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer(tls=False, host="127.0.0.1")
+    node = relay.node(peer, url=NO_LOOPBACK.format(port=peer.http.port))
+    outcome = relay.deploy(to=[node])
+    assert outcome.refused or outcome[peer].status == "failed"
+    assert peer.connections == []
 
 
 @requirement("TLS-06")
-def test_plain_http_to_another_machine_is_used_where_it_is_allowed(relay: Relay) -> None:
-    with FakePeer(None) as peer:
-        node = relay.node(peer, url=NO_LOOPBACK.format(port=peer.http.port))
-        assert relay.deploy(to=[node], allow_http=True)[peer].status == "success"
+def test_plain_http_to_another_machine_is_used_where_it_is_allowed(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer(tls=False, host="127.0.0.1")
+    node = relay.node(peer, url=NO_LOOPBACK.format(port=peer.http.port))
+    assert relay.deploy(to=[node], allow_http=True)[peer].status == "success"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.fronts.nginx import NginxFront, nginx_available
-from harness.peer import FakePeer
 from harness.targets import LocalSettings
 
 if TYPE_CHECKING:
@@ -116,12 +115,14 @@ def test_a_node_of_no_port_is_at_the_secure_port_of_the_origin(
 
 
 @requirement("URL-02", "URL-03")
-def test_without_a_secure_port_plain_http_at_the_insecure_port_is_meant(relay: Relay) -> None:
-    with FakePeer(None) as peer:
-        node = relay.node(peer, url=None, host=peer.http.host)
-        settings = LocalSettings(secure_port=None, insecure_port=peer.http.port)
-        assert relay.deploy(to=[node], local=settings)[peer].status == "success"
-        assert {seen.tls_version for seen in peer.connections if seen.requests} == {None}
+def test_without_a_secure_port_plain_http_at_the_insecure_port_is_meant(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer(tls=False)
+    node = relay.node(peer, url=None, host=peer.http.host)
+    settings = LocalSettings(secure_port=None, insecure_port=peer.http.port)
+    assert relay.deploy(to=[node], local=settings)[peer].status == "success"
+    assert {seen.tls_version for seen in peer.connections if seen.requests} == {None}
 
 
 @requirement("URL-03", "URL-10")

@@ -125,6 +125,29 @@ def test_the_name_of_the_project_is_that_of_the_path_as_typed(
     assert [upload.fields["project"] for upload in peer.uploads] == [b"current", b"demo"]
 
 
+def test_arguments_may_stand_in_a_file_and_files_stay_out(
+    cluster: FakeCluster, component: Path, files: Path
+) -> None:
+    peer = peer_of(cluster, "a")
+    lines = ["# all nodes", *options(cluster, files), "", "--exclude=*.log", "--quiet"]
+    (files / "arguments").write_text("\n".join(lines) + "\n")
+    command = ["deploy", str(component), f"@{files / 'arguments'}"]
+    assert main(command) == 0
+    (component / "a.log").write_text("left out")
+    assert main(command) == 0
+    assert len({upload.file.sha256 for upload in peer.uploads if upload.file}) == 1
+
+
+def test_a_page_of_a_proxy_is_told_without_its_markup(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = "<html><head><title>502</title><style>h1 {}</style></head><body><h1>Bad gateway</h1>"
+    answer = Answer(502, body=f"{page}<p>try <b>later</b> <{'x' * 300}", content_type="text/html")
+    peer_of(cluster, "a", fault=answer)
+    assert main(["deploy", str(component), *options(cluster, files), "--attempts=1"]) == 1
+    assert capsys.readouterr().out == "a\tfailed\tBad gateway try later (HTTP 502)\n"
+
+
 def test_the_relays_own_certificate_and_a_limit_of_nodes(
     cluster: FakeCluster, component: Path, files: Path
 ) -> None:
@@ -325,6 +348,12 @@ def test_nodes_that_took_the_package_are_restarted(
     assert [record["message"] for record in document["restarted"]] == ["Restarting http"]
     assert good.upload.fields["restart"] == b"false"
     assert (len(good.profile.jobs.begun), len(bad.profile.jobs.begun)) == (1, 0)
+    assert main(["deploy", str(component), *options(cluster, files), how]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "a\tsuccess\tSuccessfully deployed: demo",
+        "b\tfailed\tboom (HTTP 500)",
+        "a\trestarted\tRestarting http",
+    ]
 
 
 def test_an_interrupt_leaves_no_half_open_upload(cluster: FakeCluster, files: Path) -> None:
@@ -366,7 +395,7 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", "--node=a=https://u:hunter2@h:x/", *WHO], "user name or password"),
         (["deploy", "demo", "--node=a=https://u:hun/ter2@h/", *WHO], "cannot be read"),
         (["deploy", "demo", "--node=a=ftp://h/", *WHO], "https or http"),
-        (["deploy", "demo", "--node=a=http://h/", *WHO], "plain http"),
+        (["deploy", "demo", "--node=a=http://h/", *WHO], "use https, or allow it (--allow-http)"),
         (["deploy", "demo", "--node=a=https://u:hunter2@h/", *WHO], "user name or password"),
         (["deploy", "demo", NODE, NODE, *WHO], "2 nodes are named 'a'"),
         (["deploy", "demo", NODE, *WHO, "--insecure=b"], "names no node: b"),
@@ -401,7 +430,13 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", NODE, *WHO, "--limit=retry=5"], "there are connect, mint, stall"),
         (["deploy", "demo", NODE, *WHO, "--limit=answer=0"], "limit 'answer' is 0.0; give a"),
         (["deploy", "demo", NODE, *WHO, "--limit=stall=nan"], "limit 'stall' is nan"),
-        (["deploy", "demo", NODE, *WHO, "--restart=now"], "invalid choice: 'now'"),
+        (["deploy", "demo", NODE, *WHO, "--restart=now"], "'now' is neither at-once nor rolling"),
+        (
+            ["deploy", NODE, *WHO, "--restart", "demo"],
+            "'demo' is neither at-once nor rolling; write",
+        ),
+        (["deploy", "demo", "--node=a=https://::1:9925/", *WHO], "stands in brackets"),
+        (["deploy", "demo", "@none", *WHO], "'none'"),
         (["deploy", "demo", NODE, *WHO, "--restart", "--field=restart=true"], "of its own"),
         (["deploy", "demo", NODE, *WHO, "--json", "--events"], "not allowed with"),
         (["deploy", "bad name", NODE, *WHO], "give --project"),

@@ -17,9 +17,12 @@ from harness.answers import Answer, ContentLengthOff, HeadThenSilence, Unfinishe
 from harness.certs import CertificateFlaw
 from harness.faults import (
     AnswerEarly,
+    ClientCertificateRequired,
     CloseWithoutAnswer,
+    HangInHandshake,
     MintHangs,
     ReadSlowly,
+    Refuse,
     ResetAfter,
     StopReadingAfter,
     mint_refused,
@@ -55,6 +58,48 @@ def test_the_mint_asks_for_a_token_of_minutes(cluster: FakeCluster, package: Pat
     deploy(cluster, package)
     [mint] = peer.mints
     assert mint.body["expires_in"] == "5m"
+
+
+@pytest.mark.parametrize(
+    ("fault", "stage", "reason"),
+    [
+        (HangInHandshake(), "connect", "{}: no connection in 0.3 s"),
+        (Refuse(), "connect", "{}: cannot connect: Connection refused"),
+        (
+            ClientCertificateRequired(),
+            "tls",
+            (
+                "TLS with {} failed: tlsv13 alert certificate required; "
+                "it asks for a certificate of the relay's own"
+            ),
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_why_there_is_no_connection(
+    cluster: FakeCluster, package: Path, fault: Any, stage: str, reason: str
+) -> None:
+    peer = cluster.peer(fault=fault)
+    [record] = deploy(cluster, package, limits=relay.Limits(connect=0.3)).records
+    address = f"{peer.http.host}:{peer.http.port}"
+    assert record["stage"] == stage
+    assert record["reason"] == f"token mint failed: {reason.format(address)}"
+
+
+def test_a_port_of_plain_http_is_suspected(package: Path) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def reason() -> object:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("a", url, mint=relay.GivenToken("token"))
+            return (await relay.deploy([node], DEPLOY, package)).records[0]["reason"]
+
+    assert str(asyncio.run(reason())).endswith("; does it speak plain http there?")
 
 
 def test_a_given_token_needs_no_mint(cluster: FakeCluster, package: Path) -> None:

@@ -25,9 +25,9 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def packed(root: Path, *, skip_node_modules: bool = False) -> tuple[bytes, Packed]:
+def packed(root: Path, *exclude: str) -> tuple[bytes, Packed]:
     archive = io.BytesIO()
-    result = pack(root, archive, skip_node_modules=skip_node_modules)
+    result = pack(root, archive, exclude=exclude)
     return archive.getvalue(), result
 
 
@@ -120,9 +120,27 @@ def test_node_modules_are_left_out_on_request_at_any_depth(root: Path) -> None:
         place.mkdir(parents=True)
         (place / "x.js").write_text("x")
     assert "node_modules/a/x.js" in names(packed(root)[0])
-    kept = names(packed(root, skip_node_modules=True)[0])
+    kept = names(packed(root, "node_modules")[0])
     assert not [name for name in kept if "node_modules" in name.split("/")]
     assert {"config.yaml", "node_module/x.js"} <= set(kept)
+
+
+@pytest.mark.parametrize(
+    ("exclude", "gone"),
+    [
+        ("*.html", {"web/index.html"}),
+        ("web/*", {"web/index.html"}),
+        ("web", {"web", "web/index.html"}),
+        ("web/", {"web", "web/index.html"}),
+        ("index.html", {"web/index.html"}),
+        ("WEB", set()),
+        ("[er]*", {"empty", "run.sh"}),
+    ],
+)
+def test_what_matches_a_pattern_by_name_or_path_is_left_out(
+    root: Path, exclude: str, gone: set[str]
+) -> None:
+    assert set(names(packed(root)[0])) - set(names(packed(root, exclude)[0])) == gone
 
 
 def test_a_long_name_beyond_ascii_survives(root: Path) -> None:
