@@ -45,7 +45,7 @@ def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
 
 
 def test_a_path_that_cannot_be_one_says_so(tmp_path: Path) -> None:
-    with pytest.raises(OriginError, match="staged payload missing: .*embedded null"):
+    with pytest.raises(OriginError, match=r"staged payload missing: .*embedded null"):
         measure(tmp_path / "a\0b")
 
 
