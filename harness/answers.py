@@ -19,6 +19,8 @@ from harness import checks
 
 _BLOCK = 64 * 1024
 _UNSET: Any = object()
+BODILESS = frozenset({204, 304})
+"""Statuses of answers that end with their head (RFC 9110 sections 15.3.5 and 15.4.5)."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -59,7 +61,7 @@ class Answer:
     """A well-formed HTTP/1.1 answer.
 
     Attributes:
-        status: HTTP status code.
+        status: HTTP status code; 204 and 304 have no body, and announce none.
         json: the body as a JSON value; leave out to give `body`.
         body: the body as it goes on the wire.
         times: how often `body` is sent over, for large answers that nobody holds in memory.
@@ -85,6 +87,8 @@ class Answer:
         checks.whole("times", self.times, least=1)
         if self.chunk_size is not None:
             checks.whole("chunk_size", self.chunk_size, least=1)
+        if self.status in BODILESS and (self.content or self.chunk_size is not None):
+            raise ValueError(f"status {self.status}: such an answer has no body; leave it out")
         for status in self.interim:
             checks.whole("interim", status, least=100, most=199)
 
@@ -133,7 +137,7 @@ class Answer:
         if self.media_type is not None:
             lines.append(f"content-type: {self.media_type}")
         lines += [f"{name}: {value}" for name, value in self.headers]
-        if self.chunk_size is None:
+        if self.chunk_size is None and self.status not in BODILESS:
             lines.append(f"content-length: {self.length + length_off_by}")
         lines.append(f"Date: {formatdate(usegmt=True)}")
         if self.chunk_size is not None:

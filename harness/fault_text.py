@@ -8,7 +8,7 @@ from http import HTTPStatus
 from http.client import responses
 
 from harness import faults
-from harness.answers import Answer
+from harness.answers import BODILESS, Answer
 from harness.certs import CertificateFlaw
 from harness.events import EventStream
 
@@ -105,7 +105,7 @@ def _answer(text: str, value: str) -> Answer:
     phrase = responses.get(status, "no such status")
     member = "message" if status < HTTPStatus.BAD_REQUEST else "error"
     try:
-        return Answer(status, json={member: phrase})
+        return Answer(status) if status in BODILESS else Answer(status, json={member: phrase})
     except ValueError as error:
         raise ValueError(f"fault {text!r}: {error}") from None
 

@@ -22,6 +22,7 @@ REFUSED = Answer(401, json={"error": "Unauthorized"})
         ("TlsOnly:1.2", faults.TlsOnly("1.2")),
         ("expired", CertificateFlaw.EXPIRED),
         ("Answer:401", REFUSED),
+        ("Answer:204", Answer(204)),
         ("Answer", Answer(200, json={"message": "OK"})),
         ("AnswerEarly:401", faults.AnswerEarly(REFUSED)),
         ("AnswerEarly:401:head:stop", faults.AnswerEarly(REFUSED, at="head", then="stop")),

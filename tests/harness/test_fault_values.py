@@ -40,6 +40,8 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(Answer, 0), "status 0: give a whole number from 200 to 599"),
         (anyhow(Answer, 100), "status 100"),
         (anyhow(Answer, 9999), "status 9999"),
+        (anyhow(Answer, 204, body="x"), "status 204: such an answer has no body"),
+        (anyhow(Answer, 304, chunk_size=1), "status 304: such an answer has no body"),
         (anyhow(Answer, times=0), "times 0: give a whole number of 1 or more"),
         (anyhow(Answer, chunk_size=0), "chunk_size 0"),
         (anyhow(Answer, interim=(200,)), "interim 200: give a whole number from 100 to 199"),

@@ -387,6 +387,16 @@ def test_answers_of_any_status_and_body(
     assert set(answer.headers) <= set(came.headers)
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body_announces_none(cluster: FakeCluster, status: int) -> None:
+    peer = cluster.peer(fault=faults.in_turn(Answer(status), None))
+    with upload(peer, cluster) as client:
+        came = client.read_answer()
+        assert (came.status, came.body) == (status, b"")
+        assert came.header("content-length") is came.header("transfer-encoding") is None
+    assert answer_to_upload(peer, cluster).status == 200
+
+
 def test_a_body_split_inside_a_character(cluster: FakeCluster) -> None:
     peer = cluster.peer(fault=Answer(500, json={"error": "☃"}, chunk_size=1))
     with upload(peer, cluster) as client:
