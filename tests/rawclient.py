@@ -147,13 +147,13 @@ class RawClient:
         return head + end
 
     def read_answer(self) -> RawAnswer:
-        """One answer with Content-Length, or with a body until the end of the connection."""
+        """One answer with Content-Length, with a body until the connection ends, or with none."""
         head = self.read_answer_head().removesuffix(b"\r\n\r\n")
         status_line, *lines = head.decode("latin-1").split("\r\n")
         headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
         answer = RawAnswer(int(status_line.split(" ")[1]), headers, b"")
         body, self._ahead = bytearray(self._ahead), b""
-        length = answer.header("content-length")
+        length = "0" if answer.status in (204, 304) else answer.header("content-length")
         if length is None:
             return RawAnswer(answer.status, headers, bytes(body) + self.read_to_the_end())
 
