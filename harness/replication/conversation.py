@@ -77,7 +77,8 @@ class SocketConversation:
     def _upgrade(self) -> None:
         """Switch protocols; no extension is ever agreed upon (WS-07)."""
         echo = self._fault.echo if isinstance(self._fault, faults.Subprotocol) else SUBPROTOCOL
-        key = self._seen.header("sec-websocket-key") or ""
+        stale = isinstance(self._fault, faults.WrongAccept)
+        key = "" if stale else self._seen.header("sec-websocket-key") or ""
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
         lines.append(f"Sec-WebSocket-Accept: {accept_key(key)}")
         if echo is not None:

@@ -42,6 +42,11 @@ class Subprotocol:
 
 
 @dataclass(frozen=True)
+class WrongAccept:
+    """Accept the upgrade like a cache that has not read the client's key (RFC 6455 section 4.1)."""
+
+
+@dataclass(frozen=True)
 class Unauthorized:
     """Close with 1008: before any message, or upon the first one as Harper does (WS-05)."""
 
@@ -253,6 +258,7 @@ ReplicationFault = (
     CertificateFlaw
     | UpgradeRefused
     | Subprotocol
+    | WrongAccept
     | Unauthorized
     | Dropped
     | NoAnswer

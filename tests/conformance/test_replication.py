@@ -27,6 +27,7 @@ from harness.replication.faults import (
     WideMaps,
     WithoutToken,
     WithToken,
+    WrongAccept,
 )
 from harness.replication.witness import CloseWitness
 from harness.targets import Limits, LocalSettings, ReplicationMint
@@ -163,6 +164,7 @@ def test_an_answer_that_is_odd_but_right_is_a_token(
         (Unauthorized("first message", "no hdb_nodes entry"), "no hdb_nodes entry"),
         (ErrorAnswer("ClientError: no such user"), "ClientError: no such user"),
         (UpgradeRefused(503), ""),
+        (WrongAccept(), ""),
         (Dropped("upgrade"), ""),
         (Dropped("request"), ""),
         (Dropped("answer"), ""),

@@ -31,6 +31,7 @@ from harness.replication.faults import (
     WideMaps,
     WithoutToken,
     WithToken,
+    WrongAccept,
 )
 from harness.replication.frames import OTHER_CODES, parse
 from tests.rawclient import RawClient
@@ -93,6 +94,14 @@ def test_wrong_subprotocol(cluster: FakeCluster, echo: str | None) -> None:
         assert client.head.startswith("HTTP/1.1 101 ")
         assert ("Sec-WebSocket-Protocol" in client.head) == (echo is not None)
         assert f"Sec-WebSocket-Protocol: {echo}\r\n" in client.head or echo is None
+        assert answer(client)[0] == 137
+
+
+def test_wrong_accept(cluster: FakeCluster) -> None:
+    with asked(WrongAccept(), cluster) as (_, client):
+        assert client.head.startswith("HTTP/1.1 101 ")
+        assert "Sec-WebSocket-Accept: " in client.head
+        assert "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" not in client.head, "the answer to this key"
         assert answer(client)[0] == 137
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import ssl
@@ -13,7 +14,13 @@ import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 from aiohttp._websocket.reader_py import WebSocketReader
 
-from harness.replication.faults import Fragments, OthersFirst, PingFirst, UnknownRequestId
+from harness.replication.faults import (
+    Fragments,
+    OthersFirst,
+    PingFirst,
+    UnknownRequestId,
+    WrongAccept,
+)
 from relay import node, replication
 from relay.connection import Connections
 from relay.errors import AttemptError
@@ -85,6 +92,21 @@ def two_characters_of_the_port_are_taken_off(patch: pytest.MonkeyPatch) -> None:
 @mutant("WS-03", killed_by=case(test_replication.test_the_handshake_asks_for_the_subprotocol))
 def another_subprotocol_is_asked_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(replication, "SUBPROTOCOL", "harperdb-replication-v2")
+
+
+@mutant("WS-16", killed_by=case(FAILED, fault=WrongAccept()))
+def whoever_says_101_speaks_the_protocol(patch: pytest.MonkeyPatch) -> None:
+    class Anything(str):
+        __slots__ = ()
+        __ne__ = lambda *_: False  # noqa: E731
+        __hash__ = str.__hash__
+
+    class Encoded(bytes):
+        def decode(self, *how: Any) -> str:
+            return Anything(super().decode(*how))
+
+    lax = SimpleNamespace(b64encode=lambda data: Encoded(base64.b64encode(data)))
+    patch.setattr(aiohttp.client, "base64", lax)
 
 
 @mutant("WS-05", "WS-12", killed_by=case(FAILED, told="Unauthorized"))
