@@ -7,6 +7,7 @@ import socket
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from harness import checks
 from harness.certs import Authority
 from harness.fronts.nginx import NginxFront
 from harness.peer import FakePeer
@@ -40,6 +41,7 @@ class FakeCluster:
 
     def __init__(self, peers: int = 0, *, authority: Authority | None = None) -> None:
         """Start a cluster of `peers` healthy peers; add others with `peer`."""
+        checks.whole("peers", peers, least=0)
         self.authority = authority or Authority()
         self.peers: list[FakePeer] = []
         self.sockets: list[FakeReplicationSocket] = []

@@ -16,6 +16,7 @@ import pytest
 from harness import faults
 from harness.answers import AnyAnswer
 from harness.cluster import FakeCluster
+from harness.replication.faults import ReplicationFault
 from harness.shipped_paths import sample_component
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def test_the_examples_of_the_fixtures_work(pytester: pytest.Pytester) -> None:
 
 
 def test_the_page_names_every_fault_and_answer() -> None:
-    kinds = {kind for union in (faults.Fault, AnyAnswer) for kind in get_args(union)}
+    unions = (faults.Fault, AnyAnswer, ReplicationFault)
+    kinds = {kind for union in unions for kind in get_args(union)}
     made = {faults.mint_refused, faults.mint_without_token, faults.mint_with_token, faults.in_turn}
     page = TESTING.read_text(encoding="utf-8")
     names = {it.__name__ for it in kinds - {faults.InTurn}} | {it.__name__ for it in made}

@@ -24,6 +24,20 @@ def test_nodes_have_addresses_of_their_own_where_the_system_has_them(cluster: Fa
     assert len(hosts) == (3 if sys.platform == "linux" else 1)
 
 
+def test_a_number_of_nodes_is_none_below_zero() -> None:
+    with pytest.raises(ValueError, match="peers -1: give a whole number of 0 or more"):
+        FakeCluster(-1)
+
+
+def test_a_node_without_tls_serves_plain_http(cluster: FakeCluster) -> None:
+    peer = cluster.peer(tls=False)
+    with RawClient(peer.url) as client:
+        client.send(mint_request(peer))
+        assert client.read_answer().status == 200
+    assert peer.url.startswith("http://")
+    assert [seen.tls_version for seen in peer.connections] == [None]
+
+
 def test_addresses_stay_on_the_loopback_and_differ() -> None:
     addresses = [loopback_address(number) for number in range(1, 1001)]
     assert all(address.startswith("127.") for address in addresses)
