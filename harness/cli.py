@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cases_plugin import RELAY_VARIABLE
 from harness.fault_text import fault_names
-from harness.plugin import RELAY_VARIABLE
 from harness.profiles import PROFILES
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -14,9 +15,12 @@ from harness.peer import FakePeer
 from harness.replication import FakeReplicationSocket
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.faults import Fault
     from harness.fronts.proxy import PathPrefixProxy
     from harness.peer import PeerOptions
+    from harness.profiles import ProfileName
     from harness.replication.socket import SocketOptions
     from harness.witness import Lane
 
@@ -37,7 +41,7 @@ class FakeCluster:
 
     """
 
-    profile = "strict"
+    profile: ProfileName = "strict"
 
     def __init__(self, peers: int = 0, *, authority: Authority | None = None) -> None:
         """Start a cluster of `peers` healthy peers; add others with `peer`."""
@@ -70,8 +74,8 @@ class FakeCluster:
 
         """
         number = len(self.peers) + 1
-        name = name or f"node-{number}"
-        if name in {peer.name for peer in self.peers}:
+        name = name or next(free for n in itertools.count(1) if (free := f"node-{n}") not in self)
+        if name in self:
             raise ValueError(f"a peer is named {name!r} already; names are unique in a cluster")
         how.setdefault("host", loopback_address(number))
         how.setdefault("profile", self.profile)
@@ -88,9 +92,10 @@ class FakeCluster:
 
         return self._start_front(PathPrefixProxy(self.authority, peer, prefix))
 
-    def nginx(self, peer: FakePeer, prefix: str, **how: Any) -> NginxFront:
-        """Start a real nginx before `peer`; `how` are further arguments of `NginxFront`."""
-        return self._start_front(NginxFront(self.authority, peer, prefix, **how))
+    def nginx(self, peer: FakePeer, prefix: str, *, request_buffering: bool = False) -> NginxFront:
+        """Start a real nginx before `peer`; arguments as of `NginxFront`."""
+        front = NginxFront(self.authority, peer, prefix, request_buffering=request_buffering)
+        return self._start_front(front)
 
     def _start_front(self, front: _Front) -> _Front:
         self._cleanup.enter_context(front)
@@ -108,6 +113,15 @@ class FakeCluster:
         at = self._cleanup.enter_context(FakeReplicationSocket(self.authority, peer, **how))
         self.sockets.append(at)
         return at
+
+    def __iter__(self) -> Iterator[FakePeer]:
+        return iter(self.peers)
+
+    def __len__(self) -> int:
+        return len(self.peers)
+
+    def __contains__(self, name: str) -> bool:
+        return any(peer.name == name for peer in self.peers)
 
     def __getitem__(self, name: str) -> FakePeer:
         """The peer of a name; KeyError when there is none."""

@@ -54,7 +54,9 @@ class Connection:
         self, sock: socket.socket, witness: ConnectionWitness, orders: Orders, *, timeout: float
     ) -> None:
         sock.settimeout(0)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or an answer waits for ACKs
+        # Or an answer waits for ACKs; macOS refuses it on a socket that was reset meanwhile.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock: socket.socket | ssl.SSLSocket = sock
         self.witness = witness
         self.timeout = timeout

@@ -118,4 +118,5 @@ def _number(text: str, name: str, kind: object, value: str) -> float:
     try:
         return int(value) if kind is int else float(value)
     except ValueError:
-        raise ValueError(f"fault {text!r}: {name} is a number, not {value!r}") from None
+        what = "whole number" if kind is int else "number"
+        raise ValueError(f"fault {text!r}: {name} is a {what}, not {value!r}") from None

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from harness.certs import Authority
     from harness.connection import Connection
     from harness.faults import Fault, OneFault
+    from harness.profiles import ProfileName
 
 
 class PeerOptions(TypedDict, total=False):
     """What `FakeCluster.peer` hands on to a `FakePeer`, which explains it."""
 
     path: str
-    profile: str
+    profile: ProfileName
     username: str | None
     password: str | None
     host: str
@@ -65,7 +66,7 @@ class FakePeer:
         name: str = "node-1",
         path: str = "/",
         fault: Fault | tuple[Fault, ...] | None = None,
-        profile: str = "strict",
+        profile: ProfileName = "strict",
         username: str | None = None,
         password: str | None = None,
         host: str = "127.0.0.1",
@@ -132,7 +133,10 @@ class FakePeer:
 
     def _keep_port(self) -> None:
         """Keep the port without listening on it: connections are refused, nobody else gets it."""
-        self._unlistening = socket.socket()
+        family = socket.AF_INET6 if ":" in self.http.host else socket.AF_INET
+        self._unlistening = socket.socket(family)
+        # Connections that the peer has ended still wait on it.
+        self._unlistening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._unlistening.bind((self.http.host, self.http.port))
 
     def _release_port(self) -> None:

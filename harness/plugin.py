@@ -1,12 +1,12 @@
-"""The pytest plugin of the kit: fixtures for anybody's tests, and the options of the cases.
+"""The pytest plugin of the kit: fixtures for anybody's tests, and what the nodes saw at a failure.
 
 It is loaded in every pytest run where the kit is installed, so it imports nothing heavy before a
-fixture is asked for.
+fixture is asked for, and touches no test that asks for none. What the cases need besides is in
+`harness.cases_plugin`.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,35 +19,10 @@ if TYPE_CHECKING:
     from harness.evidence import Evidence
     from harness.peer import FakePeer
 
-RELAY_VARIABLE = "RELAY_HARNESS_RELAY"
-"""Names the relay to judge where no option does."""
 WHAT_THE_PEERS_SAW = "what the fake peers saw"
 WHAT_THE_RELAY_TOLD = "what the relay reported"
 _EVIDENCE = "deploy_relay_kit"
 _CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("deploy relay kit")
-    group.addoption(
-        "--relay",
-        metavar="TARGET",
-        default=os.environ.get(RELAY_VARIABLE) or "reference",
-        help=f"the relay that the cases judge (default: ${RELAY_VARIABLE}, or reference)",
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "requirement(*ids): the requirements of the catalogue that a case checks"
-    )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # User properties travel with the reports, also from the workers of pytest-xdist.
-    for item in items:
-        for marker in item.iter_markers("requirement"):
-            item.user_properties += [("requirement", id_) for id_ in marker.args]
 
 
 @pytest.fixture(scope="session")
@@ -84,11 +59,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.failed and report.when == "call":
+    if report.failed and report.when != "teardown":  # by then the cluster is gone
         _add_evidence(report, item, call)
-    # An error of a target says what it makes of the case, whenever it happens.
-    if call.excinfo is not None and (verdict := getattr(call.excinfo.value, "verdict", None)):
-        report.user_properties.append(("verdict", verdict))
     return report
 
 
@@ -108,8 +80,9 @@ def _add_evidence(
     if evidence["reported"]:
         report.sections.append((WHAT_THE_RELAY_TOLD, "\n".join(evidence["reported"])))
     report.sections.append((WHAT_THE_PEERS_SAW, evidence["seen"]))
-    # An attribute travels from a worker of xdist, and stands in nobody's JUnit file.
-    vars(report)[_EVIDENCE] = evidence
+    if report.when == "call":
+        # An attribute travels from a worker of xdist, and stands in nobody's JUnit file.
+        vars(report)[_EVIDENCE] = evidence
 
 
 def evidence_of(report: pytest.TestReport) -> Evidence | None:

@@ -128,6 +128,7 @@ def judge(
         f"--rootdir={directory}",
         f"--confcutdir={directory}",
         "-p", "harness.plugin",
+        "-p", "harness.cases_plugin",
         "-p", "xdist.plugin",
         f"--relay={relay}",
         f"--numprocesses={workers}",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from harness.faults import Fault
+    from harness.profiles import ProfileName
 
 
 def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...]]:
@@ -51,7 +52,7 @@ def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...
 def serve(
     nodes: int,
     faults: Mapping[str, tuple[Fault, ...]],
-    profile: str,
+    profile: ProfileName,
     *,
     user: str | None = None,
     password: str | None = None,
@@ -84,7 +85,8 @@ def serve(
             if replication:
                 cluster.replication(peer)
         print(json.dumps(cluster.describe()), flush=True)
-        if stat.S_ISFIFO(os.fstat(0).st_mode):
+        mode = os.fstat(0).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # Node's pipes are sockets
             # Whoever started us and dies leaves no cluster behind.
             threading.Thread(target=_set_at_end_of_input, args=(over,), daemon=True).start()
         over.wait()

@@ -210,9 +210,12 @@ class _Listener(ThreadedWSGIServer):
         del poll_interval
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
-        while self.orders.current in (None, "silence"):  # a silent server goes on accepting
+        while True:
+            # What is registered before a look at the order is woken by every later one.
             waker = self.orders.fileno()
             poll.register(waker, select.POLLIN)
+            if self.orders.current not in (None, "silence"):  # a silent server goes on accepting
+                break
             if any(fd != waker for fd, _ in poll.poll()):
                 self._handle_request_noblock()  # type: ignore[attr-defined]  # socketserver's own loop calls it
             poll.unregister(waker)

@@ -34,6 +34,8 @@ _CREDENTIAL_IN_TARGET = re.compile(
 )
 
 
+Side = Literal["client", "peer"]
+Ending = Literal["FIN", "RST"]
 Phase = Literal["head", "body", "file", "body end", "answer", "answer end"]
 """The phases of a request: its head, the first byte of the body, the headers of the file part, the
 end of the body, the first and the last byte of the answer."""
@@ -86,17 +88,17 @@ class ConnectionWitness:
     handshake_at: float | None = None
     """When the TLS handshake was done; None when it never was."""
     closed_at: float | None = None
-    closed_by: str | None = None
-    """`client` or `peer`; None while the connection is open."""
-    closed_with: str | None = None
-    """`FIN` or `RST`, as the closing side sent it."""
+    closed_by: Side | None = None
+    """Who ended it; None while it is open."""
+    closed_with: Ending | None = None
+    """How the closing side did so."""
 
     def note(self, what: str) -> None:
         with self.changed:
             self.moments.append(Moment(time.monotonic(), what))
             self.changed.notify_all()
 
-    def closed(self, by: str, how: str) -> None:
+    def closed(self, by: Side, how: Ending) -> None:
         """Record the first close of the connection; what follows it is only its echo."""
         if self.closed_by is None:
             self.closed_by, self.closed_with, self.closed_at = by, how, time.monotonic()

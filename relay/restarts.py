@@ -71,17 +71,18 @@ async def _restart_one(access: Access) -> Mapping[str, object]:
     try:
         async with asyncio.timeout(limit):
             started = await told(operation="restart_service", service="http", replicated=False)
-            job = started.get("job_id")
+            job, renewed = started.get("job_id"), False
             while job is not None:
                 await asyncio.sleep(_POLL_SECONDS)
                 try:
                     state = _job_in(await told(operation="get_job", id=job))
                 except AttemptError as failure:
-                    if failure.status_code == _UNAUTHORIZED:  # it outlived its token
-                        token = await access.token()
+                    if failure.status_code == _UNAUTHORIZED and not renewed:
+                        token, renewed = await access.token(), True  # the job outlived the last one
                     elif failure.status_code is not None and not failure.retryable:
                         raise
                     continue  # a node that restarts is away for a moment, or its proxy says so
+                renewed = False
                 if state.get("status") == "ERROR":
                     message = state.get("message")
                     reason = "the restart failed" if message in (None, "") else readable(message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.profiles.harper_5_1 import Harper51
 from harness.profiles.pre_5_1 import Pre51
@@ -13,9 +13,10 @@ from harness.profiles.strict import Strict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PROFILES", "Decision", "Harper51", "Pre51", "Profile", "Strict"]
+__all__ = ["PROFILES", "Decision", "Harper51", "Pre51", "Profile", "ProfileName", "Strict"]
 
-PROFILES: dict[str, Callable[[], Profile]] = {
+ProfileName = Literal["strict", "witness", "harper-5.1", "pre-5.1"]
+PROFILES: dict[ProfileName, Callable[[], Profile]] = {
     "strict": Strict,
     "witness": partial(Strict, name="witness", refuses=False),
     "harper-5.1": Harper51,

@@ -93,7 +93,7 @@ def is_group_alive(group: int) -> bool:
         )
     try:
         os.killpg(group, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # macOS: only zombies are left
         return False
     return True
 

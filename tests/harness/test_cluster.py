@@ -176,7 +176,16 @@ def test_a_peer_that_makes_no_sense_is_refused(
         cluster.peer(**how)
 
 
-def test_a_name_that_counting_gives_may_be_taken_already(cluster: FakeCluster) -> None:
+def test_counting_passes_over_names_that_are_taken(cluster: FakeCluster) -> None:
     cluster.peer("node-2")
-    with pytest.raises(ValueError, match="a peer is named 'node-2' already"):
-        cluster.peer()
+    assert [cluster.peer().name for _ in range(2)] == ["node-1", "node-3"]
+
+
+def test_a_cluster_holds_its_peers_by_name(cluster: FakeCluster) -> None:
+    peers = [cluster.peer("a"), cluster.peer("b")]
+    assert list(cluster) == peers
+    assert len(cluster) == 2
+    assert ("a" in cluster, "c" in cluster) == (True, False)
+    assert cluster["b"] is peers[1]
+    with pytest.raises(KeyError):
+        cluster["c"]

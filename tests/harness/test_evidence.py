@@ -78,7 +78,15 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     (directory / "conftest.py").write_text(CONFTEST)
     (directory / "test_told.py").write_text(CASES)
     verdicts = Verdicts()
-    options = ["-p", "no:terminal", "--import-mode=importlib", "-p", "no:cacheprovider"]
+    options = [
+        "-p",
+        "no:terminal",
+        "-p",
+        "harness.cases_plugin",
+        "--import-mode=importlib",
+        "-p",
+        "no:cacheprovider",
+    ]
     pytest.main([str(directory), *options], plugins=[verdicts])
     assert not verdicts.broken
     return list(verdicts.cases.values())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,6 +120,34 @@ def test_a_reset_is_told_from_a_fin(cluster: FakeCluster, how: str) -> None:
             client.reset()
     seen = peer.upload.connection
     assert (seen.closed_by, seen.closed_with) == ("client", how)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_node_can_be_killed_behind_a_connection_that_it_has_ended(
+    cluster: FakeCluster, host: str
+) -> None:
+    """Such a connection still waits at the port, which the node keeps all the same."""
+    if host == "::1" and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    peer = cluster.peer(host=host, tls=False)
+    request = b"POST / HTTP/1.1\r\nHost: p\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    with RawClient(peer.url) as client:
+        client.send(request)
+        assert client.read_to_the_end().startswith(b"HTTP/1.1 ")
+    assert [seen.closed_by for seen in peer.connections] == ["peer"]
+    peer.kill()
+    with pytest.raises(ConnectionRefusedError):
+        RawClient(peer.url)
+    peer.restart()
+    with RawClient(peer.url) as client:
+        client.send(mint_request(peer))
+        assert client.read_answer().status == 200
+
+
+def has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
 
 
 def test_a_foreign_token_is_refused(cluster: FakeCluster) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 TESTS = """
-import http.client, ssl
+import enum, http.client, ssl
 import pytest
 from harness import faults
 
@@ -37,6 +37,24 @@ def test_failing(fake_cluster):
     peer = fake_cluster.peer("the-failing-node")
     assert get(peer) == 200
 
+@pytest.fixture
+def prepared(fake_cluster):
+    assert get(fake_cluster.peer("the-node-of-a-fixture")) == 200
+
+def test_prepared(prepared):
+    pass
+
+class Level(enum.Enum):
+    ONE = 1
+
+class Refused(Exception):
+    verdict = Level.ONE
+
+@pytest.mark.xfail(raises=Refused)
+@pytest.mark.requirement(Level.ONE)
+def test_that_uses_none_of_it():
+    raise Refused
+
 @pytest.mark.parametrize("n", range(2))
 def test_more(fake_cluster, n):
     peers = [fake_cluster.peer() for _ in range(n)]
@@ -44,14 +62,26 @@ def test_more(fake_cluster, n):
 """
 
 
+OWN_OPTION = """
+def pytest_addoption(parser):
+    parser.addoption("--relay")
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "requirement(level): means something else here")
+"""
+
+
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_failing_test_shows_what_the_peers_saw(pytester: pytest.Pytester, workers: str) -> None:
+    """In a project that uses the words of the cases for something else, which is not touched."""
     pytester.makepyfile(TESTS)
+    pytester.makeconftest(OWN_OPTION)
     result = pytester.runpytest_subprocess("-n", workers, "-p", "no:hypothesispytest")
-    result.assert_outcomes(passed=3, failed=1)
+    result.assert_outcomes(passed=3, failed=1, errors=1, xfailed=1)
     output = result.stdout.str()
-    assert output.count("what the fake peers saw") == 1
+    assert output.count("what the fake peers saw") == 2
     assert "the-failing-node https://127." in output
+    assert "the-node-of-a-fixture https://127." in output
     assert "request head: POST /secret-free" in output
     assert "very-secret" not in output.partition("what the fake peers saw")[2]
 

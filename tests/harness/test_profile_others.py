@@ -26,6 +26,7 @@ from tests.rawclient import chunked
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
     from harness.peer import FakePeer
+    from harness.profiles import ProfileName
 
 INFO = {"operation": "registration_info"}
 DEPLOY_BODY = {**dict(DEPLOY), "payload": b64encode(TAR).decode()}
@@ -36,7 +37,9 @@ DEPLOY_BODY = {**dict(DEPLOY), "payload": b64encode(TAR).decode()}
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("outcome", ["COMPLETE", "ERROR"])
-def test_a_restart_is_followed_as_a_job(cluster: FakeCluster, profile: str, outcome: str) -> None:
+def test_a_restart_is_followed_as_a_job(
+    cluster: FakeCluster, profile: ProfileName, outcome: str
+) -> None:
     peer = cluster.peer(profile=profile)
     peer.profile.jobs.polls = 1
     peer.profile.jobs.outcome = "ERROR" if outcome == "ERROR" else "COMPLETE"
@@ -55,7 +58,7 @@ def send(peer: FakePeer, cluster: FakeCluster, body: object) -> Came:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_jobs_need_a_login(cluster: FakeCluster, profile: str) -> None:
+def test_jobs_need_a_login(cluster: FakeCluster, profile: ProfileName) -> None:
     peer = cluster.peer(profile=profile)
     with connect(peer, cluster) as client:
         client.send(operation(peer, {"operation": "restart_service"}, None))

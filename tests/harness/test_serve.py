@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +19,21 @@ from tests.rawclient import RawClient
 SERVE = [sys.executable, "-m", "harness.cli", "serve"]
 
 
-@pytest.mark.parametrize("end", ["end of input", signal.SIGINT, signal.SIGTERM], ids=str)
+@pytest.mark.parametrize(
+    "end", ["end of a pipe", "end of a socket", signal.SIGINT, signal.SIGTERM], ids=str
+)
 def test_a_cluster_is_held_up_and_described(end: str | signal.Signals) -> None:
+    """Whoever starts it hands it a pipe, or, as Node does, a socket."""
     command = [*SERVE, "--nodes", "3", "--fault", "node-2=ResetAtAccept"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as served:
+    ours, theirs = socket.socketpair()
+    stdin = theirs.fileno() if end == "end of a socket" else subprocess.PIPE
+    with (
+        ours,
+        subprocess.Popen(
+            command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as served,
+    ):
+        theirs.close()
         assert served.stdout
         described = json.loads(served.stdout.readline())
         names = [node["name"] for node in described["nodes"]]
@@ -35,6 +45,7 @@ def test_a_cluster_is_held_up_and_described(end: str | signal.Signals) -> None:
         if isinstance(end, signal.Signals):
             os.kill(served.pid, end)
             assert served.wait(10) == 0, "while its input is still open"
+        ours.close()
         _, errors = served.communicate(timeout=10)
     assert served.returncode == 0, errors
     assert "request head: GET /nope" in errors

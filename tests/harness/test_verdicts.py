@@ -56,9 +56,8 @@ FILE = "test_it.py"
 def run(pytester: pytest.Pytester, cases: str, *options: str) -> Result:
     verdicts = Verdicts()
     path = pytester.makepyfile(**{FILE.removesuffix(".py"): cases})
-    pytest.main(
-        [str(path), "-p", "no:terminal", "--import-mode=importlib", *options], plugins=[verdicts]
-    )
+    quiet = ["-p", "no:terminal", "-p", "harness.cases_plugin", "--import-mode=importlib"]
+    pytest.main([str(path), *quiet, *options], plugins=[verdicts])
     ran = list(verdicts.cases.values())
     return Result("reference", "0", "", 0.0, cases=ran, broken=verdicts.broken)
 

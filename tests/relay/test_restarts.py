@@ -90,6 +90,8 @@ def test_why_a_job_failed_is_readable(cluster: FakeCluster, message: Any, reason
     [
         ([502, 503, 504, 200], {"node": "n", "status": "success", "job_id": 7}),
         ([503, 400], {"statusCode": 400}),
+        ([401, 503, 200], {"node": "n", "status": "success", "job_id": 7}),
+        ([401, 503, 401], {"statusCode": 401}),
     ],
 )
 def test_a_node_away_behind_its_proxy_is_waited_for(

@@ -1,0 +1,55 @@
+"""The pytest plugin of the conformance cases: which relay they judge, and what they check.
+
+Loaded by whoever runs them (`-p harness.cases_plugin`), and in nobody else's tests.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.targets.outcome import TargetBrokeError, TargetSkippedError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+RELAY_VARIABLE = "RELAY_HARNESS_RELAY"
+"""Names the relay to judge where no option does."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("deploy relay kit")
+    group.addoption(
+        "--relay",
+        metavar="TARGET",
+        default=os.environ.get(RELAY_VARIABLE) or "reference",
+        help=f"the relay that the cases judge (default: ${RELAY_VARIABLE}, or reference)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "requirement(*ids): the requirements of the catalogue that a case checks"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # User properties travel with the reports, also from the workers of pytest-xdist.
+    for item in items:
+        for marker in item.iter_markers("requirement"):
+            item.user_properties += [("requirement", id_) for id_ in marker.args]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """An error of a target says what it makes of the case, whenever it happens."""
+    report = yield
+    if call.excinfo is not None and isinstance(
+        error := call.excinfo.value, (TargetBrokeError, TargetSkippedError)
+    ):
+        report.user_properties.append(("verdict", error.verdict))
+    return report
