@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from enum import Enum
 from http.client import responses
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from harness import checks
 
@@ -56,6 +56,14 @@ Step = bytes | Pause | Await | End
 Script = Iterator[Step]
 
 
+class HowSent(TypedDict, total=False):
+    """What an `Answer` takes besides its status and its body; it explains them."""
+
+    headers: Headers
+    chunk_size: int | None
+    interim: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Answer:
     """A well-formed HTTP/1.1 answer.
@@ -93,7 +101,7 @@ class Answer:
             checks.whole("interim", status, least=100, most=199)
 
     @classmethod
-    def error(cls, status: int, message: str, **how: Any) -> Answer:
+    def error(cls, status: int, message: str, **how: Unpack[HowSent]) -> Answer:
         """A refusal in the form that Harper gives it: a JSON object with the text under `error`."""
         return cls(status, json={"error": message}, **how)
 

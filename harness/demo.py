@@ -36,13 +36,15 @@ def demo() -> int:
         for rate in _RATES:
             cluster.peer(fault=ReadSlowly(int(rate)), **who)
         cluster.peer(fault=Answer.error(500, "ENOSPC: no space left on device"), **who)
-        command = [sys.executable, "-m", "relay", "deploy", str(component), "--project", "demo"]
+        # -P: not a package of that name in the directory that somebody happens to be in.
+        python = [sys.executable, "-P", "-m"]
+        command = [*python, "relay", "deploy", str(component), "--project", "demo"]
         for peer in cluster.peers:
             command += ["--node", f"{peer.name}={peer.url}"]
         command += ["--user", "admin", "--password-file", str(password_file)]
         command += ["--ca", str(cluster.ca_file)]
         print("A fake cluster of four nodes is up; node-4 has run out of disk space.\n")
-        print("$", shlex.join(["relay", *command[3:]]), flush=True)
+        print("$", shlex.join(command[len(python) :]), flush=True)
         code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own command
         print(f"\nexit code {code}; what the nodes saw:")
         for peer in cluster.peers:

@@ -6,7 +6,7 @@ The writer's side only: how a relay reads them is the relay's own business.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness import checks
@@ -95,10 +95,6 @@ class EventStream:
         checks.word("line_end", self.line_end, ("\n", "\r\n"))
         if self.chunk_size is not None:
             checks.whole("chunk_size", self.chunk_size, least=1)
-
-    def split_everywhere(self) -> EventStream:
-        """The same stream, a chunk for every byte."""
-        return replace(self, chunk_size=1)
 
     def script(self, *, keep_alive: bool) -> Script:
         yield self.head.head(keep_alive=keep_alive and not self.truncated)

@@ -36,7 +36,7 @@ The parts, from the top: `fanout` (all nodes), `upload` (one attempt to one peer
 `access` (one node), `token` and `replication` (minting), `connection`, `lookup` and `failures`
 (HTTP, and what goes wrong with it), and, without any I/O, `answer`, `events`, `formdata`,
 `request`, `node`, `redact`, `retry`, `limits`, `report`, `errors`. Statement ids such as WIRE-03
-in the comments refer to the protocol description.
+in the comments refer to docs/protocol.md.
 """
 
 from relay.errors import InputError

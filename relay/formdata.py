@@ -64,7 +64,7 @@ def name_bytes(name: str) -> bytes:
 
 
 def value_bytes(value: object) -> bytes:
-    """A string raw, anything else as compact JSON (WIRE-06, PY-04).
+    """A string raw, anything else as compact JSON (WIRE-06).
 
     Raises:
         TypeError, ValueError, RecursionError: It has no JSON form (WIRE-09); NaN and infinities
@@ -73,7 +73,7 @@ def value_bytes(value: object) -> bytes:
     if isinstance(value, str):
         return _utf8(value)
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    # A lone surrogate inside JSON text becomes its escape, as in JavaScript (PY-04).
+    # A lone surrogate inside JSON text becomes its escape, as in JavaScript.
     return text.encode("utf-8", "backslashreplace")
 
 

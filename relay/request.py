@@ -111,7 +111,7 @@ def _check_project(fields: Mapping[str, object]) -> None:
 
 
 def decoded(text: str) -> Any:
-    """Decode field text as a peer does (PARSE-12, PY-05), to check `project` (PARSE-32)."""
+    """Decode field text as a peer does (PARSE-12), to check `project` (PARSE-32)."""
     if text not in {"true", "false", "null"} and text[:1] not in set('{["-0123456789'):
         return text
     try:

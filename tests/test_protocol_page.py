@@ -193,3 +193,13 @@ def test_every_requirement_that_the_page_names_is_in_the_catalogue() -> None:
 
 def test_every_requirement_of_the_catalogue_is_on_the_page() -> None:
     assert set(requirements()) - set(re.findall(r"\b[A-Z]+-\d\d\b", PAGE)) == set()
+
+
+def test_the_page_tells_what_every_comment_refers_to() -> None:
+    root = Path(__file__).parents[1]
+    code = [path for folder in ("relay", "harness") for path in (root / folder).rglob("*.py")]
+    families = "|".join({id_.partition("-")[0] for id_ in [*requirements(), *excluded()]} | {"PY"})
+    ids = re.compile(rf"\b(?:{families})-\d\d\b")
+    cited = {id_ for path in code for id_ in ids.findall(path.read_text(encoding="utf-8"))}
+    assert len(cited) > 100
+    assert cited - set(ids.findall(PAGE)) == set()

@@ -25,7 +25,7 @@ _CHARSET = re.compile(r'charset="?([^\s;"]+)', re.IGNORECASE)
 
 
 def decode_value(text: str) -> Any:
-    """Decode one field as PARSE-12 says; what is no JSON stays text. The vectors are table V1."""
+    """Decode one field as PARSE-12 says; what is no JSON stays text."""
     if text not in _LITERALS and text[:1] not in _FIRST_OF_JSON:
         return text
     try:
@@ -45,7 +45,7 @@ def _number(digits: str) -> int | float:
 
 
 def _no_such_constant(name: str) -> Any:
-    """Python reads NaN and Infinity, which are no JSON (PY-05)."""
+    """Python reads NaN and Infinity, which are no JSON."""
     raise ValueError(name)
 
 

@@ -1,4 +1,4 @@
-"""The fake replication socket of a fake peer, where relays may mint their tokens (section C)."""
+"""The fake replication socket of a fake peer, where relays may mint their tokens."""
 
 from harness.replication.socket import FakeReplicationSocket
 

@@ -1,4 +1,4 @@
-"""The fake replication socket of one fake peer: tokens are minted over it, too (section C)."""
+"""The fake replication socket of one fake peer: tokens are minted over it, too."""
 
 from __future__ import annotations
 

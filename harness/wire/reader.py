@@ -59,11 +59,6 @@ class UploadReader(MessageReader):
         return self._body.file is not None
 
     @property
-    def body_length(self) -> int:
-        """Bytes of the de-chunked body so far."""
-        return self._body.length
-
-    @property
     def findings(self) -> list[Finding]:
         """The broken rules so far: of the head, of the framing, of the body."""
         return [*super().findings, *self._end_findings, *self._body.findings]

@@ -69,7 +69,6 @@ _TOLD = [
     "excess",
     "complete",
     "body_complete",
-    "body_length",
     "file_started",
 ]
 _TOLD_OF_THE_FILE = [
@@ -233,7 +232,6 @@ def test_what_was_sent_is_extracted() -> None:
     assert (framing.chunks, framing.smallest, framing.largest) == (2, 300, len(body) - 300)
     assert framing.first_sizes == [300, len(body) - 300]
     assert (framing.extensions, framing.trailers) == ([b";x=y"], [b"A: b\r\n"])
-    assert reader.body_length == len(body)
 
 
 def test_the_reader_tells_how_far_the_upload_has_come() -> None:
