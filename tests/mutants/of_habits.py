@@ -314,13 +314,13 @@ def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
     "SEQ-08", killed_by=case(test_token.test_nodes_at_one_host_and_port_have_tokens_of_their_own)
 )
 def a_token_is_known_by_host_and_port(patch: pytest.MonkeyPatch) -> None:
-    mint, kept = Access.token, dict[tuple[str, int], asyncio.Future[str]]()
+    mint, kept = Access.token, dict[object, tuple[Access, asyncio.Future[str]]]()
 
     async def known(self: Access) -> str:
-        at = (self.peer.api.host, self.peer.api.port)
-        if at not in kept:
-            kept[at] = asyncio.ensure_future(mint(self))
-        return await kept[at]
+        at = (self.connections, self.peer.api.host, self.peer.api.port)
+        if at not in kept or kept[at][0] is self:
+            kept[at] = (self, asyncio.ensure_future(mint(self)))
+        return await kept[at][1]
 
     patch.setattr(Access, "token", known)
 
