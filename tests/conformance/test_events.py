@@ -33,7 +33,7 @@ def record_of(cluster: FakeCluster, relay: Relay, fault: Fault) -> Record:
 def test_a_stream_is_asked_for_by_its_media_type(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
     relay.deploy(to=[peer], events=True)
-    assert "text/event-stream" in (peer.upload.header("accept") or "")
+    assert "text/event-stream" in (peer.upload.header("accept") or "").lower()
 
 
 @requirement("SSE-09", "SSE-10", "RES-01")
