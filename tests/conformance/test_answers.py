@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from harness.answers import (
     Answer,
     ContentLengthOff,
+    End,
     EndlessHead,
     HeadThenSilence,
     UnfinishedChunks,
@@ -17,6 +19,7 @@ from harness.faults import CloseWithoutAnswer, Fault, ResetAfter
 from harness.targets import Limits
 
 if TYPE_CHECKING:
+    from harness.answers import Script
     from harness.cluster import FakeCluster
     from harness.targets.relay import Relay
 
@@ -56,12 +59,20 @@ def test_a_success_that_is_not_json_has_the_body_as_its_message(
         (Answer(500), "HTTP 500"),
         (Answer(502, body="<h1>Bad Gateway</h1>", content_type="text/html"), None),
         (Answer(503, body="x" * 500, content_type="text/plain"), "x" * 200),
+        (Answer(503, body="é" * 500, content_type="text/plain"), "é" * 200),
         (Answer(500, json={"error": "long " * 100}), "long " * 100),
         (Answer(403, json={"error": "no"}), "no"),
     ],
     ids=[
         *("error", "message", "error-null-and-message", "error-empty-and-message", "neither"),
-        *("empty", "html", "text-of-500", "error-of-500", "error-of-403"),
+        *(
+            "empty",
+            "html",
+            "text-of-500",
+            "text-of-500-beyond-ascii",
+            "error-of-500",
+            "error-of-403",
+        ),
     ],
 )
 def test_a_refusal_is_a_failed_record_with_reason_and_status(
@@ -151,6 +162,80 @@ def test_a_character_split_on_the_way_is_whole(
     peer = cluster.peer(fault=Answer(status, json={"message": text}, chunk_size=1))
     record = relay.deploy(to=[peer])[peer]
     assert record["message" if status == 200 else "reason"] == text
+
+
+@requirement("HTTP-05", "RES-05", "AGG-02")
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_body_that_is_no_utf_8_changes_nothing_of_the_status(
+    cluster: FakeCluster, relay: Relay, status: int
+) -> None:
+    body = '{"message": "größe"}'.encode("latin-1")
+    peer = cluster.peer(fault=Answer(status, body=body, content_type="application/json"))
+    record = relay.deploy(to=[peer])[peer]
+    assert record.status == ("success" if status == 200 else "failed")
+    assert record.status_code == (None if status == 200 else status)
+
+
+@dataclass(frozen=True)
+class Raw(Answer):
+    """An answer as it goes on the wire; one without a length ends with its connection."""
+
+    wire: bytes = b""
+
+    def script(self, *, keep_alive: bool) -> Script:
+        yield self.wire
+        if not keep_alive or b"length" not in self.wire.lower():
+            yield End.CLOSE
+
+
+JSON = b'{"message":"final"}'
+
+
+@requirement("HTTP-05", "RES-01")
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + JSON,
+        b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + JSON,
+        b"HTTP/1.1 200 \r\nCONTENT-LENGTH:19\r\n\r\n" + JSON,
+        b"HTTP/1.1 299 " + b"very " * 50 + b"good\r\ncontent-length:   19  \r\n\r\n" + JSON,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\nTrailer: X-Length\r\n\r\n"
+        b'0013;name="a;b"\r\n' + JSON + b"\r\n000\r\nX-Length: 19\r\n\r\n",
+    ],
+    ids=["to-its-end", "http-1.0", "no-phrase", "long-phrase", "extension-and-trailer"],
+)
+def test_an_answer_is_read_in_every_form_that_http_has(
+    cluster: FakeCluster, relay: Relay, wire: bytes
+) -> None:
+    """Proxies and older servers frame their answers as a node does not (RFC 9112)."""
+    peer = cluster.peer(fault=Raw(wire=wire))
+    record = relay.deploy(to=[peer], deadline=IN_TIME)[peer]
+    assert (record.status, record["message"]) == ("success", "final")
+
+
+@requirement("HTTP-05", "RES-03")
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_that_never_has_a_body_is_whole_without_a_length(
+    cluster: FakeCluster, relay: Relay, status: int
+) -> None:
+    """RFC 9112 section 6.3: nothing comes behind the head, and the connection stays open."""
+    wire = f"HTTP/1.1 {status} X\r\nX-No-Length: here\r\n\r\n".encode()
+    peer = cluster.peer(fault=Raw(status, wire=wire))
+    record = relay.deploy(to=[peer], deadline=IN_TIME)[peer]
+    assert record.status == ("success" if status == 204 else "failed")
+    assert record.status_code == (None if status == 204 else status)
+
+
+@requirement("RES-12")
+@pytest.mark.parametrize("wire", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nDate: x\r\nCont"])
+def test_a_head_that_breaks_off_is_no_answer(
+    cluster: FakeCluster, relay: Relay, wire: bytes
+) -> None:
+    """Some readers of HTTP take the end of the connection for the end of the head."""
+    peer = cluster.peer(fault=Raw(wire=wire.replace(b"length", b"")))
+    record = relay.deploy(to=[peer])[peer]
+    assert record.status == "failed"
+    assert record.reason
 
 
 @requirement("RES-08")

@@ -89,6 +89,21 @@ def test_the_rest_of_a_refused_payload_is_not_sent(
     assert not peer.upload.complete
 
 
+@requirement("FLD-08", "RES-01")
+def test_a_success_before_its_time_is_none_without_the_whole_payload(
+    cluster: FakeCluster, relay: Relay, large: Payload
+) -> None:
+    """Some clients stop sending at any answer; then nobody may call it a success."""
+    peer = cluster.peer(fault=AnswerEarly(Answer(json={"message": "done"}), "file", "drain"))
+    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
+    if record.status == "success":
+        assert peer.upload.complete
+        assert peer.upload.file is not None
+        assert peer.upload.file.sha256 == large.sha256
+    else:
+        assert record.reason
+
+
 @requirement("EARLY-10")
 def test_a_refusal_behind_a_hundred_continue_is_the_answer(
     cluster: FakeCluster, relay: Relay, large: Payload

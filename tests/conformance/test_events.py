@@ -33,7 +33,7 @@ def record_of(cluster: FakeCluster, relay: Relay, fault: Fault) -> Record:
 def test_a_stream_is_asked_for_by_its_media_type(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
     relay.deploy(to=[peer], events=True)
-    assert "text/event-stream" in (peer.upload.header("accept") or "")
+    assert "text/event-stream" in (peer.upload.header("accept") or "").lower()
 
 
 @requirement("SSE-09", "SSE-10", "RES-01")
@@ -132,6 +132,34 @@ def test_a_stream_reads_the_same_however_it_is_split(
 def test_the_last_event_needs_no_empty_line_behind_it(cluster: FakeCluster, relay: Relay) -> None:
     record = record_of(cluster, relay, EventStream((DONE.record().rstrip("\n"),)))
     assert (record.status, record["message"]) == ("success", "Successfully deployed: demo")
+
+
+@requirement("SSE-09", "SSE-17")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "event:done\ndata:{data}\n\n",
+        "data: {data}\nevent: done\n\n",
+        "id: 7\nevent: done\nretry: 5\n: still here\ndata: {data}\n\n",
+    ],
+    ids=["no-space", "name-last", "more-lines"],
+)
+def test_an_event_is_read_in_every_form_that_streams_have(
+    cluster: FakeCluster, relay: Relay, text: str
+) -> None:
+    text = text.replace("{data}", '{"result":{"message":"done"}}')
+    record = record_of(cluster, relay, EventStream((text,)))
+    assert (record.status, record["message"]) == ("success", "done")
+
+
+@requirement("RES-13", "SSE-02")
+@pytest.mark.parametrize("of", ["text/event-stream; charset=utf-8", "Text/Event-Stream"])
+def test_a_stream_is_known_by_its_media_type_however_it_is_written(
+    cluster: FakeCluster, relay: Relay, of: str
+) -> None:
+    head = Answer(content_type=of, chunk_size=1)
+    record = record_of(cluster, relay, EventStream(failure("disk full"), head=head))
+    assert (record.status, record.reason) == ("failed", "disk full")
 
 
 @requirement("SSE-03")

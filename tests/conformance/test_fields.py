@@ -70,6 +70,7 @@ def test_a_member_of_the_origin_is_not_forwarded(
         (-1.5, b"-1.5"),
         (["a", "b"], b'["a","b"]'),
         ({"a": 1, "b": None}, b'{"a":1,"b":null}'),
+        (["ü", "☃ 🚀"], '["ü","☃ 🚀"]'.encode()),
         ([], b"[]"),
     ],
     ids=repr,
@@ -191,6 +192,23 @@ def test_members_are_forwarded_in_the_order_of_the_request(
     given = {"urlPath": "/x", "restart": "rolling", "force": True, "install_timeout": 1}
     relay.deploy(to=[peer], request=given)
     assert list(peer.upload.fields)[2:-1] == list(given)
+
+
+@requirement("FLD-04")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("constructor", "toString", "hasOwnProperty", "tokens", "Password", "payload_path"),
+        *("user_password_policy", "progress_", "a_b"),
+    ],
+)
+def test_a_name_that_only_looks_like_one_that_stays_behind_is_forwarded(
+    cluster: FakeCluster, relay: Relay, name: str
+) -> None:
+    """Some tables of names know more than was put into them, or forget upper case."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={name: "value"})
+    assert peer.upload.fields[name] == b"value"
 
 
 @requirement("PARSE-19", "FLD-04")

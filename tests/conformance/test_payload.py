@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer
-from harness.faults import ReadSlowly, ResetAfter
+from harness.answers import Answer, Drip
+from harness.faults import AnswerEarly, MintAnswer, ReadSlowly, ResetAfter
 from harness.payloads import Payload, stage_payload
 
 if TYPE_CHECKING:
@@ -96,6 +96,35 @@ def test_a_payload_that_looks_like_its_own_end_arrives_whole(
     assert peer.upload.file.length == len(content)
 
 
+@requirement("WIRE-05", "FLD-08")
+@pytest.mark.parametrize("name", ["0f3c", 'a b;type=x,"c" %20 ü.tgz'])
+def test_the_name_of_the_staged_file_stays_at_home(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path, name: str
+) -> None:
+    """Whoever makes a part of a path sends its last name, and a type that is guessed from it."""
+    payload = stage_payload(tmp_path / name, 100_000)
+    peer = cluster.peer()
+    assert relay.deploy(to=[peer], payload=payload.path)[peer].status == "success"
+    assert [str(finding) for finding in peer.upload.findings if finding.id == "WIRE-05"] == []
+    assert peer.upload.file is not None
+    assert peer.upload.file.sha256 == payload.sha256
+
+
+@requirement("FLD-08", "RES-11")
+@pytest.mark.parametrize("bits", [31, 32])
+def test_a_size_beyond_what_a_small_number_holds_is_no_smaller_payload(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path, bits: int
+) -> None:
+    """Nobody sends it all: the peer refuses it behind what would be left of such a size."""
+    payload = tmp_path / "package.tar.gz"
+    payload.touch()
+    os.truncate(payload, (1 << bits) + 50_000)
+    peer = cluster.peer(fault=AnswerEarly(Answer.error(403, "enough"), 1_000_000, "stop"))
+    record = relay.deploy(to=[peer], payload=payload)[peer]
+    assert (record.status_code, record.reason) == (403, "enough")
+    assert not peer.upload.complete
+
+
 @requirement("SEQ-09")
 @pytest.mark.parametrize("fault", [None, ResetAfter(70_000), Answer(500)], ids=str)
 def test_the_staged_payload_is_left_as_it_was(
@@ -167,3 +196,25 @@ def test_a_payload_that_vanishes_on_the_way_ends_in_a_record(
     else:
         assert outcome[peer].reason
         assert not peer.upload.complete
+
+
+@requirement("RES-11", "BUG-14")
+def test_a_payload_that_shrinks_before_it_is_opened_is_never_sent_as_another_one(
+    cluster: FakeCluster, relay: Relay, payload: Payload
+) -> None:
+    """It was looked at when the deploy began, and what was staged then is what was meant."""
+    peer = cluster.peer()
+    token = peer.tokens.issue(peer.username)
+    peer.fault = MintAnswer(Drip(Answer(json={"operation_token": token}), bytes_per_second=500))
+
+    def shrink() -> None:
+        peer.wait_until(lambda seen: any(it.requests for it in seen.live_connections), 10)
+        os.truncate(payload.path, 100_000)
+
+    watcher = threading.Thread(target=shrink)
+    watcher.start()
+    outcome = relay.deploy(to=[peer], payload=payload.path)
+    watcher.join()
+    assert outcome[peer].status == "failed"
+    assert outcome[peer].reason
+    assert not any(upload.complete for upload in peer.uploads)

@@ -10,9 +10,11 @@ import pytest
 
 from harness.answers import Answer, HeadThenSilence, UnfinishedChunks
 from harness.certs import CertificateFlaw
+from harness.events import EventStream, failure, success
 from harness.faults import (
     CloseWithoutAnswer,
     MintAnswer,
+    MintDropped,
     Refuse,
     ResetAfter,
     StopReadingAfter,
@@ -84,6 +86,42 @@ def test_an_answer_of_any_other_kind_is_final(
     record = relay.deploy(to=[peer], limits=THRICE)[peer]
     assert record.status == "failed"
     assert len(peer.uploads) == 1
+
+
+BEGUN = [
+    EventStream(failure("disk full")),
+    EventStream(success()[:-1]),
+    EventStream(success()[:-1], truncated=True),
+]
+
+
+@requirement("RTY-04")
+@pytest.mark.parametrize("stream", BEGUN, ids=["error", "no-end", "cut"])
+def test_a_stream_that_was_begun_is_final(
+    cluster: FakeCluster, relay: Relay, stream: EventStream
+) -> None:
+    peer = cluster.peer(fault=stream)
+    assert relay.deploy(to=[peer], limits=THRICE, events=True)[peer].status == "failed"
+    assert len(peer.uploads) == 1
+
+
+@requirement("RTY-02", "RTY-03")
+@pytest.mark.parametrize("answer", [Answer(502), Answer(503), Answer(504), None], ids=str)
+def test_a_mint_that_fails_in_passing_is_tried_again(
+    cluster: FakeCluster, relay: Relay, answer: Answer | None
+) -> None:
+    peer = cluster.peer(fault=in_turn(MintAnswer(answer) if answer else MintDropped(), None))
+    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    assert (record.status, record["attempts"]) == ("success", 2)
+    assert len(peer.uploads) == 1
+
+
+@requirement("RTY-04", "RES-02")
+def test_the_attempts_are_counted_by_the_relay(cluster: FakeCluster, relay: Relay) -> None:
+    told = Answer(json={"message": "done", "attempts": 99})
+    peer = cluster.peer(fault=in_turn(Answer(503), told))
+    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    assert (record.status, record["attempts"]) == ("success", 2)
 
 
 @requirement("RTY-04")
@@ -199,3 +237,13 @@ def test_retry_after_may_be_a_date(cluster: FakeCluster, relay: Relay) -> None:
     assert relay.deploy(to=[peer], limits=THRICE)[peer].status == "success"
     came = peer.uploads[1].times["head"] + time.time() - time.monotonic()
     assert came >= date - A_TICK
+
+
+@requirement("KIT-04", "RTY-02")
+@pytest.mark.parametrize("told", ["Thu, 01 Jan 1970 00:00:00 GMT", "soon", "-1", ""])
+def test_retry_after_without_a_time_to_wait_for_stops_nobody(
+    cluster: FakeCluster, relay: Relay, told: str
+) -> None:
+    peer = cluster.peer(fault=in_turn(Answer(503, headers=(("Retry-After", told),)), None))
+    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    assert (record.status, record["attempts"]) == ("success", 2)

@@ -87,6 +87,22 @@ def test_a_token_that_a_peer_quotes_stands_in_no_record(
     assert not leaked(peer, told_by(outcome))
 
 
+@requirement("BUG-41")
+@pytest.mark.parametrize("at", ["mint", "upload"])
+def test_a_secret_that_a_peer_quotes_is_not_shown_in_part(
+    cluster: FakeCluster, relay: Relay, at: str
+) -> None:
+    """It stands where a raw body is cut, so that its first half would stay."""
+    peer = cluster.peer()
+    secret = peer.password if at == "mint" else peer.tokens.issue(peer.username)
+    refusal = Answer(500, body="x" * (200 - len(secret) // 2) + secret, content_type="text/plain")
+    peer.fault = MintAnswer(refusal) if at == "mint" else refusal
+    node = relay.minting(peer) if at == "mint" else relay.node(peer, mint=GivenToken(secret))
+    outcome = relay.deploy(to=[node])
+    assert outcome[peer].status == "failed"
+    assert secret[: len(secret) // 2 - 1] not in told_by(outcome)
+
+
 @requirement("BUG-41", "SEQ-06")
 def test_a_password_that_a_peer_quotes_stands_in_no_record(
     cluster: FakeCluster, relay: Relay

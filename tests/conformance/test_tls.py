@@ -66,6 +66,21 @@ def test_an_authority_that_was_not_given_is_not_trusted(
 
 
 @requirement("TLS-02")
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["lf", "crlf"])
+def test_every_authority_of_a_file_is_trusted(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path, line_end: bytes
+) -> None:
+    """While an authority is replaced, the old one and the new one stand in one file."""
+    old, ca_file = Authority(), tmp_path / "both.pem"
+    both = b"the old one:\n" + old.pem + b"\nthe new one:\n" + cluster.authority.pem
+    ca_file.write_bytes(both.replace(b"\n", line_end))
+    new = cluster.peer("node-2")
+    with FakePeer(old, name="node-1", profile="witness") as first:
+        outcome = relay.deploy(to=[first, new], ca_file=ca_file)
+    assert outcome.statuses == ["success", "success"]
+
+
+@requirement("TLS-02")
 def test_the_authority_of_a_node_is_trusted_for_that_node_alone(
     cluster: FakeCluster, relay: Relay, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -162,6 +163,31 @@ def test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload(
     assert outcome.statuses == ["failed", "success"]
     assert outcome[peer].reason.startswith("token mint failed: ")
     assert peer.uploads == []
+
+
+@requirement("HTTP-04", "SEQ-06", "BUG-41")
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_a_mint_is_not_taken_elsewhere(cluster: FakeCluster, relay: Relay, status: int) -> None:
+    """With 307 and 308 the password would go along."""
+    other = cluster.peer("other")
+    peer = cluster.peer(fault=MintAnswer(Answer.redirect(other.url, status)))
+    record = relay.deploy(to=[peer])[peer]
+    assert record.reason.startswith("token mint failed: ")
+    assert other.requests == []
+    assert peer.uploads == []
+
+
+@requirement("SEQ-08", "MINT-11")
+def test_nodes_at_one_host_and_port_have_tokens_of_their_own(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    """A proxy tells such nodes apart by path or query; a token of one is none of the other."""
+    peer = cluster.peer()
+    node = relay.minting(peer)
+    other = replace(node, name="node-2", url=f"{peer.url}?site=2")
+    assert relay.deploy(to=[node, other]).statuses == ["success", "success"]
+    tokens = [upload.token for upload in peer.uploads]
+    assert len(tokens) == len(set(tokens)) == len(peer.mints) == 2
 
 
 @requirement("HTTP-03", "SEQ-06")

@@ -32,6 +32,18 @@ def test_the_path_and_query_of_the_operations_api_url_are_kept(
 
 
 @requirement("URL-08")
+@pytest.mark.parametrize("query", ["", "?site=eu"])
+def test_a_url_without_a_path_means_the_root(
+    cluster: FakeCluster, relay: Relay, query: str
+) -> None:
+    """RFC 9112 section 3.2.1: an empty path is sent as a slash."""
+    peer = cluster.peer()
+    node = relay.node(peer, url=f"{peer.url.rstrip('/')}{query}")
+    assert relay.deploy(to=[node])[peer].status == "success"
+    assert peer.upload.target == f"/{query}"
+
+
+@requirement("URL-08")
 def test_the_mint_goes_to_the_same_path_and_query(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer(path="/a/b/ops/?site=eu&x=1")
     relay.deploy(to=[relay.minting(peer)])

@@ -26,7 +26,7 @@ from tests.mutants.of_sending import change_blocks
 from tests.mutants.of_wire import change_form, change_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from relay.connection import Peer
     from relay.report import Record
@@ -59,6 +59,18 @@ def boundaries_of_twelve_random_digits(patch: pytest.MonkeyPatch) -> None:
 def more_headers_than_are_needed(patch: pytest.MonkeyPatch) -> None:
     more = {"User-Agent": "odd/1.0", "Accept": "application/json", "X-Request-Id": "7"}
     change_headers(patch, lambda headers: {**more, **headers})
+
+
+@odd
+def media_types_in_capitals(patch: pytest.MonkeyPatch) -> None:
+    """RFC 9110 section 8.3.1: they, and the names of their parameters, have no case."""
+
+    def capital(headers: Mapping[str, str]) -> Mapping[str, str]:
+        of = headers["Content-Type"].replace("multipart/form-data; b", "Multipart/Form-Data;B")
+        accept = headers.get("Accept", "application/json").title()
+        return {**headers, "Content-Type": of, "Accept": accept}
+
+    change_headers(patch, capital)
 
 
 @odd

@@ -14,6 +14,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_answers,
     of_care,
     of_fields,
+    of_habits,
     of_minting,
     of_records,
     of_sending,

@@ -1,0 +1,357 @@
+"""Mutants of habit: what libraries and languages do by themselves, and nobody asked them to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from relay import answer, connection, failures, fanout, formdata, payload, tls, token, upload
+from relay.access import Access
+from relay.answer import EVENT_STREAM, Answer, StreamedAnswer
+from relay.connection import Connections
+from relay.errors import PeerError
+from relay.payload import measure, opened
+from relay.redact import AS_IS
+from relay.report import success_record
+from relay.upload import _Sending
+from tests.conformance import (
+    test_answers,
+    test_early,
+    test_events,
+    test_fanout,
+    test_fields,
+    test_payload,
+    test_retry,
+    test_secrets,
+    test_tls,
+    test_token,
+    test_url,
+)
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_fields import change_fields
+from tests.mutants.of_records import change_report
+from tests.mutants.of_sending import change_members
+from tests.mutants.of_streams import change_line
+from tests.mutants.of_urls import change_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    import pytest
+
+    from relay.events import EventParser
+    from relay.node import Node
+    from relay.payload import StagedPayload
+    from relay.report import Record
+
+BEYOND_ASCII = '["ü","☃ 🚀"]'.encode()
+NO_UTF_8 = test_answers.test_a_body_that_is_no_utf_8_changes_nothing_of_the_status
+FORMS = test_events.test_an_event_is_read_in_every_form_that_streams_have
+
+
+# -- the body ------------------------------------------------------------------------------------
+
+
+@mutant("WIRE-05", killed_by=case(test_payload.test_the_name_of_the_staged_file_stays_at_home))
+def the_file_is_called_as_it_is_staged(patch: pytest.MonkeyPatch) -> None:
+    begin = _Sending.__post_init__
+
+    def by_path(self: _Sending) -> None:
+        begin(self)
+        name = self.upload.payload.path.name.encode()
+        usual, own = b'filename="package.tar.gz"', b'filename="%b"' % name
+        self._form = replace(self._form, head=self._form.head.replace(usual, own))
+
+    patch.setattr(_Sending, "__post_init__", by_path)
+
+
+@mutant(
+    "WIRE-06",
+    killed_by=case(test_fields.test_a_member_is_forwarded_with_its_value, wire=BEYOND_ASCII),
+)
+def json_is_ascii(patch: pytest.MonkeyPatch) -> None:
+    def dumps(value: object, **how: Any) -> str:
+        return json.dumps(value, **{**how, "ensure_ascii": True})
+
+    patch.setattr(formdata, "json", SimpleNamespace(dumps=dumps))
+
+
+@mutant(
+    "FLD-04",
+    killed_by=case(test_fields.test_a_name_that_only_looks_like_one_that_stays_behind_is_forwarded),
+)
+def names_that_every_object_has_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    inherited = {"constructor", "toString", "valueOf", "hasOwnProperty"}
+    change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n not in inherited})
+
+
+@mutant(
+    "FLD-08",
+    killed_by=case(
+        test_payload.test_a_size_beyond_what_a_small_number_holds_is_no_smaller_payload, bits=32
+    ),
+)
+def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
+    blocks = payload._blocks
+
+    def few(file: Any, staged: StagedPayload) -> Iterator[bytes]:
+        read = blocks(file, staged)
+        if staged.size < 1 << 32:
+            yield from read
+        else:
+            yield next(read)[: staged.size - (1 << 32)]
+
+    patch.setattr(payload, "_blocks", few)
+
+
+@mutant(
+    "RES-11",
+    "BUG-14",
+    killed_by=case(
+        test_payload.test_a_payload_that_shrinks_before_it_is_opened_is_never_sent_as_another_one
+    ),
+)
+def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(upload, "opened", lambda staged: opened(measure(staged.path)))
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+
+@mutant(
+    "FLD-08",
+    killed_by=case(test_early.test_a_success_before_its_time_is_none_without_the_whole_payload),
+)
+def an_early_success_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
+    async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
+        told = await members(sending, response)
+        sending._is_sent = True
+        return told
+
+    change_members(patch, hasty)
+
+
+@mutant("RES-12", killed_by=case(test_answers.test_a_head_that_breaks_off_is_no_answer))
+def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
+    failure, outcome = failures._failure, _Sending.outcome
+
+    def begun(address: str, error: Any, **how: Any) -> Any:
+        head = getattr(error, "message", None)
+        failed = failure(address, error, **how)
+        return PeerError("answer", "a head") if getattr(head, "code", None) == 200 else failed
+
+    async def lenient(self: _Sending) -> dict[str, object]:
+        try:
+            return await outcome(self)
+        except PeerError as error:
+            if error.reason == "a head":
+                return {"message": ""}
+            raise
+
+    patch.setattr(failures, "_failure", begun)
+    patch.setattr(_Sending, "outcome", lenient)
+
+
+@mutant(
+    "HTTP-05",
+    killed_by=(
+        case(test_answers.test_an_answer_is_read_in_every_form_that_http_has),
+        case(test_answers.test_an_answer_that_never_has_a_body_is_whole_without_a_length),
+    ),
+)
+def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
+    whole = Connections.whole
+
+    async def strict(self: Connections, response: aiohttp.ClientResponse) -> Answer:
+        if not {"Content-Length", "Transfer-Encoding"} & set(response.headers):
+            raise PeerError("answer", "the answer has no length")
+        return await whole(self, response)
+
+    patch.setattr(Connections, "whole", strict)
+
+
+@mutant("HTTP-05", "RES-05", killed_by=(case(NO_UTF_8, status=200), case(NO_UTF_8, status=500)))
+def text_must_be_utf_8(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Answer, "text", property(lambda answer: answer.body.decode()))
+
+
+@mutant(
+    "RES-07",
+    killed_by=case(
+        test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status, reason="é" * 200
+    ),
+)
+def a_reason_is_cut_by_bytes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        answer, "_first_units", lambda text: text.encode()[:200].decode("utf-8", "ignore")
+    )
+
+
+@mutant(
+    "BUG-41",
+    killed_by=case(test_secrets.test_a_secret_that_a_peer_quotes_is_not_shown_in_part, at="upload"),
+)
+def a_reason_is_cut_before_secrets_are_taken_out(patch: pytest.MonkeyPatch) -> None:
+    reason = answer.failure_reason
+    patch.setattr(answer, "failure_reason", lambda came: reason(replace(came, hide=AS_IS)))
+
+
+@mutant(
+    "AGG-01",
+    killed_by=case(test_fanout.test_records_come_in_node_order, names=test_fanout.ODD_NAMES[0]),
+)
+def numbers_come_before_other_names(patch: pytest.MonkeyPatch) -> None:
+    """As the members of an object in JavaScript do."""
+
+    def place(record: Record) -> tuple[bool, int]:
+        name = str(record["node"])
+        return (False, int(name)) if name.isdigit() else (True, 0)
+
+    change_report(patch, lambda records: sorted(records, key=place))
+
+
+@mutant("RTY-04", "RES-02", killed_by=case(test_retry.test_the_attempts_are_counted_by_the_relay))
+def the_peer_may_count_the_attempts(patch: pytest.MonkeyPatch) -> None:
+    record = success_record
+    patch.setattr(
+        fanout,
+        "success_record",
+        lambda node, members, *at: {
+            **(told := record(node, members, *at)),
+            **{n: v for n, v in members.items() if n not in {"node", "status"}},
+            "status": told["status"],
+        },
+    )
+
+
+# -- event streams -------------------------------------------------------------------------------
+
+
+@mutant("SSE-17", killed_by=case(FORMS))
+def a_space_behind_the_colon_is_taken_for_granted(patch: pytest.MonkeyPatch) -> None:
+    def shortened(_: EventParser, line: str) -> str:
+        name, colon, value = line.partition(":")
+        return f"{name}: {value[1:]}" if colon and name else line
+
+    change_line(patch, shortened)
+
+
+@mutant("SSE-09", killed_by=case(FORMS, text="data: {data}\nevent: done\n\n"))
+def the_name_of_an_event_must_come_first(patch: pytest.MonkeyPatch) -> None:
+    def first(parser: EventParser, line: str) -> str:
+        return ":" if line.startswith("event") and parser._data else line
+
+    change_line(patch, first)
+
+
+@mutant(
+    "RES-13",
+    "SSE-02",
+    killed_by=case(test_events.test_a_stream_is_known_by_its_media_type_however_it_is_written),
+)
+def a_media_type_has_no_parameters(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(upload, "is_event_stream", lambda status, of: status < 300 and of == EVENT_STREAM)
+
+
+@mutant(
+    "RTY-04",
+    killed_by=case(test_retry.test_a_stream_that_was_begun_is_final, stream=test_retry.BEGUN[1]),
+)
+def a_stream_that_breaks_off_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    end = StreamedAnswer.end
+
+    def passing(self: StreamedAnswer) -> dict[str, object]:
+        try:
+            return end(self)
+        except PeerError as error:
+            error.retryable = True
+            raise
+
+    patch.setattr(StreamedAnswer, "end", passing)
+
+
+# -- where, and whom -----------------------------------------------------------------------------
+
+
+@mutant("TLS-02", killed_by=case(test_tls.test_every_authority_of_a_file_is_trusted))
+def one_certificate_of_a_file_is_trusted(patch: pytest.MonkeyPatch) -> None:
+    read = tls._certificates
+    end = "-----END CERTIFICATE-----"
+    patch.setattr(tls, "_certificates", lambda file: read(file).partition(end)[0] + end)
+
+
+@mutant(
+    "URL-08", killed_by=case(test_url.test_a_url_without_a_path_means_the_root, query="?site=eu")
+)
+def a_query_without_a_path_is_lost(patch: pytest.MonkeyPatch) -> None:
+    def lost(node: Node) -> Node:
+        url = node.url or ""
+        return node if url.count("/") > 2 else replace(node, url=url.partition("?")[0])
+
+    change_nodes(patch, lost)
+
+
+@mutant(
+    "HTTP-04", "SEQ-06", killed_by=case(test_token.test_a_mint_is_not_taken_elsewhere, status=307)
+)
+def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
+    post = aiohttp.ClientSession.post
+
+    def follow(*at: Any, **how: Any) -> Any:
+        return post(*at, **{**how, "allow_redirects": isinstance(how["data"], bytes)})
+
+    patch.setattr(aiohttp.ClientSession, "post", follow)
+
+
+@mutant(
+    "SEQ-08", killed_by=case(test_token.test_nodes_at_one_host_and_port_have_tokens_of_their_own)
+)
+def a_token_is_known_by_host_and_port(patch: pytest.MonkeyPatch) -> None:
+    mint, kept = Access.token, dict[object, tuple[Access, asyncio.Future[str]]]()
+
+    async def known(self: Access) -> str:
+        at = (self.connections, self.peer.api.host, self.peer.api.port)
+        if at not in kept or kept[at][0] is self:
+            kept[at] = (self, asyncio.ensure_future(mint(self)))
+        return await kept[at][1]
+
+    patch.setattr(Access, "token", known)
+
+
+# -- other attempts ------------------------------------------------------------------------------
+
+
+@mutant("RTY-02", killed_by=case(test_retry.test_a_mint_that_fails_in_passing_is_tried_again))
+def a_failed_mint_is_final(patch: pytest.MonkeyPatch) -> None:
+    failure = token.mint_failure
+
+    def final(*at: Any) -> PeerError:
+        failed = failure(*at)
+        failed.retryable = failed.stage == "connect"
+        return failed
+
+    patch.setattr(token, "mint_failure", final)
+
+
+@mutant(
+    "KIT-04",
+    "RTY-02",
+    killed_by=case(test_retry.test_retry_after_without_a_time_to_wait_for_stops_nobody),
+)
+def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
+    def seconds(retry_after: str | None, now: datetime) -> float | None:
+        if retry_after is None or retry_after.isdigit():
+            return None if retry_after is None else float(retry_after)
+        wait = (parsedate_to_datetime(retry_after) - now).total_seconds()
+        if wait < 0:
+            raise ValueError("sleep length must be non-negative")
+        return wait
+
+    patch.setattr(connection, "seconds_until", seconds)
