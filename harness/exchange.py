@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ENVIRON_KEY = "harness.exchange"
 """Where the WSGI environment of a request holds its exchange."""
+_BLOCK = 64 * 1024
 _W = TypeVar("_W", bound=RequestWitness)
 
 
@@ -70,10 +71,18 @@ class BodyFile(io.RawIOBase):
         return self._connection.read(size)
 
     def readline(self, size: int | None = -1) -> bytes:
-        return self._connection.readline(size if size and size > 0 else 64 * 1024)
+        return self._connection.readline(size if size and size > 0 else _BLOCK)
 
     def readinto(self, buffer: Any) -> int:
         return self._connection.read_into(memoryview(buffer))
+
+
+class Leftovers(BodyFile):
+    """What Werkzeug throws away behind its answer: whatever has come, without a wait for more."""
+
+    def read(self, size: int = -1) -> bytes:
+        block = bytearray(_BLOCK if size < 0 else min(size, _BLOCK))
+        return bytes(block[: self.readinto(block)])
 
 
 class BodyWriter(io.RawIOBase):

@@ -47,12 +47,12 @@ class OperationsApi:
 
     def __call__(self, request: Request) -> Response:
         """Handle one request, as pytest-httpserver asks it of a handler."""
-        return self._handle(request, self._operate)
-
-    def elsewhere(self, request: Request) -> Response:
-        """Handle what nothing expects: another path, another method."""
         exchange = Exchange.of(request)
-        decision = self._peer.profile.elsewhere(exchange.witness)
+        seen = exchange.witness
+        # As they stand on the request line: a path that says `%2F` is another one (URL-08).
+        if (seen.method, _path_in(seen.target)) == ("POST", _path_in(self._peer.path)):
+            return self._handle(request, self._operate)
+        decision = self._peer.profile.elsewhere(seen)
         if decision is None:
             return Response("Not found\n", 404)
         return self._handle(request, lambda exchange: self._decide(exchange, decision))
@@ -68,7 +68,8 @@ class OperationsApi:
 
     def _operate(self, exchange: Exchange) -> None:
         profile = self._peer.profile
-        if profile.continues and (exchange.witness.header("expect") or "").lower() == _CONTINUE:
+        if (exchange.witness.header("expect") or "").lower() == _CONTINUE:
+            # As Node does, before anything is decided; whether it may be asked is another matter.
             Conversation(exchange, profile).go_on()
         if _is_upload(exchange.witness):
             self._upload(exchange)
@@ -241,6 +242,13 @@ class OperationsApi:
                 conversation.receive(seconds=grace)
                 if not conversation.complete:
                     conversation.end(End.RESET)
+
+
+def _path_in(target: str) -> str:
+    """The path of a request target, which may be a whole URL (RFC 9112 section 3.2.2)."""
+    path = target.partition("?")[0]
+    _, is_url, rest = path.partition("://")
+    return f"/{rest.partition('/')[2]}" if is_url else path
 
 
 def _is_upload(request: RequestWitness) -> bool:

@@ -102,8 +102,7 @@ class FakePeer:
         self.password = password or f"password-of-{name}-{secrets.token_hex(8)}"
         self.tokens = TokenBook(name)
         api = OperationsApi(self, mark_offsets)
-        self.http.expect_request(path.partition("?")[0], method="POST").respond_with_handler(api)
-        self.http.otherwise = api.elsewhere
+        self.http.otherwise = api
         self.http.malformed = api.malformed
         self._authority = authority
         self._unlistening: socket.socket | None = None

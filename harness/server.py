@@ -25,7 +25,14 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from harness import tls
 from harness.connection import HEAD_LIMIT, Connection, is_readable
-from harness.exchange import ENVIRON_KEY, BodyFile, BodyWriter, Exchange, refuse_malformed
+from harness.exchange import (
+    ENVIRON_KEY,
+    BodyFile,
+    BodyWriter,
+    Exchange,
+    Leftovers,
+    refuse_malformed,
+)
 from harness.orders import Orders
 from harness.wire.finding import show
 from harness.wire.plain import PlainHead, read_plain_head
@@ -292,7 +299,6 @@ class _Handler(WSGIRequestHandler):
         with owner.changed:
             owner.connections.append(self.seen)
             self.server.live.add(self.link)
-        self.rfile = BodyFile(self.link)  # type: ignore[assignment]
         self.wfile = BodyWriter(self.link)  # type: ignore[assignment]
 
     def handle(self) -> None:
@@ -355,8 +361,10 @@ class _Handler(WSGIRequestHandler):
         return self.link.read_head()
 
     def make_environ(self) -> WSGIEnvironment:
+        self.rfile = BodyFile(self.link)  # type: ignore[assignment]
         environ = super().make_environ()
         environ[ENVIRON_KEY] = self.exchange
+        self.rfile = Leftovers(self.link)  # type: ignore[assignment]
         return environ
 
     def run_wsgi(self) -> None:

@@ -108,10 +108,11 @@ class _Sending:
                 members = await self._members(response)
         except (TimeoutError, PeerError) as error:
             if not self._stream.is_done:  # what happens after `done` changes nothing (EARLY-08)
-                failure = error if isinstance(error, PeerError) else self._too_slow()
+                if isinstance(error, TimeoutError):
+                    raise self._too_slow() from error
                 # A peer that has not had the whole body cannot have deployed it.
-                failure.uncertain = failure.uncertain and self._is_sent
-                raise failure from error
+                error.uncertain = error.uncertain and self._is_sent
+                raise
             members = self._stream.end()
         if not self._is_sent:
             raise PeerError(

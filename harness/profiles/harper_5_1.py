@@ -75,7 +75,6 @@ class Harper51:
     version: str = "5.1.14"
     product: str = "Harper"
     jobs: JobBook = field(default_factory=JobBook)
-    continues: bool = True
     read_ahead: int = 128 * 1024  # known only so far: 100 kB of the rest are read, 500 kB are not
     reset_after: float | None = 31.0
     request_limit: float | None = 147.3  # 120 s, looked at every 30 s; the 408 came after this

@@ -45,7 +45,6 @@ class Profile(Protocol):
         name: as `FakePeer` takes it.
         version: what `registration_info` tells.
         jobs: the jobs of this peer.
-        continues: whether `Expect: 100-continue` gets its 100 before anything is decided.
         read_ahead: bytes of an upload that are still read after it was refused with `stop`.
         reset_after: seconds from such a refusal to the reset; None leaves the client waiting.
         request_limit: seconds for a whole request, after which it is answered 408; None has none.
@@ -55,7 +54,6 @@ class Profile(Protocol):
     name: str
     version: str
     jobs: JobBook
-    continues: bool
     read_ahead: int
     reset_after: float | None
     request_limit: float | None

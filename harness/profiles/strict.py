@@ -42,7 +42,6 @@ class Strict:
     refuses: bool = True
     version: str = "5.1.14"
     jobs: JobBook = field(default_factory=JobBook)
-    continues: bool = False
     read_ahead: int = 0
     reset_after: float | None = None
     request_limit: float | None = None

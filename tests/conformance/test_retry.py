@@ -90,13 +90,14 @@ def test_an_answer_of_any_other_kind_is_final(
 
 BEGUN = [
     EventStream(failure("disk full")),
+    EventStream(failure("busy", 503)),
     EventStream(success()[:-1]),
     EventStream(success()[:-1], truncated=True),
 ]
 
 
 @requirement("RTY-04")
-@pytest.mark.parametrize("stream", BEGUN, ids=["error", "no-end", "cut"])
+@pytest.mark.parametrize("stream", BEGUN, ids=["error", "error-503", "no-end", "cut"])
 def test_a_stream_that_was_begun_is_final(
     cluster: FakeCluster, relay: Relay, stream: EventStream
 ) -> None:

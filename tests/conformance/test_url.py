@@ -21,7 +21,9 @@ requirement = pytest.mark.requirement
 
 
 @requirement("URL-08")
-@pytest.mark.parametrize("path", ["/", "/ops/", "/ops", "/a/b/ops/?site=eu&x=1", "/?x=%2F%20y"])
+@pytest.mark.parametrize(
+    "path", ["/", "/ops/", "/ops", "/a/b/ops/?site=eu&x=1", "/?x=%2F%20y", "/a%2Fb%20c/"]
+)
 def test_the_path_and_query_of_the_operations_api_url_are_kept(
     cluster: FakeCluster, relay: Relay, path: str
 ) -> None:

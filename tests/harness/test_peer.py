@@ -150,6 +150,37 @@ def has_ipv6() -> bool:
     return False
 
 
+def test_a_path_is_the_one_that_stands_on_the_request_line(cluster: FakeCluster) -> None:
+    peer = cluster.peer(path="/a%2Fb/?x=1")
+    for path, status in [("/a/b/?x=1", 404), (f"https://{'h' * 9}/a%2Fb/", 200)]:
+        with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+            client.send(mint_request(peer).replace(peer.path.encode(), path.encode(), 1))
+            assert client.read_answer().status == status
+
+
+def test_what_comes_behind_a_refusal_is_not_waited_for(cluster: FakeCluster) -> None:
+    peer = cluster.peer(timeout=60)
+    lost = upload_head(peer, "token").replace(b"POST / ", b"POST /lost ")
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(lost + chunked(upload_body(bytes(100_000))))
+        assert client.read_answer().status == 404
+        with contextlib.suppress(ConnectionError):
+            client.send(b"more")
+            assert client.read() == b""
+    assert peer.connections[0].closed_by == "peer"
+
+
+def test_who_expects_a_hundred_gets_it_and_an_upload_should_not(cluster: FakeCluster) -> None:
+    peer = cluster.peer(profile="witness")
+    token = mint(peer, cluster.ca_file)
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(upload_head(peer, token, Expect="100-continue"))
+        assert client.read_answer_head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.send(chunked(upload_body()))
+        assert client.read_answer().status == 200
+    assert [finding.id for finding in peer.upload.findings] == ["WIRE-13"]
+
+
 def test_a_foreign_token_is_refused(cluster: FakeCluster) -> None:
     peer, other = cluster.peer(), cluster.peer()
     head = upload_head(peer, mint(other, cluster.ca_file))
