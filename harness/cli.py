@@ -165,7 +165,7 @@ def _run(options: argparse.Namespace) -> int:
     from harness.explain import UnknownRequirementError, cases_of
     from harness.run import RunError, run
     from harness.targets import TargetBrokeError, UnknownTargetError, open_target
-    from harness.targets.deploy import no_way_to_mint
+    from harness.targets.deploy_command import no_way_to_mint
 
     try:
         workers = _workers(options.workers)

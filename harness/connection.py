@@ -15,7 +15,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from harness import tls
+from harness import handshake_tap
 
 if TYPE_CHECKING:
     from harness.orders import Orders
@@ -147,7 +147,7 @@ class Connection:
                 suppress_ragged_eofs=False,
             )
             self.sock = sock
-            tls.attach(sock, self.witness)
+            handshake_tap.attach(sock, self.witness)
             self._shake_hands(sock)
         except ConnectionEnded as error:
             self.witness.handshake_error = str(error)
@@ -157,7 +157,7 @@ class Connection:
             self.witness.handshake_error = self._why_no_handshake(error)
             self.witness.note(f"TLS handshake failed: {self.witness.handshake_error}")
             raise ConnectionEnded(self.witness.handshake_error) from error
-        tls.detach(sock)
+        handshake_tap.detach(sock)
         if hasattr(socket, "TCP_QUICKACK"):
             # We send no session tickets that the last flight's ACK could ride on; without it, a
             # client with Nagle's algorithm holds its request back for 40 ms.

@@ -23,7 +23,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from harness import tls
+from harness import handshake_tap
 from harness.connection import HEAD_LIMIT, Connection, is_readable
 from harness.exchange import (
     ENVIRON_KEY,
@@ -206,7 +206,7 @@ class _Listener(ThreadedWSGIServer):
         self.socket.settimeout(0)
         self.ssl_context = owner.ssl_context  # tells Werkzeug the scheme; the handler shakes hands
         if self.ssl_context is not None:
-            tls.tap(self.ssl_context)
+            handshake_tap.tap(self.ssl_context)
 
     def server_bind(self) -> None:
         """Bind without asking the resolver for the host's name, as `http.server` would."""

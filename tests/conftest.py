@@ -31,7 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent.name == "conformance")
 
 
+# While tests are collected, nothing is garbage.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    # Thousands of tests live to the end; no collection of garbage needs to look at them again.
+    gc.enable()
+    # Thousands of tests live to the end; no collection of garbage needs to look at them again, and
+    # what a test leaves is little.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 50, 50)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from harness.answers import Answer, Await
 from harness.events import EventStream
 from harness.jobs import JobBook
-from harness.profiles import front
+from harness.profiles import harper_front as front
 from harness.profiles.decoding import read_form
-from harness.profiles.deploy import CUT_FORM, Deploy, Failure, Install, check_fields
+from harness.profiles.harper_deploy import CUT_FORM, Deploy, Failure, Install, check_fields
 from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer
 from harness.profiles.profile import (
     NO_JSON,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.answers import Answer
-from harness.profiles import front
-from harness.profiles.deploy import check_fields
+from harness.profiles import harper_front as front
 from harness.profiles.harper_5_1 import Harper51
+from harness.profiles.harper_deploy import check_fields
 from harness.profiles.profile import Decision
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Protocol
 
-from harness.targets.deploy import (
+from harness.targets.deploy_command import (
     DeployCommand,
     DeployNode,
     GivenToken,

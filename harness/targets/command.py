@@ -15,7 +15,7 @@ from harness.targets.patience import Patience
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.targets.deploy import DeployCommand
+    from harness.targets.deploy_command import DeployCommand
     from harness.targets.messages import Kind, Message
     from harness.targets.outcome import Outcome
 

@@ -20,7 +20,7 @@ from harness.targets.patience import Patience
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.targets.deploy import DeployCommand
+    from harness.targets.deploy_command import DeployCommand
     from harness.targets.outcome import Outcome
 
 DEFAULT_CAPABILITIES = ("mint.operations",)

@@ -13,7 +13,7 @@ from harness.faults import ReadSlowly, Refuse
 from harness.payloads import stage_payload
 from harness.targets import messages
 from harness.targets.child import ChildError
-from harness.targets.deploy import no_way_to_mint
+from harness.targets.deploy_command import no_way_to_mint
 from harness.targets.messages import MessageError
 from harness.targets.processes import watch_processes
 from harness.targets.talk import Talk, WrongError

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from harness.catalogue import capabilities
-from harness.targets.deploy import (
+from harness.targets.deploy_command import (
     DeployCommand,
     DeployNode,
     GivenToken,
@@ -29,7 +29,7 @@ from harness.targets.outcome import Outcome, TargetBrokeError, TargetSkippedErro
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.targets.deploy import Mint
+    from harness.targets.deploy_command import Mint
 
 Kind = Literal["start", "deploy", "stop", "started", "deployed", "stopped"]
 Message = dict[str, Any]

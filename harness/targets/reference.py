@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import relay
 from harness.catalogue import capabilities
-from harness.targets.deploy import GivenToken, OperationsMint, ReplicationMint
+from harness.targets.deploy_command import GivenToken, OperationsMint, ReplicationMint
 from harness.targets.outcome import Outcome, TargetBrokeError
 
 if TYPE_CHECKING:
-    from harness.targets.deploy import DeployCommand, DeployNode, LocalSettings, Mint
+    from harness.targets.deploy_command import DeployCommand, DeployNode, LocalSettings, Mint
 
 
 class ReferenceTarget:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from harness.targets.adapter_side import serve
 from harness.targets.reference import ReferenceTarget
-from harness.targets.serve import serve
 
 if __name__ == "__main__":
     target = ReferenceTarget()

@@ -8,7 +8,7 @@ import pytest
 
 from harness.catalogue import requirements
 from harness.faults import MintFault
-from harness.targets.deploy import (
+from harness.targets.deploy_command import (
     MINT_CAPABILITIES,
     DeployCommand,
     DeployNode,

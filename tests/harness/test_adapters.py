@@ -21,7 +21,7 @@ from harness.explain import cases_by_requirement
 from harness.faults import AnswerEarly, ResetAfter, StopReadingAfter, in_turn, mint_refused
 from harness.payloads import stage_payload
 from harness.targets import Limits, LocalSettings, OperationsMint, messages, open_target
-from harness.targets.deploy import DeployCommand
+from harness.targets.deploy_command import DeployCommand
 from harness.targets.relay import Relay
 
 if TYPE_CHECKING:

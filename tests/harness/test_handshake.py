@@ -10,7 +10,7 @@ import pytest
 
 from harness import faults
 from harness.certs import Authority
-from harness.tls import first_certificate
+from harness.handshake_tap import first_certificate
 from tests.rawclient import RawClient, client_hello
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from harness import faults
 from harness.answers import Answer
 from harness.profiles import Harper51
-from harness.profiles.deploy import Install
+from harness.profiles.harper_deploy import Install
 from tests.profileclient import (
     DEPLOY,
     EARLY,

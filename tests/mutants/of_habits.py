@@ -262,7 +262,7 @@ def a_media_type_has_no_parameters(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "RTY-04",
-    killed_by=case(test_retry.test_a_stream_that_was_begun_is_final, stream=test_retry.BEGUN[1]),
+    killed_by=case(test_retry.test_a_stream_that_was_begun_is_final, stream=test_retry.BEGUN[2]),
 )
 def a_stream_that_breaks_off_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     end = StreamedAnswer.end
