@@ -18,6 +18,7 @@ from harness.answers import AnyAnswer
 from harness.cluster import FakeCluster
 from harness.replication.faults import ReplicationFault
 from harness.shipped_paths import sample_component
+from tests.programs import skip_without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,6 +154,7 @@ def test_the_serve_command_holds_the_cluster_up() -> None:
 
 
 def test_the_node_relay_can_be_judged() -> None:
+    skip_without("node")
     case = "test_url.py::test_the_mint_goes_to_the_same_path_and_query"
     command = [*harness_command("cmd:node"), f"--case={case}"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -161,6 +163,7 @@ def test_the_node_relay_can_be_judged() -> None:
 
 def test_the_relay_of_shell_and_curl_is_as_its_baseline_says(tmp_path: Path) -> None:
     """No failure that is not known, and none known that passes; the gate runs every case."""
+    skip_without("curl")
     cases = [
         "--case=test_wire.py::test_the_upload_keeps_to_the_wire_format[WIRE-03]",
         "--case=test_fields.py::test_quotes_and_line_breaks_are_deleted_from_a_name",

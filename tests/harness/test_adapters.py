@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -23,6 +22,7 @@ from harness.payloads import stage_payload
 from harness.targets import Limits, LocalSettings, OperationsMint, messages, open_target
 from harness.targets.deploy_command import DeployCommand
 from harness.targets.relay import Relay
+from tests.programs import skip_without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,8 +44,8 @@ def relay(cluster: FakeCluster, tmp_path: Path) -> Iterator[Callable[[str], Rela
     relays: list[Relay] = []
 
     def start(name: str) -> Relay:
-        if name != "reference" and shutil.which(name) is None:
-            pytest.skip(f"{name} is not on this machine")
+        if name != "reference":
+            skip_without(name)
         target = open_target(f"cmd:{COMMANDS[name]}")
         relays.append(Relay(target, ca_file=cluster.ca_file, payload=payload))
         return relays[-1]
@@ -125,9 +125,9 @@ def test_what_is_declared_can_be_done(
 def test_what_is_not_declared_is_not_asked(
     cluster: FakeCluster, relay: Callable[[str], Relay]
 ) -> None:
-    peer = cluster.peer()
+    peer, of = cluster.peer(), relay("curl")
     with pytest.raises(pytest.skip.Exception, match="does not declare insecure_node"):
-        relay("curl").deploy(to=[peer], verify=False)
+        of.deploy(to=[peer], verify=False)
     assert peer.requests == []
 
 

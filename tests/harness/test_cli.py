@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from tests.programs import skip_without
 
 # Named one by one, so that nothing else is collected.
 CASES = [
@@ -108,6 +109,7 @@ SOME = [
 def test_known_failures_stay_quiet_and_stale_ones_turn_red(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    skip_without("curl")
     monkeypatch.chdir(CHECKOUT)
     monkeypatch.setenv("RELAY_HARNESS_RELAY", CURL)  # instead of --relay
     baseline, directory = tmp_path / "known.toml", tmp_path / "report"

@@ -12,6 +12,7 @@ import pytest
 
 from harness.cli import main
 from harness.targets.lint import lint
+from tests.programs import skip_without
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ROOT / "tests" / "mutants" / "adapters" / "hostile.py"
@@ -25,8 +26,8 @@ ADAPTERS = {
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_nothing_is_wrong_with_the_adapters_of_the_kit(name: str) -> None:
-    if shutil.which(name) is None and name != "reference":
-        pytest.skip(f"{name} is not on this machine")
+    if name != "reference":
+        skip_without(name)
     wrong = [text for is_right, text in lint(ADAPTERS[name]) if not is_right]
     assert wrong == []
 

@@ -69,6 +69,12 @@ class Case:
         marks += [mark for rows in tables for row in rows for mark in getattr(row, "marks", ())]
         return {id_ for mark in marks if mark.name == "requirement" for id_ in mark.args}
 
+    @property
+    def conditions(self) -> list[pytest.Mark]:
+        """What a machine must have for it to be run at all."""
+        marks = getattr(self.function, "pytestmark", [])
+        return [mark for mark in marks if mark.name == "skipif"]
+
     def run(self, request: pytest.FixtureRequest) -> None:
         """Run it in the place of the test that asks, with that test's fixtures."""
         arguments = self.parameters

@@ -45,7 +45,7 @@ CAUGHT = (AssertionError, TargetBrokeError, TimeoutError)
 SHORTER = {"IN_TIME": 1.5, "SOON": 0.5, "HUGE": 60_000_000}
 
 KILLS = [
-    pytest.param(mutant, case, id=f"{mutant.name}-{case.function.__name__}")
+    pytest.param(mutant, case, id=f"{mutant.name}-{case.function.__name__}", marks=case.conditions)
     for mutant in MUTANTS
     for case in mutant.killed_by
 ]
