@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from harness.targets import Target, UnknownTargetError, open_target
 from harness.targets.relay import Relay, not_declared
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from harness.cluster import FakeCluster
@@ -40,23 +41,28 @@ def cluster(fake_cluster: FakeCluster) -> FakeCluster:
     return fake_cluster
 
 
-@pytest.fixture
-def payload(tmp_path: Path) -> Payload:
-    """A payload of 200 kB: several blocks and chunks for any relay, and still quick."""
-    return stage_payload(tmp_path / "package.tar.gz", 200_000)
-
-
 @pytest.fixture(scope="session")
-def large_original(tmp_path_factory: pytest.TempPathFactory) -> Payload:
-    return stage_payload(tmp_path_factory.mktemp("large") / "original", 16_000_000)
+def original(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Payload]:
+    """The one payload of each size, from which every case has a copy of its own."""
+    directory = tmp_path_factory.mktemp("originals")
+    return functools.cache(lambda size: stage_payload(directory / str(size), size))
+
+
+def _copied(original: Payload, path: Path) -> Payload:
+    shutil.copyfile(original.path, path)
+    return replace(original, path=path)
 
 
 @pytest.fixture
-def large(large_original: Payload, tmp_path: Path) -> Payload:
+def payload(original: Callable[[int], Payload], tmp_path: Path) -> Payload:
+    """A payload of 200 kB: several blocks and chunks for any relay, and still quick."""
+    return _copied(original(200_000), tmp_path / "package.tar.gz")
+
+
+@pytest.fixture
+def large(original: Callable[[int], Payload], tmp_path: Path) -> Payload:
     """A payload of 16 MB: more than the buffers between a relay and a peer hold."""
-    path = tmp_path / "large.tar.gz"
-    shutil.copyfile(large_original.path, path)
-    return replace(large_original, path=path)
+    return _copied(original(16_000_000), tmp_path / "large.tar.gz")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.conformance.conftest import (
     client_certificate,
     cluster,
     large,
-    large_original,
+    original,
     payload,
     relay,
 )
@@ -23,7 +23,7 @@ __all__ = [
     "client_certificate",
     "cluster",
     "large",
-    "large_original",
+    "original",
     "payload",
     "relay",
 ]
