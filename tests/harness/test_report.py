@@ -203,6 +203,23 @@ def test_a_link_to_a_failure_opens_it(pages: Path, tmp_path: Path) -> None:
     assert not re.search(r'id="run-2-1"[^>]* open=""', seen)
 
 
+MEASURE = """<script>
+for (const it of document.querySelectorAll("details")) it.open = true;
+const page = document.documentElement;
+document.title = `${page.scrollWidth - page.clientWidth} too wide`;
+</script>"""
+
+
+def test_a_narrow_page_scrolls_down_only(result: Result, tmp_path: Path) -> None:
+    printable(result)
+    result.relay = result.identity = f"cmd:/{'a_long_path' * 20}"
+    shown = tmp_path / "narrow.html"
+    shown.write_text(page.render([result, result]) + MEASURE, encoding="utf-8")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    seen = browse(shown.as_uri(), profile, "--window-size=400,800")
+    assert "<title>0 too wide</title>" in seen
+
+
 def test_runs_are_compared_side_by_side(
     pages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
