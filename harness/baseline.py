@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.catalogue import requirements
-from harness.verdicts import Verdict
+from harness.verdicts import NOT_RUN, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -174,10 +174,16 @@ def draft(entries: Iterable[Entry], cases: Iterable[Case], *, today: dt.date) ->
     cases = list(cases)
     kept = [entry for entry in entries if entry.flaky or any(map(entry.excuses, cases))]
     until = today + dt.timedelta(days=_DRAFT_DAYS)
-    red = [case for case in cases if case.is_red and case.verdict is not Verdict.HARNESS_ERROR]
-    passing = {case.function for case in cases if case.verdict is Verdict.PASSED}
+    red = [
+        case
+        for case in cases
+        if case.is_red and case.verdict is not Verdict.HARNESS_ERROR and case.text != NOT_RUN
+    ]
+    not_all = {
+        case.function for case in cases if case.verdict is Verdict.PASSED or case.text == NOT_RUN
+    }
     names = {
-        (case.requirements[0], case.name if case.function in passing else case.function): None
+        (case.requirements[0], case.name if case.function in not_all else case.function): None
         for case in red
         if case.requirements
     }

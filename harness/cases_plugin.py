@@ -6,7 +6,8 @@ Loaded by whoever runs them (`-p harness.cases_plugin`), and in nobody else's te
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import signal
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -29,7 +30,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def interrupt(number: int, _: object) -> NoReturn:
+    """Let a signal do what Ctrl-C does, so that whatever was started is ended.
+
+    Raises:
+        KeyboardInterrupt: with the number of the signal.
+
+    """
+    raise KeyboardInterrupt(number)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # a worker of xdist: nobody there handles it
+        signal.signal(signal.SIGTERM, interrupt)
     config.addinivalue_line(
         "markers", "requirement(*ids): the requirements of the catalogue that a case checks"
     )

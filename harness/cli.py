@@ -7,17 +7,20 @@ import contextlib
 import os
 import shlex
 import shutil
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cases_plugin import RELAY_VARIABLE
+from harness.cases_plugin import RELAY_VARIABLE, interrupt
 from harness.fault_text import fault_names
 from harness.profiles import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  it has no public name
 
 
 class UsageError(ValueError):
@@ -26,6 +29,23 @@ class UsageError(ValueError):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
+    options = _parser().parse_args(argv)
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        code: int = options.command(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt as interrupted:
+        print("relay-harness: interrupted", file=sys.stderr)
+        return 128 + (interrupted.args[0] if interrupted.args else signal.SIGINT)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relay-harness",
         description="A fake cluster that judges deploy relays by what its peers witnessed.",
@@ -34,7 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--version", action="version", version=f"%(prog)s {version('deploy-relay-kit')}"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add_options in (
+        _run_options,
+        _report_options,
+        _demo_options,
+        _serve_options,
+        _lint_options,
+        _explain_options,
+    ):
+        add_options(commands)
+    return parser
 
+
+def _run_options(commands: Commands) -> None:
     run = commands.add_parser(
         "run",
         help="run the conformance cases and print a verdict per requirement",
@@ -85,6 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     run.set_defaults(command=_run)
 
+
+def _report_options(commands: Commands) -> None:
     report = commands.add_parser(
         "report",
         help="make a page of one or more runs, a column for each",
@@ -95,11 +129,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     report.add_argument("--to", metavar="DIR", type=Path, required=True, help="where to write")
     report.set_defaults(command=_report)
 
+
+def _demo_options(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo", help="relay a sample component to a local 4-node TLS cluster, one node failing"
     )
     demo.set_defaults(command=_demo)
 
+
+def _serve_options(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="hold a fake cluster up and print it as JSON, for relays outside of Python",
@@ -126,6 +164,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     serve.set_defaults(command=_serve)
 
+
+def _lint_options(commands: Commands) -> None:
     lint = commands.add_parser(
         "lint",
         help="check an adapter message by message, for the person who writes it",
@@ -136,6 +176,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     lint.add_argument("adapter", nargs="+", metavar="COMMAND", help="the command of `cmd:COMMAND`")
     lint.set_defaults(command=_lint)
 
+
+def _explain_options(commands: Commands) -> None:
     explain = commands.add_parser(
         "explain", help="what a requirement asks, why, and which cases check it"
     )
@@ -147,18 +189,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     explain.set_defaults(command=_explain)
 
-    options = parser.parse_args(argv)
-    try:
-        code: int = options.command(options)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("relay-harness: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
-
 
 def _run(options: argparse.Namespace) -> int:
     from harness.baseline import BaselineError
@@ -169,7 +199,8 @@ def _run(options: argparse.Namespace) -> int:
 
     try:
         workers = _workers(options.workers)
-        cases = [case for id_ in options.requirements for case in cases_of(id_)]
+        for id_ in options.requirements:
+            cases_of(id_)  # a name that nobody knows is said before a target is started
         target = open_target(options.relay)
         try:
             identity = target.identity  # a target that does not start would fail every case
@@ -182,7 +213,8 @@ def _run(options: argparse.Namespace) -> int:
             identity=identity,
             workers=workers,
             expression=options.k,
-            cases=list(dict.fromkeys([*options.cases, *cases])),
+            cases=list(dict.fromkeys(options.cases)),
+            asked=list(dict.fromkeys(options.requirements)),
             baseline=options.baseline,
             write_baseline=options.write_baseline,
             report=options.report,

@@ -352,6 +352,7 @@ class Connection:
         """
         if self.open:
             self._send_end()
+            self.witness.note("reads no more, and resets nothing")
             self.silent = True
             self.pause(self.timeout)
             self._release()

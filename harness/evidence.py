@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from harness.targets import messages
+from harness.targets.deploy_command import Limits
+from harness.targets.outcome import TargetBrokeError, TargetSkippedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,11 +18,15 @@ if TYPE_CHECKING:
     import pytest
 
     from harness.cluster import FakeCluster
+    from harness.targets.deploy_command import DeployCommand
     from harness.targets.relay import Relay
     from harness.witness import Lane
 
 _HINT = "Use -v to get more diff"
-_LONGEST = 4_000  # characters of what came, and of one outcome
+_LONGEST = 4_000  # characters of what came, of what the relay was told, and of one outcome
+_LONGEST_VALUE = 200  # characters of one text in what the relay was told
+# A JSON Web Token by how it begins, also where pytest has cut out its middle.
+_TOKEN = re.compile(r"eyJhb[\w.-]*")
 
 
 class Evidence(TypedDict):
@@ -25,22 +35,27 @@ class Evidence(TypedDict):
     where: file and line of the case that failed.
     expected: the statement there that did not hold, as it stands in the source.
     came: what there was instead.
-    reported: what the relay told, an item for each deploy of the case that was begun.
-    stderr: the end of what the target wrote to its standard error during the last of them.
+    told: what the relay was told, an item for each deploy of the case that was begun.
+    reported: what the relay reported, an item for each of them.
+    wrote: the end of what the target wrote during the last of them: a command to its standard
+        error, a function to standard output, standard error and the log.
     seen: the timeline of each peer.
     findings: ids of the rules that the uploads broke on the wire.
     lanes: each connection that the peers saw.
+    broke: whether the target broke, so that the case came to no judgement of its own.
     trace: the traceback of what is neither an assertion of the case nor an error of the target.
     """
 
     where: str
     expected: str
     came: str
+    told: list[str]
     reported: list[str]
-    stderr: str
+    wrote: str
     seen: str
     findings: list[str]
     lanes: list[Lane]
+    broke: bool
     trace: str
 
 
@@ -50,6 +65,8 @@ def gather(
     trace: str,
     clusters: Sequence[FakeCluster],
     relay: Relay | None,
+    *,
+    captured: str = "",
 ) -> Evidence:
     """The evidence of a case that has just failed, while its peers are still up.
 
@@ -59,13 +76,15 @@ def gather(
         trace: pytest's traceback of it.
         clusters: those that the case used.
         relay: the relay under test, as the case spoke to it; None in a test that has none.
+        captured: what was written in this process meanwhile.
 
     """
 
     def hide(text: str) -> str:
         for cluster in clusters:
             text = cluster.redacted(text)
-        return text
+        text = _TOKEN.sub("[token]", text)
+        return text.encode("utf-8", "backslashreplace").decode()  # what came may be no Unicode
 
     where, expected = _failed_statement(item, failure)
     peers = [peer for cluster in clusters for peer in cluster.peers]
@@ -73,20 +92,43 @@ def gather(
         where=where,
         expected=hide(expected),
         came=hide(_bounded(_message(failure))),
-        reported=[hide(_bounded(told)) for told in _reported(relay)] if relay else [],
-        stderr=hide(relay.target.stderr) if relay else "",
+        told=[hide(_bounded(_told(command))) for command in relay.asked] if relay else [],
+        reported=[hide(_bounded(it)) for it in _reported(relay)] if relay else [],
+        wrote=hide(relay.target.stderr or captured[-_LONGEST:]) if relay else "",
         seen="\n".join(cluster.timelines() for cluster in clusters),
         findings=sorted(
             {it.id for peer in peers for up in peer.live_uploads for it in up.findings}
         ),
         lanes=[lane for cluster in clusters for lane in cluster.lanes()],
+        broke=_is_of_target(failure),
         trace="" if _says_enough(failure) else hide(trace),
     )
 
 
+def _told(command: DeployCommand) -> str:
+    """What an adapter would read, without what is the same in every case; long texts are cut."""
+    message = messages.deploy(0, command)
+    left_out = {"verb", "seq", "payload", "ca_file"}
+    if command.limits == Limits():
+        left_out.add("limits")
+    told = {name: value for name, value in message.items() if name not in left_out}
+    return json.dumps(_shortened(told), ensure_ascii=False, default=repr)
+
+
+def _shortened(value: Any) -> Any:
+    match value:
+        case str() if len(value) > _LONGEST_VALUE:
+            return f"{value[:_LONGEST_VALUE]}… ({len(value):,} characters)"
+        case dict():
+            return {name: _shortened(item) for name, item in value.items()}
+        case list():
+            return [_shortened(item) for item in value]
+    return value
+
+
 def _reported(relay: Relay) -> list[str]:
-    told = [str(outcome) for outcome in relay.outcomes]
-    return [*told, "nothing"] if told and relay.asked > len(told) else told
+    reported = [str(outcome) for outcome in relay.outcomes]
+    return [*reported, "nothing"] if len(relay.asked) > len(reported) else reported
 
 
 def _failed_statement(
@@ -100,12 +142,18 @@ def _failed_statement(
     return f"{item.path.name}:{entry.lineno + 1}", textwrap.dedent(str(entry.statement)).strip()
 
 
+def _is_of_target(failure: pytest.ExceptionInfo[BaseException]) -> bool:
+    return isinstance(failure.value, (TargetBrokeError, TargetSkippedError))
+
+
 def _says_enough(failure: pytest.ExceptionInfo[BaseException]) -> bool:
-    return failure.errisinstance(AssertionError) or hasattr(failure.value, "verdict")
+    return failure.errisinstance(AssertionError) or _is_of_target(failure)
 
 
 def _message(failure: pytest.ExceptionInfo[BaseException]) -> str:
     """What an exception says; of a plain assertion, both sides of it without the hints."""
+    if _is_of_target(failure):
+        return str(failure.value)
     if not failure.errisinstance(AssertionError):
         return failure.exconly()
     lines = str(failure.value).removeprefix("assert ").splitlines()

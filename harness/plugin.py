@@ -76,7 +76,8 @@ def _add_evidence(
     relay = next(
         (it for it in getattr(item, "funcargs", {}).values() if isinstance(it, Relay)), None
     )
-    evidence = gather(item, call.excinfo, report.longreprtext, clusters, relay)
+    captured = "".join(text for title, text in report.sections if title.startswith("Captured"))
+    evidence = gather(item, call.excinfo, report.longreprtext, clusters, relay, captured=captured)
     if evidence["reported"]:
         report.sections.append((WHAT_THE_RELAY_TOLD, "\n".join(evidence["reported"])))
     report.sections.append((WHAT_THE_PEERS_SAW, evidence["seen"]))

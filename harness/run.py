@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import sys
 import tempfile
 import time
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from _pytest.mark.expression import Expression  # pytest has no public name for 
 
 from harness import baseline as baselines
 from harness import report as reports
-from harness.explain import cases_by_requirement
+from harness.explain import cases_by_requirement, cases_of
 from harness.progress import counting
 from harness.report import text
 from harness.results import Result
@@ -24,11 +25,13 @@ from harness.shipped_paths import conformance_cases
 from harness.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from harness.baseline import Entry
 
 
+_MOST_CRASHES = 100
+"""Processes that a relay in this very process may end before nobody starts another."""
 _NOTHING_SELECTED = {
     pytest.ExitCode.NO_TESTS_COLLECTED,
     pytest.ExitCode.USAGE_ERROR,
@@ -47,6 +50,7 @@ def run(
     workers: str = "auto",
     expression: str = "",
     cases: Sequence[str] = (),
+    asked: Sequence[str] = (),
     baseline: Path | None = None,
     write_baseline: Path | None = None,
     report: Path | None = None,
@@ -59,6 +63,7 @@ def run(
         workers: worker processes, a number or `auto`; `0` runs in this process.
         expression: pytest's `-k`; empty runs every case.
         cases: only these, each as `file::name`; none runs every case.
+        asked: only the cases of these requirements, or of families of them, besides `cases`.
         baseline: a file of known failures.
         write_baseline: where to write a draft of one; never over another file.
         report: a directory for the reports.
@@ -82,20 +87,35 @@ def run(
             tempfile.TemporaryFile(dir=report).close()
     today = dt.datetime.now(tz=dt.UTC)
     result = judge(
-        relay=relay, identity=identity, workers=workers, expression=expression, cases=cases
+        relay=relay,
+        identity=identity,
+        workers=workers,
+        expression=expression,
+        cases=cases,
+        asked=asked,
     )
     whole = not result.expression
     result.stale = baselines.apply(entries, result.cases, today=today.date(), whole=whole)
-    for line in text.lines(result):
-        print(line)
+    told = list(text.lines(result))
     if write_baseline:
         draft = baselines.draft(entries, result.cases, today=today.date())
         write_baseline.write_text(draft, encoding="utf-8")
-        print(f"{write_baseline}: a draft; give each entry its reason")
+        told.append(f"{write_baseline}: a draft; give each entry its reason")
     if report:
         reports.write([result], report)
-        print(f"report: {report / 'index.html'}")
+        told.append(f"report: {report / 'index.html'}")
+    _say(told)
     return 0 if result.passed else 1
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Print; whoever has seen enough of it (`| head`) has no say in the exit code."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def judge(
@@ -105,6 +125,7 @@ def judge(
     workers: str = "auto",
     expression: str = "",
     cases: Sequence[str] = (),
+    asked: Sequence[str] = (),
 ) -> Result:
     """Run the cases against a relay and return what came of them; arguments as for `run`.
 
@@ -113,6 +134,12 @@ def judge(
         KeyboardInterrupt: somebody has interrupted it; half a run has no result.
 
     """
+    selected = [
+        *(f"--requirement {id_}" for id_ in asked),
+        *(f"--case {case}" for case in cases),
+        *([f"-k {expression}"] if expression else []),
+    ]
+    cases = list(dict.fromkeys([*cases, *(case for id_ in asked for case in cases_of(id_))]))
     if cases and workers == "auto":
         workers = "0"  # a worker takes longer to start than a case to run
     if workers == "0" and relay.startswith("python:"):
@@ -133,6 +160,7 @@ def judge(
         f"--relay={relay}",
         f"--numprocesses={workers}",
         "--dist=worksteal",
+        f"--max-worker-restart={_MOST_CRASHES}",
         "--import-mode=importlib",
         "-p", "no:terminal",  # the verdicts are the output
         "-p", "no:cacheprovider",  # nothing is written where the user happens to be
@@ -142,16 +170,18 @@ def judge(
     started, begin = dt.datetime.now(tz=dt.UTC), time.monotonic()
     with _own_environment(), counting(verdicts) as counter:
         code = pytest.main(arguments, plugins=[verdicts, counter])
-    selected = [
-        *(f"--case {case}" for case in cases),
-        *([f"-k {expression}"] if expression else []),
-    ]
     if selected and not verdicts.cases and code in _NOTHING_SELECTED:
         raise _nothing_selected(" ".join(selected))
     if code is pytest.ExitCode.INTERRUPTED and not verdicts.broken:
         raise KeyboardInterrupt
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} and not verdicts.broken:
         verdicts.broken.append(f"pytest ended with {pytest.ExitCode(code).name}")
+    begun = len(verdicts.cases)
+    verdicts.finish()
+    if begun < len(verdicts.cases):
+        verdicts.broken.append(
+            f"the run ended after {begun} of {len(verdicts.cases)} cases; the rest did not run"
+        )
     return Result(
         relay=relay,
         identity=identity,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+import pytest
+
 from harness.explain import cases_by_requirement
 from harness.plugin import evidence_of
 
 if TYPE_CHECKING:
-    import pytest
-
     from harness.evidence import Evidence
 
 
@@ -24,6 +24,9 @@ class Verdict(Enum):
     FAILED = "failed"
     HARNESS_ERROR = "harness error"
 
+
+NOT_RUN = "  it did not run: the run had ended before its turn"
+"""The text of a case of which nothing is known."""
 
 OUTCOMES = (
     "not applicable",
@@ -116,6 +119,14 @@ class Verdicts:
     def __init__(self) -> None:
         self.cases: dict[str, Case] = {}
         self.broken: list[str] = []
+        self._collected: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._collected = [item.nodeid for item in session.items]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        self._collected = ids
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         ids = [str(value) for name, value in report.user_properties if name == "requirement"]
@@ -128,12 +139,22 @@ class Verdicts:
             case.verdict = max(case.verdict, _verdict(report), key=weight)
             if evidence := evidence_of(report):
                 case.evidence = evidence
+            elif str(report.when) == "???":  # xdist's, of a worker that is gone
+                case.text = "  the relay ended the process in which it ran"
             else:
                 case.text = "\n\n".join(filter(None, [case.text, report.longreprtext]))
         elif report.skipped:
             case.verdict = Verdict.NOT_APPLICABLE
             reason = report.longrepr[2] if isinstance(report.longrepr, (tuple, list)) else ""
             case.text = reason.removeprefix("Skipped: ").removeprefix("not applicable: ")
+
+    def finish(self) -> None:
+        """Say of every case that was to run and did not that it is untestable."""
+        for id_ in self._collected:
+            if id_ not in self.cases:
+                case = Case(id_, [], Verdict.UNTESTABLE, text=NOT_RUN)
+                case.requirements = requirements_of(case)
+                self.cases[id_] = case
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

@@ -1,10 +1,17 @@
-"""Programs that take part in a test where they are installed; the kit itself needs only Python."""
+"""Programs in tests: which are there, and waiting for what they do."""
 
 from __future__ import annotations
 
 import shutil
+import time
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LOOK = 0.01  # seconds from one look to the next
 
 
 def skip_without(*programs: str) -> None:
@@ -12,3 +19,11 @@ def skip_without(*programs: str) -> None:
     for program in programs:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not on this machine")
+
+
+def wait_until(happened: Callable[[], object], seconds: float) -> None:
+    """Wait for what another process does; an AssertionError when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(_LOOK)

@@ -8,30 +8,34 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.catalogue import requirements
+from harness.shipped_paths import conformance_cases
 from harness.verdicts import OUTCOMES, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from harness.results import Result
     from harness.verdicts import Case
 
 
+_RED = ("untestable", "failed", "harness error")
 _SLOW = 5.0  # seconds, several times what any case takes that nothing delays
 _SHOWN = 5
 
 
 def lines(result: Result) -> Iterator[str]:
     """A line per requirement, what failed and why, and the count."""
-    yield f"judging {result.relay}: {result.identity}\n"
-    cases = result.by_requirement
-    for id_, outcome in result.outcomes.items():
-        sentence = requirements()[id_].sentence
-        skipped = sum(case.verdict is Verdict.NOT_APPLICABLE for case in cases[id_])
-        some = f", {skipped} not applicable" if outcome != "not applicable" and skipped else ""
-        yield f"{outcome:14} {id_:8} {sentence}  ({count(len(cases[id_]), 'case')}{some})"
-    for case in result.red:
-        yield from _explain(case, result.relay)
+    identity = "" if result.identity == result.relay else f": {result.identity}"
+    yield f"judging {result.relay}{identity}\n"
+    if result.expression:
+        yield f"only {result.expression}; what else its cases check is checked in part\n"
+    for id_, cases in result.by_requirement.items():
+        outcome = result.outcomes[id_]
+        yield f"{outcome:14} {id_:8} {requirements()[id_].sentence}  ({_counted(cases)})"
+    for alike in _by_cause(result.red):
+        yield from _explain(alike, result.relay)
+    if result.red:
+        yield f"\nthe cases are in {conformance_cases()}"
     for text in result.broken:
         yield f"\nharness error: the cases could not run\n{text}"
     if slow := [case for case in result.cases if case.seconds > _SLOW]:
@@ -41,7 +45,35 @@ def lines(result: Result) -> Iterator[str]:
     if result.stale:
         yield "\nstale in the baseline:"
         yield from (f"  {text}" for text in result.stale)
+    for outcome in _RED:
+        if ids := [id_ for id_, its in result.outcomes.items() if its == outcome]:
+            yield textwrap.fill(f"{outcome}: {' '.join(ids)}", 100, initial_indent="\n")
     yield f"\n{summary(result)}"
+
+
+def _counted(cases: Sequence[Case]) -> str:
+    """How many cases a requirement has, and how many of them are not as the others."""
+    failed = sum(case.has_failed for case in cases)
+    skipped = sum(case.verdict is Verdict.NOT_APPLICABLE for case in cases)
+    told = count(len(cases), "case")
+    if 0 < failed < len(cases):
+        told = f"{failed} of {told} failed"
+    return f"{told}, {skipped} not applicable" if 0 < skipped < len(cases) else told
+
+
+def _by_cause(red: Sequence[Case]) -> Iterator[list[Case]]:
+    """Failures, those together in which the target broke in the very same way."""
+    causes: dict[object, list[Case]] = {}
+    for case in red:
+        causes.setdefault(_cause(case), []).append(case)
+    yield from causes.values()
+
+
+def _cause(case: Case) -> object:
+    seen = case.evidence
+    if seen is None:
+        return case.verdict, case.text
+    return (case.verdict, seen["came"], *seen["reported"]) if seen["broke"] else case.id
 
 
 def summary(result: Result) -> str:
@@ -69,8 +101,9 @@ def explained(case: Case) -> Iterator[str]:
         parts = {
             "expected": evidence["expected"],
             "came": evidence["came"],
+            "the relay was told": "\n".join(_by_deploy(evidence["told"])),
             "the relay reported": "\n".join(_by_deploy(evidence["reported"])),
-            "its standard error": evidence["stderr"],
+            "it wrote": evidence["wrote"],
             "the peers saw": evidence["seen"],
             "traceback": evidence["trace"],
         }
@@ -81,9 +114,9 @@ def explained(case: Case) -> Iterator[str]:
         yield case.text
 
 
-def _by_deploy(reported: list[str]) -> Iterator[str]:
-    for number, told in enumerate(reported, 1):
-        yield f"deploy {number}: {told}" if len(reported) > 1 else told
+def _by_deploy(texts: list[str]) -> Iterator[str]:
+    for number, text in enumerate(texts, 1):
+        yield f"deploy {number}: {text}" if len(texts) > 1 else text
 
 
 def count(number: int, noun: str) -> str:
@@ -91,7 +124,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _explain(case: Case, relay: str) -> Iterator[str]:
+def _explain(alike: Sequence[Case], relay: str) -> Iterator[str]:
+    case, *others = alike
     yield f"\n{case.verdict.value}: {case.name}"
     yield from explained(case)
     yield f"  this case alone:\n    {alone(case, relay)}"
+    if others:
+        yield f"  the same came in {count(len(others), 'other case')}:"
+        yield from (f"    {it.name}  ({', '.join(it.requirements)})" for it in others)

@@ -56,13 +56,19 @@ class FunctionTarget:
             module = importlib.import_module(module_name)
             self._function = cast("Callable[[messages.Message], Any]", getattr(module, name))
         except (Exception, SystemExit) as error:  # whatever its module does when it is imported
-            what = "" if isinstance(error, ImportError | AttributeError) else type(error).__name__
-            raise UnusableFunctionError(
-                f"{self.name}: {what} {error}".replace("  ", " ")
-            ) from error
+            known = isinstance(error, ImportError | AttributeError)
+            what = f"{error}" if known else f"{type(error).__name__}: {error}"
+            raise UnusableFunctionError(f"{self.name}: {what}") from error
         if not callable(self._function):
             raise UnusableFunctionError(f"{self.name}: {name} is no function")
-        self.capabilities = frozenset(getattr(module, "CAPABILITIES", DEFAULT_CAPABILITIES))
+        declared = getattr(module, "CAPABILITIES", DEFAULT_CAPABILITIES)
+        if isinstance(declared, str):
+            raise UnusableFunctionError(f"{self.name}: CAPABILITIES is a text; give a list")
+        self.capabilities = frozenset(declared)
+        try:
+            messages.check_capabilities(self.capabilities)
+        except MessageError as error:
+            raise UnusableFunctionError(f"{self.name}: {error}") from error
         self.pid = os.getpid()
         self.output = self.stderr = ""
         self._patience = Patience()

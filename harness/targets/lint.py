@@ -89,7 +89,7 @@ def _unknown_verb(talk: Talk) -> str:
     message = {"seq": talk.next_seq(), "verb": "of-a-later-kit"}
     reply = talk.ask("deployed", message, encoded=messages.plain(message))
     if "errored" not in reply:
-        raise WrongError("expected errored")
+        raise WrongError("a verb that nobody knows is answered with errored")
     talk.deploy()
     return "errored, and it goes on"
 
@@ -153,6 +153,7 @@ def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
                 if check is not _starts:
                     talk.begin_unless_begun()
                 talk.lines.clear()
+                talk.asked.clear()
                 yield True, f"right  {name}: {check(talk)}"
                 continue
             except (WrongError, MessageError) as error:
@@ -162,6 +163,7 @@ def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
             stderr = talk.stderr.splitlines()
             talk.end()  # whatever comes next gets a fresh process
             shown = [*talk.lines, *(f"| {talk.cluster.redacted(line)}" for line in stderr[-20:])]
+            shown += [line for peer in talk.asked for line in peer.timeline().splitlines()]
             lines = [
                 f"wrong  {name}: {talk.cluster.redacted(str(wrong))}",
                 *(f"       {line}" for line in shown),

@@ -27,7 +27,7 @@ from harness.targets.deploy_command import (
 from harness.targets.outcome import Outcome, TargetBrokeError, TargetSkippedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from harness.targets.deploy_command import Mint
 
@@ -155,8 +155,12 @@ def check_started(reply: Message) -> None:
         raise MessageError(
             f"the adapter speaks protocol {reply['protocol']}, this kit protocol {PROTOCOL}"
         )
-    unknown = sorted(set(reply["capabilities"]) - set(capabilities()))
-    if unknown:
+    check_capabilities(reply["capabilities"])
+
+
+def check_capabilities(declared: Collection[str]) -> None:
+    """Raise MessageError when something is declared that nobody knows."""
+    if unknown := sorted(set(declared) - set(capabilities())):
         raise MessageError(
             f"unknown capabilities {', '.join(unknown)}; known are {', '.join(capabilities())}"
         )

@@ -49,8 +49,12 @@ class Record:
 
     @property
     def reason(self) -> str:
-        """The reason; an empty text when the record gives none."""
-        return str(self.members.get("reason", ""))
+        """The reason; an empty text when the record gives none, an AssertionError if it is none."""
+        __tracebackhide__ = True
+        reason = self.members.get("reason", "")
+        if not isinstance(reason, str):
+            raise AssertionError(f"the reason is {json.dumps(reason)}, which is no text")  # noqa: TRY004
+        return reason
 
     @property
     def status_code(self) -> Any:

@@ -93,8 +93,8 @@ class Relay:
         self.target = target
         self._cluster = cluster
         self._sockets: dict[str, str] = {}
-        self.asked = 0
-        """How many deploys it was asked for so far."""
+        self.asked: list[DeployCommand] = []
+        """What it was told so far, deploy by deploy."""
         self.outcomes: list[Outcome] = []
         """What it reported so far, deploy by deploy."""
         self._ca_file = ca_file
@@ -147,7 +147,7 @@ class Relay:
         if missing:
             names = ", ".join(sorted(missing))
             pytest.skip(f"not applicable: {self.target.name} does not declare {names}")
-        self.asked += 1
+        self.asked.append(command)
         self.outcomes.append(self.target.deploy(command))
         return self.outcomes[-1]
 

@@ -30,13 +30,14 @@ class WrongError(Exception):
 
 @dataclass
 class Talk:
-    """A conversation with one adapter process, kept to be shown."""
+    """A conversation with one adapter process, kept to be shown with the peers that it is of."""
 
     command: Sequence[str]
     cluster: FakeCluster
     payload: Payload
     started: Message = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    asked: list[FakePeer] = field(default_factory=list)
     _child: Child | None = None
     _seq: int = 0
 
@@ -86,6 +87,7 @@ class Talk:
         return records
 
     def deploy_message(self, *peers: FakePeer, payload: Path | None = None) -> Message:
+        self.asked += peers
         declared = self.started.get("capabilities", ())
         command = DeployCommand(
             nodes=tuple(

@@ -43,11 +43,19 @@ def test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status(
 
 @requirement("EARLY-02")
 @pytest.mark.parametrize("at", ["head", "file", 1_000_000])
+@pytest.mark.parametrize("then", ["close", "grace"])
 def test_a_refusal_behind_which_the_peer_closes_is_a_failed_record_at_once(
-    cluster: FakeCluster, relay: Relay, large: Payload, at: Literal["head", "file"] | int
+    cluster: FakeCluster,
+    relay: Relay,
+    large: Payload,
+    at: Literal["head", "file"] | int,
+    then: Literal["close", "grace"],
 ) -> None:
-    """Whether the answer or the broken pipe is seen first is a race; it fails either way."""
-    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, "close"))
+    """With FIN, and nothing is read any more, or with a reset, as when a socket is just closed.
+
+    Whether the answer or the broken pipe is seen first is a race; it fails either way.
+    """
+    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, then, grace=0))
     record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
     assert record.status == "failed"
     assert record.reason

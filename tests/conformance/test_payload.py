@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.answers import Answer, Drip
 from harness.faults import AnswerEarly, MintAnswer, ReadSlowly, ResetAfter
+from harness.meanwhile import a_request_has_come, as_soon_as, the_file_has_begun
 from harness.payloads import Payload, stage_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
     from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
@@ -143,28 +140,12 @@ def test_the_staged_payload_is_left_as_it_was(
 # -- while it is sent ----------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def as_soon_as_bytes_have_come(peer: FakePeer, act: Callable[[], object]) -> Iterator[None]:
-    """Act in another thread when the peer has read some of the upload, which it does slowly."""
-
-    def watch() -> None:
-        peer.wait_until(lambda seen: any("file" in up.times for up in seen.live_uploads), 10)
-        act()
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        watcher.join()
-
-
 @requirement("RES-11", "BUG-14", "SEQ-05")
 def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
     cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
     peers = [cluster.peer(fault=SLOWLY), cluster.peer(fault=SLOWLY)]
-    with as_soon_as_bytes_have_come(peers[0], lambda: os.truncate(large.path, 15_000_000)):
+    with as_soon_as(the_file_has_begun, peers[0], lambda: os.truncate(large.path, 15_000_000)):
         outcome = relay.deploy(to=peers, payload=large.path)
     assert outcome.statuses == ["failed", "failed"]
     assert all(record.reason for record in outcome.records)
@@ -176,7 +157,7 @@ def test_a_payload_that_grows_is_never_sent_as_another_one(
     cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
     peer = cluster.peer(fault=SLOWLY)
-    with as_soon_as_bytes_have_come(peer, lambda: os.truncate(large.path, 17_000_000)):
+    with as_soon_as(the_file_has_begun, peer, lambda: os.truncate(large.path, 17_000_000)):
         outcome = relay.deploy(to=[peer], payload=large.path)
     assert outcome[peer].status == "failed"
     assert not peer.upload.complete
@@ -188,7 +169,7 @@ def test_a_payload_that_vanishes_on_the_way_ends_in_a_record(
 ) -> None:
     """Where an open file outlives its name the upload may succeed, but then it is whole."""
     peer = cluster.peer(fault=SLOWLY)
-    with as_soon_as_bytes_have_come(peer, large.path.unlink):
+    with as_soon_as(the_file_has_begun, peer, large.path.unlink):
         outcome = relay.deploy(to=[peer], payload=large.path)
     if outcome[peer].status == "success":
         assert peer.upload.file is not None
@@ -207,14 +188,8 @@ def test_a_payload_that_shrinks_before_it_is_opened_is_never_sent_as_another_one
     token = peer.tokens.issue(peer.username)
     peer.fault = MintAnswer(Drip(Answer(json={"operation_token": token}), bytes_per_second=500))
 
-    def shrink() -> None:
-        peer.wait_until(lambda seen: any(it.requests for it in seen.live_connections), 10)
-        os.truncate(payload.path, 100_000)
-
-    watcher = threading.Thread(target=shrink)
-    watcher.start()
-    outcome = relay.deploy(to=[peer], payload=payload.path)
-    watcher.join()
+    with as_soon_as(a_request_has_come, peer, lambda: os.truncate(payload.path, 100_000)):
+        outcome = relay.deploy(to=[peer], payload=payload.path)
     assert outcome[peer].status == "failed"
     assert outcome[peer].reason
     assert not any(upload.complete for upload in peer.uploads)

@@ -23,6 +23,7 @@ from harness.faults import (
     ReadSlowly,
     ResetAfter,
 )
+from harness.meanwhile import as_soon_as, the_file_has_begun
 from harness.targets.processes import family, watch_processes
 
 if TYPE_CHECKING:
@@ -133,15 +134,12 @@ def test_the_first_bytes_leave_before_the_end_of_the_payload_is_read(
     peer = cluster.peer(fault=ReadSlowly(40 * MEGABYTE))
 
     def change_the_end() -> None:
-        peer.wait_until(lambda seen: any("file" in up.times for up in seen.live_uploads), 10)
         with large.path.open("r+b") as file:
             file.seek(-MEGABYTE, os.SEEK_END)
             file.write(bytes(MEGABYTE))
 
-    watcher = threading.Thread(target=change_the_end)
-    watcher.start()
-    relay.deploy(to=[peer], payload=large.path)
-    watcher.join()
+    with as_soon_as(the_file_has_begun, peer, change_the_end):
+        relay.deploy(to=[peer], payload=large.path)
     assert peer.upload.file is not None
     assert not (peer.upload.complete and peer.upload.file.sha256 == large.sha256)
 

@@ -9,5 +9,6 @@ from harness.evidence import Evidence
 
 def evidence(**members: Any) -> Evidence:
     """Evidence in which all that is not given is empty."""
-    texts = dict.fromkeys(("where", "expected", "came", "stderr", "seen", "trace"), "")
-    return Evidence(**{**texts, "reported": [], "findings": [], "lanes": [], **members})  # type: ignore[typeddict-item]  # spread
+    texts = dict.fromkeys(("where", "expected", "came", "wrote", "seen", "trace"), "")
+    lists: dict[str, list[Any]] = {"told": [], "reported": [], "findings": [], "lanes": []}
+    return Evidence(**{**texts, **lists, "broke": False, **members})  # type: ignore[typeddict-item]  # spread

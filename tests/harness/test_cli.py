@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -14,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from tests.programs import skip_without
+from harness.targets.processes import is_group_alive
+from tests.programs import skip_without, wait_until
 
 # Named one by one, so that nothing else is collected.
 CASES = [
@@ -22,9 +25,8 @@ CASES = [
     "--case=test_wire.py::test_the_upload_keeps_to_the_wire_format[WIRE-03]",
 ]
 CHECKOUT = Path(__file__).parents[2]
-MINTS_NOTHING = (
-    f"cmd:{sys.executable} -S -I {CHECKOUT / 'tests/mutants/adapters/hostile.py'} 'cannot mint'"
-)
+HOSTILE = CHECKOUT / "tests" / "mutants" / "adapters" / "hostile.py"
+MINTS_NOTHING = f"cmd:{sys.executable} -S -I {HOSTILE} 'cannot mint'"
 NODE = f"cmd:node {CHECKOUT / 'fixtures/adapters/node/adapter.mjs'}"
 
 
@@ -196,6 +198,46 @@ def test_a_run_that_is_interrupted_has_no_result(tmp_path: Path) -> None:
     assert list((tmp_path / "report").iterdir()) == []
 
 
+def test_a_run_that_is_terminated_leaves_no_adapter_behind(tmp_path: Path) -> None:
+    """As a CI server ends a job: the whole process group at once, workers and all."""
+    adapter = f"echo $$ >pid; exec {sys.executable} -SI {HOSTILE} 'hangs at deploy' hangs"
+    relay = f"cmd:sh -c {shlex.quote(adapter)}"
+    command = [sys.executable, "-m", "harness.cli", "run", "--relay", relay, "-n", "1", CASES[0]]
+    run = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE)
+    wait_until((tmp_path / "hangs").exists, 20)
+    os.killpg(run.pid, signal.SIGTERM)
+    assert b"relay-harness: interrupted" in run.communicate(timeout=20)[1]
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not is_group_alive(pid), 5)
+
+
+def test_a_run_whose_processes_all_end_is_red_whatever_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What has not run is no known failure."""
+    monkeypatch.setattr("harness.run._MOST_CRASHES", 1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ending.py").write_text("import os\ndef deploy(message):\n    os._exit(3)\n")
+    command = ["run", "--relay", "python:ending:deploy", "--requirement", "RES-09"]
+    known = tmp_path / "known.toml"
+    assert main([*command, "--write-baseline", str(known)]) == 1
+    assert "the run ended after 2 of 4 cases; the rest did not run" in capsys.readouterr().out
+    assert known.read_text().count("[[known]]") == 2
+    assert main([*command, "--baseline", str(known)]) == 1
+    told = capsys.readouterr().out
+    assert "(4 cases)" in told
+    assert "it did not run" in told
+
+
+def test_whoever_reads_the_head_of_a_run_has_no_say_in_it(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m harness.cli run --relay {CURL!r} {shlex.join(SOME)}"
+    script = f"set -o pipefail; {command} --report {tmp_path} | true"
+    skip_without("curl", "bash")
+    run = subprocess.run(["bash", "-c", script], cwd=CHECKOUT, capture_output=True, check=False)
+    assert (run.returncode, run.stderr) == (1, b"")
+    assert (tmp_path / "index.html").exists()
+
+
 FUNCTION = """
 import os
 from harness.targets import messages
@@ -220,7 +262,7 @@ def test_a_function_that_leaks_or_ends_its_process_costs_the_case_in_which_it_do
     run = judged("python:function:deploy", tmp_path, "--case", leaking, "--case", dying)
     assert run.returncode == 1, run.stdout + run.stderr
     assert "failed         WIRE-10" in run.stdout
-    assert "crashed while running" in run.stdout
+    assert "the relay ended the process in which it ran" in run.stdout
     assert "failed         BUG-41" in run.stdout
     assert "the relay reported a password or token of node-1" in run.stdout
     assert "password-of-" not in run.stdout

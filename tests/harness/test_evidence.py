@@ -22,12 +22,28 @@ CONFTEST = """
 from tests.conformance.conftest import *
 """
 CASES = """
+import sys
 import pytest
 from harness.answers import Answer
 from harness.faults import MintAnswer
-from harness.targets.outcome import TargetHungError
+from harness.targets import Limits
+from harness.targets.outcome import Record, TargetBrokeError, TargetHungError
 
 requirement = pytest.mark.requirement
+
+@requirement("RES-05")
+def test_what_the_relay_writes(cluster, relay, monkeypatch):
+    def write(command):
+        print(f"to {cluster.peers[0].password}")
+        print("\\ud800", file=sys.stderr)
+        raise TargetBrokeError("half a pair: \\ud800")
+
+    monkeypatch.setattr(relay.target, "deploy", write)
+    relay.deploy(to=[cluster.peer()], request={"note": "n" * 1000}, limits=Limits(mint=2))
+
+@requirement("RES-09")
+def test_a_reason(cluster, relay):
+    assert Record({"reason": 42}).reason == "42"
 
 @requirement("RES-01")
 def test_a_member_that_is_missing(cluster, relay):
@@ -101,7 +117,7 @@ def evidence(failed: list[Case], function: str) -> Evidence:
 
 def test_a_member_that_is_missing_is_named_with_those_that_came(failed: list[Case]) -> None:
     told = evidence(failed, "test_a_member_that_is_missing")
-    assert told["where"] == "test_told.py:13"
+    assert told["where"] == "test_told.py:29"
     assert told["expected"] == 'assert record["no-such"] == 1'
     assert told["came"].startswith("the record has no member 'no-such': {")
     [record] = map(json.loads, told["reported"])
@@ -122,7 +138,24 @@ def test_the_credentials_of_the_peers_are_left_out(failed: list[Case]) -> None:
     told = evidence(failed, "test_a_password_that_shows")
     assert "[password] and [token]" in told["came"]
     # What pytest has cut to a piece of one is worth nothing to anybody.
-    assert not re.search(r"password-of-node-1-[0-9a-f]{16}|eyJ[\w-]+\.[\w-]+\.", json.dumps(told))
+    assert not re.search(r"password-of-node-1-[0-9a-f]{16}|eyJ", json.dumps(told))
+
+
+def test_what_the_relay_was_told_and_what_it_wrote_are_shown(failed: list[Case]) -> None:
+    seen = evidence(failed, "test_what_the_relay_writes")
+    [told] = map(json.loads, seen["told"])
+    assert told["nodes"][0]["mint"]["password"] == "[password]"
+    assert told["request"]["note"] == f"{'n' * 200}… (1,000 characters)"
+    assert told["limits"]["mint"] == 2
+    assert "to [password]\n" in seen["wrote"]
+    assert seen["came"] == r"half a pair: \ud800"
+    assert seen["broke"]
+    assert json.dumps(seen, ensure_ascii=False).encode()
+    assert "limits" not in json.loads(evidence(failed, "test_a_field_that_is_missing")["told"][0])
+
+
+def test_a_reason_that_is_no_text_is_called_that(failed: list[Case]) -> None:
+    assert evidence(failed, "test_a_reason")["came"] == "the reason is 42, which is no text"
 
 
 def test_both_sides_and_every_record_are_shown(failed: list[Case]) -> None:

@@ -406,9 +406,11 @@ def test_a_function_that_hangs_costs_its_case(module: Callable[[str], str], code
     ("code", "words"),
     [
         ("def deploy(:", "SyntaxError"),
-        ("raise RuntimeError('no licence')", "RuntimeError no licence"),
-        ("raise SystemExit(3)", "SystemExit 3"),
+        ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
         ("deploy = 7", "deploy is no function"),
+        ("deploy = print\nCAPABILITIES = 'mint.operations'", "is a text; give a list"),
+        ("deploy = print\nCAPABILITIES = ['retri']", "unknown capabilities retri; known are mint"),
     ],
 )
 def test_a_module_that_cannot_be_used_is_named(

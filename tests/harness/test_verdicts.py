@@ -9,6 +9,7 @@ import pytest
 from harness.report.text import lines
 from harness.results import Result
 from harness.verdicts import Case, Verdict, Verdicts
+from tests.harness.driving import evidence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,15 +68,15 @@ def test_the_worst_case_of_a_requirement_is_its_verdict(
     pytester: pytest.Pytester, workers: str
 ) -> None:
     result = run(pytester, CASES, f"--numprocesses={workers}")
-    shown = list(lines(result))[1:]
+    shown = [line for line in lines(result) if line and line[0] != "\n"][1:]
     assert shown[0].startswith("passed         WIRE-03")
     assert shown[1].startswith("failed         WIRE-04")
-    assert shown[1].endswith("(2 cases)")
+    assert shown[1].endswith("(1 of 2 cases failed)")
     assert shown[2].startswith("untestable     SEQ-05")
     assert shown[3].startswith("failed         SEQ-06")
     assert shown[4].startswith("harness error  URL-08")
     assert shown[5].startswith("not applicable AGG-01")
-    assert shown[-1] == (
+    assert list(lines(result))[-1] == (
         "\n6 requirements: 1 not applicable, 1 passed, 1 untestable, 2 failed, "
         "1 harness error (6 cases)"
     )
@@ -89,6 +90,30 @@ def test_a_failure_is_shown_with_the_sentence_it_breaks(pytester: pytest.Pyteste
     assert 'assert "came" == "expected"' in text or "assert 'came' == 'expected'" in text
     assert "the harness is at fault" in text
     assert f"relay-harness run --relay reference --case {FILE}::test_bad\n" in text
+
+
+def test_what_is_red_is_named_again_at_the_end(pytester: pytest.Pytester) -> None:
+    *_, untestable, failed, ours, _ = lines(run(pytester, CASES))
+    assert [untestable, failed, ours] == [
+        "\nuntestable: SEQ-05",
+        "\nfailed: WIRE-04 SEQ-06",
+        "\nharness error: URL-08",
+    ]
+
+
+def test_what_breaks_the_target_in_every_case_is_told_once() -> None:
+    broken = evidence(came="the target reported an error of its own", broke=True)
+    cases = [
+        Case(f"t.py::test_{n}", ["WIRE-03"], Verdict.FAILED, evidence=broken) for n in range(3)
+    ]
+    cases.append(Case("t.py::test_by_itself", ["WIRE-03"], Verdict.FAILED, evidence=evidence()))
+    cases += [Case(f"t.py::test_{n}", ["URL-08"], Verdict.UNTESTABLE, text="no") for n in "ab"]
+    text = "\n".join(lines(Result("reference", "0", "", 0.0, cases=cases)))
+    assert text.count("an error of its own") == 1
+    alike = "    test_1  (WIRE-03)\n    test_2  (WIRE-03)\n"
+    assert f"  the same came in 2 other cases:\n{alike}" in text
+    assert "\nfailed: test_by_itself\n" in text
+    assert "  the same came in 1 other case:\n    test_b  (URL-08)\n" in text
 
 
 def test_slow_cases_are_named() -> None:

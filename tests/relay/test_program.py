@@ -10,13 +10,13 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.answers import Answer
 from harness.faults import ReadSlowly
+from tests.programs import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,9 +140,7 @@ def test_an_interrupt_while_packing_leaves_nothing(
     with subprocess.Popen(
         command(cluster, component), stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
-        deadline = time.monotonic() + SOON
-        while not list((tmp_path / "tmp").glob("*/package.tar.gz")):
-            assert time.monotonic() < deadline
+        wait_until(lambda: list((tmp_path / "tmp").glob("*/package.tar.gz")), SOON)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=SOON)
     assert process.returncode == 143
