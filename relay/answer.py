@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from relay.errors import PeerError
 from relay.events import EventParser
@@ -105,7 +106,8 @@ class StreamedAnswer:
             PeerError: The deploy failed, in the peer's own words.
         """
         for name, text in self._parser.feed(block):
-            yield from self._take(name, text)
+            if progress := self._take(name, text):
+                yield progress
         if self._parser.pending > self._longest:
             long = f"an event is longer than {self._longest} bytes"
             raise PeerError("answer", long, uncertain=True)
@@ -117,14 +119,13 @@ class StreamedAnswer:
             PeerError: It was no success.
         """
         for name, text in self._parser.end():
-            for _ in self._take(name, text):
-                pass
+            self._take(name, text)
         if self._result is None:
             reason = "the event stream ended without telling how the deploy did"
             raise PeerError("answer", reason, uncertain=True)
         return self._result
 
-    def _take(self, name: str, text: str) -> Iterator[tuple[str, dict[str, object]]]:
+    def _take(self, name: str, text: str) -> tuple[str, dict[str, object]] | None:
         value = parse_json(text)
         members = value if isinstance(value, dict) else {}
         if name == "error" or (name == "message" and "error" in members):
@@ -135,8 +136,7 @@ class StreamedAnswer:
             raise PeerError("answer", reason, status_code=status)
         if name == "done":
             self._result = _members(members.get("result", value), text)
-        elif name in _PROGRESS and members:
-            yield name, members
+        return (name, members) if name in _PROGRESS and members else None
 
 
 def parse_json(text: str) -> Any:
@@ -145,7 +145,7 @@ def parse_json(text: str) -> Any:
     What is nested too deeply for whoever prints a record counts as text.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         return _UNPARSABLE
     level = [value]
@@ -192,5 +192,7 @@ def _first_units(text: str) -> str:
     return units.decode("utf-16-le", "ignore")
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+def _finite(text: str) -> float:
+    if math.isfinite(value := float(text)):
+        return value
+    raise ValueError(f"{text} is not a number that JSON can hold")

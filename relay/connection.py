@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import socket
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +18,7 @@ from relay.answer import Answer, success_members
 from relay.errors import PeerError
 from relay.failures import translated
 from relay.lookup import Lookups
-from relay.redact import AS_IS, Hide
+from relay.redact import Secrets
 from relay.retry import seconds_until
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from relay.limits import Limits
     from relay.node import Node, OperationsApi
 
-_AT_ONCE = 20  # turns of the event loop
 _GOODBYE = 1.0  # seconds for a peer to say goodbye too
 _LOOK = 0.25  # seconds from one look for peers that have hung up to the next
 # HTTP-01, HTTP-06: the peer sees no header that the caller did not write.
@@ -43,6 +41,8 @@ class Peer:
     node: Node
     api: OperationsApi
     tls: ssl.SSLContext
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
+    """What no record and no event may show, should this node quote it."""
 
 
 class _PatientSocket(socket.socket):
@@ -83,10 +83,23 @@ class Connections:
 
     async def __aenter__(self) -> Self:
         # Every peer at once (SEQ-03); aiohttp would stop at 100 connections.
-        self._connector = aiohttp.TCPConnector(
-            limit=0, socket_factory=self._open, resolver=Lookups()
+        connector = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=1e-6, socket_factory=self._open, resolver=Lookups()
         )
-        self._session = self._new_session()
+        watch = aiohttp.TraceConfig()
+        watch.on_request_redirect.append(_refuse_redirect)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            # Only connecting is timed here: aiohttp's other timers do not run while a body is sent.
+            timeout=aiohttp.ClientTimeout(total=None, connect=self.limits.connect),
+            # Nothing of the environment or of another peer shapes a request: no proxy, no cookie.
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # No encoding is offered, so none is undone; a small answer cannot swell (BUG-30).
+            auto_decompress=False,
+            skip_auto_headers=_NOT_SENT,
+            trace_configs=[watch],
+        )
         self._watch = asyncio.create_task(self._notice_hang_ups())
         return self
 
@@ -105,20 +118,6 @@ class Connections:
                     opened.shutdown(socket.SHUT_RDWR)
             seen = now
 
-    def _new_session(self, **how: Any) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=self._connector,
-            # Only connecting is timed here: aiohttp's other timers do not run while a body is sent.
-            timeout=aiohttp.ClientTimeout(total=None, connect=self.limits.connect),
-            # Nothing of the environment or of another peer shapes a request: no proxy, no cookie.
-            trust_env=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # No encoding is offered, so none is undone; a small answer cannot swell (BUG-30).
-            auto_decompress=False,
-            skip_auto_headers=_NOT_SENT,
-            **how,
-        )
-
     async def __aexit__(self, *exc_info: object) -> None:
         self._watch.cancel()
         await self._session.close()
@@ -128,11 +127,9 @@ class Connections:
                 opened.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE):
-                # Nothing tells of a transport's end to those who do not own it; most end at once.
-                for turn in itertools.count():
-                    if all(opened.fileno() < 0 for opened in self._opened):
-                        break
-                    await asyncio.sleep(0 if turn < _AT_ONCE else 0.01)
+                # Nothing tells of a transport's end to those who do not own it.
+                while any(each.fileno() >= 0 for each in self._opened):  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
 
     def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, *_ = address
@@ -169,26 +166,10 @@ class Connections:
                 except (aiohttp.ClientError, OSError) as error:  # whatever it is, it came too late
                     raise aiohttp.ClientPayloadError from error
 
-    async def post(self, peer: Peer, headers: Mapping[str, str], body: bytes) -> Answer:
-        """POST something small, and read the answer.
-
-        Raises:
-            AttemptError: There is no complete answer.
-        """
-        async with self.exchange(peer, headers, body) as response:
-            return await self.whole(response)
-
     async def ask(
-        self,
-        peer: Peer,
-        request: Mapping[str, object],
-        *,
-        token: str | None = None,
-        hide: Hide = AS_IS,
+        self, peer: Peer, request: Mapping[str, object], *, token: str | None = None
     ) -> dict[str, object]:
         """Ask the peer's operations API for something small; the members of its answer.
-
-        `hide` takes secrets out of a raw answer that becomes a reason, before it is shortened.
 
         Raises:
             AttemptError: There is no answer, or it is no success.
@@ -196,10 +177,10 @@ class Connections:
         headers = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        answer = await self.post(peer, headers, json.dumps(request).encode())
-        return success_members(replace(answer, hide=hide))
+        async with self.exchange(peer, headers, json.dumps(request).encode()) as response:
+            return success_members(await self.whole(response, peer))
 
-    async def whole(self, response: aiohttp.ClientResponse) -> Answer:
+    async def whole(self, response: aiohttp.ClientResponse, peer: Peer) -> Answer:
         """Read an answer to its end, or to the limit."""
         content, most = bytearray(), self.limits.answer_bytes
         wait = seconds_until(response.headers.get("Retry-After"), datetime.now(UTC))
@@ -208,7 +189,8 @@ class Connections:
             if len(content) > most:
                 response.close()
                 break
-        return Answer(response.status, bytes(content[:most]), wait, cut=len(content) > most)
+        cut = len(content) > most
+        return Answer(response.status, bytes(content[:most]), wait, cut, peer.secrets.hide)
 
     @contextlib.asynccontextmanager
     async def websocket(
@@ -219,20 +201,14 @@ class Connections:
         Raises:
             AttemptError: It cannot be opened.
         """
-        watch = aiohttp.TraceConfig()
-        watch.on_request_redirect.append(_refuse_redirect)
-        session = self._new_session(connector_owner=False, trace_configs=[watch])
         with translated(api.address, self.limits.connect, lambda: True):
-            async with (
-                session,
-                session.ws_connect(
-                    URL(api.url, encoded=True),
-                    protocols=(protocol,),
-                    ssl=peer.tls,
-                    max_msg_size=self.limits.answer_bytes,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=_GOODBYE),
-                ) as websocket,
-            ):
+            async with self._session.ws_connect(
+                URL(api.url, encoded=True),
+                protocols=(protocol,),
+                ssl=peer.tls,
+                max_msg_size=self.limits.answer_bytes,
+                timeout=aiohttp.ClientWSTimeout(ws_close=_GOODBYE),
+            ) as websocket:
                 yield websocket
 
 

@@ -171,14 +171,16 @@ class FanOut:
         if isinstance(access, AttemptError):
             return self._announced(failed_record(name, [access]))
         failures: list[AttemptError] = []
-        async with self._places, contextlib.AsyncExitStack() as cleanup:
+        async with self._places:
             while True:
                 try:
                     members = access.hide(await work(access))
                     return self._announced(success_record(name, members, len(failures) + 1))
                 except AttemptError as error:
                     failure = error
-                except Exception as error:  # noqa: BLE001  a defect of ours costs one record only
+                except (Exception, asyncio.CancelledError) as error:
+                    if (task := asyncio.current_task()) and task.cancelling():
+                        raise  # the whole deploy is given up
                     failure = RelayError("upload", f"{type(error).__name__}: {error}")
                 failure.reason = access.hide(failure.reason)
                 failures.append(failure)
@@ -187,7 +189,3 @@ class FanOut:
                     return self._announced(failed_record(name, failures))
                 access.tell("retry", {"reason": failure.reason, "delay": wait})
                 await asyncio.sleep(wait)
-                # A peer that refused an upload may read no more of its connection (EARLY-04).
-                access.connections = await cleanup.enter_async_context(
-                    Connections(access.connections.limits)
-                )

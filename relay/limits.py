@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from relay.errors import InputError
 
@@ -35,11 +35,8 @@ class Limits:
     concurrency: int | None = None
 
     def __post_init__(self) -> None:
-        for limit in fields(self):
-            value = getattr(self, limit.name)
-            if value is None and limit.name == "concurrency":
-                continue
-            kind = int if limit.name in _WHOLE else int | float
-            if not (isinstance(value, kind) and math.isfinite(value) and value > 0):
-                what = "whole number" if kind is int else "number"
-                raise InputError(f"limit {limit.name!r} is {value!r}; give a {what} above 0")
+        for name, value in vars(self).items():
+            kind, what = (int, "whole number") if name in _WHOLE else (int | float, "number")
+            is_all = name == "concurrency" and value is None
+            if not (is_all or (isinstance(value, kind) and 0 < value < math.inf)):
+                raise InputError(f"limit {name!r} is {value!r}; give a {what} above 0")

@@ -20,7 +20,7 @@ DEFAULT_REPLICATION_PORT = 9933
 _HTTP = {"https": 443, "http": 80}
 _WEBSOCKET = {"wss": 443, "ws": 80}
 _PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
-_TRAILING_PORT = re.compile(r":\d+$")
+_WITH_PORT = re.compile(r"(\[.*\]|[^:]*):\d+")  # the last group of an IPv6 address is none (URL-09)
 # Where user info may stand, also in what is no URL otherwise.
 _USER_INFO = re.compile(r"^([^/]*//)?.*@", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:[^/?#]*//)?([^/?#]*)")
@@ -203,12 +203,9 @@ def _host_in(url: str | None) -> str | None:
 
 
 def _bare_name(name: str) -> str:
-    """A node's name without a port; the last group of an IPv6 address is none (URL-09)."""
-    try:
-        ipaddress.IPv6Address(name)
-    except ValueError:
-        return _TRAILING_PORT.sub("", name)
-    return name
+    """A node's name without a port."""
+    match = _WITH_PORT.fullmatch(name)
+    return match[1] if match else name
 
 
 def _port(setting: int | str | None) -> int | None:

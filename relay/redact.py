@@ -4,42 +4,37 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 Hide = Callable[[Any], Any]
 
 
-def hiding(secrets: Iterable[str], word: str) -> Hide:
-    """Make a function that puts `word` in the place of every secret in a JSON value.
+class Secrets:
+    """The password and the tokens of one node, each with the word that stands in its place."""
 
-    It finds them as they are and as they look inside JSON text, in one pass, so that `word` itself
-    stays whole.
-    """
-    forms = {
-        form
-        for secret in secrets
-        for form in (secret, _in_json(secret), _in_json(secret, ensure_ascii=False))
-        if form
-    }
-    pattern = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+    def __init__(self) -> None:
+        self._words: dict[str, str] = {}
 
-    def hide(value: Any) -> Any:
+    def add(self, secret: str, word: str) -> None:
+        """Hide a secret from now on, as it is and as it looks inside JSON text."""
+        escaped = (json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False))
+        self._words |= dict.fromkeys(filter(None, (secret, *escaped)), word)
+
+    def hide(self, value: Any) -> Any:
+        """The same JSON value without the secrets; in one pass, so that the words stay whole."""
         if isinstance(value, str):
             # Hardly anything holds one, and to compile a pattern of this length is slow.
-            return re.sub(pattern, word, value) if any(form in value for form in forms) else value
+            if not any(secret in value for secret in self._words):
+                return value
+            pattern = "|".join(map(re.escape, sorted(self._words, key=len, reverse=True)))
+            return re.sub(pattern, lambda found: self._words[found[0]], value)
         if isinstance(value, dict):
-            return {hide(name): hide(item) for name, item in value.items()}
+            return {self.hide(name): self.hide(item) for name, item in value.items()}
         if isinstance(value, list):
-            return [hide(item) for item in value]
+            return [self.hide(item) for item in value]
         return value
 
-    return hide
 
-
-def _in_json(secret: str, *, ensure_ascii: bool = True) -> str:
-    return json.dumps(secret, ensure_ascii=ensure_ascii)[1:-1]
-
-
-AS_IS = hiding((), "")
+AS_IS = Secrets().hide
 """Hides nothing."""

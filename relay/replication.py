@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 SUBPROTOCOL = "harperdb-replication-v1"  # WS-03
 _REQUEST, _RESPONSE = 136, 137  # WS-10, WS-11
 _REQUEST_ID = 1  # one operation per connection (WS-14)
-_ENDS = {
-    aiohttp.WSMsgType.CLOSE,
-    aiohttp.WSMsgType.CLOSING,
-    aiohttp.WSMsgType.CLOSED,
-    aiohttp.WSMsgType.ERROR,
-}
+_DATA = {aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT}
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ class ReplicationMint:
                 await socket.ping()
                 next_ping = clock() + pause
                 continue
-            if message.type in _ENDS:
+            if message.type not in _DATA:  # it has ended, in one of several ways
                 code = socket.close_code or message.data
                 # Lost, not closed: there was no answer, so another attempt may help (RTY-04).
                 lost = code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE

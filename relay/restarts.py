@@ -65,8 +65,7 @@ async def _restart_one(access: Access) -> Mapping[str, object]:
     token = await access.token()
 
     async def told(**request: object) -> Mapping[str, object]:
-        peer, hide = access.peer, access.hide
-        return await access.connections.ask(peer, request, token=token, hide=hide)
+        return await access.connections.ask(access.peer, request, token=token)
 
     try:
         async with asyncio.timeout(limit):
@@ -75,10 +74,11 @@ async def _restart_one(access: Access) -> Mapping[str, object]:
             while job is not None:
                 await asyncio.sleep(_POLL_SECONDS)
                 try:
+                    token = token or await access.token()
                     state = _job_in(await told(operation="get_job", id=job))
                 except AttemptError as failure:
                     if failure.status_code == _UNAUTHORIZED and not renewed:
-                        token, renewed = await access.token(), True  # the job outlived the last one
+                        token, renewed = "", True  # the job outlived the last one
                     elif failure.status_code is not None and not failure.retryable:
                         raise
                     continue  # a node that restarts is away for a moment, or its proxy says so

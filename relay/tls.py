@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from relay.node import Node
 
-_CERTIFICATE = re.compile(rb"-----BEGIN ([A-Z0-9 ]*CERTIFICATE)-----.+?-----END \1-----", re.DOTALL)
 _NOT_TRUSTED = "is signed by an authority that is not trusted; give the cluster's CA file"
 # X509_V_ERR_* codes of OpenSSL, by what an operator can do about them.
 _CERTIFICATE_FLAWS = {
@@ -75,10 +73,8 @@ def contexts_for(nodes: Iterable[Node], tls: Tls) -> list[ssl.SSLContext]:
 
 
 def _certificates(file: Path) -> str:
-    """The certificates in a PEM file, without the comments around them."""
     try:
-        found = [match[0] for match in _CERTIFICATE.finditer(file.read_bytes())]
-        text = b"\n".join(found).decode("ascii", "replace")
+        text = file.read_text(encoding="ascii", errors="ignore")  # of comments
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (OSError, ValueError) as error:
         raise _unusable("CA file", file, error) from error

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from relay.errors import InputError, PeerError
-from relay.redact import hiding
 
 if TYPE_CHECKING:
     from relay.connection import Connections, Peer
@@ -51,11 +50,11 @@ class OperationsMint:
             "password": self.password,
             "expires_in": self.expires_in,
         }
-        hide = hiding([self.password], "[password]")
+        peer.secrets.add(self.password, "[password]")
         try:
-            members = await connections.ask(peer, request, hide=hide)
+            members = await connections.ask(peer, request)
         except PeerError as error:
-            raise mint_failure(hide(error.reason), error) from error
+            raise mint_failure(error.reason, error) from error
         return token_in(members)
 
 

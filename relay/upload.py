@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relay import formdata
@@ -87,7 +87,7 @@ class _Sending:
         self._form = formdata.encode(self.upload.fields)
         self._stream = StreamedAnswer(self._limits.answer_bytes, self.access.hide)
         self._deadline = asyncio.timeout(None)  # connecting has a limit of its own
-        self._is_sent = False
+        self._is_sent = self._is_refused = False
 
     async def outcome(self) -> dict[str, object]:
         """Send the body and read the answer; its members if it is a success."""
@@ -121,9 +121,9 @@ class _Sending:
         return members
 
     async def _members(self, response: aiohttp.ClientResponse) -> dict[str, object]:
+        self._is_refused = response.status not in range(200, 300)
         if not is_event_stream(response.status, response.headers.get("Content-Type", "")):
-            answer = await self.access.connections.whole(response)
-            return success_members(replace(answer, hide=self.access.hide))
+            return success_members(await self.access.connections.whole(response, self.access.peer))
         async for block in response.content.iter_any():
             for name, data in self._stream.feed(block):
                 self.access.tell(name, data)
@@ -137,6 +137,8 @@ class _Sending:
         sent = 0
         for block in self.blocks:
             await asyncio.sleep(0)  # look at the connection: writes to a lost one do not fail
+            if self._is_refused:
+                await asyncio.Future()  # nothing more, until the answer is read (EARLY-05)
             self._allow(self._limits.stall)
             yield block
             sent += len(block)

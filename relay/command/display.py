@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -66,12 +67,14 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
     if not err.is_terminal:
         yield lambda event: _line(event, err)
         return
+    # Cut, and never wrapped, where the terminal is narrow.
+    cut = Column(no_wrap=True, overflow="ellipsis")
     columns = [
-        TextColumn("{task.fields[node]}", markup=False, table_column=_one_line()),
+        TextColumn("{task.fields[node]}", markup=False, table_column=cut),
         BarColumn(bar_width=20),
-        DownloadColumn(table_column=_one_line()),
-        TransferSpeedColumn(table_column=_one_line()),
-        TextColumn("{task.fields[state]}", markup=False, table_column=_one_line(ratio=1)),
+        DownloadColumn(table_column=cut),
+        TransferSpeedColumn(table_column=cut),
+        TextColumn("{task.fields[state]}", markup=False, table_column=replace(cut, ratio=1)),
     ]
     bars = Progress(*columns, console=Console(file=err.stream))
     tasks = {node: bars.add_task("", total=None, node=printable(node), state="") for node in nodes}
@@ -92,11 +95,6 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
     finally:
         with contextlib.suppress(OSError):  # the terminal may be gone
             bars.stop()
-
-
-def _one_line(ratio: int | None = None) -> Column:
-    """A column that is cut, and never wrapped, where the terminal is narrow."""
-    return Column(no_wrap=True, overflow="ellipsis", ratio=ratio)
 
 
 def json_line(event: Event, out: Output) -> None:

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from relay.command.pack import ARCHIVES
 from relay.errors import AttemptError, InputError
 from relay.limits import Limits
 from relay.node import Node, resolve, without_user_info
@@ -66,24 +65,13 @@ def parser() -> argparse.ArgumentParser:
         fromfile_prefix_chars="@",
     )
     add = verb.add_argument
+    repeatable: dict[str, Any] = {"action": "append", "default": []}
     add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
     add("--node", action="append", required=True, metavar="NAME=URL", help="a node; repeatable")
     add("--project", help="name of the component (default: from PATH)")
-    add("--field", action="append", default=[], metavar="KEY=VALUE", help="a further field")
-    add(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="GLOB",
-        help="leave out of the package what is called so, or lies at such a path in it; repeatable",
-    )
-    add(
-        "--skip-node-modules",
-        action="append_const",
-        dest="exclude",
-        const="node_modules",
-        help="the same as --exclude=node_modules",
-    )
+    add("--field", metavar="KEY=VALUE", help="a further field; repeatable", **repeatable)
+    add("--exclude", metavar="GLOB", help="leave such names or paths out; repeatable", **repeatable)
+    add("--skip-node-modules", dest="exclude", action="append_const", const="node_modules")
     add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
     add("--password-file", type=Path, metavar="FILE", help="holds the user's password")
     for secret in ("--password", "--token"):
@@ -92,18 +80,17 @@ def parser() -> argparse.ArgumentParser:
     add("--ca", type=Path, metavar="FILE", help="PEM file with the cluster's authorities")
     add("--cert", type=Path, metavar="FILE", help="PEM file with the relay's own certificate")
     add("--key", type=Path, metavar="FILE", help="PEM file with its private key (default: --cert)")
-    add("--insecure", action="append", default=[], metavar="NAME", help="do not verify this node")
+    add("--insecure", metavar="NAME", help="do not verify this node; repeatable", **repeatable)
     add("--allow-http", action="store_true", help="allow plain http to other machines")
     add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
-    add("--limit", action="append", default=[], metavar="NAME=SECONDS", help=_limits_help())
+    add("--limit", metavar="NAME=SECONDS", help=_limits_help(), **repeatable)
     add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
     add("--probe", action="store_true", help="ask each node for its version first")
     add(
         "--restart",
         nargs="?",
         const="at-once",
-        type=_restart,
-        metavar="at-once|rolling",
+        choices=("at-once", "rolling"),
         help="restart the nodes that took the package, all at once or one after another",
     )
     add("--quiet", action="store_true", help="show no progress, and ask the nodes for none")
@@ -123,14 +110,6 @@ def _path(text: str) -> Path:
     if not text:  # or it would mean the working directory
         raise argparse.ArgumentTypeError("it is empty")
     return Path(text)
-
-
-def _restart(text: str) -> str:
-    if text not in {"at-once", "rolling"}:  # PATH, most likely
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither at-once nor rolling; write PATH before it, or --restart=at-once"
-        )
-    return text
 
 
 def credential_files(arguments: argparse.Namespace) -> list[Path]:
@@ -160,7 +139,8 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
     project, remedy = arguments.project, ""
     if project is None:
         path = arguments.path
-        project = _bare_name(path if path.name.strip(".") else path.resolve())
+        name = (path if path.name.strip(".") else path.resolve()).name
+        project = name.removesuffix(".tgz").removesuffix(".tar.gz")
         remedy = "; give --project"
     if not _PROJECT.fullmatch(project):
         raise InputError(f"{project!r} cannot be a project name (letters, digits, - and _){remedy}")
@@ -177,13 +157,6 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
             raise InputError(f"--field {name!r}: the relay never sends it as it is given")
         request[name] = value
     return request
-
-
-def _bare_name(path: Path) -> str:
-    for suffix in ARCHIVES:
-        if path.name.endswith(suffix):
-            return path.name.removesuffix(suffix)
-    return path.name
 
 
 def limits_in(arguments: argparse.Namespace) -> Limits:
@@ -210,23 +183,22 @@ def mint_in(arguments: argparse.Namespace) -> Mint:
     if not arguments.user:
         raise InputError("no credentials; give --user and a password, or a token (see --help)")
     if arguments.password_file is not None:
-        password = _secret(arguments.password_file)
-    else:
-        password = os.environ.get("RELAY_PASSWORD", "")
+        return OperationsMint(arguments.user, _secret(arguments.password_file))
+    password = os.environ.get("RELAY_PASSWORD")
     if not password and not sys.stdin.isatty():
         raise InputError("no password; give --password-file or RELAY_PASSWORD")
-    password = password or getpass.getpass(f"Password of {arguments.user}: ")
-    return OperationsMint(arguments.user, password)
+    return OperationsMint(
+        arguments.user, password or getpass.getpass(f"Password of {arguments.user}: ")
+    )
 
 
 def _secret(path: Path) -> str:
     """The content of a credential file, without the line end that an editor adds."""
     try:
         secret = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{str(path)!r} is not UTF-8 text") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", "it is not UTF-8 text")
+        raise InputError(f"cannot read {str(path)!r}: {why}") from error
     if not secret:
         raise InputError(f"{str(path)!r} is empty")
     return secret

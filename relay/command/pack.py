@@ -8,7 +8,6 @@ import os
 import stat
 import tarfile
 import tempfile
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -25,14 +24,6 @@ ARCHIVES = (".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"  # how any gzip file begins (RFC 1952 section 2.3.1)
 _FILE_MODE = 0o644
 _EXECUTABLE_MODE = 0o755
-
-
-@dataclass(frozen=True)
-class Packed:
-    """What went into an archive, and what did not, with the reason; paths relative to the root."""
-
-    files: int
-    skipped: dict[str, str] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -66,7 +57,7 @@ def staged(
             directory = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="relay-"))
             package = Path(directory) / "package.tar.gz"
             with package.open("wb") as archive:
-                packed = pack(path, archive, exclude=exclude, leave_out=leave_out)
+                files, skipped = pack(path, archive, exclude=exclude, leave_out=leave_out)
         except OSError as error:
             where = f": {printable(error.filename)}" if isinstance(error.filename, str) else ""
             words = error.strerror or str(error)  # tarfile has words of its own
@@ -74,9 +65,9 @@ def staged(
         except RecursionError as error:
             why = "its directories are nested too deeply; give a .tar.gz"
             raise InputError(f"cannot pack {str(path)!r}: {why}") from error
-        for name, why in packed.skipped.items():
+        for name, why in skipped.items():
             note(f"relay: left out {printable(name)}: {why}")
-        if not packed.files:
+        if not files:
             raise InputError(f"{str(path)!r} holds no files to deploy")
         yield package
 
@@ -99,7 +90,7 @@ def pack(
     *,
     exclude: Collection[str] = (),
     leave_out: Collection[Path] = (),
-) -> Packed:
+) -> tuple[int, dict[str, str]]:
     """Write the tree under `root` to `archive` as a gzipped tar, in blocks.
 
     Symbolic links are followed, so the peer needs nothing from outside the tree. One that leads
@@ -111,6 +102,9 @@ def pack(
         exclude: Patterns of a shell; what matches one by its name, or by its path below the root,
             is left out, whatever the path that leads to the root is called (BUG-23).
         leave_out: Files with credentials, which are reported where they lie in the tree.
+
+    Returns:
+        How many files went into it; and what did not, by its path below the root, with the reason.
 
     Raises:
         OSError: A file cannot be read, or shrank meanwhile.
@@ -141,7 +135,7 @@ def pack(
                 member.mode = _EXECUTABLE_MODE if status.st_mode & stat.S_IXUSR else _FILE_MODE
                 tar.addfile(member, file)
             files += 1
-    return Packed(files, skipped)
+    return files, skipped
 
 
 def _walk(

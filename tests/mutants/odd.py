@@ -104,9 +104,18 @@ def fields_and_file_in_one_chunk(patch: pytest.MonkeyPatch) -> None:
 
 
 @odd
-def a_connection_for_every_request(patch: pytest.MonkeyPatch) -> None:
-    connector = functools.partial(aiohttp.TCPConnector, force_close=True)
-    patch.setattr(aiohttp, "TCPConnector", connector)
+def one_connection_for_mint_and_upload(patch: pytest.MonkeyPatch) -> None:
+    change_connector(patch, keepalive_timeout=15)
+
+
+@odd
+def connections_that_say_they_close(patch: pytest.MonkeyPatch) -> None:
+    change_connector(patch, force_close=True, keepalive_timeout=None)
+
+
+def change_connector(patch: pytest.MonkeyPatch, **how: Any) -> None:
+    make = aiohttp.TCPConnector
+    patch.setattr(aiohttp, "TCPConnector", lambda **usual: make(**{**usual, **how}))
 
 
 @odd
@@ -124,16 +133,18 @@ def tls_1_2_alone(patch: pytest.MonkeyPatch) -> None:
 
 @odd
 def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
-    post = Connections.post
+    exchange = Connections.exchange
 
-    async def basic(self: Connections, peer: Peer, headers: Any, body: bytes) -> Any:
+    def basic(self: Connections, peer: Peer, headers: Any, body: Any, *more: Any) -> Any:
+        if not (isinstance(body, bytes) and b"password" in body):
+            return exchange(self, peer, headers, body, *more)
         request = json.loads(body)
         pair = f"{request.pop('username')}:{request.pop('password')}"
         authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
         headers = {**headers, "Authorization": authorization}
-        return await post(self, peer, headers, json.dumps(request).encode())
+        return exchange(self, peer, headers, json.dumps(request).encode())
 
-    patch.setattr(Connections, "post", basic)
+    patch.setattr(Connections, "exchange", basic)
 
 
 @odd

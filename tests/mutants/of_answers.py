@@ -96,9 +96,9 @@ def a_refusal_that_is_no_object_has_no_words(patch: pytest.MonkeyPatch) -> None:
 def a_cut_answer_is_taken_for_whole(patch: pytest.MonkeyPatch) -> None:
     whole = Connections.whole
 
-    async def lenient(self: Connections, response: aiohttp.ClientResponse) -> Answer:
+    async def lenient(self: Connections, response: aiohttp.ClientResponse, peer: Any) -> Answer:
         try:
-            return await whole(self, response)
+            return await whole(self, response, peer)
         except aiohttp.ClientPayloadError:
             return Answer(response.status, b"{}")
 
@@ -157,6 +157,6 @@ def an_answer_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("BUG-30", killed_by=case(NO_END, endless=test_streaming.one_head))
 def a_head_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
-    new, much = Connections._new_session, 1 << 30
-    bearing = functools.partialmethod(new, max_field_size=much, max_headers=much)
-    patch.setattr(Connections, "_new_session", bearing)
+    much = 1 << 30
+    bearing = functools.partial(aiohttp.ClientSession, max_field_size=much, max_headers=much)
+    patch.setattr(aiohttp, "ClientSession", bearing)

@@ -38,7 +38,7 @@ from tests.mutants.of_fields import change_fields
 from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_members
 from tests.mutants.of_streams import change_line
-from tests.mutants.of_urls import change_nodes
+from tests.mutants.of_urls import change_nodes, nothing_happens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,10 +169,10 @@ def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
 def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
     whole = Connections.whole
 
-    async def strict(self: Connections, response: aiohttp.ClientResponse) -> Answer:
+    async def strict(self: Connections, response: aiohttp.ClientResponse, peer: Any) -> Answer:
         if not {"Content-Length", "Transfer-Encoding"} & set(response.headers):
             raise PeerError("answer", "the answer has no length")
-        return await whole(self, response)
+        return await whole(self, response, peer)
 
     patch.setattr(Connections, "whole", strict)
 
@@ -308,6 +308,7 @@ def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
         return post(*at, **{**how, "allow_redirects": isinstance(how["data"], bytes)})
 
     patch.setattr(aiohttp.ClientSession, "post", follow)
+    patch.setattr(connection, "_refuse_redirect", nothing_happens)
 
 
 @mutant(

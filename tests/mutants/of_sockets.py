@@ -216,7 +216,6 @@ def every_frame_is_a_message(patch: pytest.MonkeyPatch) -> None:
 def a_ping_is_the_end(patch: pytest.MonkeyPatch) -> None:
     connect = functools.partialmethod(aiohttp.ClientSession.ws_connect, autoping=False)
     patch.setattr(aiohttp.ClientSession, "ws_connect", connect)
-    patch.setattr(replication, "_ENDS", {*replication._ENDS, aiohttp.WSMsgType.PING})
 
 
 @mutant(

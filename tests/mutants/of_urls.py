@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from relay import fanout, node, tls
+from relay import connection, fanout, node, tls
 from relay.errors import InputError, OriginError
 from relay.node import OperationsApi, resolve
 from relay.tls import Tls, contexts_for
@@ -137,6 +137,11 @@ def redirects_are_followed(patch: pytest.MonkeyPatch) -> None:
         "post",
         lambda *at, **how: post(*at, **{**how, "allow_redirects": True}),
     )
+    patch.setattr(connection, "_refuse_redirect", nothing_happens)
+
+
+async def nothing_happens(*_: object) -> None:
+    """What aiohttp asks of those who watch it, and they do nothing."""
 
 
 # -- trust ---------------------------------------------------------------------------------------

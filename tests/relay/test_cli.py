@@ -430,10 +430,10 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", NODE, *WHO, "--limit=retry=5"], "there are connect, mint, stall"),
         (["deploy", "demo", NODE, *WHO, "--limit=answer=0"], "limit 'answer' is 0.0; give a"),
         (["deploy", "demo", NODE, *WHO, "--limit=stall=nan"], "limit 'stall' is nan"),
-        (["deploy", "demo", NODE, *WHO, "--restart=now"], "'now' is neither at-once nor rolling"),
+        (["deploy", "demo", NODE, *WHO, "--restart=now"], "invalid choice: 'now' (choose from"),
         (
             ["deploy", NODE, *WHO, "--restart", "demo"],
-            "'demo' is neither at-once nor rolling; write",
+            "--restart: invalid choice: 'demo' (choose",
         ),
         (["deploy", "demo", "--node=a=https://::1:9925/", *WHO], "stands in brackets"),
         (["deploy", "demo", "@none", *WHO], "'none'"),

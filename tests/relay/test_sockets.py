@@ -130,7 +130,7 @@ def test_nodes_of_one_posture_share_a_context_also_between_deploys(
     authority: Authority, tmp_path: Path
 ) -> None:
     ca, other = authority.write(tmp_path / "a.pem"), Authority().write(tmp_path / "b.pem")
-    (tmp_path / "same.pem").write_bytes(b"a comment: \xe9\n" + ca.read_bytes())
+    (tmp_path / "same.pem").write_bytes(ca.read_bytes())
     nodes = [relay.Node("a"), relay.Node("b"), relay.Node("c", verify=False)]
     nodes.append(relay.Node("d", ca_file=other))
     first, second = contexts_for(nodes, Tls(ca)), contexts_for(nodes, Tls(tmp_path / "same.pem"))
