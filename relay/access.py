@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from relay.errors import AttemptError
 from relay.events import Event
-from relay.token import mint_failure
+from relay.token import fits_a_header, mint_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,8 +39,14 @@ class Access:
         try:
             async with asyncio.timeout(limit):
                 token = await self.mint.mint(self.peer, self.connections)
+        except AttemptError:
+            raise
         except TimeoutError as error:
             raise mint_failure(f"no answer in {limit:g} s") from error
+        except Exception as error:
+            raise mint_failure(f"{type(error).__name__}: {error}") from error
+        if not fits_a_header(token):
+            raise mint_failure("the token is no text that can stand in a header")
         self.peer.secrets.add(token, "[token]")
         return token
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RAW_REASON_UNITS = 200  # UTF-16 units of a raw body that serve as a reason (RES-07)
 EVENT_STREAM = "text/event-stream"
 _PROGRESS = {"phase", "install"}
-_SUCCESS = range(200, 300)  # HTTP-05
+SUCCESS = range(200, 300)  # HTTP-05
 _HTTP_CODES = range(100, 600)
 _TRY_AGAIN = {502, 503, 504}  # RTY-04
 _DEEPEST = 100  # levels of a JSON value
@@ -44,12 +44,12 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        return self.status in _SUCCESS
+        return self.status in SUCCESS
 
 
 def is_event_stream(status: int, content_type: str) -> bool:
     """Whether this answer tells its outcome in events; a refusal never does (SSE-02, SSE-18)."""
-    return status in _SUCCESS and content_type.partition(";")[0].strip().lower() == EVENT_STREAM
+    return status in SUCCESS and content_type.partition(";")[0].strip().lower() == EVENT_STREAM
 
 
 def success_members(answer: Answer) -> dict[str, object]:

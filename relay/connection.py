@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import socket
 import weakref
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from relay.limits import Limits
-    from relay.node import Node, OperationsApi
+    from relay.node import Endpoint, Node
 
 _GOODBYE = 1.0  # seconds for a peer to say goodbye too
+# macOS may say EPROTOTYPE of a socket that is just being closed.
+_LOST = {errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE}
 _LOOK = 0.25  # seconds from one look for peers that have hung up to the next
 # HTTP-01, HTTP-06: the peer sees no header that the caller did not write.
 _NOT_SENT = frozenset({"User-Agent", "Accept", "Accept-Encoding"})
@@ -39,7 +42,7 @@ class Peer:
     """One node, found and ready to be connected to."""
 
     node: Node
-    api: OperationsApi
+    api: Endpoint
     tls: ssl.SSLContext
     secrets: Secrets = field(default_factory=Secrets, repr=False)
     """What no record and no event may show, should this node quote it."""
@@ -60,8 +63,8 @@ class _PatientSocket(socket.socket):
     def _patiently(self, send: Callable[..., int], *what: Any) -> int:
         try:
             return send(*what)
-        except (BrokenPipeError, ConnectionResetError):
-            if self._is_lost:
+        except OSError as error:
+            if self._is_lost or error.errno not in _LOST:
                 raise
             self._is_lost = True
             raise BlockingIOError from None  # the event loop reads, and then tries again
@@ -82,7 +85,8 @@ class Connections:
         self._opened: weakref.WeakSet[_PatientSocket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
-        # Every peer at once (SEQ-03); aiohttp would stop at 100 connections.
+        # Every peer at once (SEQ-03); aiohttp would stop at 100 connections. Each request has one
+        # of its own: a peer may close a used one without a word, or read no more of it (EARLY-04).
         connector = aiohttp.TCPConnector(
             limit=0, keepalive_timeout=1e-6, socket_factory=self._open, resolver=Lookups()
         )
@@ -194,7 +198,7 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def websocket(
-        self, peer: Peer, api: OperationsApi, protocol: str
+        self, peer: Peer, api: Endpoint, protocol: str
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
         """Open a WebSocket to a peer.
 

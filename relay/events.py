@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,14 +15,14 @@ class Event:
 
     The names, with their data: `mint` (none; an attempt begins), `sent` (`bytes` of the payload
     handed to the connection, `total`), `phase` and `install` (the peer's own words, when it was
-    asked for them: SSE-05, SSE-07, SSE-19), `retry` (`reason`, `delay` in seconds; another attempt
-    follows), `settled` (`record`; the last event of a node, one for each, AGG-08). A restart tells
-    `restarted` (`record`) alone.
+    asked for them: SSE-05, SSE-07, SSE-19), `retry` (`reason`, `delay` in seconds; then follows
+    the `attempt` of that number), `settled` (`record`; the last event of a node, one for each,
+    AGG-08). A restart tells `restarting` (none), and at last `restarted` (`record`).
     """
 
     node: str
     name: str
-    data: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 class EventParser:

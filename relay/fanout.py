@@ -8,7 +8,7 @@ import functools
 import random
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 from relay.access import Access
 from relay.connection import Connections, Peer
@@ -115,6 +115,8 @@ class FanOut:
         **reach: Unpack[Reach],
     ) -> None:
         """`last_event`: what a record is announced as; `in_turn`: one node after another."""
+        if unknown := set(reach) - Reach.__optional_keys__:
+            raise TypeError(f"unknown argument {min(unknown)!r}")
         origin, mint = reach.get("origin"), reach.get("mint")
         # AGG-07: fixed before anything is awaited
         others = [node for node in nodes if origin is None or node.name != origin]
@@ -171,21 +173,30 @@ class FanOut:
         if isinstance(access, AttemptError):
             return self._announced(failed_record(name, [access]))
         failures: list[AttemptError] = []
-        async with self._places:
-            while True:
-                try:
-                    members = access.hide(await work(access))
-                    return self._announced(success_record(name, members, len(failures) + 1))
-                except AttemptError as error:
-                    failure = error
-                except (Exception, asyncio.CancelledError) as error:
-                    if (task := asyncio.current_task()) and task.cancelling():
-                        raise  # the whole deploy is given up
-                    failure = RelayError("upload", f"{type(error).__name__}: {error}")
-                failure.reason = access.hide(failure.reason)
-                failures.append(failure)
-                wait = retry.delay(failures, random.random)
-                if wait is None:
-                    return self._announced(failed_record(name, failures))
-                access.tell("retry", {"reason": failure.reason, "delay": wait})
-                await asyncio.sleep(wait)
+        while True:
+            async with self._places:  # they are given out in the order in which they are asked for
+                outcome = await _attempt(work, access)
+            if not isinstance(outcome, AttemptError):
+                return self._announced(success_record(name, outcome, len(failures) + 1))
+            failures.append(outcome)
+            wait = retry.delay(failures, random.random)
+            if wait is None:
+                return self._announced(failed_record(name, failures))
+            told = {"reason": outcome.reason, "delay": wait, "attempt": len(failures) + 1}
+            access.tell("retry", told)
+            await asyncio.sleep(wait)
+
+
+async def _attempt(work: Work, access: Access) -> Mapping[str, object] | AttemptError:
+    """The members of a success, or the failure; neither holds a secret of the node."""
+    failure: AttemptError
+    try:
+        return cast("Mapping[str, object]", access.hide(await work(access)))
+    except AttemptError as error:
+        failure = error
+    except (Exception, asyncio.CancelledError) as error:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise  # the whole deploy is given up
+        failure = RelayError("upload", f"{type(error).__name__}: {error}")
+    failure.reason = access.hide(failure.reason)
+    return failure

@@ -11,8 +11,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 from relay.errors import InputError, OriginError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from relay.tls import AnyPath
     from relay.token import Mint
 
 DEFAULT_PORT = 9925
@@ -20,6 +19,7 @@ DEFAULT_REPLICATION_PORT = 9933
 _HTTP = {"https": 443, "http": 80}
 _WEBSOCKET = {"wss": 443, "ws": 80}
 _PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_NEVER_IN_A_URL = re.compile("[\\0- \x7f\ud800-\udfff]")
 _WITH_PORT = re.compile(r"(\[.*\]|[^:]*):\d+")  # the last group of an IPv6 address is none (URL-09)
 # Where user info may stand, also in what is no URL otherwise.
 _USER_INFO = re.compile(r"^([^/]*//)?.*@", re.DOTALL)
@@ -51,7 +51,7 @@ class Node:
     port: int | str | None = None
     replication_url: str | None = field(default=None, repr=False)
     verify: bool = True
-    ca_file: Path | None = None
+    ca_file: AnyPath | None = None
     mint: Mint | None = None
 
 
@@ -70,8 +70,8 @@ class LocalSettings:
 
 
 @dataclass(frozen=True)
-class OperationsApi:
-    """A resolved operations API: everything a connection and a request line need."""
+class Endpoint:
+    """Where a node's operations API or replication socket is: all that a request line needs."""
 
     scheme: str
     host: str  # an IPv6 address stands here without brackets (URL-09)
@@ -91,7 +91,7 @@ class OperationsApi:
 
 def resolve(
     node: Node, local: LocalSettings | None = None, *, allow_http: bool = False
-) -> OperationsApi:
+) -> Endpoint:
     """Find a node's operations API.
 
     Raises:
@@ -108,9 +108,7 @@ def resolve(
     return _parse(node, url, _HTTP, in_clear=allow_http)
 
 
-def resolve_replication(
-    node: Node, local: LocalSettings, *, allow_ws: bool = False
-) -> OperationsApi:
+def resolve_replication(node: Node, local: LocalSettings, *, allow_ws: bool = False) -> Endpoint:
     """Find a node's replication socket (WS-01); errors as of `resolve`."""
     name = _bare_name(node.name)  # WS-02: without the whole of its port
     port = node.name[len(name) :] or None
@@ -127,14 +125,15 @@ def resolve_replication(
 def is_loopback(host: str) -> bool:
     """Whether plain http to this host stays on this machine (TLS-06)."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return host == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> OperationsApi:
-    if any(character <= " " or character == "\x7f" for character in url):
-        raise _unusable(url, "it holds a space or a control character")
+def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> Endpoint:
+    if _NEVER_IN_A_URL.search(url):
+        raise _unusable(url, "it holds a space, a control character or what is no text")
     authority = _AUTHORITY.match(url)
     if authority and "@" in authority[1]:
         raise InputError(
@@ -154,7 +153,7 @@ def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> 
         raise _unusable(url, f"the scheme must be {secure} or {insecure}")
     if not parts.hostname:
         raise _unusable(url, "it names no host")
-    api = OperationsApi(
+    api = Endpoint(
         scheme=parts.scheme,
         host=_ascii_host(url, parts.hostname),
         port=schemes[parts.scheme] if port is None else port,
@@ -163,7 +162,7 @@ def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> 
     if api.scheme == insecure and not in_clear and not is_loopback(api.host):
         raise OriginError(
             "resolve",
-            f"refusing plain {insecure} to {api.address}: the token would travel in clear; "
+            f"refusing plain {insecure} to {api.address}: credentials would travel in clear; "
             f"use {secure}, or allow it (--allow-http)",
         )
     return api

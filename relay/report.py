@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from relay.errors import AttemptError
 
-Record = dict[str, object]
+Record = dict[str, Any]
 
-_HINTS = {415: "it takes no streamed deploys, as Harper does from 5.1 on"}  # VER-04, BUG-24
+_OURS = {"node", "status", "reason", "statusCode", "hint", "stage", "uncertain", "attempts"}
+_MOVED = "redirects are not followed; give the URL to which it leads"
+_HINTS = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),  # HTTP-04
+    404: "is this the URL of its operations API?",
+    413: "a proxy before the node limits the size of a body",
+    415: "it takes no streamed deploys, as Harper does from 5.1 on",  # VER-04, BUG-24
+}
 
 
 @dataclass(frozen=True)
@@ -32,13 +39,17 @@ class Report:
     @property
     def succeeded(self) -> bool:
         """Whether every node succeeded; without nodes nothing did, so it is False (DEP-16)."""
-        return bool(self.records) and all(record["status"] == "success" for record in self.records)
+        return bool(self.records) and not self.failed
+
+    @property
+    def failed(self) -> list[Record]:
+        return [record for record in self.records if record["status"] != "success"]
 
 
 def success_record(node: str, members: Mapping[str, object], attempts: int = 1) -> Record:
-    """`node` and `status` come first and stay ours, whatever the peer says (RES-01, RES-02)."""
-    ours: Record = {"node": node, "status": "success"}
-    return {**ours, **members, **ours, **_attempts(attempts)}
+    """What is the relay's own to say stays so, whatever the peer says (RES-01, RES-02)."""
+    theirs = {name: value for name, value in members.items() if name not in _OURS}
+    return {"node": node, "status": "success", **theirs, **_attempts(attempts)}
 
 
 def failed_record(node: str, failures: Sequence[AttemptError]) -> Record:
@@ -47,7 +58,7 @@ def failed_record(node: str, failures: Sequence[AttemptError]) -> Record:
     record: Record = {"node": node, "status": "failed", "reason": latest.reason}
     if latest.status_code is not None:
         record["statusCode"] = latest.status_code
-    if latest.stage == "answer" and latest.status_code in _HINTS:
+    if latest.status_code in _HINTS:
         record["hint"] = _HINTS[latest.status_code]
     record["stage"] = latest.stage
     if any(failure.uncertain for failure in failures):

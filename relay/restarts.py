@@ -20,8 +20,8 @@ _POLL_SECONDS = 0.25
 _UNAUTHORIZED = 401
 
 
-class _JobFailedError(PeerError):
-    """The node tried to restart and could not; a rolling restart goes no further."""
+class _NotRestartedError(PeerError):
+    """The node was to restart and has not; a rolling restart goes no further."""
 
 
 async def restart(
@@ -32,8 +32,8 @@ async def restart(
 ) -> Report:
     """Restart the HTTP service of every node, and wait until each one's job has ended.
 
-    Rolling, a node that cannot be reached is noted and skipped, and one whose job fails ends the
-    run: the nodes after it are left as they are, with a failed record that says so (RST-02).
+    Rolling, a node that cannot be reached is noted and skipped, and one that has not restarted ends
+    the run: the nodes after it are left as they are, with a failed record that says so (RST-02).
 
     Args:
         nodes: Which nodes, in the order of the records, and of a rolling restart.
@@ -49,10 +49,10 @@ async def restart(
     async def work(access: Access) -> Mapping[str, object]:
         if rolling and stopped:
             reason = f"not restarted, because the restart of {stopped[0]} failed"
-            raise PeerError("upload", reason)
+            raise PeerError("resolve", reason)
         try:
             return await _restart_one(access)
-        except _JobFailedError:
+        except _NotRestartedError:
             stopped.append(access.peer.node.name)
             raise
 
@@ -61,6 +61,7 @@ async def restart(
 
 async def _restart_one(access: Access) -> Mapping[str, object]:
     """Start the job, and poll it to its end."""
+    access.tell("restarting", {})
     limit = access.connections.limits.restart
     token = await access.token()
 
@@ -86,11 +87,12 @@ async def _restart_one(access: Access) -> Mapping[str, object]:
                 if state.get("status") == "ERROR":
                     message = state.get("message")
                     reason = "the restart failed" if message in (None, "") else readable(message)
-                    raise _JobFailedError("answer", reason)
+                    raise _NotRestartedError("answer", reason)
                 if state.get("status") == "COMPLETE":
                     break
     except TimeoutError as error:
-        raise PeerError("answer", f"not restarted in {limit:g} s", uncertain=True) from error
+        reason = f"not restarted in {limit:g} s"
+        raise _NotRestartedError("answer", reason, uncertain=True) from error
     return started
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
+import os
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relay.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from relay.node import Node
 
+AnyPath = str | os.PathLike[str]
 _NOT_TRUSTED = "is signed by an authority that is not trusted; give the cluster's CA file"
 # X509_V_ERR_* codes of OpenSSL, by what an operator can do about them.
 _CERTIFICATE_FLAWS = {
@@ -41,13 +43,13 @@ class Tls:
         key_file: PEM file with its private key, when that is not in `certificate_file`.
     """
 
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: AnyPath | None = None
+    certificate_file: AnyPath | None = None
+    key_file: AnyPath | None = None
 
     def __post_init__(self) -> None:
         if self.key_file is not None and self.certificate_file is None:
-            raise InputError(f"key {str(self.key_file)!r} is given without its certificate")
+            raise InputError(f"key {os.fspath(self.key_file)!r} is given without its certificate")
 
 
 def contexts_for(nodes: Iterable[Node], tls: Tls) -> list[ssl.SSLContext]:
@@ -63,7 +65,9 @@ def contexts_for(nodes: Iterable[Node], tls: Tls) -> list[ssl.SSLContext]:
     # One that shows the relay's own certificate is of this deploy alone.
     context = _shared_context if tls.certificate_file is None else functools.cache(_new_context)
     contexts = [
-        context(tuple(read(file) for file in (tls.ca_file, node.ca_file) if file), node.verify)
+        context(
+            tuple(read(Path(file)) for file in (tls.ca_file, node.ca_file) if file), node.verify
+        )
         for node in nodes
     ]
     if tls.certificate_file is not None:
@@ -77,7 +81,7 @@ def _certificates(file: Path) -> str:
         text = file.read_text(encoding="ascii", errors="ignore")  # of comments
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (OSError, ValueError) as error:
-        raise _unusable("CA file", file, error) from error
+        raise _unusable(f"CA file {str(file)!r}", error, "a readable PEM file") from error
     return text
 
 
@@ -94,13 +98,16 @@ def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # n
 _shared_context = functools.lru_cache(maxsize=64)(_new_context)
 
 
-def _show_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+def _show_certificate(context: ssl.SSLContext, certificate: AnyPath, key: AnyPath | None) -> None:
     try:
         # An empty password: an encrypted key is an error here, not a prompt in the middle of a
         # deploy.
         context.load_cert_chain(certificate, key, password="")
-    except OSError as error:
-        raise _unusable("client certificate", certificate, error) from error
+    except (OSError, ValueError) as error:
+        what = f"client certificate {os.fspath(certificate)!r}"
+        what += f" with key {os.fspath(key)!r}" if key else ""
+        remedy = "a certificate and its own key, unencrypted, as readable PEM files"
+        raise _unusable(what, error, remedy) from error
 
 
 def certificate_flaw(error: ssl.SSLCertVerificationError) -> str:
@@ -108,9 +115,11 @@ def certificate_flaw(error: ssl.SSLCertVerificationError) -> str:
     return _CERTIFICATE_FLAWS.get(error.verify_code, f"is refused: {error.verify_message}")
 
 
-def _unusable(what: str, path: Path, error: OSError | ValueError) -> InputError:
-    # ssl.SSLError is an OSError whose text tells of OpenSSL's insides, not of the file.
-    why: str | None = "not PEM, or nothing in it"
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-        why = error.strerror
-    return InputError(f"{what} {str(path)!r} cannot be used: {why}; give a readable PEM file")
+def _unusable(what: str, error: OSError | ValueError, remedy: str) -> InputError:
+    # ssl.SSLError is an OSError, too; ValueError means a NUL in the path, or no certificate.
+    why = "not PEM, or nothing in it"
+    if isinstance(error, ssl.SSLError):
+        why = (error.reason or why).replace("_", " ").lower()
+    elif isinstance(error, OSError):
+        why = error.strerror or why
+    return InputError(f"{what} cannot be used: {why}; give {remedy}")

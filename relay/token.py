@@ -14,13 +14,17 @@ OPERATION = "create_authentication_tokens"
 
 
 class Mint(Protocol):
-    """A way to get a token from a peer. Its repr must not show what it knows."""
+    """A way to get a token from a peer. Its repr must not show what it knows.
+
+    One of your own returns the token; `peer.node` tells of which node. What it raises becomes the
+    reason of a failed record, so it must not tell secrets either.
+    """
 
     async def mint(self, peer: Peer, connections: Connections) -> str:
         """Get a new token of this peer; cancelled when the limit of a mint ends.
 
         Raises:
-            AttemptError: There is none.
+            Exception: There is none.
         """
 
 
@@ -65,7 +69,7 @@ class GivenToken:
     token: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not _fits_a_header(self.token):
+        if not fits_a_header(self.token):
             raise InputError("the given token is empty or holds a space or a control character")
 
     # Unused, the arguments are those of every Mint.
@@ -81,8 +85,8 @@ def token_in(answer: object) -> str:
     """
     for holder in (answer, answer.get("results") if isinstance(answer, dict) else None):
         token = holder.get("operation_token") if isinstance(holder, dict) else None
-        if isinstance(token, str) and _fits_a_header(token):
-            return token
+        if fits_a_header(token):
+            return str(token)
     raise mint_failure("peer did not return an operation_token")
 
 
@@ -97,6 +101,6 @@ def mint_failure(reason: str, cause: PeerError | None = None) -> PeerError:
     )
 
 
-def _fits_a_header(token: str) -> bool:
+def fits_a_header(token: object) -> bool:
     """BUG-35: a header value is printable ASCII and not empty, so it cannot end its line."""
-    return bool(token) and all("!" <= character <= "~" for character in token)
+    return isinstance(token, str) and token != "" and all("!" <= it <= "~" for it in token)

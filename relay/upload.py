@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relay import formdata
-from relay.answer import EVENT_STREAM, StreamedAnswer, is_event_stream, success_members
+from relay.answer import EVENT_STREAM, SUCCESS, StreamedAnswer, is_event_stream, success_members
 from relay.errors import AttemptError, PeerError
 from relay.payload import opened
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from relay.access import Access
     from relay.payload import StagedPayload
 
+_GATEWAY = {502, 504}
 _TELL_BYTES = 1 << 20  # how much is sent from one event to the next
 _FAREWELL = 5.0  # seconds for a stream to end after it has said that all is done
 _VERSION = re.compile(r"(\d+)\.(\d+)", re.ASCII)
@@ -60,7 +61,7 @@ async def _refuse_old(access: Access, token: str) -> None:
             version = (await connections.ask(access.peer, request, token=token)).get("version")
     if not takes_streams(version):
         reason = f"the peer runs version {version}; it takes streamed deploys from 5.1 on"
-        raise PeerError("upload", reason)
+        raise PeerError("connect", reason)
 
 
 def takes_streams(version: object) -> bool:
@@ -87,7 +88,8 @@ class _Sending:
         self._form = formdata.encode(self.upload.fields)
         self._stream = StreamedAnswer(self._limits.answer_bytes, self.access.hide)
         self._deadline = asyncio.timeout(None)  # connecting has a limit of its own
-        self._is_sent = self._is_refused = False
+        self._is_sent = False
+        self._refusal: int | None = None  # the HTTP status, once its head is there
 
     async def outcome(self) -> dict[str, object]:
         """Send the body and read the answer; its members if it is a success."""
@@ -110,23 +112,33 @@ class _Sending:
             if not self._stream.is_done:  # what happens after `done` changes nothing (EARLY-08)
                 if isinstance(error, TimeoutError):
                     raise self._too_slow() from error
-                # A peer that has not had the whole body cannot have deployed it.
-                error.uncertain = error.uncertain and self._is_sent
+                if self._refusal and error.status_code is None:
+                    error.reason = f"HTTP {self._refusal}, but {error.reason}"
+                # A peer that has not had the whole body cannot have deployed it; one behind a
+                # gateway that has lost patience with it may have.
+                error.uncertain |= error.status_code in _GATEWAY
+                error.uncertain &= self._is_sent
                 raise
             members = self._stream.end()
-        if not self._is_sent:
-            raise PeerError(
-                "answer", "the peer reported success before it had the payload", uncertain=True
-            )
+        self._check_sent()
         return members
 
+    def _check_sent(self) -> None:
+        if not self._is_sent:
+            reason = "the peer reported success before it had the payload"
+            raise PeerError("answer", reason, uncertain=True)
+
     async def _members(self, response: aiohttp.ClientResponse) -> dict[str, object]:
-        self._is_refused = response.status not in range(200, 300)
+        if response.status not in SUCCESS:
+            self._refusal = response.status
+            self._allow(self._limits.answer if self._is_sent else self._limits.stall)
         if not is_event_stream(response.status, response.headers.get("Content-Type", "")):
             return success_members(await self.access.connections.whole(response, self.access.peer))
         async for block in response.content.iter_any():
             for name, data in self._stream.feed(block):
                 self.access.tell(name, data)
+            if self._stream.is_done:
+                self._check_sent()
             if self._is_sent:
                 self._allow(_FAREWELL if self._stream.is_done else self._limits.answer)
         return self._stream.end()
@@ -137,7 +149,7 @@ class _Sending:
         sent = 0
         for block in self.blocks:
             await asyncio.sleep(0)  # look at the connection: writes to a lost one do not fail
-            if self._is_refused:
+            if self._refusal is not None:
                 await asyncio.Future()  # nothing more, until the answer is read (EARLY-05)
             self._allow(self._limits.stall)
             yield block
@@ -164,6 +176,9 @@ class _Sending:
                 self._deadline.reschedule(when)
 
     def _too_slow(self) -> PeerError:
+        if self._refusal is not None:
+            reason = f"HTTP {self._refusal}, and the answer did not end in time"
+            return PeerError("answer", reason, status_code=self._refusal)
         if self._is_sent:
             return PeerError("answer", f"no answer in {self._limits.answer:g} s", uncertain=True)
         return PeerError("upload", f"the peer took no data for {self._limits.stall:g} s")

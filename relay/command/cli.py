@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import resource
-import signal
 import sys
 from typing import TYPE_CHECKING
 
-from relay.command.display import Output, json_line, print_records, printable, progress
-from relay.command.options import (
-    credential_files,
-    limits_in,
-    mint_in,
-    nodes_in,
-    parser,
-    request_in,
-)
-from relay.command.pack import staged
+from relay.command import options
+from relay.command.course import Course
+from relay.command.display import Output, json_line, print_count, print_records, printable, progress
+from relay.command.interrupts import Interrupts
+from relay.command.pack import check_path, staged
 from relay.errors import InputError
-from relay.fanout import Reach, deploy
-from relay.report import Report
+from relay.fanout import FanOut, Reach, deploy
+from relay.request import forwarded_fields
 from relay.restarts import restart
 from relay.retry import Retry
 from relay.tls import Tls
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from types import FrameType
 
     from relay.command.display import Show
     from relay.events import Event
     from relay.node import Node
-    from relay.report import Record
+    from relay.report import Report
 
 _BAD_USAGE, _UNWRITTEN = 2, 3
+_ENOUGH_DESCRIPTORS = 65_536
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; usage errors of argparse exit with 2."""
-    arguments = parser().parse_args(argv)
     out, err = Output(sys.stdout), Output(sys.stderr)
-    _use_all_descriptors()
-    with _interrupts() as caught:
+    with Interrupts() as interrupts:
         try:
-            code = _deploy(arguments, out, err)
+            arguments = options.parser().parse_args(argv)
+            _use_all_descriptors()
+            code = _deploy(arguments, out, err, interrupts)
         except InputError as error:
             err.say(f"relay: {printable(str(error))}")
             return _BAD_USAGE
         except KeyboardInterrupt:
             err.say("relay: interrupted; whatever was under way was aborted")
-            return 128 + caught[-1]
+            return 128 + interrupts.caught[0]
     if out.trouble:
         err.say(f"relay: the records could not be written: {out.trouble}")
         return _UNWRITTEN
@@ -64,73 +57,56 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _use_all_descriptors() -> None:
     """A node takes two at a time: its connection, and its own reading of the payload."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    for enough in (most, _ENOUGH_DESCRIPTORS):  # macOS allows less than it says
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
+            return
 
 
-@contextlib.contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does; the last of what is yielded came last."""
-    caught = [int(signal.SIGINT)]
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        handler = signal.getsignal(signal.SIGINT)  # the event loop has its own
-        (handler if callable(handler) else signal.default_int_handler)(number, frame)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, interrupt)
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _deploy(arguments: argparse.Namespace, out: Output, err: Output) -> int:
-    nodes, request, mint = nodes_in(arguments), request_in(arguments), mint_in(arguments)
+def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts: Interrupts) -> int:
+    check_path(arguments.path)
+    nodes, request = options.nodes_in(arguments), options.request_in(arguments)
     reach: Reach = {
-        "mint": mint,
+        "mint": options.mint_in(arguments),
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),
-        "limits": limits_in(arguments),
+        "limits": options.limits_in(arguments),
         "allow_http": arguments.allow_http,
     }
-    so_far = {"settled": Report([]), "restarted": Report([])}
-    whole: set[str] = set()  # nodes that were sent the whole payload
+    # Whatever is wrong is said before a large directory is packed.
+    forwarded_fields(request)
+    Retry(arguments.attempts)
+    FanOut(nodes, **reach)
+    course = Course([node.name for node in nodes], bool(arguments.restart))
     try:
         with (
             staged(
                 arguments.path,
                 exclude=arguments.exclude,
-                leave_out=credential_files(arguments),
+                leave_out=options.credential_files(arguments),
                 note=err.say,
+                tell=(lambda _: None) if arguments.quiet or arguments.events else err.say,
             ) as payload,
             _listener(nodes, arguments, out, err) as show,
         ):
 
             def listen(event: Event) -> None:
-                if isinstance(record := event.data.get("record"), dict):
-                    so_far[event.name].records.append(record)
-                if event.name == "sent" and event.data["bytes"] == event.data["total"]:
-                    whole.add(event.node)
+                course.listen(event)
                 show(event)
 
             reach["on_event"] = listen
-            reports = asyncio.run(_run(nodes, request, payload, reach, arguments))
+            interrupts.run(_run(nodes, request, payload, reach, arguments))
     except KeyboardInterrupt:
-        told = so_far["settled"].records
-        settled = {record["node"] for record in told}
-        told += [_interrupted(node, whole) for node in nodes if node.name not in settled]
-        _print(arguments, out, list(so_far.values()), interrupted=True)
+        for event in course.interrupt():
+            if arguments.events:
+                json_line(event, out)
+        _print(arguments, course.reports, out, interrupted=True)
         raise
-    return 0 if _print(arguments, out, reports) else 1
-
-
-def _interrupted(node: Node, whole: Collection[str]) -> Record:
-    record: Record = {"node": node.name, "status": "failed", "reason": "interrupted"}
-    return {**record, "uncertain": True} if node.name in whole else record
+    succeeded = _print(arguments, course.reports, out)
+    if out.trouble:  # somebody may still see them there
+        _print(arguments, course.reports, err)
+    if not arguments.quiet:
+        print_count(course.reports[0].records, err)
+    return 0 if succeeded else 1
 
 
 async def _run(
@@ -139,23 +115,21 @@ async def _run(
     payload: Path,
     reach: Reach,
     arguments: argparse.Namespace,
-) -> list[Report]:
+) -> None:
     """Deploy; then restart the nodes that took the package, if that is asked for."""
     deployed = await deploy(
         nodes,
         request,
         payload,
-        retry=Retry(attempts=arguments.attempts),
+        retry=Retry(arguments.attempts),
         ask_for_events=not arguments.quiet,
         probe=arguments.probe,
         **reach,
     )
     took = {record["node"] for record in deployed.records if record["status"] == "success"}
-    if not (arguments.restart and took):
-        return [deployed]
-    rolling = arguments.restart == "rolling"
-    again = [node for node in nodes if node.name in took]
-    return [deployed, await restart(again, rolling=rolling, **reach)]
+    if arguments.restart and took:
+        again = [node for node in nodes if node.name in took]
+        await restart(again, rolling=arguments.restart == "rolling", **reach)
 
 
 @contextlib.contextmanager
@@ -172,7 +146,11 @@ def _listener(
 
 
 def _print(
-    arguments: argparse.Namespace, out: Output, reports: list[Report], *, interrupted: bool = False
+    arguments: argparse.Namespace,
+    reports: Sequence[Report],
+    out: Output,
+    *,
+    interrupted: bool = False,
 ) -> bool:
     """Print the records of a deploy and of a restart; whether all of them are successes."""
     succeeded = not interrupted and all(report.succeeded for report in reports)
@@ -180,10 +158,10 @@ def _print(
     if arguments.json:
         document: dict[str, object] = {"succeeded": succeeded, "records": deployed}
         document |= {"interrupted": True} if interrupted else {}
-        document |= {"restarted": restarted[0]} if any(restarted) else {}
+        document |= {"restarted": restarted[0]} if restarted else {}
         out.say(json.dumps(document, indent=2))
     elif not arguments.events:
         print_records(deployed, out)
-        for records in filter(None, restarted):
-            print_records(records, out, {"success": "restarted", "failed": "not restarted"})
+        for records in restarted:
+            print_records(records, out, restarts=True)
     return succeeded

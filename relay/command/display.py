@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.events import Event
     from relay.report import Record
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _MARKUP = re.compile(r"<(style|script|title)\b.*?(</\1>|$)|<[^>]*(>|$)", re.DOTALL | re.IGNORECASE)
 _STYLES = {"success": "green", "failed": "red"}
+_RESTARTS = {"success": "restarted", "failed": "not restarted"}
+_ROWS_LEFT = 3  # of a terminal, for whatever stands around the bars
+_MANY = 10  # nodes, more than one takes in at a glance
 
 
 class Output:
@@ -67,17 +70,20 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
     if not err.is_terminal:
         yield lambda event: _line(event, err)
         return
-    # Cut, and never wrapped, where the terminal is narrow.
-    cut = Column(no_wrap=True, overflow="ellipsis")
+    # Where the terminal is narrow the state is cut, and nothing else.
+    whole = Column(no_wrap=True, overflow="ellipsis")
     columns = [
-        TextColumn("{task.fields[node]}", markup=False, table_column=cut),
+        TextColumn("{task.fields[node]}", markup=False, table_column=whole),
         BarColumn(bar_width=20),
-        DownloadColumn(table_column=cut),
-        TransferSpeedColumn(table_column=cut),
-        TextColumn("{task.fields[state]}", markup=False, table_column=replace(cut, ratio=1)),
+        DownloadColumn(table_column=whole),
+        TransferSpeedColumn(table_column=whole),
+        TextColumn("{task.fields[state]}", markup=False, table_column=replace(whole, ratio=1)),
     ]
-    bars = Progress(*columns, console=Console(file=err.stream))
+    console = Console(file=err.stream)
+    # Drawn seldom: it takes its time from the uploads.
+    bars = Progress(*columns, console=console, expand=True, refresh_per_second=4)
     tasks = {node: bars.add_task("", total=None, node=printable(node), state="") for node in nodes}
+    are_many = len(nodes) > console.height - _ROWS_LEFT
 
     def show(event: Event) -> None:
         changes: dict[str, Any] = {}
@@ -85,9 +91,12 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
             changes = {"completed": event.data["bytes"], "total": event.data["total"]}
         if state := _state(event):
             changes["state"] = state
-        bars.update(tasks[event.node], **changes)
         if event.name == "settled":
             bars.stop_task(tasks[event.node])
+            changes["visible"] = not are_many  # those that are still at it are of more interest
+        elif event.name == "restarting":
+            changes["visible"] = True
+        bars.update(tasks[event.node], **changes)
 
     bars.start()
     try:
@@ -103,21 +112,16 @@ def json_line(event: Event, out: Output) -> None:
     out.say(json.dumps({**ours, **event.data, **ours}))
 
 
-def print_records(
-    records: Iterable[Record], out: Output, words: Mapping[str, str] | None = None
-) -> None:
-    """A table on a terminal, tab-separated lines elsewhere, one per node.
-
-    `words` stand for the statuses.
-    """
+def print_records(records: Iterable[Record], out: Output, *, restarts: bool = False) -> None:
+    """A table on a terminal, tab-separated lines elsewhere, one per node."""
     table = Table(
         Column("node", overflow="fold"),
         Column("status", no_wrap=True),
         Column("answer", overflow="fold"),
     )
     for record in records:
-        name, status, text = printable(str(record["node"])), str(record["status"]), _text(record)
-        word = (words or {}).get(status, status)
+        name, status = printable(record["node"]), record["status"]
+        word, text = _RESTARTS[status] if restarts else status, _text(record, restart=restarts)
         if out.is_terminal:
             table.add_row(Text(name), Text(word, style=_STYLES[status]), Text(text))
         else:
@@ -140,7 +144,7 @@ def printable(text: str) -> str:
 
 
 def _line(event: Event, err: Output) -> None:
-    if event.name == "sent" and 0 < int(str(event.data["bytes"])) < int(str(event.data["total"])):
+    if event.name == "sent" and 0 < event.data["bytes"] < event.data["total"]:
         return  # lines tell where a step begins and ends, no more
     if (state := _state(event)) and event.name != "mint":
         err.say(f"{printable(event.node)}: {state}")
@@ -153,25 +157,41 @@ def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
             return "getting a token"
         case "sent", {"bytes": sent, "total": total}:
             return "waiting for the answer" if sent == total else f"sending {total:,} bytes"
+        case "restarting", _:
+            return "restarting"
         case "phase", {"phase": phase, "status": status}:
-            return printable(f"{phase}: {status}")
+            return printable(f"phase {phase}: {status}")
         case "install", {"line": line}:
             return printable(f"| {line}")
-        case "retry", {"reason": reason, "delay": delay}:
-            return printable(f"trying again in {delay:.1f} s: {reason}")
+        case "retry", {"reason": reason, "delay": delay, "attempt": attempt}:
+            why = _without_markup(reason)
+            return printable(f"attempt {attempt} follows in {delay:.1f} s: {why}")
         case "settled" | "restarted", {"record": dict(record)}:
-            return f"{record['status']}: {_text(record)}".removesuffix(": ")
+            restart = event.name == "restarted"
+            word = _RESTARTS[record["status"]] if restart else record["status"]
+            return f"{word}: {_text(record, restart=restart)}".removesuffix(": ")
     return ""
 
 
-def _text(record: Mapping[str, object]) -> str:
+def _text(record: Record, *, restart: bool = False) -> str:
     """The words for a person in a record: its reason, or the peer's message."""
-    key = "reason" if record["status"] == "failed" else "message"
-    text = printable(_without_markup(str(record.get(key, ""))))
-    if record["status"] == "failed":
-        code = str(record.get("statusCode", ""))
-        text += f" (HTTP {code})" if code not in text else ""
-        text += f" ({record['hint']})" if "hint" in record else ""
-    if record.get("uncertain"):
-        text += " (it may be deployed all the same)"
+    if record["status"] == "success":
+        return printable(_without_markup(str(record.get("message", ""))))
+    text = printable(_without_markup(record["reason"]))
+    code = str(record.get("statusCode", ""))
+    text += f" (HTTP {code})" if code not in text else ""
+    if "hint" in record:  # it says more than a peer that understands nothing
+        text = f"{record['hint']}: {text}"
+    if "attempts" in record:
+        text += f" ({record['attempts']} attempts)"
+    if "uncertain" in record:
+        text += f" (it may {'have restarted' if restart else 'be deployed'} all the same)"
     return text
+
+
+def print_count(records: Sequence[Record], err: Output) -> None:
+    """How many of many nodes succeeded, and which did not."""
+    if len(records) > _MANY:
+        failed = [printable(record["node"]) for record in records if record["status"] != "success"]
+        which = f"; failed: {', '.join(failed)}" if failed else ""
+        err.say(f"relay: {len(records) - len(failed)} of {len(records)} nodes succeeded{which}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
+import json
 import os
 import re
 import sys
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from relay.errors import AttemptError, InputError
 from relay.limits import Limits
 from relay.node import Node, resolve, without_user_info
-from relay.request import stays_behind
+from relay.request import decoded, stays_behind
 from relay.token import GivenToken, OperationsMint
 
 if TYPE_CHECKING:
@@ -24,8 +26,6 @@ _TIMES = ("connect", "mint", "stall", "answer", "restart")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
 _EPILOG = """\
-@FILE stands for the arguments in that file, one in each line, such as --node=eu=https://eu:9925/.
-
 Credentials are never taken from the command line itself. The first of these counts: a token in
 --token-file; the password of --user in --password-file; a token in RELAY_TOKEN; the password in
 RELAY_PASSWORD; one that is typed at a terminal. RELAY_USER stands in for --user.
@@ -44,14 +44,10 @@ class _Refused(argparse.Action):
         parser.error(f"{name}: anybody can read a command line; use {name}-file")
 
 
-class _Parser(argparse.ArgumentParser):
-    def convert_arg_line_to_args(self, line: str) -> list[str]:
-        """In a file of arguments, an empty line or a comment is none."""
-        return [] if not line.strip() or line.startswith("#") else [line]
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="relay", description="Bring a deploy package to every node of a cluster.")
+    parser = argparse.ArgumentParser(
+        prog="relay", description="Bring a deploy package to every node of a cluster."
+    )
     parser.add_argument(
         "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
     )
@@ -59,15 +55,17 @@ def parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser(
         "deploy",
         help="deploy a component to every node",
+        usage="%(prog)s PATH --node NAME=URL ... [option ...]",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        fromfile_prefix_chars="@",
     )
     add = verb.add_argument
     repeatable: dict[str, Any] = {"action": "append", "default": []}
     add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
-    add("--node", action="append", required=True, metavar="NAME=URL", help="a node; repeatable")
+    add("--node", metavar="NAME=URL", help="a node; repeatable", **repeatable)
+    add("--nodes", type=Path, metavar="FILE", help="holds further nodes, a NAME=URL in each line")
+    add("--only", metavar="NAME", help="of all these, the nodes to deploy to", **repeatable)
     add("--project", help="name of the component (default: from PATH)")
     add("--field", metavar="KEY=VALUE", help="a further field; repeatable", **repeatable)
     add("--exclude", metavar="GLOB", help="leave such names or paths out; repeatable", **repeatable)
@@ -118,21 +116,30 @@ def credential_files(arguments: argparse.Namespace) -> list[Path]:
 
 
 def nodes_in(arguments: argparse.Namespace) -> list[Node]:
-    nodes = []
-    for text in arguments.node:
-        name, equals, url = text.partition("=")
-        if not (name and equals and url) or "//" in name:  # a URL may hold a "=", too
-            raise InputError(f"--node {without_user_info(text)!r} is not NAME=URL")
-        node = Node(name, url, verify=name not in arguments.insecure)
-        try:
-            resolve(node, allow_http=arguments.allow_http)
-        except AttemptError as error:  # a person at a keyboard wants to hear of it at once
-            raise InputError(f"--node {name}: {error.reason}") from error
-        nodes.append(node)
-    unknown = set(arguments.insecure) - {node.name for node in nodes}
-    if unknown:
-        raise InputError(f"--insecure names no node: {', '.join(sorted(unknown))}")
-    return nodes
+    nodes = [_node(text, "--node", arguments) for text in arguments.node]
+    if arguments.nodes is not None:
+        for number, line in enumerate(_read(arguments.nodes).splitlines(), 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                nodes.append(_node(line.strip(), f"{arguments.nodes}:{number}:", arguments))
+    if not nodes:
+        raise InputError("there is no node to deploy to; give --node NAME=URL, or --nodes FILE")
+    names = {node.name for node in nodes}
+    for option in ("insecure", "only"):
+        if unknown := set(getattr(arguments, option)) - names:
+            raise InputError(f"--{option} names no node: {', '.join(sorted(unknown))}")
+    return [node for node in nodes if not arguments.only or node.name in arguments.only]
+
+
+def _node(text: str, where: str, arguments: argparse.Namespace) -> Node:
+    name, equals, url = text.partition("=")
+    if not (name and equals and url) or "//" in name:  # a URL may hold a "=", too
+        raise InputError(f"{where} {without_user_info(text)!r} is not NAME=URL")
+    node = Node(name, url, verify=name not in arguments.insecure)
+    try:
+        resolve(node, allow_http=arguments.allow_http)
+    except AttemptError as error:  # a person at a keyboard wants to hear of it at once
+        raise InputError(f"{where} {name}: {error.reason}") from error
+    return node
 
 
 def request_in(arguments: argparse.Namespace) -> dict[str, object]:
@@ -144,6 +151,8 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
         remedy = "; give --project"
     if not _PROJECT.fullmatch(project):
         raise InputError(f"{project!r} cannot be a project name (letters, digits, - and _){remedy}")
+    if not isinstance(decoded(project), str):
+        project = json.dumps(project)  # or a peer would read a number (PARSE-32)
     request: dict[str, object] = {"operation": "deploy_component", "project": project}
     if arguments.restart:
         request["restart"] = False  # each node is restarted when all have the package (FLD-06)
@@ -176,29 +185,45 @@ def mint_in(arguments: argparse.Namespace) -> Mint:
     if arguments.token_file is not None:
         if arguments.password_file is not None:
             raise InputError("--token-file and --password-file exclude each other")
-        return GivenToken(_secret(arguments.token_file))
+        return _token(_secret(arguments.token_file), f"--token-file {arguments.token_file}")
     # In a CI job a secret that is not set may be there and empty.
-    if arguments.password_file is None and (token := os.environ.get("RELAY_TOKEN")):
-        return GivenToken(token)
+    if arguments.password_file is None and (token := _variable("RELAY_TOKEN")):
+        return _token(token, "RELAY_TOKEN")
     if not arguments.user:
         raise InputError("no credentials; give --user and a password, or a token (see --help)")
     if arguments.password_file is not None:
         return OperationsMint(arguments.user, _secret(arguments.password_file))
-    password = os.environ.get("RELAY_PASSWORD")
-    if not password and not sys.stdin.isatty():
+    password = _variable("RELAY_PASSWORD")
+    with contextlib.suppress(EOFError):
+        if not password and sys.stdin.isatty():
+            password = getpass.getpass(f"Password of {arguments.user}: ")
+    if not password:
         raise InputError("no password; give --password-file or RELAY_PASSWORD")
-    return OperationsMint(
-        arguments.user, password or getpass.getpass(f"Password of {arguments.user}: ")
-    )
+    return OperationsMint(arguments.user, password)
+
+
+def _token(token: str, where: str) -> Mint:
+    try:
+        return GivenToken(token)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _variable(name: str) -> str:
+    """An environment variable, without a line end that came with it."""
+    return os.environ.get(name, "").rstrip("\r\n")
 
 
 def _secret(path: Path) -> str:
     """The content of a credential file, without the line end that an editor adds."""
+    if secret := _read(path).rstrip("\r\n"):
+        return secret
+    raise InputError(f"{str(path)!r} is empty")
+
+
+def _read(path: Path) -> str:
     try:
-        secret = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-    except (OSError, ValueError) as error:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
         why = getattr(error, "strerror", "it is not UTF-8 text")
         raise InputError(f"cannot read {str(path)!r}: {why}") from error
-    if not secret:
-        raise InputError(f"{str(path)!r} is empty")
-    return secret

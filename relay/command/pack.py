@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import os
 import stat
@@ -33,25 +34,19 @@ def staged(
     exclude: Collection[str],
     leave_out: Collection[Path],
     note: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> Iterator[Path]:
     """The package to send: the given archive, or the given directory packed to a temporary one.
 
-    `note` is told what is left out.
+    `note` is told what is left out, and `tell` how far it is.
 
     Raises:
         InputError: There is nothing to send.
     """
-    try:
-        is_directory = stat.S_ISDIR(path.stat().st_mode)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in it
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InputError(
-            f"cannot use {str(path)!r}: {why}; give a directory or a .tar.gz"
-        ) from error
-    if not is_directory:
-        _check_archive(path)
+    if check_path(path):
         yield path
         return
+    tell(f"relay: packing {printable(str(path))}")
     with contextlib.ExitStack() as cleanup:
         try:
             directory = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="relay-"))
@@ -60,7 +55,9 @@ def staged(
                 files, skipped = pack(path, archive, exclude=exclude, leave_out=leave_out)
         except OSError as error:
             where = f": {printable(error.filename)}" if isinstance(error.filename, str) else ""
-            words = error.strerror or str(error)  # tarfile has words of its own
+            words = error.strerror or str(error)
+            if error.errno == errno.ENOSPC:
+                words += f" in {tempfile.gettempdir()}; TMPDIR names another directory"
             raise InputError(f"cannot pack {str(path)!r}{where}: {words}") from error
         except RecursionError as error:
             why = "its directories are nested too deeply; give a .tar.gz"
@@ -69,7 +66,26 @@ def staged(
             note(f"relay: left out {printable(name)}: {why}")
         if not files:
             raise InputError(f"{str(path)!r} holds no files to deploy")
+        tell(f"relay: packed {files:,} files, {package.stat().st_size:,} bytes")
         yield package
+
+
+def check_path(path: Path) -> bool:
+    """Whether this is an archive, not a directory.
+
+    Raises:
+        InputError: It is neither.
+    """
+    try:
+        is_archive = not stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"cannot use {str(path)!r}: {why}; give a directory or a .tar.gz"
+        ) from error
+    if is_archive:
+        _check_archive(path)
+    return is_archive
 
 
 def _check_archive(path: Path) -> None:
@@ -109,7 +125,8 @@ def pack(
     Raises:
         OSError: A file cannot be read, or shrank meanwhile.
     """
-    exclude = [glob.rstrip("/") for glob in exclude]  # as people write directories
+    # As people write paths and directories.
+    exclude = [glob.removeprefix("./").strip("/") for glob in exclude]
     skipped: dict[str, str] = {}
     files = 0
     secret = {_identity(file.stat()) for file in leave_out if file.exists()}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from relay.node import LocalSettings, Node, OperationsApi
+    from relay.node import Endpoint, LocalSettings, Node
 
 REFUSED = case(test_fields.test_a_value_that_a_peer_would_cut_is_refused)
 
@@ -114,7 +114,7 @@ def a_mint_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_tls.test_plain_http_to_another_machine_is_used_where_it_is_allowed),
 )
 def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
-    def never(node: Node, local: LocalSettings | None, *, allow_http: bool) -> OperationsApi:
+    def never(node: Node, local: LocalSettings | None, *, allow_http: bool) -> Endpoint:
         del allow_http
         return resolve(node, local)
 
@@ -127,7 +127,7 @@ def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_url.test_a_node_of_no_port_is_at_the_secure_port_of_the_origin),
 )
 def the_secure_port_of_the_origin_is_ignored(patch: pytest.MonkeyPatch) -> None:
-    def insecure(node: Node, local: LocalSettings | None, *, allow_http: bool) -> OperationsApi:
+    def insecure(node: Node, local: LocalSettings | None, *, allow_http: bool) -> Endpoint:
         local = replace(local or reference.LocalSettings(), secure_port=None)
         return resolve(node, local, allow_http=allow_http)
 

@@ -10,7 +10,7 @@ import aiohttp
 
 from relay import connection, fanout, node, tls
 from relay.errors import InputError, OriginError
-from relay.node import OperationsApi, resolve
+from relay.node import Endpoint, resolve
 from relay.tls import Tls, contexts_for
 from tests.conformance import test_answers, test_tls, test_url
 from tests.mutants.mutant import case, mutant
@@ -101,7 +101,7 @@ def the_path_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("URL-09", killed_by=case(test_url.test_a_node_at_an_ipv6_address_is_reached))
 def an_ipv6_address_has_no_brackets(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(OperationsApi, "address", property(lambda api: f"{api.host}:{api.port}"))
+    patch.setattr(Endpoint, "address", property(lambda api: f"{api.host}:{api.port}"))
 
 
 @mutant("URL-10", killed_by=case(PORTS, form="0.0.0.0:{port}"))

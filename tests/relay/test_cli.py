@@ -54,6 +54,8 @@ def bad_files(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").touch()
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "latin").write_bytes(b"a=https://h/\xe4")
+    (tmp_path / "nodes").write_text("a=https://h/\n\nb\n")
     (tmp_path / "bad name").mkdir()
     (tmp_path / "bad name" / "x").touch()
     (tmp_path / "nothing").mkdir()
@@ -125,17 +127,51 @@ def test_the_name_of_the_project_is_that_of_the_path_as_typed(
     assert [upload.fields["project"] for upload in peer.uploads] == [b"current", b"demo"]
 
 
-def test_arguments_may_stand_in_a_file_and_files_stay_out(
+def test_nodes_may_stand_in_a_file_and_files_stay_out(
     cluster: FakeCluster, component: Path, files: Path
 ) -> None:
-    peer = peer_of(cluster, "a")
-    lines = ["# all nodes", *options(cluster, files), "", "--exclude=*.log", "--quiet"]
-    (files / "arguments").write_text("\n".join(lines) + "\n")
-    command = ["deploy", str(component), f"@{files / 'arguments'}"]
+    peers = [peer_of(cluster, name) for name in "abc"]
+    lines = ["\ufeff# all nodes", "", f"  a={peers[0].url}", f"b={peers[1].url}  "]
+    (files / "nodes").write_text("\r\n".join(lines), encoding="utf-8")
+    who = options(cluster, files)[-3:]
+    command = ["deploy", str(component), *who, f"--nodes={files / 'nodes'}", "--quiet"]
+    command += [f"--node=c={peers[2].url}", "--only=a", "--only=c", "--exclude=./*.log"]
     assert main(command) == 0
     (component / "a.log").write_text("left out")
     assert main(command) == 0
-    assert len({upload.file.sha256 for upload in peer.uploads if upload.file}) == 1
+    assert [len(peer.uploads) for peer in peers] == [2, 0, 2]
+    assert len({upload.file.sha256 for upload in peers[0].uploads if upload.file}) == 1
+
+
+def test_a_project_that_looks_like_a_number_stays_a_name(
+    cluster: FakeCluster, component: Path, files: Path
+) -> None:
+    peer = peer_of(cluster, "a", profile="harper-5.1")
+    main(["deploy", str(component), *options(cluster, files), "--project=123", "--quiet"])
+    assert peer.upload.fields["project"] == b'"123"'
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--ca=none", "--cert=none", "--attempts=0", "--node=a=https://h/"]
+)
+def test_what_is_wrong_is_said_before_a_directory_is_packed(
+    cluster: FakeCluster, component: Path, files: Path, wrong: str
+) -> None:
+    """Packing this one would take minutes."""
+    (component / "large").touch()
+    os.truncate(component / "large", 1 << 36)
+    peer_of(cluster, "a")
+    assert main(["deploy", str(component), *options(cluster, files), wrong]) == 2
+
+
+def test_many_nodes_are_counted(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(11):
+        peer_of(cluster, f"n{number}", fault=Answer.error(500, "no") if number > 8 else None)
+    assert main(["deploy", str(component), *options(cluster, files)]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "relay: 9 of 11 nodes succeeded; failed: n9, n10"
 
 
 def test_a_page_of_a_proxy_is_told_without_its_markup(
@@ -145,7 +181,9 @@ def test_a_page_of_a_proxy_is_told_without_its_markup(
     answer = Answer(502, body=f"{page}<p>try <b>later</b> <{'x' * 300}", content_type="text/html")
     peer_of(cluster, "a", fault=answer)
     assert main(["deploy", str(component), *options(cluster, files), "--attempts=1"]) == 1
-    assert capsys.readouterr().out == "a\tfailed\tBad gateway try later (HTTP 502)\n"
+    assert capsys.readouterr().out == (
+        "a\tfailed\tBad gateway try later (HTTP 502) (it may be deployed all the same)\n"
+    )
 
 
 def test_the_relays_own_certificate_and_a_limit_of_nodes(
@@ -255,7 +293,7 @@ def test_lines_tell_what_the_peer_does(
     assert main(["deploy", str(component), *options(cluster, files)]) == 0
     told = capsys.readouterr().err.splitlines()
     assert "a: |  [2Jadded 1" in told
-    assert "a: prepare: start" in told
+    assert "a: phase prepare: start" in told
     assert told[-1] == "a: success: Successfully deployed: demo"
 
 
@@ -386,8 +424,13 @@ WHO = ("--user=u", "--password-file=password")
     ("arguments", "words"),
     [
         ([], "required: verb"),
-        (["deploy"], "required: PATH, --node"),
-        (["deploy", "demo"], "required: --node"),
+        (["deploy"], "required: PATH"),
+        (["deploy", "demo"], "no node to deploy to; give --node NAME=URL, or --nodes FILE"),
+        (["deploy", "demo", "--nodes=none", *WHO], "cannot read 'none': No such file"),
+        (["deploy", "demo", "--nodes=latin", *WHO], "cannot read 'latin': it is not UTF-8 text"),
+        (["deploy", "demo", "--nodes=nodes", *WHO], "nodes:3: 'b' is not NAME=URL"),
+        (["deploy", "demo", NODE, *WHO, "--only=b"], "--only names no node: b"),
+        (["deploy", "demo", "--node=a=https://h/\udcff", *WHO], "what is no text"),
         (["deploy", "demo", "--node=a", *WHO], "NAME=URL"),
         (["deploy", "demo", "--node=https://u:hunter2@h/", *WHO], "NAME=URL"),
         (["deploy", "demo", "--node=https://u:hun=ter2@h/", *WHO], "NAME=URL"),
@@ -416,7 +459,6 @@ WHO = ("--user=u", "--password-file=password")
             ["deploy", "demo", NODE, *WHO, "--field=replicated=true"],
             "'replicated': the relay never",
         ),
-        (["deploy", "demo", NODE, *WHO, "--project=123"], "project '123'"),
         (["deploy", "demo", NODE, *WHO, "--project=../x"], "'../x' cannot be a project name"),
         (["deploy", "demo", NODE, *WHO, "--project="], "'' cannot be a project name"),
         (["deploy", "demo", NODE, "--user=u", "--password", "hunter2"], "use --password-file"),
@@ -436,7 +478,6 @@ WHO = ("--user=u", "--password-file=password")
             "--restart: invalid choice: 'demo' (choose",
         ),
         (["deploy", "demo", "--node=a=https://::1:9925/", *WHO], "stands in brackets"),
-        (["deploy", "demo", "@none", *WHO], "'none'"),
         (["deploy", "demo", NODE, *WHO, "--restart", "--field=restart=true"], "of its own"),
         (["deploy", "demo", NODE, *WHO, "--json", "--events"], "not allowed with"),
         (["deploy", "bad name", NODE, *WHO], "give --project"),

@@ -53,7 +53,7 @@ def test_names_that_hang_hold_nobody_back(cluster: FakeCluster, package: Path) -
 
         def listen(event: relay.Event) -> None:
             if event.name == "settled":
-                settled.append(f"{event.node} {event.data['record']['status']}")  # type: ignore[index]
+                settled.append(f"{event.node} {event.data['record']['status']}")
                 one.set()
 
         tls, limits = relay.Tls(cluster.ca_file), relay.Limits(connect=30)

@@ -140,7 +140,8 @@ def test_plain_http_leaves_this_machine_only_when_allowed() -> None:
     ("host", "loopback"),
     [
         ("localhost", True),
-        ("a.localhost", True),
+        ("::ffff:127.0.0.1", True),
+        ("a.localhost", False),
         ("127.0.0.1", True),
         ("127.9.9.9", True),
         ("::1", True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pydoc
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 
@@ -49,7 +49,7 @@ async def calls() -> None:
     assert_type(report.succeeded, bool)
     assert_type(await relay.restart([node], rolling=True, **reach), relay.Report)
     event = relay.Event("n", "mint")
-    assert_type(event.data, Mapping[str, object])
+    assert_type(event.data, Mapping[str, Any])
     with pytest.raises(TypeError):
         await relay.deploy([node], {}, "p", no_such_thing=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError):

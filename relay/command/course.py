@@ -1,0 +1,61 @@
+"""How far a deploy has come, and so what is known of each node when it is interrupted. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from relay.events import Event
+from relay.report import Record, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass
+class Course:
+    """The records of the nodes of these names so far, of the deploy and of the restarts."""
+
+    nodes: Sequence[str]
+    restarts: bool
+    _settled: dict[str, Record] = field(default_factory=dict)
+    _restarted: dict[str, Record] = field(default_factory=dict)
+    _uncertain: set[str] = field(default_factory=set)
+
+    def listen(self, event: Event) -> None:
+        match event.name, event.data:
+            case "settled", {"record": record}:
+                self._settled[event.node] = record
+                self._uncertain.discard(event.node)
+            case "restarted", {"record": record}:
+                self._restarted[event.node] = record
+            case "restarting", _:
+                self._uncertain.add(event.node)
+            case "sent", {"bytes": sent, "total": total} if sent == total:
+                self._uncertain.add(event.node)  # it may have deployed what it has had
+
+    def interrupt(self) -> Iterator[Event]:
+        """Settle every node that is not, and tell of it."""
+        has_deployed = len(self._settled) == len(self.nodes)
+        yield from self._settle("settled", self.nodes, self._settled)
+        if self.restarts and has_deployed:
+            yield from self._settle("restarted", self._took, self._restarted)
+
+    @property
+    def reports(self) -> list[Report]:
+        """Of the deploy, and of the restarts if there are any, in the order of the nodes."""
+        told = [self._settled] + ([self._restarted] if self._restarted else [])
+        return [Report([records[it] for it in self.nodes if it in records]) for records in told]
+
+    @property
+    def _took(self) -> list[str]:
+        return [name for name in self.nodes if self._settled[name]["status"] == "success"]
+
+    def _settle(
+        self, last: str, names: Sequence[str], records: dict[str, Record]
+    ) -> Iterator[Event]:
+        for name in names:
+            if name not in records:
+                record: Record = {"node": name, "status": "failed", "reason": "interrupted"}
+                records[name] = record | ({"uncertain": True} if name in self._uncertain else {})
+                yield Event(name, last, {"record": records[name]})
