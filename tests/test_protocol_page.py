@@ -74,12 +74,17 @@ def test_the_reference_sends_the_mint_and_the_upload_to_the_byte(
     payload = tmp_path / "package.tar.gz"
     payload.write_bytes(PAYLOAD)
     came: list[bytes] = []
-    answers = ['{"operation_token":"eyJ.of.eu"}', '{"message":"Successfully deployed: demo"}']
+    expected = iter(  # how each request ends, and its answer
+        [
+            (b'"5m"}', '{"operation_token":"eyJ.of.eu"}'),
+            (b"\r\n0\r\n\r\n", '{"message":"Successfully deployed: demo"}'),
+        ]
+    )
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for end, text in zip((b'"5m"}', b"\r\n0\r\n\r\n"), answers, strict=True):
-            came.append(await reader.readuntil(end))
-            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+        end, text = next(expected)
+        came.append(await reader.readuntil(end))
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
         await reader.read()
         writer.close()
 
@@ -88,7 +93,8 @@ def test_the_reference_sends_the_mint_and_the_upload_to_the_byte(
             port = server.sockets[0].getsockname()[1]
             node = relay.Node("eu", f"http://127.0.0.1:{port}/ops/?zone=1")
             mint = relay.OperationsMint("admin", "s3cret")
-            return port, await relay.deploy([node], REQUEST, payload, mint=mint)
+            limits = relay.Limits(answer=30.0)
+            return port, await relay.deploy([node], REQUEST, payload, mint=mint, limits=limits)
 
     port, report = asyncio.run(deploy())
     assert report.succeeded, report

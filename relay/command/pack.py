@@ -66,7 +66,7 @@ def staged(
             note(f"relay: left out {printable(name)}: {why}")
         if not files:
             raise InputError(f"{str(path)!r} holds no files to deploy")
-        tell(f"relay: packed {files:,} files, {package.stat().st_size:,} bytes")
+        tell(f"relay: packed {files:,} file(s), {package.stat().st_size:,} bytes")
         yield package
 
 

@@ -124,7 +124,8 @@ def an_error_member_is_a_failure(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_answers.test_every_status_of_the_two_hundreds_is_a_success, status=202),
 )
 def only_200_is_a_success(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(answer, "_SUCCESS", range(200, 201))
+    for module in (answer, upload):
+        patch.setattr(module, "SUCCESS", range(200, 201))
 
 
 @mutant(

@@ -451,3 +451,79 @@ def test_secrets_are_in_no_repr() -> None:
 def test_a_given_token_fits_a_header(token: str) -> None:
     with pytest.raises(relay.InputError):
         relay.GivenToken(token)
+
+
+class OwnMint:
+    """Somebody's own way to a token."""
+
+    def __init__(self, result: object) -> None:
+        self.result = result
+
+    async def mint(self, *_: object) -> str:
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return str(self.result)
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (RuntimeError("vault is sealed"), "RuntimeError: vault is sealed"),
+        ("to\nken", "the token is no text that can stand in a header"),
+        ("", "the token is no text that can stand in a header"),
+    ],
+)
+def test_a_mint_of_ones_own_that_fails_costs_its_node(
+    cluster: FakeCluster, package: Path, result: object, reason: str
+) -> None:
+    own, other = cluster.peer(), cluster.peer()
+    nodes = [node_of(own, mint=OwnMint(result)), node_of(other)]
+    failed, fine = deploy(cluster, package, nodes).records
+    assert (failed["reason"], failed["stage"]) == (f"token mint failed: {reason}", "mint")
+    assert fine["status"] == "success"
+
+
+def test_a_mint_that_is_cancelled_by_itself_costs_its_node(
+    cluster: FakeCluster, package: Path
+) -> None:
+    own, other = cluster.peer(), cluster.peer()
+    nodes = [node_of(own, mint=OwnMint(asyncio.CancelledError())), node_of(other)]
+    assert [it["status"] for it in deploy(cluster, package, nodes).records] == ["failed", "success"]
+
+
+def test_an_argument_that_nobody_knows_is_an_error(cluster: FakeCluster, package: Path) -> None:
+    with pytest.raises(TypeError, match="'limit'"):
+        deploy(cluster, package, limit=relay.Limits())
+
+
+def test_paths_may_be_texts(cluster: FakeCluster, package: Path) -> None:
+    node = node_of(cluster.peer(), ca_file=str(cluster.ca_file))
+    assert deploy(cluster, package, [node], tls=relay.Tls(str(cluster.ca_file))).succeeded
+
+
+@pytest.mark.parametrize(
+    ("status", "uncertain"), [(502, "uncertain"), (504, "uncertain"), (503, "")]
+)
+def test_a_gateway_that_lost_patience_with_a_node_leaves_it_uncertain(
+    cluster: FakeCluster, package: Path, status: int, uncertain: str
+) -> None:
+    cluster.peer(fault=Answer(status))
+    assert ("uncertain" in deploy(cluster, package).records[0]) is bool(uncertain)
+    os.truncate(package, 16_000_000)  # more than the buffers on the way to the peer hold
+    cluster.peer(fault=AnswerEarly(Answer(status), "head", "stop"))
+    assert "uncertain" not in deploy(cluster, package).records[1]
+
+
+def test_a_refusal_without_an_end_keeps_its_status(cluster: FakeCluster, package: Path) -> None:
+    os.truncate(package, 16_000_000)
+    cluster.peer(fault=AnswerEarly(HeadThenSilence(Answer.error(507, "full")), "file", "stop"))
+    [record] = deploy(cluster, package, limits=relay.Limits(stall=0.3)).records
+    assert (record["statusCode"], record["stage"]) == (507, "answer")
+    assert record["reason"] == "HTTP 507, and the answer did not end in time"
+
+
+def test_a_refusal_cut_short_tells_its_status(cluster: FakeCluster, package: Path) -> None:
+    cluster.peer(fault=UnfinishedChunks(Answer.error(413, "too large")))
+    reason = deploy(cluster, package).records[0]["reason"]
+    assert reason.startswith("HTTP 413, but ")
+    assert "the answer was cut short" in reason

@@ -10,17 +10,16 @@ import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer
-from harness.faults import ReadSlowly
+from harness.answers import Answer, HeadThenSilence
+from harness.faults import MintHangs, ReadSlowly
 from tests.programs import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.cluster import FakeCluster
 
 PASSWORD = "pass-word-of-all"
@@ -43,6 +42,7 @@ def command(cluster: FakeCluster, path: Path, *arguments: str) -> list[str]:
     return [*program, *nodes, f"--ca={cluster.ca_file}", *arguments]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(
     ("redirection", "code", "words"),
     [
@@ -75,6 +75,8 @@ def test_output_that_cannot_be_written_stops_no_deploy(
         env=environment,
     )
     assert done.returncode == code, done.stderr
+    if redirection == ">/dev/full":  # where somebody may still see them
+        assert "node-1\tsuccess\tfine" in done.stderr
     assert peer.upload.complete
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
@@ -129,6 +131,27 @@ def test_a_signal_interrupts_and_what_is_settled_is_told(
     assert aborted == {"node": "slow", "status": "failed", "reason": "interrupted"}
     assert not slow.upload.complete
     assert slow.upload.connection.closed_by == "client"
+
+
+def test_an_interrupt_settles_every_node_in_events_too(
+    cluster: FakeCluster, component: Path, environment: dict[str, str]
+) -> None:
+    slow = cluster.peer("slow", fault=HeadThenSilence(Answer()))
+    cluster.peer("other", fault=MintHangs())
+    with subprocess.Popen(
+        command(cluster, component, "--events"), stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        slow.wait_until(lambda peer: any(up.complete for up in peer.live_uploads), timeout=SOON)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=SOON)
+    assert process.returncode in {130, 143}
+    told = [json.loads(line) for line in output.splitlines()]
+    records = [event["record"] for event in told if event["event"] == "settled"]
+    assert [(it["node"], it["reason"], it.get("uncertain")) for it in records] == [
+        ("slow", "interrupted", True),
+        ("other", "interrupted", None),
+    ]
 
 
 def test_an_interrupt_while_packing_leaves_nothing(

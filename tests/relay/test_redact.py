@@ -109,6 +109,16 @@ def test_a_deploy_tells_no_token(package: Path, *, probe: bool) -> None:
     assert "[token]" in str(record)
 
 
+def test_a_deploy_tells_no_password(package: Path) -> None:
+    async def deploy(node: relay.Node) -> relay.Report:
+        return await relay.deploy([node], DEPLOY, package)
+
+    quoted = json.dumps({"message": f"user u with {PASSWORD} is in"}).encode()
+    answers = {"create_authentication_tokens": MINTED, "deploy_component": quoted}
+    record = asyncio.run(against(answering(answers), deploy, relay.OperationsMint("u", PASSWORD)))
+    assert record["message"] == "user u with [password] is in"
+
+
 @pytest.mark.parametrize("filler", ["", "x" * 190])
 def test_a_mint_tells_no_password_and_no_part_of_one(package: Path, filler: str) -> None:
     async def deploy(node: relay.Node) -> relay.Report:

@@ -119,6 +119,31 @@ def test_at_once_a_failed_job_costs_one_record(cluster: FakeCluster) -> None:
     assert statuses == ["success", "failed", "success"]
 
 
+def test_a_job_without_an_end_stops_a_rolling_restart(cluster: FakeCluster) -> None:
+    """Whether the first node is back is not known, so the second is not taken away."""
+    cluster.peer().profile.jobs.polls = 1_000_000
+    second = cluster.peer()
+    report = restart(cluster, rolling=True, limits=relay.Limits(restart=0.2))
+    assert [record["stage"] for record in report.records] == ["answer", "resolve"]
+    assert second.profile.jobs.begun == []
+
+
+def test_a_token_that_cannot_be_renewed_while_the_node_is_away_is_tried_again() -> None:
+    answers = iter([(200, b'{"job_id":7}'), (401, b""), (200, b'[{"status":"COMPLETE"}]')])
+    mints = iter([200, 503, 200])
+
+    def answer(operation: str) -> tuple[int, bytes]:
+        if operation == "create_authentication_tokens":
+            return next(mints), b'{"operation_token":"t"}'
+        return next(answers)
+
+    async def work(node: relay.Node) -> relay.Report:
+        return await relay.restart([node])
+
+    found = asyncio.run(against(answer, work, relay.OperationsMint("u", "p-w")))
+    assert found["status"] == "success"
+
+
 def test_a_job_without_an_end_is_given_up(cluster: FakeCluster) -> None:
     cluster.peer().profile.jobs.polls = 1_000_000
     [record] = restart(cluster, limits=relay.Limits(restart=0.2)).records

@@ -213,6 +213,21 @@ def test_one_that_waits_holds_nobody_back(cluster: FakeCluster, package: Path) -
     assert [event.node for event in told if event.name == "settled"] == ["quick", "slow"]
 
 
+def test_one_that_waits_for_its_next_attempt_takes_nobodys_turn(
+    cluster: FakeCluster, package: Path
+) -> None:
+    busy, healthy = cluster.peer(fault=in_turn(Answer(503), None)), cluster.peer()
+    told: list[str] = []
+    deploy(
+        cluster,
+        package,
+        limits=relay.Limits(concurrency=1),
+        retry=relay.Retry(2, first_delay=0.5),
+        on_event=lambda event: told.append(f"{event.node} {event.name}"),
+    )
+    assert told.index(f"{healthy.name} settled") < told.index(f"{busy.name} settled")
+
+
 def test_with_a_limit_nodes_take_turns(cluster: FakeCluster, package: Path) -> None:
     for _ in range(4):
         cluster.peer()

@@ -1,0 +1,107 @@
+"""What is known of each node when a deploy is interrupted, and what several signals do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from relay import Event
+from relay.command.course import Course
+from relay.command.interrupts import Interrupts
+
+TOOK = {"node": "took", "status": "success"}
+LOST = {"node": "lost", "status": "failed", "reason": "no"}
+
+
+def settled(**record: str) -> Event:
+    return Event(record["node"], "settled", {"record": record})
+
+
+def sent(node: str, count: int) -> Event:
+    return Event(node, "sent", {"bytes": count, "total": 9})
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([], {"took": {}, "lost": {}}),
+        ([settled(**LOST), sent("took", 4)], {"took": {}}),
+        ([settled(**LOST), sent("took", 9)], {"took": {"uncertain": True}}),
+        ([settled(**LOST), sent("took", 9), settled(**TOOK)], {}),
+    ],
+)
+def test_every_node_is_settled(events: list[Event], told: dict[str, dict[str, object]]) -> None:
+    course = Course(["took", "lost"], restarts=False)
+    for event in events:
+        course.listen(event)
+    made = {event.node: event.data["record"] for event in course.interrupt()}
+    failed = {"status": "failed", "reason": "interrupted"}
+    assert made == {name: {"node": name, **failed, **more} for name, more in told.items()}
+    [report] = course.reports
+    assert [record["node"] for record in report.records] == ["took", "lost"]
+
+
+def test_restarts_that_have_begun_are_uncertain_and_others_are_not() -> None:
+    names = ["done", "going", "waiting"]
+    course = Course([*names, "lost"], restarts=True)
+    for name in names:
+        course.listen(settled(node=name, status="success"))
+    course.listen(settled(**LOST))
+    course.listen(Event("done", "restarting"))
+    course.listen(Event("done", "restarted", {"record": {"node": "done", "status": "success"}}))
+    course.listen(Event("going", "restarting"))
+    assert {event.name for event in course.interrupt()} == {"restarted"}
+    _, restarts = course.reports
+    assert [(it["node"], it.get("uncertain")) for it in restarts.records] == [
+        ("done", None),
+        ("going", True),
+        ("waiting", None),
+    ]
+
+
+def test_the_first_signal_gives_up_and_no_second_one_disturbs_the_clean_up() -> None:
+    cleaned = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.run(work())
+        assert interrupts.caught == [signal.SIGINT, signal.SIGTERM]
+    assert cleaned == [True]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_outside_of_the_event_loop_is_an_interrupt() -> None:
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert interrupts.caught == [signal.SIGHUP]
+
+
+THREE_TIMES = """
+import contextlib, os, signal
+from relay.command.interrupts import Interrupts
+with Interrupts():
+    for _ in range(3):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+print("still there")
+"""
+
+
+def test_the_third_signal_ends_the_program() -> None:
+    run = subprocess.run([sys.executable, "-c", THREE_TIMES], capture_output=True, check=False)
+    assert (run.returncode, run.stdout) == (128 + signal.SIGTERM, b"")
