@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from harness.answers import AnyAnswer
 from harness.cluster import FakeCluster
 from harness.replication.faults import ReplicationFault
 from harness.shipped_paths import sample_component
+from relay.command import options
 from tests.programs import skip_without
 
 if TYPE_CHECKING:
@@ -48,37 +50,52 @@ def cluster() -> Iterator[FakeCluster]:
         yield cluster
 
 
-@pytest.mark.parametrize("containing", ["--node us=", "--restart=rolling"])
+@pytest.mark.parametrize(
+    ("containing", "named"),
+    [("--node us=", {"eu", "us"}), ("--restart=rolling", {"eu"}), ("--nodes cluster", {"us"})],
+)
 def test_the_deploy_commands_work_with_real_nodes(
-    cluster: FakeCluster, tmp_path: Path, containing: str
+    cluster: FakeCluster, tmp_path: Path, containing: str, named: set[str]
 ) -> None:
-    password = tmp_path / "password"
-    password.write_text("of-both-nodes\n")
     eu, us = (
         cluster.peer(name, path=path, username="admin", password="of-both-nodes")
         for name, path in [("eu", "/"), ("us", "/ops/")]
     )
-    command = (
-        block("sh", containing)
-        .replace("\\\n", "")
-        .replace("./my-component", str(sample_component()))
-        .replace("https://eu.example.com:9925/", eu.url)
-        .replace("https://us.example.com:9925/ops/", us.url)
-        .replace("~/.relay-password", str(password))
-        .replace("cluster-ca.pem", str(cluster.ca_file))
-    )
-    program, *arguments = shlex.split(command)
-    assert program == "relay"
+
+    def with_real_nodes(text: str) -> str:
+        return text.replace("https://eu.example.com:9925/", eu.url).replace(
+            "https://us.example.com:9925/ops/", us.url
+        )
+
+    (tmp_path / "my-component").symlink_to(sample_component())
+    (tmp_path / ".relay-password").write_text("of-both-nodes\n")
+    (tmp_path / "cluster-ca.pem").symlink_to(cluster.ca_file)
+    (tmp_path / "cluster.nodes").write_text(with_real_nodes(block("text", "# cluster.nodes")))
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     run = subprocess.run(
-        [sys.executable, "-m", "relay", *arguments],
+        ["sh", "-c", with_real_nodes(block("sh", containing))],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": ""},
+        cwd=tmp_path,
+        env={"PATH": programs, "HOME": str(tmp_path)},
     )
     assert run.returncode == 0, run.stderr
-    assert eu.upload.fields["project"] == b"my-component"
-    assert len(us.uploads) == command.count("--node us=")
+    assert {peer.name for peer in (eu, us) if peer.uploads} == named
+    for upload in (*eu.uploads, *us.uploads):
+        assert upload.fields["project"] == b"my-component"
+
+
+def test_the_page_tells_of_every_option() -> None:
+    page = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    parser = options.parser()
+    [verbs] = (it for it in parser._actions if isinstance(it, argparse._SubParsersAction))
+    shown = {
+        action.option_strings[-1]
+        for action in verbs.choices["deploy"]._actions
+        if action.option_strings and action.help != argparse.SUPPRESS
+    }
+    assert set(re.findall(r"--[a-z][a-z-]*", page)) - {"--help"} == shown - {"--help"}
 
 
 def test_the_library_example_works(
