@@ -225,11 +225,11 @@ def test_packages_that_it_refuses(
 
 @in_both_ways
 def test_a_token_that_is_none_is_refused_in_the_middle_of_the_upload(
-    harper: Harper, component: Path, *, events: bool
+    any_harper: Harper, component: Path, *, events: bool
 ) -> None:
     os.truncate(component, 64 << 20)
     sent = list[object]()
-    record = harper.deploy(
+    record = any_harper.deploy(
         component,
         {"project": PROJECT},
         events=events,
