@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.catalogue import requirements
+from harness.errors import InputError
 from harness.verdicts import NOT_RUN, Verdict
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ _DRAFT_DAYS = 180
 _DRAFT_REASON = "not looked into yet"
 _MEMBERS = {"requirement": str, "case": str, "finding": str, "reason": str, "until": dt.date}
 _NEEDED = ("requirement", "reason", "until")
-
-
-class BaselineError(ValueError):
-    """A baseline that cannot be read as one; the text says where and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +80,22 @@ def parse(text: str, source: str) -> list[Entry]:
         source: what the errors call it, such as its path.
 
     Raises:
-        BaselineError: it is no TOML, has an unknown or missing member, or names no requirement.
+        InputError: it is no TOML, has an unknown or missing member, or names no requirement.
 
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BaselineError(f"{source}: not TOML: {error}") from error
+        raise InputError(f"{source}: not TOML: {error}") from error
     if unknown := set(document) - {"known", "flaky"}:
-        raise BaselineError(
+        raise InputError(
             f"{source}: {min(unknown)!r} is no list of a baseline; use [[known]] and [[flaky]]"
         )
     entries = []
     for name in ("known", "flaky"):
         members = document.get(name, [])
         if not isinstance(members, list):
-            raise BaselineError(f"{source}: write each entry of {name!r} under [[{name}]]")
+            raise InputError(f"{source}: write each entry of {name!r} under [[{name}]]")
         for number, entry in enumerate(members, 1):
             entries.append(_entry(entry, f"{source}: {name} entry {number}", flaky=name == "flaky"))
     return entries
@@ -106,20 +103,20 @@ def parse(text: str, source: str) -> list[Entry]:
 
 def _entry(members: Any, where: str, *, flaky: bool) -> Entry:
     if not isinstance(members, dict):
-        raise BaselineError(f"{where}: expected a table, came {members!r}")
+        raise InputError(f"{where}: expected a table, came {members!r}")
     for name, value in members.items():
         kind = _MEMBERS.get(name)
         if kind is None:
-            raise BaselineError(f"{where}: unknown member {name!r}; use {', '.join(_MEMBERS)}")
+            raise InputError(f"{where}: unknown member {name!r}; use {', '.join(_MEMBERS)}")
         # A TOML date with a time is a datetime, which is a date to isinstance.
         if type(value) is not kind or not value:
             example = "a date such as 2027-01-31" if kind is dt.date else "some text"
-            raise BaselineError(f"{where}: {name} is {value!r}; give {example}")
+            raise InputError(f"{where}: {name} is {value!r}; give {example}")
     for name in _NEEDED:
         if name not in members:
-            raise BaselineError(f"{where}: {name!r} is missing")
+            raise InputError(f"{where}: {name!r} is missing")
     if members["requirement"] not in requirements():
-        raise BaselineError(f"{where}: {members['requirement']!r} is no requirement")
+        raise InputError(f"{where}: {members['requirement']!r} is no requirement")
     return Entry(**members, flaky=flaky)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import shlex
 import shutil
@@ -14,17 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cases_plugin import RELAY_VARIABLE, interrupt
+from harness.errors import InputError
 from harness.fault_text import fault_names
 from harness.profiles import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.run import Plan
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  it has no public name
-
-
-class UsageError(ValueError):
-    """An option has a value that makes no sense."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options)
         sys.stdout.flush()
+    except InputError as error:
+        print(f"relay-harness: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as interrupted:
         print("relay-harness: interrupted", file=sys.stderr)
         return 128 + (interrupted.args[0] if interrupted.args else signal.SIGINT)
@@ -191,66 +194,53 @@ def _explain_options(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from harness.baseline import BaselineError
-    from harness.explain import UnknownRequirementError, cases_of
-    from harness.run import RunError, run
-    from harness.targets import TargetBrokeError, UnknownTargetError, open_target
+    from harness.run import Plan, run
+
+    plan = Plan(
+        relay=options.relay,
+        workers=options.workers,
+        expression=options.k,
+        cases=list(dict.fromkeys(options.cases)),
+        asked=list(dict.fromkeys(options.requirements)),
+    )
+    return run(
+        dataclasses.replace(plan, identity=_identity(plan)),
+        baseline=options.baseline,
+        write_baseline=options.write_baseline,
+        report=options.report,
+    )
+
+
+def _identity(plan: Plan) -> str:
+    """Start the target once: one that does not start would fail every case."""
+    from harness.explain import cases_of
+    from harness.targets import TargetBrokeError, open_target
     from harness.targets.deploy_command import no_way_to_mint
 
+    for id_ in plan.asked:
+        cases_of(id_)  # a name that nobody knows is said before a target is started
+    target = open_target(plan.relay)
     try:
-        workers = _workers(options.workers)
-        for id_ in options.requirements:
-            cases_of(id_)  # a name that nobody knows is said before a target is started
-        target = open_target(options.relay)
-        try:
-            identity = target.identity  # a target that does not start would fail every case
-            if wrong := no_way_to_mint(target.capabilities):
-                raise UsageError(f"{identity}: {wrong}")
-        finally:
-            target.close()
-        return run(
-            relay=options.relay,
-            identity=identity,
-            workers=workers,
-            expression=options.k,
-            cases=list(dict.fromkeys(options.cases)),
-            asked=list(dict.fromkeys(options.requirements)),
-            baseline=options.baseline,
-            write_baseline=options.write_baseline,
-            report=options.report,
-        )
-    except (
-        BaselineError,
-        RunError,
-        TargetBrokeError,
-        UnknownRequirementError,
-        UnknownTargetError,
-        UsageError,
-    ) as error:
-        print(f"relay-harness: {error}", file=sys.stderr)
-        return 2
+        identity, wrong = target.identity, no_way_to_mint(target.capabilities)
+    except TargetBrokeError as error:
+        raise InputError(str(error)) from error
+    finally:
+        target.close()
+    if wrong:
+        raise InputError(f"{identity}: {wrong}")
+    return identity
 
 
 def _report(options: argparse.Namespace) -> int:
     from harness import report
-    from harness.results import ResultError, read
+    from harness.results import read
 
     try:
         for path in report.write(read(options.results), options.to):
             print(path)
-    except ResultError as error:
-        print(f"relay-harness: {error}", file=sys.stderr)
-        return 2
     except OSError as error:
-        print(f"relay-harness: --to {options.to}: {error.strerror}", file=sys.stderr)
-        return 2
+        raise InputError(f"--to {options.to}: {error.strerror}") from error
     return 0
-
-
-def _workers(text: str) -> str:
-    if text != "auto" and not text.isdecimal():
-        raise UsageError(f"-n {text!r}: give a number of worker processes, or auto")
-    return text
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -259,14 +249,12 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         faults = parse_faults(options.fault, options.nodes)
         password = options.password_file and options.password_file.read_text().rstrip("\r\n")
-        if password == "":
-            raise UsageError(f"--password-file {options.password_file}: it is empty")
     except OSError as error:
-        print(f"relay-harness: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+        raise InputError(f"--password-file {error.filename}: {error.strerror}") from error
     except ValueError as error:
-        print(f"relay-harness: {error}", file=sys.stderr)
-        return 2
+        raise InputError(str(error)) from error
+    if password == "":
+        raise InputError(f"--password-file {options.password_file}: it is empty")
     return serve(
         options.nodes,
         faults,
@@ -286,8 +274,7 @@ def _lint(options: argparse.Namespace) -> int:
             command = shlex.split(command[0]) or command  # in one piece, as `run --relay` takes it
     program = command[0]
     if shutil.which(program) is None:
-        print(f"relay-harness: lint: cannot run {program!r}: no such program", file=sys.stderr)
-        return 2
+        raise InputError(f"lint: cannot run {program!r}: no such program")
     wrong = 0
     for is_right, text in lint(command):
         print(text, flush=True)
@@ -297,14 +284,10 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from harness.explain import UnknownRequirementError, explain, overview
+    from harness.explain import explain, overview
 
-    try:
-        for line in explain(options.requirement) if options.requirement else overview():
-            print(line)
-    except UnknownRequirementError as error:
-        print(f"relay-harness: {error}", file=sys.stderr)
-        return 2
+    for line in explain(options.requirement) if options.requirement else overview():
+        print(line)
     return 0
 
 

@@ -8,15 +8,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.catalogue import capabilities, excluded, requirements, sources
+from harness.errors import InputError
 from harness.shipped_paths import conformance_cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-class UnknownRequirementError(ValueError):
-    """An id that is neither in the catalogue nor excluded from it."""
 
 
 @cache
@@ -79,13 +76,13 @@ def cases_of(id_: str) -> list[str]:
     """The cases of one requirement, or of a family of them, as `file::function`.
 
     Raises:
-        UnknownRequirementError: nobody asks that, or there is no case of it.
+        InputError: nobody asks that, or there is no case of it.
 
     """
     id_ = id_.upper()
     asked = [known for known in cases_by_requirement() if id_ in {known, _family(known)}]
     if not asked:
-        raise UnknownRequirementError(" ".join(explain(id_)))
+        raise InputError(" ".join(explain(id_)))
     return list(dict.fromkeys(case for known in asked for case in cases_by_requirement()[known]))
 
 
@@ -93,7 +90,7 @@ def explain(id_: str) -> Iterator[str]:
     """All that is known of one requirement, line by line; of a family, a line for each.
 
     Raises:
-        UnknownRequirementError: nobody asks that.
+        InputError: nobody asks that.
 
     """
     id_ = id_.upper()
@@ -106,7 +103,7 @@ def explain(id_: str) -> Iterator[str]:
         return
     if id_ not in requirements():
         near = [known for known in requirements() if _family(known) == _family(id_)]
-        raise UnknownRequirementError(
+        raise InputError(
             f"{id_!r}: no such requirement; "
             f"there are {', '.join(near) if near else 'WIRE-01, SEQ-03, RES-01 and others'}"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.catalogue import requirements
+from harness.errors import InputError
 from harness.verdicts import OUTCOMES, Case, Verdict
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the document's shape; raised when a reader of the old one would go wrong."""
-
-
-class ResultError(ValueError):
-    """A document that is not the result of a run."""
 
 
 @dataclass(slots=True)
@@ -102,7 +99,7 @@ def from_json(text: str, source: str) -> Result:
     """Read a document that `to_json` wrote.
 
     Raises:
-        ResultError: it is not one; the text names `source` and what is wrong.
+        InputError: it is not one; the text names `source` and what is wrong.
 
     """
     import jsonschema  # a run only writes, and need not wait for this
@@ -111,14 +108,14 @@ def from_json(text: str, source: str) -> Result:
         document = json.loads(text)
         jsonschema.validate(document, schema())
     except ValueError as error:
-        raise ResultError(f"{source}: not JSON: {error}") from error
+        raise InputError(f"{source}: not JSON: {error}") from error
     except jsonschema.ValidationError as error:
-        raise ResultError(
+        raise InputError(
             f"{source}: not the result of a run: {error.json_path}: {error.message[:200]}"
         ) from error
     cases = [Case(**{**case, "verdict": Verdict(case["verdict"])}) for case in document["cases"]]
     if unknown := {id_ for case in cases for id_ in case.requirements} - set(requirements()):
-        raise ResultError(f"{source}: {min(unknown)!r} is no requirement of this kit's version")
+        raise InputError(f"{source}: {min(unknown)!r} is no requirement of this kit's version")
     members = {member.name: document[member.name] for member in fields(Result)}
     return Result(**{**members, "cases": cases})
 
@@ -134,7 +131,7 @@ def read(paths: Iterable[Path]) -> list[Result]:
     """Read the results of several runs.
 
     Raises:
-        ResultError: a file cannot be read, or is no result.
+        InputError: a file cannot be read, or is no result.
 
     """
     results = []
@@ -143,6 +140,6 @@ def read(paths: Iterable[Path]) -> list[Result]:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "not UTF-8"
-            raise ResultError(f"{path}: {why}; give the result.json of a run") from error
+            raise InputError(f"{path}: {why}; give the result.json of a run") from error
         results.append(from_json(text, str(path)))
     return results

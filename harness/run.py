@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from _pytest.mark.expression import Expression  # pytest has no public name for 
 
 from harness import baseline as baselines
 from harness import report as reports
+from harness.errors import InputError
 from harness.explain import cases_by_requirement, cases_of
 from harness.progress import counting
 from harness.report import text
@@ -39,18 +41,46 @@ _NOTHING_SELECTED = {
 }
 
 
-class RunError(Exception):
-    """What was asked of a run cannot be done; nothing has run."""
+@dataclass(frozen=True)
+class Plan:
+    """Which relay is judged, and by which cases.
+
+    Attributes:
+        relay: the target, as `--relay` takes it.
+        identity: which relay the target says it is.
+        workers: worker processes, a number or `auto`; `0` runs in this process.
+        expression: pytest's `-k`; empty runs every case.
+        cases: only these, each as `file::name`; none runs every case.
+        asked: only the cases of these requirements, or of families of them, besides `cases`.
+
+    """
+
+    relay: str
+    identity: str = ""
+    workers: str = "auto"
+    expression: str = ""
+    cases: Sequence[str] = ()
+    asked: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.workers != "auto" and not self.workers.isdecimal():
+            raise InputError(f"-n {self.workers!r}: give a number of worker processes, or auto")
+
+    @property
+    def selection(self) -> str:
+        """What was asked for, as options; empty when it is everything."""
+        return " ".join(
+            [
+                *(f"--requirement {id_}" for id_ in self.asked),
+                *(f"--case {case}" for case in self.cases),
+                *([f"-k {self.expression}"] if self.expression else []),
+            ]
+        )
 
 
 def run(
+    plan: Plan,
     *,
-    relay: str,
-    identity: str = "",
-    workers: str = "auto",
-    expression: str = "",
-    cases: Sequence[str] = (),
-    asked: Sequence[str] = (),
     baseline: Path | None = None,
     write_baseline: Path | None = None,
     report: Path | None = None,
@@ -58,25 +88,19 @@ def run(
     """Judge a relay; print a line per requirement; return 0 when nothing is red, else 1.
 
     Args:
-        relay: the target, as `--relay` takes it.
-        identity: which relay the target says it is.
-        workers: worker processes, a number or `auto`; `0` runs in this process.
-        expression: pytest's `-k`; empty runs every case.
-        cases: only these, each as `file::name`; none runs every case.
-        asked: only the cases of these requirements, or of families of them, besides `cases`.
+        plan: which relay, and which cases.
         baseline: a file of known failures.
         write_baseline: where to write a draft of one; never over another file.
         report: a directory for the reports.
 
     Raises:
-        RunError: a file cannot be read or written, or is no baseline, or nothing is selected; the
-            text names it.
-        BaselineError: the baseline is none.
+        InputError: a file cannot be read or written, or is no baseline, or nothing is selected; the
+            text names it. Nothing has run.
 
     """
     entries = _read(baseline) if baseline else []
     if write_baseline and write_baseline.exists():
-        raise RunError(f"--write-baseline {write_baseline}: is there already; name a new one")
+        raise InputError(f"--write-baseline {write_baseline}: is there already; name a new one")
     # Whoever has waited for a run should not learn then that its result has nowhere to go.
     if write_baseline:
         with _about_to_write(write_baseline):
@@ -86,14 +110,7 @@ def run(
             report.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=report).close()
     today = dt.datetime.now(tz=dt.UTC)
-    result = judge(
-        relay=relay,
-        identity=identity,
-        workers=workers,
-        expression=expression,
-        cases=cases,
-        asked=asked,
-    )
+    result = judge(plan)
     whole = not result.expression
     result.stale = baselines.apply(entries, result.cases, today=today.date(), whole=whole)
     told = list(text.lines(result))
@@ -118,35 +135,23 @@ def _say(lines: Iterable[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def judge(
-    *,
-    relay: str,
-    identity: str = "",
-    workers: str = "auto",
-    expression: str = "",
-    cases: Sequence[str] = (),
-    asked: Sequence[str] = (),
-) -> Result:
-    """Run the cases against a relay and return what came of them; arguments as for `run`.
+def judge(plan: Plan) -> Result:
+    """Run the cases against a relay and return what came of them.
 
     Raises:
-        RunError: there is no such case, or `-k` is no expression.
+        InputError: there is no such case, or `-k` is no expression.
         KeyboardInterrupt: somebody has interrupted it; half a run has no result.
 
     """
-    selected = [
-        *(f"--requirement {id_}" for id_ in asked),
-        *(f"--case {case}" for case in cases),
-        *([f"-k {expression}"] if expression else []),
-    ]
-    cases = list(dict.fromkeys([*cases, *(case for id_ in asked for case in cases_of(id_))]))
+    of_requirements = (case for id_ in plan.asked for case in cases_of(id_))
+    cases = list(dict.fromkeys([*plan.cases, *of_requirements]))
+    workers = plan.workers
     if cases and workers == "auto":
         workers = "0"  # a worker takes longer to start than a case to run
-    if workers == "0" and relay.startswith("python:"):
+    if workers == "0" and plan.relay.startswith("python:"):
         workers = "1"  # a function that ends its process must not end ours
-    _check_expression(expression)
-    if cases:
-        _check_names(cases)
+    _check_expression(plan.expression)
+    _check_names(cases)
     verdicts = Verdicts()
     directory = conformance_cases()
     arguments = [
@@ -157,7 +162,7 @@ def judge(
         "-p", "harness.plugin",
         "-p", "harness.cases_plugin",
         "-p", "xdist.plugin",
-        f"--relay={relay}",
+        f"--relay={plan.relay}",
         f"--numprocesses={workers}",
         "--dist=worksteal",
         f"--max-worker-restart={_MOST_CRASHES}",
@@ -165,13 +170,13 @@ def judge(
         "-p", "no:terminal",  # the verdicts are the output
         "-p", "no:cacheprovider",  # nothing is written where the user happens to be
     ]  # fmt: skip
-    if expression:
-        arguments += ["-k", expression]
+    if plan.expression:
+        arguments += ["-k", plan.expression]
     started, begin = dt.datetime.now(tz=dt.UTC), time.monotonic()
     with _own_environment(), counting(verdicts) as counter:
         code = pytest.main(arguments, plugins=[verdicts, counter])
-    if selected and not verdicts.cases and code in _NOTHING_SELECTED:
-        raise _nothing_selected(" ".join(selected))
+    if plan.selection and not verdicts.cases and code in _NOTHING_SELECTED:
+        raise _nothing_selected(plan.selection)
     if code is pytest.ExitCode.INTERRUPTED and not verdicts.broken:
         raise KeyboardInterrupt
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} and not verdicts.broken:
@@ -183,12 +188,12 @@ def judge(
             f"the run ended after {begun} of {len(verdicts.cases)} cases; the rest did not run"
         )
     return Result(
-        relay=relay,
-        identity=identity,
+        relay=plan.relay,
+        identity=plan.identity,
         kit=version("deploy-relay-kit"),
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - begin, 3),
-        expression=" ".join(selected),
+        expression=plan.selection,
         cases=sorted(verdicts.cases.values(), key=lambda case: case.id),
         broken=verdicts.broken,
     )
@@ -216,7 +221,7 @@ def _about_to_write(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"cannot write to {path}: {error.strerror}") from error
+        raise InputError(f"cannot write to {path}: {error.strerror}") from error
 
 
 def _check_expression(expression: str) -> None:
@@ -224,7 +229,7 @@ def _check_expression(expression: str) -> None:
     try:
         Expression.compile(expression)
     except SyntaxError as error:
-        raise RunError(
+        raise InputError(
             f"-k {expression!r}: {error.msg}; give names or parts of names, with and, or, not"
         ) from error
 
@@ -237,8 +242,8 @@ def _check_names(cases: Sequence[str]) -> None:
             raise _nothing_selected(f"--case {case}")
 
 
-def _nothing_selected(asked: str) -> RunError:
-    return RunError(
+def _nothing_selected(asked: str) -> InputError:
+    return InputError(
         f"{asked}: selects no case; their names are those of `relay-harness explain REQUIREMENT`"
     )
 
@@ -247,6 +252,6 @@ def _read(path: Path) -> list[Entry]:
     try:
         return baselines.parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
-        raise RunError(f"--baseline {path}: {error.strerror}") from error
+        raise InputError(f"--baseline {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise RunError(f"--baseline {path}: not UTF-8; save it as UTF-8") from error
+        raise InputError(f"--baseline {path}: not UTF-8; save it as UTF-8") from error

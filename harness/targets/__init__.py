@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Protocol
 
+from harness.errors import InputError
 from harness.targets.deploy_command import (
     DeployCommand,
     DeployNode,
@@ -32,7 +33,6 @@ __all__ = [
     "Target",
     "TargetBrokeError",
     "TargetSkippedError",
-    "UnknownTargetError",
     "open_target",
 ]
 
@@ -76,15 +76,11 @@ class Target(Protocol):
         """Release what the target holds; called once, after the last case."""
 
 
-class UnknownTargetError(ValueError):
-    """The name of a target that the kit does not know, or that cannot be found."""
-
-
 def open_target(spec: str) -> Target:
     """The target that `--relay` names: `reference`, `cmd:COMMAND` or `python:MODULE:FUNCTION`.
 
     Raises:
-        UnknownTargetError: the spec names none.
+        InputError: the spec names none.
 
     """
     kind, _, rest = spec.partition(":")
@@ -98,7 +94,7 @@ def open_target(spec: str) -> Target:
         try:
             return CommandTarget(shlex.split(rest))
         except ValueError as error:
-            raise UnknownTargetError(f"--relay {spec!r}: {error}") from error
+            raise InputError(f"--relay {spec!r}: {error}") from error
     if kind == "python" and rest.count(":") == 1:
         from harness.targets.function import (  # noqa: PLC0415 - only when judged
             FunctionTarget,
@@ -108,8 +104,8 @@ def open_target(spec: str) -> Target:
         try:
             return FunctionTarget(rest)
         except UnusableFunctionError as error:
-            raise UnknownTargetError(f"--relay {error}") from error
-    raise UnknownTargetError(
+            raise InputError(f"--relay {error}") from error
+    raise InputError(
         f"--relay {spec!r}: no such target; use `reference`, `cmd:COMMAND` "
         "or `python:package.module:function`"
     )

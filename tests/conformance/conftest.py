@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.canaries import taints, temporary_files
+from harness.errors import InputError
 from harness.payloads import Payload, stage_payload
-from harness.targets import Target, UnknownTargetError, open_target
+from harness.targets import Target, open_target
 from harness.targets.relay import Relay, not_declared
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def target(pytestconfig: pytest.Config) -> Iterator[Target]:
     try:
         target = open_target(pytestconfig.getoption("--relay"))
-    except UnknownTargetError as error:
+    except InputError as error:
         pytest.exit(str(error), returncode=2)
     yield target
     target.close()

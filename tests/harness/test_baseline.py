@@ -6,7 +6,8 @@ import datetime as dt
 
 import pytest
 
-from harness.baseline import BaselineError, Entry, apply, draft, parse
+from harness.baseline import Entry, apply, draft, parse
+from harness.errors import InputError
 from harness.verdicts import Case, Verdict
 from tests.harness.driving import evidence
 
@@ -126,7 +127,7 @@ GOOD = 'requirement = "WIRE-03"\nreason = "r"\nuntil = 2027-01-31\n'
     ],
 )
 def test_what_is_no_baseline_is_refused_where_it_is_wrong(text: str, words: str) -> None:
-    with pytest.raises(BaselineError, match=words):
+    with pytest.raises(InputError, match=words):
         parse(text, "b.toml")
 
 

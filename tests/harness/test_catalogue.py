@@ -9,7 +9,8 @@ import pytest
 
 from harness.catalogue import capabilities, excluded, requirements, sources
 from harness.cli import main
-from harness.explain import UnknownRequirementError, cases_by_requirement, explain
+from harness.errors import InputError
+from harness.explain import cases_by_requirement, explain
 from tests.mutants.mutant import KEEPS_TO, case
 
 HARNESS = Path(__file__).parents[2] / "harness"
@@ -107,7 +108,7 @@ def test_an_excluded_statement_is_explained_by_its_reason() -> None:
 
 
 def test_an_unknown_requirement_names_its_neighbours() -> None:
-    with pytest.raises(UnknownRequirementError, match="AGG-01, AGG-02"):
+    with pytest.raises(InputError, match="AGG-01, AGG-02"):
         list(explain("AGG-99"))
 
 

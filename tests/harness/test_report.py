@@ -14,8 +14,9 @@ import pytest
 
 from harness import report
 from harness.cli import main
+from harness.errors import InputError
 from harness.report import badge, junit, page, text
-from harness.results import Result, ResultError, from_json, schema, to_json
+from harness.results import Result, from_json, schema, to_json
 from harness.verdicts import OUTCOMES, Case, Verdict
 from tests.harness.driving import evidence
 
@@ -87,13 +88,13 @@ def test_the_document_is_as_its_schema_says_and_is_read_back(result: Result) -> 
     ],
 )
 def test_what_is_no_result_is_refused(written: str, words: str) -> None:
-    with pytest.raises(ResultError, match=words):
+    with pytest.raises(InputError, match=words):
         from_json(written, "it")
 
 
 def test_a_requirement_that_this_version_does_not_know_is_named(result: Result) -> None:
     result.cases = [Case("x::test", ["WIRE-99"])]
-    with pytest.raises(ResultError, match="'WIRE-99' is no requirement of this kit's version"):
+    with pytest.raises(InputError, match="'WIRE-99' is no requirement of this kit's version"):
         from_json(to_json(result), "it")
 
 

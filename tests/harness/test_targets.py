@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from harness.errors import InputError
 from harness.targets import (
     DeployCommand,
     DeployNode,
@@ -23,7 +24,6 @@ from harness.targets import (
     ReplicationMint,
     TargetBrokeError,
     TargetSkippedError,
-    UnknownTargetError,
     child,
     messages,
     open_target,
@@ -416,7 +416,7 @@ def test_a_function_that_hangs_costs_its_case(module: Callable[[str], str], code
 def test_a_module_that_cannot_be_used_is_named(
     module: Callable[[str], str], code: str, words: str
 ) -> None:
-    with pytest.raises(UnknownTargetError, match=words):
+    with pytest.raises(InputError, match=words):
         open_target(f"python:{module(code)}:deploy")
 
 
@@ -437,7 +437,7 @@ def test_a_function_may_return_a_reply(module: Callable[[str], str]) -> None:
     ],
 )
 def test_a_target_that_is_not_there_is_named_with_its_remedy(spec: str, words: str) -> None:
-    with pytest.raises(UnknownTargetError, match=words):
+    with pytest.raises(InputError, match=words):
         open_target(spec)
 
 
