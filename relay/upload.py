@@ -90,6 +90,7 @@ class _Sending:
         self._deadline = asyncio.timeout(None)  # connecting has a limit of its own
         self._is_sent = False
         self._refusal: int | None = None  # the HTTP status, once its head is there
+        self._broken: AttemptError | None = None  # why the payload cannot be read to its end
 
     async def outcome(self) -> dict[str, object]:
         """Send the body and read the answer; its members if it is a success."""
@@ -109,6 +110,8 @@ class _Sending:
             ):
                 members = await self._members(response)
         except (TimeoutError, PeerError) as error:
+            if self._broken:
+                raise self._broken from error
             if not self._stream.is_done:  # what happens after `done` changes nothing (EARLY-08)
                 if isinstance(error, TimeoutError):
                     raise self._too_slow() from error
@@ -147,7 +150,7 @@ class _Sending:
         self._allow(self._limits.stall)
         yield self._form.head
         sent = 0
-        for block in self.blocks:
+        for block in self._read():
             await asyncio.sleep(0)  # look at the connection: writes to a lost one do not fail
             if self._refusal is not None:
                 await asyncio.Future()  # nothing more, until the answer is read (EARLY-05)
@@ -163,6 +166,14 @@ class _Sending:
         self._is_sent = True
         self._allow(self._limits.answer)
         yield self._form.tail
+
+    def _read(self) -> Iterator[bytes]:
+        try:
+            yield from self.blocks
+        except AttemptError as error:
+            self._broken = error
+            self._allow(0)  # aiohttp tells nobody who reads an answer that came early (SSE-02)
+            raise
 
     def _tell_sent(self, sent: int) -> None:
         self._told = sent

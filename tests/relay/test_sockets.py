@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +88,31 @@ def test_only_signs_of_life_in_an_event_stream_renew_the_limit_of_an_answer(
         assert record == {"node": "n", "status": "success"}
     else:
         assert (record["reason"], record["uncertain"]) == ("no answer in 0.3 s", True)
+
+
+def test_a_payload_that_shrinks_after_an_early_head_is_what_the_record_tells(package: Path) -> None:
+    """Harper's stream begins with the upload; nobody who reads it is told of the file (RES-11)."""
+    os.truncate(package, 64_000_000)
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
+        writer.write(b"Transfer-Encoding: chunked\r\n\r\nf\r\n: stream open\n\n\r\n")
+        await reader.readexactly(1_000_000)
+        os.truncate(package, 32_000_000)
+        with contextlib.suppress(ConnectionResetError):
+            while await reader.read(1 << 20):
+                pass
+        writer.close()
+
+    async def run() -> relay.Record:
+        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.GivenToken("a-token"))
+            return (await relay.deploy([node], DEPLOY, package)).records[0]
+
+    record = asyncio.run(asyncio.wait_for(run(), 30))
+    assert (record["stage"], record["reason"]) == ("payload", "staged payload ended early")
 
 
 def test_nothing_of_the_environment_and_no_cookie_shapes_a_request(
