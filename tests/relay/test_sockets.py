@@ -6,9 +6,15 @@ import asyncio
 import contextlib
 import os
 import re
+import ssl
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import relay
 from harness.certs import Authority
@@ -176,6 +182,48 @@ def test_a_context_with_the_relays_own_certificate_is_not_kept(
     assert first[0] is first[1]
     assert first[0] is not second[0]
     assert first[0] is not contexts_for(nodes, Tls())[0]
+
+
+def test_a_certificate_as_harpers_own_authority_makes_them_is_trusted(
+    package: Path, tmp_path: Path
+) -> None:
+    """It has no Authority Key Identifier, and Python 3.13 asks for one unless told otherwise."""
+    ca = trustme.CA()
+    authority = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    signing = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(signing, ec.EllipticCurvePrivateKey)
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    certificate = (
+        x509.CertificateBuilder(authority.subject, x509.Name([]), key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(names, critical=True)
+        .sign(signing, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    own = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "own.pem").write_bytes(own + certificate.public_bytes(pem))
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "own.pem")
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n0\r\n\r\n")
+        writer.write(OK)
+        writer.close()
+
+    async def run() -> relay.Report:
+        async with await asyncio.start_server(
+            peer, "127.0.0.1", 0, ssl=context, limit=1 << 22
+        ) as server:
+            url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.GivenToken("t"))
+            return await relay.deploy([node], DEPLOY, package, tls=relay.Tls(tmp_path / "ca.pem"))
+
+    assert asyncio.run(run()).records == [{"node": "n", "status": "success"}]
 
 
 @pytest.mark.parametrize(
