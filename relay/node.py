@@ -170,10 +170,13 @@ def _parse(node: Node, url: str, schemes: dict[str, int], *, in_clear: bool) -> 
 
 def _ascii_host(url: str, host: str) -> str:
     try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError as error:
-        why = "its host is not a valid name, in which each label has 1 to 63 characters"
+        name = host.encode("idna").decode("ascii")
+        if name.replace(".", "").isdigit():
+            ipaddress.IPv4Address(name)
+    except ValueError as error:  # UnicodeError is one
+        why = "its host is not a valid name, in which each label has 1 to 63 characters, or address"
         raise _unusable(url, why) from error
+    return name
 
 
 def _target(parts: SplitResult) -> str:
