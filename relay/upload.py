@@ -119,7 +119,7 @@ class _Sending:
                     error.reason = f"HTTP {self._refusal}, but {error.reason}"
                 # A peer that has not had the whole body cannot have deployed it; one behind a
                 # gateway that has lost patience with it may have.
-                error.uncertain |= error.status_code in _GATEWAY
+                error.uncertain |= self._refusal in _GATEWAY
                 error.uncertain &= self._is_sent
                 raise
             members = self._stream.end()

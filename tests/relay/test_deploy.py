@@ -15,6 +15,7 @@ import pytest
 import relay
 from harness.answers import Answer, ContentLengthOff, HeadThenSilence, UnfinishedChunks
 from harness.certs import CertificateFlaw
+from harness.events import Event, EventStream
 from harness.faults import (
     AnswerEarly,
     ClientCertificateRequired,
@@ -512,6 +513,16 @@ def test_a_gateway_that_lost_patience_with_a_node_leaves_it_uncertain(
     os.truncate(package, 16_000_000)  # more than the buffers on the way to the peer hold
     cluster.peer(fault=AnswerEarly(Answer(status), "head", "stop"))
     assert "uncertain" not in deploy(cluster, package).records[1]
+
+
+def test_a_code_in_a_stream_is_the_peers_own_and_no_gateways(
+    cluster: FakeCluster, package: Path
+) -> None:
+    told = Event("error", {"message": "npm is away", "code": 504})
+    cluster.peer(fault=EventStream((told,), after_upload=True))
+    [record] = deploy(cluster, package).records
+    assert (record["reason"], record["statusCode"]) == ("npm is away", 504)
+    assert "uncertain" not in record
 
 
 def test_a_refusal_without_an_end_keeps_its_status(cluster: FakeCluster, package: Path) -> None:
