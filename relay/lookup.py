@@ -31,7 +31,10 @@ class Lookups(AbstractResolver):
             except Exception as error:  # noqa: BLE001  it is raised where it is waited for
                 found.set_exception(error)
 
-        threading.Thread(target=look_up, name=f"lookup of {host}", daemon=True).start()
+        try:
+            threading.Thread(target=look_up, name=f"lookup of {host}", daemon=True).start()
+        except RuntimeError as error:  # this machine, or this container, allows no more
+            raise OSError("no thread is left; serve fewer nodes at once (concurrency)") from error
         return await asyncio.wrap_future(found)
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import relay
 from relay.lookup import Lookups
-from tests.relay.driving import DEPLOY
+from tests.relay.driving import DEPLOY, SOON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +82,19 @@ def test_a_name_that_is_not_known_is_a_failure_to_connect(package: Path) -> None
     [record] = asyncio.run(relay.deploy([node], DEPLOY, package)).records
     assert record["stage"] == "connect"
     assert "cannot find its host" in str(record["reason"])
+
+
+def test_a_lookup_that_finds_no_thread_is_tried_again(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    node = relay.Node("n", "https://localhost:1/", mint=relay.GivenToken("a-token"))
+    [record] = asyncio.run(relay.deploy([node], DEPLOY, package, retry=SOON)).records
+    assert (record["stage"], record["attempts"]) == ("connect", 3)
+    assert "no thread is left" in record["reason"]
 
 
 def test_the_addresses_of_a_name() -> None:
