@@ -21,7 +21,7 @@ _UNAUTHORIZED = 401
 
 
 class _NotRestartedError(PeerError):
-    """The node was to restart and has not; a rolling restart goes no further."""
+    """The node was to restart and has not told that it has; a rolling restart goes no further."""
 
 
 async def restart(
@@ -32,8 +32,9 @@ async def restart(
 ) -> Report:
     """Restart the HTTP service of every node, and wait until each one's job has ended.
 
-    Rolling, a node that cannot be reached is noted and skipped, and one that has not restarted ends
-    the run: the nodes after it are left as they are, with a failed record that says so (RST-02).
+    Rolling, a node that cannot be reached is noted and skipped, and one that may be restarting and
+    does not tell how it did ends the run: the nodes after it are left as they are, with a failed
+    record that says so (RST-02).
 
     Args:
         nodes: Which nodes, in the order of the records, and of a rolling restart.
@@ -52,48 +53,59 @@ async def restart(
             raise PeerError("resolve", reason)
         try:
             return await _restart_one(access)
-        except _NotRestartedError:
-            stopped.append(access.peer.node.name)
+        except PeerError as failure:
+            if failure.uncertain or isinstance(failure, _NotRestartedError):
+                stopped.append(access.peer.node.name)
             raise
 
     return await fan.run(work)
 
 
 async def _restart_one(access: Access) -> Mapping[str, object]:
-    """Start the job, and poll it to its end."""
+    """Start the job, and see it to its end."""
     access.tell("restarting", {})
     limit = access.connections.limits.restart
     token = await access.token()
-
-    async def told(**request: object) -> Mapping[str, object]:
-        return await access.connections.ask(access.peer, request, token=token)
-
+    request = {"operation": "restart_service", "service": "http", "replicated": False}
     try:
         async with asyncio.timeout(limit):
-            started = await told(operation="restart_service", service="http", replicated=False)
-            job, renewed = started.get("job_id"), False
-            while job is not None:
-                await asyncio.sleep(_POLL_SECONDS)
-                try:
-                    token = token or await access.token()
-                    state = _job_in(await told(operation="get_job", id=job))
-                except AttemptError as failure:
-                    if failure.status_code == _UNAUTHORIZED and not renewed:
-                        token, renewed = "", True  # the job outlived the last one
-                    elif failure.status_code is not None and not failure.retryable:
-                        raise
-                    continue  # a node that restarts is away for a moment, or its proxy says so
-                renewed = False
-                if state.get("status") == "ERROR":
-                    message = state.get("message")
-                    reason = "the restart failed" if message in (None, "") else readable(message)
-                    raise _NotRestartedError("answer", reason)
-                if state.get("status") == "COMPLETE":
-                    break
+            started = await access.connections.ask(access.peer, request, token=token)
+            if (job := started.get("job_id")) is not None:
+                await _end_of(job, access, token)
     except TimeoutError as error:
         reason = f"not restarted in {limit:g} s"
         raise _NotRestartedError("answer", reason, uncertain=True) from error
     return started
+
+
+async def _end_of(job: object, access: Access, token: str) -> None:
+    """Poll a job; a node that restarts may be away for a moment, or its proxy says so."""
+    connections, renewed = access.connections, False
+    while True:
+        await asyncio.sleep(_POLL_SECONDS)
+        try:
+            token = token or await access.token()
+            async with asyncio.timeout(connections.limits.mint):
+                request = {"operation": "get_job", "id": job}
+                state = _job_in(await connections.ask(access.peer, request, token=token))
+        except TimeoutError:
+            continue  # it went away while it was asked
+        except AttemptError as failure:
+            code, reason = failure.status_code, failure.reason
+            if code == _UNAUTHORIZED and not renewed:
+                token, renewed = "", True  # the job outlived the last one
+            elif code is not None and not failure.retryable:
+                raise _NotRestartedError(
+                    "answer", reason, status_code=code, uncertain=True
+                ) from failure
+            continue
+        renewed = False
+        if state.get("status") == "ERROR":
+            message = state.get("message")
+            reason = "the restart failed" if message in (None, "") else readable(message)
+            raise _NotRestartedError("answer", reason)
+        if state.get("status") == "COMPLETE":
+            return
 
 
 def _job_in(members: Mapping[str, object]) -> Mapping[str, object]:

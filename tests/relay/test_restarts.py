@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,6 +127,55 @@ def test_a_job_without_an_end_stops_a_rolling_restart(cluster: FakeCluster) -> N
     report = restart(cluster, rolling=True, limits=relay.Limits(restart=0.2))
     assert [record["stage"] for record in report.records] == ["answer", "resolve"]
     assert second.profile.jobs.begun == []
+
+
+@pytest.mark.parametrize("when", ["lost", "refused"])
+def test_a_node_that_may_be_restarting_stops_a_rolling_restart(when: str) -> None:
+    """Its answer to the request was lost, or nothing can be learnt of its job."""
+    asked: list[str] = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        asked.append(json.loads(await reader.readexactly(length))["operation"])
+        status, body = (200, b'{"job_id":7}') if len(asked) == 1 else (500, b"")
+        if when == "refused":
+            writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)))
+            writer.write(body)
+        writer.close()
+
+    async def run() -> list[relay.Record]:
+        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            nodes = [relay.Node(name, url, mint=relay.GivenToken("a-token")) for name in "ab"]
+            return (await relay.restart(nodes, rolling=True)).records
+
+    first, second = asyncio.run(run())
+    assert first["uncertain"] is True
+    assert second["reason"] == "not restarted, because the restart of a failed"
+    assert asked == ["restart_service", "get_job"][: 1 if when == "lost" else 2]
+
+
+def test_a_poll_that_is_never_answered_is_made_again() -> None:
+    asked: list[bytes] = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        await reader.readuntil(b"}")
+        if len(asked) == 2:
+            await reader.read()  # it goes away, and its machine says nothing of it
+        body = b'{"job_id":7}' if len(asked) == 1 else b'{"status":"COMPLETE"}'
+        writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+
+    async def run() -> relay.Report:
+        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.GivenToken("a-token"))
+            return await relay.restart([node], limits=relay.Limits(mint=0.2))
+
+    assert asyncio.run(asyncio.wait_for(run(), 30)).succeeded
+    assert len(asked) == 3
 
 
 def test_a_token_that_cannot_be_renewed_while_the_node_is_away_is_tried_again() -> None:
