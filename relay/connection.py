@@ -1,26 +1,27 @@
-"""HTTP and WebSockets to the peers, by aiohttp."""
+"""The peers of a deploy, and HTTP and WebSockets to them by aiohttp."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import json
 import socket
 import weakref
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from yarl import URL
 
 from relay.answer import Answer, success_members
-from relay.errors import PeerError
+from relay.errors import AttemptError, PeerError
+from relay.events import Event
 from relay.failures import translated
-from relay.lookup import Lookups
 from relay.redact import Secrets
 from relay.retry import seconds_until
+from relay.sockets import Lookups, PatientSocket
+from relay.token import fits_a_header, mint_failure
 
 if TYPE_CHECKING:
     import ssl
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
 
     from relay.limits import Limits
     from relay.node import Endpoint, Node
+    from relay.token import Mint
 
 _GOODBYE = 1.0  # seconds for a peer to say goodbye too
-# macOS may say EPROTOTYPE of a socket that is just being closed.
-_LOST = {errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE}
 _LOOK = 0.25  # seconds from one look for peers that have hung up to the next
 # HTTP-01, HTTP-06: the peer sees no header that the caller did not write.
 _NOT_SENT = frozenset({"User-Agent", "Accept", "Accept-Encoding"})
@@ -39,41 +39,41 @@ _NOT_SENT = frozenset({"User-Agent", "Accept", "Accept-Encoding"})
 
 @dataclass(frozen=True)
 class Peer:
-    """One node, found and ready to be connected to."""
+    """One node, found and ready to be reached."""
 
     node: Node
     api: Endpoint
     tls: ssl.SSLContext
+    mint: Mint
+    connections: Connections
+    emit: Callable[[Event], None]
     secrets: Secrets = field(default_factory=Secrets, repr=False)
-    """What no record and no event may show, should this node quote it."""
+    """What no record and no event may show, should this node quote it (BUG-41)."""
 
+    async def token(self) -> str:
+        """Get a new token of the node (SEQ-08).
 
-class _PatientSocket(socket.socket):
-    """Lets what a peer has answered be read before its reset is noticed (EARLY-08)."""
-
-    _is_lost = False
-
-    def send(self, *what: Any) -> int:
-        return self._patiently(super().send, *what)
-
-    def sendmsg(self, *what: Any) -> int:
-        """Send as the event loop of Python 3.12 and later does."""
-        return self._patiently(super().sendmsg, *what)
-
-    def _patiently(self, send: Callable[..., int], *what: Any) -> int:
+        Raises:
+            AttemptError: There is none, or not in time.
+        """
+        limit = self.connections.limits.mint
         try:
-            return send(*what)
-        except OSError as error:
-            if self._is_lost or error.errno not in _LOST:
-                raise
-            self._is_lost = True
-            raise BlockingIOError from None  # the event loop reads, and then tries again
+            async with asyncio.timeout(limit):
+                token = await self.mint.mint(self, self.connections)
+        except AttemptError:
+            raise
+        except TimeoutError as error:
+            raise mint_failure(f"no answer in {limit:g} s") from error
+        except Exception as error:
+            raise mint_failure(f"{type(error).__name__}: {error}") from error
+        if not fits_a_header(token):
+            raise mint_failure("the token is no text that can stand in a header")
+        self.secrets.add(token, "[token]")
+        return token
 
-    def has_hung_up(self) -> bool:
-        """Whether the peer has said its last byte, and all of them have been read."""
-        with contextlib.suppress(OSError):
-            return not self.recv(1, socket.MSG_PEEK)
-        return False
+    def tell(self, name: str, data: Mapping[str, object]) -> None:
+        """Emit an event of this node."""
+        self.emit(Event(self.node.name, name, self.secrets.hide(data)))
 
 
 class Connections:
@@ -82,7 +82,7 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._session: aiohttp.ClientSession
-        self._opened: weakref.WeakSet[_PatientSocket] = weakref.WeakSet()
+        self._opened: weakref.WeakSet[PatientSocket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         # Every peer at once (SEQ-03); aiohttp would stop at 100 connections. Each request has one
@@ -113,7 +113,7 @@ class Connections:
         A transport of asyncio that has read the end still waits for the peer to take what lies in
         the buffers; one that has nothing there is gone by the second look.
         """
-        seen: set[_PatientSocket] = set()
+        seen: set[PatientSocket] = set()
         while True:
             await asyncio.sleep(_LOOK)
             now = {opened for opened in self._opened if opened.has_hung_up()}
@@ -137,7 +137,7 @@ class Connections:
 
     def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, *_ = address
-        opened = _PatientSocket(family, kind, protocol)
+        opened = PatientSocket(family, kind, protocol)
         self._opened.add(opened)
         return opened
 

@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
-from relay.access import Access
 from relay.connection import Connections, Peer
 from relay.errors import AttemptError, InputError, RelayError
 from relay.events import Event
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from relay.node import Node
     from relay.token import Mint
 
-    Work = Callable[[Access], Awaitable[Mapping[str, object]]]
+    Work = Callable[[Peer], Awaitable[Mapping[str, object]]]
 
 ONCE = Retry(attempts=1)
 
@@ -130,17 +129,17 @@ class FanOut:
         self._on_event = reach.get("on_event")
         self._last_event = last_event
         self._places = asyncio.Semaphore(1 if in_turn else limits.concurrency or len(others) or 1)
-        self._ways: list[tuple[str, Access | AttemptError]] = []
+        self._ways: list[tuple[str, Peer | AttemptError]] = []
         contexts = contexts_for(others, reach.get("tls") or Tls())
         local, allow_http = reach.get("local"), reach.get("allow_http", False)
         for node, context in zip(others, contexts, strict=True):
             own = node.mint or mint
             if own is None:
                 raise InputError(f"there is no way to get a token from {node.name!r}; give a mint")
-            way: Access | AttemptError
+            way: Peer | AttemptError
             try:
-                peer = Peer(node, resolve(node, local, allow_http=allow_http), context)
-                way = Access(peer, own, self._connections, self._emit)
+                api = resolve(node, local, allow_http=allow_http)
+                way = Peer(node, api, context, own, self._connections, self._emit)
             except AttemptError as failure:
                 way = failure
             self._ways.append((node.name, way))
@@ -167,15 +166,15 @@ class FanOut:
         return record
 
     async def _settle(
-        self, name: str, access: Access | AttemptError, work: Work, retry: Retry
+        self, name: str, peer: Peer | AttemptError, work: Work, retry: Retry
     ) -> Record:
         """The edge of one peer: whatever happens, a record comes out (AGG-02, AGG-04)."""
-        if isinstance(access, AttemptError):
-            return self._announced(failed_record(name, [access]))
+        if isinstance(peer, AttemptError):
+            return self._announced(failed_record(name, [peer]))
         failures: list[AttemptError] = []
         while True:
             async with self._places:  # they are given out in the order in which they are asked for
-                outcome = await _attempt(work, access)
+                outcome = await _attempt(work, peer)
             if not isinstance(outcome, AttemptError):
                 return self._announced(success_record(name, outcome, len(failures) + 1))
             failures.append(outcome)
@@ -183,20 +182,20 @@ class FanOut:
             if wait is None:
                 return self._announced(failed_record(name, failures))
             told = {"reason": outcome.reason, "delay": wait, "attempt": len(failures) + 1}
-            access.tell("retry", told)
+            peer.tell("retry", told)
             await asyncio.sleep(wait)
 
 
-async def _attempt(work: Work, access: Access) -> Mapping[str, object] | AttemptError:
+async def _attempt(work: Work, peer: Peer) -> Mapping[str, object] | AttemptError:
     """The members of a success, or the failure; neither holds a secret of the node."""
     failure: AttemptError
     try:
-        return cast("Mapping[str, object]", access.hide(await work(access)))
+        return cast("Mapping[str, object]", peer.secrets.hide(await work(peer)))
     except AttemptError as error:
         failure = error
     except (Exception, asyncio.CancelledError) as error:
         if (task := asyncio.current_task()) and task.cancelling():
             raise  # the whole deploy is given up
         failure = RelayError("upload", f"{type(error).__name__}: {error}")
-    failure.reason = access.hide(failure.reason)
+    failure.reason = peer.secrets.hide(failure.reason)
     return failure

@@ -12,7 +12,7 @@ from relay.fanout import FanOut, Reach
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from relay.access import Access
+    from relay.connection import Peer
     from relay.node import Node
     from relay.report import Report
 
@@ -47,47 +47,47 @@ async def restart(
     fan = FanOut(nodes, last_event="restarted", in_turn=rolling, **reach)
     stopped: list[str] = []
 
-    async def work(access: Access) -> Mapping[str, object]:
+    async def work(peer: Peer) -> Mapping[str, object]:
         if rolling and stopped:
             reason = f"not restarted, because the restart of {stopped[0]} failed"
             raise PeerError("resolve", reason)
         try:
-            return await _restart_one(access)
+            return await _restart_one(peer)
         except PeerError as failure:
             if failure.uncertain or isinstance(failure, _NotRestartedError):
-                stopped.append(access.peer.node.name)
+                stopped.append(peer.node.name)
             raise
 
     return await fan.run(work)
 
 
-async def _restart_one(access: Access) -> Mapping[str, object]:
+async def _restart_one(peer: Peer) -> Mapping[str, object]:
     """Start the job, and see it to its end."""
-    access.tell("restarting", {})
-    limit = access.connections.limits.restart
-    token = await access.token()
+    peer.tell("restarting", {})
+    limit = peer.connections.limits.restart
+    token = await peer.token()
     request = {"operation": "restart_service", "service": "http", "replicated": False}
     try:
         async with asyncio.timeout(limit):
-            started = await access.connections.ask(access.peer, request, token=token)
+            started = await peer.connections.ask(peer, request, token=token)
             if (job := started.get("job_id")) is not None:
-                await _end_of(job, access, token)
+                await _end_of(job, peer, token)
     except TimeoutError as error:
         reason = f"not restarted in {limit:g} s"
         raise _NotRestartedError("answer", reason, uncertain=True) from error
     return started
 
 
-async def _end_of(job: object, access: Access, token: str) -> None:
+async def _end_of(job: object, peer: Peer, token: str) -> None:
     """Poll a job; a node that restarts may be away for a moment, or its proxy says so."""
-    connections, renewed = access.connections, False
+    connections, renewed = peer.connections, False
     while True:
         await asyncio.sleep(_POLL_SECONDS)
         try:
-            token = token or await access.token()
+            token = token or await peer.token()
             async with asyncio.timeout(connections.limits.mint):
                 request = {"operation": "get_job", "id": job}
-                state = _job_in(await connections.ask(access.peer, request, token=token))
+                state = _job_in(await connections.ask(peer, request, token=token))
         except TimeoutError:
             continue  # it went away while it was asked
         except AttemptError as failure:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from relay.access import Access
+    from relay.connection import Peer
     from relay.payload import StagedPayload
 
 _GATEWAY = {502, 504}
@@ -38,27 +38,27 @@ class Upload:
     probe: bool = False
 
 
-async def send(upload: Upload, access: Access) -> dict[str, object]:
+async def send(upload: Upload, peer: Peer) -> dict[str, object]:
     """Deploy to one peer, once; returns the members that its answer brings to the record.
 
     Raises:
         AttemptError: In any other case.
     """
-    access.tell("mint", {})
-    token = await access.token()
+    peer.tell("mint", {})
+    token = await peer.token()
     if upload.probe:
-        await _refuse_old(access, token)
+        await _refuse_old(peer, token)
     with opened(upload.payload) as blocks:
-        return await _Sending(upload, access, token, blocks).outcome()
+        return await _Sending(upload, peer, token, blocks).outcome()
 
 
-async def _refuse_old(access: Access, token: str) -> None:
+async def _refuse_old(peer: Peer, token: str) -> None:
     """VER-01: any trouble with the probe counts as modern."""
-    request, connections = {"operation": "registration_info"}, access.connections
+    request, connections = {"operation": "registration_info"}, peer.connections
     version: object = None
     with contextlib.suppress(AttemptError, TimeoutError):
         async with asyncio.timeout(connections.limits.mint):
-            version = (await connections.ask(access.peer, request, token=token)).get("version")
+            version = (await connections.ask(peer, request, token=token)).get("version")
     if not takes_streams(version):
         reason = f"the peer runs version {version}; it takes streamed deploys from 5.1 on"
         raise PeerError("connect", reason)
@@ -79,14 +79,14 @@ class _Sending:
     """
 
     upload: Upload
-    access: Access
+    peer: Peer
     token: str = field(repr=False)
     blocks: Iterator[bytes]
 
     def __post_init__(self) -> None:
-        self._limits = self.access.connections.limits
+        self._limits = self.peer.connections.limits
         self._form = formdata.encode(self.upload.fields)
-        self._stream = StreamedAnswer(self._limits.answer_bytes, self.access.hide)
+        self._stream = StreamedAnswer(self._limits.answer_bytes, self.peer.secrets.hide)
         self._deadline = asyncio.timeout(None)  # connecting has a limit of its own
         self._is_sent = False
         self._refusal: int | None = None  # the HTTP status, once its head is there
@@ -104,8 +104,8 @@ class _Sending:
         try:
             async with (
                 self._deadline,
-                self.access.connections.exchange(
-                    self.access.peer, headers, self._parts(), lambda: self._is_sent
+                self.peer.connections.exchange(
+                    self.peer, headers, self._parts(), lambda: self._is_sent
                 ) as response,
             ):
                 members = await self._members(response)
@@ -136,10 +136,10 @@ class _Sending:
             self._refusal = response.status
             self._allow(self._limits.answer if self._is_sent else self._limits.stall)
         if not is_event_stream(response.status, response.headers.get("Content-Type", "")):
-            return success_members(await self.access.connections.whole(response, self.access.peer))
+            return success_members(await self.peer.connections.whole(response, self.peer))
         async for block in response.content.iter_any():
             for name, data in self._stream.feed(block):
-                self.access.tell(name, data)
+                self.peer.tell(name, data)
             if self._stream.is_done:
                 self._check_sent()
             if self._is_sent:
@@ -177,7 +177,7 @@ class _Sending:
 
     def _tell_sent(self, sent: int) -> None:
         self._told = sent
-        self.access.tell("sent", {"bytes": sent, "total": self.upload.payload.size})
+        self.peer.tell("sent", {"bytes": sent, "total": self.upload.payload.size})
 
     def _allow(self, seconds: float) -> None:
         when = asyncio.get_running_loop().time() + seconds

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from relay import answer, connection, failures, fanout, formdata, payload, tls, token, upload
-from relay.access import Access
 from relay.answer import EVENT_STREAM, Answer, StreamedAnswer
-from relay.connection import Connections
+from relay.connection import Connections, Peer
 from relay.errors import PeerError
 from relay.payload import measure, opened
 from relay.redact import AS_IS
@@ -315,15 +314,15 @@ def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
     "SEQ-08", killed_by=case(test_token.test_nodes_at_one_host_and_port_have_tokens_of_their_own)
 )
 def a_token_is_known_by_host_and_port(patch: pytest.MonkeyPatch) -> None:
-    mint, kept = Access.token, dict[object, tuple[Access, asyncio.Future[str]]]()
+    mint, kept = Peer.token, dict[object, tuple[Peer, asyncio.Future[str]]]()
 
-    async def known(self: Access) -> str:
-        at = (self.connections, self.peer.api.host, self.peer.api.port)
+    async def known(self: Peer) -> str:
+        at = (self.connections, self.api.host, self.api.port)
         if at not in kept or kept[at][0] is self:
             kept[at] = (self, asyncio.ensure_future(mint(self)))
         return await kept[at][1]
 
-    patch.setattr(Access, "token", known)
+    patch.setattr(Peer, "token", known)
 
 
 # -- other attempts ------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from relay import access, connection, fanout, token
+from relay import connection, fanout, token
 from relay.errors import AttemptError
 from relay.payload import StagedPayload, _state
 from relay.token import OperationsMint, mint_failure
@@ -177,7 +177,7 @@ def plain_token(answer: Any) -> str:
 )
 def whatever_stands_there_is_the_token(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(token, "token_in", plain_token)
-    patch.setattr(access, "fits_a_header", lambda _: True)
+    patch.setattr(connection, "fits_a_header", lambda _: True)
 
 
 @mutant(

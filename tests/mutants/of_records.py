@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import relay as reference
 from harness.faults import HangInHandshake, MintHangs
 from relay import fanout, upload
-from relay.access import Access
 from relay.answer import success_members
+from relay.connection import Peer
 from relay.fanout import FanOut
 from relay.report import Report
 from tests.conformance import (
@@ -244,7 +244,7 @@ LATE = test_streaming.test_no_upload_waits_for_a_peer_that_has_not_got_so_far
     killed_by=(case(LATE, fault=MintHangs()), case(LATE, fault=HangInHandshake())),
 )
 def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
-    run, token = FanOut.run, Access.token
+    run, token = FanOut.run, Peer.token
     barrier = asyncio.Barrier(1)
 
     async def counted(self: FanOut, *at: Any) -> Report:
@@ -252,11 +252,11 @@ def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
         barrier = asyncio.Barrier(len(self._ways))
         return await run(self, *at)
 
-    async def together(self: Access) -> str:
+    async def together(self: Peer) -> str:
         try:
             return await token(self)
         finally:
             await barrier.wait()
 
     patch.setattr(FanOut, "run", counted)
-    patch.setattr(Access, "token", together)
+    patch.setattr(Peer, "token", together)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import relay as reference
-from relay import connection, payload, upload
+from relay import connection, payload, sockets, upload
 from relay.errors import PeerError
 from relay.payload import opened
 from relay.retry import Retry, seconds_until
@@ -189,7 +189,7 @@ def no_answer_is_read_before_all_is_sent(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def hang_ups_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(connection._PatientSocket, "has_hung_up", lambda _: False)
+    patch.setattr(sockets.PatientSocket, "has_hung_up", lambda _: False)
 
 
 @mutant(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import relay
-from relay.lookup import Lookups
+from relay.sockets import Lookups
 from tests.relay.driving import DEPLOY, SOON
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_the_addresses_of_a_name() -> None:
 def test_a_program_ends_while_a_name_is_looked_up() -> None:
     code = """
 import asyncio, socket, threading
-from relay.lookup import Lookups
+from relay.sockets import Lookups
 socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
 async def run():
     async with asyncio.timeout(0.01):

@@ -1,14 +1,22 @@
-"""Finding a host's addresses, each host in a thread of its own."""
+"""What connections begin with: the addresses of a host, and sockets that hear a peer out."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import socket
 import threading
 from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# macOS may say EPROTOTYPE of a socket that is just being closed.
+_LOST = {errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE}
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
@@ -55,3 +63,31 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
         )
         for kind, _, protocol, _, address in found
     ]
+
+
+class PatientSocket(socket.socket):
+    """Lets what a peer has answered be read before its reset is noticed (EARLY-08)."""
+
+    _is_lost = False
+
+    def send(self, *what: Any) -> int:
+        return self._patiently(super().send, *what)
+
+    def sendmsg(self, *what: Any) -> int:
+        """Send as the event loop of Python 3.12 and later does."""
+        return self._patiently(super().sendmsg, *what)
+
+    def _patiently(self, send: Callable[..., int], *what: Any) -> int:
+        try:
+            return send(*what)
+        except OSError as error:
+            if self._is_lost or error.errno not in _LOST:
+                raise
+            self._is_lost = True
+            raise BlockingIOError from None  # the event loop reads, and then tries again
+
+    def has_hung_up(self) -> bool:
+        """Whether the peer has said its last byte, and all of them have been read."""
+        with contextlib.suppress(OSError):
+            return not self.recv(1, socket.MSG_PEEK)
+        return False
