@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from relay.errors import PeerError
 from relay.events import EventParser
-from relay.redact import AS_IS, Hide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Hide = Callable[[str], str]
 
 RAW_REASON_UNITS = 200  # UTF-16 units of a raw body that serve as a reason (RES-07)
 EVENT_STREAM = "text/event-stream"
@@ -36,15 +37,11 @@ class Answer:
     retry_after: float | None = None
     """Seconds, from the header of that name."""
     cut: bool = False
-    hide: Hide = AS_IS
+    hide: Hide = str
 
     @property
     def text(self) -> str:
         return self.body.decode("utf-8", "replace")
-
-    @property
-    def is_success(self) -> bool:
-        return self.status in SUCCESS
 
 
 def is_event_stream(status: int, content_type: str) -> bool:
@@ -58,7 +55,7 @@ def success_members(answer: Answer) -> dict[str, object]:
     Raises:
         PeerError: It is not a success, or too long to be read.
     """
-    if not answer.is_success:
+    if answer.status not in SUCCESS:
         raise PeerError(
             "answer",
             failure_reason(answer),
@@ -76,9 +73,8 @@ def failure_reason(answer: Answer) -> str:
     """The peer's own words for a refusal, or `HTTP <code>` (RES-06…09, BUG-02)."""
     text = answer.text
     if text.startswith(("data:", "event:", ":")):  # an event stream was asked for
-        parser = EventParser()
-        told = [data for _, data in (*parser.feed(answer.body), *parser.end())]
-        text = next(filter(None, told), text)
+        told = EventParser().feed(answer.body + b"\n\n")
+        text = next((data for _, data in told if data), text)
     return _told(parse_json(text), answer.hide(text)) or f"HTTP {answer.status}"
 
 
@@ -88,7 +84,7 @@ class StreamedAnswer:
     A stream with both is a failure (SSE-11), and so is one with neither (SSE-16, BUG-36).
     """
 
-    def __init__(self, longest: int, hide: Hide = AS_IS) -> None:
+    def __init__(self, longest: int, hide: Hide = str) -> None:
         """`longest`: bytes of one event that are borne (BUG-30); `hide`: as of `Answer`."""
         self._parser = EventParser()
         self._longest = longest

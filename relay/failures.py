@@ -97,5 +97,4 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """An error and what caused it, the innermost last."""
     while error is not None:
         yield error
-        inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
-        error = inner or error.__cause__ or error.__context__
+        error = error.__cause__ or error.__context__

@@ -40,20 +40,19 @@ def encode(fields: Mapping[str, object], boundary: str | None = None) -> FormDat
     """
     boundary = boundary or BOUNDARY_PREFIX + secrets.token_hex(12)
     delimiter = f"--{boundary}".encode()
-    head = b"".join(
+    field_parts = b"".join(
         b'%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
         % (delimiter, name_bytes(name), value_bytes(value))
         for name, value in fields.items()
     )
-    head += b'%b\r\nContent-Disposition: form-data; name="%b"; filename="%b"\r\n' % (
-        delimiter,
-        PART_NAME.encode(),
-        FILENAME.encode(),
+    file_part = (
+        f"--{boundary}\r\n"
+        f'Content-Disposition: form-data; name="{PART_NAME}"; filename="{FILENAME}"\r\n'
+        f"Content-Type: {FILE_TYPE}\r\n\r\n"
     )
-    head += b"Content-Type: %b\r\n\r\n" % FILE_TYPE.encode()
     return FormData(
         content_type=f"multipart/form-data; boundary={boundary}",  # unquoted, no charset: WIRE-01
-        head=head,
+        head=field_parts + file_part.encode(),
         tail=b"\r\n%b--\r\n" % delimiter,
     )
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
-
-Hide = Callable[[Any], Any]
 
 
 class Secrets:
@@ -34,7 +31,3 @@ class Secrets:
         if isinstance(value, list):
             return [self.hide(item) for item in value]
         return value
-
-
-AS_IS = Secrets().hide
-"""Hides nothing."""

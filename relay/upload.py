@@ -123,13 +123,10 @@ class _Sending:
                 error.uncertain &= self._is_sent
                 raise
             members = self._stream.end()
-        self._check_sent()
-        return members
-
-    def _check_sent(self) -> None:
         if not self._is_sent:
             reason = "the peer reported success before it had the payload"
             raise PeerError("answer", reason, uncertain=True)
+        return members
 
     async def _members(self, response: aiohttp.ClientResponse) -> dict[str, object]:
         if response.status not in SUCCESS:
@@ -140,10 +137,10 @@ class _Sending:
         async for block in response.content.iter_any():
             for name, data in self._stream.feed(block):
                 self.peer.tell(name, data)
-            if self._stream.is_done:
-                self._check_sent()
             if self._is_sent:
                 self._allow(_FAREWELL if self._stream.is_done else self._limits.answer)
+            elif self._stream.is_done:
+                break  # too early to be true
         return self._stream.end()
 
     async def _parts(self) -> AsyncIterator[bytes]:

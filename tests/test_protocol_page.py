@@ -15,7 +15,7 @@ import pytest
 import relay
 from harness.catalogue import excluded, requirements
 from relay import formdata, request
-from relay.answer import Answer, StreamedAnswer, failure_reason, success_members
+from relay.answer import SUCCESS, Answer, StreamedAnswer, failure_reason, success_members
 from relay.errors import PeerError
 from relay.replication import SUBPROTOCOL, operation_response
 from relay.token import token_in
@@ -129,7 +129,7 @@ ROWS = re.findall(r"^\| (\d{3})(?: `(.*?)`)? \| `(\{.*?\})`[ :]", PAGE, re.MULTI
 
 def record_of(answer: Answer) -> Mapping[str, object]:
     ours = {"status": "success"}
-    if answer.is_success:
+    if answer.status in SUCCESS:
         return {**ours, **success_members(answer), **ours}
     return {
         "status": "failed",
