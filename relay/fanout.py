@@ -109,14 +109,17 @@ class FanOut:
         self,
         nodes: Iterable[Node],
         *,
+        mint: Mint | None = None,
+        tls: Tls | None = None,
+        limits: Limits | None = None,
+        local: LocalSettings | None = None,
+        origin: str | None = None,
+        allow_http: bool = False,
+        on_event: Callable[[Event], None] | None = None,
         last_event: str = "settled",
         in_turn: bool = False,
-        **reach: Unpack[Reach],
     ) -> None:
         """`last_event`: what a record is announced as; `in_turn`: one node after another."""
-        if unknown := set(reach) - Reach.__optional_keys__:
-            raise TypeError(f"unknown argument {min(unknown)!r}")
-        origin, mint = reach.get("origin"), reach.get("mint")
         # AGG-07: fixed before anything is awaited
         others = [node for node in nodes if origin is None or node.name != origin]
         for name, count in Counter(node.name for node in others).items():
@@ -124,14 +127,13 @@ class FanOut:
                 raise InputError(
                     f"{count} nodes are named {name!r}; names are unique and not empty"
                 )
-        limits = reach.get("limits") or Limits()
+        limits = limits or Limits()
         self._connections = Connections(limits)
-        self._on_event = reach.get("on_event")
+        self._on_event = on_event
         self._last_event = last_event
         self._places = asyncio.Semaphore(1 if in_turn else limits.concurrency or len(others) or 1)
         self._ways: list[tuple[str, Peer | AttemptError]] = []
-        contexts = contexts_for(others, reach.get("tls") or Tls())
-        local, allow_http = reach.get("local"), reach.get("allow_http", False)
+        contexts = contexts_for(others, tls or Tls())
         for node, context in zip(others, contexts, strict=True):
             own = node.mint or mint
             if own is None:

@@ -11,6 +11,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 from relay.errors import InputError, OriginError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from relay.tls import AnyPath
     from relay.token import Mint
 
@@ -99,26 +101,19 @@ def resolve(
         InputError: The URL carries user info, which would leak and is never sent (URL-08).
     """
     local = local or LocalSettings()
-    url = node.url or _put_together(
-        ("https", "http"),
-        node.host or _host_in(node.replication_url) or _bare_name(node.name),
-        _port(node.port),
-        (_port(local.secure_port), _port(local.insecure_port), DEFAULT_PORT),
-    )
+    host = node.host or _host_in(node.replication_url) or _bare_name(node.name)
+    ports = (node.port, local.secure_port, local.insecure_port, DEFAULT_PORT)
+    url = node.url or _put_together(_HTTP, host, ports)
     return _parse(node, url, _HTTP, in_clear=allow_http)
 
 
 def resolve_replication(node: Node, local: LocalSettings, *, allow_ws: bool = False) -> Endpoint:
     """Find a node's replication socket (WS-01); errors as of `resolve`."""
     name = _bare_name(node.name)  # WS-02: without the whole of its port
-    port = node.name[len(name) :] or None
+    own = node.name[len(name) :] or None
     secure, insecure = local.secure_replication_port, local.insecure_replication_port
-    url = node.replication_url or _put_together(
-        ("wss", "ws"),
-        node.host or name,
-        _port(port),
-        (_port(secure), _port(insecure), DEFAULT_REPLICATION_PORT),
-    )
+    ports = (own, secure, insecure, DEFAULT_REPLICATION_PORT)
+    url = node.replication_url or _put_together(_WEBSOCKET, node.host or name, ports)
     return _parse(node, url, _WEBSOCKET, in_clear=allow_ws)
 
 
@@ -185,14 +180,14 @@ def _target(parts: SplitResult) -> str:
     return quote(f"{parts.path or '/'}{query}", safe=_PRINTABLE_ASCII)
 
 
-def _put_together(
-    schemes: tuple[str, str], host: str, own: int | None, local: tuple[int | None, int | None, int]
-) -> str:
-    """A URL of what the node tells of itself and the local ports: secure, insecure, default."""
+def _put_together(schemes: Iterable[str], host: str, settings: tuple[int | str | None, ...]) -> str:
+    """A URL of these ports: the node's own, the local secure and insecure one, the default."""
     if not host:
         raise OriginError("resolve", "node has no hostname (missing name/url/host)")
-    scheme = schemes[0] if local[0] else schemes[1]
-    port = next(port for port in (own, *local) if port is not None)  # 0 counts as set
+    ports = list(map(_port, settings))
+    secure, insecure = schemes
+    scheme = secure if ports[1] else insecure
+    port = next(port for port in ports if port is not None)  # 0 counts as set
     bare = host.removeprefix("[").removesuffix("]")
     return f"{scheme}://[{bare}]:{port}/" if ":" in bare else f"{scheme}://{host}:{port}/"
 
