@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relay.errors import PeerError
 from relay.events import EventParser
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    Hide = Callable[[str], str]
 
 RAW_REASON_UNITS = 200  # UTF-16 units of a raw body that serve as a reason (RES-07)
 EVENT_STREAM = "text/event-stream"
@@ -23,6 +19,8 @@ _HTTP_CODES = range(100, 600)
 _TRY_AGAIN = {502, 503, 504}  # RTY-04
 _DEEPEST = 100  # levels of a JSON value
 _UNPARSABLE = object()
+
+Hide = Callable[[str], str]
 
 
 @dataclass(frozen=True)

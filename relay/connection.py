@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import weakref
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import aiohttp
 from yarl import URL
@@ -18,18 +20,12 @@ from relay.answer import Answer, success_members
 from relay.errors import AttemptError, PeerError
 from relay.events import Event
 from relay.failures import translated
+from relay.limits import Limits
+from relay.node import Endpoint, Node
 from relay.redact import Secrets
 from relay.retry import seconds_until
 from relay.sockets import Lookups, PatientSocket
-from relay.token import fits_a_header, mint_failure
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Callable, Mapping
-
-    from relay.limits import Limits
-    from relay.node import Endpoint, Node
-    from relay.token import Mint
+from relay.token import Mint, fits_a_header, mint_failure
 
 _GOODBYE = 1.0  # seconds for a peer to say goodbye too
 _LOOK = 0.25  # seconds from one look for peers that have hung up to the next

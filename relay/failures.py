@@ -7,15 +7,12 @@ import errno
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import aiohttp
 
 from relay.errors import NO_DESCRIPTOR, NO_DESCRIPTORS, AttemptError, OriginError, PeerError, Stage
 from relay.tls import certificate_flaw
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager

@@ -5,32 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack, cast
+from typing import TypedDict, Unpack, cast
 
 from relay.connection import Connections, Peer
 from relay.errors import AttemptError, InputError, RelayError
 from relay.events import Event
 from relay.limits import Limits
-from relay.node import LocalSettings, resolve
+from relay.node import LocalSettings, Node, resolve
 from relay.payload import measure
 from relay.report import Record, Report, failed_record, success_record
 from relay.request import forwarded_fields
 from relay.retry import Retry
 from relay.tls import Tls, contexts_for
+from relay.token import Mint
 from relay.upload import Upload, send
 
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
-
-    from relay.node import Node
-    from relay.token import Mint
-
-    Work = Callable[[Peer], Awaitable[Mapping[str, object]]]
-
+Work = Callable[[Peer], Awaitable[Mapping[str, object]]]
 ONCE = Retry(attempts=1)
 
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 BOUNDARY_PREFIX = "----HarperMultipart"
 PART_NAME = "payload"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urlsplit
 
 from relay.errors import InputError, OriginError
+from relay.token import Mint
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from relay.tls import AnyPath
-    from relay.token import Mint
+AnyPath = str | os.PathLike[str]
 
 DEFAULT_PORT = 9925
 DEFAULT_REPLICATION_PORT = 9933

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from relay.errors import NO_DESCRIPTOR, NO_DESCRIPTORS, OriginError
-
-if TYPE_CHECKING:
-    import io
-    from collections.abc import Iterator
-    from pathlib import Path
 
 BLOCK_BYTES = 7 * 16_384 - len(b"1bff7\r\n\r\n")
 """How much of the file one attempt reads, and writes, at a time.

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 
+from relay.connection import Connections, Peer
 from relay.errors import InputError, PeerError
 from relay.node import LocalSettings, resolve_replication
 from relay.token import OPERATION, mint_failure, token_in
-
-if TYPE_CHECKING:
-    from relay.connection import Connections, Peer
 
 SUBPROTOCOL = "harperdb-replication-v1"  # WS-03
 _REQUEST, _RESPONSE = 136, 137  # WS-10, WS-11

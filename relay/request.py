@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import enum
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from relay import formdata
 from relay.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_FIELDS = 64  # PARSE-19
 MAX_VALUE_BYTES = 1_048_576  # PARSE-18

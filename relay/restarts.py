@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import Iterable, Mapping
+from typing import Unpack
 
 from relay.answer import readable
+from relay.connection import Peer
 from relay.errors import AttemptError, PeerError
 from relay.fanout import FanOut, Reach
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from relay.connection import Peer
-    from relay.node import Node
-    from relay.report import Report
+from relay.node import Node
+from relay.report import Report
 
 _POLL_SECONDS = 0.25
 _UNAUTHORIZED = 401

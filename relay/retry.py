@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
-from relay.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-
-    from relay.errors import AttemptError
+from relay.errors import AttemptError, InputError
 
 _UNAUTHORIZED = 401
 _MOST_DOUBLINGS = 30

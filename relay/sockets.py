@@ -7,13 +7,11 @@ import contextlib
 import errno
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # macOS may say EPROTOTYPE of a socket that is just being closed.
 _LOST = {errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE}

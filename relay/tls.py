@@ -5,18 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relay.errors import InputError
+from relay.node import AnyPath, Node
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from relay.node import Node
-
-AnyPath = str | os.PathLike[str]
 _NOT_TRUSTED = "is signed by an authority that is not trusted; give the cluster's CA file"
 # X509_V_ERR_* codes of OpenSSL, by what an operator can do about them.
 _CERTIFICATE_FLAWS = {

@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+import aiohttp
 
 from relay import formdata
 from relay.answer import EVENT_STREAM, SUCCESS, StreamedAnswer, is_event_stream, success_members
+from relay.connection import Peer
 from relay.errors import AttemptError, PeerError
-from relay.payload import opened
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
-
-    import aiohttp
-
-    from relay.connection import Peer
-    from relay.payload import StagedPayload
+from relay.payload import StagedPayload, opened
 
 _GATEWAY = {502, 504}
 _TELL_BYTES = 1 << 20  # how much is sent from one event to the next

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import resource
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from relay.command import options
 from relay.command.course import Course
-from relay.command.display import Output, json_line, print_count, print_records, printable, progress
+from relay.command.display import (
+    Output,
+    Show,
+    json_line,
+    print_count,
+    print_records,
+    printable,
+    progress,
+)
 from relay.command.interrupts import Interrupts
 from relay.command.pack import check_path, staged
 from relay.errors import InputError
+from relay.events import Event
 from relay.fanout import FanOut, Reach, deploy
+from relay.node import Node
+from relay.report import Report
 from relay.request import forwarded_fields
 from relay.restarts import restart
 from relay.retry import Retry
 from relay.tls import Tls
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from relay.command.display import Show
-    from relay.events import Event
-    from relay.node import Node
-    from relay.report import Report
 
 _BAD_USAGE, _UNWRITTEN = 2, 3
 _DESCRIPTORS = (65_536, 10_240)  # what macOS may take where it says that there is no limit

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import TYPE_CHECKING, Self, TypeVar
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Self, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from types import FrameType
-
-    _T = TypeVar("_T")
+_T = TypeVar("_T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE = 3  # signals after which nothing is cleaned up any more

@@ -11,16 +11,13 @@ import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from relay.errors import AttemptError, InputError
 from relay.limits import Limits
 from relay.node import Node, resolve, without_user_info
 from relay.request import decoded, stays_behind
-from relay.token import GivenToken, OperationsMint
-
-if TYPE_CHECKING:
-    from relay.token import Mint
+from relay.token import GivenToken, Mint, OperationsMint
 
 _TIMES = ("connect", "mint", "stall", "answer", "restart")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02

@@ -9,17 +9,15 @@ import os
 import stat
 import tarfile
 import tempfile
+from collections.abc import Callable, Collection, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from relay.command.display import printable
 from relay.errors import InputError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-
-    _Identity = tuple[int, int]
+_Identity = tuple[int, int]
 
 ARCHIVES = (".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"  # how any gzip file begins (RFC 1952 section 2.3.1)
