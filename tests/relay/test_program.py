@@ -136,7 +136,7 @@ def test_a_signal_interrupts_and_what_is_settled_is_told(
 def test_an_interrupt_settles_every_node_in_events_too(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
-    slow = cluster.peer("slow", fault=HeadThenSilence(Answer()))
+    slow = cluster.peer("slow", fault=HeadThenSilence(Answer(200, json={})))
     cluster.peer("other", fault=MintHangs())
     with subprocess.Popen(
         command(cluster, component, "--events"), stdout=subprocess.PIPE, text=True, env=environment
