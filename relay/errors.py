@@ -8,6 +8,7 @@ AGG-02, AGG-04).
 from __future__ import annotations
 
 import errno
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 Stage = Literal["resolve", "payload", "mint", "connect", "tls", "upload", "answer"]
@@ -25,31 +26,24 @@ class InputError(ValueError):
     """The caller asked for something that cannot be relayed; nothing was sent to anyone."""
 
 
+@dataclass(eq=False)
 class AttemptError(Exception):
-    """One attempt to reach one peer ended without success."""
+    """One attempt to reach one peer ended without success.
 
-    def __init__(
-        self,
-        stage: Stage,
-        reason: str,
-        *,
-        status_code: int | None = None,
-        uncertain: bool = False,
-        retryable: bool = False,
-        retry_after: float | None = None,
-    ) -> None:
-        """Say what happened.
+    `uncertain`: the peer may have deployed all the same. `retryable`: another attempt is safe and
+    may help (RTY-04), after `retry_after` seconds if the peer named them.
+    """
 
-        `uncertain`: the peer may have deployed all the same. `retryable`: another
-        attempt is safe and may help (RTY-04), after `retry_after` seconds if the peer named them.
-        """
-        super().__init__(reason)
-        self.stage: Stage = stage
-        self.reason = reason
-        self.status_code = status_code
-        self.uncertain = uncertain
-        self.retryable = retryable
-        self.retry_after = retry_after
+    stage: Stage
+    reason: str
+    _: KW_ONLY
+    status_code: int | None = None
+    uncertain: bool = False
+    retryable: bool = False
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class OriginError(AttemptError):

@@ -27,7 +27,7 @@ class StagedPayload:
     path: Path
     size: int
     state: tuple[int, ...]
-    """Device, inode and time of change."""
+    """Device, inode, time of change and size."""
 
 
 def measure(path: Path) -> StagedPayload:
@@ -85,13 +85,12 @@ def _blocks(file: io.FileIO, payload: StagedPayload) -> Iterator[bytes]:
 
 
 def _check_unchanged(file: io.FileIO, payload: StagedPayload) -> None:
-    status = os.fstat(file.fileno())
-    if (status.st_size, _state(status)) != (payload.size, payload.state):
+    if _state(os.fstat(file.fileno())) != payload.state:
         raise OriginError("payload", f"staged payload changed during the deploy: {payload.path}")
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _text(error: OSError | ValueError) -> str:

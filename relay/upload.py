@@ -149,10 +149,8 @@ class _Sending:
             self._allow(self._limits.stall)
             yield block
             sent += len(block)
-            if sent - self._told >= _TELL_BYTES:
+            if sent - self._told >= _TELL_BYTES or sent == self.upload.payload.size:
                 self._tell_sent(sent)
-        if sent != self._told:
-            self._tell_sent(sent)
         await asyncio.sleep(0)
         # A peer may answer as soon as it has the closing boundary, before anyone asks for more.
         self._is_sent = True
