@@ -16,7 +16,8 @@ EVENT_STREAM = "text/event-stream"
 _PROGRESS = {"phase", "install"}
 SUCCESS = range(200, 300)  # HTTP-05
 _HTTP_CODES = range(100, 600)
-_TRY_AGAIN = {502, 503, 504}  # RTY-04
+GATEWAY = frozenset({502, 504})  # of one that has lost patience with a peer, which may go on
+_TRY_AGAIN = GATEWAY | {503}  # RTY-04
 _DEEPEST = 100  # levels of a JSON value
 _UNPARSABLE = object()
 

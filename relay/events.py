@@ -14,8 +14,9 @@ class Event:
     The names, with their data: `mint` (none; an attempt begins), `sent` (`bytes` of the payload
     handed to the connection, `total`), `phase` and `install` (the peer's own words, when it was
     asked for them: SSE-05, SSE-07, SSE-19), `retry` (`reason`, `delay` in seconds; then follows
-    the `attempt` of that number), `settled` (`record`; the last event of a node, one for each,
-    AGG-08). A restart tells `restarting` (none), and at last `restarted` (`record`).
+    the `attempt` of that number; whether the node is `uncertain` until then), `settled` (`record`;
+    the last event of a node, one for each, AGG-08). A restart tells `restarting` (none), and at
+    last `restarted` (`record`).
     """
 
     node: str

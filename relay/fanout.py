@@ -178,8 +178,15 @@ class FanOut:
             wait = retry.delay(failures, random.random)
             if wait is None:
                 return self._announced(failed_record(name, failures))
-            told = {"reason": outcome.reason, "delay": wait, "attempt": len(failures) + 1}
-            peer.tell("retry", told)
+            peer.tell(
+                "retry",
+                {
+                    "reason": outcome.reason,
+                    "delay": wait,
+                    "attempt": len(failures) + 1,
+                    "uncertain": any(failure.uncertain for failure in failures),
+                },
+            )
             await asyncio.sleep(wait)
 
 

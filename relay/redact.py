@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+_LONG = 8  # characters
+
 
 class Secrets:
     """The password and the tokens of one node, each with the word that stands in its place."""
@@ -24,10 +26,16 @@ class Secrets:
             # Hardly anything holds one, and to compile a pattern of this length is slow.
             if not any(secret in value for secret in self._words):
                 return value
-            pattern = "|".join(map(re.escape, sorted(self._words, key=len, reverse=True)))
+            pattern = "|".join(map(_pattern, sorted(self._words, key=len, reverse=True)))
             return re.sub(pattern, lambda found: self._words[found[0]], value)
         if isinstance(value, dict):
             return {self.hide(name): self.hide(item) for name, item in value.items()}
         if isinstance(value, list):
             return [self.hide(item) for item in value]
         return value
+
+
+def _pattern(secret: str) -> str:
+    """A short one may stand in another word by chance, and to hide it there would tell it."""
+    literal = re.escape(secret)
+    return literal if len(secret) >= _LONG else rf"(?<!\w){literal}(?!\w)"

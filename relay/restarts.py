@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Unpack
 
-from relay.answer import readable
+from relay.answer import GATEWAY, readable
 from relay.connection import Peer
 from relay.errors import AttemptError, PeerError
 from relay.fanout import FanOut, Reach
@@ -66,13 +66,22 @@ async def _restart_one(peer: Peer) -> Mapping[str, object]:
     request = {"operation": "restart_service", "service": "http", "replicated": False}
     try:
         async with asyncio.timeout(limit):
-            started = await peer.connections.ask(peer, request, token=token)
+            started = await _begun(peer, request, token)
             if (job := started.get("job_id")) is not None:
                 await _end_of(job, peer, token)
     except TimeoutError as error:
         reason = f"not restarted in {limit:g} s"
         raise _NotRestartedError("answer", reason, uncertain=True) from error
     return started
+
+
+async def _begun(peer: Peer, request: Mapping[str, object], token: str) -> dict[str, object]:
+    try:
+        return await peer.connections.ask(peer, request, token=token)
+    except PeerError as failure:
+        if failure.status_code in GATEWAY:  # the node may have heard it, and restart
+            failure.uncertain = True
+        raise
 
 
 async def _end_of(job: object, peer: Peer, token: str) -> None:
@@ -93,7 +102,10 @@ async def _end_of(job: object, peer: Peer, token: str) -> None:
                 token, renewed = "", True  # the job outlived the last one
             elif code is not None and not failure.retryable:
                 raise _NotRestartedError(
-                    "answer", reason, status_code=code, uncertain=True
+                    "answer",
+                    f"it began to restart, and its job cannot be followed: {reason}",
+                    status_code=code,
+                    uncertain=True,
                 ) from failure
             continue
         renewed = False

@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from relay import formdata
-from relay.answer import EVENT_STREAM, SUCCESS, StreamedAnswer, is_event_stream, success_members
+from relay.answer import (
+    EVENT_STREAM,
+    GATEWAY,
+    SUCCESS,
+    StreamedAnswer,
+    is_event_stream,
+    success_members,
+)
 from relay.connection import Peer
 from relay.errors import AttemptError, PeerError
 from relay.payload import StagedPayload, opened
 
-_GATEWAY = {502, 504}
 _TELL_BYTES = 1 << 20  # how much is sent from one event to the next
 _FAREWELL = 5.0  # seconds for a stream to end after it has said that all is done
 _VERSION = re.compile(r"(\d+)\.(\d+)", re.ASCII)
@@ -114,7 +120,7 @@ class _Sending:
                     error.reason = f"HTTP {self._refusal}, but {error.reason}"
                 # A peer that has not had the whole body cannot have deployed it; one behind a
                 # gateway that has lost patience with it may have.
-                error.uncertain |= self._refusal in _GATEWAY
+                error.uncertain |= self._refusal in GATEWAY
                 error.uncertain &= self._is_sent
                 raise
             members = self._stream.end()
@@ -131,7 +137,7 @@ class _Sending:
             return success_members(await self.peer.connections.whole(response, self.peer))
         async for block in response.content.iter_any():
             for name, data in self._stream.feed(block):
-                self.peer.tell(name, data)
+                self.peer.tell(name, self.peer.secrets.hide(data))
             if self._is_sent:
                 self._allow(_FAREWELL if self._stream.is_done else self._limits.answer)
             elif self._stream.is_done:

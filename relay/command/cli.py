@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out, err = Output(sys.stdout), Output(sys.stderr)
     with Interrupts() as interrupts:
         try:
-            arguments = options.parser().parse_args(argv)
+            arguments = options.parsed(argv)
             _use_all_descriptors()
             code = _deploy(arguments, out, err, interrupts)
         except InputError as error:
@@ -67,7 +67,11 @@ def _use_all_descriptors() -> None:
 
 
 def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts: Interrupts) -> int:
-    check_path(arguments.path)
+    if check_path(arguments.path) and arguments.exclude:
+        raise InputError(
+            f"--exclude {arguments.exclude[0]!r} is for directories; "
+            f"{str(arguments.path)!r} is sent as it is"
+        )
     nodes, request = options.nodes_in(arguments), options.request_in(arguments)
     reach: Reach = {
         "mint": options.mint_in(arguments),

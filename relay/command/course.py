@@ -18,6 +18,7 @@ class Course:
     _settled: dict[str, Record] = field(default_factory=dict)
     _restarted: dict[str, Record] = field(default_factory=dict)
     _uncertain: set[str] = field(default_factory=set)
+    _waiting: dict[str, str] = field(default_factory=dict)  # for another attempt, and why
 
     def listen(self, event: Event) -> None:
         match event.name, event.data:
@@ -26,6 +27,12 @@ class Course:
                 self._uncertain.discard(event.node)
             case "restarted", {"record": record}:
                 self._restarted[event.node] = record
+            case "retry", {"reason": reason, "uncertain": uncertain}:
+                self._waiting[event.node] = reason
+                if not uncertain:  # it had it all, and has refused it
+                    self._uncertain.discard(event.node)
+            case "mint", _:
+                self._waiting.pop(event.node, None)
             case "restarting", _:
                 self._uncertain.add(event.node)
             case "sent", {"bytes": sent, "total": total} if sent == total:
@@ -53,6 +60,9 @@ class Course:
     ) -> Iterator[Event]:
         for name in names:
             if name not in records:
-                record: Record = {"node": name, "status": "failed", "reason": "interrupted"}
+                reason = "interrupted"
+                if name in self._waiting:
+                    reason += f" while waiting to try again: {self._waiting[name]}"
+                record: Record = {"node": name, "status": "failed", "reason": reason}
                 records[name] = record | ({"uncertain": True} if name in self._uncertain else {})
                 yield Event(name, last, {"record": records[name]})

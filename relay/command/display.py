@@ -18,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Column, Table
 from rich.text import Text
 
+from relay.answer import readable
 from relay.events import Event
 from relay.report import Record
 
@@ -65,7 +66,8 @@ class Output:
 @contextlib.contextmanager
 def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
     """A listener for the events of one deploy: bars where they can move, else lines."""
-    if not err.is_terminal:
+    console = Console(file=err.stream)
+    if not err.is_terminal or console.is_dumb_terminal:
         yield lambda event: _line(event, err)
         return
     # Where the terminal is narrow the state is cut, and nothing else.
@@ -77,7 +79,6 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
         TransferSpeedColumn(table_column=whole),
         TextColumn("{task.fields[state]}", markup=False, table_column=replace(whole, ratio=1)),
     ]
-    console = Console(file=err.stream)
     # Drawn seldom: it takes its time from the uploads.
     bars = Progress(*columns, console=console, expand=True, refresh_per_second=4)
     tasks = {node: bars.add_task("", total=None, node=printable(node), state="") for node in nodes}
@@ -174,7 +175,12 @@ def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
 def _text(record: Record, *, restart: bool = False) -> str:
     """The words for a person in a record: its reason, or the peer's message."""
     if record["status"] == "success":
-        return printable(_without_markup(str(record.get("message", ""))))
+        text = printable(_without_markup(str(record.get("message", ""))))
+        if "error" in record:  # RES-14: a success all the same, and a person should see it
+            text += (
+                f" (the node also says: {printable(_without_markup(readable(record['error'])))})"
+            )
+        return text.strip()
     text = printable(_without_markup(record["reason"]))
     code = str(record.get("statusCode", ""))
     text += f" (HTTP {code})" if code not in text else ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import getpass
 import json
 import os
 import re
 import sys
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -41,6 +41,21 @@ class _Refused(argparse.Action):
         parser.error(f"{name}: anybody can read a command line; use {name}-file")
 
 
+def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; what nobody knows is not repeated, since it may be a secret.
+
+    Raises:
+        InputError: There are some that nobody knows.
+    """
+    arguments, unknown = parser().parse_known_args(argv)
+    if unknown:
+        names = [it.partition("=")[0] if it[:2] == "--" else it[:2] for it in unknown]
+        names = [it for it in names if it[:1] == "-"]
+        what = f"there is no option {names[0]}" if names else "there is an argument too many"
+        raise InputError(f"{what}; see relay {arguments.verb} --help")
+    return arguments
+
+
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relay", description="Bring a deploy package to every node of a cluster."
@@ -52,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser(
         "deploy",
         help="deploy a component to every node",
-        usage="%(prog)s PATH --node NAME=URL ... [option ...]",
+        usage="%(prog)s PATH (--node NAME=URL | --nodes FILE) ... [option ...]",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -61,20 +76,32 @@ def parser() -> argparse.ArgumentParser:
     repeatable: dict[str, Any] = {"action": "append", "default": []}
     add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
     add("--node", metavar="NAME=URL", help="a node; repeatable", **repeatable)
-    add("--nodes", type=Path, metavar="FILE", help="holds further nodes, a NAME=URL in each line")
-    add("--only", metavar="NAME", help="of all these, the nodes to deploy to", **repeatable)
+    add(
+        "--nodes",
+        type=_path,
+        metavar="FILE",
+        help="holds nodes, a NAME=URL in each line; repeatable",
+        **repeatable,
+    )
+    add("--only", metavar="NAME", help="of all these, deploy to this one; repeatable", **repeatable)
     add("--project", help="name of the component (default: from PATH)")
     add("--field", metavar="KEY=VALUE", help="a further field; repeatable", **repeatable)
     add("--exclude", metavar="GLOB", help="leave such names or paths out; repeatable", **repeatable)
-    add("--skip-node-modules", dest="exclude", action="append_const", const="node_modules")
+    add(
+        "--skip-node-modules",
+        dest="exclude",
+        action="append_const",
+        const="node_modules",
+        help="the same as --exclude node_modules",
+    )
     add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
-    add("--password-file", type=Path, metavar="FILE", help="holds the user's password")
+    add("--password-file", type=_path, metavar="FILE", help="holds the user's password")
     for secret in ("--password", "--token"):
         add(secret, action=_Refused, help=argparse.SUPPRESS)
-    add("--token-file", type=Path, metavar="FILE", help="holds a token, instead of a user")
-    add("--ca", type=Path, metavar="FILE", help="PEM file with the cluster's authorities")
-    add("--cert", type=Path, metavar="FILE", help="PEM file with the relay's own certificate")
-    add("--key", type=Path, metavar="FILE", help="PEM file with its private key (default: --cert)")
+    add("--token-file", type=_path, metavar="FILE", help="holds a token, instead of a user")
+    add("--ca", type=_path, metavar="FILE", help="PEM file with the cluster's authorities")
+    add("--cert", type=_path, metavar="FILE", help="PEM file with the relay's own certificate")
+    add("--key", type=_path, metavar="FILE", help="PEM file with its private key (default: --cert)")
     add("--insecure", metavar="NAME", help="do not verify this node; repeatable", **repeatable)
     add("--allow-http", action="store_true", help="allow plain http to other machines")
     add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
@@ -103,7 +130,7 @@ def _limits_help() -> str:
 
 def _path(text: str) -> Path:
     if not text:  # or it would mean the working directory
-        raise argparse.ArgumentTypeError("it is empty")
+        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
     return Path(text)
 
 
@@ -113,29 +140,43 @@ def credential_files(arguments: argparse.Namespace) -> list[Path]:
 
 
 def nodes_in(arguments: argparse.Namespace) -> list[Node]:
-    nodes = [_node(text, "--node", arguments) for text in arguments.node]
-    if arguments.nodes is not None:
-        for number, line in enumerate(_read(arguments.nodes).splitlines(), 1):
-            if line.strip() and not line.lstrip().startswith("#"):
-                nodes.append(_node(line.strip(), f"{arguments.nodes}:{number}:", arguments))
+    """The nodes to deploy to, each with a name of its own and a URL that can be used."""
+    nodes: dict[str, Node] = {}
+    for where, text in _node_texts(arguments):
+        node = _node(text, where, arguments)
+        if node.name in nodes:
+            raise InputError(f"{where}: another node is named {node.name!r}; give it its own name")
+        nodes[node.name] = node
     if not nodes:
-        raise InputError("there is no node to deploy to; give --node NAME=URL, or --nodes FILE")
-    names = {node.name for node in nodes}
+        empty = "".join(f"; {str(file)!r} names none" for file in arguments.nodes)
+        raise InputError(f"there is no node to deploy to; give --node or --nodes{empty}")
     for option in ("insecure", "only"):
-        if unknown := set(getattr(arguments, option)) - names:
-            raise InputError(f"--{option} names no node: {', '.join(sorted(unknown))}")
-    return [node for node in nodes if not arguments.only or node.name in arguments.only]
+        if unknown := set(getattr(arguments, option)) - set(nodes):
+            known = ", ".join(nodes)
+            raise InputError(f"--{option} {min(unknown)!r} names no node; there are {known}")
+    return [it for it in nodes.values() if not arguments.only or it.name in arguments.only]
+
+
+def _node_texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """What stands for each node, and where."""
+    for text in arguments.node:
+        yield f"--node {without_user_info(text)!r}", text
+    for file in arguments.nodes:
+        for number, line in enumerate(_read(file, "--nodes").splitlines(), 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                # What the line says is not repeated: it may be a file of another kind.
+                yield f"{file}:{number}", line.strip()
 
 
 def _node(text: str, where: str, arguments: argparse.Namespace) -> Node:
     name, equals, url = text.partition("=")
     if not (name and equals and url) or "//" in name:  # a URL may hold a "=", too
-        raise InputError(f"{where} {without_user_info(text)!r} is not NAME=URL")
+        raise InputError(f"{where}: not NAME=URL")
     node = Node(name, url, verify=name not in arguments.insecure)
     try:
         resolve(node, allow_http=arguments.allow_http)
-    except AttemptError as error:  # a person at a keyboard wants to hear of it at once
-        raise InputError(f"{where} {name}: {error.reason}") from error
+    except (AttemptError, InputError) as error:  # a person wants to hear of it at once
+        raise InputError(f"{where}: {error}") from error
     return node
 
 
@@ -143,7 +184,7 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
     project, remedy = arguments.project, ""
     if project is None:
         path = arguments.path
-        name = (path if path.name.strip(".") else path.resolve()).name
+        name = (path if path.name.strip(".") else _resolved(path)).name
         project = name.removesuffix(".tgz").removesuffix(".tar.gz")
         remedy = "; give --project"
     if not _PROJECT.fullmatch(project):
@@ -165,6 +206,13 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
     return request
 
 
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except OSError as error:  # the working directory is gone
+        raise InputError(f"cannot find out what {str(path)!r} is called; give --project") from error
+
+
 def limits_in(arguments: argparse.Namespace) -> Limits:
     seconds: dict[str, Any] = {}
     for text in arguments.limit:
@@ -182,21 +230,32 @@ def mint_in(arguments: argparse.Namespace) -> Mint:
     if arguments.token_file is not None:
         if arguments.password_file is not None:
             raise InputError("--token-file and --password-file exclude each other")
-        return _token(_secret(arguments.token_file), f"--token-file {arguments.token_file}")
+        token = _secret(arguments.token_file, "--token-file")
+        return _token(token, f"--token-file {arguments.token_file}")
     # In a CI job a secret that is not set may be there and empty.
     if arguments.password_file is None and (token := _variable("RELAY_TOKEN")):
         return _token(token, "RELAY_TOKEN")
     if not arguments.user:
         raise InputError("no credentials; give --user and a password, or a token (see --help)")
     if arguments.password_file is not None:
-        return OperationsMint(arguments.user, _secret(arguments.password_file))
-    password = _variable("RELAY_PASSWORD")
-    with contextlib.suppress(EOFError):
-        if not password and sys.stdin.isatty():
-            password = getpass.getpass(f"Password of {arguments.user}: ")
+        password = _secret(arguments.password_file, "--password-file")
+        return OperationsMint(arguments.user, password)
+    password = _variable("RELAY_PASSWORD") or _typed_password(arguments.user)
     if not password:
         raise InputError("no password; give --password-file or RELAY_PASSWORD")
     return OperationsMint(arguments.user, password)
+
+
+def _typed_password(user: str) -> str:
+    """What a person types at the terminal, if there is one."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return ""
+    try:
+        return getpass.getpass(f"Password of {user}: ")
+    except EOFError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise InputError("the password that was typed is no text in this terminal") from error
 
 
 def _token(token: str, where: str) -> Mint:
@@ -211,16 +270,16 @@ def _variable(name: str) -> str:
     return os.environ.get(name, "").rstrip("\r\n")
 
 
-def _secret(path: Path) -> str:
+def _secret(path: Path, option: str) -> str:
     """The content of a credential file, without the line end that an editor adds."""
-    if secret := _read(path).rstrip("\r\n"):
+    if secret := _read(path, option).rstrip("\r\n"):
         return secret
-    raise InputError(f"{str(path)!r} is empty")
+    raise InputError(f"{option} {str(path)!r} is empty")
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, option: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
         why = getattr(error, "strerror", "it is not UTF-8 text")
-        raise InputError(f"cannot read {str(path)!r}: {why}") from error
+        raise InputError(f"{option}: cannot read {str(path)!r}: {why}") from error

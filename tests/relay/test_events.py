@@ -276,7 +276,7 @@ def test_a_stream_that_falls_silent_is_given_up(cluster: FakeCluster, package: P
     os.truncate(package, 16_000_000)
     cluster.peer(fault=StopReadingAfter(100_000))
     cluster.peer(fault=CloseWithoutAnswer())
-    limits = relay.Limits(stall=0.1)
+    limits = relay.Limits(stall=0.5)
     stuck, gone = deploy(cluster, package, ask_for_events=True, limits=limits).records
     assert (stuck["stage"], gone["stage"]) == ("upload", "answer")
 

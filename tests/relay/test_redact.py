@@ -39,6 +39,8 @@ def hiding(secrets: list[str], word: str) -> Secrets:
         ('p"w', 'p"w p\\"w', "* *"),
         ("pä", 'pä "p\\u00e4"', '* "*"'),
         ("", "nothing to hide", "nothing to hide"),
+        ("deploy", {"deployment_id": "redeploy: deploy!"}, {"deployment_id": "redeploy: *!"}),
+        ("deployed", "redeployed", "re*"),
     ],
 )
 def test_a_secret_is_replaced(secret: str, value: object, hidden: object) -> None:
@@ -49,10 +51,16 @@ def test_what_stands_in_its_place_stays_whole() -> None:
     assert hiding(["a", "s"], "[password]").hide("a s") == "[password] [password]"
 
 
-@given(st.text(min_size=1), st.text(), st.text())
+@given(st.text(min_size=8), st.text(), st.text())
 def test_no_secret_stays(secret: str, before: str, after: str) -> None:
     hidden = hiding([secret], "").hide(f"{before}{secret}{after}")
     assert len(hidden) <= len(before + after)
+
+
+@given(st.text(min_size=1, max_size=7), st.text(), st.text())
+def test_no_short_secret_stays_as_a_word(secret: str, before: str, after: str) -> None:
+    hidden = hiding([secret], "").hide(f"{before} {secret} {after}")
+    assert len(hidden) <= len(before + after) + 2
 
 
 def answering(answers: dict[str, bytes]) -> Callable[[str], tuple[int, bytes]]:
@@ -117,6 +125,19 @@ def test_a_deploy_tells_no_password(package: Path) -> None:
     answers = {"create_authentication_tokens": MINTED, "deploy_component": quoted}
     record = asyncio.run(against(answering(answers), deploy, relay.OperationsMint("u", PASSWORD)))
     assert record["message"] == "user u with [password] is in"
+
+
+def test_what_the_relay_itself_says_stays_as_it_is(package: Path) -> None:
+    """A password may be a word of its own."""
+    told: list[relay.Event] = []
+
+    async def deploy(node: relay.Node) -> relay.Report:
+        return await relay.deploy([node], DEPLOY, package, on_event=told.append)
+
+    answers = {"create_authentication_tokens": MINTED, "deploy_component": b"{}"}
+    asyncio.run(against(answering(answers), deploy, relay.OperationsMint("u", "total")))
+    sent = [event.data for event in told if event.name == "sent"]
+    assert sent[-1] == {"bytes": package.stat().st_size, "total": package.stat().st_size}
 
 
 @pytest.mark.parametrize("filler", ["", "x" * 190])

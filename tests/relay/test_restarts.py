@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,6 +92,7 @@ def test_why_a_job_failed_is_readable(cluster: FakeCluster, message: Any, reason
     [
         ([502, 503, 504, 200], {"node": "n", "status": "success", "job_id": 7}),
         ([503, 400], {"statusCode": 400}),
+        ([404], {"statusCode": 404, "uncertain": True}),
         ([401, 503, 200], {"node": "n", "status": "success", "job_id": 7}),
         ([401, 503, 401], {"statusCode": 401}),
     ],
@@ -110,6 +112,7 @@ def test_a_node_away_behind_its_proxy_is_waited_for(
 
     found = asyncio.run(against(answer, work, relay.GivenToken("a-token")))
     assert record.items() <= found.items()
+    assert "hint" not in found  # it is no question of the URL
     assert next(left, None) is None
 
 
@@ -127,6 +130,20 @@ def test_a_job_without_an_end_stops_a_rolling_restart(cluster: FakeCluster) -> N
     report = restart(cluster, rolling=True, limits=relay.Limits(restart=0.2))
     assert [record["stage"] for record in report.records] == ["answer", "resolve"]
     assert second.profile.jobs.begun == []
+
+
+@pytest.mark.parametrize(("status", "goes_on"), [(502, False), (503, True), (504, False)])
+def test_a_gateway_may_have_passed_the_request_on(*, status: int, goes_on: bool) -> None:
+    left = iter([(status, b""), (200, b"{}")])
+
+    async def work(node: relay.Node) -> relay.Report:
+        return await relay.restart([node, replace(node, name="b")], rolling=True)
+
+    def answer(_: str) -> tuple[int, bytes]:
+        return next(left)
+
+    asyncio.run(against(answer, work, relay.GivenToken("a-token")))
+    assert (next(left, None) is None) is goes_on
 
 
 @pytest.mark.parametrize("when", ["lost", "refused"])

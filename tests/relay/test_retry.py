@@ -111,26 +111,27 @@ BUSY_ANSWER = Answer.error(503, "busy", headers=(("Retry-After", "0"),))
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("fault", "uncertain"),
     [
-        ResetAfter(100_000),
-        CloseWithoutAnswer(),
-        BUSY_ANSWER,
-        Answer.error(502, "bad"),
-        Answer.error(504, "late"),
-        AnswerEarly(BUSY_ANSWER, then="stop"),
+        (ResetAfter(100_000), False),
+        (CloseWithoutAnswer(), True),
+        (BUSY_ANSWER, False),
+        (Answer.error(502, "bad"), True),  # the gateway lost patience, and not the peer
+        (Answer.error(504, "late"), True),
+        (AnswerEarly(BUSY_ANSWER, then="stop"), False),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_another_attempt_sends_everything_anew(
-    cluster: FakeCluster, package: Path, fault: Any
+    cluster: FakeCluster, package: Path, fault: Any, *, uncertain: bool
 ) -> None:
     peer = cluster.peer(fault=in_turn(fault, None))
     told: list[relay.Event] = []
     [record] = deploy(cluster, package, retry=SOON, on_event=told.append).records
     assert (record["status"], record["attempts"]) == ("success", 2)
     assert "uncertain" not in record
-    assert [event.name for event in told].count("retry") == 1
+    [waited] = [event.data for event in told if event.name == "retry"]
+    assert waited["uncertain"] is uncertain  # until the next attempt succeeds
     first, second = peer.uploads
     assert second.findings == []
     assert second.file is not None

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import relay
 from harness.certs import Authority
+from relay.connection import Connections
 from relay.tls import Tls, contexts_for
 from tests.relay.driving import DEPLOY
 
@@ -258,3 +260,10 @@ def test_a_password_is_hidden_however_it_is_quoted(package: Path) -> None:
             return (await relay.deploy([node], DEPLOY, package)).records[0]["reason"]
 
     assert asyncio.run(run()) == f"token mint failed: [{' '.join(['[password]'] * 3)}]"
+
+
+def test_little_waits_in_the_kernel_or_a_slow_peer_would_seem_to_stall() -> None:
+    """With 400 kB/s a peer otherwise takes nothing for seconds, and then a megabyte at once."""
+    address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))
+    with Connections(relay.Limits())._open(address) as opened:
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 262_144

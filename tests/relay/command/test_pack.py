@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relay.command.pack import pack
+from relay.command.pack import Packed, pack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def packed(root: Path, *exclude: str) -> tuple[bytes, tuple[int, dict[str, str]]]:
+def packed(root: Path, *exclude: str) -> tuple[bytes, Packed]:
     archive = io.BytesIO()
     result = pack(root, archive, exclude=exclude)
     return archive.getvalue(), result
@@ -39,7 +39,7 @@ def names(archive: bytes) -> list[str]:
 def test_the_whole_tree_in_order(root: Path) -> None:
     archive, result = packed(root)
     assert names(archive) == ["config.yaml", "empty", "run.sh", "web", "web/index.html"]
-    assert result == (3, {})
+    assert result == Packed(3)
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         page = tar.extractfile("web/index.html")
         assert page is not None
@@ -60,8 +60,8 @@ def test_a_dangling_link_is_reported_and_cuts_nothing(root: Path) -> None:
     (root / "broken").symlink_to("nowhere")
     archive, result = packed(root)
     assert names(archive)[-1] == "web/index.html"
-    assert list(result[1]) == ["broken"]
-    assert "dangling" in result[1]["broken"]
+    assert list(result.skipped) == ["broken"]
+    assert "dangling" in result.skipped["broken"]
 
 
 def test_a_link_is_followed(root: Path, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_link_in_a_circle_ends(root: Path) -> None:
     (root / "web" / "up").symlink_to("..")
     (root / "web" / "itself").symlink_to("itself")
     _, result = packed(root)
-    assert sorted(result[1]) == ["web/itself", "web/up"]
+    assert sorted(result.skipped) == ["web/itself", "web/up"]
 
 
 def test_links_that_lead_into_each_other_end(root: Path) -> None:
@@ -89,8 +89,8 @@ def test_links_that_lead_into_each_other_end(root: Path) -> None:
         (root / one / other).symlink_to(root / other)
     archive, result = packed(root)
     assert {"a/b/x", "b/a/x"} <= set(names(archive))
-    assert sorted(result[1]) == ["a/b/a", "b/a/b"]
-    assert result[0] == 7
+    assert sorted(result.skipped) == ["a/b/a", "b/a/b"]
+    assert result.files == 7
 
 
 def test_files_with_credentials_are_left_out_under_whatever_name(root: Path) -> None:
@@ -101,7 +101,7 @@ def test_files_with_credentials_are_left_out_under_whatever_name(root: Path) -> 
     archive = io.BytesIO()
     result = pack(root, archive, leave_out=[secret, root / "none"])
     assert names(archive.getvalue()) == names(packed_without(root, secret))
-    assert set(result[1]) == {"password", "web/link", "web/same"}
+    assert set(result.skipped) == {"password", "web/link", "web/same"}
 
 
 def packed_without(root: Path, secret: Path) -> bytes:
@@ -112,7 +112,7 @@ def packed_without(root: Path, secret: Path) -> bytes:
 
 def test_what_is_no_file_is_reported(root: Path) -> None:
     os.mkfifo(root / "pipe")
-    assert packed(root)[1][1] == {"pipe": "neither a file nor a directory"}
+    assert packed(root)[1].skipped == {"pipe": "neither a file nor a directory"}
 
 
 def test_node_modules_are_left_out_on_request_at_any_depth(root: Path) -> None:
@@ -134,6 +134,9 @@ def test_node_modules_are_left_out_on_request_at_any_depth(root: Path) -> None:
         ("web/", {"web", "web/index.html"}),
         ("index.html", {"web/index.html"}),
         ("WEB", set()),
+        ("./web/index.html", {"web/index.html"}),
+        ("**/*.html", {"web/index.html"}),
+        ("**/run.sh", {"run.sh"}),
         ("[er]*", {"empty", "run.sh"}),
     ],
 )
@@ -141,6 +144,33 @@ def test_what_matches_a_pattern_by_name_or_path_is_left_out(
     root: Path, exclude: str, gone: set[str]
 ) -> None:
     assert set(names(packed(root)[0])) - set(names(packed(root, exclude)[0])) == gone
+
+
+def test_a_path_may_begin_with_the_root(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a shell completes it."""
+    assert "run.sh" not in names(packed(root, f"{root}/run.sh")[0])
+    monkeypatch.chdir(tmp_path)
+    below = root.relative_to(tmp_path)
+    assert "run.sh" not in names(packed(below, f"./{below}/run.sh")[0])
+
+
+def test_what_nothing_fits_is_told(root: Path) -> None:
+    assert packed(root, "*.sh", "nothing", "./no/such/")[1].unused == ["nothing", "./no/such/"]
+
+
+def test_a_file_that_shrinks_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fstat
+
+    def larger(descriptor: int) -> os.stat_result:
+        status = real(descriptor)
+        return os.stat_result((*status[:6], status.st_size + 1, *status[7:10]))
+
+    monkeypatch.setattr(os, "fstat", larger)
+    with pytest.raises(OSError, match="became shorter") as caught:
+        packed(root)
+    assert caught.value.filename == str(root / "config.yaml")
 
 
 def test_a_long_name_beyond_ascii_survives(root: Path) -> None:

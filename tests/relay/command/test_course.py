@@ -46,6 +46,20 @@ def test_every_node_is_settled(events: list[Event], told: dict[str, dict[str, ob
     assert [record["node"] for record in report.records] == ["took", "lost"]
 
 
+@pytest.mark.parametrize("uncertain", [False, True])
+def test_one_that_waits_for_its_next_attempt_says_why(*, uncertain: bool) -> None:
+    course = Course(["took", "lost"], restarts=False)
+    told = {"reason": "busy", "delay": 9.0, "attempt": 2, "uncertain": uncertain}
+    for node in ("took", "lost"):
+        course.listen(sent(node, 9))
+        course.listen(Event(node, "retry", told))
+    course.listen(Event("lost", "mint"))
+    waits, goes_on = (event.data["record"] for event in course.interrupt())
+    assert waits["reason"] == "interrupted while waiting to try again: busy"
+    assert goes_on["reason"] == "interrupted"
+    assert ("uncertain" in waits) is ("uncertain" in goes_on) is uncertain
+
+
 def test_restarts_that_have_begun_are_uncertain_and_others_are_not() -> None:
     names = ["done", "going", "waiting"]
     course = Course([*names, "lost"], restarts=True)

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,61 +19,14 @@ from harness.faults import (
     in_turn,
 )
 from relay.command.cli import main
+from tests.relay.command.calling import PASSWORD, command, options, peer_of, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
 
 VERY_BYTES = b"\x1f\x8b and the very bytes"
-PASSWORD = "pass-word-of-all"
-
-
-@pytest.fixture(autouse=True)
-def _no_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RELAY_USER", "RELAY_PASSWORD", "RELAY_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    """A directory with a password file."""
-    (tmp_path / "password").write_text(f"{PASSWORD}\n")
-    return tmp_path
-
-
-@pytest.fixture
-def bad_files(
-    tmp_path: Path, component: Path, files: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """The working directory of the bad calls, with files to go wrong on."""
-    assert component.parent == files == tmp_path
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty").touch()
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    (tmp_path / "latin").write_bytes(b"a=https://h/\xe4")
-    (tmp_path / "nodes").write_text("a=https://h/\n\nb\n")
-    (tmp_path / "bad name").mkdir()
-    (tmp_path / "bad name" / "x").touch()
-    (tmp_path / "nothing").mkdir()
-    (tmp_path / "zero.tar.gz").touch()
-    (tmp_path / "text.tgz").write_text("hunter2")
-    os.mkfifo(tmp_path / "pipe.tar.gz")
-    (tmp_path / "loop").symlink_to("loop")
-    return tmp_path
-
-
-def peer_of(cluster: FakeCluster, name: str, **how: Any) -> FakePeer:
-    peer = cluster.peer(name, **how)
-    peer.username, peer.password = "admin", PASSWORD
-    return peer
-
-
-def options(cluster: FakeCluster, files: Path) -> list[str]:
-    nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
-    who = ["--user=admin", f"--password-file={files / 'password'}", f"--ca={cluster.ca_file}"]
-    return nodes + who
 
 
 def test_a_directory_is_packed_and_deployed(
@@ -244,22 +195,6 @@ def test_as_a_program_without_secrets_in_its_output(cluster: FakeCluster, compon
     assert "token-of" not in done.stdout + done.stderr
 
 
-def run(cluster: FakeCluster, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(cluster, path, *arguments),
-        capture_output=True,
-        check=False,
-        text=True,
-        env={**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD},
-    )
-
-
-def command(cluster: FakeCluster, path: Path, *arguments: str) -> list[str]:
-    nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
-    program = [sys.executable, "-m", "relay", "deploy", str(path)]
-    return [*program, *nodes, f"--ca={cluster.ca_file}", *arguments]
-
-
 def test_events_are_json_lines(cluster: FakeCluster, component: Path) -> None:
     peer_of(cluster, "a", fault=EventStream())
     done = run(cluster, component, "--events")
@@ -297,26 +232,17 @@ def test_lines_tell_what_the_peer_does(
     assert told[-1] == "a: success: Successfully deployed: demo"
 
 
-def test_bars_on_a_terminal_show_rate_and_phase(cluster: FakeCluster, component: Path) -> None:
-    peer_of(cluster, "a", fault=EventStream())
-    peer_of(cluster, "b", fault=Answer.error(500, "boom"))
-    ours, theirs = os.openpty()
-    environment = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}
-    environment |= {"TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(
-        command(cluster, component), stdout=theirs, stderr=theirs, env=environment
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        with contextlib.suppress(OSError):  # how a terminal ends
-            while block := os.read(ours, 65_536):
-                shown += block
-        os.close(ours)
-    assert process.returncode == 1
-    text = shown.decode()
-    assert "success: Successfully deployed: demo" in text
-    assert "failed: boom" in text
-    assert "bytes" in text
+def test_what_a_node_says_beside_its_success_is_seen(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """RES-14: an `error` in a success is none, but a person should know of it."""
+    peer_of(cluster, "a", fault=Answer(200, json={"message": "fine", "error": {"message": "full"}}))
+    peer_of(cluster, "b", fault=Answer(200, json={"error": "<html>full</html>"}))
+    assert main(["deploy", str(component), *options(cluster, files)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "a\tsuccess\tfine (the node also says: full)",
+        "b\tsuccess\t(the node also says: full)",
+    ]
 
 
 @pytest.mark.parametrize(("option", "code", "uploads"), [([], 0, 2), (["--attempts=1"], 1, 1)])
@@ -414,103 +340,3 @@ def test_an_interrupt_leaves_no_half_open_upload(cluster: FakeCluster, files: Pa
     assert errors == "relay: interrupted; whatever was under way was aborted\n"
     assert not peer.upload.complete
     assert peer.upload.connection.closed_by == "client"
-
-
-NODE = "--node=a=https://h/"
-WHO = ("--user=u", "--password-file=password")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], "required: verb"),
-        (["deploy"], "required: PATH"),
-        (["deploy", "demo"], "no node to deploy to; give --node NAME=URL, or --nodes FILE"),
-        (["deploy", "demo", "--nodes=none", *WHO], "cannot read 'none': No such file"),
-        (["deploy", "demo", "--nodes=latin", *WHO], "cannot read 'latin': it is not UTF-8 text"),
-        (["deploy", "demo", "--nodes=nodes", *WHO], "nodes:3: 'b' is not NAME=URL"),
-        (["deploy", "demo", NODE, *WHO, "--only=b"], "--only names no node: b"),
-        (["deploy", "demo", "--node=a=https://h/\udcff", *WHO], "what is no text"),
-        (["deploy", "demo", "--node=a", *WHO], "NAME=URL"),
-        (["deploy", "demo", "--node=https://u:hunter2@h/", *WHO], "NAME=URL"),
-        (["deploy", "demo", "--node=https://u:hun=ter2@h/", *WHO], "NAME=URL"),
-        (["deploy", "demo", "--node=a=u:hunter2@h", *WHO], "user name or password"),
-        (["deploy", "demo", "--node=a=https://u:hunter2@h:x/", *WHO], "user name or password"),
-        (["deploy", "demo", "--node=a=https://u:hun/ter2@h/", *WHO], "cannot be read"),
-        (["deploy", "demo", "--node=a=ftp://h/", *WHO], "https or http"),
-        (["deploy", "demo", "--node=a=http://h/", *WHO], "use https, or allow it (--allow-http)"),
-        (["deploy", "demo", "--node=a=https://u:hunter2@h/", *WHO], "user name or password"),
-        (["deploy", "demo", NODE, NODE, *WHO], "2 nodes are named 'a'"),
-        (["deploy", "demo", NODE, *WHO, "--insecure=b"], "names no node: b"),
-        (["deploy", "demo", NODE], "no credentials"),
-        (["deploy", "demo", NODE, "--user=u"], "no password"),
-        (["deploy", "demo", NODE, "--user=u", "--password-file=none"], "cannot read 'none'"),
-        (["deploy", "demo", NODE, "--user=u", "--password-file=demo"], "cannot read 'demo'"),
-        (["deploy", "demo", NODE, "--user=u", "--password-file=empty"], "'empty' is empty"),
-        (["deploy", "demo", NODE, "--user=u", "--password-file=binary"], "not UTF-8"),
-        (["deploy", "demo", NODE, "--token-file=empty"], "'empty' is empty"),
-        (["deploy", "demo", NODE, *WHO, "--token-file=password"], "exclude each other"),
-        (["deploy", "demo", NODE, *WHO, "--ca=none.pem"], "'none.pem'"),
-        (["deploy", "demo", NODE, *WHO, "--ca=password"], "CA file 'password'"),
-        (["deploy", "demo", NODE, *WHO, "--field=x"], "KEY=VALUE"),
-        (["deploy", "demo", NODE, *WHO, "--field=project=x"], "given twice"),
-        (["deploy", "demo", NODE, *WHO, "--field=password=hunter2"], "'password': the relay never"),
-        (
-            ["deploy", "demo", NODE, *WHO, "--field=replicated=true"],
-            "'replicated': the relay never",
-        ),
-        (["deploy", "demo", NODE, *WHO, "--project=../x"], "'../x' cannot be a project name"),
-        (["deploy", "demo", NODE, *WHO, "--project="], "'' cannot be a project name"),
-        (["deploy", "demo", NODE, "--user=u", "--password", "hunter2"], "use --password-file"),
-        (["deploy", "demo", NODE, "--token=hunter2"], "use --token-file"),
-        (["deploy", "zero.tar.gz", NODE, *WHO], "'zero.tar.gz' is not gzipped, or empty"),
-        (["deploy", "text.tgz", NODE, *WHO], "'text.tgz' is not gzipped, or empty"),
-        (["deploy", "pipe.tar.gz", NODE, *WHO], "neither a directory nor a .tar.gz"),
-        (["deploy", "demo", NODE, *WHO, "--attempts=0"], "attempts is 0"),
-        (["deploy", "demo", NODE, *WHO, "--limit=5"], "'5' is not NAME=SECONDS"),
-        (["deploy", "demo", NODE, *WHO, "--limit=answer=soon"], "'answer=soon' is not NAME"),
-        (["deploy", "demo", NODE, *WHO, "--limit=retry=5"], "there are connect, mint, stall"),
-        (["deploy", "demo", NODE, *WHO, "--limit=answer=0"], "limit 'answer' is 0.0; give a"),
-        (["deploy", "demo", NODE, *WHO, "--limit=stall=nan"], "limit 'stall' is nan"),
-        (["deploy", "demo", NODE, *WHO, "--restart=now"], "invalid choice: 'now' (choose from"),
-        (
-            ["deploy", NODE, *WHO, "--restart", "demo"],
-            "--restart: invalid choice: 'demo' (choose",
-        ),
-        (["deploy", "demo", "--node=a=https://::1:9925/", *WHO], "stands in brackets"),
-        (["deploy", "demo", NODE, *WHO, "--restart", "--field=restart=true"], "of its own"),
-        (["deploy", "demo", NODE, *WHO, "--json", "--events"], "not allowed with"),
-        (["deploy", "bad name", NODE, *WHO], "give --project"),
-        (["deploy", "none", NODE, *WHO], "'none': No such file"),
-        (["deploy", "", NODE, *WHO], "PATH: it is empty"),
-        (["deploy", "loop", NODE, *WHO, "--project=x"], "'loop': Too many levels"),
-        (["deploy", "x" * 300, NODE, *WHO], "File name too long"),
-        (["deploy", "a\0b", NODE, *WHO, "--project=x"], "null"),
-        (["deploy", "empty/x", NODE, *WHO], "Not a directory"),
-        (["deploy", "demo", NODE, *WHO, "--key=password"], "without its certificate"),
-        (["deploy", "demo", NODE, *WHO, "--concurrency=0"], "limit 'concurrency' is 0"),
-        (["deploy", "password", NODE, *WHO], "neither a directory nor"),
-        (["deploy", "nothing", NODE, *WHO], "holds no files"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_bad_input_is_named_and_exits_2(
-    bad_files: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
-) -> None:
-    assert bad_files.is_dir()
-    try:
-        code = main(arguments)
-    except SystemExit as exit_:
-        code = int(str(exit_.code))
-    output = capsys.readouterr()
-    assert code == 2
-    assert words in output.err
-    assert "hun" not in output.err
-    assert output.out == ""
-
-
-def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["--version"])
-    assert exit_.value.code == 0
-    assert re.fullmatch(r"relay \S.*\n", capsys.readouterr().out)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
 import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +16,11 @@ import pytest
 from harness.answers import Answer, HeadThenSilence
 from harness.faults import MintHangs, ReadSlowly
 from tests.programs import wait_until
+from tests.relay.command.calling import PASSWORD, command, peer_of
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
 
-PASSWORD = "pass-word-of-all"
 SOON = 30.0
 
 
@@ -32,14 +30,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
     ours = {"RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD, "TMPDIR": str(tmp_path / "tmp")}
     # Unbuffered, nothing would be left in a stream when Python ends.
     return {n: v for n, v in os.environ.items() if n != "PYTHONUNBUFFERED"} | ours
-
-
-def command(cluster: FakeCluster, path: Path, *arguments: str) -> list[str]:
-    for peer in cluster.peers:
-        peer.username, peer.password = "admin", PASSWORD
-    nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
-    program = [sys.executable, "-m", "relay", "deploy", str(path)]
-    return [*program, *nodes, f"--ca={cluster.ca_file}", *arguments]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -65,7 +55,7 @@ def test_output_that_cannot_be_written_stops_no_deploy(
     code: int,
     words: str,
 ) -> None:
-    peer = cluster.peer(fault=Answer(200, json={"message": "fine"}))
+    peer = peer_of(cluster, fault=Answer(200, json={"message": "fine"}))
     line = f"{shlex.join(command(cluster, component))} {redirection}"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", line],
@@ -86,7 +76,7 @@ def test_output_that_cannot_be_written_stops_no_deploy(
 def test_text_that_the_output_cannot_show_is_escaped(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
-    cluster.peer(fault=Answer(200, json={"message": "schön"}))
+    peer_of(cluster, fault=Answer(200, json={"message": "schön"}))
     done = subprocess.run(
         command(cluster, component),
         capture_output=True,
@@ -105,8 +95,8 @@ def test_a_signal_interrupts_and_what_is_settled_is_told(
     package = tmp_path / "package.tar.gz"
     package.write_bytes(b"\x1f\x8b")
     os.truncate(package, 64_000_000)
-    quick = cluster.peer("quick", fault=Answer.error(400, "no"))
-    slow = cluster.peer("slow", fault=ReadSlowly(4_000_000))
+    quick = peer_of(cluster, "quick", fault=Answer.error(400, "no"))
+    slow = peer_of(cluster, "slow", fault=ReadSlowly(4_000_000))
     with subprocess.Popen(
         command(cluster, package, "--json"),
         stdout=subprocess.PIPE,
@@ -136,8 +126,8 @@ def test_a_signal_interrupts_and_what_is_settled_is_told(
 def test_an_interrupt_settles_every_node_in_events_too(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
-    slow = cluster.peer("slow", fault=HeadThenSilence(Answer(200, json={})))
-    cluster.peer("other", fault=MintHangs())
+    slow = peer_of(cluster, "slow", fault=HeadThenSilence(Answer(200, json={})))
+    peer_of(cluster, "other", fault=MintHangs())
     with subprocess.Popen(
         command(cluster, component, "--events"), stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -159,7 +149,7 @@ def test_an_interrupt_while_packing_leaves_nothing(
 ) -> None:
     (component / "large").touch()
     os.truncate(component / "large", 1 << 36)  # its packing lasts for minutes
-    peer = cluster.peer()
+    peer = peer_of(cluster)
     with subprocess.Popen(
         command(cluster, component), stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -177,7 +167,7 @@ def test_an_interrupt_while_packing_leaves_nothing(
 def test_a_hang_up_that_is_ignored_stays_so(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
-    peer = cluster.peer(fault=ReadSlowly(8_000_000))
+    peer = peer_of(cluster, fault=ReadSlowly(8_000_000))
     (component / "large").write_bytes(os.urandom(8_000_000))
     line = f"trap '' HUP; exec {shlex.join(command(cluster, component, '--quiet'))}"
     with subprocess.Popen(["bash", "-c", line], env=environment) as process:
@@ -186,38 +176,11 @@ def test_a_hang_up_that_is_ignored_stays_so(
     assert process.returncode == 0
 
 
-def test_an_interrupt_gives_a_terminal_its_cursor_back_and_leaves_no_package(
-    cluster: FakeCluster, component: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
-    peer = cluster.peer(fault=ReadSlowly(5_000_000))
-    (component / "large").write_bytes(os.urandom(12_000_000))
-    ours, theirs = os.openpty()
-    with subprocess.Popen(
-        command(cluster, component),
-        stdout=theirs,
-        stderr=theirs,
-        env={**environment, "TERM": "xterm", "COLUMNS": "120"},
-    ) as process:
-        os.close(theirs)
-        peer.wait_until(lambda peer: bool(peer.live_uploads), timeout=SOON)
-        process.send_signal(signal.SIGTERM)
-        shown = b""
-        with contextlib.suppress(OSError):  # how a terminal ends
-            while block := os.read(ours, 65_536):
-                shown += block
-        os.close(ours)
-    assert process.returncode == 143
-    hidden, _, shown_again = shown.rpartition(b"\x1b[?25l")
-    assert hidden or shown_again
-    assert b"\x1b[?25h" in shown_again
-    assert list((tmp_path / "tmp").iterdir()) == []
-
-
 def test_the_limit_of_descriptors_is_used_up_to_the_hard_one(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
     for _ in range(24):
-        cluster.peer()
+        peer_of(cluster)
     arguments = command(cluster, component, "--json", "--quiet", "--attempts=1")
 
     def run(hard: int) -> list[dict[str, object]]:

@@ -1,0 +1,87 @@
+"""`relay deploy` as it is called in the tests, in process and as a program."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+    from harness.peer import FakePeer
+
+PASSWORD = "pass-word-of-all"
+
+
+def peer_of(cluster: FakeCluster, name: str | None = None, **how: Any) -> FakePeer:
+    peer = cluster.peer(name, **how)
+    peer.username, peer.password = "admin", PASSWORD
+    return peer
+
+
+def options(cluster: FakeCluster, files: Path) -> list[str]:
+    nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
+    who = ["--user=admin", f"--password-file={files / 'password'}", f"--ca={cluster.ca_file}"]
+    return nodes + who
+
+
+def run(cluster: FakeCluster, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(cluster, path, *arguments),
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD},
+    )
+
+
+def command(cluster: FakeCluster, path: Path, *arguments: str) -> list[str]:
+    nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
+    program = [sys.executable, "-m", "relay", "deploy", str(path)]
+    return [*program, *nodes, f"--ca={cluster.ca_file}", *arguments]
+
+
+# Makes the terminal on its standard streams its own, which is where getpass asks.
+_OWN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class Terminal:
+    """A program with a terminal of its own; `shown` is what it has written there so far."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._ours, theirs = os.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _OWN_TERMINAL, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={"TERM": "xterm", "COLUMNS": "120", **environment},
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def read_until(self, mark: str) -> None:
+        """Read on until it has written this."""
+        while mark not in self.shown:
+            self.shown += os.read(self._ours, 65_536).decode()
+
+    def write(self, typed: bytes) -> None:
+        os.write(self._ours, typed)
+
+    def end(self) -> int:
+        """Read to the end; the exit code."""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while block := os.read(self._ours, 65_536):
+                self.shown += block.decode()
+        os.close(self._ours)
+        return self.process.wait()

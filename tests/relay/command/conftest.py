@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.relay.command.calling import PASSWORD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RELAY_USER", "RELAY_PASSWORD", "RELAY_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A directory with a password file."""
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    return tmp_path

@@ -1,0 +1,175 @@
+"""What `relay deploy` refuses, in words that name it, before anything is sent."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relay.command.cli import main
+from tests.relay.command.calling import command, peer_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+
+
+@pytest.fixture
+def bad_files(
+    tmp_path: Path, component: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The working directory of the bad calls, with files to go wrong on."""
+    assert component.parent == files == tmp_path
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").touch()
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "latin").write_bytes(b"a=https://h/\xe4")
+    (tmp_path / "nodes").write_text("a=https://h/\n\nb\n")
+    (tmp_path / "same").write_text("a=https://other/\n")
+    (tmp_path / "login").write_text("a=https://u:hunter2@h/\n")
+    (tmp_path / "secret").write_text("hunter2\n")
+    (tmp_path / "gzip.tgz").write_bytes(b"\x1f\x8b")
+    (tmp_path / "bad name").mkdir()
+    (tmp_path / "bad name" / "x").touch()
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "zero.tar.gz").touch()
+    (tmp_path / "text.tgz").write_text("hunter2")
+    os.mkfifo(tmp_path / "pipe.tar.gz")
+    (tmp_path / "loop").symlink_to("loop")
+    return tmp_path
+
+
+NODE = "--node=a=https://h/"
+WHO = ("--user=u", "--password-file=password")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required: verb"),
+        (["deploy"], "required: PATH"),
+        (["deploy", "demo"], "no node to deploy to; give --node or --nodes"),
+        (["deploy", "demo", "--nodes=none", *WHO], "cannot read 'none': No such file"),
+        (["deploy", "demo", "--nodes=latin", *WHO], "cannot read 'latin': it is not UTF-8 text"),
+        (["deploy", "demo", "--nodes=nodes", *WHO], "nodes:3: not NAME=URL"),
+        (["deploy", "demo", "--nodes=empty", *WHO], "'empty' names none"),
+        (["deploy", "demo", "--nodes=secret", *WHO], "secret:1: not NAME=URL"),
+        (["deploy", "demo", "--nodes=", *WHO], "--nodes: it is empty; is a variable not set?"),
+        (["deploy", "demo", NODE, "--nodes=same", *WHO], "same:1: another node is named 'a'"),
+        (["deploy", "demo", "--nodes=login", *WHO], "login:1: the URL of node 'a' carries a user"),
+        (["deploy", "demo", NODE, *WHO, "--only=b"], "--only 'b' names no node; there are a"),
+        (["deploy", "demo", NODE, *WHO, "hunter2"], "an argument too many; see relay deploy"),
+        (["deploy", "demo", NODE, *WHO, "--passwd=hunter2"], "there is no option --passwd;"),
+        (["deploy", "demo", NODE, *WHO, "-phunter2"], "there is no option -p;"),
+        (["deploy", "gzip.tgz", NODE, *WHO, "--exclude=.env"], "'gzip.tgz' is sent as it is"),
+        (["deploy", "demo", "--node=a=https://h/\udcff", *WHO], "what is no text"),
+        (["deploy", "demo", "--node=a", *WHO], "NAME=URL"),
+        (["deploy", "demo", "--node=https://u:hunter2@h/", *WHO], "NAME=URL"),
+        (["deploy", "demo", "--node=https://u:hun=ter2@h/", *WHO], "NAME=URL"),
+        (["deploy", "demo", "--node=a=u:hunter2@h", *WHO], "user name or password"),
+        (["deploy", "demo", "--node=a=https://u:hunter2@h:x/", *WHO], "user name or password"),
+        (["deploy", "demo", "--node=a=https://u:hun/ter2@h/", *WHO], "cannot be read"),
+        (["deploy", "demo", "--node=a=ftp://h/", *WHO], "https or http"),
+        (["deploy", "demo", "--node=a=http://h/", *WHO], "use https, or allow it (--allow-http)"),
+        (["deploy", "demo", "--node=a=https://u:hunter2@h/", *WHO], "user name or password"),
+        (["deploy", "demo", NODE, NODE, *WHO], "another node is named 'a'"),
+        (["deploy", "demo", NODE, *WHO, "--insecure=b"], "--insecure 'b' names no node"),
+        (["deploy", "demo", NODE], "no credentials"),
+        (["deploy", "demo", NODE, "--user=u"], "no password"),
+        (["deploy", "demo", NODE, "--user=u", "--password-file=none"], "cannot read 'none'"),
+        (["deploy", "demo", NODE, "--user=u", "--password-file=demo"], "cannot read 'demo'"),
+        (["deploy", "demo", NODE, "--user=u", "--password-file=empty"], "'empty' is empty"),
+        (["deploy", "demo", NODE, "--user=u", "--password-file=binary"], "not UTF-8"),
+        (["deploy", "demo", NODE, "--token-file=empty"], "'empty' is empty"),
+        (["deploy", "demo", NODE, *WHO, "--token-file=password"], "exclude each other"),
+        (["deploy", "demo", NODE, *WHO, "--ca=none.pem"], "'none.pem'"),
+        (["deploy", "demo", NODE, *WHO, "--ca=password"], "CA file 'password'"),
+        (["deploy", "demo", NODE, *WHO, "--field=x"], "KEY=VALUE"),
+        (["deploy", "demo", NODE, *WHO, "--field=project=x"], "given twice"),
+        (["deploy", "demo", NODE, *WHO, "--field=password=hunter2"], "'password': the relay never"),
+        (
+            ["deploy", "demo", NODE, *WHO, "--field=replicated=true"],
+            "'replicated': the relay never",
+        ),
+        (["deploy", "demo", NODE, *WHO, "--project=../x"], "'../x' cannot be a project name"),
+        (["deploy", "demo", NODE, *WHO, "--project="], "'' cannot be a project name"),
+        (["deploy", "demo", NODE, "--user=u", "--password", "hunter2"], "use --password-file"),
+        (["deploy", "demo", NODE, "--token=hunter2"], "use --token-file"),
+        (["deploy", "zero.tar.gz", NODE, *WHO], "'zero.tar.gz' is not gzipped, or empty"),
+        (["deploy", "text.tgz", NODE, *WHO], "'text.tgz' is not gzipped, or empty"),
+        (["deploy", "pipe.tar.gz", NODE, *WHO], "neither a directory nor a .tar.gz"),
+        (["deploy", "demo", NODE, *WHO, "--attempts=0"], "attempts is 0"),
+        (["deploy", "demo", NODE, *WHO, "--limit=5"], "'5' is not NAME=SECONDS"),
+        (["deploy", "demo", NODE, *WHO, "--limit=answer=soon"], "'answer=soon' is not NAME"),
+        (["deploy", "demo", NODE, *WHO, "--limit=retry=5"], "there are connect, mint, stall"),
+        (["deploy", "demo", NODE, *WHO, "--limit=answer=0"], "limit 'answer' is 0.0; give a"),
+        (["deploy", "demo", NODE, *WHO, "--limit=stall=nan"], "limit 'stall' is nan"),
+        (["deploy", "demo", NODE, *WHO, "--restart=now"], "invalid choice: 'now' (choose from"),
+        (
+            ["deploy", NODE, *WHO, "--restart", "demo"],
+            "--restart: invalid choice: 'demo' (choose",
+        ),
+        (["deploy", "demo", "--node=a=https://::1:9925/", *WHO], "stands in brackets"),
+        (["deploy", "demo", NODE, *WHO, "--restart", "--field=restart=true"], "of its own"),
+        (["deploy", "demo", NODE, *WHO, "--json", "--events"], "not allowed with"),
+        (["deploy", "bad name", NODE, *WHO], "give --project"),
+        (["deploy", "none", NODE, *WHO], "'none': No such file"),
+        (["deploy", "", NODE, *WHO], "PATH: it is empty"),
+        (["deploy", "loop", NODE, *WHO, "--project=x"], "'loop': Too many levels"),
+        (["deploy", "x" * 300, NODE, *WHO], "File name too long"),
+        (["deploy", "a\0b", NODE, *WHO, "--project=x"], "null"),
+        (["deploy", "empty/x", NODE, *WHO], "Not a directory"),
+        (["deploy", "demo", NODE, *WHO, "--key=password"], "without its certificate"),
+        (["deploy", "demo", NODE, *WHO, "--concurrency=0"], "limit 'concurrency' is 0"),
+        (["deploy", "password", NODE, *WHO], "neither a directory nor"),
+        (["deploy", "nothing", NODE, *WHO], "holds no files"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_input_is_named_and_exits_2(
+    bad_files: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert bad_files.is_dir()
+    try:
+        code = main(arguments)
+    except SystemExit as exit_:
+        code = int(str(exit_.code))
+    output = capsys.readouterr()
+    assert code == 2
+    assert words in output.err
+    assert "hun" not in output.err
+    assert output.out == ""
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert re.fullmatch(r"relay \S.*\n", capsys.readouterr().out)
+
+
+def test_a_working_directory_that_is_gone_has_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["deploy", ".", NODE, "--user=u"]) == 2
+    assert "cannot find out what '.' is called; give --project" in capsys.readouterr().err
+
+
+def test_without_standard_input_nobody_is_asked_for_a_password(
+    cluster: FakeCluster, component: Path
+) -> None:
+    peer_of(cluster, "a")
+    line = f"exec {shlex.join([*command(cluster, component), '--user=admin'])} <&-"
+    run = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (
+        2,
+        "relay: no password; give --password-file or RELAY_PASSWORD\n",
+    )

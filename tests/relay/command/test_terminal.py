@@ -1,0 +1,73 @@
+"""What a person sees, and types, at a terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.answers import Answer
+from harness.events import EventStream
+from harness.faults import ReadSlowly
+from tests.relay.command.calling import PASSWORD, Terminal, command, peer_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.cluster import FakeCluster
+
+ENVIRONMENT = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}
+
+
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
+def test_bars_show_rate_and_phase(cluster: FakeCluster, component: Path, kind: str) -> None:
+    peer_of(cluster, "a", fault=EventStream())
+    peer_of(cluster, "b", fault=Answer.error(500, "boom"))
+    terminal = Terminal(command(cluster, component), {**ENVIRONMENT, "TERM": kind})
+    assert terminal.end() == 1
+    assert "success: Successfully deployed: demo" in terminal.shown
+    assert "failed: boom" in terminal.shown
+    assert "bytes" in terminal.shown
+    assert ("b: sending" in terminal.shown) is (kind == "dumb")  # lines, where no bar can move
+
+
+def test_an_interrupt_gives_the_cursor_back_and_leaves_no_package(
+    cluster: FakeCluster, component: Path, tmp_path: Path
+) -> None:
+    peer = peer_of(cluster, "a", fault=ReadSlowly(5_000_000))
+    (component / "large").write_bytes(os.urandom(12_000_000))
+    (tmp_path / "tmp").mkdir()
+    environment = {**ENVIRONMENT, "TMPDIR": str(tmp_path / "tmp")}
+    terminal = Terminal(command(cluster, component), environment)
+    peer.wait_until(lambda peer: bool(peer.live_uploads), timeout=30)
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.end() == 143
+    hidden, _, shown_again = terminal.shown.rpartition("\x1b[?25l")
+    assert hidden or shown_again
+    assert "\x1b[?25h" in shown_again
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "words"),
+    [
+        (PASSWORD.encode(), 0, "success"),
+        (b"", 2, "no password; give --password-file or RELAY_PASSWORD"),
+        (b"\x04", 2, "no password; give --password-file or RELAY_PASSWORD"),  # Ctrl-D
+        (b"caf\xe9", 2, "the password that was typed is no text in this terminal"),
+    ],
+)
+def test_a_password_is_asked_for(
+    cluster: FakeCluster, component: Path, typed: bytes, code: int, words: str
+) -> None:
+    peer_of(cluster, "a")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    arguments = [*command(cluster, component), "--user=admin", "--quiet"]
+    terminal = Terminal(arguments, {**plain, "PYTHONUTF8": "1"})
+    terminal.read_until("Password of admin: ")
+    terminal.write(typed + b"\n")
+    assert terminal.end() == code
+    assert words in terminal.shown
+    assert PASSWORD not in terminal.shown
