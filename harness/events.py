@@ -6,6 +6,7 @@ The writer's side only: how a relay reads them is the relay's own business.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,7 @@ from harness import checks
 from harness.answers import Answer, Await, End
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from harness.answers import Script
 
@@ -92,6 +93,9 @@ class EventStream:
     head: Answer = field(default=_HEAD, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.events, str) or not isinstance(self.events, Iterable):
+            example = f"give several, such as ({self.events!r},)"
+            raise ValueError(f"events {self.events!r}: {example}")  # noqa: TRY004 - as of any fault
         checks.word("line_end", self.line_end, ("\n", "\r\n"))
         if self.chunk_size is not None:
             checks.whole("chunk_size", self.chunk_size, least=1)

@@ -139,7 +139,17 @@ class StreamingServer(HTTPServer):
     def respond_nohandler(self, request: Request, extra_message: str = "") -> Response:
         """Answer 404 to a request that nothing expects; the witness shows that it came."""
         del extra_message
-        return Response("Not found\n", 404) if self.otherwise is None else self.otherwise(request)
+        if self.otherwise is None:
+            return Response("Not found\n", 404)
+        try:
+            return self.otherwise(request)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            # Werkzeug would write a page about it behind what has been sent, and tell nobody.
+            self.handler_errors.append(error)
+            Exchange.of(request).connection.reset()
+            raise _Answered from error
 
     def stop(self, how: Literal["close", "reset"] = "close") -> None:
         """Stop listening, end every connection so, and wait for its thread.

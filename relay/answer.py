@@ -178,7 +178,7 @@ def readable(told: object) -> str:
         told = told["message"]
     if isinstance(told, str):
         return told
-    return json.dumps(told, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 def _first_units(text: str) -> str:

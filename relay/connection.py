@@ -28,7 +28,6 @@ from relay.sockets import Lookups, PatientSocket
 from relay.token import Mint, fits_a_header, mint_failure
 
 _GOODBYE = 1.0  # seconds for a peer to say goodbye too
-_UNSENT_BYTES = 262_144  # of one upload that wait in the kernel
 _LOOK = 0.25  # seconds from one look for peers that have hung up to the next
 # HTTP-01, HTTP-06: the peer sees no header that the caller did not write.
 _NOT_SENT = frozenset({"User-Agent", "Accept", "Accept-Encoding"})
@@ -135,9 +134,6 @@ class Connections:
     def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, *_ = address
         opened = PatientSocket(family, kind, protocol)
-        # Or a socket takes more only once a third of its buffers, which may be a megabyte, is gone:
-        # a peer that is slow would seem to stall.
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         self._opened.add(opened)
         return opened
 

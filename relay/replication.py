@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 
+from relay.answer import readable
 from relay.connection import Connections, Peer
 from relay.errors import InputError, PeerError
 from relay.node import LocalSettings, resolve_replication
@@ -84,7 +85,7 @@ class ReplicationMint:
                 raise PeerError("mint", told, retryable=lost)
             result = operation_response(message.data)
             if result and result.get("error"):
-                raise PeerError("mint", str(result["error"]))  # WS-12
+                raise PeerError("mint", readable(result["error"]))  # WS-12
             if result is not None:
                 return result
 

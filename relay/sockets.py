@@ -63,10 +63,31 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
     ]
 
 
+_TCP = socket.IPPROTO_TCP
+_OPTIONS = (
+    # A peer may install for an hour without a word (SSE-14): so nothing on the way takes the
+    # connection for a dead one, and a dead one is noticed.
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (_TCP, "TCP_KEEPIDLE", 60),  # seconds; macOS calls it TCP_KEEPALIVE
+    (_TCP, "TCP_KEEPALIVE", 60),
+    (_TCP, "TCP_KEEPINTVL", 15),
+    (_TCP, "TCP_KEEPCNT", 4),
+    # Or a socket takes more only once a third of its buffers, which may be a megabyte, is gone: a
+    # peer that is slow would seem to stall.
+    (_TCP, "TCP_NOTSENT_LOWAT", 262_144),
+)
+
+
 class PatientSocket(socket.socket):
     """Lets what a peer has answered be read before its reset is noticed (EARLY-08)."""
 
     _is_lost = False
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        super().__init__(family, kind, protocol)
+        for level, name, value in _OPTIONS:
+            with contextlib.suppress(AttributeError, OSError):  # not on every system
+                self.setsockopt(level, getattr(socket, name), value)
 
     def send(self, *what: Any) -> int:
         return self._patiently(super().send, *what)

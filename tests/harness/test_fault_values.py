@@ -15,7 +15,7 @@ import pytest
 from harness import faults
 from harness.answers import Answer, ContentLengthOff, Drip, End, EndlessHead, UnfinishedChunks
 from harness.certs import CertificateFlaw
-from harness.events import EventStream
+from harness.events import Event, EventStream
 from harness.peer import FakePeer
 from harness.replication import FakeReplicationSocket
 from harness.replication import faults as socket_faults
@@ -53,6 +53,8 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(UnfinishedChunks, OK, "fin"), "end 'fin': give one of 'close', 'reset'"),
         (anyhow(EventStream, chunk_size=0), "chunk_size 0"),
         (anyhow(EventStream, line_end="\r"), "line_end"),
+        (anyhow(EventStream, Event("done", {})), "give several"),
+        (anyhow(EventStream, "event: done"), "give several"),
         (anyhow(faults.TlsOnly, "1.1"), "version '1.1': give one of '1.2', '1.3'"),
         (anyhow(faults.ResetAfter, -5), "received -5: give a whole number of 0 or more"),
         (anyhow(faults.ResetAfter, 1.5), "received 1.5"),

@@ -5,18 +5,19 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.certs import Authority
+from harness.cluster import FakeCluster
+from harness.events import Event, EventStream
 from harness.peer import FakePeer
 from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 
 def test_a_silent_client_blocks_nobody(cluster: FakeCluster) -> None:
@@ -88,6 +89,23 @@ def test_a_handler_that_raises_is_reported_by_check(cluster: FakeCluster) -> Non
         assert client.read_answer().status == 500
     with pytest.raises(LookupError, match="a defect in a handler"):
         peer.http.check()
+
+
+def test_a_peer_that_fails_in_the_middle_of_its_answer_ends_it_and_says_so() -> None:
+    """A test that gave it nonsense must neither hang nor pass."""
+
+    def nonsense() -> Iterator[Any]:
+        yield Event("phase", {"phase": "prepare", "status": "start"})
+        yield 7
+
+    cluster = FakeCluster()
+    peer = cluster.peer(fault=EventStream(nonsense(), after_upload=False))
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(upload_head(peer, mint(peer, cluster.ca_file)) + chunked(upload_body()))
+        with pytest.raises(ConnectionResetError):
+            client.read_answer()
+    with pytest.raises(AttributeError, match="int"):
+        cluster.stop()
 
 
 def test_a_peer_can_be_started_again(cluster: FakeCluster) -> None:

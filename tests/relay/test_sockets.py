@@ -262,8 +262,9 @@ def test_a_password_is_hidden_however_it_is_quoted(package: Path) -> None:
     assert asyncio.run(run()) == f"token mint failed: [{' '.join(['[password]'] * 3)}]"
 
 
-def test_little_waits_in_the_kernel_or_a_slow_peer_would_seem_to_stall() -> None:
+def test_a_socket_knows_slow_peers_from_dead_ones() -> None:
     """With 400 kB/s a peer otherwise takes nothing for seconds, and then a megabyte at once."""
     address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))
     with Connections(relay.Limits())._open(address) as opened:
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 262_144
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
