@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import resource
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ from relay.retry import Retry
 from relay.tls import Tls
 
 _BAD_USAGE, _UNWRITTEN = 2, 3
+_OWN_DESCRIPTORS = 16  # of Python, of the terminal, and to look up hosts
 _DESCRIPTORS = (65_536, 10_240)  # what macOS may take where it says that there is no limit
 
 
@@ -43,7 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Interrupts() as interrupts:
         try:
             arguments = options.parsed(argv)
-            _use_all_descriptors()
             code = _deploy(arguments, out, err, interrupts)
         except InputError as error:
             err.say(f"relay: {printable(str(error))}")
@@ -57,13 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _use_all_descriptors() -> None:
-    """A node takes two at a time: its connection, and its own reading of the payload."""
+def _most_at_once() -> float:
+    """How many nodes there are file descriptors for, once all that are allowed are used.
+
+    A node takes two at a time: its connection, and its own reading of the payload.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     for enough in (most, *_DESCRIPTORS):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
-            return
+            break
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if limit == resource.RLIM_INFINITY else max(1, (limit - _OWN_DESCRIPTORS) // 2)
 
 
 def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts: Interrupts) -> int:
@@ -73,6 +79,9 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
             f"{str(arguments.path)!r} is sent as it is"
         )
     nodes, request = options.nodes_in(arguments), options.request_in(arguments)
+    if arguments.concurrency is None and len(nodes) > (most := _most_at_once()):
+        err.say(f"relay: {most} nodes at once; there are no descriptors for more (ulimit -n)")
+        arguments.concurrency = most
     reach: Reach = {
         "mint": options.mint_in(arguments),
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),

@@ -176,27 +176,35 @@ def test_a_hang_up_that_is_ignored_stays_so(
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("hard", "concurrency", "lost"), [(200, None, False), (24, None, False), (24, 24, True)]
+)
 def test_the_limit_of_descriptors_is_used_up_to_the_hard_one(
-    cluster: FakeCluster, component: Path, environment: dict[str, str]
+    cluster: FakeCluster,
+    component: Path,
+    environment: dict[str, str],
+    *,
+    hard: int,
+    concurrency: int | None,
+    lost: bool,
 ) -> None:
+    """And no more nodes are served at once than it allows, unless one insists."""
     for _ in range(24):
         peer_of(cluster)
-    arguments = command(cluster, component, "--json", "--quiet", "--attempts=1")
-
-    def run(hard: int) -> list[dict[str, object]]:
-        done = subprocess.run(
-            arguments,
-            capture_output=True,
-            check=False,
-            env=environment,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, hard)),
-        )
-        records: list[dict[str, object]] = json.loads(done.stdout)["records"]
-        return records
-
-    assert {record["status"] for record in run(hard=200)} == {"success"}
-    lost = [record for record in run(hard=24) if record["status"] == "failed"]
-    assert lost
-    for record in lost:
-        assert "this machine has no file descriptor left" in str(record["reason"])
-        assert "ulimit -n" in str(record["reason"])
+    given = [f"--concurrency={concurrency}"] if concurrency else []
+    done = subprocess.run(
+        command(cluster, component, "--json", "--quiet", "--attempts=1", *given),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, hard)),
+    )
+    records = json.loads(done.stdout)["records"]
+    reasons = [record["reason"] for record in records if record["status"] == "failed"]
+    assert bool(reasons) is lost
+    for reason in reasons:
+        assert "this machine has no file descriptor left" in reason
+        assert "ulimit -n" in reason
+    is_told = "4 nodes at once; there are no descriptors for more (ulimit -n)" in done.stderr
+    assert is_told is (hard == 24 and concurrency is None)
