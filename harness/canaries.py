@@ -39,10 +39,33 @@ def received(peer: FakePeer) -> str:
     return "\n".join(told)
 
 
-def temporary_files() -> set[Path]:
-    """What lies in the directory for temporary files, without that of pytest."""
-    places = Path(tempfile.gettempdir()).iterdir()
-    return {path for path in places if not path.name.startswith(_OF_PYTEST)}
+class TaintError(AssertionError):
+    """A credential stands where it does not belong, whatever else the case is of (BUG-41)."""
+
+
+Files = dict["Path", tuple[int, int]]
+"""Files and directories, each with its time of change and its size."""
+
+
+def files_in_reach() -> Files:
+    """Where a relay may leave something: temporary files, without those of pytest, and its own.
+
+    Its own are those in the directory in which it was started.
+    """
+    temporary = Path(tempfile.gettempdir()).iterdir()
+    near = [path for path in temporary if not path.name.startswith(_OF_PYTEST)]
+    near += [path for path in Path.cwd().iterdir() if path.is_file()]
+    states = {}
+    for path in near:
+        with contextlib.suppress(OSError):  # gone meanwhile
+            status = path.lstat()
+            states[path] = (status.st_mtime_ns, status.st_size)
+    return states
+
+
+def changed_since(before: Files) -> set[Path]:
+    """What is new, or not as it was."""
+    return {path for path, state in files_in_reach().items() if before.get(path) != state}
 
 
 def taints(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> Iterator[str]:
@@ -51,7 +74,7 @@ def taints(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> It
     Args:
         peers: all that the relay had to do with.
         relay: what it reported, and what it wrote to its standard output and error.
-        files: which the relay may have left behind.
+        files: in which the relay may have left something.
 
     """
     reported = "\n".join(map(str, relay.outcomes))

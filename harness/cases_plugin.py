@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from harness.canaries import TaintError
 from harness.targets.outcome import TargetBrokeError, TargetSkippedError
 
 if TYPE_CHECKING:
@@ -61,8 +62,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """An error of a target says what it makes of the case, whenever it happens."""
     report = yield
-    if call.excinfo is not None and isinstance(
-        error := call.excinfo.value, (TargetBrokeError, TargetSkippedError)
-    ):
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, (TargetBrokeError, TargetSkippedError)):
         report.user_properties.append(("verdict", error.verdict))
+    elif isinstance(error, TaintError):
+        report.user_properties.append(("apart", "BUG-41"))
     return report

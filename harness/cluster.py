@@ -61,6 +61,7 @@ class FakeCluster:
         *,
         fault: Fault | tuple[Fault, ...] | None = None,
         tls: bool = True,
+        authority: Authority | None = None,
         **how: Unpack[PeerOptions],
     ) -> FakePeer:
         """Start one more peer.
@@ -68,7 +69,8 @@ class FakeCluster:
         Args:
             name: its name; `node-1`, `node-2` and so on if left out.
             fault: how to misbehave.
-            tls: whether it serves HTTPS, with a certificate of the cluster's authority.
+            tls: whether it serves HTTPS.
+            authority: signs its certificate instead of the cluster's.
             **how: further arguments of `FakePeer`: `path`, `profile`, `username`, `password`,
                 `host`, `timeout`, `mark_offsets`.
 
@@ -79,8 +81,8 @@ class FakeCluster:
             raise ValueError(f"a peer is named {name!r} already; names are unique in a cluster")
         how.setdefault("host", loopback_address(number))
         how.setdefault("profile", self.profile)
-        authority = self.authority if tls else None
-        peer = FakePeer(authority, name=name, fault=fault, **how)
+        signed_by = (authority or self.authority) if tls else None
+        peer = FakePeer(signed_by, name=name, fault=fault, **how)
         self._cleanup.enter_context(peer)
         self.peers.append(peer)
         return peer

@@ -50,8 +50,12 @@ class Result:
     @property
     def passed(self) -> bool:
         """Whether something ran, nothing broke, nothing is stale, and no case is red."""
-        ran = any(case.verdict is not Verdict.NOT_APPLICABLE for case in self.cases)
-        return ran and not any([self.broken, self.stale, self.red])
+        return self.ran and not any([self.broken, self.stale, self.red])
+
+    @property
+    def ran(self) -> bool:
+        """Whether any case applied to the relay."""
+        return any(case.verdict is not Verdict.NOT_APPLICABLE for case in self.cases)
 
     @property
     def red(self) -> list[Case]:

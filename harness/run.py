@@ -24,6 +24,7 @@ from harness.progress import counting
 from harness.report import text
 from harness.results import Result
 from harness.shipped_paths import conformance_cases
+from harness.targets.child import names_a_proxy
 from harness.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -201,12 +202,12 @@ def judge(plan: Plan) -> Result:
 
 @contextlib.contextmanager
 def _own_environment() -> Iterator[None]:
-    """Without what the user's environment tells pytest, and without plugins that it has installed.
+    """Without what tells pytest of other plugins and options, and libraries of proxies.
 
     The workers of xdist inherit it.
     """
     before = dict(os.environ)
-    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", *filter(names_a_proxy, before)):
         os.environ.pop(name, None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     try:

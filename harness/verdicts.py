@@ -25,6 +25,8 @@ class Verdict(Enum):
     HARNESS_ERROR = "harness error"
 
 
+APART = " (what it left behind)"
+"""Behind the id of a case that passed, in the id of the case that what was found after it makes."""
 NOT_RUN = "  it did not run: the run had ended before its turn"
 """The text of a case of which nothing is known."""
 
@@ -49,7 +51,7 @@ class Case:
     """One case that ran.
 
     Attributes:
-        id: pytest's node id.
+        id: pytest's node id; with `APART` behind it, of what was found after that case.
         requirements: ids of what it checks.
         verdict: how it ended.
         seconds: how long it took, with set-up and tear-down.
@@ -77,7 +79,7 @@ class Case:
     @property
     def name(self) -> str:
         """The name of its test function, with its parameters."""
-        return self.id.partition("::")[2]
+        return self.id.partition("::")[2].removesuffix(APART)
 
     @property
     def function(self) -> str:
@@ -111,7 +113,7 @@ class Verdicts:
     """A pytest plugin that gathers the verdicts of one run, also from the workers of xdist.
 
     Attributes:
-        cases: by pytest's node id.
+        cases: by their ids.
         broken: what kept cases from running at all: collection and internal errors.
 
     """
@@ -135,7 +137,13 @@ class Verdicts:
         if not case.requirements:  # the report of a worker that died while the case ran
             case.requirements = requirements_of(case)
         case.seconds += report.duration
-        if report.failed:
+        apart = [str(value) for name, value in report.user_properties if name == "apart"]
+        if report.failed and apart and not set(apart) <= set(case.requirements):
+            found = Case(f"{report.nodeid}{APART}", apart, Verdict.FAILED)
+            found.evidence = evidence_of(report)
+            found.text = "" if found.evidence else report.longreprtext
+            self.cases[found.id] = found
+        elif report.failed:
             case.verdict = max(case.verdict, _verdict(report), key=weight)
             if evidence := evidence_of(report):
                 case.evidence = evidence

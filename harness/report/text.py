@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.catalogue import requirements
 from harness.shipped_paths import conformance_cases
-from harness.verdicts import OUTCOMES, Verdict
+from harness.verdicts import APART, OUTCOMES, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _RED = ("untestable", "failed", "harness error")
 _SLOW = 5.0  # seconds, several times what any case takes that nothing delays
 _SHOWN = 5
+_ALIKE = 20
 
 
 def lines(result: Result) -> Iterator[str]:
@@ -62,7 +63,7 @@ def _counted(cases: Sequence[Case]) -> str:
 
 
 def _by_cause(red: Sequence[Case]) -> Iterator[list[Case]]:
-    """Failures, those together in which the target broke in the very same way."""
+    """Failures, those together in which the target broke, or leaked, in the very same way."""
     causes: dict[object, list[Case]] = {}
     for case in red:
         causes.setdefault(_cause(case), []).append(case)
@@ -73,6 +74,8 @@ def _cause(case: Case) -> object:
     seen = case.evidence
     if seen is None:
         return case.verdict, case.text
+    if case.id.endswith(APART):
+        return case.verdict, seen["came"]
     return (case.verdict, seen["came"], *seen["reported"]) if seen["broke"] else case.id
 
 
@@ -82,7 +85,8 @@ def summary(result: Result) -> str:
     counts = ", ".join(f"{tally[outcome]} {outcome}" for outcome in OUTCOMES if tally[outcome])
     checked = count(len(result.cases), "case")
     stale = f", {len(result.stale)} stale in the baseline" if result.stale else ""
-    return f"{count(tally.total(), 'requirement')}: {counts or 'none'} ({checked}){stale}"
+    nothing = "" if result.ran else "; nothing was judged: no case applies to this relay"
+    return f"{count(tally.total(), 'requirement')}: {counts or 'none'} ({checked}){stale}{nothing}"
 
 
 def alone(case: Case, relay: str) -> str:
@@ -131,4 +135,6 @@ def _explain(alike: Sequence[Case], relay: str) -> Iterator[str]:
     yield f"  this case alone:\n    {alone(case, relay)}"
     if others:
         yield f"  the same came in {count(len(others), 'other case')}:"
-        yield from (f"    {it.name}  ({', '.join(it.requirements)})" for it in others)
+        yield from (f"    {it.name}  ({', '.join(it.requirements)})" for it in others[:_ALIKE])
+        if len(others) > _ALIKE:
+            yield f"    … and {len(others) - _ALIKE} more; a report (--report) has them all"

@@ -10,6 +10,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, cast
 
+from harness.targets.messages import show
 from harness.targets.processes import is_group_alive
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class ChildError(Exception):
 
 class ChildHungError(ChildError):
     """The child has not answered in time."""
+
+
+def names_a_proxy(variable: str) -> bool:
+    """Whether a variable of the environment sends libraries to a proxy: none leads to loopback."""
+    return variable.lower().endswith("_proxy")
 
 
 class Child:
@@ -55,6 +61,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
+                env={name: it for name, it in os.environ.items() if not names_a_proxy(name)},
             )
         except OSError as error:
             raise ChildError(f"cannot run {command[0]!r}: {error.strerror or error}") from error
@@ -99,7 +106,7 @@ class Child:
         deadline = time.monotonic() + seconds
         self._read(0)
         if self._received:
-            raise ChildError(f"wrote without being asked: {bytes(self._received[:200])!r}")
+            raise ChildError(f"wrote without being asked: {show(self._received)}")
         self._write(line, deadline, seconds)
         while b"\n" not in self._received:
             if len(self._received) > MAX_LINE:
@@ -108,7 +115,7 @@ class Child:
         answer, _, more = bytes(self._received).partition(b"\n")
         self._received.clear()
         if more:
-            raise ChildError(f"wrote more than one line for one message: {more[:200]!r}")
+            raise ChildError(f"wrote more than one line for one message; the first: {show(answer)}")
         return answer
 
     def _write(self, line: bytes, deadline: float, seconds: float) -> None:
@@ -130,7 +137,11 @@ class Child:
     def _wait(self, deadline: float, seconds: float) -> None:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise ChildHungError(f"did not answer within {seconds:.3g} s")
+            wrote = "wrote nothing (is its output flushed?)"
+            if self._received:
+                wrote = f"wrote {len(self._received):,} bytes without a line end"
+                wrote += f": {show(self._received)}"
+            raise ChildHungError(f"did not answer within {seconds:.3g} s; it {wrote}")
         self._read(left)
 
     def _read(self, seconds: float) -> None:
@@ -151,7 +162,7 @@ class Child:
 
     def _last_words(self) -> str:
         code = self._end(_GOODBYE)
-        rest = f", after {bytes(self._received[:200])!r}" if self._received else ""
+        rest = f", after {show(self._received)}" if self._received else ""
         if code is None:
             return f"closed its standard output without exiting{rest}"
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -175,7 +186,7 @@ class Child:
         with contextlib.suppress(ChildError):
             self._read(0)
         if self._received:
-            raise ChildError(f"wrote after its last answer: {bytes(self._received[:200])!r}")
+            raise ChildError(f"wrote after its last answer: {show(self._received)}")
         return code
 
     @property

@@ -38,6 +38,7 @@ class CommandTarget:
         self._child: Child | None = None
         self._started: Message | None = None
         self._seq = 0
+        self._deploys = 0  # of the running child
         self._patience = Patience()
 
     @property
@@ -88,6 +89,7 @@ class CommandTarget:
         child = self._running()
         child.forget_output()
         message = messages.deploy(self._next(), command)
+        self._deploys += 1
         with self._patience.asking():
             reply = self._ask(child, message, "deployed", command.deadline)
         return messages.outcome_of(reply)
@@ -114,7 +116,7 @@ class CommandTarget:
                 raise TargetBrokeError(f"the adapter {error}") from error
             start = messages.start(self._next())
             self._started = self._ask(child, start, "started", START_SECONDS)
-            self._child = child
+            self._child, self._deploys = child, 0
         return self._child
 
     def _ask(self, child: Child, message: Message, answer: Kind, seconds: float) -> Message:
@@ -127,7 +129,10 @@ class CommandTarget:
             child.kill()
             self._child = None
             kind = TargetHungError if isinstance(error, ChildHungError) else TargetBrokeError
-            raise kind(_blame(message["verb"], error, child.stderr)) from error
+            what = message["verb"]
+            if what == "deploy" and self._deploys > 1:  # alone, the case may well pass
+                what += f" (deploy {self._deploys} of this process)"
+            raise kind(_blame(what, error, child.stderr)) from error
         except BaseException:  # a person's Ctrl-C must not leave it running
             child.kill()
             self._child = None
@@ -135,8 +140,8 @@ class CommandTarget:
         return reply
 
 
-def _blame(verb: str, error: Exception, stderr: str) -> str:
+def _blame(asked: str, error: Exception, stderr: str) -> str:
     what = f"answered wrongly: {error}" if isinstance(error, MessageError) else str(error)
     shown = "\n".join(f"  | {line}" for line in stderr.splitlines())
     complaints = f"its standard error:\n{shown}" if shown else "its standard error is empty"
-    return f"asked to {verb}, the adapter {what}\n{complaints}"
+    return f"asked to {asked}, the adapter {what}\n{complaints}"

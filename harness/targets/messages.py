@@ -227,16 +227,22 @@ def decode_any(line: bytes) -> Message:
 def check(kind: Kind, message: Message) -> None:
     """Raise MessageError when a message of this kind breaks the schema; the text says where."""
     error = best_match(_validator(kind).iter_errors(message))
+    if error is not None and error.validator in {"minProperties", "maxProperties"}:
+        possible = [name for name in schema()["$defs"][kind]["properties"] if name != "seq"]
+        came = ", ".join(name for name in message if name != "seq") or "nothing"
+        raise MessageError(f"give seq and just one of {', '.join(possible)}; came {came}")
     if error is not None:
         where = error.json_path.removeprefix("$").removeprefix(".") or "the message"
         what = error.message if len(error.message) <= MAX_SHOWN else f"not {error.validator_value}"
         raise MessageError(f"{where}: {what[:MAX_SHOWN]} (schema: {kind})")
 
 
-def show(line: bytes) -> str:
-    """The beginning of a line, for a person."""
-    text = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
-    return repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…")
+def show(line: bytes | bytearray, most: int = MAX_SHOWN) -> str:
+    """The beginning of a line, for a person, on whom no run of white space is spent."""
+    # No character takes more than four bytes, and white space enough for a line says it all.
+    text = bytes(line[: 8 * most]).decode("utf-8", "backslashreplace")
+    text = " ".join(text.split())
+    return repr(text if len(text) <= most else f"{text[:most]}…")
 
 
 @cache

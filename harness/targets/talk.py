@@ -109,7 +109,8 @@ class Talk:
             self._child = None
 
     def _show(self, arrow: str, line: bytes) -> None:
-        text = self.cluster.redacted(line.decode("utf-8", "backslashreplace").rstrip())
+        text = self.cluster.redacted(line.decode("utf-8", "backslashreplace"))
+        text = " ".join(text.split())  # a line may be one of blanks
         self.lines.append(f"{arrow} {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}")
 
     def _look_for_secrets(self, peers: Sequence[FakePeer]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.canaries import taints, temporary_files
+from harness.canaries import TaintError, changed_since, files_in_reach, taints
 from harness.errors import InputError
 from harness.payloads import Payload, stage_payload
 from harness.targets import Target, open_target
@@ -80,15 +80,14 @@ def relay(
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """After every case: no credential stands where it does not belong, whatever the case is of."""
-    before = temporary_files()
+    before = files_in_reach()
     result = yield
     arguments = getattr(item, "funcargs", {})
     cluster, relay = arguments.get("cluster"), arguments.get("relay")
     if cluster is not None and relay is not None and relay.outcomes:
-        found = list(taints(cluster.peers, relay, temporary_files() - before))
+        found = list(taints(cluster.peers, relay, changed_since(before)))
         if found:
-            item.user_properties.append(("requirement", "BUG-41"))
-            raise AssertionError("; ".join(found))
+            raise TaintError("; ".join(found))
     return result
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.answers import Answer
-from harness.canaries import leaked, received, taints, temporary_files
+from harness.canaries import changed_since, files_in_reach, leaked, received, taints
 from harness.faults import (
     AnswerEarly,
     CloseWithoutAnswer,
@@ -129,9 +129,8 @@ def test_no_process_shows_a_credential_while_it_deploys(cluster: FakeCluster, re
 def test_no_file_with_a_credential_is_left_behind(
     cluster: FakeCluster, relay: Relay, payload: Payload
 ) -> None:
-    places = [payload.path.parent, Path.cwd()]
-    before = {path for place in places for path in place.iterdir()} | temporary_files()
+    before, beside = files_in_reach(), set(payload.path.parent.iterdir())
     peers = [cluster.peer(fault=fault) for fault in TROUBLED]
     relay.deploy(to=peers)
-    after = {path for place in places for path in place.iterdir()} | temporary_files()
-    assert list(taints(peers, relay, after - before)) == []
+    left = changed_since(before) | (set(payload.path.parent.iterdir()) - beside)
+    assert list(taints(peers, relay, left)) == []

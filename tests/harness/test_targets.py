@@ -97,8 +97,8 @@ def test_what_json_cannot_express_is_not_sent(value: object) -> None:
         (b'{"records": []}', "seq is None, expected 1"),
         (b'{"seq": "1", "records": []}', "seq is '1', expected 1"),
         (b'{"seq": 2, "records": []}', "seq is 2, expected 1"),
-        (b'{"seq": 1}', "schema: deployed"),
-        (b'{"seq": 1, "records": [], "errored": "x"}', "schema: deployed"),
+        (b'{"seq": 1}', "just one of records, refused, cancelled.*; came nothing"),
+        (b'{"seq": 1, "records": [], "errored": "x"}', "just one of.*; came records, errored"),
         (b'{"seq": 1, "record": []}', "'record' was unexpected"),
         (b'{"seq": 1, "records": {}}', "records: .* is not of type 'array'"),
         (b'{"seq": 1, "records": [7]}', r"records\[0\]: 7 is not of type 'object'"),
@@ -220,16 +220,17 @@ def hostile(tmp_path: Path) -> Iterator[Callable[[str], CommandTarget]]:
         ("dies at deploy", r"asked to deploy.*exit code 4.*\n.*\| last words"),
         ("is killed at deploy", "killed by SIGKILL"),
         ("closes its output at deploy", "closed its standard output without exiting"),
-        ("hangs at deploy", "did not answer within 0.3 s"),
-        ("prints before the reply", "(more than one line|not JSON)"),
+        ("hangs at deploy", r"within 0.3 s; it wrote nothing \(is its output flushed\?\)"),
+        ("leaves it at half a line", "within 0.3 s; it wrote 7 bytes without a line end: '{\"seq"),
+        ("prints before the reply", "(more than one line.*the first: |not JSON.*)'deploying…'"),
         ("prints without an end", "a line longer than 1,000,000 bytes"),
         ("is not JSON at deploy", "answered wrongly: not JSON"),
         ("says NaN", "NaN is not JSON"),
         ("says a list", "not a JSON object"),
-        ("says half a line", "exit code 5.*without an answer, after b'{\"seq\":'"),
+        ("says half a line", "exit code 5.*without an answer, after '{\"seq\":'"),
         ("counts by itself", "seq is 3, expected 2"),
         ("forgets the seq", "seq is None, expected 2"),
-        ("says records and errored", "schema: deployed"),
+        ("says records and errored", "came records, errored"),
         ("misspells", "'record' was unexpected"),
         ("errs", "it went wrong"),
     ],
@@ -244,7 +245,7 @@ def test_what_an_adapter_does_wrong_costs_one_case(
     monkeypatch.setattr(child, "_GOODBYE", 0.5)
     target = hostile(how)
     with pytest.raises(TargetBrokeError, match=f"(?s){words}"):
-        target.deploy(replace(PLAIN, deadline=0.3 if how == "hangs at deploy" else 1.0))
+        target.deploy(replace(PLAIN, deadline=0.3 if "within" in words else 1.0))
     for _ in range(2):
         assert target.deploy(PLAIN).statuses == ["failed"]
 
@@ -262,6 +263,16 @@ def test_what_an_adapter_does_unasked_costs_one_case(
             ends.append(["broke"])
     assert ends.count(["broke"]) == 1, "the case that was running, or the next one"
     assert ends[2] == ["failed"]
+
+
+def test_how_often_a_process_had_been_asked_before_is_said(
+    hostile: Callable[[str], CommandTarget],
+) -> None:
+    """Its case may well pass alone."""
+    target = hostile("dies at the second deploy")
+    target.deploy(PLAIN)
+    with pytest.raises(TargetBrokeError, match=r"asked to deploy \(deploy 2 of this process\), "):
+        target.deploy(PLAIN)
 
 
 def test_an_adapter_that_never_answers_is_not_asked_for_ever() -> None:

@@ -83,6 +83,39 @@ def test_the_worst_case_of_a_requirement_is_its_verdict(
     assert not result.passed
 
 
+def test_what_a_case_left_behind_is_no_failure_of_what_it_checks(
+    pytester: pytest.Pytester,
+) -> None:
+    cases = """
+import pytest
+from harness.canaries import TaintError
+
+@pytest.mark.requirement("WIRE-04")
+@pytest.mark.parametrize("number", range(30))
+def test_good(fake_cluster, number):
+    raise TaintError("the relay wrote a token")
+
+@pytest.mark.requirement("BUG-41")
+def test_leaks():
+    raise TaintError("a file holds a token")
+"""
+    result = run(pytester, cases)
+    assert (result.outcomes["WIRE-04"], result.outcomes["BUG-41"]) == ("passed", "failed")
+    assert len(result.by_requirement["BUG-41"]) == 31
+    text = "\n".join(lines(result))
+    assert text.count("the same came in 29 other cases") == 1
+    assert "test_good[20]  (BUG-41)" in text
+    assert "test_good[21]" not in text
+    assert "… and 9 more" in text
+
+
+def test_a_run_in_which_no_case_applies_says_so(pytester: pytest.Pytester) -> None:
+    absent = "import pytest\n@pytest.mark.requirement('AGG-01')\ndef test_it(): pytest.skip('no')"
+    result = run(pytester, absent)
+    assert not result.passed
+    assert "nothing was judged" in list(lines(result))[-1]
+
+
 def test_a_failure_is_shown_with_the_sentence_it_breaks(pytester: pytest.Pytester) -> None:
     text = "\n".join(lines(run(pytester, CASES)))
     assert "\nfailed: test_bad\n" in text

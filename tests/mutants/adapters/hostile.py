@@ -85,6 +85,11 @@ def say_half(_: Message) -> NoReturn:
     die(5)
 
 
+def leave_half(_: Message) -> NoReturn:
+    say('{"seq":')
+    hang()
+
+
 def count(message: Message) -> Message:
     message["seq"] += 1
     return behave(message)
@@ -115,6 +120,7 @@ DEPLOYS: dict[str, Callable[[Message], Message]] = {
     "prints before the reply": print_first,
     "prints without an end": print_for_ever,
     "says half a line": say_half,
+    "leaves it at half a line": leave_half,
     "is not JSON at deploy": lambda _: said("{'records': []}"),
     "says NaN": lambda m: said(f'{{"seq": {m["seq"]}, "records": [{{"took": NaN}}]}}'),
     "says a list": lambda _: said("[]"),
@@ -152,6 +158,8 @@ def start() -> Message:
 
 
 def deploy(message: Message) -> Message:
+    if message["seq"] > 2 and is_due("dies at the second deploy"):
+        die(4)
     return DEPLOYS[HOW](message) if is_due(*DEPLOYS) else behave(message)
 
 
