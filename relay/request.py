@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -17,6 +18,9 @@ from relay.errors import InputError
 
 MAX_FIELDS = 64  # PARSE-19
 MAX_VALUE_BYTES = 1_048_576  # PARSE-18
+MAX_NAME_BYTES = 16_000  # PARSE-20: the header of its part has 16,384
+_CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
+_SHOWN = 60  # characters of a name
 
 # FLD-01: state of the origin's own request, of no meaning elsewhere.
 _LOCAL = {"payload", "progress", "hdb_user", "fastifyResponse", "baseRequest", "baseResponse"}
@@ -73,6 +77,12 @@ def _cleaned(name: object) -> str:
     if not cleaned:
         raise InputError(
             f"a field is named {name!r}; names are strings, not empty without quotes and line ends"
+        )
+    if _CONTROL.search(cleaned) or len(cleaned.encode()) > MAX_NAME_BYTES:
+        shown = cleaned if len(cleaned) <= _SHOWN else f"{cleaned[:_SHOWN]}…"
+        raise InputError(
+            f"a field is named {shown!r}; a peer takes no control characters in a name, "
+            f"and no more than {MAX_NAME_BYTES} bytes"
         )
     return cleaned
 

@@ -105,6 +105,10 @@ class LocalSettings:
     insecure_replication_port: int | str | None = None
 
 
+STOCK = LocalSettings(secure_port=9925, secure_replication_port=9933)
+"""Of an origin whose configuration nobody has changed (URL-06)."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeployCommand:
     """Everything that a target needs for one deploy.

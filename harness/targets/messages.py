@@ -16,6 +16,7 @@ from jsonschema.exceptions import best_match
 
 from harness.catalogue import capabilities
 from harness.targets.deploy_command import (
+    STOCK,
     DeployCommand,
     DeployNode,
     GivenToken,
@@ -53,14 +54,22 @@ def start(seq: int) -> Message:
 
 
 def deploy(seq: int, command: DeployCommand) -> Message:
-    """The deploy command as a message; what is not set is not there."""
+    """The deploy command as a message; what is not set is not there.
+
+    Where a node has no URL, the origin's own ports are: those of a stock one, if no others are set.
+    """
+    are_needed = any(
+        node.url is None or (node.mint == ReplicationMint() and node.replication_url is None)
+        for node in command.nodes
+    )
+    local = command.local or (STOCK if are_needed else None)
     message: Message = {
         "seq": seq,
         "verb": "deploy",
         "nodes": [_node(node) for node in command.nodes],
         "request": dict(command.request),
         "limits": asdict(command.limits),
-        "local": None if command.local is None else _set(asdict(command.local)),
+        "local": None if local is None else _set(asdict(local)),
         "allow_http": command.allow_http or None,
         "events": command.events or None,
         "cancel_after": command.cancel_after,

@@ -53,6 +53,13 @@ def test_a_name_is_judged_as_a_peer_will_read_it(name: str, mark: str) -> None:
         assert fields == {**DEPLOY, "replicated": False}
 
 
+def test_a_long_name_and_a_tab_in_one_are_let_through() -> None:
+    assert list(forwarded_fields({**DEPLOY, "ä" * 8_000: 1, "a\tb": 1}))[2:4] == [
+        "ä" * 8_000,
+        "a\tb",
+    ]
+
+
 def test_an_omitted_member_is_as_good_as_absent() -> None:
     assert forwarded_fields({**DEPLOY, "project": OMIT, "restart": OMIT}) == {
         "operation": "deploy_component",
@@ -79,6 +86,12 @@ def test_an_omitted_member_is_as_good_as_absent() -> None:
         ({**DEPLOY, "replicated": True, 'replicated"': True}, "both be sent as 'replicated'"),
         (dict([*DEPLOY.items(), ("\ud800", 1), ("\ufffd", 2)]), "both be sent as"),
         (dict([*DEPLOY.items(), (7, 1)]), "named 7"),
+        ({**DEPLOY, "a\0b": 1}, "named 'a\\x00b'; a peer takes no control characters"),
+        ({**DEPLOY, "a\x7f": 1}, "no control characters"),
+        (
+            {**DEPLOY, "ä" * 8_001: 1},
+            "…'; a peer takes no control characters in a name, and no more",
+        ),
         ({**DEPLOY, "project": 123}, "project is 123"),
         ({**DEPLOY, "project": None}, "project is None"),
         ({**DEPLOY, "project": "123"}, "'\"123\"'"),
