@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _PROC = Path("/proc")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_HELD = re.compile(r"^Rss(?:Anon|Shmem):\s*(\d+) kB$", re.MULTILINE)
+_KIB = 1024
 _TURN = 0.002  # seconds between two looks
 _STATE, _PARENT, _GROUP, _SESSION = (
     0,
@@ -56,7 +58,8 @@ class Shown:
     Attributes:
         arguments: every argument list, as text.
         environments: every environment, as text.
-        memory: the most that they held at one time together, resident, in bytes.
+        memory: the most that they held at one time together, resident, in bytes; pages of a file
+            that they have mapped are not theirs.
 
     """
 
@@ -69,7 +72,8 @@ class Shown:
         for pid in pids:
             with contextlib.suppress(OSError):  # it has ended, or is somebody else's
                 self.arguments.add(_text(_PROC / f"{pid}/cmdline"))
-                memory += int(_text(_PROC / f"{pid}/statm").split()[1]) * _PAGE
+                found = _HELD.findall(_text(_PROC / f"{pid}/status"))
+                memory += sum(map(int, found)) * _KIB
                 self.environments.add(_text(_PROC / f"{pid}/environ"))
         self.memory = max(self.memory, memory)
 

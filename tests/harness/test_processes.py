@@ -1,0 +1,42 @@
+"""What is seen of the processes of a relay."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.targets.processes import watch_processes
+
+SIZE = 50_000_000
+HOLDING = """
+import mmap, sys
+with open(sys.argv[1], "r+b") as file:
+    held = file.read() if sys.argv[2] == "read" else mmap.mmap(file.fileno(), 0)
+for at in range(0, len(held), 4096):
+    held[at]
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no processes are shown here")
+@pytest.mark.parametrize(("how", "counts"), [("read", True), ("mapped", False)])
+def test_memory_is_what_a_process_holds_and_not_the_file_it_reads(
+    tmp_path: Path, how: str, *, counts: bool
+) -> None:
+    file = tmp_path / "payload"
+    with file.open("wb") as payload:
+        payload.truncate(SIZE)
+    command = [sys.executable, "-SIc", HOLDING, str(file), how]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        with watch_processes(process.pid) as shown:
+            pass
+        process.communicate()
+    assert (shown.memory > SIZE) is counts
+    assert shown.memory < SIZE // 2 or counts
+    assert any("payload" in text for text in shown.arguments)
