@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pytest
 
 # The gate, and whoever judges a relay, run the cases with a gigabyte.
-os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "100")
+os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "64")
 
 # Dozens of processes start here, and each would compile the kit anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
