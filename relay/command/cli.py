@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from relay.command import options
+from relay.command import credentials, options
 from relay.command.course import Course
 from relay.command.display import (
     Output,
@@ -83,7 +83,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
         err.say(f"relay: {most} nodes at once; there are no descriptors for more (ulimit -n)")
         arguments.concurrency = most
     reach: Reach = {
-        "mint": options.mint_in(arguments),
+        "mint": credentials.mint_in(arguments),
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),
         "limits": options.limits_in(arguments),
         "allow_http": arguments.allow_http,
@@ -98,7 +98,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
             staged(
                 arguments.path,
                 exclude=arguments.exclude,
-                leave_out=options.credential_files(arguments),
+                leave_out=credentials.files_in(arguments),
                 note=err.say,
                 tell=(lambda _: None) if arguments.quiet or arguments.events else err.say,
             ) as payload,

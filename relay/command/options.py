@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from relay.command.credentials import read_text
 from relay.errors import AttemptError, InputError
 from relay.limits import Limits
 from relay.node import Node, resolve, without_user_info
 from relay.request import decoded, stays_behind
-from relay.token import GivenToken, Mint, OperationsMint
 
 _TIMES = ("connect", "mint", "stall", "answer", "restart")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
@@ -134,11 +132,6 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def credential_files(arguments: argparse.Namespace) -> list[Path]:
-    files = (arguments.password_file, arguments.token_file, arguments.key, arguments.cert)
-    return [file for file in files if file is not None]
-
-
 def nodes_in(arguments: argparse.Namespace) -> list[Node]:
     """The nodes to deploy to, each with a name of its own and a URL that can be used."""
     nodes: dict[str, Node] = {}
@@ -162,7 +155,7 @@ def _node_texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
     for text in arguments.node:
         yield f"--node {without_user_info(text)!r}", text
     for file in arguments.nodes:
-        for number, line in enumerate(_read(file, "--nodes").splitlines(), 1):
+        for number, line in enumerate(read_text(file, "--nodes").splitlines(), 1):
             if line.strip() and not line.lstrip().startswith("#"):
                 # What the line says is not repeated: it may be a file of another kind.
                 yield f"{file}:{number}", line.strip()
@@ -224,62 +217,3 @@ def limits_in(arguments: argparse.Namespace) -> Limits:
         if name not in _TIMES:
             raise InputError(f"--limit {text!r} names no limit; there are {', '.join(_TIMES)}")
     return Limits(**seconds, concurrency=arguments.concurrency)
-
-
-def mint_in(arguments: argparse.Namespace) -> Mint:
-    if arguments.token_file is not None:
-        if arguments.password_file is not None:
-            raise InputError("--token-file and --password-file exclude each other")
-        token = _secret(arguments.token_file, "--token-file")
-        return _token(token, f"--token-file {arguments.token_file}")
-    # In a CI job a secret that is not set may be there and empty.
-    if arguments.password_file is None and (token := _variable("RELAY_TOKEN")):
-        return _token(token, "RELAY_TOKEN")
-    if not arguments.user:
-        raise InputError("no credentials; give --user and a password, or a token (see --help)")
-    if arguments.password_file is not None:
-        password = _secret(arguments.password_file, "--password-file")
-        return OperationsMint(arguments.user, password)
-    password = _variable("RELAY_PASSWORD") or _typed_password(arguments.user)
-    if not password:
-        raise InputError("no password; give --password-file or RELAY_PASSWORD")
-    return OperationsMint(arguments.user, password)
-
-
-def _typed_password(user: str) -> str:
-    """What a person types at the terminal, if there is one."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        return ""
-    try:
-        return getpass.getpass(f"Password of {user}: ")
-    except EOFError:
-        return ""
-    except UnicodeDecodeError as error:
-        raise InputError("the password that was typed is no text in this terminal") from error
-
-
-def _token(token: str, where: str) -> Mint:
-    try:
-        return GivenToken(token)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def _variable(name: str) -> str:
-    """An environment variable, without a line end that came with it."""
-    return os.environ.get(name, "").rstrip("\r\n")
-
-
-def _secret(path: Path, option: str) -> str:
-    """The content of a credential file, without the line end that an editor adds."""
-    if secret := _read(path, option).rstrip("\r\n"):
-        return secret
-    raise InputError(f"{option} {str(path)!r} is empty")
-
-
-def _read(path: Path, option: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
-        why = getattr(error, "strerror", "it is not UTF-8 text")
-        raise InputError(f"{option}: cannot read {str(path)!r}: {why}") from error

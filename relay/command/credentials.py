@@ -1,0 +1,76 @@
+"""What `relay deploy` shows the nodes, and where it stands: never on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from relay.errors import InputError
+from relay.token import GivenToken, Mint, OperationsMint
+
+
+def files_in(arguments: argparse.Namespace) -> list[Path]:
+    files = (arguments.password_file, arguments.token_file, arguments.key, arguments.cert)
+    return [file for file in files if file is not None]
+
+
+def mint_in(arguments: argparse.Namespace) -> Mint:
+    if arguments.token_file is not None:
+        if arguments.password_file is not None:
+            raise InputError("--token-file and --password-file exclude each other")
+        token = _secret(arguments.token_file, "--token-file")
+        return _token(token, f"--token-file {arguments.token_file}")
+    # In a CI job a secret that is not set may be there and empty.
+    if arguments.password_file is None and (token := _variable("RELAY_TOKEN")):
+        return _token(token, "RELAY_TOKEN")
+    if not arguments.user:
+        raise InputError("no credentials; give --user and a password, or a token (see --help)")
+    if arguments.password_file is not None:
+        password = _secret(arguments.password_file, "--password-file")
+        return OperationsMint(arguments.user, password)
+    password = _variable("RELAY_PASSWORD") or _typed_password(arguments.user)
+    if not password:
+        raise InputError("no password; give --password-file or RELAY_PASSWORD")
+    return OperationsMint(arguments.user, password)
+
+
+def _typed_password(user: str) -> str:
+    """What a person types at the terminal, if there is one."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return ""
+    try:
+        return getpass.getpass(f"Password of {user}: ")
+    except EOFError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise InputError("the password that was typed is no text in this terminal") from error
+
+
+def _token(token: str, where: str) -> Mint:
+    try:
+        return GivenToken(token)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _variable(name: str) -> str:
+    """An environment variable, without a line end that came with it."""
+    return os.environ.get(name, "").rstrip("\r\n")
+
+
+def _secret(path: Path, option: str) -> str:
+    """The content of a credential file, without the line end that an editor adds."""
+    if secret := read_text(path, option).rstrip("\r\n"):
+        return secret
+    raise InputError(f"{option} {str(path)!r} is empty")
+
+
+def read_text(path: Path, option: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
+        why = getattr(error, "strerror", "it is not UTF-8 text")
+        raise InputError(f"{option}: cannot read {str(path)!r}: {why}") from error
