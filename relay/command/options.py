@@ -139,6 +139,8 @@ def nodes_in(arguments: argparse.Namespace) -> list[Node]:
         node = _node(text, where, arguments)
         if node.name in nodes:
             raise InputError(f"{where}: another node is named {node.name!r}; give it its own name")
+        if twins := [it.name for it in nodes.values() if it.url == node.url]:
+            raise InputError(f"{where}: {twins[0]!r} has the same URL; give each node its own")
         nodes[node.name] = node
     if not nodes:
         empty = "".join(f"; {str(file)!r} names none" for file in arguments.nodes)

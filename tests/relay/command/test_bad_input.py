@@ -78,6 +78,7 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", "--node=a=http://h/", *WHO], "use https, or allow it (--allow-http)"),
         (["deploy", "demo", "--node=a=https://u:hunter2@h/", *WHO], "user name or password"),
         (["deploy", "demo", NODE, NODE, *WHO], "another node is named 'a'"),
+        (["deploy", "demo", NODE, NODE.replace("a=", "b="), *WHO], "'a' has the same URL"),
         (["deploy", "demo", NODE, *WHO, "--insecure=b"], "--insecure 'b' names no node"),
         (["deploy", "demo", NODE], "no credentials"),
         (["deploy", "demo", NODE, "--user=u"], "no password"),
