@@ -1,14 +1,28 @@
-"""A deploy that is given up: nothing goes on, and nobody is left with half a package."""
+"""A deploy or a peer that is given up: nothing goes on, and nobody is left with half a package."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.faults import HangInHandshake, MintHangs, ReadSlowly, SilentAfterAccept
+from harness.answers import Answer, Await
+from harness.faults import (
+    AnswerEarly,
+    HangInHandshake,
+    MintHangs,
+    ReadSlowly,
+    SilentAfterAccept,
+    StopReadingAfter,
+    in_turn,
+)
+from harness.targets import Limits
 
 if TYPE_CHECKING:
+    from harness.answers import Script
     from harness.cluster import FakeCluster
     from harness.faults import Fault
     from harness.payloads import Payload
@@ -19,6 +33,8 @@ requirement = pytest.mark.requirement
 
 GIVEN_UP = 0.2
 IN_TIME = 8.0
+A_WHILE = 0.5  # seconds in which another attempt would be seen
+NO_ANSWER = StopReadingAfter(1_000_000_000)
 
 
 def closed_by(peer: FakePeer) -> set[object]:
@@ -37,7 +53,7 @@ def every_connection_is_closed(peer: FakePeer) -> bool:
 @requirement("KIT-01")
 @pytest.mark.parametrize(
     "fault",
-    [SilentAfterAccept(), HangInHandshake(), MintHangs()],
+    [SilentAfterAccept(), HangInHandshake(), MintHangs(), NO_ANSWER],
     ids=lambda fault: type(fault).__name__,
 )
 def test_a_deploy_given_up_closes_its_connections_at_every_stage(
@@ -67,3 +83,51 @@ def test_no_peer_sees_a_clean_end_of_what_was_given_up(
 def test_a_deploy_that_ends_before_is_not_given_up(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
     assert relay.deploy(to=[peer], cancel_after=20)[peer].status == "success"
+
+
+@requirement("KIT-01")
+def test_nothing_is_tried_again_after_a_deploy_was_given_up(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer(fault=in_turn(Answer(503), None))
+    limits = Limits(attempts=3, retry_delay=3 * GIVEN_UP)
+    outcome = relay.deploy(to=[peer], cancel_after=GIVEN_UP, limits=limits, deadline=IN_TIME)
+    assert outcome.cancelled or outcome[peer].status == "failed"
+    with contextlib.suppress(TimeoutError):
+        peer.wait_until(lambda peer: len(peer.live_uploads) > 1, A_WHILE)
+    assert len(peer.live_uploads) <= 1
+
+
+@requirement("HTTP-03")
+@pytest.mark.parametrize("fault", [MintHangs(), NO_ANSWER], ids=lambda fault: type(fault).__name__)
+def test_the_connection_of_a_peer_that_is_given_up_is_closed(
+    cluster: FakeCluster, relay: Relay, fault: Fault
+) -> None:
+    """Who only stops waiting may deploy behind the record of a failure."""
+    peer = cluster.peer(fault=fault)
+    assert relay.deploy(to=[peer], limits=Limits(mint=0.4, answer=0.4))[peer].status == "failed"
+    peer.wait_until(every_connection_is_closed, IN_TIME)
+
+
+@dataclass(frozen=True)
+class ReadsOnLater(Answer):
+    """A good answer of a peer that reads no more of its upload until it is told to."""
+
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def script(self, *, keep_alive: bool) -> Script:
+        self.go_on.wait(IN_TIME)
+        yield Await.UPLOAD_ENDS
+        yield from super().script(keep_alive=keep_alive)
+
+
+@requirement("HTTP-03", "RES-11")
+def test_an_upload_that_is_given_up_never_ends_well(
+    cluster: FakeCluster, relay: Relay, large: Payload
+) -> None:
+    later = ReadsOnLater(json={"message": "done"})
+    peer = cluster.peer(fault=AnswerEarly(later, at=1_000_000))
+    record = relay.deploy(to=[peer], payload=large.path, limits=Limits(stall=0.4))[peer]
+    later.go_on.set()
+    assert record.status == "failed"
+    assert not peer.upload.complete

@@ -54,12 +54,13 @@ def test_a_result_with_node_and_status_does_not_change_them(
 
 
 @requirement("SSE-02", "SSE-09", "RES-13")
-@pytest.mark.parametrize("code", [500, 400, "ERR_INVALID_ARG_TYPE"])
+@pytest.mark.parametrize("code", [500, 400, 7, "ERR_INVALID_ARG_TYPE"])
 def test_an_error_event_is_a_failure_with_its_message(
     cluster: FakeCluster, relay: Relay, code: int | str
 ) -> None:
     record = record_of(cluster, relay, EventStream(failure("disk full", code)))
     assert (record.status, record.reason) == ("failed", "disk full")
+    assert record.status_code in (code if code in {400, 500} else None, None)
 
 
 @requirement("RES-13")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, Drip
+from harness.answers import Answer, Drip, HeadThenSilence
 from harness.faults import (
+    AnswerEarly,
     CloseWithoutAnswer,
     HangInHandshake,
     ReadSlowly,
@@ -16,6 +17,7 @@ from harness.faults import (
     ResetAtAccept,
     SilentAfterAccept,
     StopReadingAfter,
+    in_turn,
 )
 from harness.targets import Limits
 
@@ -68,6 +70,16 @@ def test_a_peer_that_does_not_connect_is_given_up_in_time(
     assert lost.requests == []
 
 
+@requirement("HTTP-03")
+def test_an_upload_that_does_not_connect_is_given_up_in_time(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    """Who sends it on the connection of its mint has no second."""
+    peer = cluster.peer(fault=in_turn(None, HangInHandshake()))
+    record = relay.deploy(to=[peer], limits=Limits(connect=0.4), deadline=IN_TIME)[peer]
+    assert record.status == ("success" if len(peer.connections) == 1 else "failed")
+
+
 @requirement("RES-10", "AGG-02")
 @pytest.mark.parametrize("received", [0, 1, 100, 1_000, 65_536, 200_000])
 def test_a_reset_anywhere_in_an_upload_costs_one_record(
@@ -118,13 +130,38 @@ def test_a_peer_that_says_nothing_after_an_upload_is_given_up_in_time(
 
 @requirement("HTTP-03")
 def test_a_peer_that_is_slow_and_goes_on_is_not_given_up(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
-    """A limit on the whole upload would fail the largest packages and the slowest lines."""
-    peer = cluster.peer(fault=ReadSlowly(170_000))
-    outcome = relay.deploy(to=[peer], limits=Limits(connect=1, mint=1))
+    """A limit on the whole upload would fail the largest packages and the slowest lines.
+
+    What the buffers on the way hold is read in less than the limit of an answer.
+    """
+    peer = cluster.peer(fault=ReadSlowly(10_000_000))
+    limits = Limits(connect=1, mint=1, stall=1, answer=1)
+    outcome = relay.deploy(to=[peer], payload=large.path, limits=limits)
     assert outcome[peer].status == "success"
     assert peer.upload.times["body end"] - peer.upload.times["head"] > 1
+
+
+@requirement("HTTP-03", "EARLY-01")
+def test_a_refusal_on_the_way_that_does_not_end_is_given_up_in_time(
+    cluster: FakeCluster, relay: Relay, large: Payload
+) -> None:
+    refusal = AnswerEarly(HeadThenSilence(Answer.error(403, "no")), then="stop")
+    peer, limits = cluster.peer(fault=refusal), Limits(stall=0.4, answer=0.4)
+    record = relay.deploy(to=[peer], payload=large.path, limits=limits, deadline=IN_TIME)[peer]
+    assert record.status == "failed"
+    assert record.reason
+    assert record.status_code in (403, None)
+
+
+@requirement("SEQ-03", "RES-10")
+def test_a_peer_that_has_come_back_is_served_again(cluster: FakeCluster, relay: Relay) -> None:
+    peer = cluster.peer()
+    peer.kill()
+    assert relay.deploy(to=[peer])[peer].status == "failed"
+    peer.restart()
+    assert relay.deploy(to=[peer])[peer].status == "success"
 
 
 @requirement("HTTP-05")

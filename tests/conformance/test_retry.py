@@ -48,6 +48,7 @@ def test_what_passes_is_tried_again(
     peer = cluster.peer(fault=in_turn(fault, None))
     record = relay.deploy(to=[peer], limits=THRICE)[peer]
     assert (record.status, record["attempts"]) == ("success", 2)
+    assert not {"reason", "statusCode"} & set(record.members), "those of an attempt that failed"
     assert len(peer.uploads) == 2
 
 
@@ -210,22 +211,32 @@ def test_a_token_that_had_expired_is_never_used_again(cluster: FakeCluster, rela
 
 @requirement("AGG-04", "RTY-02")
 def test_a_peer_is_tried_again_on_its_own(cluster: FakeCluster, relay: Relay) -> None:
-    passing, failing = (
-        cluster.peer(fault=in_turn(Answer(503), None)),
-        cluster.peer(fault=Answer(500)),
-    )
-    healthy = cluster.peer()
-    outcome = relay.deploy(to=[passing, failing, healthy], limits=THRICE)
-    assert outcome.statuses == ["success", "failed", "success"]
-    assert [len(peer.uploads) for peer in (passing, failing, healthy)] == [2, 1, 1]
+    passing = [cluster.peer(fault=in_turn(Answer(503), Answer(503), None)) for _ in range(2)]
+    peers = [*passing, cluster.peer(fault=Answer(500)), cluster.peer()]
+    outcome = relay.deploy(to=peers, limits=THRICE)
+    assert outcome.statuses == ["success", "success", "failed", "success"]
+    assert [len(peer.uploads) for peer in peers] == [3, 3, 1, 1]
 
 
 @requirement("KIT-04")
 def test_retry_after_is_waited_for(cluster: FakeCluster, relay: Relay) -> None:
-    busy = Answer(503, headers=(("Retry-After", "1"),))
+    later = (("Retry-After", "1"),)
+    peers = [
+        cluster.peer(fault=in_turn(Answer(status, headers=later), None))
+        for status in (503, 502, 504)
+    ]
+    assert relay.deploy(to=peers, limits=THRICE).statuses == ["success"] * 3
+    for peer in peers:
+        first, second = peer.uploads
+        assert second.times["head"] - first.times["answer"] >= 1.0
+
+
+@requirement("KIT-04")
+def test_retry_after_of_a_mint_is_waited_for(cluster: FakeCluster, relay: Relay) -> None:
+    busy = MintAnswer(Answer(503, headers=(("Retry-After", "1"),)))
     peer = cluster.peer(fault=in_turn(busy, None))
-    assert relay.deploy(to=[peer], limits=THRICE)[peer].status == "success"
-    first, second = peer.uploads
+    assert relay.deploy(to=[relay.minting(peer)], limits=THRICE)[peer].status == "success"
+    first, second = peer.mints
     assert second.times["head"] - first.times["answer"] >= 1.0
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from harness.answers import Answer
 from harness.canaries import changed_since, files_in_reach, leaked, received, taints
+from harness.events import Event, EventStream
 from harness.faults import (
     AnswerEarly,
     CloseWithoutAnswer,
@@ -17,9 +18,10 @@ from harness.faults import (
     ReadSlowly,
     ResetAfter,
     TokensExpire,
+    in_turn,
     mint_refused,
 )
-from harness.targets import GivenToken
+from harness.targets import GivenToken, Limits
 from harness.targets.processes import watch_processes
 
 if TYPE_CHECKING:
@@ -104,14 +106,59 @@ def test_a_secret_that_a_peer_quotes_is_not_shown_in_part(
 
 
 @requirement("BUG-41", "SEQ-06")
+@pytest.mark.parametrize("at", ["mint", "upload"])
 def test_a_password_that_a_peer_quotes_stands_in_no_record(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, at: str
 ) -> None:
     peer = cluster.peer()
-    peer.fault = MintAnswer(Answer.error(401, f"no user with the password {peer.password}"))
+    answer = Answer.error(401, f"no user with the password {peer.password}")
+    peer.fault = MintAnswer(answer) if at == "mint" else answer
     outcome = relay.deploy(to=[relay.minting(peer)])
     assert outcome[peer].status == "failed"
     assert not leaked(peer, told_by(outcome))
+
+
+@requirement("BUG-41")
+@pytest.mark.parametrize("name", ["error", "done"])
+def test_a_token_that_an_event_quotes_stands_in_no_record(
+    cluster: FakeCluster, relay: Relay, name: str
+) -> None:
+    peer = cluster.peer()
+    token = peer.tokens.issue(peer.username)
+    told = {"message": f"bad header: Bearer {token}"}
+    peer.fault = EventStream((Event(name, {"result": told} if name == "done" else told),))
+    outcome = relay.deploy(to=[relay.node(peer, mint=GivenToken(token))], events=True)
+    assert outcome[peer].status == ("success" if name == "done" else "failed")
+    assert not leaked(peer, told_by(outcome))
+
+
+@requirement("BUG-41")
+def test_a_token_of_an_earlier_attempt_stands_in_no_record(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    peer = cluster.peer()
+    first, second = (peer.tokens.issue(peer.username) for _ in range(2))
+    mints = (MintAnswer(Answer(json={"operation_token": token})) for token in (first, second))
+    refusal = Answer.error(401, f"seen too often: {first}")
+    peer.fault = (in_turn(*mints), in_turn(Answer(503), refusal))
+    limits = Limits(attempts=2, retry_delay=0.01)
+    outcome = relay.deploy(to=[relay.minting(peer)], limits=limits)
+    assert [upload.token for upload in peer.uploads] == [first, second]
+    assert not leaked(peer, told_by(outcome))
+
+
+@requirement("BUG-41")
+def test_a_cookie_of_one_peer_reaches_no_other(cluster: FakeCluster, relay: Relay) -> None:
+    """Cookies know no ports; each upload here begins when some other peer may have set one."""
+    peers = [cluster.peer(host="127.0.0.1") for _ in range(2)]
+    for peer in peers:
+        minted = {"operation_token": peer.tokens.issue(peer.username)}
+        cookie = ("Set-Cookie", f"of-{peer.name}=canary-of-{peer.name}; Path=/")
+        peer.fault = MintAnswer(Answer(json=minted, headers=(cookie,)))
+    relay.deploy(to=peers)
+    for peer in peers:
+        others = [f"canary-of-{other.name}" for other in peers if other is not peer]
+        assert not any(canary in received(peer) for canary in others)
 
 
 @requirement("BUG-41")

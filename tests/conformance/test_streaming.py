@@ -7,13 +7,15 @@ import gc
 import itertools
 import os
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.answers import Answer, Await, End
+from harness.certs import CertificateFlaw
 from harness.events import EventStream, success
 from harness.faults import (
     AnswerEarly,
@@ -21,13 +23,17 @@ from harness.faults import (
     HangInHandshake,
     MintHangs,
     ReadSlowly,
+    Refuse,
     ResetAfter,
+    StopReadingAfter,
+    mint_refused,
 )
 from harness.meanwhile import as_soon_as, the_file_has_begun
+from harness.targets import Limits
 from harness.targets.processes import family, watch_processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from harness.answers import Script
     from harness.cluster import FakeCluster
@@ -39,28 +45,49 @@ if TYPE_CHECKING:
 requirement = pytest.mark.requirement
 
 MEGABYTE = 1_000_000
-SOON = 5.0  # seconds for what a relay that serves all at once does at once
+SOON = 5.0  # seconds in which whoever is served at all gets on, on a machine however loaded
+
+
+def has_begun(peer: FakePeer) -> bool:
+    return bool(peer.live_uploads)
+
+
+def has_been_served(peer: FakePeer) -> bool:
+    return any("answer end" in upload.times for upload in peer.live_uploads)
+
+
+def wait_for(peers: Sequence[FakePeer], until: Callable[[FakePeer], bool]) -> bool:
+    """Wait as long as any of these peers gets on; whether it has come so far at all of them."""
+    for peer in peers:
+        while not until(peer):
+            before = list(map(_how_far, peers))
+            try:
+                peer.wait_until(until, SOON)
+            except TimeoutError:
+                if before == list(map(_how_far, peers)):
+                    return False
+    return True
+
+
+def _how_far(peer: FakePeer) -> int:
+    """A number that grows with all that the peer sees."""
+    received = sum(upload.reader.received for upload in peer.live_uploads)
+    return received + sum(len(seen.moments) for seen in peer.live_connections)
 
 
 @dataclass(frozen=True)
 class HeldBack(Answer):
-    """A good answer of a peer that takes no more of its upload until others have been served."""
+    """A good answer of a peer that takes no more of its upload until others have come so far."""
 
     json: object = field(default_factory=lambda: {"message": "served"})
     others: tuple[FakePeer, ...] = ()
+    until: Callable[[FakePeer], bool] = has_been_served
 
     def script(self, *, keep_alive: bool) -> Script:
-        try:
-            for other in self.others:
-                other.wait_until(_has_been_served, SOON)
-        except TimeoutError:
+        if not wait_for(self.others, self.until):
             yield End.RESET
         yield Await.UPLOAD_ENDS
         yield from super().script(keep_alive=keep_alive)
-
-
-def _has_been_served(peer: FakePeer) -> bool:
-    return any("answer end" in upload.times for upload in peer.live_uploads)
 
 
 @requirement("SEQ-03", "AGG-04")
@@ -76,28 +103,16 @@ def test_a_peer_that_stalls_delays_no_other(
     assert {peer.upload.file and peer.upload.file.sha256 for peer in peers} == {large.sha256}
 
 
-@dataclass(frozen=True)
-class AllTogether(Answer):
-    """A good answer that comes when so many uploads have begun, on all peers together."""
-
-    json: object = field(default_factory=lambda: {"message": "served"})
-    barrier: threading.Barrier | None = None
-
-    def script(self, *, keep_alive: bool) -> Script:
-        assert self.barrier is not None
-        try:
-            self.barrier.wait(SOON)
-        except threading.BrokenBarrierError:
-            yield End.RESET
-        yield Await.UPLOAD_ENDS
-        yield from super().script(keep_alive=keep_alive)
-
-
 @requirement("SEQ-03")
-@pytest.mark.parametrize("count", [2, 12])
+@pytest.mark.parametrize("count", [2, 20])
 def test_all_peers_are_served_at_once(cluster: FakeCluster, relay: Relay, count: int) -> None:
-    barrier = threading.Barrier(count)
-    peers = [cluster.peer(fault=AnswerEarly(AllTogether(barrier=barrier))) for _ in range(count)]
+    """None goes on before all have begun.
+
+    Pools of threads and of connections have 8 or 16 of them where nobody sets a number.
+    """
+    peers = [cluster.peer() for _ in range(count)]
+    for peer in peers:
+        peer.fault = AnswerEarly(HeldBack(others=tuple(peers), until=has_begun))
     assert relay.deploy(to=peers).statuses == ["success"] * count
 
 
@@ -113,8 +128,7 @@ def test_no_upload_waits_for_a_peer_that_has_not_got_so_far(
     begun = threading.Event()
 
     def end_the_lost() -> None:
-        with contextlib.suppress(TimeoutError):
-            healthy.wait_until(lambda seen: bool(seen.live_uploads), SOON)
+        if wait_for([healthy], has_begun):
             begun.set()
         lost.kill()
 
@@ -150,6 +164,9 @@ HUGE = int(os.environ.get("RELAY_HARNESS_HUGE_MB", "1000")) * MEGABYTE
 SLACK = 32 * MEGABYTE
 """More than buffers and chance need, much less than any payload or answer here."""
 
+LITTLE = 8
+"""This part of a payload may lie about as garbage, in a runtime that collects it now and then."""
+
 measurable = pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="this system does not tell the memory of others"
 )
@@ -170,7 +187,12 @@ def test_memory_does_not_grow_with_the_payload(
         with watch_processes(relay.target.pid) as shown:
             assert relay.deploy(to=[peer], payload=payload)[peer].status == "success"
         used.append(shown.memory)
-    assert used[1] - used[0] < SLACK
+    assert used[1] - used[0] < max(SLACK, HUGE // LITTLE), told_of(used, "a huge payload")
+
+
+def told_of(used: Sequence[int], what: str) -> str:
+    little, much = (f"{memory // MEGABYTE} MB" for memory in used)
+    return f"all processes of the relay held {much} with {what}, and {little} with a small one"
 
 
 @requirement("BUG-30")
@@ -186,7 +208,7 @@ def test_memory_does_not_grow_with_an_answer(
         with watch_processes(relay.target.pid) as shown:
             relay.deploy(to=[cluster.peer(fault=answer)])
         used.append(shown.memory)
-    assert used[1] - used[0] < SLACK
+    assert used[1] - used[0] < SLACK, told_of(used, "a long answer")
 
 
 @dataclass(frozen=True)
@@ -224,7 +246,7 @@ def test_memory_does_not_grow_with_a_head_or_an_event(
             outcome = relay.deploy(to=[cluster.peer(fault=endless(megabytes))])
         assert len(outcome.records) == 1
         used.append(shown.memory)
-    assert used[1] - used[0] < SLACK
+    assert used[1] - used[0] < SLACK, told_of(used, f"{endless.__name__} without an end")
 
 
 @requirement("EARLY-11")
@@ -232,10 +254,41 @@ def test_memory_does_not_grow_with_a_head_or_an_event(
 def test_the_payload_is_closed_on_every_path(
     cluster: FakeCluster, relay: Relay, payload: Payload
 ) -> None:
+    faults: list[Fault | None]
     faults = [None, ResetAfter(70_000), CloseWithoutAnswer(), Answer(500), AnswerEarly(Answer(403))]
+    faults += [Refuse(), CertificateFlaw.EXPIRED]
     relay.deploy(to=[cluster.peer(fault=fault) for fault in faults])
-    still_open = sum(_open_files(pid).count(payload.path) for pid in family(relay.target.pid))
+    still_open = _descriptors(relay, payload)
     assert still_open == 0, f"{still_open} descriptors of the payload are open after the deploy"
+
+
+@requirement("EARLY-11")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system shows no open files")
+@pytest.mark.parametrize(
+    ("fault", "how"),
+    [
+        (mint_refused(), {}),
+        (AnswerEarly(Answer(503), then="stop"), {"limits": Limits(attempts=2, retry_delay=0.01)}),
+        (AnswerEarly(Answer(403), then="stop"), {}),
+        (StopReadingAfter(0), {"limits": Limits(stall=0.4)}),
+        (ReadSlowly(2 * MEGABYTE), {"cancel_after": 0.2}),
+    ],
+    ids=["mint", "retried", "refused", "stalled", "given-up"],
+)
+def test_the_payload_is_closed_wherever_an_attempt_ends(
+    cluster: FakeCluster, relay: Relay, large: Payload, fault: Fault, how: dict[str, Any]
+) -> None:
+    """More than buffers hold: where it has been read to its end, it is easily closed."""
+    relay.deploy(to=[cluster.peer(fault=fault)], payload=large.path, **how)
+    deadline = time.monotonic() + SOON
+    while (still_open := _descriptors(relay, large)) and time.monotonic() < deadline:
+        threading.Event().wait(0.05)
+    assert still_open == 0, f"{still_open} descriptors of the payload are open after the deploy"
+
+
+def _descriptors(relay: Relay, payload: Payload) -> int:
+    """How many of a payload the processes of the relay have open."""
+    return sum(_open_files(pid).count(payload.path) for pid in family(relay.target.pid))
 
 
 def _open_files(pid: int) -> list[Path]:

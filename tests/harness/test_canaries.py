@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.canaries import changed_since, files_in_reach
+from harness.canaries import changed_since, files_in_reach, leaked
+from harness.peer import FakePeer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,3 +42,12 @@ def test_what_pytest_leaves_and_directories_beside_the_relay_are_passed_over(
     (places[0] / "pytest-of-me").mkdir()
     (places[1] / "build").mkdir()
     assert changed_since(before) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_leaked"),
+    [("a b", False), ("b c", True), (b64encode(b"a:b c").decode(), True), ("Basic", False)],
+)
+def test_a_password_is_known_as_it_is_and_as_it_is_sent(text: str, *, is_leaked: bool) -> None:
+    peer = FakePeer(None, username="a", password="b c")
+    assert leaked(peer, f"Authorization: {text}") is is_leaked

@@ -221,11 +221,11 @@ def test_a_run_whose_processes_all_end_is_red_whatever_is_known(
     command = ["run", "--relay", "python:ending:deploy", "--requirement", "RES-09"]
     known = tmp_path / "known.toml"
     assert main([*command, "--write-baseline", str(known)]) == 1
-    assert "the run ended after 2 of 4 cases; the rest did not run" in capsys.readouterr().out
+    assert "the run ended after 2 of 5 cases; the rest did not run" in capsys.readouterr().out
     assert known.read_text().count("[[known]]") == 2
     assert main([*command, "--baseline", str(known)]) == 1
     told = capsys.readouterr().out
-    assert "(4 cases)" in told
+    assert "(5 cases)" in told
     assert "it did not run" in told
 
 

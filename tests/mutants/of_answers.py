@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
+import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from harness.answers import Answer as Answered
 from relay import answer, upload
 from relay.answer import Answer, success_members
 from relay.connection import Connections
 from relay.errors import PeerError
-from tests.conformance import test_answers, test_faults, test_streaming
+from tests.conformance import test_answers, test_answers_framing, test_faults, test_streaming
 from tests.mutants.mutant import case, mutant
+from tests.mutants.of_wire import change_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
     from relay.limits import Limits
 
+KEPT = case(test_answers.test_a_success_holds_the_members_of_the_answer)
+LOOK = test_answers.test_json_is_known_by_its_look
 REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
 NO_END = test_streaming.test_memory_does_not_grow_with_a_head_or_an_event
 SPLIT = test_answers.test_a_character_split_on_the_way_is_whole
@@ -36,6 +42,42 @@ def change_reason(patch: pytest.MonkeyPatch, change: Callable[[object, str, str]
 def change_limits(patch: pytest.MonkeyPatch, change: Callable[[Limits], Limits]) -> None:
     begin = Connections.__init__
     patch.setattr(Connections, "__init__", lambda self, limits: begin(self, change(limits)))
+
+
+@mutant("RES-01", killed_by=KEPT)
+def nulls_are_left_out(patch: pytest.MonkeyPatch) -> None:
+    members = answer._members
+    patch.setattr(
+        answer,
+        "_members",
+        lambda value, text: {n: v for n, v in members(value, text).items() if v is not None},
+    )
+
+
+@mutant("RES-01", killed_by=KEPT)
+def dates_are_written_anew(patch: pytest.MonkeyPatch) -> None:
+    def anew(answer: Answer) -> str:
+        return re.sub(r"(\d\d:\d\d:\d\d)Z", r"\1+00:00", answer.body.decode("utf-8", "replace"))
+
+    patch.setattr(Answer, "text", property(anew))
+
+
+@mutant("RES-01", "RES-05", "RES-06", killed_by=case(LOOK))
+def json_is_known_by_its_type(patch: pytest.MonkeyPatch) -> None:
+    whole = Connections.whole
+
+    async def by_type(self: Connections, response: aiohttp.ClientResponse, peer: Any) -> Answer:
+        came = await whole(self, response, peer)
+        if response.headers.get("Content-Type") == "application/json":
+            return came
+        return replace(came, body=json.dumps({"message": came.text}).encode())
+
+    patch.setattr(Connections, "whole", by_type)
+
+
+@mutant("RES-01", killed_by=case(test_answers.test_an_encoded_answer_is_never_taken_for_text))
+def an_encoding_is_asked_for_and_not_undone(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda headers: {**headers, "Accept-Encoding": "gzip"})
 
 
 @mutant(
@@ -68,14 +110,59 @@ def the_reason_is_the_raw_body(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda _value, text, _told: text[:200])
 
 
-@mutant("RES-07", killed_by=case(REFUSED, reason="long " * 100))
+@mutant("RES-07", killed_by=case(REFUSED, reason="long " * 8_000))
 def every_reason_is_cut(patch: pytest.MonkeyPatch) -> None:
-    change_reason(patch, lambda _value, _text, told: told[:200])
+    change_reason(patch, lambda _value, _text, told: told[:1_000])
 
 
 @mutant("RES-07", killed_by=case(REFUSED, reason="x" * 200))
 def no_reason_is_cut(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(answer, "RAW_REASON_UNITS", 1 << 20)
+
+
+@mutant("RES-07", killed_by=case(REFUSED, reason="long " * 8_000))
+def answers_have_16_kib(patch: pytest.MonkeyPatch) -> None:
+    change_limits(patch, lambda limits: replace(limits, answer_bytes=1 << 14))
+
+
+@mutant("RES-06", killed_by=case(REFUSED, reason=" npm ERR!\n code 1\n"))
+def a_reason_is_one_line(patch: pytest.MonkeyPatch) -> None:
+    change_reason(patch, lambda _value, _text, told: told.strip().partition("\n")[0])
+
+
+@mutant(
+    "RES-06",
+    "RES-09",
+    killed_by=(
+        case(REFUSED, answer=Answered(500, json={"message": ""})),
+        case(test_answers.test_a_refusal_that_is_no_object_is_its_own_reason, reason="0"),
+    ),
+)
+def what_is_falsy_is_absent(patch: pytest.MonkeyPatch) -> None:
+    def truthy(value: object, text: str, told: str) -> str:
+        if not isinstance(value, dict):
+            return told
+        return str(value.get("error") or value.get("message") or text)
+
+    change_reason(patch, truthy)
+
+
+@mutant("RES-06", killed_by=case(REFUSED, reason='{"error":null,"message":null}'))
+def null_is_an_empty_text(patch: pytest.MonkeyPatch) -> None:
+    change_reason(
+        patch,
+        lambda value, _text, told: (
+            "" if isinstance(value, dict) and value.get("message", "") is None else told
+        ),
+    )
+
+
+@mutant("RES-07", killed_by=case(test_answers.test_a_reason_that_is_cut_holds_whole_characters))
+def a_reason_ends_in_half_a_character(patch: pytest.MonkeyPatch) -> None:
+    def units(text: str) -> str:
+        return text.encode("utf-16-le")[:400].decode("utf-16-le", "surrogatepass")
+
+    patch.setattr(answer, "_first_units", units)
 
 
 @mutant("RES-08", killed_by=case(test_answers.test_an_error_that_is_an_object_is_readable))
@@ -92,7 +179,9 @@ def a_refusal_that_is_no_object_has_no_words(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda value, _text, told: told if isinstance(value, dict) else "")
 
 
-@mutant("RES-12", killed_by=case(test_answers.test_an_answer_that_breaks_off_is_a_failed_record))
+@mutant(
+    "RES-12", killed_by=case(test_answers_framing.test_an_answer_that_breaks_off_is_a_failed_record)
+)
 def a_cut_answer_is_taken_for_whole(patch: pytest.MonkeyPatch) -> None:
     whole = Connections.whole
 
@@ -144,7 +233,7 @@ def an_answer_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     "BUG-30",
     killed_by=(
         case(
-            test_answers.test_an_answer_of_a_hundred_megabytes_is_one_short_record,
+            test_answers_framing.test_an_answer_of_a_hundred_megabytes_is_one_short_record,
             status=200,
             chunk_size=1_000_000,
         ),

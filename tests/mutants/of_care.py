@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import relay as reference
 from relay import connection, fanout, upload
 from relay.answer import StreamedAnswer, is_event_stream
+from relay.connection import Peer
 from relay.errors import PeerError
 from relay.node import resolve
 from relay.redact import Secrets
@@ -28,15 +30,18 @@ from tests.conformance import (
     test_wire,
 )
 from tests.mutants.mutant import case, mutant
+from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_members
 from tests.mutants.of_urls import change_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pytest
 
+    from relay.connection import Connections
     from relay.node import Endpoint, LocalSettings, Node
+    from relay.report import Record
 
 REFUSED = case(test_fields.test_a_value_that_a_peer_would_cut_is_refused)
 
@@ -61,6 +66,71 @@ def a_password_that_is_quoted_is_passed_on(patch: pytest.MonkeyPatch) -> None:
             add(self, secret, word)
 
     patch.setattr(Secrets, "add", add_tokens_only)
+
+
+@mutant(
+    "BUG-41",
+    killed_by=case(
+        test_secrets.test_a_password_that_a_peer_quotes_stands_in_no_record, at="upload"
+    ),
+)
+def a_password_is_forgotten_when_its_token_is_there(patch: pytest.MonkeyPatch) -> None:
+    keep_words(patch, lambda words: {s: word for s, word in words.items() if word == "[token]"})
+
+
+@mutant(
+    "BUG-41",
+    killed_by=case(test_secrets.test_a_token_of_an_earlier_attempt_stands_in_no_record),
+)
+def the_last_token_alone_is_hidden(patch: pytest.MonkeyPatch) -> None:
+    keep_words(patch, lambda words: dict(list(words.items())[-1:]))
+
+
+def keep_words(patch: pytest.MonkeyPatch, keep: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    """Forget some of the secrets of a node when it has given a token."""
+    token = Peer.token
+
+    async def forgetful(self: Peer) -> str:
+        new = await token(self)
+        self.secrets._words = keep(self.secrets._words)
+        return new
+
+    patch.setattr(Peer, "token", forgetful)
+
+
+@mutant(
+    "BUG-41",
+    killed_by=(
+        case(test_secrets.test_a_token_that_an_event_quotes_stands_in_no_record, name="error"),
+        case(test_secrets.test_a_token_that_an_event_quotes_stands_in_no_record, name="done"),
+    ),
+)
+def what_events_tell_is_passed_on(patch: pytest.MonkeyPatch) -> None:
+    hide, take, told = Secrets.hide, StreamedAnswer._take, list[str]()
+
+    def listening(self: StreamedAnswer, name: str, text: str) -> Any:
+        told.append(name)
+        return take(self, name, text)
+
+    patch.setattr(StreamedAnswer, "_take", listening)
+    patch.setattr(Secrets, "hide", lambda self, value: value if told else hide(self, value))
+
+
+@mutant("BUG-41", killed_by=case(test_secrets.test_no_record_and_no_output_holds_a_credential))
+def a_failure_shows_the_head_of_its_mint(patch: pytest.MonkeyPatch) -> None:
+    mint, heads = OperationsMint.mint, dict[object, str]()
+
+    async def noting(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+        pair = f"{self.username}:{self.password}".encode()
+        heads[peer.node.name] = f"Authorization: Basic {base64.b64encode(pair).decode()}"
+        return await mint(self, peer, connections)
+
+    def shown(record: Record) -> Record:
+        failed = record["status"] == "failed"
+        return {**record, "request": heads[record["node"]]} if failed else record
+
+    patch.setattr(OperationsMint, "mint", noting)
+    change_report(patch, lambda records: list(map(shown, records)))
 
 
 @mutant("BUG-41", killed_by=case(test_secrets.test_no_process_shows_a_credential_while_it_deploys))

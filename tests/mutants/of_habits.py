@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
-from relay import answer, connection, failures, fanout, formdata, payload, tls, token, upload
+from relay import answer, failures, fanout, formdata, payload, upload
 from relay.answer import EVENT_STREAM, Answer, StreamedAnswer
-from relay.connection import Connections, Peer
+from relay.connection import Connections
 from relay.errors import PeerError
 from relay.payload import measure, opened
 from relay.report import success_record
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
+    test_answers_framing,
     test_early,
     test_events,
     test_fanout,
     test_fields,
     test_payload,
+    test_records,
     test_retry,
     test_secrets,
-    test_tls,
-    test_token,
-    test_url,
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_fields import change_fields
 from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_members
 from tests.mutants.of_streams import change_line
-from tests.mutants.of_urls import change_nodes, nothing_happens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
+    import aiohttp
     import pytest
 
     from relay.events import EventParser
-    from relay.node import Node
     from relay.payload import StagedPayload
     from relay.report import Record
 
@@ -136,7 +131,7 @@ def an_early_success_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     change_members(patch, hasty)
 
 
-@mutant("RES-12", killed_by=case(test_answers.test_a_head_that_breaks_off_is_no_answer))
+@mutant("RES-12", killed_by=case(test_answers_framing.test_a_head_that_breaks_off_is_no_answer))
 def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
     failure, outcome = failures._failure, _Sending.outcome
 
@@ -160,8 +155,8 @@ def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "HTTP-05",
     killed_by=(
-        case(test_answers.test_an_answer_is_read_in_every_form_that_http_has),
-        case(test_answers.test_an_answer_that_never_has_a_body_is_whole_without_a_length),
+        case(test_answers_framing.test_an_answer_is_read_in_every_form_that_http_has),
+        case(test_answers_framing.test_an_answer_that_never_has_a_body_is_whole_without_a_length),
     ),
 )
 def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
@@ -173,6 +168,22 @@ def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
         return await whole(self, response, peer)
 
     patch.setattr(Connections, "whole", strict)
+
+
+@mutant(
+    "EARLY-10",
+    killed_by=case(test_answers_framing.test_an_interim_answer_on_the_way_does_not_end_the_upload),
+)
+def an_interim_answer_is_an_answer(patch: pytest.MonkeyPatch) -> None:
+    read = ResponseHandler.read
+
+    async def strict(self: ResponseHandler) -> Any:
+        message, content = await read(self)
+        if message.code < 200:
+            raise PeerError("answer", f"HTTP {message.code}", status_code=message.code)
+        return message, content
+
+    patch.setattr(ResponseHandler, "read", strict)
 
 
 @mutant("HTTP-05", "RES-05", killed_by=(case(NO_UTF_8, status=200), case(NO_UTF_8, status=500)))
@@ -215,7 +226,14 @@ def numbers_come_before_other_names(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, lambda records: sorted(records, key=place))
 
 
-@mutant("RTY-04", "RES-02", killed_by=case(test_retry.test_the_attempts_are_counted_by_the_relay))
+@mutant(
+    "RTY-04",
+    "RES-02",
+    killed_by=(
+        case(test_retry.test_the_attempts_are_counted_by_the_relay),
+        case(test_records.test_no_answer_changes_what_is_the_relays_own, status="success"),
+    ),
+)
 def the_peer_may_count_the_attempts(patch: pytest.MonkeyPatch) -> None:
     record = success_record
     patch.setattr(
@@ -273,84 +291,3 @@ def a_stream_that_breaks_off_is_tried_again(patch: pytest.MonkeyPatch) -> None:
             raise
 
     patch.setattr(StreamedAnswer, "end", passing)
-
-
-# -- where, and whom -----------------------------------------------------------------------------
-
-
-@mutant("TLS-02", killed_by=case(test_tls.test_every_authority_of_a_file_is_trusted))
-def one_certificate_of_a_file_is_trusted(patch: pytest.MonkeyPatch) -> None:
-    read = tls._certificates
-    end = "-----END CERTIFICATE-----"
-    patch.setattr(tls, "_certificates", lambda file: read(file).partition(end)[0] + end)
-
-
-@mutant(
-    "URL-08", killed_by=case(test_url.test_a_url_without_a_path_means_the_root, query="?site=eu")
-)
-def a_query_without_a_path_is_lost(patch: pytest.MonkeyPatch) -> None:
-    def lost(node: Node) -> Node:
-        url = node.url or ""
-        return node if url.count("/") > 2 else replace(node, url=url.partition("?")[0])
-
-    change_nodes(patch, lost)
-
-
-@mutant(
-    "HTTP-04", "SEQ-06", killed_by=case(test_token.test_a_mint_is_not_taken_elsewhere, status=307)
-)
-def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
-    post = aiohttp.ClientSession.post
-
-    def follow(*at: Any, **how: Any) -> Any:
-        return post(*at, **{**how, "allow_redirects": isinstance(how["data"], bytes)})
-
-    patch.setattr(aiohttp.ClientSession, "post", follow)
-    patch.setattr(connection, "_refuse_redirect", nothing_happens)
-
-
-@mutant(
-    "SEQ-08", killed_by=case(test_token.test_nodes_at_one_host_and_port_have_tokens_of_their_own)
-)
-def a_token_is_known_by_host_and_port(patch: pytest.MonkeyPatch) -> None:
-    mint, kept = Peer.token, dict[object, tuple[Peer, asyncio.Future[str]]]()
-
-    async def known(self: Peer) -> str:
-        at = (self.connections, self.api.host, self.api.port)
-        if at not in kept or kept[at][0] is self:
-            kept[at] = (self, asyncio.ensure_future(mint(self)))
-        return await kept[at][1]
-
-    patch.setattr(Peer, "token", known)
-
-
-# -- other attempts ------------------------------------------------------------------------------
-
-
-@mutant("RTY-02", killed_by=case(test_retry.test_a_mint_that_fails_in_passing_is_tried_again))
-def a_failed_mint_is_final(patch: pytest.MonkeyPatch) -> None:
-    failure = token.mint_failure
-
-    def final(*at: Any) -> PeerError:
-        failed = failure(*at)
-        failed.retryable = failed.stage == "connect"
-        return failed
-
-    patch.setattr(token, "mint_failure", final)
-
-
-@mutant(
-    "KIT-04",
-    "RTY-02",
-    killed_by=case(test_retry.test_retry_after_without_a_time_to_wait_for_stops_nobody),
-)
-def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
-    def seconds(retry_after: str | None, now: datetime) -> float | None:
-        if retry_after is None or retry_after.isdigit():
-            return None if retry_after is None else float(retry_after)
-        wait = (parsedate_to_datetime(retry_after) - now).total_seconds()
-        if wait < 0:
-            raise ValueError("sleep length must be non-negative")
-        return wait
-
-    patch.setattr(connection, "seconds_until", seconds)

@@ -9,7 +9,7 @@ from relay.answer import StreamedAnswer
 from relay.errors import PeerError
 from relay.events import EventParser
 from relay.upload import _Sending
-from tests.conformance import test_events
+from tests.conformance import test_events, test_events_forms
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 NOISE = test_events.test_what_a_stream_tells_beside_its_end_changes_nothing
 SPLIT = test_events.test_a_stream_reads_the_same_however_it_is_split
+FAILED = test_events.test_an_error_event_is_a_failure_with_its_message
+ANY_ERROR = test_events_forms.test_an_error_event_of_any_form_is_a_failure_with_a_reason
+LONG_LINE = test_events_forms.test_a_long_line_of_a_stream_is_read_whole
 DONE = case(test_events.test_the_result_of_done_makes_the_success)
 
 
@@ -33,6 +36,20 @@ def fail_at(patch: pytest.MonkeyPatch, is_bad: Callable[[str, str], bool]) -> No
         return take(self, name, text)
 
     patch.setattr(StreamedAnswer, "_take", strict)
+
+
+def change_error(patch: pytest.MonkeyPatch, change: Callable[[PeerError, Any], None]) -> None:
+    """Change the failure that an error event makes; `change` is given its data as well."""
+    take = StreamedAnswer._take
+
+    def changed(self: StreamedAnswer, name: str, text: str) -> Any:
+        try:
+            return take(self, name, text)
+        except PeerError as error:
+            change(error, answer.parse_json(text))
+            raise
+
+    patch.setattr(StreamedAnswer, "_take", changed)
 
 
 def change_line(patch: pytest.MonkeyPatch, change: Callable[[EventParser, str], str]) -> None:
@@ -105,6 +122,55 @@ def done_has_no_result(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
+    "SSE-09",
+    killed_by=case(
+        test_events_forms.test_a_done_event_of_any_form_is_a_success, data={"result": None}
+    ),
+)
+def done_needs_a_result(patch: pytest.MonkeyPatch) -> None:
+    fail_at(patch, lambda name, text: name == "done" and '"result":{' not in text)
+
+
+@mutant("RES-13", killed_by=case(ANY_ERROR, data="no JSON"))
+def an_error_that_is_no_json_is_passed_over(patch: pytest.MonkeyPatch) -> None:
+    take = StreamedAnswer._take
+
+    def lenient(self: StreamedAnswer, name: str, text: str) -> Any:
+        if name == "error" and not isinstance(answer.parse_json(text), dict):
+            return None
+        return take(self, name, text)
+
+    patch.setattr(StreamedAnswer, "_take", lenient)
+
+
+@mutant("SSE-09", killed_by=case(ANY_ERROR, data={"code": 500}))
+def an_error_without_a_message_has_no_reason(patch: pytest.MonkeyPatch) -> None:
+    def only_message(error: PeerError, data: Any) -> None:
+        error.reason = error.reason if isinstance(data, dict) and data.get("message") else ""
+
+    change_error(patch, only_message)
+
+
+@mutant("RES-08", killed_by=case(ANY_ERROR))
+def a_message_is_shown_as_javascript_does(patch: pytest.MonkeyPatch) -> None:
+    def shown(error: PeerError, data: Any) -> None:
+        if isinstance(data["message"], dict):
+            error.reason = "[object Object]"
+
+    change_error(patch, shown)
+
+
+@mutant("SSE-09", killed_by=case(FAILED, code=500))
+def a_failed_stream_has_the_status_of_its_head(patch: pytest.MonkeyPatch) -> None:
+    change_error(patch, lambda error, _: setattr(error, "status_code", 200))
+
+
+@mutant("SSE-09", killed_by=case(FAILED, code=7))
+def every_code_is_a_status(patch: pytest.MonkeyPatch) -> None:
+    change_error(patch, lambda error, data: setattr(error, "status_code", data["code"]))
+
+
+@mutant(
     "SSE-10",
     killed_by=case(NOISE, noise='event: _recorder_finished\ndata: {"status":"failed"}\n\n'),
 )
@@ -160,6 +226,24 @@ def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
             yield from self._take(line.decode())
 
     patch.setattr(EventParser, "feed", feed)
+
+
+@mutant("SSE-17", killed_by=case(LONG_LINE))
+def a_line_has_64_kib(patch: pytest.MonkeyPatch) -> None:
+    def short(_: EventParser, line: str) -> str:
+        if len(line) > 1 << 16:
+            raise PeerError("answer", "a line is too long")
+        return line
+
+    change_line(patch, short)
+
+
+@mutant(
+    "SSE-02", "RES-13", killed_by=case(test_events_forms.test_a_stream_has_any_status_of_a_success)
+)
+def a_stream_has_200(patch: pytest.MonkeyPatch) -> None:
+    known = answer.is_event_stream
+    patch.setattr(upload, "is_event_stream", lambda status, of: status == 200 and known(status, of))
 
 
 @mutant("SSE-18", killed_by=case(test_events.test_a_real_peer_frames_its_refusal_as_an_event))

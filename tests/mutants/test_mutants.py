@@ -12,15 +12,19 @@ from harness.explain import cases_by_requirement
 from harness.targets import TargetBrokeError
 from tests.mutants import (  # noqa: F401 - they register their mutants
     of_answers,
+    of_attempts,
     of_care,
     of_fields,
+    of_giving_up,
     of_habits,
     of_minting,
+    of_nodes,
     of_records,
     of_sending,
     of_sockets,
     of_streams,
     of_urls,
+    of_ways,
     of_wire,
 )
 from tests.mutants.mutant import MUTANTS, Case, Mutant

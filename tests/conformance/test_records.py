@@ -1,0 +1,56 @@
+"""What a record says of itself: the relay's own word, whatever a peer would have it say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.answers import Answer
+from harness.events import Event, EventStream
+from harness.faults import Refuse
+
+if TYPE_CHECKING:
+    from harness.cluster import FakeCluster
+    from harness.faults import Fault
+    from harness.targets.relay import Relay
+
+requirement = pytest.mark.requirement
+
+OWN = "node", "status", "reason", "statusCode", "hint", "attempts", "uncertain", "stage"
+TOLD = dict.fromkeys(OWN, "told by the peer")
+ERROR_EVENT = EventStream((Event("error", {**TOLD, "message": "final"}),))
+STAGES = "resolve", "payload", "mint", "connect", "tls", "upload", "answer"
+
+
+@requirement("RES-02")
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (Answer(500, json={**TOLD, "error": "final"}), "failed"),
+        (Answer(json={**TOLD, "message": "final"}), "success"),
+        (ERROR_EVENT, "failed"),
+        (EventStream((Event("done", {"result": {**TOLD, "message": "final"}}),)), "success"),
+    ],
+    ids=["refusal", "success", "error", "done"],
+)
+def test_no_answer_changes_what_is_the_relays_own(
+    cluster: FakeCluster, relay: Relay, answer: Answer | EventStream, status: str
+) -> None:
+    peer = cluster.peer(fault=answer)
+    outcome = relay.deploy(to=[peer], events=isinstance(answer, EventStream))
+    [record] = outcome.records
+    assert (record["node"], record.status) == (peer.name, status)
+    assert record["message" if status == "success" else "reason"] == "final"
+    assert [name for name in OWN if record.members.get(name) == TOLD[name]] == []
+
+
+@requirement("RES-02")
+def test_nothing_is_uncertain_that_was_answered_or_never_sent(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    faults: list[Fault | None] = [None, Answer(401), Answer(500), Refuse()]
+    outcome = relay.deploy(to=[cluster.peer(fault=fault) for fault in faults])
+    assert not any(record.members.get("uncertain") for record in outcome.records)
+    stages = [record["stage"] for record in outcome.records if "stage" in record]
+    assert [stage for stage in stages if stage not in STAGES] == []

@@ -1,0 +1,228 @@
+"""Mutants of other attempts: after what, how often, and what is told of them."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from harness.answers import Answer
+from harness.faults import HangInHandshake, mint_refused, mint_without_token
+from relay import connection, fanout, retry, token, upload
+from relay.errors import OriginError, PeerError
+from relay.report import failed_record, success_record
+from relay.retry import Retry
+from tests.conformance import test_attempts, test_retry
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_sending import change_members
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    import pytest
+
+    from relay.errors import AttemptError
+    from relay.report import Record
+    from relay.upload import _Sending
+
+LAST = test_attempts.test_the_record_of_a_failure_is_that_of_the_last_attempt
+CONNECTING = test_attempts.test_a_connection_that_could_not_be_made_is_tried_again
+ON_THE_WAY = test_attempts.test_a_refusal_on_the_way_is_tried_again_as_any_other_is
+OF_A_MINT = test_attempts.test_an_answer_of_any_other_kind_to_a_mint_is_final
+UNASKED = test_attempts.test_nothing_is_tried_again_unasked
+
+
+def final_if(patch: pytest.MonkeyPatch, is_final: Callable[[AttemptError], bool]) -> None:
+    delay = Retry.delay
+
+    def changed(self: Retry, failures: Sequence[AttemptError], *how: Any) -> float | None:
+        return None if is_final(failures[-1]) else delay(self, failures, *how)
+
+    patch.setattr(Retry, "delay", changed)
+
+
+def again_if(patch: pytest.MonkeyPatch, is_worth_it: Callable[[AttemptError], bool]) -> None:
+    delay = Retry.delay
+
+    def changed(self: Retry, failures: Sequence[AttemptError], *how: Any) -> float | None:
+        if is_worth_it(failures[-1]):
+            return 0.0 if len(failures) < self.attempts else None
+        return delay(self, failures, *how)
+
+    patch.setattr(Retry, "delay", changed)
+
+
+def again_unasked_if(patch: pytest.MonkeyPatch, is_worth_it: Callable[[PeerError], bool]) -> None:
+    async def twice(*what: Any) -> dict[str, object]:
+        try:
+            return await upload.send(*what)
+        except PeerError as error:
+            if not is_worth_it(error):
+                raise
+            return await upload.send(*what)
+
+    patch.setattr(fanout, "send", twice)
+
+
+# -- what the record says ------------------------------------------------------------------------
+
+
+@mutant("RTY-04", "RES-05", killed_by=case(LAST, code=400))
+def the_first_failure_is_told(patch: pytest.MonkeyPatch) -> None:
+    def first(node: str, failures: Sequence[AttemptError]) -> Record:
+        return {**failed_record(node, failures), **failed_record(node, failures[:1])}
+
+    patch.setattr(fanout, "failed_record", first)
+
+
+@mutant("RTY-04", killed_by=case(LAST, code=None))
+def what_an_earlier_failure_told_stays(patch: pytest.MonkeyPatch) -> None:
+    def filled(node: str, failures: Sequence[AttemptError]) -> Record:
+        return {**failed_record(node, failures[:1]), **failed_record(node, failures)}
+
+    patch.setattr(fanout, "failed_record", filled)
+
+
+@mutant("RTY-04", killed_by=case(test_retry.test_what_passes_is_tried_again))
+def a_success_tells_why_it_took_so_long(patch: pytest.MonkeyPatch) -> None:
+    def told(node: str, members: Any, attempts: int) -> Record:
+        why = {"reason": "busy", "statusCode": 503} if attempts > 1 else {}
+        return {**success_record(node, members, attempts), **why}
+
+    patch.setattr(fanout, "success_record", told)
+
+
+# -- what is tried again -------------------------------------------------------------------------
+
+
+@mutant("RTY-02", killed_by=case(CONNECTING))
+def a_connection_that_breaks_before_its_request_is_final(patch: pytest.MonkeyPatch) -> None:
+    final_if(patch, lambda failure: "no connection in" not in failure.reason)
+
+
+@mutant("RTY-02", killed_by=case(CONNECTING, fault=HangInHandshake()))
+def a_connection_that_takes_too_long_is_final(patch: pytest.MonkeyPatch) -> None:
+    final_if(patch, lambda failure: "no connection in" in failure.reason)
+
+
+@mutant("RTY-02", killed_by=case(test_attempts.test_a_host_that_was_not_found_is_looked_for_again))
+def a_host_that_is_not_found_is_final(patch: pytest.MonkeyPatch) -> None:
+    final_if(patch, lambda failure: "cannot find its host" in failure.reason)
+
+
+@mutant("RTY-02", killed_by=case(ON_THE_WAY, status=503))
+def a_refusal_on_the_way_is_final(patch: pytest.MonkeyPatch) -> None:
+    judge_on_the_way(patch, is_worth_it=False)
+
+
+@mutant("RTY-04", killed_by=case(ON_THE_WAY, status=403))
+def a_refusal_on_the_way_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
+    judge_on_the_way(patch, is_worth_it=True)
+
+
+def judge_on_the_way(patch: pytest.MonkeyPatch, *, is_worth_it: bool) -> None:
+    async def judged(members: Any, sending: _Sending, response: Any) -> Any:
+        try:
+            return await members(sending, response)
+        except PeerError as error:
+            error.retryable = error.retryable if sending._is_sent else is_worth_it
+            raise
+
+    change_members(patch, judged)
+
+
+@mutant("RTY-02", killed_by=case(test_retry.test_a_mint_that_fails_in_passing_is_tried_again))
+def a_failed_mint_is_final(patch: pytest.MonkeyPatch) -> None:
+    failure = token.mint_failure
+
+    def final(*at: Any) -> PeerError:
+        failed = failure(*at)
+        failed.retryable = failed.stage == "connect"
+        return failed
+
+    patch.setattr(token, "mint_failure", final)
+
+
+@mutant(
+    "KIT-04",
+    "RTY-02",
+    killed_by=case(test_retry.test_retry_after_without_a_time_to_wait_for_stops_nobody),
+)
+def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
+    def seconds(retry_after: str | None, now: datetime) -> float | None:
+        if retry_after is None or retry_after.isdigit():
+            return None if retry_after is None else float(retry_after)
+        wait = (parsedate_to_datetime(retry_after) - now).total_seconds()
+        if wait < 0:
+            raise ValueError("sleep length must be non-negative")
+        return wait
+
+    patch.setattr(connection, "seconds_until", seconds)
+
+
+@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_of_a_mint_is_waited_for))
+def retry_after_of_a_mint_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    failure = token.mint_failure
+
+    def hasty(*at: Any) -> PeerError:
+        failed = failure(*at)
+        failed.retry_after = None
+        return failed
+
+    patch.setattr(token, "mint_failure", hasty)
+
+
+@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_is_waited_for))
+def retry_after_counts_with_503_alone(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+
+    def only_503(self: Retry, failures: Sequence[AttemptError], *how: Any) -> float | None:
+        if failures[-1].status_code != 503:
+            failures[-1].retry_after = None
+        return delay(self, failures, *how)
+
+    patch.setattr(Retry, "delay", only_503)
+
+
+# -- what never is -------------------------------------------------------------------------------
+
+
+@mutant("RES-10", killed_by=case(UNASKED))
+def what_was_lost_is_sent_again_unasked(patch: pytest.MonkeyPatch) -> None:
+    again_unasked_if(patch, lambda error: error.retryable and error.status_code is None)
+
+
+@mutant("RES-05", killed_by=case(UNASKED, fault=Answer(503)))
+def what_was_refused_is_sent_again_unasked(patch: pytest.MonkeyPatch) -> None:
+    again_unasked_if(patch, lambda error: error.retryable and error.status_code is not None)
+
+
+@mutant("RTY-04", killed_by=case(OF_A_MINT, fault=mint_refused(status=500)))
+def a_refused_mint_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    again_if(patch, lambda failure: failure.stage == "mint" and failure.status_code == 500)
+
+
+@mutant("RTY-04", killed_by=case(OF_A_MINT, fault=mint_without_token()))
+def a_mint_without_a_token_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    again_if(patch, lambda failure: "did not return" in failure.reason)
+
+
+@mutant("RTY-04", killed_by=case(test_attempts.test_an_expired_token_is_replaced_once_at_most))
+def an_expired_token_is_replaced_again_and_again(patch: pytest.MonkeyPatch) -> None:
+    again_if(patch, retry._token_expired)
+
+
+@mutant("RTY-04", killed_by=case(test_attempts.test_a_payload_that_shrinks_is_not_sent_again))
+def a_fault_of_the_origin_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    again_if(patch, lambda failure: isinstance(failure, OriginError))
+
+
+@mutant("RTY-02", "AGG-04", killed_by=case(test_retry.test_a_peer_is_tried_again_on_its_own))
+def all_peers_share_the_attempts(patch: pytest.MonkeyPatch) -> None:
+    failed: list[AttemptError] = []
+
+    def is_one_too_many(failure: AttemptError) -> bool:
+        failed.append(failure)
+        return len(failed) >= test_retry.THRICE.attempts
+
+    final_if(patch, is_one_too_many)

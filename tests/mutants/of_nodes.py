@@ -1,0 +1,170 @@
+"""Mutants of the whole deploy: one record for each node in its order, all served at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import relay as reference
+from harness.faults import HangInHandshake, MintHangs
+from relay import fanout, upload
+from relay.answer import success_members
+from relay.connection import Peer
+from relay.errors import AttemptError, PeerError
+from relay.fanout import FanOut
+from tests.conformance import (
+    test_answers,
+    test_fanout,
+    test_faults,
+    test_isolation,
+    test_payload,
+    test_retry,
+    test_streaming,
+    test_wire,
+)
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_records import change_report, without
+
+if TYPE_CHECKING:
+    import pytest
+
+    from relay.report import Record, Report
+
+ORDER = case(test_fanout.test_records_come_in_node_order)
+
+
+@mutant("AGG-01", killed_by=ORDER)
+def records_are_sorted_by_name(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, lambda records: sorted(records, key=lambda record: str(record["node"])))
+
+
+@mutant(
+    "AGG-03",
+    killed_by=(
+        case(test_answers.test_node_and_status_are_the_relays_own),
+        case(test_faults.test_nothing_but_failures_is_a_report_like_any_other),
+        case(test_payload.test_a_payload_that_vanishes_on_the_way_ends_in_a_record),
+    ),
+    spares=case(test_wire.test_an_accept_header_admits_json),
+)
+def records_have_no_names(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, without("node"))
+
+
+@mutant("AGG-05", killed_by=case(test_fanout.test_a_deploy_to_no_nodes_has_no_records))
+def no_nodes_have_a_record(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, lambda records: records or [{"node": "", "status": "success"}])
+
+
+@mutant(
+    "AGG-02",
+    killed_by=(
+        case(test_faults.test_a_connection_that_never_is_costs_one_record),
+        case(test_isolation.test_the_fate_of_a_peer_is_its_own),
+        case(test_faults.test_a_peer_that_closes_without_an_answer_costs_one_record),
+        case(test_payload.test_a_directory_is_no_payload),
+    ),
+)
+def a_failure_breaks_the_deploy(patch: pytest.MonkeyPatch) -> None:
+    def broken(records: list[Record]) -> list[Record]:
+        for record in records:
+            if record["status"] == "failed":
+                raise reference.InputError(f"{record['node']}: {record['reason']}")
+        return records
+
+    change_report(patch, broken)
+
+
+@mutant(
+    "AGG-02",
+    "AGG-04",
+    killed_by=case(test_fanout.test_an_answer_nested_too_deeply_costs_one_record),
+)
+def answers_are_parsed_when_all_have_come(patch: pytest.MonkeyPatch) -> None:
+    def parsed(record: Record) -> Record:
+        text = str(record.get("message"))
+        try:
+            return {**record, **json.loads(text)} if text[:1] in {"{", "["} else record
+        except RecursionError as error:
+            raise reference.InputError(str(error)) from error
+
+    patch.setattr(upload, "success_members", lambda a: success_members(a) and {"message": a.text})
+    change_report(patch, lambda records: list(map(parsed, records)))
+
+
+@mutant(
+    "AGG-04",
+    killed_by=(
+        case(test_fanout.test_one_failing_peer_leaves_the_others_untouched),
+        case(test_isolation.test_the_fate_of_a_peer_is_its_own),
+        case(test_retry.test_a_peer_is_tried_again_on_its_own),
+    ),
+)
+def one_failure_fails_all(patch: pytest.MonkeyPatch) -> None:
+    def change(records: list[Record]) -> list[Record]:
+        failed = [record for record in records if record["status"] == "failed"]
+        return [{**(failed[0] if failed else r), "node": r["node"]} for r in records]
+
+    change_report(patch, change)
+
+
+@mutant(
+    "SEQ-03",
+    killed_by=(
+        case(test_streaming.test_all_peers_are_served_at_once),
+        case(test_streaming.test_a_peer_that_stalls_delays_no_other),
+    ),
+)
+def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
+    begin = FanOut.__init__
+
+    def in_turn(self: FanOut, *at: Any, **how: Any) -> None:
+        begin(self, *at, **how)
+        self._places = asyncio.Semaphore(1)
+
+    patch.setattr(FanOut, "__init__", in_turn)
+
+
+@mutant(
+    "SEQ-03", "RES-10", killed_by=case(test_faults.test_a_peer_that_has_come_back_is_served_again)
+)
+def a_peer_that_was_lost_is_passed_over_for_a_while(patch: pytest.MonkeyPatch) -> None:
+    attempt, lost = fanout._attempt, set[str]()
+
+    async def breaking(work: Any, peer: Peer) -> Any:
+        if peer.api.address in lost:
+            return PeerError("connect", "not tried, as it failed a moment ago")
+        outcome = await attempt(work, peer)
+        if isinstance(outcome, AttemptError) and outcome.stage == "connect":
+            lost.add(peer.api.address)
+        return outcome
+
+    patch.setattr(fanout, "_attempt", breaking)
+
+
+LATE = test_streaming.test_no_upload_waits_for_a_peer_that_has_not_got_so_far
+
+
+@mutant(
+    "SEQ-03",
+    "AGG-04",
+    killed_by=(case(LATE, fault=MintHangs()), case(LATE, fault=HangInHandshake())),
+)
+def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
+    run, token = FanOut.run, Peer.token
+    barrier = asyncio.Barrier(1)
+
+    async def counted(self: FanOut, *at: Any) -> Report:
+        nonlocal barrier
+        barrier = asyncio.Barrier(len(self._ways))
+        return await run(self, *at)
+
+    async def together(self: Peer) -> str:
+        try:
+            return await token(self)
+        finally:
+            await barrier.wait()
+
+    patch.setattr(FanOut, "run", counted)
+    patch.setattr(Peer, "token", together)

@@ -1,0 +1,92 @@
+"""Mutants of the way to a node: whom libraries trust, where they go, and what they take along."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from yarl import URL
+
+from relay import connection, tls
+from relay.connection import Peer
+from tests.conformance import test_answers, test_secrets, test_tls, test_token, test_url
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_urls import change_nodes, nothing_happens
+
+if TYPE_CHECKING:
+    import pytest
+
+    from relay.node import Node
+
+
+@mutant("TLS-02", killed_by=case(test_tls.test_every_authority_of_a_file_is_trusted))
+def one_certificate_of_a_file_is_trusted(patch: pytest.MonkeyPatch) -> None:
+    read = tls._certificates
+    end = "-----END CERTIFICATE-----"
+    patch.setattr(tls, "_certificates", lambda file: read(file).partition(end)[0] + end)
+
+
+@mutant(
+    "URL-08", killed_by=case(test_url.test_a_url_without_a_path_means_the_root, query="?site=eu")
+)
+def a_query_without_a_path_is_lost(patch: pytest.MonkeyPatch) -> None:
+    def lost(node: Node) -> Node:
+        url = node.url or ""
+        return node if url.count("/") > 2 else replace(node, url=url.partition("?")[0])
+
+    change_nodes(patch, lost)
+
+
+@mutant(
+    "HTTP-04", "SEQ-06", killed_by=case(test_token.test_a_mint_is_not_taken_elsewhere, status=307)
+)
+def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
+    post = aiohttp.ClientSession.post
+
+    def follow(*at: Any, **how: Any) -> Any:
+        return post(*at, **{**how, "allow_redirects": isinstance(how["data"], bytes)})
+
+    patch.setattr(aiohttp.ClientSession, "post", follow)
+    patch.setattr(connection, "_refuse_redirect", nothing_happens)
+
+
+@mutant(
+    "HTTP-04",
+    killed_by=case(
+        test_answers.test_a_redirect_within_its_node_is_not_followed_either, at="mint", status=302
+    ),
+)
+def a_redirect_within_a_node_is_followed(patch: pytest.MonkeyPatch) -> None:
+    post, refuse = aiohttp.ClientSession.post, connection._refuse_redirect
+
+    def follow(*at: Any, **how: Any) -> Any:
+        return post(*at, **{**how, "allow_redirects": isinstance(how["data"], bytes)})
+
+    async def refuse_others(session: Any, context: object, seen: Any) -> None:
+        if URL(seen.response.headers["Location"]).origin() != seen.url.origin():
+            await refuse(session, context, seen)
+
+    patch.setattr(aiohttp.ClientSession, "post", follow)
+    patch.setattr(connection, "_refuse_redirect", refuse_others)
+
+
+@mutant("BUG-41", killed_by=case(test_secrets.test_a_cookie_of_one_peer_reaches_no_other))
+def cookies_are_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(aiohttp, "DummyCookieJar", lambda: aiohttp.CookieJar(unsafe=True))
+
+
+@mutant(
+    "SEQ-08", killed_by=case(test_token.test_nodes_at_one_host_and_port_have_tokens_of_their_own)
+)
+def a_token_is_known_by_host_and_port(patch: pytest.MonkeyPatch) -> None:
+    mint, kept = Peer.token, dict[object, tuple[Peer, asyncio.Future[str]]]()
+
+    async def known(self: Peer) -> str:
+        at = (self.connections, self.api.host, self.api.port)
+        if at not in kept or kept[at][0] is self:
+            kept[at] = (self, asyncio.ensure_future(mint(self)))
+        return await kept[at][1]
+
+    patch.setattr(Peer, "token", known)
