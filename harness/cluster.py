@@ -104,15 +104,25 @@ class FakeCluster:
         self.fronts.append(front)
         return front
 
-    def replication(self, peer: FakePeer, **how: Unpack[SocketOptions]) -> FakeReplicationSocket:
+    def replication(
+        self,
+        peer: FakePeer,
+        *,
+        tls: bool = True,
+        authority: Authority | None = None,
+        **how: Unpack[SocketOptions],
+    ) -> FakeReplicationSocket:
         """Start the replication socket of `peer`.
 
         Args:
             peer: the node whose tokens it mints.
+            tls: whether it is `wss`.
+            authority: signs its certificate instead of the cluster's.
             **how: arguments of `FakeReplicationSocket`: `fault`, `known_nodes`, `host`, `timeout`.
 
         """
-        at = self._cleanup.enter_context(FakeReplicationSocket(self.authority, peer, **how))
+        signed_by = (authority or self.authority) if tls else None
+        at = self._cleanup.enter_context(FakeReplicationSocket(signed_by, peer, **how))
         self.sockets.append(at)
         return at
 

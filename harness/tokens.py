@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
 import time
@@ -17,6 +18,26 @@ Credential = Literal[
 """What an Authorization header is worth at this peer; `good` and `password` allow to deploy."""
 
 _LIFETIME = 86_400
+
+_TIME = re.compile(r"(\d+|\d*\.\d+) *([a-z]*)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+
+
+def lifetime(expires_in: object) -> float | None:
+    """How many seconds a token lives that is asked for so, as Harper reads it.
+
+    A number counts seconds, a text without a unit milliseconds. None where that is no time, or one
+    of weeks and years.
+    """
+    if isinstance(expires_in, int | float) and not isinstance(expires_in, bool):
+        return float(expires_in)
+    found = _TIME.fullmatch(expires_in.lower()) if isinstance(expires_in, str) else None
+    if found is None:
+        return None
+    number, unit = found.groups()
+    if unit.startswith(("ms", "milli")) or not unit:
+        return float(number) / 1000
+    return float(number) * _SECONDS[unit[0]] if unit[0] in _SECONDS else None
 
 
 class TokenBook:

@@ -35,6 +35,11 @@ class UpgradeRefused:
 
 
 @dataclass(frozen=True)
+class UpgradeHangs:
+    """Read the upgrade and never answer it."""
+
+
+@dataclass(frozen=True)
 class Subprotocol:
     """Accept the upgrade, naming another subprotocol in the answer, or none (WS-03)."""
 
@@ -257,6 +262,7 @@ AnswerFault = (
 ReplicationFault = (
     CertificateFlaw
     | UpgradeRefused
+    | UpgradeHangs
     | Subprotocol
     | WrongAccept
     | Unauthorized

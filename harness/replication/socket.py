@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import ssl
 from base64 import b64encode
@@ -206,6 +207,10 @@ class FakeReplicationSocket:
         if problem := _problem_of_upgrade(exchange.witness.header):
             return Response(f"{problem}\n", 400)
         exchange.answered, exchange.keep_alive = True, False
+        if isinstance(fault, socket_faults.UpgradeHangs):
+            with contextlib.suppress(ConnectionEnded):
+                exchange.connection.be_silent()
+            return Response()  # never sent: the exchange is answered
         seen = exchange.witness_as(SocketWitness, let_in_by=self._let_in_by(exchange))
         try:
             SocketConversation(exchange.connection, seen, fault, lambda: self._issue(seen)).hold()

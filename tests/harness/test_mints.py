@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.tokens import lifetime
 from harness.witness import OperationWitness
 from tests.rawclient import RawClient, mint_request, post
 
@@ -128,3 +129,14 @@ def test_the_name_of_the_operation_elsewhere_in_a_body_makes_no_mint(cluster: Fa
         client.send(post("/", headers, body))
         assert client.read_answer().status == 401
     assert peer.mints == []
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "seconds"),
+    [
+        *((300, 300.0), ("300", 0.3), ("5m", 300.0), ("1.5 Hours", 5_400.0), ("250ms", 0.25)),
+        *(("1d", 86_400.0), ("1y", None), ("", None), ("soon", None), (None, None), (True, None)),
+    ],
+)
+def test_a_lifetime_is_read_as_harper_reads_it(expires_in: object, seconds: float | None) -> None:
+    assert lifetime(expires_in) == seconds

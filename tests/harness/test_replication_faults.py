@@ -27,6 +27,7 @@ from harness.replication.faults import (
     Subprotocol,
     Unauthorized,
     UnknownRequestId,
+    UpgradeHangs,
     UpgradeRefused,
     WideMaps,
     WithoutToken,
@@ -85,6 +86,18 @@ def test_upgrade_refused(cluster: FakeCluster) -> None:
     with showing(UpgradeRefused(503), cluster) as socket:
         with opened(socket, cluster) as client:
             assert client.head.startswith("HTTP/1.1 503 ")
+        assert socket.sockets == []
+
+
+def test_upgrade_hangs(cluster: FakeCluster) -> None:
+    with showing(UpgradeHangs(), cluster) as socket:
+        with RawClient(socket.url.replace("wss", "https"), ca_file=cluster.ca_file) as client:
+            client.send(upgrade())
+            socket.wait_until(lambda seen: "not a byte more" in seen.timeline())
+            client.sock.settimeout(0.05)
+            with pytest.raises(TimeoutError):
+                client.read()
+        socket.wait_until(lambda seen: seen.live_connections[0].closed_by == "client")
         assert socket.sockets == []
 
 
