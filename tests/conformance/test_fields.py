@@ -68,10 +68,15 @@ def test_a_member_of_the_origin_is_not_forwarded(
         (None, b"null"),
         (60, b"60"),
         (-1.5, b"-1.5"),
+        (0, b"0"),
+        (1_234_567, b"1234567"),
+        (1_234_567.25, b"1234567.25"),
         (["a", "b"], b'["a","b"]'),
         ({"a": 1, "b": None}, b'{"a":1,"b":null}'),
         (["ü", "☃ 🚀"], '["ü","☃ 🚀"]'.encode()),
         ([], b"[]"),
+        ({}, b"{}"),
+        ({"b": 1, "a": {"Big": [None]}}, b'{"b":1,"a":{"Big":[null]}}'),
     ],
     ids=repr,
 )
@@ -200,12 +205,16 @@ def test_members_are_forwarded_in_the_order_of_the_request(
     [
         *("constructor", "toString", "hasOwnProperty", "tokens", "Password", "payload_path"),
         *("user_password_policy", "progress_", "a_b"),
+        *("target", "json", "package", "host", "port", "user", "auth", "skip_node_modules", "file"),
     ],
 )
 def test_a_name_that_only_looks_like_one_that_stays_behind_is_forwarded(
     cluster: FakeCluster, relay: Relay, name: str
 ) -> None:
-    """Some tables of names know more than was put into them, or forget upper case."""
+    """Some tables of names know more than was put into them, or forget upper case.
+
+    Others are of a command line, or of a form.
+    """
     peer = cluster.peer()
     relay.deploy(to=[peer], request={name: "value"})
     assert peer.upload.fields[name] == b"value"
@@ -241,15 +250,20 @@ def test_a_value_of_a_mebibyte_arrives_whole(cluster: FakeCluster, relay: Relay)
 
 
 @requirement("PARSE-18")
-def test_a_value_that_a_peer_would_cut_is_refused(cluster: FakeCluster, relay: Relay) -> None:
+@pytest.mark.parametrize("value", ["é" * 524_289, ["x" * 65_536] * 16], ids=["text", "list"])
+def test_a_value_that_a_peer_would_cut_is_refused(
+    cluster: FakeCluster, relay: Relay, value: object
+) -> None:
     peer = cluster.peer()
-    outcome = relay.deploy(to=[peer], request={"note": "é" * 524_289})
+    outcome = relay.deploy(to=[peer], request={"note": value})
     assert peer.uploads == []
     assert outcome.refused or outcome[peer].status == "failed"
 
 
 @requirement("PARSE-32")
-@pytest.mark.parametrize("project", ["123", "1e3", "-1", "true", "null", '{"a":1}', "[1]"])
+@pytest.mark.parametrize(
+    "project", ["123", "1e3", "-1", "1.5", "0", "true", "false", "null", '{"a":1}', "[1]"]
+)
 def test_a_project_that_a_peer_would_not_read_as_text_is_refused_or_quoted(
     cluster: FakeCluster, relay: Relay, project: str
 ) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, Drip
+from harness.answers import Answer
 from harness.faults import AnswerEarly, MintAnswer, ReadSlowly, ResetAfter
-from harness.meanwhile import a_request_has_come, as_soon_as, the_file_has_begun
+from harness.meanwhile import as_soon_as, the_file_has_begun
 from harness.payloads import Payload, stage_payload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from harness.answers import Script
     from harness.cluster import FakeCluster
+    from harness.peer import FakePeer
     from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
@@ -91,6 +96,22 @@ def test_a_payload_that_looks_like_its_own_end_arrives_whole(
     assert peer.upload.complete
     assert peer.upload.file is not None
     assert peer.upload.file.length == len(content)
+
+
+@requirement("FLD-08")
+def test_what_is_staged_anew_under_the_same_name_is_sent(
+    cluster: FakeCluster, relay: Relay, payload: Payload
+) -> None:
+    """A relay that keeps what it has read, by its path and size, would send the old one."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    payload.path.write_bytes(payload.path.read_bytes()[::-1])
+    relay.deploy(to=[peer])
+    first, other = (upload.file for upload in peer.uploads)
+    assert first is not None
+    assert other is not None
+    assert first.sha256 == payload.sha256
+    assert other.sha256 == hashlib.sha256(payload.path.read_bytes()).hexdigest()
 
 
 @requirement("WIRE-05", "FLD-08")
@@ -179,17 +200,47 @@ def test_a_payload_that_vanishes_on_the_way_ends_in_a_record(
         assert not peer.upload.complete
 
 
+@dataclass(frozen=True)
+class After(Answer):
+    """An answer that something is done before."""
+
+    act: Callable[[], object] = bool
+
+    def script(self, *, keep_alive: bool) -> Script:
+        self.act()
+        yield from super().script(keep_alive=keep_alive)
+
+
+def minting_after(peer: FakePeer, act: Callable[[], object]) -> MintAnswer:
+    """A good mint of this peer, which is answered when something has been done."""
+    return MintAnswer(After(json={"operation_token": peer.tokens.issue(peer.username)}, act=act))
+
+
 @requirement("RES-11", "BUG-14")
 def test_a_payload_that_shrinks_before_it_is_opened_is_never_sent_as_another_one(
     cluster: FakeCluster, relay: Relay, payload: Payload
 ) -> None:
     """It was looked at when the deploy began, and what was staged then is what was meant."""
     peer = cluster.peer()
-    token = peer.tokens.issue(peer.username)
-    peer.fault = MintAnswer(Drip(Answer(json={"operation_token": token}), bytes_per_second=500))
-
-    with as_soon_as(a_request_has_come, peer, lambda: os.truncate(payload.path, 100_000)):
-        outcome = relay.deploy(to=[peer], payload=payload.path)
+    peer.fault = minting_after(peer, lambda: os.truncate(payload.path, 100_000))
+    outcome = relay.deploy(to=[peer], payload=payload.path)
     assert outcome[peer].status == "failed"
     assert outcome[peer].reason
     assert not any(upload.complete for upload in peer.uploads)
+
+
+@requirement("FLD-08", "BUG-14")
+def test_a_payload_that_is_replaced_is_never_sent_as_another_one(
+    cluster: FakeCluster, relay: Relay, payload: Payload, tmp_path: Path
+) -> None:
+    """Who opened it before may send it on; of what has taken its place, only the size is right."""
+    peer, other = cluster.peer(), tmp_path / "other"
+    other.write_bytes(bytes(payload.size))
+    peer.fault = minting_after(peer, lambda: other.replace(payload.path))
+    outcome = relay.deploy(to=[peer], payload=payload.path)
+    if outcome[peer].status == "success":
+        assert peer.upload.file is not None
+        assert peer.upload.file.sha256 == payload.sha256
+    else:
+        assert outcome[peer].reason
+        assert not any(upload.complete for upload in peer.uploads)

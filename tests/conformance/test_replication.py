@@ -21,8 +21,10 @@ from harness.replication.faults import (
     NoAnswer,
     OthersFirst,
     PingFirst,
+    Subprotocol,
     Unauthorized,
     UnknownRequestId,
+    UpgradeHangs,
     UpgradeRefused,
     WideMaps,
     WithoutToken,
@@ -180,6 +182,7 @@ def test_an_answer_that_is_odd_but_right_is_a_token(
         (ErrorAnswer("ClientError: no such user"), "ClientError: no such user"),
         (UpgradeRefused(503), ""),
         (WrongAccept(), ""),
+        (Subprotocol("harperdb-replication-v2"), ""),
         (Dropped("upgrade"), ""),
         (Dropped("request"), ""),
         (Dropped("answer"), ""),
@@ -188,6 +191,7 @@ def test_an_answer_that_is_odd_but_right_is_a_token(
         (WithToken(""), "peer did not return an operation_token"),
         (WithToken(5), "peer did not return an operation_token"),
         (WithToken("a\r\nX-Injected: 1"), ""),
+        (WithToken("a b"), ""),
     ],
     ids=lambda value: "" if isinstance(value, str) else repr(value),
 )
@@ -220,7 +224,7 @@ def test_a_socket_that_does_not_exist_fails_the_mint(cluster: FakeCluster, relay
 @requirement("HTTP-03", "WS-15", "WS-17")
 @pytest.mark.parametrize(
     "fault",
-    [NoAnswer(), UnknownRequestId(then_answer=False), Garbage(), Garbage(b"")],
+    [NoAnswer(), UnknownRequestId(then_answer=False), Garbage(), Garbage(b""), UpgradeHangs()],
     ids=lambda fault: type(fault).__name__,
 )
 def test_a_socket_that_does_not_answer_is_given_up_in_time(

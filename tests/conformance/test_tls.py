@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.certs import Authority, CertificateFlaw, TlsVersion
+from harness.certs import Authority, TlsVersion
+from harness.certs import CertificateFlaw as Flaw
 from harness.faults import ClientCertificateRequired, CloseInHandshake, Fault, TlsOnly
+from harness.targets import GivenToken, ReplicationMint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +28,9 @@ def test_a_certificate_of_the_cluster_is_trusted(cluster: FakeCluster, relay: Re
 
 
 @requirement("TLS-01")
-@pytest.mark.parametrize("flaw", CertificateFlaw, ids=lambda flaw: flaw.value)
+@pytest.mark.parametrize("flaw", Flaw, ids=lambda flaw: flaw.value)
 def test_a_flawed_certificate_is_refused_before_anything_is_sent(
-    cluster: FakeCluster, relay: Relay, flaw: CertificateFlaw
+    cluster: FakeCluster, relay: Relay, flaw: Flaw
 ) -> None:
     peer = cluster.peer(fault=flaw)
     record = relay.deploy(to=[peer])[peer]
@@ -39,16 +41,43 @@ def test_a_flawed_certificate_is_refused_before_anything_is_sent(
 
 
 @requirement("TLS-01")
-def test_verification_ends_where_the_node_switches_it_off(
-    cluster: FakeCluster, relay: Relay
+@pytest.mark.parametrize("flaw", [Flaw.WRONG_AUTHORITY, Flaw.WRONG_HOST])
+@pytest.mark.parametrize("mint", [GivenToken, ReplicationMint], ids=lambda it: it.__name__)
+def test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way(
+    cluster: FakeCluster, relay: Relay, flaw: Flaw, mint: type[GivenToken | ReplicationMint]
 ) -> None:
-    peer = cluster.peer(fault=CertificateFlaw.EXPIRED)
+    """A mint over the same API fails first, and hides an upload that trusts anybody."""
+    peer = cluster.peer(fault=flaw)
+    token = peer.tokens.issue(peer.username)
+    node = relay.node(peer, mint=GivenToken(token) if mint is GivenToken else ReplicationMint())
+    assert relay.deploy(to=[node])[peer].status == "failed"
+    assert peer.requests == []
+
+
+@requirement("TLS-01")
+@pytest.mark.parametrize("flaw", [Flaw.EXPIRED, Flaw.WRONG_HOST, Flaw.WRONG_AUTHORITY])
+def test_verification_ends_where_the_node_switches_it_off(
+    cluster: FakeCluster, relay: Relay, flaw: Flaw
+) -> None:
+    peer = cluster.peer(fault=flaw)
     assert relay.deploy(to=[peer], verify=False)[peer].status == "success"
 
 
 @requirement("TLS-01")
+def test_what_was_let_pass_once_is_verified_the_next_time(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    """A connection, or what it was made with, that is kept by its address forgets why."""
+    peer = cluster.peer(fault=Flaw.EXPIRED)
+    assert relay.deploy(to=[peer], verify=False)[peer].status == "success"
+    before = len(peer.requests)
+    assert relay.deploy(to=[peer])[peer].status == "failed"
+    assert len(peer.requests) == before
+
+
+@requirement("TLS-01")
 def test_verification_stays_on_for_the_other_nodes(cluster: FakeCluster, relay: Relay) -> None:
-    trusting, strict = (cluster.peer(fault=CertificateFlaw.EXPIRED) for _ in range(2))
+    trusting, strict = (cluster.peer(fault=Flaw.EXPIRED) for _ in range(2))
     outcome = relay.deploy(to=[relay.node(trusting, verify=False), strict])
     assert outcome.statuses == ["success", "failed"]
     assert strict.requests == []
@@ -88,6 +117,15 @@ def test_the_authority_of_a_node_is_trusted_for_that_node_alone(
     outcome = relay.deploy(to=[relay.node(own, ca_file=ca_file), other, usual])
     assert outcome.statuses == ["success", "failed", "success"]
     assert other.requests == []
+
+
+@requirement("TLS-02")
+def test_a_node_with_an_authority_of_its_own_may_have_a_certificate_of_the_cluster(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path
+) -> None:
+    peer = cluster.peer()
+    ca_file = Authority().write(tmp_path / "ca-of-node-1.pem")
+    assert relay.deploy(to=[relay.node(peer, ca_file=ca_file)])[peer].status == "success"
 
 
 @requirement("TLS-02", "TLS-03")
@@ -133,6 +171,19 @@ def test_a_peer_that_asks_for_a_certificate_is_shown_the_own_one(
     )
     assert outcome[peer].status == "success"
     assert all(seen.client_certificate for seen in peer.connections)
+
+
+@requirement("KIT-03")
+def test_the_key_of_the_own_certificate_may_be_in_a_file_of_its_own(
+    cluster: FakeCluster, relay: Relay, client_certificate: Path, tmp_path: Path
+) -> None:
+    peer = cluster.peer(fault=ClientCertificateRequired())
+    key, begin, chain = client_certificate.read_text().partition("-----BEGIN CERTIFICATE-----")
+    certificate_file, key_file = tmp_path / "chain.pem", tmp_path / "key.pem"
+    certificate_file.write_text(begin + chain)
+    key_file.write_text(key)
+    outcome = relay.deploy(to=[peer], certificate_file=certificate_file, key_file=key_file)
+    assert outcome[peer].status == "success"
 
 
 NO_LOOPBACK = "http://0.0.0.0:{port}/"

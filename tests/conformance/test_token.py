@@ -20,6 +20,7 @@ from harness.faults import (
     mint_without_token,
 )
 from harness.targets import GivenToken, Limits, OperationsMint
+from harness.tokens import lifetime
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 requirement = pytest.mark.requirement
 
 IN_TIME = 8.0  # seconds: far from a hang, and far from a loaded machine
+AN_HOUR = 3_600
 
 
 @requirement("MINT-01")
@@ -56,10 +58,18 @@ def test_a_refused_mint_fails_the_peer_without_an_upload(
 
 
 @requirement("SEQ-06", "MINT-03")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        mint_without_token(),
+        *(MintAnswer(Answer(json={"results": results})) for results in ("token", ["token"], None)),
+    ],
+    ids=["alone", "text", "list", "null"],
+)
 def test_a_mint_without_a_token_fails_the_peer_without_an_upload(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, fault: MintFault
 ) -> None:
-    peer = cluster.peer(fault=mint_without_token())
+    peer = cluster.peer(fault=fault)
     outcome = relay.deploy(to=[peer])
     assert outcome[peer].status == "failed"
     assert outcome[peer].reason == ("token mint failed: peer did not return an operation_token")
@@ -99,14 +109,26 @@ def test_every_deploy_mints_one_token_for_each_peer(cluster: FakeCluster, relay:
         relay.deploy(to=[relay.minting(peer)])
     tokens = [upload.token for upload in peer.uploads]
     assert len(peer.mints) == len(set(tokens)) == 2
+    assert not any("Bearer" in (mint.header("authorization") or "") for mint in peer.mints)
 
 
 @requirement("MINT-07")
 def test_the_mint_asks_for_a_short_lifetime(cluster: FakeCluster, relay: Relay) -> None:
+    """An hour is long enough: the token is judged when the upload begins."""
     peer = cluster.peer()
     relay.deploy(to=[relay.minting(peer)])
     [mint] = peer.mints
-    assert mint.body.get("expires_in")
+    seconds = lifetime(mint.body.get("expires_in"))
+    assert seconds is not None
+    assert 0 < seconds <= AN_HOUR
+
+
+@requirement("MINT-01", "MINT-11")
+def test_a_real_peer_takes_the_mint(cluster: FakeCluster, relay: Relay) -> None:
+    """It reads a body by its Content-Type, and judges every header before."""
+    peer = cluster.peer(profile="harper-5.1")
+    relay.deploy(to=[relay.minting(peer)])
+    assert [mint.token is not None for mint in peer.mints] == [True]
 
 
 @requirement("MINT-02")
@@ -128,7 +150,9 @@ def test_what_is_no_token_fails_the_mint(cluster: FakeCluster, relay: Relay, tok
 
 @requirement("BUG-35", "SEQ-06")
 @pytest.mark.parametrize(
-    "token", ["a\r\nX-Injected: 1", "a\nb", "a\0b", "a\r", "a\u010ab"], ids=ascii
+    "token",
+    ["a\r\nX-Injected: 1", "a\nb", "a\0b", "a\r", "a\u010ab", "a b", "t\u00e9", "a\x7fb"],
+    ids=ascii,
 )
 def test_a_token_that_cannot_stand_in_a_header_fails_the_mint(
     cluster: FakeCluster, relay: Relay, token: str

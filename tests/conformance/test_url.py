@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.faults import Refuse
 from harness.fronts.nginx import NginxFront, nginx_available
 from harness.targets import LocalSettings
 
@@ -22,7 +23,11 @@ requirement = pytest.mark.requirement
 
 @requirement("URL-08")
 @pytest.mark.parametrize(
-    "path", ["/", "/ops/", "/ops", "/a/b/ops/?site=eu&x=1", "/?x=%2F%20y", "/a%2Fb%20c/"]
+    "path",
+    [
+        *("/", "/ops/", "/ops", "/a/b/ops/?site=eu&x=1", "/?x=%2F%20y", "/a%2Fb%20c/"),
+        *("/a/../b/./c//d/", "/~a/%7Eb/", "/?x=&y&x=2&z=%20+"),
+    ],
 )
 def test_the_path_and_query_of_the_operations_api_url_are_kept(
     cluster: FakeCluster, relay: Relay, path: str
@@ -43,6 +48,23 @@ def test_a_url_without_a_path_means_the_root(
     node = relay.node(peer, url=f"{peer.url.rstrip('/')}{query}")
     assert relay.deploy(to=[node])[peer].status == "success"
     assert peer.upload.target == f"/{query}"
+
+
+@requirement("URL-08")
+def test_the_scheme_of_a_url_may_be_in_capitals(cluster: FakeCluster, relay: Relay) -> None:
+    """RFC 3986 section 3.1."""
+    peer = cluster.peer()
+    node = relay.node(peer, url=peer.url.replace("https", "HTTPS"))
+    assert relay.deploy(to=[node])[peer].status == "success"
+
+
+@requirement("HTTP-01", "URL-08")
+def test_the_fragment_of_a_url_is_sent_to_nobody(cluster: FakeCluster, relay: Relay) -> None:
+    """RFC 9110 section 4.2.5; to refuse the URL is as good."""
+    peer = cluster.peer(path="/?site=eu")
+    outcome = relay.deploy(to=[relay.node(peer, url=f"{peer.url}#part")])
+    assert {request.target for request in peer.requests} <= {peer.path}
+    assert peer.uploads or outcome[peer].status == "failed"
 
 
 @requirement("URL-08")
@@ -105,6 +127,20 @@ def test_a_node_at_an_ipv6_address_is_reached(
     assert outcome[peer].status == "success"
     assert peer.upload.header("host") == f"[::1]:{port}"
     assert {seen.server_name for seen in peer.connections} == {None}
+
+
+@requirement("URL-04", "URL-09")
+@pytest.mark.skipif(not _has_ipv6(), reason="there is no ::1 on this machine")
+@pytest.mark.parametrize(
+    ("name", "replication_url"),
+    [("::1", None), ("[::1]", None), ("[::1]:9933", None), ("node-1", "wss://[::1]:9933")],
+)
+def test_an_ipv6_address_may_stand_in_a_name_or_a_replication_url(
+    cluster: FakeCluster, relay: Relay, name: str, replication_url: str | None
+) -> None:
+    peer = cluster.peer(name, host="::1")
+    node = relay.node(peer, url=None, port=peer.http.port, replication_url=replication_url)
+    assert relay.deploy(to=[node])[peer].status == "success"
 
 
 @requirement("URL-01")
@@ -205,12 +241,26 @@ def test_an_unusable_url_costs_its_own_node_and_mints_nothing(
     assert outcome[healthy].status == "success"
 
 
+WITH_CREDENTIALS = "https://alice:open-sesame@"
+
+
 @requirement("KIT-05")
 def test_credentials_in_a_url_are_sent_to_nobody(cluster: FakeCluster, relay: Relay) -> None:
     """Whether the URL is refused or used without them is up to the relay."""
     peer = cluster.peer()
-    url = peer.url.replace("https://", "https://alice:open-sesame@")
+    url = peer.url.replace("https://", WITH_CREDENTIALS)
     relay.deploy(to=[relay.node(peer, url=url)])
     heads = b"".join(request.raw_head for request in peer.requests)
     assert b"open-sesame" not in heads
     assert b"YWxpY2U6b3Blbi1zZXNhbWU" not in heads  # the same, as Basic sends it
+
+
+@requirement("BUG-41", "KIT-05")
+def test_a_password_in_a_url_stands_in_no_record(
+    cluster: FakeCluster, relay: Relay, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where nobody listens, the reason may well name the URL."""
+    peer = cluster.peer(fault=Refuse())
+    url = peer.url.replace("https://", WITH_CREDENTIALS)
+    outcome = relay.deploy(to=[relay.node(peer, url=url)])
+    assert "open-sesame" not in f"{outcome}{relay.target.output}{''.join(capfd.readouterr())}"

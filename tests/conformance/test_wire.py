@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.payloads import stage_payload
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.cluster import FakeCluster
     from harness.targets.relay import Relay
     from harness.witness import UploadWitness
@@ -44,6 +48,19 @@ def test_the_upload_keeps_to_the_wire_format(cluster: FakeCluster, relay: Relay,
     assert findings(peer.upload, rule) == []
 
 
+@requirement("WIRE-01", "WIRE-05", "WIRE-13")
+@pytest.mark.parametrize("events", [False, True])
+@pytest.mark.parametrize("size", [1, 2_000_000])
+def test_neither_its_size_nor_events_change_the_form_of_an_upload(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path, size: int, *, events: bool
+) -> None:
+    """Some senders give small bodies a length, or ask before they send large ones."""
+    peer = cluster.peer()
+    payload = stage_payload(tmp_path / "payload", size)
+    relay.deploy(to=[peer], payload=payload.path, events=events)
+    assert findings(peer.upload, "WIRE-01", "WIRE-05", "WIRE-13") == []
+
+
 @requirement("WIRE-02")
 def test_no_two_uploads_share_a_boundary(cluster: FakeCluster, relay: Relay) -> None:
     peers = [cluster.peer() for _ in range(3)]
@@ -75,6 +92,19 @@ def test_no_boundary_can_be_guessed_from_others(cluster: FakeCluster, relay: Rel
     assert len(varying) >= VARYING, f"only {len(varying)} characters differ between {shown}"
 
 
+@requirement("WIRE-02", "WIRE-11")
+def test_no_boundary_tells_the_time(cluster: FakeCluster, relay: Relay) -> None:
+    """A clock goes one way; fifteen random ones in five steps do once in eighty million times."""
+    peers = [cluster.peer() for _ in range(3)]
+    for _ in range(5):
+        relay.deploy(to=peers)
+    headers = [[upload.header("content-type") or "" for upload in peer.uploads] for peer in peers]
+    steps = [sorted((len(it), it) for it in together) for together in zip(*headers, strict=True)]
+    assert len(steps) == 5
+    assert any(before[-1] >= behind[0] for before, behind in pairwise(steps))
+    assert any(before[0] <= behind[-1] for before, behind in pairwise(steps))
+
+
 @requirement("WIRE-11")
 def test_a_value_with_line_breaks_and_hyphens_arrives_as_it_is(
     cluster: FakeCluster, relay: Relay
@@ -104,7 +134,14 @@ OF_NAMES = ("PARSE-16", "PARSE-20", "PARSE-21", "PARSE-22", "WIRE-04", "WIRE-10"
 
 
 @requirement("PARSE-16", "PARSE-20", "PARSE-21", "PARSE-22", "WIRE-04", "WIRE-10")
-@pytest.mark.parametrize("name", ["", 'a"; filename="x', "a;b", "a\\", "é", "a: b", "n" * 10_000])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", 'a"; filename="x', "a;b", "a\\", "é", "a: b", "a\0b", "a\x01b", "a\x7fb"),
+        *("n" * 10_000, "n" * 17_000),
+    ],
+    ids=lambda name: ascii(name)[:12] + str(len(name)),
+)
 def test_no_name_of_a_member_makes_a_part_that_peers_refuse(
     cluster: FakeCluster, relay: Relay, name: str
 ) -> None:
@@ -142,9 +179,10 @@ def test_host_holds_the_port_when_it_is_not_the_usual_one(
 def test_an_accept_header_admits_json(cluster: FakeCluster, relay: Relay) -> None:
     peer = cluster.peer()
     relay.deploy(to=[peer])
-    accept = peer.upload.header("accept")
+    assert peer.uploads
     admitted = ("*/*", "application/*", "application/json", "text/event-stream")
-    assert accept is None or any(media_type in accept.lower() for media_type in admitted)
+    for accept in [request.header("accept") for request in peer.requests]:
+        assert accept is None or any(media_type in accept.lower() for media_type in admitted)
 
 
 @requirement("WIRE-16")

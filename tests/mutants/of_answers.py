@@ -15,7 +15,13 @@ from relay import answer, upload
 from relay.answer import Answer, success_members
 from relay.connection import Connections
 from relay.errors import PeerError
-from tests.conformance import test_answers, test_answers_framing, test_faults, test_streaming
+from tests.conformance import (
+    test_answers,
+    test_answers_framing,
+    test_faults,
+    test_mint_answers,
+    test_streaming,
+)
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
 
@@ -239,6 +245,7 @@ def an_answer_is_latin_1(patch: pytest.MonkeyPatch) -> None:
         ),
         case(test_streaming.test_memory_does_not_grow_with_an_answer, status=500),
         case(NO_END, endless=test_streaming.one_event),
+        case(test_mint_answers.test_memory_does_not_grow_with_the_answer_of_a_mint),
     ),
 )
 def an_answer_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:

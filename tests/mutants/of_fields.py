@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from relay import fanout, request
 from relay.request import forwarded_fields
-from tests.conformance import test_fields, test_wire
+from tests.conformance import test_fields, test_values, test_wire
 from tests.mutants.mutant import case, mutant
+from tests.mutants.of_values import VALUES
 
 if TYPE_CHECKING:
     import pytest
 
 Fields = Mapping[str, object]
+
+NAMES = test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse
+LONG_LIST = ["x" * 65_536] * 16
 
 
 def change_fields(patch: pytest.MonkeyPatch, change: Callable[[Fields, Fields], Fields]) -> None:
@@ -89,6 +94,23 @@ def members_are_sorted(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
+    "FLD-04",
+    killed_by=case(
+        test_fields.test_a_name_that_only_looks_like_one_that_stays_behind_is_forwarded,
+        name="target",
+    ),
+)
+def members_of_a_command_line_stay_behind(patch: pytest.MonkeyPatch) -> None:
+    gone = {"target", "json", "rejectUnauthorized", "skip_node_modules", "skip_symlinks"}
+    change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n not in gone})
+
+
+@mutant("FLD-04", killed_by=case(VALUES, wire=b"{}"))
+def empty_objects_stay_behind(patch: pytest.MonkeyPatch) -> None:
+    change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if v != {}})
+
+
+@mutant(
     "FLD-05",
     "WIRE-16",
     killed_by=case(test_fields.test_a_member_that_carries_credentials_is_not_forwarded),
@@ -108,7 +130,7 @@ SECOND = test_fields.test_no_second_replicated_hides_behind_quotes_or_line_break
     "WIRE-10",
     "PARSE-16",
     killed_by=(
-        case(test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse, name=""),
+        case(NAMES, name=""),
         case(HIDDEN),
         case(HIDDEN, read_as="payload"),
         case(HIDDEN, read_as="password"),
@@ -131,6 +153,37 @@ def any_number_of_fields_is_sent(patch: pytest.MonkeyPatch) -> None:
 @mutant("PARSE-18", killed_by=case(test_fields.test_a_value_that_a_peer_would_cut_is_refused))
 def values_of_any_length_are_sent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "MAX_VALUE_BYTES", 1 << 40)
+
+
+@mutant(
+    "PARSE-18",
+    killed_by=case(test_fields.test_a_value_that_a_peer_would_cut_is_refused, value=LONG_LIST),
+)
+def only_texts_are_measured(patch: pytest.MonkeyPatch) -> None:
+    check = request._check_value
+
+    def of_texts(name: str, value: object) -> None:
+        if isinstance(value, str):
+            check(name, value)
+
+    patch.setattr(request, "_check_value", of_texts)
+
+
+@mutant(
+    "PARSE-20",
+    killed_by=(case(NAMES, name="a\x01b"), case(NAMES, name="n" * 17_000)),
+)
+def a_name_may_be_anything(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "_CONTROL", re.compile("(?!)"))
+    patch.setattr(request, "MAX_NAME_BYTES", 1 << 40)
+
+
+@mutant("KIT-06", killed_by=case(test_values.test_another_operation_is_not_relayed))
+def any_operation_is_relayed(patch: pytest.MonkeyPatch) -> None:
+    def forwarded(given: Fields) -> Fields:
+        return {**forwarded_fields({**given, "operation": "deploy_component"}), **given}
+
+    patch.setattr(fanout, "forwarded_fields", forwarded)
 
 
 @mutant(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,21 @@ import relay as reference
 from harness.answers import Answer
 from harness.faults import AnswerEarly, mint_refused
 from relay import fanout, upload
+from relay.connection import Connections
 from relay.errors import AttemptError
 from relay.payload import opened
 from relay.report import Report
+from relay.token import mint_failure
 from relay.upload import _Sending
-from tests.conformance import test_answers, test_cancel, test_faults, test_streaming
+from tests.conformance import (
+    test_answers,
+    test_cancel,
+    test_faults,
+    test_mint_answers,
+    test_streaming,
+)
 from tests.mutants.mutant import case, mutant
+from tests.mutants.of_answers import change_limits
 from tests.mutants.of_sending import change_members
 
 if TYPE_CHECKING:
@@ -136,6 +146,30 @@ def what_takes_too_long_goes_on_unseen(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reference, "deploy", raced)
 
 
+@mutant(
+    "HTTP-03",
+    "SEQ-06",
+    killed_by=case(test_mint_answers.test_a_mint_that_was_given_up_is_followed_by_no_upload),
+)
+def a_mint_that_comes_late_is_used(patch: pytest.MonkeyPatch) -> None:
+    attempt, leave = fanout._attempt, Connections.__aexit__
+    late: list[asyncio.Task[Any]] = []
+
+    async def raced(*what: Any) -> Any:
+        going = asyncio.create_task(attempt(*what))
+        late.append(going)
+        done, _ = await asyncio.wait([going], timeout=0.1)
+        return going.result() if done else mint_failure("no answer in time")
+
+    async def waiting(self: Connections, *error: object) -> None:
+        await asyncio.wait(late)
+        await leave(self, *error)
+
+    change_limits(patch, lambda limits: replace(limits, mint=5.0))
+    patch.setattr(fanout, "_attempt", raced)
+    patch.setattr(Connections, "__aexit__", waiting)
+
+
 @mutant("KIT-01", killed_by=case(GIVEN_UP, fault=test_cancel.NO_ANSWER))
 def the_answer_of_a_deploy_that_is_given_up_is_waited_for(patch: pytest.MonkeyPatch) -> None:
     outcome = _Sending.outcome
@@ -147,7 +181,8 @@ def the_answer_of_a_deploy_that_is_given_up_is_waited_for(patch: pytest.MonkeyPa
         except asyncio.CancelledError:
             if not self._is_sent:
                 going.cancel()
-            await asyncio.wait([going], timeout=1)
+            with contextlib.suppress(AttemptError, TimeoutError):
+                await asyncio.wait_for(going, timeout=1)
             raise
 
     patch.setattr(_Sending, "outcome", waiting)

@@ -23,6 +23,7 @@ from tests.conformance import (
     test_events,
     test_fanout,
     test_fields,
+    test_mint_answers,
     test_payload,
     test_records,
     test_retry,
@@ -157,6 +158,10 @@ def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_answers_framing.test_an_answer_is_read_in_every_form_that_http_has),
         case(test_answers_framing.test_an_answer_that_never_has_a_body_is_whole_without_a_length),
+        case(
+            test_mint_answers.test_the_answer_of_a_mint_is_read_in_every_form_that_http_has,
+            form="until the end",
+        ),
     ),
 )
 def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,12 @@ from tests.conformance import (
     test_replication,
     test_retry,
     test_secrets,
+    test_sockets,
     test_token,
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_records import change_report
+from tests.mutants.of_wire import change_mint_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -148,6 +150,11 @@ def the_mint_asks_for_a_role(patch: pytest.MonkeyPatch) -> None:
     change_request(patch, lambda request: {**request, "role": "super_user"})
 
 
+@mutant("MINT-01", killed_by=case(test_token.test_a_real_peer_takes_the_mint))
+def the_mint_is_plain_text(patch: pytest.MonkeyPatch) -> None:
+    change_mint_headers(patch, lambda headers: {**headers, "Content-Type": "text/plain"})
+
+
 @mutant("MINT-07", killed_by=case(test_token.test_the_mint_asks_for_a_short_lifetime))
 def the_mint_asks_for_no_lifetime(patch: pytest.MonkeyPatch) -> None:
     change_request(patch, lambda request: {n: v for n, v in request.items() if n != "expires_in"})
@@ -220,8 +227,9 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "SEQ-05",
-    killed_by=case(
-        test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone
+    killed_by=(
+        case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone),
+        case(test_sockets.test_what_is_wrong_at_home_opens_no_socket, wrong="payload"),
     ),
     spares=case(REFUSED),
 )

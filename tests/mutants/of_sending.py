@@ -20,9 +20,11 @@ from tests.conformance import (
     test_early,
     test_fanout,
     test_faults,
+    test_mint_answers,
     test_payload,
     test_replication,
     test_retry,
+    test_sockets,
     test_streaming,
     test_token,
     test_url,
@@ -33,6 +35,7 @@ from tests.mutants.of_answers import change_limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
     import pytest
 
@@ -113,6 +116,25 @@ def what_is_missing_of_a_payload_is_made_up(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(payload, "_blocks", blocks)
 
 
+@mutant(
+    "FLD-08",
+    "BUG-14",
+    killed_by=case(test_payload.test_a_payload_that_is_replaced_is_never_sent_as_another_one),
+)
+def a_payload_is_known_by_its_size(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(payload, "_state", lambda status: (status.st_size,))
+
+
+@mutant("FLD-08", killed_by=case(test_payload.test_what_is_staged_anew_under_the_same_name_is_sent))
+def what_was_read_is_kept_by_its_name(patch: pytest.MonkeyPatch) -> None:
+    kept: dict[Path, list[bytes]] = {}
+
+    def blocks(file: Any, staged: StagedPayload) -> Iterator[bytes]:
+        yield from kept.setdefault(staged.path, [file.read()])
+
+    patch.setattr(payload, "_blocks", blocks)
+
+
 @mutant("SEQ-09", killed_by=case(test_payload.test_the_staged_payload_is_left_as_it_was))
 def the_payload_is_tidied_away(patch: pytest.MonkeyPatch) -> None:
     deploy = reference.deploy
@@ -134,6 +156,7 @@ def the_payload_is_tidied_away(patch: pytest.MonkeyPatch) -> None:
         case(test_answers.test_an_answer_without_an_end_is_given_up_in_time),
         case(test_replication.test_a_socket_that_does_not_answer_is_given_up_in_time),
         case(test_token.test_a_mint_without_an_answer_is_given_up_in_time),
+        case(test_mint_answers.test_a_mint_whose_answer_does_not_end_is_given_up_in_time),
     ),
 )
 def limits_are_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -212,6 +235,7 @@ def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_cancel.test_no_peer_sees_a_clean_end_of_what_was_given_up),
         case(test_cancel.test_a_deploy_given_up_closes_its_connections_at_every_stage),
+        case(test_sockets.test_a_deploy_given_up_closes_its_sockets),
     ),
 )
 def what_is_given_up_goes_on(patch: pytest.MonkeyPatch) -> None:

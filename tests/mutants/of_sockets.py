@@ -27,9 +27,10 @@ from relay.errors import AttemptError
 from relay.node import resolve_replication
 from relay.replication import ReplicationMint
 from relay.token import mint_failure
-from tests.conformance import test_replication
+from tests.conformance import test_replication, test_sockets
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
+from tests.mutants.of_urls import nothing_happens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -210,6 +211,29 @@ def every_frame_is_a_message(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(aiohttp.client, "WebSocketReader", FrameByFrame)
     give_up_soon(patch)
+
+
+@mutant("WS-19", killed_by=case(test_sockets.test_a_ping_is_answered))
+def pings_are_passed_over(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(aiohttp.ClientWebSocketResponse, "pong", nothing_happens)
+
+
+@mutant("MINT-07", killed_by=case(test_sockets.test_a_mint_over_a_socket_asks_for_a_short_lifetime))
+def a_socket_mints_for_a_day(patch: pytest.MonkeyPatch) -> None:
+    change_request(patch, lambda request: [request[0], {**request[1], "expires_in": "1d"}])
+
+
+@mutant(
+    "BUG-30",
+    killed_by=case(test_sockets.test_memory_does_not_grow_with_the_answer_of_a_socket),
+)
+def a_message_may_be_as_long_as_it_likes(patch: pytest.MonkeyPatch) -> None:
+    connect = aiohttp.ClientSession.ws_connect
+    patch.setattr(
+        aiohttp.ClientSession,
+        "ws_connect",
+        lambda *at, **how: connect(*at, **{**how, "max_msg_size": 0}),
+    )
 
 
 @mutant("WS-11", killed_by=case(ODD, fault=PingFirst()))

@@ -12,7 +12,7 @@ from relay import connection, fanout, node, tls
 from relay.errors import InputError, OriginError
 from relay.node import Endpoint, resolve
 from relay.tls import Tls, contexts_for
-from tests.conformance import test_answers, test_tls, test_url
+from tests.conformance import test_answers, test_sockets, test_tls, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 
@@ -219,6 +219,12 @@ def the_own_certificate_is_not_shown(patch: pytest.MonkeyPatch) -> None:
     change_tls(patch, lambda nodes, tls: (nodes, Tls(tls.ca_file)))
 
 
-@mutant("TLS-06", killed_by=case(test_tls.test_plain_http_to_another_machine_is_refused))
+@mutant(
+    "TLS-06",
+    killed_by=(
+        case(test_tls.test_plain_http_to_another_machine_is_refused),
+        case(test_sockets.test_plain_ws_to_another_machine_is_refused),
+    ),
+)
 def plain_http_goes_anywhere(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(node, "is_loopback", lambda host: True)  # noqa: ARG005

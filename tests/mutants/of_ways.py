@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
-from relay import connection, tls
+from relay import connection, fanout, tls
+from relay import node as node_module
 from relay.connection import Peer
+from relay.errors import InputError, OriginError
+from relay.node import resolve
 from tests.conformance import test_answers, test_secrets, test_tls, test_token, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import change_nodes, nothing_happens
@@ -18,7 +21,7 @@ from tests.mutants.of_urls import change_nodes, nothing_happens
 if TYPE_CHECKING:
     import pytest
 
-    from relay.node import Node
+    from relay.node import Endpoint, Node
 
 
 @mutant("TLS-02", killed_by=case(test_tls.test_every_authority_of_a_file_is_trusted))
@@ -37,6 +40,43 @@ def a_query_without_a_path_is_lost(patch: pytest.MonkeyPatch) -> None:
         return node if url.count("/") > 2 else replace(node, url=url.partition("?")[0])
 
     change_nodes(patch, lost)
+
+
+@mutant("URL-08", killed_by=case(test_url.test_the_scheme_of_a_url_may_be_in_capitals))
+def the_scheme_of_a_url_is_written_small(patch: pytest.MonkeyPatch) -> None:
+    def checked(node: Node) -> Node:
+        if not (node.url or "http").startswith("http"):
+            raise OriginError("resolve", "the scheme must be https or http")
+        return node
+
+    change_nodes(patch, checked)
+
+
+@mutant("HTTP-01", "URL-08", killed_by=case(test_url.test_the_fragment_of_a_url_is_sent_to_nobody))
+def a_fragment_belongs_to_the_path(patch: pytest.MonkeyPatch) -> None:
+    change_nodes(patch, lambda node: replace(node, url=(node.url or "").replace("#", "%23")))
+
+
+@mutant(
+    "URL-04",
+    "URL-09",
+    killed_by=case(
+        test_url.test_an_ipv6_address_may_stand_in_a_name_or_a_replication_url, name="::1"
+    ),
+)
+def a_name_ends_at_its_first_colon(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(node_module, "_bare_name", lambda name: name.partition(":")[0])
+
+
+@mutant("BUG-41", "KIT-05", killed_by=case(test_url.test_a_password_in_a_url_stands_in_no_record))
+def a_url_that_is_refused_is_quoted(patch: pytest.MonkeyPatch) -> None:
+    def quoting(node: Node, *rest: Any, **how: Any) -> Endpoint:
+        try:
+            return resolve(node, *rest, **how)
+        except InputError as error:
+            raise OriginError("resolve", f"{error}: {node.url}") from error
+
+    patch.setattr(fanout, "resolve", quoting)
 
 
 @mutant(

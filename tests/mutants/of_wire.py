@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import secrets
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from relay import formdata
+import aiohttp
+
+from relay import fanout, formdata
 from relay.connection import Connections
+from relay.payload import StagedPayload, measure
 from tests.conformance import (
     test_answers,
     test_faults,
-    test_fields,
     test_payload,
     test_wire,
 )
@@ -22,13 +24,14 @@ from tests.mutants.mutant import KEEPS_TO, case, mutant
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
     import pytest
 
     from relay.formdata import FormData
 
 ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone)
-VALUES = test_fields.test_a_member_is_forwarded_with_its_value
+FORM = test_wire.test_neither_its_size_nor_events_change_the_form_of_an_upload
 
 
 def change_form(patch: pytest.MonkeyPatch, change: Callable[[FormData], FormData]) -> None:
@@ -54,6 +57,24 @@ def change_headers(
         if "Authorization" in headers:
             headers = change(headers)
         async with exchange(self, peer, headers, *rest) as response:
+            yield response
+
+    patch.setattr(Connections, "exchange", changed)
+
+
+def change_mint_headers(
+    patch: pytest.MonkeyPatch, change: Callable[[Mapping[str, str]], Mapping[str, str]]
+) -> None:
+    """Change the headers of every mint over an operations API."""
+    exchange = Connections.exchange
+
+    @contextlib.asynccontextmanager
+    async def changed(
+        self: Connections, peer: Any, headers: Mapping[str, str], body: Any, *rest: Any
+    ) -> AsyncIterator[Any]:
+        if isinstance(body, bytes):
+            headers = change(headers)
+        async with exchange(self, peer, headers, body, *rest) as response:
             yield response
 
     patch.setattr(Connections, "exchange", changed)
@@ -85,6 +106,11 @@ def boundaries_are_counted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(secrets, "token_hex", lambda count: f"{next(numbers):0{2 * count}x}")
 
 
+@mutant("WIRE-02", killed_by=case(test_wire.test_no_boundary_tells_the_time))
+def boundaries_are_taken_from_the_clock(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(secrets, "token_hex", lambda count: f"{time.time_ns():0{2 * count}}")
+
+
 @mutant("WIRE-03", killed_by=case(KEEPS_TO, rule="WIRE-03"))
 def the_body_has_a_preamble(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, head=b"multipart follows\r\n" + form.head))
@@ -110,68 +136,8 @@ def the_file_has_the_general_type(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "FILE_TYPE", "application/octet-stream")
 
 
-@mutant("WIRE-06", killed_by=case(VALUES, value=["a", "b"]))
-def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
-    written = formdata.value_bytes
-    patch.setattr(
-        formdata,
-        "value_bytes",
-        lambda value: written(value) if isinstance(value, str) else json.dumps(value).encode(),
-    )
-
-
-@mutant(
-    "WIRE-06",
-    killed_by=(
-        case(VALUES, value="plain"),
-        case(test_fields.test_a_name_beyond_ascii_is_utf_8),
-        case(test_fields.test_a_value_of_a_mebibyte_arrives_whole),
-    ),
-    spares=ANOTHER,
-)
-def text_is_in_quotes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(formdata, "value_bytes", lambda value: json.dumps(value).encode())
-
-
-@mutant("WIRE-07", killed_by=case(VALUES, value=None))
-def null_is_an_empty_text(patch: pytest.MonkeyPatch) -> None:
-    written = formdata.value_bytes
-    patch.setattr(formdata, "value_bytes", lambda value: b"" if value is None else written(value))
-
-
-@mutant(
-    "WIRE-10",
-    killed_by=case(test_fields.test_quotes_and_line_breaks_are_deleted_from_a_name),
-)
-def names_are_escaped_as_browsers_do(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        formdata,
-        "name_bytes",
-        lambda name: name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").encode(),
-    )
-
-
-@mutant(
-    "WIRE-11", killed_by=case(test_wire.test_a_value_with_line_breaks_and_hyphens_arrives_as_it_is)
-)
-def line_breaks_in_values_become_one(patch: pytest.MonkeyPatch) -> None:
-    written = formdata.value_bytes
-    patch.setattr(formdata, "value_bytes", lambda value: written(value).replace(b"\r\n", b"\n"))
-
-
-@mutant(
-    "WIRE-12",
-    killed_by=(
-        case(test_fields.test_text_beyond_ascii_is_utf_8),
-        case(test_fields.test_half_a_character_becomes_the_replacement_character),
-    ),
-)
-def text_is_latin_1(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(formdata, "_utf8", lambda text: text.encode("latin-1", "replace"))
-
-
-@mutant("WIRE-13", killed_by=case(KEEPS_TO, rule="WIRE-13"))
-def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
+def announce_length(patch: pytest.MonkeyPatch, longest: int) -> None:
+    """Send a body of so many bytes at most with its length."""
     exchange = Connections.exchange
 
     @contextlib.asynccontextmanager
@@ -179,11 +145,51 @@ def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
         self: Connections, peer: Any, headers: Any, body: Any, *rest: Any
     ) -> AsyncIterator[Any]:
         if not isinstance(body, bytes):
-            body = b"".join([bytes(part) async for part in body])
+            parts = [bytes(part) async for part in body]
+            short = sum(map(len, parts)) <= longest
+            body = b"".join(parts) if short else aiohttp.AsyncIterablePayload(one_by_one(parts))
         async with exchange(self, peer, headers, body, *rest) as response:
             yield response
 
     patch.setattr(Connections, "exchange", whole)
+
+
+async def one_by_one(parts: list[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+@mutant("WIRE-13", killed_by=case(KEEPS_TO, rule="WIRE-13"))
+def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
+    announce_length(patch, longest=1 << 40)
+
+
+@mutant("WIRE-13", killed_by=case(FORM, size=1))
+def what_fits_a_buffer_is_sent_with_its_length(patch: pytest.MonkeyPatch) -> None:
+    announce_length(patch, longest=4_096)
+
+
+@mutant("WIRE-13", killed_by=case(FORM, size=2_000_000))
+def a_large_upload_is_asked_for_first(patch: pytest.MonkeyPatch) -> None:
+    sizes = [0]
+
+    def measured(path: Path) -> StagedPayload:
+        found = measure(path)
+        sizes.append(found.size)
+        return found
+
+    patch.setattr(fanout, "measure", measured)
+    expect = {"Expect": "100-continue"}
+    change_headers(patch, lambda it: {**it, **expect} if sizes[-1] > 1_000_000 else it)
+
+
+@mutant("WIRE-01", killed_by=case(FORM, events=True))
+def a_request_for_events_has_another_media_type(patch: pytest.MonkeyPatch) -> None:
+    def more(headers: Mapping[str, str]) -> Mapping[str, str]:
+        of = f"{headers['Content-Type']}; charset=utf-8"
+        return {**headers, "Content-Type": of} if "Accept" in headers else headers
+
+    change_headers(patch, more)
 
 
 @mutant(
@@ -226,3 +232,11 @@ def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
 @mutant("PARSE-22", killed_by=case(KEEPS_TO, rule="PARSE-22"))
 def there_is_no_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, tail=b"\r\n"))
+
+
+# -- what else goes along ------------------------------------------------------------------------
+
+
+@mutant("HTTP-06", killed_by=case(test_wire.test_an_accept_header_admits_json))
+def a_mint_accepts_html(patch: pytest.MonkeyPatch) -> None:
+    change_mint_headers(patch, lambda headers: {**headers, "Accept": "text/html"})

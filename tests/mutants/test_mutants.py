@@ -23,7 +23,9 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_sending,
     of_sockets,
     of_streams,
+    of_trust,
     of_urls,
+    of_values,
     of_ways,
     of_wire,
 )

@@ -1,0 +1,102 @@
+"""Mutants of trust that only one leg, one node or one deploy has."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from relay import fanout
+from relay.connection import Connections
+from relay.tls import contexts_for
+from tests.conformance import test_sockets, test_tls
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_urls import change_tls
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    import pytest
+
+    from relay.node import Node
+    from relay.tls import Tls
+
+
+@mutant(
+    "TLS-01",
+    killed_by=case(test_tls.test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way),
+)
+def an_upload_trusts_anybody(patch: pytest.MonkeyPatch) -> None:
+    exchange = Connections.exchange
+
+    @contextlib.asynccontextmanager
+    async def trusting(self: Connections, peer: Any, *rest: Any) -> AsyncIterator[Any]:
+        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
+        is_mint = isinstance(rest[1], bytes)
+        async with exchange(self, peer if is_mint else replace(peer, tls=blind), *rest) as answer:
+            yield answer
+
+    patch.setattr(Connections, "exchange", trusting)
+
+
+@mutant("TLS-01", killed_by=case(test_tls.test_what_was_let_pass_once_is_verified_the_next_time))
+def trust_is_remembered_by_name(patch: pytest.MonkeyPatch) -> None:
+    known: dict[str, ssl.SSLContext] = {}
+
+    def remembered(nodes: Iterable[Node], how: Tls) -> list[ssl.SSLContext]:
+        return [known.setdefault(it.name, contexts_for([it], how)[0]) for it in nodes]
+
+    patch.setattr(fanout, "contexts_for", remembered)
+
+
+@mutant(
+    "TLS-02",
+    killed_by=case(
+        test_tls.test_a_node_with_an_authority_of_its_own_may_have_a_certificate_of_the_cluster
+    ),
+)
+def the_authority_of_a_node_is_its_only_one(patch: pytest.MonkeyPatch) -> None:
+    def only(nodes: Iterable[Node], how: Tls) -> list[ssl.SSLContext]:
+        without = replace(how, ca_file=None)
+        return [contexts_for([it], without if it.ca_file else how)[0] for it in nodes]
+
+    patch.setattr(fanout, "contexts_for", only)
+
+
+@mutant(
+    "KIT-03",
+    killed_by=case(test_tls.test_the_key_of_the_own_certificate_may_be_in_a_file_of_its_own),
+)
+def a_key_stands_beside_its_certificate(patch: pytest.MonkeyPatch) -> None:
+    def without_key(nodes: list[Node], how: Tls) -> tuple[list[Node], Tls]:
+        return nodes, replace(how, key_file=None)
+
+    change_tls(patch, without_key)
+
+
+@mutant(
+    "WS-06",
+    "TLS-01",
+    "TLS-02",
+    killed_by=(
+        case(test_sockets.test_the_authority_of_a_node_is_that_of_its_socket),
+        case(test_sockets.test_a_node_that_switches_verification_off_does_so_for_its_socket),
+    ),
+)
+def a_socket_trusts_as_the_cluster_does(patch: pytest.MonkeyPatch) -> None:
+    websocket, usual = Connections.websocket, list[ssl.SSLContext]()
+
+    def noted(nodes: Iterable[Node], how: Tls) -> list[ssl.SSLContext]:
+        nodes = list(nodes)
+        usual[:] = contexts_for([replace(it, ca_file=None, verify=True) for it in nodes], how)
+        return contexts_for(nodes, how)
+
+    @contextlib.asynccontextmanager
+    async def as_usual(self: Connections, peer: Any, *rest: Any) -> AsyncIterator[Any]:
+        async with websocket(self, replace(peer, tls=usual[0]), *rest) as socket:
+            yield socket
+
+    patch.setattr(fanout, "contexts_for", noted)
+    patch.setattr(Connections, "websocket", as_usual)

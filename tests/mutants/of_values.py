@@ -1,0 +1,158 @@
+"""Mutants of names, texts and JSON on the wire."""
+
+from __future__ import annotations
+
+import html
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from relay import formdata
+from tests.conformance import test_fields, test_payload, test_values, test_wire
+from tests.mutants.mutant import case, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone)
+VALUES = test_fields.test_a_member_is_forwarded_with_its_value
+
+
+def compact(value: object, **how: Any) -> str:
+    """A value as the reference writes it, but for how."""
+    usual = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
+    return json.dumps(value, **{**usual, **how})
+
+
+def change_values(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
+    """Change values before they are written; bytes are written already."""
+    written = formdata.value_bytes
+
+    def value_bytes(value: object) -> bytes:
+        changed = change(value)
+        return changed if isinstance(changed, bytes) else written(changed)
+
+    patch.setattr(formdata, "value_bytes", value_bytes)
+
+
+@mutant("WIRE-06", killed_by=case(VALUES, value=["a", "b"]))
+def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
+    written = formdata.value_bytes
+    patch.setattr(
+        formdata,
+        "value_bytes",
+        lambda value: written(value) if isinstance(value, str) else json.dumps(value).encode(),
+    )
+
+
+@mutant(
+    "WIRE-06",
+    killed_by=(
+        case(VALUES, value="plain"),
+        case(test_fields.test_a_name_beyond_ascii_is_utf_8),
+        case(test_fields.test_a_value_of_a_mebibyte_arrives_whole),
+    ),
+    spares=ANOTHER,
+)
+def text_is_in_quotes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(formdata, "value_bytes", lambda value: json.dumps(value).encode())
+
+
+@mutant("WIRE-07", killed_by=case(VALUES, value=None))
+def null_is_an_empty_text(patch: pytest.MonkeyPatch) -> None:
+    written = formdata.value_bytes
+    patch.setattr(formdata, "value_bytes", lambda value: b"" if value is None else written(value))
+
+
+@mutant(
+    "WIRE-10",
+    killed_by=case(test_fields.test_quotes_and_line_breaks_are_deleted_from_a_name),
+)
+def names_are_escaped_as_browsers_do(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        formdata,
+        "name_bytes",
+        lambda name: name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").encode(),
+    )
+
+
+@mutant("WIRE-10", killed_by=case(test_values.test_nothing_in_a_name_is_escaped))
+def a_backslash_in_a_name_is_doubled(patch: pytest.MonkeyPatch) -> None:
+    written = formdata.name_bytes
+    patch.setattr(formdata, "name_bytes", lambda name: written(name).replace(b"\\", b"\\\\"))
+
+
+@mutant(
+    "WIRE-11", killed_by=case(test_wire.test_a_value_with_line_breaks_and_hyphens_arrives_as_it_is)
+)
+def line_breaks_in_values_become_one(patch: pytest.MonkeyPatch) -> None:
+    written = formdata.value_bytes
+    patch.setattr(formdata, "value_bytes", lambda value: written(value).replace(b"\r\n", b"\n"))
+
+
+@mutant(
+    "WIRE-12",
+    killed_by=(
+        case(test_fields.test_text_beyond_ascii_is_utf_8),
+        case(test_fields.test_half_a_character_becomes_the_replacement_character),
+    ),
+)
+def text_is_latin_1(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(formdata, "_utf8", lambda text: text.encode("latin-1", "replace"))
+
+
+@mutant(
+    "WIRE-12",
+    killed_by=(
+        case(test_values.test_half_a_character_in_a_name_becomes_the_replacement_character),
+        case(test_values.test_half_a_character_in_json_is_no_trouble_on_the_way),
+    ),
+)
+def half_a_character_is_a_question_mark(patch: pytest.MonkeyPatch) -> None:
+    def value_bytes(value: object) -> bytes:
+        text = value if isinstance(value, str) else compact(value)
+        return text.encode("utf-8", "replace")
+
+    patch.setattr(formdata, "name_bytes", lambda name: name.encode("utf-8", "replace"))
+    patch.setattr(formdata, "value_bytes", value_bytes)
+
+
+@mutant("FLD-04", "WIRE-06", killed_by=case(VALUES, wire=b"1234567"))
+def a_number_has_six_digits(patch: pytest.MonkeyPatch) -> None:
+    change_values(patch, lambda value: b"%g" % value if type(value) in (int, float) else value)
+
+
+@mutant("FLD-04", "WIRE-11", killed_by=case(test_values.test_a_text_arrives_as_it_is))
+def texts_are_trimmed(patch: pytest.MonkeyPatch) -> None:
+    change_values(patch, lambda value: value.strip() if isinstance(value, str) else value)
+
+
+@mutant("FLD-04", "WIRE-11", killed_by=case(test_values.test_a_text_arrives_as_it_is, text="a\0b"))
+def texts_end_at_a_nul(patch: pytest.MonkeyPatch) -> None:
+    change_values(patch, lambda v: v.partition("\0")[0] if isinstance(v, str) else v)
+
+
+@mutant(
+    "WIRE-06",
+    "WIRE-11",
+    killed_by=(
+        case(test_values.test_a_text_arrives_as_it_is, text="<b>&amp;</b>"),
+        case(test_values.test_json_means_what_the_request_said),
+    ),
+)
+def texts_are_made_fit_for_html(patch: pytest.MonkeyPatch) -> None:
+    def escaped(value: object) -> object:
+        if isinstance(value, list):
+            return list(map(escaped, value))
+        return html.escape(value, quote=False) if isinstance(value, str) else value
+
+    change_values(patch, escaped)
+
+
+@mutant("FLD-04", killed_by=case(VALUES, wire=b'{"b":1,"a":{"Big":[null]}}'))
+def members_of_members_are_sorted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        formdata, "json", SimpleNamespace(dumps=lambda value, **_: compact(value, sort_keys=True))
+    )
