@@ -119,8 +119,12 @@ def test_nothing_is_tried_again_unasked(
 @requirement("RTY-04", "SEQ-06")
 @pytest.mark.parametrize(
     "fault",
-    [*(mint_refused(status=status) for status in (401, 403, 429, 500)), mint_without_token()],
-    ids=["401", "403", "429", "500", "no-token"],
+    [
+        *(mint_refused(status=status) for status in (401, 403, 429, 500)),
+        MintAnswer(Answer.redirect("/elsewhere")),
+        mint_without_token(),
+    ],
+    ids=["401", "403", "429", "500", "redirect", "no-token"],
 )
 def test_an_answer_of_any_other_kind_to_a_mint_is_final(
     cluster: FakeCluster, relay: Relay, fault: MintAnswer

@@ -76,7 +76,7 @@ def test_a_member_of_the_origin_is_not_forwarded(
         (["ü", "☃ 🚀"], '["ü","☃ 🚀"]'.encode()),
         ([], b"[]"),
         ({}, b"{}"),
-        ({"b": 1, "a": {"Big": [None]}}, b'{"b":1,"a":{"Big":[null]}}'),
+        ({"b": 1, "a": {"Big": [None], "c_d": 2}}, b'{"b":1,"a":{"Big":[null],"c_d":2}}'),
     ],
     ids=repr,
 )
@@ -205,19 +205,27 @@ def test_members_are_forwarded_in_the_order_of_the_request(
     [
         *("constructor", "toString", "hasOwnProperty", "tokens", "Password", "payload_path"),
         *("user_password_policy", "progress_", "a_b"),
-        *("target", "json", "package", "host", "port", "user", "auth", "skip_node_modules", "file"),
     ],
 )
 def test_a_name_that_only_looks_like_one_that_stays_behind_is_forwarded(
     cluster: FakeCluster, relay: Relay, name: str
 ) -> None:
-    """Some tables of names know more than was put into them, or forget upper case.
-
-    Others are of a command line, or of a form.
-    """
+    """Some tables of names know more than was put into them, or forget upper case."""
     peer = cluster.peer()
     relay.deploy(to=[peer], request={name: "value"})
     assert peer.upload.fields[name] == b"value"
+
+
+@requirement("FLD-04")
+def test_names_that_mean_something_to_a_command_line_or_a_form_are_forwarded(
+    cluster: FakeCluster, relay: Relay
+) -> None:
+    names = ["target", "json", "package", "host", "port", "url", "user", "auth", "file"]
+    names += ["skip_node_modules", "skip_symlinks", "rejectUnauthorized"]
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request=dict.fromkeys(names, "value"))
+    fields = [part.name for part in peer.upload.field_parts if part.value == b"value"]
+    assert [name for name in names if name not in fields] == []
 
 
 @requirement("PARSE-19", "FLD-04")

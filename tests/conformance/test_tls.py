@@ -41,7 +41,7 @@ def test_a_flawed_certificate_is_refused_before_anything_is_sent(
 
 
 @requirement("TLS-01")
-@pytest.mark.parametrize("flaw", [Flaw.WRONG_AUTHORITY, Flaw.WRONG_HOST])
+@pytest.mark.parametrize("flaw", Flaw, ids=lambda flaw: flaw.value)
 @pytest.mark.parametrize("mint", [GivenToken, ReplicationMint], ids=lambda it: it.__name__)
 def test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way(
     cluster: FakeCluster, relay: Relay, flaw: Flaw, mint: type[GivenToken | ReplicationMint]
@@ -55,7 +55,7 @@ def test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way(
 
 
 @requirement("TLS-01")
-@pytest.mark.parametrize("flaw", [Flaw.EXPIRED, Flaw.WRONG_HOST, Flaw.WRONG_AUTHORITY])
+@pytest.mark.parametrize("flaw", Flaw, ids=lambda flaw: flaw.value)
 def test_verification_ends_where_the_node_switches_it_off(
     cluster: FakeCluster, relay: Relay, flaw: Flaw
 ) -> None:

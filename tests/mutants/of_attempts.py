@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.answers import Answer
-from harness.faults import HangInHandshake, mint_refused, mint_without_token
+from harness.faults import HangInHandshake, MintAnswer, mint_refused, mint_without_token
 from relay import connection, fanout, retry, token, upload
 from relay.errors import OriginError, PeerError
 from relay.report import failed_record, success_record
@@ -197,9 +197,15 @@ def what_was_refused_is_sent_again_unasked(patch: pytest.MonkeyPatch) -> None:
     again_unasked_if(patch, lambda error: error.retryable and error.status_code is not None)
 
 
-@mutant("RTY-04", killed_by=case(OF_A_MINT, fault=mint_refused(status=500)))
+@mutant(
+    "RTY-04",
+    killed_by=(
+        case(OF_A_MINT, fault=mint_refused(status=500)),
+        case(OF_A_MINT, fault=MintAnswer(Answer.redirect("/elsewhere"))),
+    ),
+)
 def a_refused_mint_is_tried_again(patch: pytest.MonkeyPatch) -> None:
-    again_if(patch, lambda failure: failure.stage == "mint" and failure.status_code == 500)
+    again_if(patch, lambda failure: failure.stage == "mint" and failure.status_code in (307, 500))
 
 
 @mutant("RTY-04", killed_by=case(OF_A_MINT, fault=mint_without_token()))

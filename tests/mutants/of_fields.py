@@ -96,8 +96,7 @@ def members_are_sorted(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "FLD-04",
     killed_by=case(
-        test_fields.test_a_name_that_only_looks_like_one_that_stays_behind_is_forwarded,
-        name="target",
+        test_fields.test_names_that_mean_something_to_a_command_line_or_a_form_are_forwarded
     ),
 )
 def members_of_a_command_line_stay_behind(patch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.targets import GivenToken, ReplicationMint
 from relay import fanout
 from relay.connection import Connections
 from relay.tls import contexts_for
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from relay.tls import Tls
 
 
-@mutant(
-    "TLS-01",
-    killed_by=case(test_tls.test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way),
-)
+UPLOAD = test_tls.test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way
+
+
+@mutant("TLS-01", killed_by=(case(UPLOAD, mint=GivenToken), case(UPLOAD, mint=ReplicationMint)))
 def an_upload_trusts_anybody(patch: pytest.MonkeyPatch) -> None:
     exchange = Connections.exchange
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from relay import connection, fanout, node, tls
-from relay.errors import InputError, OriginError
+from relay.connection import Peer
+from relay.errors import AttemptError, InputError, OriginError
 from relay.node import Endpoint, resolve
 from relay.tls import Tls, contexts_for
 from tests.conformance import test_answers, test_sockets, test_tls, test_url
@@ -124,6 +125,29 @@ def an_unusable_url_ends_the_deploy(patch: pytest.MonkeyPatch) -> None:
         return InputError(f"{url}: {why}")
 
     patch.setattr(node, "_unusable", unusable)
+
+
+@mutant(
+    "SEQ-07", killed_by=case(test_sockets.test_what_is_wrong_at_home_opens_no_socket, wrong="url")
+)
+def a_url_is_read_when_its_token_is_there(patch: pytest.MonkeyPatch) -> None:
+    token, unusable = Peer.token, dict[str, AttemptError]()
+
+    def later(node: Node, *rest: Any, **how: Any) -> Endpoint:
+        try:
+            return resolve(node, *rest, **how)
+        except AttemptError as error:
+            unusable[node.name] = error
+            return Endpoint("https", "127.0.0.1", 1, "/")
+
+    async def minted(self: Peer) -> str:
+        there = await token(self)
+        if self.node.name in unusable:
+            raise unusable[self.node.name]
+        return there
+
+    patch.setattr(fanout, "resolve", later)
+    patch.setattr(Peer, "token", minted)
 
 
 @mutant(

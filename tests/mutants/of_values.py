@@ -151,7 +151,7 @@ def texts_are_made_fit_for_html(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, escaped)
 
 
-@mutant("FLD-04", killed_by=case(VALUES, wire=b'{"b":1,"a":{"Big":[null]}}'))
+@mutant("FLD-04", killed_by=case(VALUES, wire=b'{"b":1,"a":{"Big":[null],"c_d":2}}'))
 def members_of_members_are_sorted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         formdata, "json", SimpleNamespace(dumps=lambda value, **_: compact(value, sort_keys=True))

@@ -169,7 +169,7 @@ def what_fits_a_buffer_is_sent_with_its_length(patch: pytest.MonkeyPatch) -> Non
     announce_length(patch, longest=4_096)
 
 
-@mutant("WIRE-13", killed_by=case(FORM, size=2_000_000))
+@mutant("WIRE-13", killed_by=case(FORM, size=16_000_000))
 def a_large_upload_is_asked_for_first(patch: pytest.MonkeyPatch) -> None:
     sizes = [0]
 
