@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _PROC = Path("/proc")
 _HELD = re.compile(r"^Rss(?:Anon|Shmem):\s*(\d+) kB$", re.MULTILINE)
 _KIB = 1024
-_TURN = 0.002  # seconds between two looks
 _STATE, _PARENT, _GROUP, _SESSION = (
     0,
     1,
@@ -26,11 +25,12 @@ _STATE, _PARENT, _GROUP, _SESSION = (
 
 
 @contextlib.contextmanager
-def watch_processes(leader: int) -> Iterator[Shown]:
+def watch_processes(leader: int, *, every: float = 0.002) -> Iterator[Shown]:
     """Gather what a process and its descendants show while the block runs; nothing without /proc.
 
     Args:
         leader: id of the process.
+        every: seconds between two looks; a child may live for milliseconds, a look costs one.
 
     """
     shown = Shown()
@@ -39,7 +39,7 @@ def watch_processes(leader: int) -> Iterator[Shown]:
     def look() -> None:
         while True:
             shown.look_at(family(leader))
-            if done.wait(_TURN):
+            if done.wait(every):
                 return
 
     watcher = threading.Thread(target=look, name="watch-processes", daemon=True)
@@ -49,6 +49,11 @@ def watch_processes(leader: int) -> Iterator[Shown]:
     finally:
         done.set()
         watcher.join()
+
+
+def shows_memory() -> bool:
+    """Whether this system tells the memory of other processes."""
+    return (_PROC / "self/status").exists()
 
 
 @dataclass

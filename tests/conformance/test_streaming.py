@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-import itertools
 import os
 import threading
 import time
@@ -16,7 +14,6 @@ import pytest
 
 from harness.answers import Answer, Await, End
 from harness.certs import CertificateFlaw
-from harness.events import EventStream, success
 from harness.faults import (
     AnswerEarly,
     CloseWithoutAnswer,
@@ -30,7 +27,7 @@ from harness.faults import (
 )
 from harness.meanwhile import as_soon_as, the_file_has_begun
 from harness.targets import Limits
-from harness.targets.processes import family, watch_processes
+from harness.targets.processes import family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,97 +153,6 @@ def test_the_first_bytes_leave_before_the_end_of_the_payload_is_read(
         relay.deploy(to=[peer], payload=large.path)
     assert peer.upload.file is not None
     assert not (peer.upload.complete and peer.upload.file.sha256 == large.sha256)
-
-
-# The kit's own tests, which run these cases too, make do with less.
-HUGE = int(os.environ.get("RELAY_HARNESS_HUGE_MB", "1000")) * MEGABYTE
-
-SLACK = 32 * MEGABYTE
-"""More than buffers and chance need, much less than any payload or answer here."""
-
-LITTLE = 8
-"""This part of a payload may lie about as garbage, in a runtime that collects it now and then."""
-
-measurable = pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="this system does not tell the memory of others"
-)
-
-
-@requirement("BUG-20")
-@measurable
-def test_memory_does_not_grow_with_the_payload(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
-) -> None:
-    """Of all processes that the relay consists of, together, while they are at it."""
-    peer = cluster.peer()
-    used = []
-    for size in (10 * MEGABYTE, HUGE):
-        payload = tmp_path / f"{size}.tar.gz"
-        payload.touch()
-        os.truncate(payload, size)
-        with watch_processes(relay.target.pid) as shown:
-            assert relay.deploy(to=[peer], payload=payload)[peer].status == "success"
-        used.append(shown.memory)
-    assert used[1] - used[0] < max(SLACK, HUGE // LITTLE), told_of(used, "a huge payload")
-
-
-def told_of(used: Sequence[int], what: str) -> str:
-    little, much = (f"{memory // MEGABYTE} MB" for memory in used)
-    return f"all processes of the relay held {much} with {what}, and {little} with a small one"
-
-
-@requirement("BUG-30")
-@measurable
-@pytest.mark.parametrize("status", [200, 500])
-def test_memory_does_not_grow_with_an_answer(
-    cluster: FakeCluster, relay: Relay, status: int
-) -> None:
-    gc.collect()  # what an earlier case left here, where the reference runs too
-    block, used = b"no end to this; " * 64_000, []
-    for times in (1, 60):
-        answer = Answer(status, body=block, times=times, content_type="text/plain")
-        with watch_processes(relay.target.pid) as shown:
-            relay.deploy(to=[cluster.peer(fault=answer)])
-        used.append(shown.memory)
-    assert used[1] - used[0] < SLACK, told_of(used, "a long answer")
-
-
-@dataclass(frozen=True)
-class LongHead(Answer):
-    """An answer of so many megabytes of header lines."""
-
-    def script(self, *, keep_alive: bool) -> Script:
-        del keep_alive
-        yield b"HTTP/1.1 200 OK\r\n"
-        for _ in range(self.times * 100):
-            yield (b"x-more: " + b"no end; " * 124 + b"\r\n") * 10
-        yield b"content-length: 0\r\n\r\n"
-        yield End.CLOSE
-
-
-def one_head(megabytes: int) -> Fault:
-    return LongHead(times=megabytes)
-
-
-def one_event(megabytes: int) -> Fault:
-    pieces = itertools.repeat("no end; " * 12_500, megabytes * 10)
-    return EventStream(itertools.chain(["event: install\ndata: "], pieces, ["\n\n"], success()))
-
-
-@requirement("BUG-30")
-@measurable
-@pytest.mark.parametrize("endless", [one_head, one_event], ids=lambda it: it.__name__)
-def test_memory_does_not_grow_with_a_head_or_an_event(
-    cluster: FakeCluster, relay: Relay, endless: Callable[[int], Fault]
-) -> None:
-    gc.collect()  # what an earlier case left here, where the reference runs too
-    used = []
-    for megabytes in (1, 60):
-        with watch_processes(relay.target.pid) as shown:
-            outcome = relay.deploy(to=[cluster.peer(fault=endless(megabytes))])
-        assert len(outcome.records) == 1
-        used.append(shown.memory)
-    assert used[1] - used[0] < SLACK, told_of(used, f"{endless.__name__} without an end")
 
 
 @requirement("EARLY-11")

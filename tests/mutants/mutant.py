@@ -72,7 +72,9 @@ class Case:
     @property
     def conditions(self) -> list[pytest.Mark]:
         """What a machine must have for it to be run at all."""
-        marks = getattr(self.function, "pytestmark", [])
+        marks = list(getattr(self.function, "pytestmark", []))
+        of_all = getattr(inspect.getmodule(self.function), "pytestmark", None)
+        marks += [of_all.mark] if of_all else []
         return [mark for mark in marks if mark.name == "skipif"]
 
     def run(self, request: pytest.FixtureRequest) -> None:

@@ -19,8 +19,7 @@ from tests.conformance import (
     test_answers,
     test_answers_framing,
     test_faults,
-    test_mint_answers,
-    test_streaming,
+    test_memory,
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 KEPT = case(test_answers.test_a_success_holds_the_members_of_the_answer)
 LOOK = test_answers.test_json_is_known_by_its_look
 REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
-NO_END = test_streaming.test_memory_does_not_grow_with_a_head_or_an_event
+NO_END = test_memory.test_memory_does_not_grow_with_a_head_or_an_event
 SPLIT = test_answers.test_a_character_split_on_the_way_is_whole
 
 
@@ -243,16 +242,16 @@ def an_answer_is_latin_1(patch: pytest.MonkeyPatch) -> None:
             status=200,
             chunk_size=1_000_000,
         ),
-        case(test_streaming.test_memory_does_not_grow_with_an_answer, status=500),
-        case(NO_END, endless=test_streaming.one_event),
-        case(test_mint_answers.test_memory_does_not_grow_with_the_answer_of_a_mint),
+        case(test_memory.test_memory_does_not_grow_with_an_answer, status=500),
+        case(NO_END, endless=test_memory.one_event),
+        case(test_memory.test_memory_does_not_grow_with_the_answer_of_a_mint),
     ),
 )
 def an_answer_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda limits: replace(limits, answer_bytes=1 << 40))
 
 
-@mutant("BUG-30", killed_by=case(NO_END, endless=test_streaming.one_head))
+@mutant("BUG-30", killed_by=case(NO_END, endless=test_memory.one_head))
 def a_head_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
     much = 1 << 30
     bearing = functools.partial(aiohttp.ClientSession, max_field_size=much, max_headers=much)

@@ -20,6 +20,7 @@ from tests.conformance import (
     test_early,
     test_fanout,
     test_faults,
+    test_memory,
     test_mint_answers,
     test_payload,
     test_replication,
@@ -81,7 +82,7 @@ def the_first_byte_of_a_block_is_lost(patch: pytest.MonkeyPatch) -> None:
     "BUG-20",
     killed_by=(
         case(test_streaming.test_the_first_bytes_leave_before_the_end_of_the_payload_is_read),
-        case(test_streaming.test_memory_does_not_grow_with_the_payload),
+        case(test_memory.test_memory_does_not_grow_with_the_payload),
     ),
 )
 def the_payload_is_read_whole(patch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from relay.errors import AttemptError
 from relay.node import resolve_replication
 from relay.replication import ReplicationMint
 from relay.token import mint_failure
-from tests.conformance import test_replication, test_sockets
+from tests.conformance import test_memory, test_replication, test_sockets
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 from tests.mutants.of_urls import nothing_happens
@@ -225,7 +225,7 @@ def a_socket_mints_for_a_day(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-30",
-    killed_by=case(test_sockets.test_memory_does_not_grow_with_the_answer_of_a_socket),
+    killed_by=case(test_memory.test_memory_does_not_grow_with_the_answer_of_a_socket),
 )
 def a_message_may_be_as_long_as_it_likes(patch: pytest.MonkeyPatch) -> None:
     connect = aiohttp.ClientSession.ws_connect
