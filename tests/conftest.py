@@ -22,8 +22,8 @@ if "RELAY_HARPER_URL" not in os.environ:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three more than there are cores: half of a test's time is spent waiting."""
-    return (os.cpu_count() or 1) + 3
+    """Two more than there are cores: almost half of a test's time is spent waiting."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
