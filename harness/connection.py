@@ -139,7 +139,6 @@ class Connection:
     def handshake(self, context: ssl.SSLContext) -> None:
         """Become a TLS connection; raise `ConnectionEnded` when that fails, with all witnessed."""
         try:
-            self.sock.getpeername()  # or `wrap_socket` would, and leak a socket that was reset
             sock = context.wrap_socket(
                 self.sock,
                 server_side=True,

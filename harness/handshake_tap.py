@@ -6,6 +6,7 @@ both sides, and a client's certificate even when it is refused.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,21 @@ _QUIET = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 _QUIET.verify_mode = ssl.CERT_OPTIONAL  # or `getpeercert` would hide the client's
 
 
+class _Accepted(ssl.SSLSocket):
+    """Was connected, whatever has become of it: the handshake finds out, and says how it ended.
+
+    `wrap_socket` asks for the other side first, and leaks a socket that was reset a moment ago.
+    """
+
+    def getpeername(self) -> Any:
+        with contextlib.suppress(OSError):
+            return super().getpeername()
+        return None
+
+
 def tap(context: ssl.SSLContext) -> None:
     """Make the connections of a context report to the `witness` that `attach` gives them."""
+    context.sslsocket_class = _Accepted
     context.sni_callback = _saw_server_name
     # Not documented, but in every Python since 3.8, and there is no other way to these messages.
     setter: Callable[..., None] = ssl.SSLContext._msg_callback.__set__  # type: ignore[attr-defined]  # noqa: SLF001

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import faults
+from harness import faults, handshake_tap
 from harness.certs import Authority
 from harness.handshake_tap import first_certificate
 from tests.rawclient import RawClient, client_hello
@@ -26,6 +27,21 @@ def the_one(peer: FakePeer) -> ConnectionWitness:
     peer.wait_until(lambda peer: any(it.closed_at for it in peer.live_connections))
     [seen] = peer.connections
     return seen
+
+
+def test_a_socket_that_was_reset_before_its_handshake_is_not_leaked() -> None:
+    """Between `accept` and the handshake there is a moment in which a client may reset."""
+    context = Authority().server_context("localhost")
+    handshake_tap.tap(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname()) as client:
+            accepted, _ = listener.accept()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with (
+            context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) as sock,
+            pytest.raises(ConnectionResetError),
+        ):
+            sock.do_handshake()
 
 
 @pytest.mark.parametrize("end", ["FIN", "RST"])
