@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 2
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the cases last: hardly one of them waits, so that no worker is left alone at the end."""
-    items.sort(key=lambda item: item.path.parent.name == "conformance")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle them for workers, for all alike: what waits and what computes go on side by side."""
+    if hasattr(config, "workerinput"):
+        random.Random(0).shuffle(items)
 
 
 # While tests are collected, nothing is garbage.

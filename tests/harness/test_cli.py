@@ -30,7 +30,7 @@ MINTS_NOTHING = f"cmd:{sys.executable} -S -I {HOSTILE} 'cannot mint'"
 NODE = f"cmd:node {CHECKOUT / 'fixtures/adapters/node/adapter.mjs'}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment in which the wheel of this checkout is installed."""
     directory = tmp_path_factory.mktemp("wheel")

@@ -27,8 +27,6 @@ from tests.rawclient import (
 from tests.websocketclient import BINARY, PING, PONG, REQUEST, masked, upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from harness.certs import Authority
     from harness.peer import FakePeer
 
@@ -121,13 +119,11 @@ PHASES = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _little_to_collect() -> Iterator[None]:
+@pytest.fixture(scope="session", autouse=True)
+def _little_to_collect() -> None:
     """What lives already is left out of the many collections here; each would take long."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def descriptors() -> int:

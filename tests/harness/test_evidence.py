@@ -88,7 +88,7 @@ def test_statuses(cluster, relay):
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     directory: Path = tmp_path_factory.mktemp("evidence")
     (directory / "conftest.py").write_text(CONFTEST)
