@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import ssl
+from base64 import b64encode
 from typing import TYPE_CHECKING, Self, TypedDict
 
 from harness import checks, faults
@@ -271,6 +272,11 @@ class FakePeer:
     def faults(self) -> tuple[Fault, ...]:
         """Every fault it shows."""
         return self.schedule.faults
+
+    @property
+    def basic(self) -> str:
+        """User name and password as the scheme Basic sends them (RFC 7617)."""
+        return b64encode(f"{self.username}:{self.password}".encode()).decode()
 
     def issue_tokens(self, fault: OneFault | None) -> dict[str, str]:
         """Mint a pair of tokens under a fault of mints: `operation_token` and `refresh_token`."""

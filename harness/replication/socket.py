@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import ssl
-from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Self, TypedDict, get_args
 
 from werkzeug import Request, Response
@@ -228,8 +227,8 @@ class FakeReplicationSocket:
             if names & set(self._known_nodes):
                 return "certificate"
         authorization = exchange.witness.header("authorization")
-        basic = b64encode(f"{self.peer.username}:{self.peer.password}".encode()).decode()
-        if authorization == f"Basic {basic}" or self.peer.tokens.worth(authorization) == "good":
+        is_user = authorization == f"Basic {self.peer.basic}"
+        if is_user or self.peer.tokens.worth(authorization) == "good":
             return "authorization"
         return None
 

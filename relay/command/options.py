@@ -135,12 +135,13 @@ def _path(text: str) -> Path:
 def nodes_in(arguments: argparse.Namespace) -> list[Node]:
     """The nodes to deploy to, each with a name of its own and a URL that can be used."""
     nodes: dict[str, Node] = {}
+    names: dict[str | None, str] = {}  # by their URLs
     for where, text in _node_texts(arguments):
         node = _node(text, where, arguments)
         if node.name in nodes:
             raise InputError(f"{where}: another node is named {node.name!r}; give it its own name")
-        if twins := [it.name for it in nodes.values() if it.url == node.url]:
-            raise InputError(f"{where}: {twins[0]!r} has the same URL; give each node its own")
+        if (twin := names.setdefault(node.url, node.name)) != node.name:
+            raise InputError(f"{where}: {twin!r} has the same URL; give each node its own")
         nodes[node.name] = node
     if not nodes:
         empty = "".join(f"; {str(file)!r} names none" for file in arguments.nodes)

@@ -57,7 +57,7 @@ def test_the_answer_of_a_mint_is_read_in_every_form_that_http_has(
     cluster: FakeCluster, relay: Relay, form: str
 ) -> None:
     peer = cluster.peer()
-    minted = Answer(json={"operation_token": peer.tokens.issue(peer.username)})
+    minted = Answer(json=peer.issue_tokens(None))
     in_form: dict[str, Answer] = {
         "chunked": replace(minted, chunk_size=7),
         "until the end": UntilTheEnd(json=minted.json),
@@ -91,7 +91,7 @@ def test_a_mint_that_was_given_up_is_followed_by_no_upload(
 ) -> None:
     """What was only not waited for would deploy behind the back of a failed record."""
     peer = cluster.peer()
-    peer.fault = MintAnswer(Late(json={"operation_token": peer.tokens.issue(peer.username)}))
+    peer.fault = MintAnswer(Late(json=peer.issue_tokens(None)))
     record = relay.deploy(to=[peer], limits=Limits(mint=0.1), deadline=IN_TIME)[peer]
     assert record.reason.startswith("token mint failed: ")
     with contextlib.suppress(TimeoutError):  # a relay may let it come, and throw it away

@@ -213,7 +213,7 @@ class After(Answer):
 
 def minting_after(peer: FakePeer, act: Callable[[], object]) -> MintAnswer:
     """A good mint of this peer, which is answered when something has been done."""
-    return MintAnswer(After(json={"operation_token": peer.tokens.issue(peer.username)}, act=act))
+    return MintAnswer(After(json=peer.issue_tokens(None), act=act))
 
 
 @requirement("RES-11", "BUG-14")

@@ -20,6 +20,7 @@ from harness.faults import (
     TokensExpire,
     in_turn,
     mint_refused,
+    mint_with_token,
 )
 from harness.targets import GivenToken, Limits
 from harness.targets.processes import watch_processes
@@ -138,7 +139,7 @@ def test_a_token_of_an_earlier_attempt_stands_in_no_record(
 ) -> None:
     peer = cluster.peer()
     first, second = (peer.tokens.issue(peer.username) for _ in range(2))
-    mints = (MintAnswer(Answer(json={"operation_token": token})) for token in (first, second))
+    mints = map(mint_with_token, (first, second))
     refusal = Answer.error(401, f"seen too often: {first}")
     peer.fault = (in_turn(*mints), in_turn(Answer(503), refusal))
     limits = Limits(attempts=2, retry_delay=0.01)
@@ -152,9 +153,8 @@ def test_a_cookie_of_one_peer_reaches_no_other(cluster: FakeCluster, relay: Rela
     """Cookies know no ports; each upload here begins when some other peer may have set one."""
     peers = [cluster.peer(host="127.0.0.1") for _ in range(2)]
     for peer in peers:
-        minted = {"operation_token": peer.tokens.issue(peer.username)}
         cookie = ("Set-Cookie", f"of-{peer.name}=canary-of-{peer.name}; Path=/")
-        peer.fault = MintAnswer(Answer(json=minted, headers=(cookie,)))
+        peer.fault = MintAnswer(Answer(json=peer.issue_tokens(None), headers=(cookie,)))
     relay.deploy(to=peers)
     for peer in peers:
         others = [f"canary-of-{other.name}" for other in peers if other is not peer]

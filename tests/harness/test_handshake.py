@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,9 +33,9 @@ def test_a_socket_that_was_reset_before_its_handshake_is_not_leaked() -> None:
     context = Authority().server_context("localhost")
     handshake_tap.tap(context)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        with socket.create_connection(listener.getsockname()) as client:
+        with RawClient(f"http://127.0.0.1:{listener.getsockname()[1]}/") as client:
             accepted, _ = listener.accept()
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.reset()
         with (
             context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) as sock,
             pytest.raises(ConnectionResetError),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.targets.processes import watch_processes
+from harness.targets.processes import shows_memory, watch_processes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE = 50_000_000
 HOLDING = """
@@ -22,7 +25,7 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no processes are shown here")
+@pytest.mark.skipif(not shows_memory(), reason="no processes are shown here")
 @pytest.mark.parametrize(("how", "counts"), [("read", True), ("mapped", False)])
 def test_memory_is_what_a_process_holds_and_not_the_file_it_reads(
     tmp_path: Path, how: str, *, counts: bool

@@ -64,6 +64,17 @@ def again_unasked_if(patch: pytest.MonkeyPatch, is_worth_it: Callable[[PeerError
     patch.setattr(fanout, "send", twice)
 
 
+def change_mint_failure(patch: pytest.MonkeyPatch, change: Callable[[PeerError], None]) -> None:
+    failure = token.mint_failure
+
+    def changed(*at: Any) -> PeerError:
+        failed = failure(*at)
+        change(failed)
+        return failed
+
+    patch.setattr(token, "mint_failure", changed)
+
+
 # -- what the record says ------------------------------------------------------------------------
 
 
@@ -133,14 +144,10 @@ def judge_on_the_way(patch: pytest.MonkeyPatch, *, is_worth_it: bool) -> None:
 
 @mutant("RTY-02", killed_by=case(test_retry.test_a_mint_that_fails_in_passing_is_tried_again))
 def a_failed_mint_is_final(patch: pytest.MonkeyPatch) -> None:
-    failure = token.mint_failure
-
-    def final(*at: Any) -> PeerError:
-        failed = failure(*at)
+    def final(failed: PeerError) -> None:
         failed.retryable = failed.stage == "connect"
-        return failed
 
-    patch.setattr(token, "mint_failure", final)
+    change_mint_failure(patch, final)
 
 
 @mutant(
@@ -162,14 +169,7 @@ def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("KIT-04", killed_by=case(test_retry.test_retry_after_of_a_mint_is_waited_for))
 def retry_after_of_a_mint_is_ignored(patch: pytest.MonkeyPatch) -> None:
-    failure = token.mint_failure
-
-    def hasty(*at: Any) -> PeerError:
-        failed = failure(*at)
-        failed.retry_after = None
-        return failed
-
-    patch.setattr(token, "mint_failure", hasty)
+    change_mint_failure(patch, lambda failed: setattr(failed, "retry_after", None))
 
 
 @mutant("KIT-04", killed_by=case(test_retry.test_retry_after_is_waited_for))

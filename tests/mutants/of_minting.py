@@ -22,7 +22,7 @@ from tests.conformance import (
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_records import change_report
-from tests.mutants.of_wire import change_mint_headers
+from tests.mutants.of_wire import change_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -152,7 +152,7 @@ def the_mint_asks_for_a_role(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("MINT-01", killed_by=case(test_token.test_a_real_peer_takes_the_mint))
 def the_mint_is_plain_text(patch: pytest.MonkeyPatch) -> None:
-    change_mint_headers(patch, lambda headers: {**headers, "Content-Type": "text/plain"})
+    change_headers(patch, lambda it: {**it, "Content-Type": "text/plain"}, of_mints=True)
 
 
 @mutant("MINT-07", killed_by=case(test_token.test_the_mint_asks_for_a_short_lifetime))

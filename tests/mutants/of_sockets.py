@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
-import ssl
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,7 @@ from relay.token import mint_failure
 from tests.conformance import test_memory, test_replication, test_sockets
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
-from tests.mutants.of_urls import nothing_happens
+from tests.mutants.of_urls import nothing_happens, trusting_anybody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -148,9 +147,7 @@ def the_socket_is_not_verified(patch: pytest.MonkeyPatch) -> None:
 
     @contextlib.asynccontextmanager
     async def trusting(self: Connections, peer: Any, *rest: Any) -> AsyncIterator[Any]:
-        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
-        async with websocket(self, replace(peer, tls=blind), *rest) as socket:
+        async with websocket(self, trusting_anybody(peer), *rest) as socket:
             yield socket
 
     patch.setattr(Connections, "websocket", trusting)

@@ -13,7 +13,7 @@ from relay.connection import Connections
 from relay.tls import contexts_for
 from tests.conformance import test_sockets, test_tls
 from tests.mutants.mutant import case, mutant
-from tests.mutants.of_urls import change_tls
+from tests.mutants.of_urls import change_tls, trusting_anybody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -33,10 +33,8 @@ def an_upload_trusts_anybody(patch: pytest.MonkeyPatch) -> None:
 
     @contextlib.asynccontextmanager
     async def trusting(self: Connections, peer: Any, *rest: Any) -> AsyncIterator[Any]:
-        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
         is_mint = isinstance(rest[1], bytes)
-        async with exchange(self, peer if is_mint else replace(peer, tls=blind), *rest) as answer:
+        async with exchange(self, peer if is_mint else trusting_anybody(peer), *rest) as answer:
             yield answer
 
     patch.setattr(Connections, "exchange", trusting)

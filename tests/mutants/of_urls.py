@@ -155,12 +155,17 @@ def a_url_is_read_when_its_token_is_there(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_answers.test_a_redirect_is_a_failure_and_not_followed, status=302),
 )
 def redirects_are_followed(patch: pytest.MonkeyPatch) -> None:
+    follow_redirects(patch)
+
+
+def follow_redirects(patch: pytest.MonkeyPatch, *, of_mints_alone: bool = False) -> None:
     post = aiohttp.ClientSession.post
-    patch.setattr(
-        aiohttp.ClientSession,
-        "post",
-        lambda *at, **how: post(*at, **{**how, "allow_redirects": True}),
-    )
+
+    def follow(*at: Any, **how: Any) -> Any:
+        followed = isinstance(how["data"], bytes) or not of_mints_alone
+        return post(*at, **{**how, "allow_redirects": followed})
+
+    patch.setattr(aiohttp.ClientSession, "post", follow)
     patch.setattr(connection, "_refuse_redirect", nothing_happens)
 
 
@@ -175,6 +180,11 @@ def change_tls(patch: pytest.MonkeyPatch, change: Callable[[list[Node], Tls], An
     patch.setattr(
         fanout, "contexts_for", lambda nodes, tls: contexts_for(*change(list(nodes), tls))
     )
+
+
+def trusting_anybody(peer: Peer) -> Peer:
+    """The same peer, whoever it turns out to be."""
+    return replace(peer, tls=contexts_for([replace(peer.node, verify=False)], Tls())[0])
 
 
 @mutant(

@@ -8,15 +8,15 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from relay import formdata
-from tests.conformance import test_fields, test_payload, test_values, test_wire
+from tests.conformance import test_fields, test_values, test_wire
 from tests.mutants.mutant import case, mutant
+from tests.mutants.of_wire import ANOTHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
 
-ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone)
 VALUES = test_fields.test_a_member_is_forwarded_with_its_value
 
 
@@ -39,12 +39,7 @@ def change_values(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> No
 
 @mutant("WIRE-06", killed_by=case(VALUES, value=["a", "b"]))
 def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
-    written = formdata.value_bytes
-    patch.setattr(
-        formdata,
-        "value_bytes",
-        lambda value: written(value) if isinstance(value, str) else json.dumps(value).encode(),
-    )
+    change_values(patch, lambda v: v if isinstance(v, str) else json.dumps(v).encode())
 
 
 @mutant(
@@ -57,13 +52,12 @@ def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
     spares=ANOTHER,
 )
 def text_is_in_quotes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(formdata, "value_bytes", lambda value: json.dumps(value).encode())
+    change_values(patch, lambda value: json.dumps(value).encode())
 
 
 @mutant("WIRE-07", killed_by=case(VALUES, value=None))
 def null_is_an_empty_text(patch: pytest.MonkeyPatch) -> None:
-    written = formdata.value_bytes
-    patch.setattr(formdata, "value_bytes", lambda value: b"" if value is None else written(value))
+    change_values(patch, lambda value: "" if value is None else value)
 
 
 @mutant(
@@ -111,12 +105,12 @@ def text_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def half_a_character_is_a_question_mark(patch: pytest.MonkeyPatch) -> None:
-    def value_bytes(value: object) -> bytes:
+    def encoded(value: object) -> bytes:
         text = value if isinstance(value, str) else compact(value)
         return text.encode("utf-8", "replace")
 
-    patch.setattr(formdata, "name_bytes", lambda name: name.encode("utf-8", "replace"))
-    patch.setattr(formdata, "value_bytes", value_bytes)
+    patch.setattr(formdata, "name_bytes", encoded)
+    change_values(patch, encoded)
 
 
 @mutant("FLD-04", "WIRE-06", killed_by=case(VALUES, wire=b"1234567"))

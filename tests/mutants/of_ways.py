@@ -16,7 +16,7 @@ from relay.errors import InputError, OriginError
 from relay.node import resolve
 from tests.conformance import test_answers, test_secrets, test_tls, test_token, test_url
 from tests.mutants.mutant import case, mutant
-from tests.mutants.of_urls import change_nodes, nothing_happens
+from tests.mutants.of_urls import change_nodes, follow_redirects
 
 if TYPE_CHECKING:
     import pytest
@@ -83,13 +83,7 @@ def a_url_that_is_refused_is_quoted(patch: pytest.MonkeyPatch) -> None:
     "HTTP-04", "SEQ-06", killed_by=case(test_token.test_a_mint_is_not_taken_elsewhere, status=307)
 )
 def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
-    post = aiohttp.ClientSession.post
-
-    def follow(*at: Any, **how: Any) -> Any:
-        return post(*at, **{**how, "allow_redirects": isinstance(how["data"], bytes)})
-
-    patch.setattr(aiohttp.ClientSession, "post", follow)
-    patch.setattr(connection, "_refuse_redirect", nothing_happens)
+    follow_redirects(patch, of_mints_alone=True)
 
 
 @mutant(
@@ -99,16 +93,13 @@ def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def a_redirect_within_a_node_is_followed(patch: pytest.MonkeyPatch) -> None:
-    post, refuse = aiohttp.ClientSession.post, connection._refuse_redirect
-
-    def follow(*at: Any, **how: Any) -> Any:
-        return post(*at, **{**how, "allow_redirects": isinstance(how["data"], bytes)})
+    refuse = connection._refuse_redirect
 
     async def refuse_others(session: Any, context: object, seen: Any) -> None:
         if URL(seen.response.headers["Location"]).origin() != seen.url.origin():
             await refuse(session, context, seen)
 
-    patch.setattr(aiohttp.ClientSession, "post", follow)
+    follow_redirects(patch, of_mints_alone=True)
     patch.setattr(connection, "_refuse_redirect", refuse_others)
 
 

@@ -45,36 +45,21 @@ def change_head(patch: pytest.MonkeyPatch, old: bytes, new: bytes) -> None:
 
 
 def change_headers(
-    patch: pytest.MonkeyPatch, change: Callable[[Mapping[str, str]], Mapping[str, str]]
+    patch: pytest.MonkeyPatch,
+    change: Callable[[Mapping[str, str]], Mapping[str, str]],
+    *,
+    of_mints: bool = False,
 ) -> None:
-    """Change the headers of every upload."""
+    """Change the headers of every upload, or else of every mint over an operations API."""
     exchange = Connections.exchange
 
     @contextlib.asynccontextmanager
     async def changed(
         self: Connections, peer: Any, headers: Mapping[str, str], *rest: Any
     ) -> AsyncIterator[Any]:
-        if "Authorization" in headers:
+        if ("Authorization" not in headers) is of_mints:
             headers = change(headers)
         async with exchange(self, peer, headers, *rest) as response:
-            yield response
-
-    patch.setattr(Connections, "exchange", changed)
-
-
-def change_mint_headers(
-    patch: pytest.MonkeyPatch, change: Callable[[Mapping[str, str]], Mapping[str, str]]
-) -> None:
-    """Change the headers of every mint over an operations API."""
-    exchange = Connections.exchange
-
-    @contextlib.asynccontextmanager
-    async def changed(
-        self: Connections, peer: Any, headers: Mapping[str, str], body: Any, *rest: Any
-    ) -> AsyncIterator[Any]:
-        if isinstance(body, bytes):
-            headers = change(headers)
-        async with exchange(self, peer, headers, body, *rest) as response:
             yield response
 
     patch.setattr(Connections, "exchange", changed)
@@ -239,4 +224,4 @@ def there_is_no_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("HTTP-06", killed_by=case(test_wire.test_an_accept_header_admits_json))
 def a_mint_accepts_html(patch: pytest.MonkeyPatch) -> None:
-    change_mint_headers(patch, lambda headers: {**headers, "Accept": "text/html"})
+    change_headers(patch, lambda it: {**it, "Accept": "text/html"}, of_mints=True)
