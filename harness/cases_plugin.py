@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.canaries import TaintError
+from harness.interrupts import interrupt
+from harness.targets import RELAY_VARIABLE
 from harness.targets.outcome import TargetBrokeError, TargetSkippedError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-RELAY_VARIABLE = "RELAY_HARNESS_RELAY"
-"""Names the relay to judge where no option does."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,16 +28,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get(RELAY_VARIABLE) or "reference",
         help=f"the relay that the cases judge (default: ${RELAY_VARIABLE}, or reference)",
     )
-
-
-def interrupt(number: int, _: object) -> NoReturn:
-    """Let a signal do what Ctrl-C does, so that whatever was started is ended.
-
-    Raises:
-        KeyboardInterrupt: with the number of the signal.
-
-    """
-    raise KeyboardInterrupt(number)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -14,10 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cases_plugin import RELAY_VARIABLE, interrupt
 from harness.errors import InputError
 from harness.fault_text import fault_names
+from harness.interrupts import interrupt
 from harness.profiles import PROFILES
+from harness.targets import RELAY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -74,10 +74,15 @@ def contexts_for(nodes: Iterable[Node], tls: Tls) -> list[ssl.SSLContext]:
 def _certificates(file: Path) -> str:
     try:
         text = file.read_text(encoding="ascii", errors="ignore")  # of comments
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+        _check(text)
     except (OSError, ValueError) as error:
         raise _unusable(f"CA file {str(file)!r}", error, "a readable PEM file") from error
     return text
+
+
+@functools.lru_cache(maxsize=64)
+def _check(certificates: str) -> None:
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
 
 
 def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 __all__ = [
+    "RELAY_VARIABLE",
     "DeployCommand",
     "DeployNode",
     "GivenToken",
@@ -35,6 +36,9 @@ __all__ = [
     "TargetSkippedError",
     "open_target",
 ]
+
+RELAY_VARIABLE = "RELAY_HARNESS_RELAY"
+"""Names the relay to judge where no option does."""
 
 
 class Target(Protocol):

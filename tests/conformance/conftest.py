@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from harness.targets import Target, open_target
 from harness.targets.relay import Relay, not_declared
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
@@ -43,27 +42,37 @@ def cluster(fake_cluster: FakeCluster) -> FakeCluster:
 
 
 @pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Payload]:
-    """The one payload of each size, from which every case has a copy of its own."""
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, Path], Payload]:
+    """Put a payload of a size at a path of the case's own, written only once for all of them."""
     directory = tmp_path_factory.mktemp("originals")
-    return functools.cache(lambda size: stage_payload(directory / str(size), size))
+    originals: dict[int, tuple[Payload, os.stat_result]] = {}
+
+    def stage(size: int, path: Path) -> Payload:
+        """As a second name of one file, which is written anew when a case or a relay changed it."""
+        kept = directory / str(size)
+        if size not in originals or not _same_content(kept.stat(), originals[size][1]):
+            kept.unlink(missing_ok=True)
+            originals[size] = stage_payload(kept, size), kept.stat()
+        path.hardlink_to(kept)
+        return replace(originals[size][0], path=path)
+
+    return stage
 
 
-def _copied(original: Payload, path: Path) -> Payload:
-    shutil.copyfile(original.path, path)
-    return replace(original, path=path)
+def _same_content(file: os.stat_result, other: os.stat_result) -> bool:
+    return (file.st_size, file.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 @pytest.fixture
-def payload(original: Callable[[int], Payload], tmp_path: Path) -> Payload:
+def payload(staged: Callable[[int, Path], Payload], tmp_path: Path) -> Payload:
     """A payload of 200 kB: several blocks and chunks for any relay, and still quick."""
-    return _copied(original(200_000), tmp_path / "package.tar.gz")
+    return staged(200_000, tmp_path / "package.tar.gz")
 
 
 @pytest.fixture
-def large(original: Callable[[int], Payload], tmp_path: Path) -> Payload:
+def large(staged: Callable[[int, Path], Payload], tmp_path: Path) -> Payload:
     """A payload of 16 MB: more than the buffers between a relay and a peer hold."""
-    return _copied(original(16_000_000), tmp_path / "large.tar.gz")
+    return staged(16_000_000, tmp_path / "large.tar.gz")
 
 
 @pytest.fixture

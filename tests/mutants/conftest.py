@@ -11,9 +11,9 @@ from tests.conformance.conftest import (
     client_certificate,
     cluster,
     large,
-    original,
     payload,
     relay,
+    staged,
 )
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ __all__ = [
     "client_certificate",
     "cluster",
     "large",
-    "original",
     "payload",
     "relay",
+    "staged",
 ]
 
 

@@ -48,7 +48,7 @@ KILLS_NONE = {
 CAUGHT = (AssertionError, TargetBrokeError, TimeoutError)
 
 # What a case waits for, or sends, at most: less of it, or a mutant would take long to die.
-SHORTER = {"IN_TIME": 0.5, "SOON": 0.4, "HUGE": 40}
+SHORTER = {"IN_TIME": 0.5, "SOON": 0.4, "HUGE": 40, "MUCH": 40}
 
 KILLS = [
     pytest.param(mutant, case, id=f"{mutant.name}-{case.function.__name__}", marks=case.conditions)
