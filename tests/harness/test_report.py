@@ -182,8 +182,8 @@ DRIVE = """<script>
 addEventListener("load", async () => {
   const seen = [];
   const count = what => document.querySelectorAll(`${what}:not([hidden])`).length;
-  const note = () => seen.push(
-    [location.hash, count(".row"), count(".failure"), document.getElementById("shown").textContent]);
+  const words = document.getElementById("shown");
+  const note = () => seen.push([location.hash, count(".row"), count(".failure"), words.innerText]);
   note();
   for (const hash of ["#?q=test_bad", "#?outcome=failed&level=must", "#?"]) {
     const changed = new Promise(done => addEventListener("hashchange", done, {once: true}));

@@ -35,7 +35,7 @@ BREADTH = [
     case(test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status),
     case(test_isolation.test_the_fate_of_a_peer_is_its_own, first=8),
     case(test_retry.test_what_passes_is_tried_again),
-    case(test_secrets.test_no_peer_is_sent_a_credential_of_another),
+    case(test_secrets.test_a_token_that_a_peer_quotes_stands_in_no_record),
 ]
 
 
@@ -45,10 +45,17 @@ OF_BOUNDARIES = [
 ]
 ODD_BOUNDARIES = [relay_of for relay_of in ODD if relay_of.__name__.startswith("boundaries_")]
 
+OF_MINTS = [case(test_secrets.test_no_peer_is_sent_a_credential_of_another)]
+ODD_MINTS = [relay_of for relay_of in ODD if "mint" in relay_of.__name__]
+
 
 @pytest.mark.parametrize(
     ("relay_of", "case"),
-    [*product(ODD, BREADTH), *product(ODD_BOUNDARIES, OF_BOUNDARIES)],
+    [
+        *product(ODD, BREADTH),
+        *product(ODD_BOUNDARIES, OF_BOUNDARIES),
+        *product(ODD_MINTS, OF_MINTS),
+    ],
     ids=lambda it: it.function.__name__ if isinstance(it, Case) else it.__name__,
 )
 def test_an_odd_relay_passes(
