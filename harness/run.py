@@ -169,6 +169,7 @@ def judge(plan: Plan) -> Result:
         f"--max-worker-restart={_MOST_CRASHES}",
         "--import-mode=importlib",
         "-p", "no:terminal",  # the verdicts are the output
+        "-p", "no:unraisableexception",  # a tenth of a second of garbage, for unseen warnings
         "-p", "no:cacheprovider",  # nothing is written where the user happens to be
     ]  # fmt: skip
     if plan.expression:

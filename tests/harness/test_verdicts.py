@@ -57,7 +57,8 @@ FILE = "test_it.py"
 def run(pytester: pytest.Pytester, cases: str, *options: str) -> Result:
     verdicts = Verdicts()
     path = pytester.makepyfile(**{FILE.removesuffix(".py"): cases})
-    quiet = ["-p", "no:terminal", "-p", "harness.cases_plugin", "--import-mode=importlib"]
+    quiet = ["-p", "no:terminal", "-p", "no:unraisableexception"]
+    quiet += ["-p", "harness.cases_plugin", "--import-mode=importlib"]
     pytest.main([str(path), *quiet, *options], plugins=[verdicts])
     ran = list(verdicts.cases.values())
     return Result("reference", "0", "", 0.0, cases=ran, broken=verdicts.broken)
