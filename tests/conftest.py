@@ -39,8 +39,15 @@ gc.disable()
 
 def pytest_collection_finish() -> None:
     gc.enable()
-    # Thousands of tests live to the end; no collection of garbage needs to look at them again, and
-    # what a test leaves is little.
+    _collect_for_good()
+    gc.set_threshold(20_000, 50, 50)  # what a test leaves is little
+
+
+def pytest_sessionfinish() -> None:
+    _collect_for_good()  # pytest does it ten times at the end, for what a first time may miss
+
+
+def _collect_for_good() -> None:
+    """Collect garbage; no later collection looks at the thousands of tests and reports again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 50)

@@ -33,6 +33,7 @@ def silent_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def look_up(host: str, *rest: Any, **how: Any) -> Any:
         if host.endswith(".silent"):
             ended.wait(60)
+            raise socket.gaierror(socket.EAI_NONAME, "looked up for too long")
         return getaddrinfo(host, *rest, **how)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
@@ -79,7 +80,7 @@ def test_a_name_that_hangs_is_given_up_in_time(package: Path) -> None:
 
 def test_a_name_that_is_not_known_is_a_failure_to_connect(package: Path) -> None:
     node = relay.Node("n", "https://none.invalid/", mint=relay.GivenToken("a-token"))
-    [record] = asyncio.run(relay.deploy([node], DEPLOY, package)).records
+    [record] = asyncio.run(relay.deploy([node], DEPLOY, package, retry=SOON)).records
     assert record["stage"] == "connect"
     assert "cannot find its host" in str(record["reason"])
 

@@ -167,8 +167,8 @@ def test_an_interrupt_while_packing_leaves_nothing(
 def test_a_hang_up_that_is_ignored_stays_so(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
-    peer = peer_of(cluster, fault=ReadSlowly(8_000_000))
-    (component / "large").write_bytes(os.urandom(8_000_000))
+    peer = peer_of(cluster, fault=ReadSlowly(6_000_000))
+    (component / "large").write_bytes(os.urandom(3_000_000))
     line = f"trap '' HUP; exec {shlex.join(command(cluster, component, '--quiet'))}"
     with subprocess.Popen(["bash", "-c", line], env=environment) as process:
         peer.wait_until(lambda peer: bool(peer.live_uploads), timeout=SOON)
