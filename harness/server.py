@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler, select_address_family
 
 from harness import handshake_tap
 from harness.connection import HEAD_LIMIT, Connection, is_readable
@@ -211,10 +211,20 @@ class _Listener(ThreadedWSGIServer):
         self.live: set[Connection] = set()
         self.idle: set[Connection] = set()
         self.threads: set[threading.Thread] = set()
-        self.orders = Orders()
-        super().__init__(owner.host, owner.port, app, _Handler)
-        self.socket.settimeout(0)
+        # Werkzeug's own beginning ends the whole program where a port is taken, and reads the
+        # metadata of its package each time, which takes longer than all the rest.
+        self.host, self.port, self.app = owner.host, owner.port, app
+        self.passthrough_errors, self._server_version = False, "Werkzeug"
+        self.address_family = select_address_family(owner.host, owner.port)
         self.ssl_context = owner.ssl_context  # tells Werkzeug the scheme; the handler shakes hands
+        try:
+            socketserver.TCPServer.__init__(self, (owner.host, owner.port), _Handler)
+        except OSError as error:
+            where = f"cannot serve on {owner.host} port {owner.port}: {error.strerror}"
+            raise OSError(error.errno, f"{where}; give a port that is free, or 0") from error
+        self.orders = Orders()
+        self.socket.settimeout(0)
+        self.port = self.server_address[1]
         if self.ssl_context is not None:
             handshake_tap.tap(self.ssl_context)
 

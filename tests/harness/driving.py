@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from harness.evidence import Evidence
+from harness.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def evidence(**members: Any) -> Evidence:
@@ -12,3 +18,14 @@ def evidence(**members: Any) -> Evidence:
     texts = dict.fromkeys(("where", "expected", "came", "wrote", "seen", "trace"), "")
     lists: dict[str, list[Any]] = {"told": [], "reported": [], "findings": [], "lanes": []}
     return Evidence(**{**texts, **lists, "broke": False, **members})  # type: ignore[typeddict-item]  # spread
+
+
+def judged_in_here(cases: Path, *options: str) -> Verdicts:
+    """What becomes of cases that are run by another pytest in this very process."""
+    verdicts = Verdicts()
+    quiet = [f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "unraisableexception")]
+    pytest.main(
+        [str(cases), *quiet, "-pharness.cases_plugin", "--import-mode=importlib", *options],
+        plugins=[verdicts],
+    )
+    return verdicts

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.report.text import explained
-from harness.verdicts import Case, Verdicts
+from tests.harness.driving import judged_in_here
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.evidence import Evidence
+    from harness.verdicts import Case
 
 pytest_plugins = ["pytester"]
 
@@ -93,17 +94,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     directory: Path = tmp_path_factory.mktemp("evidence")
     (directory / "conftest.py").write_text(CONFTEST)
     (directory / "test_told.py").write_text(CASES)
-    verdicts = Verdicts()
-    options = [
-        "-p",
-        "no:terminal",
-        "-p",
-        "harness.cases_plugin",
-        "--import-mode=importlib",
-        "-p",
-        "no:cacheprovider",
-    ]
-    pytest.main([str(directory), *options], plugins=[verdicts])
+    verdicts = judged_in_here(directory)
     assert not verdicts.broken
     return list(verdicts.cases.values())
 

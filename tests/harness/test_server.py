@@ -13,6 +13,7 @@ from harness.certs import Authority
 from harness.cluster import FakeCluster
 from harness.events import Event, EventStream
 from harness.peer import FakePeer
+from harness.server import StreamingServer
 from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ def test_stopping_leaves_no_thread_and_no_port(cluster: FakeCluster, sent: str) 
             socket.create_connection((peer.http.host, peer.http.port))
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name.startswith(f"peer-{peer.http.port}")]
+
+
+def test_a_port_that_is_taken_is_named_with_the_remedy(cluster: FakeCluster) -> None:
+    taken = cluster.peer().http
+    with pytest.raises(OSError, match=rf" port {taken.port}: .* in use; give a port"):
+        StreamingServer(taken.host, taken.port).start()
 
 
 def test_plain_http_to_a_tls_peer_is_witnessed(cluster: FakeCluster) -> None:

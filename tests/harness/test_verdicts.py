@@ -8,8 +8,8 @@ import pytest
 
 from harness.report.text import lines
 from harness.results import Result
-from harness.verdicts import Case, Verdict, Verdicts
-from tests.harness.driving import evidence
+from harness.verdicts import Case, Verdict
+from tests.harness.driving import evidence, judged_in_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,11 +55,7 @@ FILE = "test_it.py"
 
 
 def run(pytester: pytest.Pytester, cases: str, *options: str) -> Result:
-    verdicts = Verdicts()
-    path = pytester.makepyfile(**{FILE.removesuffix(".py"): cases})
-    quiet = ["-p", "no:terminal", "-p", "no:unraisableexception"]
-    quiet += ["-p", "harness.cases_plugin", "--import-mode=importlib"]
-    pytest.main([str(path), *quiet, *options], plugins=[verdicts])
+    verdicts = judged_in_here(pytester.makepyfile(**{FILE.removesuffix(".py"): cases}), *options)
     ran = list(verdicts.cases.values())
     return Result("reference", "0", "", 0.0, cases=ran, broken=verdicts.broken)
 
