@@ -47,9 +47,16 @@ class CertificateFlaw(Enum):
 
 
 class Authority:
-    """One certificate authority, as every node of a cluster trusts it."""
+    """One certificate authority, as every node of a cluster trusts it.
 
-    def __init__(self) -> None:
+    Args:
+        directory: where `file` is to lie; left out, it is a temporary file, which is removed with
+            this object, unless its process is killed.
+
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
         self._ca = trustme.CA(organization_name="deploy relay kit")
         self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
 
@@ -59,7 +66,9 @@ class Authority:
 
     @cached_property
     def file(self) -> Path:
-        """The certificate as the CA bundle that relays are given; removed with this object."""
+        """The certificate as the CA bundle that relays are given."""
+        if self._directory is not None:
+            return self.write(self._directory / "fake-authority.pem")
         descriptor, name = tempfile.mkstemp(prefix="fake-authority-", suffix=".pem")
         os.close(descriptor)
         weakref.finalize(self, os.unlink, name)

@@ -26,11 +26,11 @@ _CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
 
 
 @pytest.fixture(scope="session")
-def relay_authority() -> Authority:
+def relay_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """The certificate authority that every fake peer of the session is signed by."""
     from harness.certs import Authority
 
-    return Authority()
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture
