@@ -23,8 +23,8 @@ if "RELAY_HARPER_URL" not in os.environ:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: almost half of a test's time is spent waiting."""
-    return (os.cpu_count() or 1) + 2
+    """Three more than there are cores: almost half of a test's time is spent waiting."""
+    return (os.cpu_count() or 1) + 3
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
