@@ -1,4 +1,4 @@
-"""How the kit's own tests run: on how many workers, and with how large a payload at most."""
+"""How the kit's own tests run: on how many workers, with how large a payload, on which cluster."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import os
 import random
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    import pytest
+    from harness.cluster import FakeCluster
 
 # The gate, and whoever judges a relay, run the cases with a gigabyte.
 os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "64")
@@ -20,6 +22,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # certificate may be from one of them.
 if "RELAY_HARPER_URL" not in os.environ:
     os.environ["SSL_CERT_FILE"] = os.devnull
+
+
+@pytest.fixture
+def cluster(fake_cluster: FakeCluster) -> FakeCluster:
+    """As anybody who installs the kit has it; the cases have one of their own."""
+    return fake_cluster
 
 
 def pytest_xdist_auto_num_workers() -> int:

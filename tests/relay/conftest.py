@@ -4,23 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.certs import Authority
-from harness.cluster import FakeCluster
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="session")
-def authority() -> Authority:
-    return Authority()
-
-
-@pytest.fixture
-def cluster(authority: Authority) -> Iterator[FakeCluster]:
-    with FakeCluster(authority=authority) as cluster:
-        yield cluster
 
 
 @pytest.fixture

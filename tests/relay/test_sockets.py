@@ -32,7 +32,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 @pytest.mark.parametrize("then", ["wait", "close"])
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_an_answer_to_the_closing_boundary_is_in_time(
-    authority: Authority, tmp_path: Path, size: int, then: str
+    relay_authority: Authority, tmp_path: Path, size: int, then: str
 ) -> None:
     """Harper answers as soon as it has the closing boundary, before the last chunk has come."""
     package = tmp_path / "package.tar.gz"
@@ -50,13 +50,13 @@ def test_an_answer_to_the_closing_boundary_is_in_time(
         writer.close()
 
     async def run() -> relay.Report:
-        context = authority.server_context("127.0.0.1")
+        context = relay_authority.server_context("127.0.0.1")
         async with await asyncio.start_server(
             peer, "127.0.0.1", 0, ssl=context, limit=1 << 22
         ) as server:
             url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             node = relay.Node("n", url, mint=relay.GivenToken("t"))
-            tls = relay.Tls(authority.write(tmp_path / "ca.pem"))
+            tls = relay.Tls(relay_authority.write(tmp_path / "ca.pem"))
             return await relay.deploy([node], DEPLOY, package, tls=tls)
 
     assert asyncio.run(run()).records == [{"node": "n", "status": "success"}]
@@ -162,9 +162,9 @@ def test_nothing_of_the_environment_and_no_cookie_shapes_a_request(
 
 
 def test_nodes_of_one_posture_share_a_context_also_between_deploys(
-    authority: Authority, tmp_path: Path
+    relay_authority: Authority, tmp_path: Path
 ) -> None:
-    ca, other = authority.write(tmp_path / "a.pem"), Authority().write(tmp_path / "b.pem")
+    ca, other = relay_authority.write(tmp_path / "a.pem"), Authority().write(tmp_path / "b.pem")
     (tmp_path / "same.pem").write_bytes(ca.read_bytes())
     nodes = [relay.Node("a"), relay.Node("b"), relay.Node("c", verify=False)]
     nodes.append(relay.Node("d", ca_file=other))
@@ -175,10 +175,10 @@ def test_nodes_of_one_posture_share_a_context_also_between_deploys(
 
 
 def test_a_context_with_the_relays_own_certificate_is_not_kept(
-    authority: Authority, tmp_path: Path
+    relay_authority: Authority, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.pem"
-    own.write_bytes(authority.client_certificate("origin"))
+    own.write_bytes(relay_authority.client_certificate("origin"))
     nodes = [relay.Node("a"), relay.Node("b")]
     first, second = contexts_for(nodes, Tls(None, own)), contexts_for(nodes, Tls(None, own))
     assert first[0] is first[1]
