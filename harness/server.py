@@ -120,7 +120,7 @@ class StreamingServer(HTTPServer):
             raise RuntimeError(f"the server on port {self.port} is already running")
         app = Request.application(self.application)
         self.server = _Listener(self, app)
-        self.port = self.server.port
+        self.port = self.server.server_port
         self.server_thread = threading.Thread(
             target=self.server.serve_forever, name=f"peer-{self.port}", daemon=True
         )
@@ -213,8 +213,7 @@ class _Listener(ThreadedWSGIServer):
         self.threads: set[threading.Thread] = set()
         # Werkzeug's own beginning ends the whole program where a port is taken, and reads the
         # metadata of its package each time, which takes longer than all the rest.
-        self.host, self.port, self.app = owner.host, owner.port, app
-        self.passthrough_errors, self._server_version = False, "Werkzeug"
+        self.app, self.passthrough_errors, self._server_version = app, False, "Werkzeug"
         self.address_family = select_address_family(owner.host, owner.port)
         self.ssl_context = owner.ssl_context  # tells Werkzeug the scheme; the handler shakes hands
         try:
@@ -224,7 +223,6 @@ class _Listener(ThreadedWSGIServer):
             raise OSError(error.errno, f"{where}; give a port that is free, or 0") from error
         self.orders = Orders()
         self.socket.settimeout(0)
-        self.port = self.server_address[1]
         if self.ssl_context is not None:
             handshake_tap.tap(self.ssl_context)
 
@@ -275,7 +273,7 @@ class _Listener(ThreadedWSGIServer):
         thread = threading.Thread(
             target=self.process_request_thread,
             args=(request, client_address),
-            name=f"peer-{self.port}-from-{client_address[1]}",
+            name=f"peer-{self.server_port}-from-{client_address[1]}",
             daemon=True,
         )
         with self.owner.changed:
