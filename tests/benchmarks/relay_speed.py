@@ -1,9 +1,10 @@
 """How fast is the relay, next to others on the same machine in the same run?
 
 Run by hand: `python -m tests.benchmarks.relay_speed [--gib 1] [--rounds 5] [--json FILE]`. Prints a
-table of medians with the spread, and ratios to a raw `SSLSocket.sendall` loop. The senders take
-turns, so that whatever else the machine does meets all of them. curl, Node and httpx take part when
-they are there; CPU of curl and Node includes starting them.
+table: the median throughput, and the ratios to a raw `SSLSocket.sendall` loop, as their median and
+spread. The senders take turns, and a ratio is of two runs of one round, so that whatever else the
+machine does meets both of them. curl, Node and httpx take part when they are there; the time and
+CPU of curl and Node include starting them.
 """
 
 from __future__ import annotations
@@ -79,22 +80,31 @@ def throughput(directory: Path, gib: float, rounds: int) -> dict[str, Any]:
         for _ in range(rounds):
             for name, taken in runs.items():
                 taken.append(one_run(name, url, str(ca_file), str(payload)))
-    results: dict[str, Any] = {}
-    for name, taken in runs.items():
-        gigabytes = payload.stat().st_size * (8 if "8 peers" in name else 1) / 1e9
-        rates = [gigabytes * 1_000 / run["seconds"] for run in taken]
-        results[name] = {
-            "mb_per_second": round(statistics.median(rates)),
-            "lowest": round(min(rates)),
-            "highest": round(max(rates)),
-            "cpu_seconds_per_gb": round(
-                statistics.median(run["cpu"] for run in taken) / gigabytes, 3
-            ),
-        }
-    for result in results.values():
-        for figure in ("mb_per_second", "cpu_seconds_per_gb"):
-            result[f"{figure}_to_raw"] = round(result[figure] / results["raw"][figure], 2)
-    return results
+    gigabytes = payload.stat().st_size / 1e9
+    return {name: _compared(name, taken, runs["raw"], gigabytes) for name, taken in runs.items()}
+
+
+def _compared(
+    name: str, taken: list[dict[str, float]], raw: list[dict[str, float]], gigabytes: float
+) -> dict[str, Any]:
+    """The runs of one sender, each next to that of the raw loop in the same round."""
+    times = 8 if "8 peers" in name else 1
+    pairs = list(zip(taken, raw, strict=True))
+    return {
+        "mb_per_second": round(
+            statistics.median(times * gigabytes * 1_000 / run["seconds"] for run in taken)
+        ),
+        "throughput_to_raw": _spread([times * r["seconds"] / run["seconds"] for run, r in pairs]),
+        "cpu_seconds_per_gb": round(
+            statistics.median(run["cpu"] for run in taken) / (times * gigabytes), 3
+        ),
+        "cpu_to_raw": _spread([run["cpu"] / (times * r["cpu"]) for run, r in pairs]),
+    }
+
+
+def _spread(ratios: list[float]) -> dict[str, float]:
+    found = {"median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+    return {name: round(ratio, 3) for name, ratio in found.items()}
 
 
 def many_peers(directory: Path, peers: int) -> dict[str, Any]:
@@ -147,13 +157,15 @@ def main() -> None:
             "many_peers": many_peers(directory, options.peers),
             "memory": flat_memory(directory, options.large_gib, 8),
         }
-    print(f"{'sender':16}{'MB/s':>7}{'lowest':>8}{'highest':>9}{'to raw':>8}", end="")
-    print(f"{'CPU s/GB':>10}{'to raw':>8}")
+    print(f"{'sender':16}{'MB/s':>6}  {'to raw':22}{'CPU s/GB':>8}  to raw")
     for sender, seen in results["throughput"].items():
+        throughput_to_raw, cpu_to_raw = (
+            "{median:.2f} ({lowest:.2f} to {highest:.2f})".format(**seen[figure])
+            for figure in ("throughput_to_raw", "cpu_to_raw")
+        )
         print(
-            f"{sender:16}{seen['mb_per_second']:7}{seen['lowest']:8}{seen['highest']:9}"
-            f"{seen['mb_per_second_to_raw']:8}{seen['cpu_seconds_per_gb']:10}"
-            f"{seen['cpu_seconds_per_gb_to_raw']:8}"
+            f"{sender:16}{seen['mb_per_second']:6}  {throughput_to_raw:22}"
+            f"{seen['cpu_seconds_per_gb']:8}  {cpu_to_raw}"
         )
     print("many peers:", results["many_peers"])
     print("memory:", results["memory"])
