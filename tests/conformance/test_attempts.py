@@ -100,7 +100,7 @@ def test_a_refusal_on_the_way_is_tried_again_as_any_other_is(
 # -- what never is -------------------------------------------------------------------------------
 
 
-@requirement("RES-05", "RES-10")
+@requirement("RTY-01")
 @pytest.mark.parametrize(
     "fault",
     [CloseWithoutAnswer(), MintDropped(), Answer(503), MintAnswer(Answer(503))],

@@ -187,12 +187,12 @@ def retry_after_counts_with_503_alone(patch: pytest.MonkeyPatch) -> None:
 # -- what never is -------------------------------------------------------------------------------
 
 
-@mutant("RES-10", killed_by=case(UNASKED))
+@mutant("RTY-01", killed_by=case(UNASKED))
 def what_was_lost_is_sent_again_unasked(patch: pytest.MonkeyPatch) -> None:
     again_unasked_if(patch, lambda error: error.retryable and error.status_code is None)
 
 
-@mutant("RES-05", killed_by=case(UNASKED, fault=Answer(503)))
+@mutant("RTY-01", killed_by=case(UNASKED, fault=Answer(503)))
 def what_was_refused_is_sent_again_unasked(patch: pytest.MonkeyPatch) -> None:
     again_unasked_if(patch, lambda error: error.retryable and error.status_code is not None)
 
