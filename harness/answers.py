@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json as _json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from enum import Enum
@@ -186,8 +186,18 @@ class Answer:
             yield End.CLOSE
 
 
+class _OfAnother:
+    """Another answer, sent in a way of its own."""
+
+    answer: Answer | ContentLengthOff | UnfinishedChunks | Drip
+
+    @property
+    def status(self) -> int:
+        return self.answer.status
+
+
 @dataclass(frozen=True)
-class ContentLengthOff:
+class ContentLengthOff(_OfAnother):
     """Announce `by` bytes more (or, negative, fewer) than the body has, then close with FIN."""
 
     answer: Answer
@@ -204,7 +214,7 @@ class ContentLengthOff:
 
 
 @dataclass(frozen=True)
-class UnfinishedChunks:
+class UnfinishedChunks(_OfAnother):
     """Send the body chunked, leave out the last chunk, then close (RES-12)."""
 
     answer: Answer
@@ -222,7 +232,7 @@ class UnfinishedChunks:
 
 
 @dataclass(frozen=True)
-class HeadThenSilence:
+class HeadThenSilence(_OfAnother):
     """Send the head of an answer that announces a body, and then nothing more."""
 
     answer: Answer
@@ -249,7 +259,7 @@ class EndlessHead:
 
 
 @dataclass(frozen=True)
-class Drip:
+class Drip(_OfAnother):
     """Send an answer a byte at a time, at this many bytes per second."""
 
     answer: Answer | ContentLengthOff | UnfinishedChunks
@@ -268,7 +278,37 @@ class Drip:
                 yield step
 
 
-AnyAnswer = Answer | ContentLengthOff | UnfinishedChunks | HeadThenSilence | EndlessHead | Drip
+@dataclass(frozen=True)
+class Held(_OfAnother):
+    """Hold an answer back until something has happened.
+
+    Attributes:
+        answer: what is answered then.
+        until: called in the thread of the connection. The answer follows when it returns, and a
+            reset when it raises TimeoutError; give it a limit, such as
+            `functools.partial(event.wait, 5)`.
+
+    """
+
+    answer: Answer | ContentLengthOff | UnfinishedChunks | Drip
+    until: Callable[[], object]
+
+    def __post_init__(self) -> None:
+        checks.function("until", self.until)
+
+    def script(self, *, keep_alive: bool) -> Script:
+        try:
+            self.until()
+        except TimeoutError:
+            yield End.RESET
+            return
+        yield Pause(0)  # a client that has gone is answered nothing
+        yield from self.answer.script(keep_alive=keep_alive)
+
+
+AnyAnswer = (
+    Answer | ContentLengthOff | UnfinishedChunks | HeadThenSilence | EndlessHead | Drip | Held
+)
 
 
 def continue_first(answer: Answer) -> Answer:

@@ -45,6 +45,13 @@ def kind(name: str, value: object, kinds: tuple[type, ...]) -> None:
         raise ValueError(f"{name} {value!r}: give one of {names}")  # noqa: TRY004 - as all here
 
 
+def function(name: str, value: object) -> None:
+    """Raise ValueError unless `value` can be called."""
+    if not callable(value):
+        wanted = "give a function without parameters"
+        raise ValueError(f"{name} {value!r}: {wanted}")  # noqa: TRY004 - as all here
+
+
 def word(name: str, value: object, words: Iterable[object]) -> None:
     """Raise ValueError unless `value` is one of some words."""
     known = list(words)

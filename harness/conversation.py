@@ -191,7 +191,7 @@ class Conversation:
         """Answer the request; `close` ends the connection afterwards."""
         exchange = self._exchange
         exchange.keep_alive = exchange.keep_alive and not close
-        exchange.witness.answer_status = getattr(answer, "status", 200)
+        exchange.witness.answer_status = answer.status
         self.perform(answer.script(keep_alive=exchange.keep_alive))
 
     def perform(self, script: Script) -> None:

@@ -92,6 +92,10 @@ class EventStream:
     truncated: bool = False
     head: Answer = field(default=_HEAD, repr=False)
 
+    @property
+    def status(self) -> int:
+        return self.head.status
+
     def __post_init__(self) -> None:
         if isinstance(self.events, str) or not isinstance(self.events, Iterable):
             example = f"give several, such as ({self.events!r},)"

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from http.client import responses
 
 from harness import faults
-from harness.answers import BODILESS, Answer
+from harness.answers import BODILESS, Answer, Held
 from harness.certs import CertificateFlaw
 from harness.events import EventStream
 
@@ -62,7 +62,8 @@ def parse_fault(text: str) -> faults.Fault:
 
 def _kinds() -> dict[str, type]:
     kinds = typing.get_args(faults.Fault)
-    return {kind.__name__: kind for kind in kinds if kind not in (CertificateFlaw, faults.InTurn)}
+    not_as_text = (CertificateFlaw, faults.InTurn, Held)
+    return {kind.__name__: kind for kind in kinds if kind not in not_as_text}
 
 
 def _parameters(kind: type) -> list[dataclasses.Field[object]]:

@@ -6,6 +6,7 @@ other. A `CertificateFlaw` and every kind of answer in `harness.answers` is a fa
 
 from __future__ import annotations
 
+from collections.abc import Callable  # noqa: TC003 - a fault's types are read at run time
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -75,12 +76,22 @@ class ResetAfter:
 
 @dataclass(frozen=True)
 class StopReadingAfter:
-    """Read exactly this many bytes of the raw body, and then nothing more, for good."""
+    """Read exactly this many bytes of the raw body, and then nothing more, for good.
+
+    Attributes:
+        received: bytes, chunk framing included.
+        until: called then, in the thread of the connection: the peer goes on as a healthy one when
+            it returns, and resets the connection when it raises TimeoutError. Give it a limit.
+
+    """
 
     received: int
+    until: Callable[[], object] | None = None
 
     def __post_init__(self) -> None:
         checks.whole("received", self.received, least=0)
+        if self.until is not None:
+            checks.function("until", self.until)
 
 
 @dataclass(frozen=True)

@@ -168,9 +168,9 @@ class OperationsApi:
             case faults.ResetAfter(received):
                 conversation.receive(limit=received)
                 conversation.end(End.RESET)
-            case faults.StopReadingAfter(received):
+            case faults.StopReadingAfter(received, until):
                 conversation.receive(limit=received)
-                conversation.end(End.SILENCE)
+                self._stand_still(conversation, upload, until)
             case faults.CloseWithoutAnswer():
                 conversation.receive()
                 conversation.end(End.CLOSE)
@@ -182,6 +182,23 @@ class OperationsApi:
                 self._serve(conversation, upload, answer)
             case _:
                 self._serve(conversation, upload)
+
+    def _stand_still(
+        self,
+        conversation: Conversation,
+        upload: UploadWitness,
+        until: Callable[[], object] | None,
+    ) -> None:
+        """Take no more of an upload, for good or until something has happened."""
+        if until is None:
+            conversation.end(End.SILENCE)
+            return
+        try:
+            until()
+        except TimeoutError:
+            conversation.end(End.RESET)
+        else:
+            self._serve(conversation, upload)
 
     def _serve(
         self,

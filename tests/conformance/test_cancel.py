@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, Await
+from harness.answers import Answer
 from harness.faults import (
-    AnswerEarly,
     HangInHandshake,
     MintHangs,
     ReadSlowly,
@@ -22,7 +21,6 @@ from harness.faults import (
 from harness.targets import Limits
 
 if TYPE_CHECKING:
-    from harness.answers import Script
     from harness.cluster import FakeCluster
     from harness.faults import Fault
     from harness.payloads import Payload
@@ -109,25 +107,13 @@ def test_the_connection_of_a_peer_that_is_given_up_is_closed(
     peer.wait_until(every_connection_is_closed, IN_TIME)
 
 
-@dataclass(frozen=True)
-class ReadsOnLater(Answer):
-    """A good answer of a peer that reads no more of its upload until it is told to."""
-
-    go_on: threading.Event = field(default_factory=threading.Event)
-
-    def script(self, *, keep_alive: bool) -> Script:
-        self.go_on.wait(IN_TIME)
-        yield Await.UPLOAD_ENDS
-        yield from super().script(keep_alive=keep_alive)
-
-
 @requirement("HTTP-03", "RES-11")
 def test_an_upload_that_is_given_up_never_ends_well(
     cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
-    later = ReadsOnLater(json={"message": "done"})
-    peer = cluster.peer(fault=AnswerEarly(later, at=1_000_000))
+    given_up = threading.Event()
+    peer = cluster.peer(fault=StopReadingAfter(1_000_000, partial(given_up.wait, IN_TIME)))
     record = relay.deploy(to=[peer], payload=large.path, limits=Limits(stall=0.4))[peer]
-    later.go_on.set()
+    given_up.set()
     assert record.status == "failed"
     assert not peer.upload.complete

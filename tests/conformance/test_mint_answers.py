@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, Drip, End, HeadThenSilence, Pause
+from harness.answers import Answer, Drip, End, HeadThenSilence, Held
 from harness.faults import MintAnswer
 from harness.targets import Limits
 
@@ -33,15 +35,6 @@ class UntilTheEnd(Answer):
         yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
         yield self.content
         yield End.CLOSE
-
-
-@dataclass(frozen=True)
-class Late(Answer):
-    """An answer that comes when nobody waits for it any more."""
-
-    def script(self, *, keep_alive: bool) -> Script:
-        yield Pause(0.2)
-        yield from super().script(keep_alive=keep_alive)
 
 
 def has_gone(peer: FakePeer) -> bool:
@@ -90,9 +83,11 @@ def test_a_mint_that_was_given_up_is_followed_by_no_upload(
     cluster: FakeCluster, relay: Relay
 ) -> None:
     """What was only not waited for would deploy behind the back of a failed record."""
-    peer = cluster.peer()
-    peer.fault = MintAnswer(Late(json=peer.issue_tokens(None)))
+    peer, given_up = cluster.peer(), threading.Event()
+    minted = Answer(json=peer.issue_tokens(None))
+    peer.fault = MintAnswer(Held(minted, until=partial(given_up.wait, 0.2)))
     record = relay.deploy(to=[peer], limits=Limits(mint=0.1), deadline=IN_TIME)[peer]
+    given_up.set()
     assert record.reason.startswith("token mint failed: ")
     with contextlib.suppress(TimeoutError):  # a relay may let it come, and throw it away
         peer.wait_until(lambda peer: bool(peer.live_uploads) or has_gone(peer), SOON)

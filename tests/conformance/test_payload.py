@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer
+from harness.answers import Answer, Held
 from harness.faults import AnswerEarly, MintAnswer, ReadSlowly, ResetAfter
 from harness.meanwhile import as_soon_as, the_file_has_begun
 from harness.payloads import Payload, stage_payload
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.answers import Script
     from harness.cluster import FakeCluster
     from harness.peer import FakePeer
     from harness.targets.relay import Relay
@@ -200,20 +198,9 @@ def test_a_payload_that_vanishes_on_the_way_ends_in_a_record(
         assert not peer.upload.complete
 
 
-@dataclass(frozen=True)
-class After(Answer):
-    """An answer that something is done before."""
-
-    act: Callable[[], object] = bool
-
-    def script(self, *, keep_alive: bool) -> Script:
-        self.act()
-        yield from super().script(keep_alive=keep_alive)
-
-
 def minting_after(peer: FakePeer, act: Callable[[], object]) -> MintAnswer:
     """A good mint of this peer, which is answered when something has been done."""
-    return MintAnswer(After(json=peer.issue_tokens(None), act=act))
+    return MintAnswer(Held(Answer(json=peer.issue_tokens(None)), until=act))
 
 
 @requirement("RES-11", "BUG-14")

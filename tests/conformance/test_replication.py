@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
-from harness.answers import Answer, End
+from harness.answers import Answer, End, Held
 from harness.certs import CertificateFlaw
 from harness.faults import TokensExpire
 from harness.replication.faults import (
@@ -36,7 +37,6 @@ from harness.targets import Limits, LocalSettings, ReplicationMint
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.answers import Script
     from harness.cluster import FakeCluster
     from harness.peer import FakePeer
     from harness.replication import FakeReplicationSocket
@@ -70,22 +70,6 @@ def test_a_mint_is_one_request_and_one_answer(cluster: FakeCluster, relay: Relay
     assert peer.mints == []
 
 
-@dataclass(frozen=True)
-class WhenClosed(Answer):
-    """A good answer that comes when its client has closed a socket, and else a reset."""
-
-    json: object = field(default_factory=lambda: {"message": "done"})
-    socket: FakeReplicationSocket | None = None
-
-    def script(self, *, keep_alive: bool) -> Script:
-        assert self.socket is not None
-        try:
-            self.socket.wait_until(is_closed_by_its_client, IN_TIME)
-        except TimeoutError:
-            yield End.RESET
-        yield from super().script(keep_alive=keep_alive)
-
-
 def is_closed_by_its_client(socket: FakeReplicationSocket) -> bool:
     return [seen.closed_by for seen in socket.live_sockets] == ["client"]
 
@@ -95,7 +79,8 @@ def test_a_socket_is_closed_when_its_answer_has_come(cluster: FakeCluster, relay
     """Left open, it would stand as long as the upload takes; peers hold one for each deploy."""
     peer = cluster.peer()
     socket = cluster.replication(peer)
-    peer.fault = WhenClosed(socket=socket)
+    is_closed = partial(socket.wait_until, is_closed_by_its_client, IN_TIME)
+    peer.fault = Held(Answer(json={"message": "done"}), until=is_closed)
     assert relay.deploy(to=[through(relay, peer, socket)])[peer].status == "success"
 
 

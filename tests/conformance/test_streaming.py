@@ -6,13 +6,13 @@ import contextlib
 import os
 import threading
 import time
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.answers import Answer, Await, End
+from harness.answers import Answer
 from harness.certs import CertificateFlaw
 from harness.faults import (
     AnswerEarly,
@@ -32,7 +32,6 @@ from harness.targets.processes import family
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.answers import Script
     from harness.cluster import FakeCluster
     from harness.faults import Fault
     from harness.payloads import Payload
@@ -53,8 +52,8 @@ def has_been_served(peer: FakePeer) -> bool:
     return any("answer end" in upload.times for upload in peer.live_uploads)
 
 
-def wait_for(peers: Sequence[FakePeer], until: Callable[[FakePeer], bool]) -> bool:
-    """Wait as long as any of these peers gets on; whether it has come so far at all of them."""
+def wait_for(peers: Sequence[FakePeer], until: Callable[[FakePeer], bool]) -> None:
+    """Wait for all of these peers to have come so far, as long as any of them gets on."""
     for peer in peers:
         while not until(peer):
             before = list(map(_how_far, peers))
@@ -62,29 +61,13 @@ def wait_for(peers: Sequence[FakePeer], until: Callable[[FakePeer], bool]) -> bo
                 peer.wait_until(until, SOON)
             except TimeoutError:
                 if before == list(map(_how_far, peers)):
-                    return False
-    return True
+                    raise
 
 
 def _how_far(peer: FakePeer) -> int:
     """A number that grows with all that the peer sees."""
     received = sum(upload.reader.received for upload in peer.live_uploads)
     return received + sum(len(seen.moments) for seen in peer.live_connections)
-
-
-@dataclass(frozen=True)
-class HeldBack(Answer):
-    """A good answer of a peer that takes no more of its upload until others have come so far."""
-
-    json: object = field(default_factory=lambda: {"message": "served"})
-    others: tuple[FakePeer, ...] = ()
-    until: Callable[[FakePeer], bool] = has_been_served
-
-    def script(self, *, keep_alive: bool) -> Script:
-        if not wait_for(self.others, self.until):
-            yield End.RESET
-        yield Await.UPLOAD_ENDS
-        yield from super().script(keep_alive=keep_alive)
 
 
 @requirement("SEQ-03", "AGG-04")
@@ -94,7 +77,9 @@ def test_a_peer_that_stalls_delays_no_other(
 ) -> None:
     """The stalling peer goes on only when every other one has been served to its end."""
     others = [cluster.peer() for _ in range(3)]
-    stalling = cluster.peer(fault=AnswerEarly(HeldBack(others=tuple(others)), at=100_000))
+    stalling = cluster.peer(
+        fault=StopReadingAfter(100_000, partial(wait_for, others, has_been_served))
+    )
     peers = [*others[:place], stalling, *others[place:]]
     assert relay.deploy(to=peers, payload=large.path).statuses == ["success"] * 4
     assert {peer.upload.file and peer.upload.file.sha256 for peer in peers} == {large.sha256}
@@ -109,7 +94,7 @@ def test_all_peers_are_served_at_once(cluster: FakeCluster, relay: Relay, count:
     """
     peers = [cluster.peer() for _ in range(count)]
     for peer in peers:
-        peer.fault = AnswerEarly(HeldBack(others=tuple(peers), until=has_begun))
+        peer.fault = StopReadingAfter(1_000, partial(wait_for, peers, has_begun))
     assert relay.deploy(to=peers).statuses == ["success"] * count
 
 
@@ -125,7 +110,8 @@ def test_no_upload_waits_for_a_peer_that_has_not_got_so_far(
     begun = threading.Event()
 
     def end_the_lost() -> None:
-        if wait_for([healthy], has_begun):
+        with contextlib.suppress(TimeoutError):
+            wait_for([healthy], has_begun)
             begun.set()
         lost.kill()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import faults
-from harness.answers import Answer, ContentLengthOff, Drip, End, EndlessHead, UnfinishedChunks
+from harness.answers import Answer, ContentLengthOff, Drip, End, EndlessHead, Held, UnfinishedChunks
 from harness.certs import CertificateFlaw
 from harness.events import Event, EventStream
 from harness.peer import FakePeer
@@ -60,6 +60,8 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(faults.ResetAfter, 1.5), "received 1.5"),
         (anyhow(faults.ResetAfter, received=True), "received True"),
         (anyhow(faults.StopReadingAfter, -1), "received -1"),
+        (anyhow(faults.StopReadingAfter, 1, until=5), "until 5: give a function"),
+        (anyhow(Held, OK, until=True), "until True: give a function"),
         (anyhow(faults.ReadSlowly, 0), "bytes_per_second 0"),
         (anyhow(faults.AnswerEarly, 403), "answer 403: give one of Answer, ContentLengthOff"),
         (anyhow(faults.MintAnswer, "no"), "answer 'no': give one of Answer"),

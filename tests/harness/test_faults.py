@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import socket
 import ssl
+import threading
 import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +21,7 @@ from harness.answers import (
     Drip,
     EndlessHead,
     HeadThenSilence,
+    Held,
     UnfinishedChunks,
     continue_first,
 )
@@ -213,6 +216,37 @@ def test_stop_reading_after(cluster: FakeCluster, received: int) -> None:
             client.send(bytes(LARGE))
     assert peer.upload.reader.received == received
     assert peer.upload.answer_status is None
+
+
+def test_stop_reading_until_something_has_happened(cluster: FakeCluster) -> None:
+    happened = threading.Event()
+    held = faults.StopReadingAfter(70_000, until=functools.partial(happened.wait, 5))
+    peer = cluster.peer(fault=held)
+    with upload(peer, cluster) as client:
+        peer.wait_until(lambda peer: [it.reader.received for it in peer.live_uploads] == [70_000])
+        assert is_silent(client)
+        assert peer.live_uploads[0].reader.received == 70_000
+        happened.set()
+        assert client.read_answer().status == 200
+    assert peer.upload.complete
+    assert peer.upload.findings == []
+
+
+def never() -> None:
+    raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.StopReadingAfter(70_000, until=never), Held(Answer(), until=never)]
+)
+def test_what_has_not_happened_in_time_is_a_reset(
+    cluster: FakeCluster, fault: faults.Fault
+) -> None:
+    peer = cluster.peer(fault=fault)
+    with upload(peer, cluster) as client, pytest.raises(ConnectionResetError):
+        client.read()
+    assert peer.upload.connection.closed_by == "peer"
+    assert "answer" not in peer.upload.times
 
 
 def test_read_slowly(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,6 +533,28 @@ def test_head_then_silence(cluster: FakeCluster) -> None:
     with upload(peer, cluster) as client:
         assert b"content-length: 15\r\n" in client.read()
         assert is_silent(client)
+
+
+def test_held(cluster: FakeCluster) -> None:
+    happened = threading.Event()
+    answer = Held(Answer.error(507, "full"), until=functools.partial(happened.wait, 5))
+    peer = cluster.peer(fault=answer)
+    with upload(peer, cluster) as client:
+        peer.wait_until(lambda peer: [it.complete for it in peer.live_uploads] == [True])
+        assert is_silent(client)
+        happened.set()
+        assert client.read_answer().status == 507
+    assert peer.upload.answer_status == 507
+
+
+def test_nobody_is_answered_who_has_gone_meanwhile(cluster: FakeCluster) -> None:
+    gone = threading.Event()
+    peer = cluster.peer(fault=Held(Answer(), until=functools.partial(gone.wait, 5)))
+    with upload(peer, cluster):
+        peer.wait_until(lambda peer: [it.complete for it in peer.live_uploads] == [True])
+    gone.set()
+    assert "answer" not in peer.upload.times
+    assert peer.upload.connection.closed_by == "client"
 
 
 def test_drip(cluster: FakeCluster) -> None:
