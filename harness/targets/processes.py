@@ -34,9 +34,11 @@ def watch_processes(leader: int, *, every: float = 0.002) -> Iterator[Shown]:
 
     def look() -> None:
         while True:
+            is_last = done.is_set()  # what is there at the end is always seen
             shown.look_at(family(leader))
-            if done.wait(every):
+            if is_last:
                 return
+            done.wait(every)
 
     watcher = threading.Thread(target=look, name="watch-processes", daemon=True)
     watcher.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.targets.processes import shows_memory, watch_processes
+from tests.programs import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,3 +46,17 @@ def test_memory_is_what_a_process_holds_and_not_the_file_it_reads(
     assert (shown.memory > SIZE) is counts
     assert shown.memory < SIZE // 2 or counts
     assert any("payload" in text for text in shown.arguments)
+
+
+@pytest.mark.skipif(not shows_memory(), reason="no processes are shown here")
+def test_what_is_there_at_the_end_is_seen() -> None:
+    command = [sys.executable, "-SIc", "print(flush=True); input()", "late"]
+    with contextlib.ExitStack() as cleanup, watch_processes(os.getpid(), every=60) as shown:
+        wait_until(lambda: shown.memory, 5)  # until the first look is over
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        cleanup.enter_context(process)
+        cleanup.callback(process.communicate)
+        assert process.stdout
+        process.stdout.readline()
+        before = set(shown.arguments)
+    assert any("late" in text for text in shown.arguments - before)
