@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Shuffle them for workers, for all alike: what waits and what computes go on side by side."""
     if hasattr(config, "workerinput"):
         random.Random(0).shuffle(items)
+
+
+# In the background, as under nohup, signals are ignored, and by whatever is started here as well,
+# which some tests interrupt. A handler is not handed down as that is.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 
 # While tests are collected, nothing is garbage.
