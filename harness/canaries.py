@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from harness.peer import FakePeer
+    from harness.targets import Outcome
     from harness.targets.relay import Relay
 
 _LARGEST = 1_000_000  # bytes of a file that are looked at
@@ -24,8 +26,31 @@ _OF_PYTEST = "pytest-of-"
 
 
 def leaked(peer: FakePeer, text: str) -> bool:
-    """Whether a text holds any token of a peer, or its password, also as it is sent as Basic."""
-    return peer.password in text or peer.basic in text or peer.tokens.appear_in(text)
+    """Whether a text holds any token of a peer, or its password.
+
+    The password is known as it is, as it stands inside JSON text, and as it is sent as Basic.
+    """
+    in_json = (json.dumps(peer.password, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False))
+    forms = (peer.password, peer.basic, *in_json)
+    return any(form in text for form in forms) or peer.tokens.appear_in(text)
+
+
+def told_by(outcome: Outcome) -> str:
+    """All texts that a relay reported, as they are: an escape could hide a canary."""
+    return "\n".join(_texts([outcome.refused, *(record.members for record in outcome.records)]))
+
+
+def _texts(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case bytes():
+            yield value.decode("utf-8", "replace")
+        case Mapping():
+            yield from _texts([*value.keys(), *value.values()])
+        case list() | tuple():
+            for item in value:
+                yield from _texts(item)
 
 
 def received(peer: FakePeer) -> str:
@@ -33,9 +58,9 @@ def received(peer: FakePeer) -> str:
     told = []
     for request in (it for seen in peer.http.connections for it in seen.requests):
         told.append(request.raw_head.decode("latin-1"))
-        told.append(json.dumps(getattr(request, "body", "")))
+        told += _texts(getattr(request, "body", None))
         if isinstance(request, UploadWitness):
-            told += [f"{part.name}={part.value!r}" for part in request.field_parts]
+            told += _texts([(part.name, part.value) for part in request.field_parts])
     return "\n".join(told)
 
 
@@ -44,7 +69,7 @@ class TaintError(AssertionError):
 
 
 Files = dict[str, tuple[int, int]]
-"""Paths of files and directories, each with its time of change and its size."""
+"""Paths of files and directories, each with its modification time and its size."""
 
 
 def files_in_reach() -> Files:
@@ -78,7 +103,7 @@ def taints(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> It
         files: in which the relay may have left something.
 
     """
-    reported = "\n".join(map(str, relay.outcomes))
+    reported = "\n".join(map(told_by, relay.outcomes))
     texts: list[tuple[str, FakePeer | None, str]] = [
         ("the relay reported", None, reported),
         ("the relay wrote", None, relay.target.output),

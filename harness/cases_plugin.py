@@ -55,5 +55,5 @@ def pytest_runtest_makereport(
     if isinstance(error, (TargetBrokeError, TargetSkippedError)):
         report.user_properties.append(("verdict", error.verdict))
     elif isinstance(error, TaintError):
-        report.user_properties.append(("apart", "BUG-41"))
+        report.user_properties.append(("leaked", str(error)))
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -26,7 +27,10 @@ class Verdict(Enum):
 
 
 APART = " (what it left behind)"
-"""Behind the id of a case that passed, in the id of the case that what was found after it makes."""
+"""Behind the id of a case, in the id of the case that what was found after it makes."""
+LEAKS = "BUG-41"
+"""The requirement that what is found after a case fails."""
+_LEAKED = {"leaked", "also leaked"}  # nothing else was wrong, or something was
 NOT_RUN = "  it did not run: the run had ended before its turn"
 """The text of a case of which nothing is known."""
 
@@ -137,13 +141,10 @@ class Verdicts:
         if not case.requirements:  # the report of a worker that died while the case ran
             case.requirements = requirements_of(case)
         case.seconds += report.duration
-        apart = [str(value) for name, value in report.user_properties if name == "apart"]
-        if report.failed and apart and not set(apart) <= set(case.requirements):
-            found = Case(f"{report.nodeid}{APART}", apart, Verdict.FAILED)
-            found.evidence = evidence_of(report)
-            found.text = "" if found.evidence else report.longreprtext
-            self.cases[found.id] = found
-        elif report.failed:
+        leaked = {name: str(value) for name, value in report.user_properties if name in _LEAKED}
+        if report.when == "call" and leaked and LEAKS not in case.requirements:
+            self._add_left_behind(report, *leaked.values())
+        if report.failed and not ("leaked" in leaked and LEAKS not in case.requirements):
             case.verdict = max(case.verdict, _verdict(report), key=weight)
             if evidence := evidence_of(report):
                 case.evidence = evidence
@@ -155,6 +156,15 @@ class Verdicts:
             case.verdict = Verdict.NOT_APPLICABLE
             reason = report.longrepr[2] if isinstance(report.longrepr, (tuple, list)) else ""
             case.text = reason.removeprefix("Skipped: ").removeprefix("not applicable: ")
+
+    def _add_left_behind(self, report: pytest.TestReport, where: str) -> None:
+        """A case of its own for credentials that were found after another one."""
+        found = Case(f"{report.nodeid}{APART}", [LEAKS], Verdict.FAILED)
+        if evidence := evidence_of(report):
+            found.evidence = {**evidence, "expected": "", "came": where, "trace": ""}
+        else:
+            found.text = textwrap.indent(where, "  ")
+        self.cases[found.id] = found
 
     def finish(self) -> None:
         """Say of every case that was to run and did not that it is untestable."""

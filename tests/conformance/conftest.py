@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.canaries import TaintError, changed_since, files_in_reach, taints
+from harness.canaries import Files, TaintError, changed_since, files_in_reach, taints
 from harness.errors import InputError
 from harness.payloads import Payload, stage_payload
 from harness.targets import Target, open_target
@@ -90,14 +90,24 @@ def relay(
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """After every case: no credential stands where it does not belong, whatever the case is of."""
     before = files_in_reach()
-    result = yield
+    try:
+        result = yield
+    except (Exception, pytest.fail.Exception):
+        if found := left_behind(item, before):
+            item.user_properties.append(("also leaked", found))
+        raise
+    if found := left_behind(item, before):
+        raise TaintError(found)
+    return result
+
+
+def left_behind(item: pytest.Item, before: Files) -> str:
+    """Where credentials stand after a case, in words."""
     arguments = getattr(item, "funcargs", {})
     cluster, relay = arguments.get("cluster"), arguments.get("relay")
-    if cluster is not None and relay is not None and relay.outcomes:
-        found = list(taints(cluster.peers, relay, changed_since(before)))
-        if found:
-            raise TaintError("; ".join(found))
-    return result
+    if cluster is None or relay is None or not relay.asked:
+        return ""
+    return "; ".join(taints(cluster.peers, relay, changed_since(before)))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.answers import Answer
-from harness.canaries import changed_since, files_in_reach, leaked, received, taints
+from harness.canaries import changed_since, files_in_reach, leaked, received, taints, told_by
 from harness.events import Event, EventStream
 from harness.faults import (
     AnswerEarly,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from harness.cluster import FakeCluster
     from harness.faults import Fault
     from harness.payloads import Payload
-    from harness.targets import Outcome
     from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
@@ -44,11 +43,6 @@ TROUBLED: list[Fault | None] = [
     CloseWithoutAnswer(),
     AnswerEarly(Answer.error(403, "no")),
 ]
-
-
-def told_by(outcome: Outcome) -> str:
-    """All that a relay reported; as it is, since an escape could hide a canary."""
-    return str([dict(record.members) for record in outcome.records]) + str(outcome.refused)
 
 
 @requirement("BUG-41", "SEQ-08", "MINT-11")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.canaries import changed_since, files_in_reach, leaked
+from harness.canaries import changed_since, files_in_reach, leaked, received, told_by
 from harness.peer import FakePeer
+from harness.targets import Outcome
+from tests.rawclient import RawClient, mint_request
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.cluster import FakeCluster
 
 
 @pytest.fixture
@@ -42,6 +47,35 @@ def test_what_pytest_leaves_and_directories_beside_the_relay_are_passed_over(
     (places[0] / "pytest-of-me").mkdir()
     (places[1] / "build").mkdir()
     assert changed_since(before) == set()
+
+
+ODD = 'pass "wörd" ☃\\'
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"reason": f"no user with {ODD}"},
+        {"reason": json.dumps({"password": ODD})},
+        {"reason": json.dumps({"password": ODD}, ensure_ascii=False)},
+        {"deep": [{"er": [ODD]}]},
+        {ODD: None},
+    ],
+)
+def test_no_escape_hides_a_password_from_a_look_at_records(members: dict[str, object]) -> None:
+    peer = FakePeer(None, password=ODD)
+    assert leaked(peer, told_by(Outcome.of([members])))
+    assert not leaked(peer, told_by(Outcome.of([{"reason": "no such user"}])))
+
+
+def test_no_escape_hides_a_password_from_a_look_at_what_a_peer_was_sent(
+    cluster: FakeCluster,
+) -> None:
+    peer, other = cluster.peer(password=ODD), cluster.peer()
+    with RawClient(other.url, ca_file=cluster.ca_file) as client:
+        client.send(mint_request(peer))
+        assert client.read_answer().status == 401
+    assert leaked(peer, received(other))
 
 
 @pytest.mark.parametrize(

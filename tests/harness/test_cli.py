@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -245,11 +246,12 @@ from harness.targets.reference import ReferenceTarget
 
 
 def deploy(message):
-    if "note" not in message["request"]:
+    if any('"' in name for name in message["request"]):
         os._exit(0)
     outcome = ReferenceTarget().deploy(messages.command_from(message))
     password = message["nodes"][0]["mint"]["password"]
-    return [{**record.members, "login": password} for record in outcome.records]
+    leaking = [{**record.members, "login": password} for record in outcome.records]
+    return leaking[:1]
 """
 
 
@@ -259,11 +261,13 @@ def test_a_function_that_leaks_or_ends_its_process_costs_the_case_in_which_it_do
     (tmp_path / "function.py").write_text(FUNCTION)
     dying = "test_fields.py::test_quotes_and_line_breaks_are_deleted_from_a_name"
     leaking = "test_fields.py::test_text_beyond_ascii_is_utf_8"
-    run = judged("python:function:deploy", tmp_path, "--case", leaking, "--case", dying)
+    failing = "test_fanout.py::test_every_peer_receives_the_staged_payload_whole"
+    cases = [f"--case={case}" for case in (leaking, dying, failing)]
+    run = judged("python:function:deploy", tmp_path, *cases)
     assert run.returncode == 1, run.stdout + run.stderr
     assert "failed         WIRE-10" in run.stdout
     assert "the relay ended the process in which it ran" in run.stdout
     assert "passed         WIRE-12" in run.stdout  # that it leaks is another matter
-    assert "failed         BUG-41" in run.stdout
+    assert re.search(r"failed +BUG-41 .*\(2 cases\)", run.stdout)  # also of one that has failed
     assert "the relay reported a password or token of node-1" in run.stdout
     assert "password-of-" not in run.stdout

@@ -106,6 +106,24 @@ def test_leaks():
     assert "… and 9 more" in text
 
 
+def test_what_a_case_that_fails_left_behind_is_a_failure_besides(
+    pytester: pytest.Pytester,
+) -> None:
+    cases = """
+import pytest
+
+@pytest.mark.requirement("WIRE-04")
+def test_bad(fake_cluster, request):
+    request.node.user_properties.append(("also leaked", "a file holds a token"))
+    assert "came" == "expected"
+"""
+    result = run(pytester, cases)
+    assert (result.outcomes["WIRE-04"], result.outcomes["BUG-41"]) == ("failed", "failed")
+    [_, left_behind] = result.cases
+    assert left_behind.evidence
+    assert left_behind.evidence["came"] == "a file holds a token"
+
+
 def test_a_run_in_which_no_case_applies_says_so(pytester: pytest.Pytester) -> None:
     absent = "import pytest\n@pytest.mark.requirement('AGG-01')\ndef test_it(): pytest.skip('no')"
     result = run(pytester, absent)
