@@ -1,25 +1,56 @@
-"""Something that happens beside a deploy, at a moment that a peer witnesses."""
+"""What happens to a deploy, or beside it, at a moment that a peer witnesses."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.peer import FakePeer
 
+_T = TypeVar("_T")
+
 _SECONDS = 10.0
+_SOONER_OR_LATER = (0.2, 1.0, 4.0)  # seconds
+
+
+def a_connection_has_come(peer: FakePeer) -> bool:
+    return bool(peer.live_connections)
 
 
 def a_request_has_come(peer: FakePeer) -> bool:
     return any(seen.requests for seen in peer.live_connections)
 
 
+def an_upload_has_come(peer: FakePeer) -> bool:
+    return bool(peer.live_uploads)
+
+
 def the_file_has_begun(peer: FakePeer) -> bool:
     return any("file" in upload.times for upload in peer.live_uploads)
+
+
+def give_up(deploy: Callable[[float], _T], has_come: Callable[[_T], bool]) -> _T:
+    """Give deploys up, each later than the last, until one had come so far; return what it gave.
+
+    How long a relay takes to begin is its own affair.
+
+    Args:
+        deploy: deploys to peers of its own, and gives that up after so many seconds.
+        has_come: whether it had come far enough, of what `deploy` returned.
+
+    Raises:
+        AssertionError: none had, not even after seconds.
+
+    """
+    for after in _SOONER_OR_LATER:
+        given_up = deploy(after)
+        if has_come(given_up):
+            return given_up
+    raise AssertionError(f"{after:g} s after it was told to deploy, the relay had not come so far")
 
 
 @contextlib.contextmanager

@@ -18,9 +18,17 @@ from harness.faults import (
     StopReadingAfter,
     in_turn,
 )
+from harness.meanwhile import (
+    a_connection_has_come,
+    a_request_has_come,
+    an_upload_has_come,
+    give_up,
+)
 from harness.targets import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.cluster import FakeCluster
     from harness.faults import Fault
     from harness.payloads import Payload
@@ -29,7 +37,6 @@ if TYPE_CHECKING:
 
 requirement = pytest.mark.requirement
 
-GIVEN_UP = 0.2
 IN_TIME = 8.0
 A_WHILE = 0.5  # seconds in which another attempt would be seen
 NO_ANSWER = StopReadingAfter(1_000_000_000)
@@ -50,31 +57,44 @@ def every_connection_is_closed(peer: FakePeer) -> bool:
 
 @requirement("KIT-01")
 @pytest.mark.parametrize(
-    "fault",
-    [SilentAfterAccept(), HangInHandshake(), MintHangs(), NO_ANSWER],
-    ids=lambda fault: type(fault).__name__,
+    ("fault", "has_come"),
+    [
+        (SilentAfterAccept(), a_connection_has_come),
+        (HangInHandshake(), a_connection_has_come),
+        (MintHangs(), a_request_has_come),
+        (NO_ANSWER, an_upload_has_come),
+    ],
+    ids=["SilentAfterAccept", "HangInHandshake", "MintHangs", "StopReadingAfter"],
 )
 def test_a_deploy_given_up_closes_its_connections_at_every_stage(
-    cluster: FakeCluster, relay: Relay, fault: Fault
+    cluster: FakeCluster, relay: Relay, fault: Fault, has_come: Callable[[FakePeer], bool]
 ) -> None:
-    peer = cluster.peer(fault=fault)
-    outcome = relay.deploy(to=[peer], cancel_after=GIVEN_UP, deadline=IN_TIME)
-    assert outcome.cancelled or outcome[peer].status == "failed"
-    peer.wait_until(every_connection_is_closed)
+    def deploy(after: float) -> FakePeer:
+        peer = cluster.peer(fault=fault)
+        outcome = relay.deploy(to=[peer], cancel_after=after, deadline=after + IN_TIME)
+        assert outcome.cancelled or outcome[peer].status == "failed"
+        return peer
+
+    give_up(deploy, has_come).wait_until(every_connection_is_closed)
 
 
 @requirement("KIT-01", "RES-11")
 def test_no_peer_sees_a_clean_end_of_what_was_given_up(
     cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
-    peers = [cluster.peer(fault=ReadSlowly(20_000_000)) for _ in range(3)]
-    outcome = relay.deploy(to=peers, payload=large.path, cancel_after=GIVEN_UP, deadline=IN_TIME)
-    assert outcome.cancelled or outcome.statuses == ["failed"] * 3
+    def deploy(after: float) -> list[FakePeer]:
+        slowly = ReadSlowly(int(large.size / (4 * after)))
+        peers = [cluster.peer(fault=slowly) for _ in range(3)]
+        outcome = relay.deploy(
+            to=peers, payload=large.path, cancel_after=after, deadline=after + IN_TIME
+        )
+        assert outcome.cancelled or outcome.statuses == ["failed"] * 3
+        return peers
+
+    peers = give_up(deploy, lambda peers: any(map(an_upload_has_come, peers)))
     for peer in peers:
         peer.wait_until(lambda peer: None not in closed_by(peer))
-    begun = [upload for peer in peers for upload in peer.uploads]
-    assert begun, "no upload had begun by then"
-    assert not any(upload.complete for upload in begun)
+    assert not any(upload.complete for peer in peers for upload in peer.uploads)
 
 
 @requirement("KIT-01")
@@ -87,13 +107,21 @@ def test_a_deploy_that_ends_before_is_not_given_up(cluster: FakeCluster, relay: 
 def test_nothing_is_tried_again_after_a_deploy_was_given_up(
     cluster: FakeCluster, relay: Relay
 ) -> None:
-    peer = cluster.peer(fault=in_turn(Answer(503), None))
-    limits = Limits(attempts=3, retry_delay=3 * GIVEN_UP)
-    outcome = relay.deploy(to=[peer], cancel_after=GIVEN_UP, limits=limits, deadline=IN_TIME)
-    assert outcome.cancelled or outcome[peer].status == "failed"
+    """The pause is long, for relays that may choose any part of it."""
+
+    def deploy(after: float) -> FakePeer:
+        peer = cluster.peer(fault=in_turn(Answer(503), None))
+        limits = Limits(attempts=3, retry_delay=1_000 * after)
+        outcome = relay.deploy(
+            to=[peer], cancel_after=after, limits=limits, deadline=after + IN_TIME
+        )
+        assert outcome.cancelled or outcome[peer].status == "failed"
+        return peer
+
+    peer = give_up(deploy, an_upload_has_come)
     with contextlib.suppress(TimeoutError):
         peer.wait_until(lambda peer: len(peer.live_uploads) > 1, A_WHILE)
-    assert len(peer.live_uploads) <= 1
+    assert len(peer.live_uploads) == 1
 
 
 @requirement("HTTP-03")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.certs import Authority, CertificateFlaw
+from harness.meanwhile import give_up
 from harness.replication.faults import NoAnswer, PingFirst
 from harness.targets import ReplicationMint
 from harness.tokens import lifetime
@@ -73,11 +74,15 @@ def test_what_is_wrong_at_home_opens_no_socket(
 
 @requirement("KIT-01")
 def test_a_deploy_given_up_closes_its_sockets(cluster: FakeCluster, relay: Relay) -> None:
-    peer = cluster.peer()
-    socket = cluster.replication(peer, fault=NoAnswer())
-    node = through(relay, peer, socket)
-    outcome = relay.deploy(to=[node], cancel_after=0.2, deadline=IN_TIME)
-    assert outcome.cancelled or outcome[peer].status == "failed"
+    def deploy(after: float) -> FakeReplicationSocket:
+        peer = cluster.peer()
+        socket = cluster.replication(peer, fault=NoAnswer())
+        node = through(relay, peer, socket)
+        outcome = relay.deploy(to=[node], cancel_after=after, deadline=after + IN_TIME)
+        assert outcome.cancelled or outcome[peer].status == "failed"
+        return socket
+
+    socket = give_up(deploy, lambda socket: bool(socket.live_sockets))
     socket.wait_until(every_connection_is_closed)
 
 
