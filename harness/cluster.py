@@ -187,7 +187,7 @@ class FakeCluster:
         """
         fronts = [f"{front.name} behind {front.url}" for front in self.fronts]
         peers = [peer.timeline() for peer in self.peers]
-        return "\n".join([*fronts, *peers, *(at.timeline() for at in self.sockets)])
+        return self.redacted("\n".join([*fronts, *peers, *(at.timeline() for at in self.sockets)]))
 
     def redacted(self, text: str) -> str:
         """A text without the passwords and tokens of its peers."""
@@ -209,7 +209,10 @@ class FakeCluster:
                 "node": name,
                 "client": witness.client,
                 "moments": [
-                    {"ms": round((moment.at - begin) * 1000, 3), "what": moment.what}
+                    {
+                        "ms": round((moment.at - begin) * 1000, 3),
+                        "what": self.redacted(moment.what),
+                    }
                     for moment in list(witness.moments)
                 ],
             }

@@ -13,7 +13,7 @@ from harness.targets.deploy_command import Limits
 from harness.targets.outcome import TargetBrokeError, TargetSkippedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pytest
 
@@ -91,10 +91,11 @@ def gather(
     return Evidence(
         where=where,
         expected=hide(expected),
-        came=hide(_bounded(_message(failure))),
-        told=[hide(_bounded(_told(command))) for command in relay.asked] if relay else [],
-        reported=[hide(_bounded(it)) for it in _reported(relay)] if relay else [],
-        wrote=hide(relay.target.stderr or captured[-_LONGEST:]) if relay else "",
+        # What is cut is cut last: half a secret would stay.
+        came=_bounded(hide(_message(failure))),
+        told=[_bounded(hide(_told(command, hide))) for command in relay.asked] if relay else [],
+        reported=[_bounded(hide(it)) for it in _reported(relay)] if relay else [],
+        wrote=(hide(relay.target.stderr) or hide(captured)[-_LONGEST:]) if relay else "",
         seen="\n".join(cluster.timelines() for cluster in clusters),
         findings=sorted(
             {it.id for peer in peers for up in peer.live_uploads for it in up.findings}
@@ -105,24 +106,24 @@ def gather(
     )
 
 
-def _told(command: DeployCommand) -> str:
+def _told(command: DeployCommand, hide: Callable[[str], str]) -> str:
     """What an adapter would read, without what is the same in every case; long texts are cut."""
     message = messages.deploy(0, command)
     left_out = {"verb", "seq", "payload", "ca_file"}
     if command.limits == Limits():
         left_out.add("limits")
     told = {name: value for name, value in message.items() if name not in left_out}
-    return json.dumps(_shortened(told), ensure_ascii=False, default=repr)
+    return json.dumps(_shortened(told, hide), ensure_ascii=False, default=repr)
 
 
-def _shortened(value: Any) -> Any:
+def _shortened(value: Any, hide: Callable[[str], str]) -> Any:
     match value:
         case str() if len(value) > _LONGEST_VALUE:
-            return f"{value[:_LONGEST_VALUE]}… ({len(value):,} characters)"
+            return f"{hide(value)[:_LONGEST_VALUE]}… ({len(value):,} characters)"
         case dict():
-            return {name: _shortened(item) for name, item in value.items()}
+            return {name: _shortened(item, hide) for name, item in value.items()}
         case list():
-            return [_shortened(item) for item in value]
+            return [_shortened(item, hide) for item in value]
     return value
 
 

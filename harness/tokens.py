@@ -8,7 +8,6 @@ import secrets
 import threading
 import time
 from base64 import b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from typing import Literal
 
 TokenWorth = Literal["empty", "unknown", "refresh", "expired", "forbidden", "good"]
@@ -115,6 +114,6 @@ class TokenBook:
 def _password_worth(credential: str, user: tuple[str, str]) -> Credential:
     try:
         given = b64decode(credential + "=" * (-len(credential) % 4), validate=True)
-    except Base64Error:
+    except ValueError:  # no ASCII, or no base64
         return "not base64"
     return "password" if given == ":".join(user).encode() else "wrong password"

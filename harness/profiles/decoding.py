@@ -135,5 +135,5 @@ def _decode(value: bytes, charset: str) -> str:
     """PARSE-24: the part's own charset, else UTF-8; what cannot be decoded becomes U+FFFD."""
     try:
         return value.decode(charset, "replace")
-    except LookupError:
+    except (LookupError, ValueError):  # ValueError: a codec that does not decode like this
         return value.decode("utf-8", "replace")

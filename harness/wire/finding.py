@@ -23,7 +23,7 @@ class Finding:
         offset: In bytes from the start of that layer; framing starts right after the head and
             counts raw bytes.
         expected: What a conforming sender writes there.
-        came: What was seen, printable, at most 80 characters, never a credential.
+        came: What was seen, printable, at most 80 characters; no value of the request head.
     """
 
     id: str

@@ -68,6 +68,12 @@ def test_a_password_that_shows(cluster, relay):
     text = f"{peer.password} and {peer.upload.token}"
     assert text == ""
 
+@requirement("BUG-41")
+def test_a_password_where_texts_are_cut(cluster, relay):
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={"note": "n" * 190 + peer.password})
+    raise AssertionError("x" * 3990 + peer.password)
+
 @requirement("RES-05")
 def test_a_defect_of_the_case(cluster, relay):
     cluster["no-such-node"]
@@ -104,6 +110,12 @@ def evidence(failed: list[Case], function: str) -> Evidence:
     assert case.evidence is not None
     assert case.text == ""
     return case.evidence
+
+
+def test_no_half_of_a_password_stays_where_a_text_is_cut(failed: list[Case]) -> None:
+    told = evidence(failed, "test_a_password_where_texts_are_cut")
+    assert told["came"] == "x" * 3990 + "[password]"
+    assert "n" * 190 + "[password]…" in told["told"][0]
 
 
 def test_a_member_that_is_missing_is_named_with_those_that_came(failed: list[Case]) -> None:

@@ -90,6 +90,10 @@ FILE = NAMED + b'; filename="f"\r\n\r\nbytes'
             [NAMED % b"n" + b"\r\nContent-Type: text/plain; charset=no-such\r\n\r\nx"],
             {"n": "x"},
         ),
+        (
+            [NAMED % b"n" + b"\r\nContent-Type: text/plain; charset=undefined\r\n\r\nx"],
+            {"n": "x"},
+        ),
         ([NAMED % b"n" + b"\r\n\r\n" + b"x" * (2 << 20)], {"n": "x" * (1 << 20)}),
         (
             [NAMED % b"n%d" % i + b"\r\n\r\nx" for i in range(70)],
@@ -99,7 +103,7 @@ FILE = NAMED + b'; filename="f"\r\n\r\nbytes'
     ids=[
         *("empty name", "no name", "name*", "attachment", "no disposition", "latin-1 name"),
         *("backslash at the end", "backslash inside", "last wins", "late field", "not UTF-8"),
-        *("charset", "unknown charset", "1 MiB", "64 fields"),
+        *("charset", "unknown charset", "odd charset", "1 MiB", "64 fields"),
     ],
 )
 def test_fields_of_a_form(parts: list[bytes], fields: dict[str, object]) -> None:

@@ -70,6 +70,7 @@ EARLY_REFUSALS = [
     ("wrong password", "Login failed"),
     ("unknown user", "Login failed"),
     ("Basic %%%", "Invalid character"),
+    ("Basic gr\xf6\xdfe", "Invalid character"),
 ]
 LATE_REFUSALS = [
     ("none", "Must login"),
