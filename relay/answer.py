@@ -128,7 +128,7 @@ class StreamedAnswer:
             code = members.get("code")  # a number, or a word such as ERR_INVALID_ARG_TYPE
             status = code if type(code) is int and code in _HTTP_CODES else None
             reason = _told(value, self._hide(text)) or "the peer reported an error without words"
-            raise PeerError("answer", reason, status_code=status)
+            raise PeerError("answer", reason, status_code=status, in_stream=True)
         if name == "done":
             self._result = _members(members.get("result", value), text)
         return (name, members) if name in _PROGRESS and members else None

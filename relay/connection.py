@@ -68,7 +68,7 @@ class Peer:
         return token
 
     def tell(self, name: str, data: Mapping[str, object]) -> None:
-        """Emit an event of this node, in which no secret of it stands."""
+        """Emit an event of this node; from its own words, its secrets are out by now."""
         self.emit(Event(self.node.name, name, data))
 
 

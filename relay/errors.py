@@ -31,7 +31,8 @@ class AttemptError(Exception):
     """One attempt to reach one peer ended without success.
 
     `uncertain`: the peer may have deployed all the same. `retryable`: another attempt is safe and
-    may help (RTY-04), after `retry_after` seconds if the peer named them.
+    may help (RTY-04), after `retry_after` seconds if the peer named them. `in_stream`: an event
+    told it, whose `status_code` is no HTTP status.
     """
 
     stage: Stage
@@ -41,6 +42,7 @@ class AttemptError(Exception):
     uncertain: bool = False
     retryable: bool = False
     retry_after: float | None = None
+    in_stream: bool = False
 
     def __str__(self) -> str:
         return self.reason

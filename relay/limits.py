@@ -36,7 +36,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            kind, what = (int, "whole number") if name in _WHOLE else (int | float, "number")
+            kinds, what = ({int}, "whole number") if name in _WHOLE else ({int, float}, "number")
             is_all = name == "concurrency" and value is None
-            if not (is_all or (isinstance(value, kind) and 0 < value < math.inf)):
+            if not (is_all or (type(value) in kinds and 0 < value < math.inf)):
                 raise InputError(f"limit {name!r} is {value!r}; give a {what} above 0")

@@ -56,7 +56,8 @@ def failed_record(node: str, failures: Sequence[AttemptError]) -> Record:
     record: Record = {"node": node, "status": "failed", "reason": latest.reason}
     if latest.status_code is not None:
         record["statusCode"] = latest.status_code
-    if latest.status_code in _HINTS and not latest.uncertain:  # else it was understood
+    was_understood = latest.uncertain or latest.in_stream
+    if latest.status_code in _HINTS and not was_understood:
         record["hint"] = _HINTS[latest.status_code]
     record["stage"] = latest.stage
     if any(failure.uncertain for failure in failures):

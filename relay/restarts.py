@@ -15,6 +15,7 @@ from relay.report import Report
 
 _POLL_SECONDS = 0.25
 _UNAUTHORIZED = 401
+_FOR_GOOD = {"tls", "mint"}  # stages whose failures do not pass while a node restarts
 
 
 class _NotRestartedError(PeerError):
@@ -64,13 +65,14 @@ async def _restart_one(peer: Peer) -> Mapping[str, object]:
     limit = peer.connections.limits.restart
     token = await peer.token()
     request = {"operation": "restart_service", "service": "http", "replicated": False}
+    trouble: list[str] = []  # of the last look at the job
     try:
         async with asyncio.timeout(limit):
             started = await _begun(peer, request, token)
             if (job := started.get("job_id")) is not None:
-                await _end_of(job, peer, token)
+                await _end_of(job, peer, token, trouble)
     except TimeoutError as error:
-        reason = f"not restarted in {limit:g} s"
+        reason = "; ".join([f"not restarted in {limit:g} s", *trouble])
         raise _NotRestartedError("answer", reason, uncertain=True) from error
     return started
 
@@ -84,7 +86,7 @@ async def _begun(peer: Peer, request: Mapping[str, object], token: str) -> dict[
         raise
 
 
-async def _end_of(job: object, peer: Peer, token: str) -> None:
+async def _end_of(job: object, peer: Peer, token: str, trouble: list[str]) -> None:
     """Poll a job; a node that restarts may be away for a moment, or its proxy says so."""
     connections, renewed = peer.connections, False
     while True:
@@ -98,9 +100,10 @@ async def _end_of(job: object, peer: Peer, token: str) -> None:
             continue  # it went away while it was asked
         except AttemptError as failure:
             code, reason = failure.status_code, failure.reason
+            trouble[:] = [reason]
             if code == _UNAUTHORIZED and not renewed:
                 token, renewed = "", True  # the job outlived the last one
-            elif code is not None and not failure.retryable:
+            elif not failure.retryable and (code is not None or failure.stage in _FOR_GOOD):
                 raise _NotRestartedError(
                     "answer",
                     f"it began to restart, and its job cannot be followed: {reason}",
@@ -109,6 +112,7 @@ async def _end_of(job: object, peer: Peer, token: str) -> None:
                 ) from failure
             continue
         renewed = False
+        trouble.clear()
         if state.get("status") == "ERROR":
             message = state.get("message")
             reason = "the restart failed" if message in (None, "") else readable(message)

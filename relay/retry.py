@@ -34,9 +34,9 @@ class Retry:
     longest_delay: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
+        if type(self.attempts) is not int or self.attempts < 1:
             raise InputError(f"attempts is {self.attempts!r}; give a whole number from 1")
-        if not all(0 <= delay < math.inf for delay in (self.first_delay, self.longest_delay)):
+        if not all(_is_time(delay) for delay in (self.first_delay, self.longest_delay)):
             raise InputError("the delays of a retry are seconds, from 0")
 
     def delay(self, failures: Sequence[AttemptError], random: Callable[[], float]) -> float | None:
@@ -57,6 +57,10 @@ class Retry:
             return min(latest.retry_after, self.longest_delay)
         doubled = self.first_delay * 2.0 ** min(len(failures) - 1, _MOST_DOUBLINGS)
         return min(doubled, self.longest_delay) * (1 + random()) / 2
+
+
+def _is_time(seconds: object) -> bool:
+    return type(seconds) in {int, float} and 0 <= seconds < math.inf  # type: ignore[operator]
 
 
 def _token_expired(failure: AttemptError) -> bool:

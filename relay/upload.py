@@ -25,7 +25,7 @@ from relay.payload import StagedPayload, opened
 
 _TELL_BYTES = 1 << 20  # how much is sent from one event to the next
 _FAREWELL = 5.0  # seconds for a stream to end after it has said that all is done
-_VERSION = re.compile(r"(\d+)\.(\d+)", re.ASCII)
+_VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})", re.ASCII)
 _FIRST_MODERN = (5, 1)
 
 
@@ -102,6 +102,7 @@ class _Sending:
         if self.upload.ask_for_events:
             headers["Accept"] = EVENT_STREAM  # SSE-01
         self._tell_sent(0)
+        failure: PeerError | None = None
         try:
             async with (
                 self._deadline,
@@ -110,19 +111,15 @@ class _Sending:
                 ) as response,
             ):
                 members = await self._members(response)
-        except (TimeoutError, PeerError) as error:
+        except TimeoutError:
+            failure = self._too_slow()
+        except PeerError as error:
+            failure = error
+        if failure is not None:
             if self._broken:
-                raise self._broken from error
+                raise self._broken from failure
             if not self._stream.is_done:  # what happens after `done` changes nothing (EARLY-08)
-                if isinstance(error, TimeoutError):
-                    raise self._too_slow() from error
-                if self._refusal and error.status_code is None:
-                    error.reason = f"HTTP {self._refusal}, but {error.reason}"
-                # A peer that has not had the whole body cannot have deployed it; one behind a
-                # gateway that has lost patience with it may have.
-                error.uncertain |= self._refusal in GATEWAY
-                error.uncertain &= self._is_sent
-                raise
+                raise self._judged(failure)
             members = self._stream.end()
         if not self._is_sent:
             reason = "the peer reported success before it had the payload"
@@ -182,10 +179,20 @@ class _Sending:
             with contextlib.suppress(RuntimeError):
                 self._deadline.reschedule(when)
 
+    def _judged(self, failure: PeerError) -> PeerError:
+        """The same failure; the head of a refusal counts, however the rest of it ended."""
+        if self._refusal is not None:
+            if failure.status_code is None:
+                failure.reason = f"HTTP {self._refusal}, but {failure.reason}"
+                failure.status_code = self._refusal
+            # A peer behind a gateway that has lost patience with it may have deployed.
+            failure.uncertain = self._refusal in GATEWAY
+        failure.uncertain &= self._is_sent  # one that has not had the whole body cannot have
+        return failure
+
     def _too_slow(self) -> PeerError:
         if self._refusal is not None:
-            reason = f"HTTP {self._refusal}, and the answer did not end in time"
-            return PeerError("answer", reason, status_code=self._refusal)
+            return PeerError("answer", "its answer did not end in time")
         if self._is_sent:
             return PeerError("answer", f"no answer in {self._limits.answer:g} s", uncertain=True)
         return PeerError("upload", f"the peer took no data for {self._limits.stall:g} s")

@@ -79,7 +79,8 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
             f"{str(arguments.path)!r} is sent as it is"
         )
     nodes, request = options.nodes_in(arguments), options.request_in(arguments)
-    if arguments.concurrency is None and len(nodes) > (most := _most_at_once()):
+    most = _most_at_once()
+    if arguments.concurrency is None and len(nodes) > most:
         err.say(f"relay: {most} nodes at once; there are no descriptors for more (ulimit -n)")
         arguments.concurrency = most
     reach: Reach = {

@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
     )
+    _refuse_secrets(parser)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser(
         "deploy",
@@ -94,8 +95,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
     add("--password-file", type=_path, metavar="FILE", help="holds the user's password")
-    for secret in ("--password", "--token"):
-        add(secret, action=_Refused, help=argparse.SUPPRESS)
+    _refuse_secrets(verb)
     add("--token-file", type=_path, metavar="FILE", help="holds a token, instead of a user")
     add("--ca", type=_path, metavar="FILE", help="PEM file with the cluster's authorities")
     add("--cert", type=_path, metavar="FILE", help="PEM file with the relay's own certificate")
@@ -118,6 +118,11 @@ def parser() -> argparse.ArgumentParser:
     output.add_argument("--json", action="store_true", help="print one JSON document, no table")
     output.add_argument("--events", action="store_true", help="print JSON lines as things happen")
     return parser
+
+
+def _refuse_secrets(parser: argparse.ArgumentParser) -> None:
+    for secret in ("--password", "--token"):
+        parser.add_argument(secret, action=_Refused, help=argparse.SUPPRESS)
 
 
 def _limits_help() -> str:

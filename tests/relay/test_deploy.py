@@ -32,6 +32,7 @@ from tests.relay.driving import DEPLOY, deploy, node_of
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
+    from harness.faults import Fault
 
 
 def test_every_peer_gets_the_same_bytes(cluster: FakeCluster, package: Path) -> None:
@@ -430,13 +431,15 @@ def test_a_ca_file_of_no_use_is_refused_by_name(
     assert cluster.peers[0].connections == []
 
 
-@pytest.mark.parametrize("limit", [{"concurrency": 0.5}, {"answer_bytes": 1.5}])
+@pytest.mark.parametrize(
+    "limit", [{"concurrency": 0.5}, {"concurrency": True}, {"answer_bytes": 1.5}]
+)
 def test_a_limit_that_counts_is_whole(limit: Any) -> None:
     with pytest.raises(relay.InputError, match="give a whole number"):
         relay.Limits(**limit)
 
 
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "10", None])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "10", None, True])
 def test_a_limit_is_a_positive_number(value: Any) -> None:
     with pytest.raises(relay.InputError, match="stall"):
         relay.Limits(stall=value)
@@ -525,16 +528,31 @@ def test_a_code_in_a_stream_is_the_peers_own_and_no_gateways(
     assert "uncertain" not in record
 
 
+def test_a_code_in_a_stream_says_nothing_of_the_url(cluster: FakeCluster, package: Path) -> None:
+    cluster.peer(fault=EventStream((Event("error", {"message": "no package", "code": 404}),)))
+    [record] = deploy(cluster, package).records
+    assert record["statusCode"] == 404
+    assert "hint" not in record
+
+
 def test_a_refusal_without_an_end_keeps_its_status(cluster: FakeCluster, package: Path) -> None:
     os.truncate(package, 16_000_000)
     cluster.peer(fault=AnswerEarly(HeadThenSilence(Answer.error(507, "full")), "file", "stop"))
     [record] = deploy(cluster, package, limits=relay.Limits(stall=0.3)).records
     assert (record["statusCode"], record["stage"]) == (507, "answer")
-    assert record["reason"] == "HTTP 507, and the answer did not end in time"
+    assert record["reason"] == "HTTP 507, but its answer did not end in time"
 
 
-def test_a_refusal_cut_short_tells_its_status(cluster: FakeCluster, package: Path) -> None:
-    cluster.peer(fault=UnfinishedChunks(Answer.error(413, "too large")))
-    reason = deploy(cluster, package).records[0]["reason"]
-    assert reason.startswith("HTTP 413, but ")
-    assert "the answer was cut short" in reason
+@pytest.mark.parametrize(("status", "is_uncertain"), [(500, False), (504, True)])
+@pytest.mark.parametrize("end", ["whole", "cut short", "did not end in time"])
+def test_the_head_of_a_refusal_counts_however_the_rest_of_it_ends(
+    cluster: FakeCluster, package: Path, status: int, end: str, *, is_uncertain: bool
+) -> None:
+    refusal = Answer.error(status, "whole")
+    ends: dict[str, Fault] = {"whole": refusal, "cut short": UnfinishedChunks(refusal)}
+    cluster.peer(fault=ends.get(end, HeadThenSilence(refusal)))
+    [record] = deploy(cluster, package, limits=relay.Limits(answer=0.3)).records
+    assert (record["statusCode"], record["stage"]) == (status, "answer")
+    assert ("uncertain" in record) is is_uncertain
+    assert record["reason"].startswith("" if end == "whole" else f"HTTP {status}, but ")
+    assert end in record["reason"]

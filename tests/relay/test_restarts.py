@@ -211,6 +211,43 @@ def test_a_token_that_cannot_be_renewed_while_the_node_is_away_is_tried_again() 
     assert found["status"] == "success"
 
 
+class Sealed:
+    """A way to a token that ends with the first one."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def mint(self, peer: object, connections: object) -> str:  # noqa: ARG002
+        self.asked += 1
+        if self.asked > 1:
+            raise RuntimeError("the vault is sealed")
+        return "t"
+
+
+def test_a_token_that_cannot_be_renewed_at_all_ends_the_wait() -> None:
+    answers = iter([(200, b'{"job_id":7}'), (401, b"")])
+    mint = Sealed()
+
+    async def work(node: relay.Node) -> relay.Report:
+        return await relay.restart([node])
+
+    found = asyncio.run(against(lambda _: next(answers), work, mint))
+    assert "its job cannot be followed" in str(found["reason"])
+    assert "the vault is sealed" in str(found["reason"])
+    assert found["uncertain"] is True
+    assert mint.asked == 2
+
+
+def test_a_node_that_never_comes_back_is_given_up_with_the_latest_reason() -> None:
+    answers = itertools.chain([(200, b'{"job_id":7}')], itertools.repeat((503, b"upgrading")))
+
+    async def work(node: relay.Node) -> relay.Report:
+        return await relay.restart([node], limits=relay.Limits(restart=0.2))
+
+    found = asyncio.run(against(lambda _: next(answers), work, relay.GivenToken("t")))
+    assert found["reason"] == "not restarted in 0.2 s; upgrading"
+
+
 def test_a_job_without_an_end_is_given_up(cluster: FakeCluster) -> None:
     cluster.peer().profile.jobs.polls = 1_000_000
     [record] = restart(cluster, limits=relay.Limits(restart=0.2)).records
@@ -233,6 +270,7 @@ def test_a_job_without_an_end_is_given_up(cluster: FakeCluster) -> None:
         ("4.10", False),
         ("5", True),
         ("v4.1", True),
+        ("4" * 5_000 + ".1", True),
         ("", True),
         (None, True),
         (4.1, True),

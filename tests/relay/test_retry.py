@@ -75,7 +75,14 @@ def test_no_wait_is_longer_than_the_longest(
     assert 0 <= delay <= longest
 
 
-@pytest.mark.parametrize("how", [{"attempts": 0}, {"first_delay": -1}, {"longest_delay": math.inf}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        *({"attempts": attempts} for attempts in (0, 2.5, math.nan, "3", True)),
+        *({"first_delay": delay} for delay in (-1, math.nan, "1", True)),
+        {"longest_delay": math.inf},
+    ],
+)
 def test_a_retry_that_makes_no_sense_is_refused(how: dict[str, Any]) -> None:
     with pytest.raises(relay.InputError):
         relay.Retry(**how)

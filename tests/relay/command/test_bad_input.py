@@ -101,6 +101,7 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", NODE, *WHO, "--project="], "'' cannot be a project name"),
         (["deploy", "demo", NODE, "--user=u", "--password", "hunter2"], "use --password-file"),
         (["deploy", "demo", NODE, "--token=hunter2"], "use --token-file"),
+        (["--token", "hunter2", "deploy", "demo", NODE], "use --token-file"),
         (["deploy", "zero.tar.gz", NODE, *WHO], "'zero.tar.gz' is not gzipped, or empty"),
         (["deploy", "text.tgz", NODE, *WHO], "'text.tgz' is not gzipped, or empty"),
         (["deploy", "pipe.tar.gz", NODE, *WHO], "neither a directory nor a .tar.gz"),

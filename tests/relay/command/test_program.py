@@ -177,7 +177,8 @@ def test_a_hang_up_that_is_ignored_stays_so(
 
 
 @pytest.mark.parametrize(
-    ("hard", "concurrency", "lost"), [(200, None, False), (24, None, False), (24, 24, True)]
+    ("hard", "concurrency", "lost"),
+    [(200, None, False), (200, 24, False), (24, None, False), (24, 24, True)],
 )
 def test_the_limit_of_descriptors_is_used_up_to_the_hard_one(
     cluster: FakeCluster,
