@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 from harness.fault_text import fault_names
 from harness.interrupts import interrupt
+from harness.output import say
 from harness.profiles import PROFILES
 from harness.targets import RELAY_VARIABLE
 
@@ -34,16 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         code: int = options.command(options)
-        sys.stdout.flush()
+        say([])
     except InputError as error:
         print(f"relay-harness: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupted:
         print("relay-harness: interrupted", file=sys.stderr)
         return 128 + (interrupted.args[0] if interrupted.args else signal.SIGINT)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     finally:
         signal.signal(signal.SIGTERM, before)
     return code
@@ -237,10 +235,10 @@ def _report(options: argparse.Namespace) -> int:
     from harness.results import read
 
     try:
-        for path in report.write(read(options.results), options.to):
-            print(path)
+        written = report.write(read(options.results), options.to)
     except OSError as error:
         raise InputError(f"--to {options.to}: {error.strerror}") from error
+    say(map(str, written))
     return 0
 
 
@@ -278,17 +276,16 @@ def _lint(options: argparse.Namespace) -> int:
         raise InputError(f"lint: cannot run {program!r}: no such program")
     wrong = 0
     for is_right, text in lint(command):
-        print(text, flush=True)
+        say([text])
         wrong += not is_right
-    print(f"\n{wrong} of the checks went wrong." if wrong else "\nNothing is wrong.")
+    say([f"\n{wrong} of the checks went wrong." if wrong else "\nNothing is wrong."])
     return 1 if wrong else 0
 
 
 def _explain(options: argparse.Namespace) -> int:
     from harness.explain import explain, overview
 
-    for line in explain(options.requirement) if options.requirement else overview():
-        print(line)
+    say(explain(options.requirement) if options.requirement else overview())
     return 0
 
 

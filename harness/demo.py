@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness.answers import Answer
 from harness.cluster import FakeCluster
 from harness.faults import ReadSlowly
+from harness.output import say
 from harness.payloads import stage_payload
 from harness.shipped_paths import sample_component
 
@@ -43,13 +44,13 @@ def demo() -> int:
             command += ["--node", f"{peer.name}={peer.url}"]
         command += ["--user", "admin", "--password-file", str(password_file)]
         command += ["--ca", str(cluster.ca_file)]
-        print("A fake cluster of four nodes is up; node-4 has run out of disk space.\n")
-        print("$", shlex.join(command[len(python) :]), flush=True)
+        say(["A fake cluster of four nodes is up; node-4 has run out of disk space.\n"])
+        say([f"$ {shlex.join(command[len(python) :])}"])
         code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own command
-        print(f"\nexit code {code}; what the nodes saw:")
+        say([f"\nexit code {code}; what the nodes saw:"])
         for peer in cluster.peers:
             file = peer.upload.file
             seen = f"{file.length:,} bytes, SHA-256 {file.sha256[:16]}…" if file else "no file"
-            print(f"  {peer.name}: {seen}, {len(peer.upload.findings)} findings")
+            say([f"  {peer.name}: {seen}, {len(peer.upload.findings)} findings"])
         answers = [peer.upload.answer_status for peer in cluster.peers]
     return 0 if (code, answers) == (1, [200, 200, 200, 500]) else 1

@@ -25,8 +25,9 @@ class Orders:
         """Wake every thread that polls, for it to obey."""
         self.current = what
         writer = self._writer
-        self._old.append(self._reader)  # still polled by those that have yet to wake up
-        self._reader, self._writer = socket.socketpair()
+        if what == "silence":  # the others are the last; where descriptors ran out, they are obeyed
+            self._old.append(self._reader)  # still polled by those that have yet to wake up
+            self._reader, self._writer = socket.socketpair()
         writer.close()
 
     def close(self) -> None:

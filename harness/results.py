@@ -111,7 +111,7 @@ def from_json(text: str, source: str) -> Result:
     try:
         document = json.loads(text)
         jsonschema.validate(document, schema())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: not JSON: {error}") from error
     except jsonschema.ValidationError as error:
         raise InputError(

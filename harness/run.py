@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from harness import baseline as baselines
 from harness import report as reports
 from harness.errors import InputError
 from harness.explain import cases_by_requirement, cases_of
+from harness.output import say
 from harness.progress import counting
 from harness.report import text
 from harness.results import Result
@@ -28,7 +28,7 @@ from harness.targets.child import names_a_proxy
 from harness.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from harness.baseline import Entry
 
@@ -96,7 +96,7 @@ def run(
 
     Raises:
         InputError: a file cannot be read or written, or is no baseline, or nothing is selected; the
-            text names it. Nothing has run.
+            text names it. Nothing has run, unless what could be written before could not any more.
 
     """
     entries = _read(baseline) if baseline else []
@@ -114,26 +114,17 @@ def run(
     result = judge(plan)
     whole = not result.expression
     result.stale = baselines.apply(entries, result.cases, today=today.date(), whole=whole)
-    told = list(text.lines(result))
+    say(text.lines(result))
     if write_baseline:
         draft = baselines.draft(entries, result.cases, today=today.date())
-        write_baseline.write_text(draft, encoding="utf-8")
-        told.append(f"{write_baseline}: a draft; give each entry its reason")
+        with _about_to_write(write_baseline):
+            write_baseline.write_text(draft, encoding="utf-8")
+        say([f"{write_baseline}: a draft; give each entry its reason"])
     if report:
-        reports.write([result], report)
-        told.append(f"report: {report / 'index.html'}")
-    _say(told)
+        with _about_to_write(report):
+            reports.write([result], report)
+        say([f"report: {report / 'index.html'}"])
     return 0 if result.passed else 1
-
-
-def _say(lines: Iterable[str]) -> None:
-    """Print; whoever has seen enough of it (`| head`) has no say in the exit code."""
-    try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def judge(plan: Plan) -> Result:
@@ -223,7 +214,9 @@ def _about_to_write(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"cannot write to {path}: {error.strerror}") from error
+        is_there = error.filename is not None and Path(error.filename).exists()
+        where = error.filename if is_there else path
+        raise InputError(f"cannot write to {where}: {error.strerror}") from error
 
 
 def _check_expression(expression: str) -> None:

@@ -12,13 +12,16 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from harness.cluster import FakeCluster
+from harness.errors import InputError
 from harness.fault_text import parse_fault
+from harness.output import say
 from harness.schedule import FaultSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from harness.faults import Fault
+    from harness.peer import PeerOptions
     from harness.profiles import ProfileName
 
 
@@ -71,21 +74,27 @@ def serve(
         password: the one password of all nodes; None gives each node a password of its own.
         replication: whether every node has a replication socket, too.
 
+    Raises:
+        InputError: so many nodes cannot be started here.
+
     """
     over = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: over.set())
     with FakeCluster() as cluster:
+        how: PeerOptions = {"profile": profile, "username": user, "password": password}
         for number in range(1, nodes + 1):
             name = f"node-{number}"
-            shown = faults.get(name)
-            peer = cluster.peer(
-                name, fault=shown, profile=profile, username=user, password=password
-            )
-            if replication:
-                cluster.replication(peer)
-        print(json.dumps(cluster.describe()), flush=True)
-        mode = os.fstat(0).st_mode
+            try:
+                peer = cluster.peer(name, fault=faults.get(name), **how)
+                if replication:
+                    cluster.replication(peer)
+            except OSError as error:
+                why = f"{name} cannot be started: {error.strerror}"
+                remedy = "give fewer, or raise the limit (ulimit -n)"
+                raise InputError(f"--nodes {nodes}: {why}; {remedy}") from error
+        say([json.dumps(cluster.describe())])
+        mode = 0 if sys.stdin is None else os.fstat(0).st_mode
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # Node's pipes are sockets
             # Whoever started us and dies leaves no cluster behind.
             threading.Thread(target=_set_at_end_of_input, args=(over,), daemon=True).start()

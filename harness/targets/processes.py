@@ -110,7 +110,9 @@ def _text(path: Path) -> str:
 
 
 def _processes() -> Iterator[tuple[int, list[bytes]]]:
-    """The id of every process, with the fields of its state."""
+    """The id of every process, with the fields of its state; none where there is no /proc."""
+    if not _PROC.is_dir():
+        return
     with os.scandir(_PROC) as entries:
         ids = [entry.name for entry in entries if entry.name.isdecimal()]
     for pid in ids:

@@ -160,6 +160,38 @@ def test_a_file_that_cannot_be_used_is_named_before_anything_runs(
     assert (tmp_path / "bad.toml").read_text() == "[[known]"
 
 
+def test_a_report_that_cannot_be_written_any_more_costs_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "index.html").mkdir()
+    assert main(["run", "--report", str(tmp_path), *SOME]) == 2
+    captured = capsys.readouterr()
+    assert "2 passed" in captured.out
+    assert f"cannot write to {tmp_path / 'index.html'}: Is a directory" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "error"),
+    [
+        ("explain WIRE-03 | true", 0, ""),
+        ("explain WIRE-03 >&-", 0, ""),
+        ("explain WIRE-03 >/dev/full", 2, "cannot write the output: No space left on device"),
+        ("lint -- python3 -c pass | true", 1, ""),
+    ],
+)
+def test_an_output_that_cannot_be_written_changes_no_verdict(
+    line: str, code: int, error: str
+) -> None:
+    skip_without("bash", "python3")
+    if "/dev/full" in line and not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    command = f"set -o pipefail; {shlex.quote(sys.executable)} -m harness.cli {line}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.removeprefix("relay-harness: ").strip()) == (code, error)
+
+
 def judged(relay: str, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "harness.cli", "run", "--relay", relay, *options]
     path = {**os.environ, "PYTHONPATH": str(CHECKOUT)}

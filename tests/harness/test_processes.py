@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.targets import processes
 from harness.targets.processes import shows_memory, watch_processes
 from tests.programs import wait_until
 
@@ -46,6 +47,16 @@ def test_memory_is_what_a_process_holds_and_not_the_file_it_reads(
     assert (shown.memory > SIZE) is counts
     assert shown.memory < SIZE // 2 or counts
     assert any("payload" in text for text in shown.arguments)
+
+
+def test_nothing_is_seen_where_the_system_shows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_PROC", tmp_path / "no-proc")
+    assert processes.family(os.getpid()) == {os.getpid()}
+    with watch_processes(os.getpid()) as shown:
+        pass
+    assert (shown.arguments, shown.memory) == (set(), 0)
 
 
 @pytest.mark.skipif(not shows_memory(), reason="no processes are shown here")

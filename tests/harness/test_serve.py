@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import shlex
 import signal
 import socket
 import subprocess
@@ -50,6 +52,34 @@ def test_a_cluster_is_held_up_and_described(end: str | signal.Signals) -> None:
     assert served.returncode == 0, errors
     assert "request head: GET /nope" in errors
     assert not Path(described["ca_file"]).exists()
+
+
+def test_a_cluster_that_there_are_no_descriptors_for_is_refused() -> None:
+    done = subprocess.run(
+        [*SERVE, "--nodes", "60"],
+        stdin=subprocess.PIPE,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)),
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("relay-harness: --nodes 60: node-")
+    assert "ulimit -n" in line
+
+
+def test_a_cluster_is_held_up_without_a_standard_input() -> None:
+    line = f"exec {shlex.join(SERVE)} --nodes 1 <&-"
+    with subprocess.Popen(
+        ["sh", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as served:
+        assert served.stdout
+        [node] = json.loads(served.stdout.readline())["nodes"]
+        served.terminate()
+        _, errors = served.communicate(timeout=10)
+    assert served.returncode == 0, errors
+    assert errors.splitlines() == [f"{node['name']} {node['url']}", "  nobody connected"]
 
 
 @pytest.mark.parametrize(
