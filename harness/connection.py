@@ -161,7 +161,6 @@ class Connection:
             # We send no session tickets that the last flight's ACK could ride on; without it, a
             # client with Nagle's algorithm holds its request back for 40 ms.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        self.witness.handshake_at = time.monotonic()
         self.witness.tls_version = sock.version()
         self.witness.note(f"{sock.version()} handshake done, SNI {self.witness.server_name}")
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from harness.answers import Script
 
 PRIME = ": stream open\n\n"
-_HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
-_HEAD = Answer(content_type="text/event-stream", headers=_HEADERS, chunk_size=1)
+MEDIA_TYPE = "text/event-stream"
+HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+_HEAD = Answer(content_type=MEDIA_TYPE, headers=HEADERS, chunk_size=1)
 
 
 @dataclass(frozen=True, slots=True)

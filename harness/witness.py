@@ -85,8 +85,6 @@ class ConnectionWitness:
     """The last TLS alert of the client in the handshake."""
     requests: list[RequestWitness] = field(default_factory=list, repr=False)
     accepted_at: float = field(default_factory=time.monotonic)
-    handshake_at: float | None = None
-    """When the TLS handshake was done; None when it never was."""
     closed_at: float | None = None
     closed_by: Side | None = None
     """Who ended it; None while it is open."""

@@ -33,10 +33,10 @@ Beyond that: `Retry` tries failed nodes again, `restart` restarts them afterward
 `ReplicationMint` gets tokens over the replication socket, `Event` tells the course of it all.
 
 The parts, from the top: `fanout` (all nodes), `upload` (one attempt to one peer), `restarts`,
-`token` and `replication` (minting), `connection`, `sockets` and `failures` (one peer, HTTP, and
-what goes wrong with it), and, without any I/O, `answer`, `events`, `formdata`, `request`, `node`,
-`redact`, `retry`, `limits`, `report`, `errors`. Statement ids such as WIRE-03 in the comments refer
-to docs/protocol.md.
+`token` and `replication` (minting), `payload` (the staged file), `connection`, `sockets`, `tls` and
+`failures` (one peer, HTTP, and what goes wrong with it), and, without any I/O, `answer`, `events`,
+`formdata`, `request`, `node`, `redact`, `retry`, `limits`, `report`, `errors`. Statement ids such
+as WIRE-03 in the comments refer to docs/protocol.md.
 """
 
 from relay.errors import InputError

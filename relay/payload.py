@@ -27,7 +27,7 @@ class StagedPayload:
     path: Path
     size: int
     state: tuple[int, ...]
-    """Device, inode, time of change and size."""
+    """Device, inode, modification time and size."""
 
 
 def measure(path: Path) -> StagedPayload:

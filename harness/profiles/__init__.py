@@ -18,7 +18,7 @@ __all__ = ["PROFILES", "Decision", "Harper51", "Pre51", "Profile", "ProfileName"
 ProfileName = Literal["strict", "witness", "harper-5.1", "pre-5.1"]
 PROFILES: dict[ProfileName, Callable[[], Profile]] = {
     "strict": Strict,
-    "witness": partial(Strict, name="witness", refuses=False),
+    "witness": partial(Strict, refuses=False),
     "harper-5.1": Harper51,
     "pre-5.1": Pre51,
 }

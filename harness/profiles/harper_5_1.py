@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.answers import Answer, Await
-from harness.events import EventStream
+from harness.events import HEADERS, MEDIA_TYPE, EventStream
 from harness.jobs import JobBook
 from harness.profiles import harper_front as front
 from harness.profiles.decoding import read_form
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from harness.tokens import Credential
     from harness.wire import FilePart, UploadReader
     from harness.witness import RequestWitness, UploadWitness
-
-_STREAM_HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
 
 
 @dataclass(eq=False)
@@ -71,7 +69,6 @@ class Harper51:
 
     """
 
-    name: str = "harper-5.1"
     version: str = "5.1.14"
     product: str = "Harper"
     jobs: JobBook = field(default_factory=JobBook)
@@ -203,7 +200,7 @@ class Harper51:
     def dress(self, answer: Answer, request: RequestWitness) -> Answer:
         content, media_type = answer.content, answer.media_type
         if wants_events(request):
-            content, media_type = front.framed(content), front.EVENTS
+            content, media_type = front.framed(content), MEDIA_TYPE
         return FastifyAnswer(answer.status, body=content, content_type=media_type)
 
     def _refuse(
@@ -217,7 +214,7 @@ def _answer(failure: Failure, deployment_id: str) -> Answer:
 
 
 def _stream(events: Iterator[StreamStep]) -> EventStream:
-    head = FastifyAnswer(content_type=front.EVENTS, headers=_STREAM_HEADERS, chunk_size=1)
+    head = FastifyAnswer(content_type=MEDIA_TYPE, headers=HEADERS, chunk_size=1)
     return EventStream(events, after_upload=False, head=head)
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from harness.tokens import Credential
     from harness.witness import RequestWitness
 
-EVENTS = "text/event-stream"
 
 _WRONG: frozenset[Credential] = frozenset(("unknown", "wrong password", "not base64"))
 """Present but wrong: refused in front. What is missing or expired is refused behind (MINT-13)."""

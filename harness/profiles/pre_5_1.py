@@ -26,7 +26,6 @@ class Pre51(Harper51):
     in CBOR, the Server header of one without a license, and whatever else its releases differ in.
     """
 
-    name: str = "pre-5.1"
     version: str = "4.7.29"
     product: str = "HarperDB"
 

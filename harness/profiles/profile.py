@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.answers import Answer
+from harness.events import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from harness.answers import AnyAnswer
@@ -42,7 +43,6 @@ class Profile(Protocol):
     """How one kind of peer answers. Each peer has an object of its own.
 
     Attributes:
-        name: as `FakePeer` takes it.
         version: what `registration_info` tells.
         jobs: the jobs of this peer.
         read_ahead: bytes of an upload that are still read after it was refused with `stop`.
@@ -51,7 +51,6 @@ class Profile(Protocol):
 
     """
 
-    name: str
     version: str
     jobs: JobBook
     read_ahead: int
@@ -160,4 +159,4 @@ def run_operation(body: dict[str, Any], profile: Profile) -> tuple[Answer, bool]
 
 def wants_events(request: RequestWitness) -> bool:
     """Whether the client asked for an event stream (SSE-01)."""
-    return "text/event-stream" in (request.header("accept") or "")
+    return MEDIA_TYPE in (request.header("accept") or "")

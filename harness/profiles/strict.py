@@ -38,7 +38,6 @@ class Strict:
 
     """
 
-    name: str = "strict"
     refuses: bool = True
     version: str = "5.1.14"
     jobs: JobBook = field(default_factory=JobBook)

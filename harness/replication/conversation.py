@@ -204,7 +204,8 @@ class SocketConversation:
             block = memoryview(_BLOCK)[:left]
             self._link.write(block)
             left -= len(block)
-        self._witness("peer", size - left, RESPONSE if not left else None, None, "cut short")
+        code, problem = (None, "cut short") if left else (RESPONSE, None)
+        self._witness("peer", size - left, code, None, problem)
 
     def _work_long(self, late: faults.LateAnswer) -> None:
         begun = heard = time.monotonic()

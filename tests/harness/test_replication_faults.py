@@ -341,6 +341,7 @@ def test_a_huge_answer_is_right_when_it_is_taken(cluster: FakeCluster) -> None:
     with showing(HugeAnswer(8 << 20), cluster) as socket:
         body = minted(socket, cluster, max_msg_size=16 << 20)
         assert body["padding"] == bytes(8 << 20)
+        assert socket.socket.messages[-1].problem is None
         assert body["operation_token"] == socket.socket.token
 
 
