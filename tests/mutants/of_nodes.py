@@ -168,3 +168,15 @@ def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(FanOut, "run", counted)
     patch.setattr(Peer, "token", together)
+
+
+@mutant("SEQ-03", "AGG-04", killed_by=case(LATE, fault=MintHangs()))
+def one_token_is_minted_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    token = Peer.token
+    locks = dict[object, asyncio.Lock]()
+
+    async def locked(self: Peer) -> str:
+        async with locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            return await token(self)
+
+    patch.setattr(Peer, "token", locked)
