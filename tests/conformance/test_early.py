@@ -193,3 +193,14 @@ def test_the_head_of_a_success_before_the_payload_has_come_does_not_end_the_uplo
     assert peer.upload.file is not None
     assert peer.upload.file.sha256 == large.sha256
     assert peer.upload.times["answer"] < peer.upload.times["body end"]
+
+
+@requirement("BUG-34")
+@pytest.mark.parametrize("at", ["head", "file", 8_000_000])
+def test_a_success_before_the_payload_has_come_is_none_without_its_rest(
+    cluster: FakeCluster, relay: Relay, large: Payload, at: Literal["head", "file"] | int
+) -> None:
+    """Whether the rest is sent or the record fails: what has half a package has not deployed it."""
+    peer = cluster.peer(fault=AnswerEarly(Answer(json={"message": "done"}), at, "drain"))
+    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
+    assert record.status == "failed" or peer.upload.complete

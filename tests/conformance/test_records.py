@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.answers import Answer
+from harness.certs import CertificateFlaw
 from harness.events import Event, EventStream
-from harness.faults import Refuse
+from harness.faults import Refuse, ResetAfter, mint_refused
 
 if TYPE_CHECKING:
     from harness.cluster import FakeCluster
@@ -20,7 +21,6 @@ requirement = pytest.mark.requirement
 OWN = "node", "status", "reason", "statusCode", "hint", "attempts", "uncertain", "stage"
 TOLD = dict.fromkeys(OWN, "told by the peer")
 ERROR_EVENT = EventStream((Event("error", {**TOLD, "message": "final"}),))
-STAGES = "resolve", "payload", "mint", "connect", "tls", "upload", "answer"
 
 
 @requirement("RES-02")
@@ -52,5 +52,23 @@ def test_nothing_is_uncertain_that_was_answered_or_never_sent(
     faults: list[Fault | None] = [None, Answer(401), Answer(500), Refuse()]
     outcome = relay.deploy(to=[cluster.peer(fault=fault) for fault in faults])
     assert not any(record.members.get("uncertain") for record in outcome.records)
-    stages = [record["stage"] for record in outcome.records if "stage" in record]
-    assert [stage for stage in stages if stage not in STAGES] == []
+
+
+@requirement("RES-02")
+@pytest.mark.parametrize(
+    ("fault", "stages"),
+    [
+        (Refuse(), {"connect", "mint"}),  # it was to mint that it connected
+        (CertificateFlaw.EXPIRED, {"tls", "mint"}),
+        (mint_refused(), {"mint"}),
+        (ResetAfter(70_000), {"upload", "answer"}),
+        (Answer(500), {"answer"}),
+    ],
+    ids=["refused", "untrusted", "mint", "reset", "answer"],
+)
+def test_a_stage_is_how_far_it_came(
+    cluster: FakeCluster, relay: Relay, fault: Fault, stages: set[str]
+) -> None:
+    record = relay.deploy(to=[peer := cluster.peer(fault=fault)])[peer]
+    assert record.status == "failed"
+    assert record.members.get("stage") in {None, *stages}

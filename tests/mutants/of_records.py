@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import relay as reference
+from harness.answers import Answer as Answered
+from harness.faults import mint_refused
 from relay import fanout, upload
 from relay.answer import Answer, parse_json, success_members
 from relay.errors import AttemptError, PeerError
@@ -169,3 +171,11 @@ def an_error_event_is_merged_into_its_record(patch: pytest.MonkeyPatch) -> None:
 )
 def everything_is_uncertain(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, lambda records: [{**record, "uncertain": True} for record in records])
+
+
+STAGE = test_records.test_a_stage_is_how_far_it_came
+
+
+@mutant("RES-02", killed_by=(case(STAGE, fault=Answered(500)), case(STAGE, fault=mint_refused())))
+def every_stage_is_the_upload(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, lambda records: [{**record, "stage": "upload"} for record in records])
