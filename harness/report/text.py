@@ -46,10 +46,25 @@ def lines(result: Result) -> Iterator[str]:
     if result.stale:
         yield "\nstale in the baseline:"
         yield from (f"  {text}" for text in result.stale)
+    if undeclared := _undeclared(result):
+        yield "\nnot judged, for what the relay does not declare:"
+        for capability, ids in undeclared.items():
+            told = f"{capability}: {' '.join(ids)}"
+            yield textwrap.fill(told, 100, initial_indent="  ", subsequent_indent="    ")
     for outcome in _RED:
         if ids := [id_ for id_, its in result.outcomes.items() if its == outcome]:
             yield textwrap.fill(f"{outcome}: {' '.join(ids)}", 100, initial_indent="\n")
     yield f"\n{summary(result)}"
+
+
+def _undeclared(result: Result) -> dict[str, list[str]]:
+    """The requirements that do not apply, by the capabilities without which they do not."""
+    found: dict[str, list[str]] = {}
+    for id_, outcome in result.outcomes.items():
+        capabilities = requirements()[id_].capabilities
+        if outcome == Verdict.NOT_APPLICABLE.value and capabilities:
+            found.setdefault(" or ".join(capabilities), []).append(id_)
+    return found
 
 
 def _counted(cases: Sequence[Case]) -> str:

@@ -131,6 +131,21 @@ def test_a_run_in_which_no_case_applies_says_so(pytester: pytest.Pytester) -> No
     assert "nothing was judged" in list(lines(result))[-1]
 
 
+def test_what_was_not_judged_is_named_with_the_capability_that_it_takes(
+    pytester: pytest.Pytester,
+) -> None:
+    cases = """
+import pytest
+
+@pytest.mark.requirement("RTY-02", "RTY-03", "HTTP-03", "AGG-01")
+def test_it():
+    pytest.skip("not applicable: no")
+"""
+    *_, title, limits, retry, _ = lines(run(pytester, cases))
+    assert title == "\nnot judged, for what the relay does not declare:"
+    assert [limits, retry] == ["  limits: HTTP-03", "  retry: RTY-02 RTY-03"]
+
+
 def test_a_failure_is_shown_with_the_sentence_it_breaks(pytester: pytest.Pytester) -> None:
     text = "\n".join(lines(run(pytester, CASES)))
     assert "\nfailed: test_bad\n" in text
