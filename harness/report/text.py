@@ -39,6 +39,15 @@ def lines(result: Result) -> Iterator[str]:
         yield f"\nthe cases are in {conformance_cases()}"
     for text in result.broken:
         yield f"\nharness error: the cases could not run\n{text}"
+    yield from _to_note(result)
+    for outcome in _RED:
+        if ids := [id_ for id_, its in result.outcomes.items() if its == outcome]:
+            yield textwrap.fill(f"{outcome}: {' '.join(ids)}", 100, initial_indent="\n")
+    yield f"\n{summary(result)}"
+
+
+def _to_note(result: Result) -> Iterator[str]:
+    """What is no failure of a case, and should be known all the same."""
     if slow := [case for case in result.cases if case.seconds > _SLOW]:
         slow.sort(key=lambda case: -case.seconds)
         told = ", ".join(f"{case.name} {case.seconds:.0f} s" for case in slow[:_SHOWN])
@@ -51,10 +60,6 @@ def lines(result: Result) -> Iterator[str]:
         for capability, ids in undeclared.items():
             told = f"{capability}: {' '.join(ids)}"
             yield textwrap.fill(told, 100, initial_indent="  ", subsequent_indent="    ")
-    for outcome in _RED:
-        if ids := [id_ for id_, its in result.outcomes.items() if its == outcome]:
-            yield textwrap.fill(f"{outcome}: {' '.join(ids)}", 100, initial_indent="\n")
-    yield f"\n{summary(result)}"
 
 
 def _undeclared(result: Result) -> dict[str, list[str]]:

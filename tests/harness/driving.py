@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme  # noqa: F401  pytester forgets what a run imports, and cryptography bears one import
 
 from harness.evidence import Evidence
 from harness.verdicts import Verdicts
