@@ -171,7 +171,7 @@ def judge(plan: Plan) -> Result:
     if plan.selection and not verdicts.cases and code in _NOTHING_SELECTED:
         raise _nothing_selected(plan.selection)
     if code is pytest.ExitCode.INTERRUPTED and not verdicts.broken:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(*verdicts.interrupted)
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} and not verdicts.broken:
         verdicts.broken.append(f"pytest ended with {pytest.ExitCode(code).name}")
     begun = len(verdicts.cases)

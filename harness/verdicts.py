@@ -119,12 +119,14 @@ class Verdicts:
     Attributes:
         cases: by their ids.
         broken: what kept cases from running at all: collection and internal errors.
+        interrupted: what `KeyboardInterrupt` came with, such as the number of a signal.
 
     """
 
     def __init__(self) -> None:
         self.cases: dict[str, Case] = {}
         self.broken: list[str] = []
+        self.interrupted: tuple[object, ...] = ()
         self._collected: list[str] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -177,6 +179,9 @@ class Verdicts:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.broken.append(report.longreprtext)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted = excinfo.value.args
 
     def pytest_internalerror(self, excrepr: object) -> None:
         self.broken.append(str(excrepr))

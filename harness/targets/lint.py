@@ -12,7 +12,7 @@ from harness.cluster import FakeCluster
 from harness.faults import ReadSlowly, Refuse
 from harness.payloads import stage_payload
 from harness.targets import messages
-from harness.targets.child import ChildError
+from harness.targets.child import ChildError, ChildHungError
 from harness.targets.deploy_command import no_way_to_mint
 from harness.targets.messages import MessageError
 from harness.targets.processes import watch_processes
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _END_SECONDS = 5.0
+_HANGS = 2  # deploys that may hang before one is answered
 _PAYLOAD = 200_000  # bytes
 _RATE = 400_000  # bytes per second of a slow peer, so that there is something to look at
 
@@ -148,18 +149,26 @@ def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
         payload = stage_payload(Path(directory) / "package.tar.gz", _PAYLOAD)
         talk = Talk(command, stack.enter_context(FakeCluster()), payload)
         stack.callback(talk.end)
+        hangs, came_back = 0, False
         for name, check in _CHECKS:
+            deploys = check not in (_starts, _stops, _hung_up)
+            if deploys and hangs == _HANGS and not came_back:
+                yield False, f"wrong  {name}: not asked; no deploy before was answered in time"
+                continue
             try:
                 if check is not _starts:
                     talk.begin_unless_begun()
                 talk.lines.clear()
                 talk.asked.clear()
                 yield True, f"right  {name}: {check(talk)}"
+                came_back |= deploys
                 continue
             except (WrongError, MessageError) as error:
                 wrong = str(error)
+                came_back |= deploys
             except ChildError as error:
                 wrong = f"the adapter {error}"
+                hangs += isinstance(error, ChildHungError)
             stderr = talk.stderr.splitlines()
             talk.end()  # whatever comes next gets a fresh process
             shown = [*talk.lines, *(f"| {talk.cluster.redacted(line)}" for line in stderr[-20:])]

@@ -240,6 +240,7 @@ def test_a_run_that_is_terminated_leaves_no_adapter_behind(tmp_path: Path) -> No
     wait_until((tmp_path / "hangs").exists, 20)
     os.killpg(run.pid, signal.SIGTERM)
     assert b"relay-harness: interrupted" in run.communicate(timeout=20)[1]
+    assert run.returncode == 128 + signal.SIGTERM
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: not is_group_alive(pid), 5)
 

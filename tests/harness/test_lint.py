@@ -72,6 +72,16 @@ def test_a_silent_adapter_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     assert "did not answer within 0.3 s" in text
 
 
+def test_an_adapter_that_answers_no_deploy_is_not_asked_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("harness.targets.talk.SECONDS", 0.3)
+    told = [text for _, text in lint([sys.executable, "-S", "-I", str(HOSTILE), "hangs at deploy"])]
+    assert sum("did not answer within 0.3 s" in text for text in told) == 2
+    assert sum("not asked; no deploy before was answered" in text for text in told) == 5
+    assert told[-2].startswith("right  stop")
+
+
 def test_the_exit_code_tells_whether_something_is_wrong(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
