@@ -103,10 +103,9 @@ def explain(id_: str) -> Iterator[str]:
         return
     if id_ not in requirements():
         near = [known for known in requirements() if _family(known) == _family(id_)]
-        raise InputError(
-            f"{id_!r}: no such requirement; "
-            f"there are {', '.join(near) if near else 'WIRE-01, SEQ-03, RES-01 and others'}"
-        )
+        families = dict.fromkeys(map(_family, requirements()))
+        there_are = ", ".join(near) or f"the families {', '.join(families)}"
+        raise InputError(f"{id_!r}: no such requirement; there are {there_are}")
     requirement = requirements()[id_]
     yield f"{id_} ({requirement.level}): {requirement.sentence}"
     yield f"why: {requirement.why}"
