@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.faults import Fault
+    from harness.fronts.front import Front
     from harness.fronts.proxy import PathPrefixProxy
     from harness.peer import PeerOptions
     from harness.profiles import ProfileName
     from harness.replication.socket import SocketOptions
     from harness.witness import Lane
 
-    Front = PathPrefixProxy | NginxFront
-    _Front = TypeVar("_Front", PathPrefixProxy, NginxFront)
+    _Front = TypeVar("_Front", bound=Front)
 
 
 class FakeCluster:

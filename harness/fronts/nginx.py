@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from harness.fronts.front import Front
+
 if TYPE_CHECKING:
     from harness.certs import Authority
     from harness.peer import FakePeer
@@ -67,8 +69,8 @@ def _nginx() -> str | None:
     return shutil.which("nginx", path=path)
 
 
-class NginxFront:
-    """Serves `https://…/prefix/rest` from a peer's `/rest`, and nothing else, through nginx.
+class NginxFront(Front):
+    """A front that is a real nginx.
 
     As nginx does with `proxy_pass https://…/`, it decodes and tidies the path (`%41`, `/./`) and
     leaves the query as it is. What a peer behind it witnesses of a chunked upload:
@@ -79,31 +81,16 @@ class NginxFront:
       whatever the client used. A strict peer refuses that with WIRE-13, and finds nothing else.
 
     Either way nginx sends `Host` of its own, `Connection: close`, and header names as they came.
-
-    Attributes:
-        peer: the peer behind it.
-        name, username, password: those of the peer.
-        url: where the peer's operations API is, seen from outside.
-
     """
 
     def __init__(
         self, authority: Authority, peer: FakePeer, prefix: str, *, request_buffering: bool = False
     ) -> None:
         """Prepare a front of a started peer of the same authority; `prefix` like `/ops`."""
-        if not prefix.startswith("/") or prefix.endswith("/") or set(prefix) & set('"\\$\r\n'):
-            raise ValueError(f"prefix {prefix!r}: give a path that begins but does not end with /")
-        self.name, self.username, self.password = peer.name, peer.username, peer.password
+        super().__init__(peer, prefix)
         self._authority = authority
-        self.peer = peer
-        self._prefix = prefix
         self._request_buffering = request_buffering
         self._cleanup = contextlib.ExitStack()
-        self._port = 0
-
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self._port}{self._prefix}{self.peer.path}"
 
     def start(self) -> Self:
         """Start nginx and wait until it has shaken hands once.
@@ -121,15 +108,6 @@ class NginxFront:
     def stop(self) -> None:
         """End nginx, wait for it and remove its directory; does nothing when already stopped."""
         self._cleanup.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def __repr__(self) -> str:
-        return f"<NginxFront of {self.name} {self.url}>"
 
     def _start(self, directory: Path, cleanup: contextlib.ExitStack) -> None:
         nginx = _nginx()

@@ -11,6 +11,8 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from harness.fronts.front import Front
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Coroutine
@@ -24,35 +26,24 @@ _BLOCK = 64 * 1024
 _T = TypeVar("_T")
 
 
-class PathPrefixProxy:
-    """Serves `https://…/prefix/rest` from a peer's `/rest`, and nothing else.
+class PathPrefixProxy(Front):
+    """A front that passes paths and bodies on as they are.
 
     Attributes:
-        peer: the peer behind it.
-        name, username, password: those of the peer.
-        url: where the peer's operations API is, seen from outside.
         paths: path and query of each request that arrived here, in order.
 
     """
 
     def __init__(self, authority: Authority, peer: FakePeer, prefix: str) -> None:
         """Prepare a proxy for a peer of the same authority; `prefix` like `/ops`."""
-        if not prefix.startswith("/") or prefix.endswith("/"):
-            raise ValueError(f"prefix {prefix!r}: give a path that begins but does not end with /")
-        self.name, self.username, self.password = peer.name, peer.username, peer.password
+        super().__init__(peer, prefix)
         self.paths: list[str] = []
-        self.peer = peer
-        self._prefix = prefix
         self._trust = authority.client_context()
         self._context = authority.server_context("127.0.0.1", "localhost")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"proxy-of-{peer.name}", daemon=True
         )
-
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self._port}{self._prefix}{self.peer.path}"
 
     def start(self) -> Self:
         self._thread.start()
@@ -64,12 +55,6 @@ class PathPrefixProxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
