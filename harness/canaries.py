@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -30,9 +31,15 @@ def leaked(peer: FakePeer, text: str) -> bool:
 
     The password is known as it is, as it stands inside JSON text, and as it is sent as Basic.
     """
-    in_json = (json.dumps(peer.password, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False))
-    forms = (peer.password, peer.basic, *in_json)
+    forms = (*_written(peer.password), peer.basic)
     return any(form in text for form in forms) or peer.tokens.appear_in(text)
+
+
+@functools.lru_cache(maxsize=1_000)  # every text of a case is searched for every peer of it
+def _written(password: str) -> frozenset[str]:
+    """How it may be written: as it is, and inside JSON text; mostly that is the same."""
+    in_json = (json.dumps(password, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False))
+    return frozenset((password, *in_json))
 
 
 def told_by(outcome: Outcome) -> str:

@@ -35,7 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         code: int = options.command(options)
-        say([])
     except InputError as error:
         print(f"relay-harness: {error}", file=sys.stderr)
         return 2

@@ -144,9 +144,11 @@ class Verdicts:
             case.requirements = requirements_of(case)
         case.seconds += report.duration
         leaked = {name: str(value) for name, value in report.user_properties if name in _LEAKED}
-        if report.when == "call" and leaked and LEAKS not in case.requirements:
+        if LEAKS in case.requirements:  # then it is the failure of the case itself
+            leaked = {}
+        if report.when == "call" and leaked:
             self._add_left_behind(report, *leaked.values())
-        if report.failed and not ("leaked" in leaked and LEAKS not in case.requirements):
+        if report.failed and "leaked" not in leaked:
             case.verdict = max(case.verdict, _verdict(report), key=weight)
             if evidence := evidence_of(report):
                 case.evidence = evidence

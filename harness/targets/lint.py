@@ -15,6 +15,7 @@ from harness.targets import messages
 from harness.targets.child import ChildError, ChildHungError
 from harness.targets.deploy_command import no_way_to_mint
 from harness.targets.messages import MessageError
+from harness.targets.patience import Patience
 from harness.targets.processes import watch_processes
 from harness.targets.talk import Talk, WrongError
 
@@ -149,10 +150,10 @@ def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
         payload = stage_payload(Path(directory) / "package.tar.gz", _PAYLOAD)
         talk = Talk(command, stack.enter_context(FakeCluster()), payload)
         stack.callback(talk.end)
-        hangs, came_back = 0, False
+        patience = Patience(_HANGS)
         for name, check in _CHECKS:
             deploys = check not in (_starts, _stops, _hung_up)
-            if deploys and hangs == _HANGS and not came_back:
+            if deploys and patience.is_over:
                 yield False, f"wrong  {name}: not asked; no deploy before was answered in time"
                 continue
             try:
@@ -161,14 +162,17 @@ def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
                 talk.lines.clear()
                 talk.asked.clear()
                 yield True, f"right  {name}: {check(talk)}"
-                came_back |= deploys
+                if deploys:
+                    patience.came_back()
                 continue
             except (WrongError, MessageError) as error:
                 wrong = str(error)
-                came_back |= deploys
+                if deploys:
+                    patience.came_back()
             except ChildError as error:
                 wrong = f"the adapter {error}"
-                hangs += isinstance(error, ChildHungError)
+                if isinstance(error, ChildHungError):
+                    patience.hung()
             stderr = talk.stderr.splitlines()
             talk.end()  # whatever comes next gets a fresh process
             shown = [*talk.lines, *(f"| {talk.cluster.redacted(line)}" for line in stderr[-20:])]

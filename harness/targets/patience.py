@@ -16,9 +16,22 @@ _HANGS = 3
 class Patience:
     """Bears every hang of a target that has come back once, and the first few of any other."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _HANGS) -> None:
+        """`most`: how many hangs of one that has not come back yet."""
+        self._most = most
         self._hangs = 0
         self._came_back = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is not worth it to ask once more."""
+        return self._hangs == self._most and not self._came_back
+
+    def hung(self) -> None:
+        self._hangs += not self._came_back
+
+    def came_back(self) -> None:
+        self._came_back = True
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
@@ -28,16 +41,16 @@ class Patience:
             TargetSkippedError: it is not worth it.
 
         """
-        if self._hangs == _HANGS:
+        if self.is_over:
             raise TargetSkippedError(
-                f"not asked: none of the first {_HANGS} deploys was answered in time"
+                f"not asked: none of the first {self._most} deploys was answered in time"
             )
         try:
             yield
         except TargetHungError:
-            self._hangs += not self._came_back
+            self.hung()
             raise
         except Exception:
-            self._came_back = True
+            self.came_back()
             raise
-        self._came_back = True
+        self.came_back()

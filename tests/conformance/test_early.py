@@ -97,12 +97,13 @@ def test_the_rest_of_a_refused_payload_is_not_sent(
     assert not peer.upload.complete
 
 
-@requirement("FLD-08", "RES-01")
+@requirement("FLD-08", "RES-01", "BUG-34")
+@pytest.mark.parametrize("at", ["head", "file", 8_000_000])
 def test_a_success_before_its_time_is_none_without_the_whole_payload(
-    cluster: FakeCluster, relay: Relay, large: Payload
+    cluster: FakeCluster, relay: Relay, large: Payload, at: Literal["head", "file"] | int
 ) -> None:
     """Some clients stop sending at any answer; then nobody may call it a success."""
-    peer = cluster.peer(fault=AnswerEarly(Answer(json={"message": "done"}), "file", "drain"))
+    peer = cluster.peer(fault=AnswerEarly(Answer(json={"message": "done"}), at, "drain"))
     record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
     if record.status == "success":
         assert peer.upload.complete
@@ -193,14 +194,3 @@ def test_the_head_of_a_success_before_the_payload_has_come_does_not_end_the_uplo
     assert peer.upload.file is not None
     assert peer.upload.file.sha256 == large.sha256
     assert peer.upload.times["answer"] < peer.upload.times["body end"]
-
-
-@requirement("BUG-34")
-@pytest.mark.parametrize("at", ["head", "file", 8_000_000])
-def test_a_success_before_the_payload_has_come_is_none_without_its_rest(
-    cluster: FakeCluster, relay: Relay, large: Payload, at: Literal["head", "file"] | int
-) -> None:
-    """Whether the rest is sent or the record fails: what has half a package has not deployed it."""
-    peer = cluster.peer(fault=AnswerEarly(Answer(json={"message": "done"}), at, "drain"))
-    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
-    assert record.status == "failed" or peer.upload.complete

@@ -25,7 +25,7 @@ from harness.faults import (
     StopReadingAfter,
     mint_refused,
 )
-from harness.meanwhile import as_soon_as, the_file_has_begun
+from harness.meanwhile import an_upload_has_come, as_soon_as, the_file_has_begun
 from harness.targets import Limits
 from harness.targets.processes import family
 
@@ -42,10 +42,6 @@ requirement = pytest.mark.requirement
 
 MEGABYTE = 1_000_000
 SOON = 5.0  # seconds in which whoever is served at all gets on, on a machine however loaded
-
-
-def has_begun(peer: FakePeer) -> bool:
-    return bool(peer.live_uploads)
 
 
 def has_been_served(peer: FakePeer) -> bool:
@@ -99,7 +95,7 @@ def test_all_peers_are_served_at_once(cluster: FakeCluster, relay: Relay, count:
         try:
             together.wait(2 * SOON)
         except threading.BrokenBarrierError as error:  # for all of them, when it is for one
-            begun.append(sum(map(has_begun, peers)))
+            begun.append(sum(map(an_upload_has_come, peers)))
             raise TimeoutError from error
 
     peers = [cluster.peer(fault=StopReadingAfter(1_000, wait_for_all)) for _ in range(count)]
@@ -126,7 +122,7 @@ def test_no_upload_waits_for_a_peer_that_has_not_got_so_far(
 
     def end_the_lost() -> None:
         with contextlib.suppress(TimeoutError):
-            wait_for(healthy, has_begun)
+            wait_for(healthy, an_upload_has_come)
             begun.set()
         for peer in lost:
             peer.kill()

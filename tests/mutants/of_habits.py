@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 BEYOND_ASCII = '["ü","☃ 🚀"]'.encode()
 NO_UTF_8 = test_answers.test_a_body_that_is_no_utf_8_changes_nothing_of_the_status
+EARLY_SUCCESS = test_early.test_a_success_before_its_time_is_none_without_the_whole_payload
 FORMS = test_events.test_an_event_is_read_in_every_form_that_streams_have
 
 
@@ -119,10 +120,7 @@ def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None
 # -- answers -------------------------------------------------------------------------------------
 
 
-@mutant(
-    "FLD-08",
-    killed_by=case(test_early.test_a_success_before_its_time_is_none_without_the_whole_payload),
-)
+@mutant("FLD-08", "BUG-34", killed_by=case(EARLY_SUCCESS, at="file"))
 def an_early_success_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
         told = await members(sending, response)

@@ -47,9 +47,6 @@ REFUSED_EARLY = test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason
 FINAL = test_retry.test_an_answer_of_any_other_kind_is_final
 
 
-EARLY_SUCCESS = test_early.test_a_success_before_the_payload_has_come_is_none_without_its_rest
-
-
 def change_blocks(
     patch: pytest.MonkeyPatch, change: Callable[[Iterator[bytes]], Iterator[bytes]]
 ) -> None:
@@ -232,16 +229,6 @@ def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
         return await members(sending, response)
 
     change_members(patch, hasty)
-
-
-@mutant("BUG-34", killed_by=case(EARLY_SUCCESS, at="file"))
-def a_success_counts_before_the_payload_has_gone(patch: pytest.MonkeyPatch) -> None:
-    async def content(members: Any, sending: _Sending, response: Any) -> Any:
-        found = await members(sending, response)
-        sending._is_sent = True
-        return found
-
-    change_members(patch, content)
 
 
 @mutant(
