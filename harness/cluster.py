@@ -5,27 +5,25 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from harness import checks
-from harness.certs import Authority
+from harness.faults import checks
+from harness.faults.kinds import Fault
+from harness.fronts.front import Front
 from harness.fronts.nginx import NginxFront
-from harness.peer import FakePeer
+from harness.peer.certificates import Authority
+from harness.peer.peer import FakePeer, PeerOptions
+from harness.profiles import ProfileName
 from harness.replication import FakeReplicationSocket
+from harness.replication.socket import SocketOptions
+from harness.witness.timeline import ConnectionTimeline, connection_timelines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.faults import Fault
-    from harness.fronts.front import Front
     from harness.fronts.proxy import PathPrefixProxy
-    from harness.peer import PeerOptions
-    from harness.profiles import ProfileName
-    from harness.replication.socket import SocketOptions
-    from harness.witness import Lane
 
-    _Front = TypeVar("_Front", bound=Front)
+_Front = TypeVar("_Front", bound=Front)
 
 
 class FakeCluster:
@@ -122,7 +120,8 @@ class FakeCluster:
 
         """
         signed_by = (authority or self.authority) if tls else None
-        at = self._cleanup.enter_context(FakeReplicationSocket(signed_by, peer, **how))
+        how.setdefault("host", peer.http.host)
+        at = self._cleanup.enter_context(FakeReplicationSocket(signed_by, peer.node, **how))
         self.sockets.append(at)
         return at
 
@@ -174,7 +173,7 @@ class FakeCluster:
             "password": peer.password,
         }
         for at in self.sockets:
-            if at.peer is peer:
+            if at.node is peer.node:
                 described["replication_url"] = at.url
         if fronts := [front.url for front in self.fronts if front.peer is peer]:
             described["front_urls"] = fronts
@@ -192,32 +191,17 @@ class FakeCluster:
     def redacted(self, text: str) -> str:
         """A text without the passwords and tokens of its peers."""
         for peer in self.peers:
-            text = peer.redacted(text)
+            text = peer.node.redacted(text)
         return text
 
-    def lanes(self) -> list[Lane]:
+    def connection_timelines(self) -> list[ConnectionTimeline]:
         """What every peer and socket saw so far, connection by connection, on one clock.
 
-        It waits for nothing: a test may fail while a request is still going on.
+        It waits for nothing: a test may fail while a request is in progress.
         """
-        seen = [(peer.name, it) for peer in self.peers for it in peer.live_connections]
-        for at in self.sockets:
-            seen += [(f"{at.name} (replication)", it) for it in at.live_connections]
-        begin = min((witness.accepted_at for _, witness in seen), default=0.0)
-        return [
-            {
-                "node": name,
-                "client": witness.client,
-                "moments": [
-                    {
-                        "ms": round((moment.at - begin) * 1000, 3),
-                        "what": self.redacted(moment.what),
-                    }
-                    for moment in list(witness.moments)
-                ],
-            }
-            for name, witness in seen
-        ]
+        endpoints = [*self.peers, *self.sockets]
+        seen = [(it.title, witness) for it in endpoints for witness in it.live_connections]
+        return connection_timelines(seen, self.redacted)
 
     def stop(self) -> None:
         self._cleanup.close()

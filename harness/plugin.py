@@ -2,7 +2,7 @@
 
 It is loaded in every pytest run where the kit is installed, so it imports nothing heavy before a
 fixture is asked for, and touches no test that asks for none. What the cases need besides is in
-`harness.cases_plugin`.
+`harness.judge.plugin`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from harness.certs import Authority
     from harness.cluster import FakeCluster
-    from harness.evidence import Evidence
-    from harness.peer import FakePeer
+    from harness.judge.evidence import Evidence
+    from harness.peer.certificates import Authority
+    from harness.peer.peer import FakePeer
 
 WHAT_THE_PEERS_SAW = "what the fake peers saw"
 WHAT_THE_RELAY_TOLD = "what the relay reported"
@@ -28,7 +28,7 @@ _CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
 @pytest.fixture(scope="session")
 def relay_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """The certificate authority that every fake peer of the session is signed by."""
-    from harness.certs import Authority
+    from harness.peer.certificates import Authority
 
     return Authority(tmp_path_factory.mktemp("authority"))
 
@@ -70,8 +70,8 @@ def _add_evidence(
     clusters = item.stash.get(_CLUSTERS, [])
     if not clusters or call.excinfo is None:
         return
-    from harness.evidence import gather
-    from harness.targets.relay import Relay
+    from harness.judge.evidence import gather
+    from harness.judge.relay import Relay
 
     relay = next(
         (it for it in getattr(item, "funcargs", {}).values() if isinstance(it, Relay)), None

@@ -6,12 +6,10 @@ import gc
 import os
 import random
 import signal
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
+from harness.cluster import FakeCluster
 
 # The gate, and whoever judges a relay, run the cases with a gigabyte.
 os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "64")

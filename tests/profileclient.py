@@ -8,16 +8,13 @@ import json
 import re
 import tarfile
 from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from harness.cluster import FakeCluster
+from harness.peer.peer import FakePeer
 from tests.rawclient import RawClient, post
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
 
 FASTIFY = ["vary", "content-type", "server-timing", "content-length", "Date"]
 FASTIFY_KEEP = [*FASTIFY, "Connection", "Keep-Alive"]

@@ -6,22 +6,20 @@ import asyncio
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
 import relay
-from harness.catalogue import excluded, requirements
+from harness.judge.catalogue import excluded, requirements
 from relay import formdata, request
 from relay.answer import SUCCESS, Answer, StreamedAnswer, failure_reason, success_members
 from relay.errors import PeerError
 from relay.replication import SUBPROTOCOL, operation_response
 from relay.token import token_in
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PAGE = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

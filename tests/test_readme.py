@@ -9,21 +9,19 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import pytest
 
-from harness import faults
-from harness.answers import AnyAnswer
 from harness.cluster import FakeCluster
+from harness.faults import kinds as faults
+from harness.faults.answers import AnyAnswer
+from harness.judge.shipped_paths import sample_component
 from harness.replication.faults import ReplicationFault
-from harness.shipped_paths import sample_component
 from relay.command import options
 from tests.programs import skip_without
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytest_plugins = ["pytester"]
 
@@ -161,7 +159,7 @@ def test_the_page_names_every_fault_and_answer() -> None:
 def harness_command(containing: str) -> list[str]:
     program, *arguments = shlex.split(block("sh", containing).replace("\\\n", ""))
     assert program == "relay-harness"
-    return [sys.executable, "-m", "harness.cli", *arguments]
+    return [sys.executable, "-m", "harness.cli.main", *arguments]
 
 
 def test_the_serve_command_holds_the_cluster_up() -> None:

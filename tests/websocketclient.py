@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import aiohttp
+from aiohttp import ClientWebSocketResponse
 
+from harness.cluster import FakeCluster
+from harness.replication import FakeReplicationSocket
 from harness.replication.frames import parse
 from tests.rawclient import RawClient
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from aiohttp import ClientWebSocketResponse
-
-    from harness.cluster import FakeCluster
-    from harness.replication import FakeReplicationSocket
 
 PROTOCOL = "harperdb-replication-v1"
 # WS-21: [136, {"operation": "create_authentication_tokens", "requestId": 1}]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-if TYPE_CHECKING:
-    from harness.peer import FakePeer
+from harness.peer.peer import FakePeer
 
 _NOT_IN_A_PREFIX = set('"\\$\r\n')
 

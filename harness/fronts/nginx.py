@@ -12,14 +12,12 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from harness.fronts.front import Front
-
-if TYPE_CHECKING:
-    from harness.certs import Authority
-    from harness.peer import FakePeer
+from harness.peer.certificates import Authority
+from harness.peer.peer import FakePeer
 
 _START_DEADLINE = 10.0
 _STOP_DEADLINE = 5.0

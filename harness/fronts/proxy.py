@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Self, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -12,13 +14,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from harness.fronts.front import Front
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Coroutine
-
-    from harness.certs import Authority
-    from harness.peer import FakePeer
+from harness.peer.certificates import Authority
+from harness.peer.peer import FakePeer
 
 # Headers that belong to one connection only (RFC 9110 §7.6.1), and what the client sets itself.
 _HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from harness.profiles.harper_5_1 import Harper51
 from harness.profiles.pre_5_1 import Pre51
 from harness.profiles.profile import Decision, Profile
 from harness.profiles.strict import Strict
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["PROFILES", "Decision", "Harper51", "Pre51", "Profile", "ProfileName", "Strict"]
 

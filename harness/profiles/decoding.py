@@ -9,10 +9,9 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from harness.wire import FilePart, UploadReader
+from harness.witness.wire import FilePart, UploadReader
 
 UNNAMED = "undefined"
 """The key under which a part without a name lands (PARSE-16)."""

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.answers import Answer, Await
-from harness.events import HEADERS, MEDIA_TYPE, EventStream
-from harness.jobs import JobBook
+from harness.faults.answers import Answer, Await
+from harness.faults.events import HEADERS, MEDIA_TYPE, EventStream, StreamStep
 from harness.profiles import harper_front as front
-from harness.profiles.decoding import read_form
+from harness.profiles.decoding import Form, read_form
 from harness.profiles.harper_deploy import CUT_FORM, Deploy, Failure, Install, check_fields
+from harness.profiles.jobs import JobBook
 from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer
 from harness.profiles.profile import (
     NO_JSON,
     NO_OPERATION,
     NOT_JSON,
+    Credential,
     Decision,
+    Then,
     refuse_operation,
     wants_events,
 )
-from harness.wire.headers import LineDefect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.events import StreamStep
-    from harness.profiles.decoding import Form
-    from harness.profiles.profile import Then
-    from harness.tokens import Credential
-    from harness.wire import FilePart, UploadReader
-    from harness.witness import RequestWitness, UploadWitness
+from harness.witness.connections import RequestWitness
+from harness.witness.requests import UploadWitness
+from harness.witness.wire import FilePart, UploadReader
+from harness.witness.wire.headers import LineDefect
 
 
 @dataclass(eq=False)

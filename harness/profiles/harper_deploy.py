@@ -6,18 +6,15 @@ import base64
 import binascii
 import re
 import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.events import Event
+from harness.faults.events import Event
 from harness.profiles.archive import archive_error
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from harness.jobs import JobBook
-    from harness.wire import FilePart
+from harness.profiles.jobs import JobBook
+from harness.witness.wire import FilePart
 
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_NAME = 255

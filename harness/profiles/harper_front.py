@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from harness.answers import Answer
+from harness.faults.answers import Answer
 from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer, ServerAnswer
-from harness.profiles.profile import Decision, refuse_credential, wants_events
-
-if TYPE_CHECKING:
-    from harness.profiles.profile import Then
-    from harness.tokens import Credential
-    from harness.witness import RequestWitness
-
+from harness.profiles.profile import Credential, Decision, Then, refuse_credential, wants_events
+from harness.witness.connections import RequestWitness
 
 _WRONG: frozenset[Credential] = frozenset(("unknown", "wrong password", "not base64"))
 """Present but wrong: refused in front. What is missing or expired is refused behind (MINT-13)."""

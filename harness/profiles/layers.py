@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from harness.answers import Answer, status_line
+from harness.faults.answers import Answer, status_line
 
 _KEEP_ALIVE = ["Connection: keep-alive", "Keep-Alive: timeout=30"]
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.answers import Answer
+from harness.faults.answers import Answer
 from harness.profiles import harper_front as front
 from harness.profiles.harper_5_1 import Harper51
 from harness.profiles.harper_deploy import check_fields
-from harness.profiles.profile import Decision
-
-if TYPE_CHECKING:
-    from harness.tokens import Credential
-    from harness.witness import RequestWitness
+from harness.profiles.profile import Credential, Decision
+from harness.witness.connections import RequestWitness
 
 
 @dataclass(eq=False)

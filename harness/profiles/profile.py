@@ -8,20 +8,30 @@ is no upload is an operation in JSON: the profile says whether it may run, and d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from harness.answers import Answer
-from harness.events import MEDIA_TYPE
-
-if TYPE_CHECKING:
-    from harness.answers import AnyAnswer
-    from harness.events import EventStream
-    from harness.jobs import JobBook
-    from harness.tokens import Credential
-    from harness.wire import UploadReader
-    from harness.witness import RequestWitness, UploadWitness
+from harness.faults.answers import Answer, AnyAnswer
+from harness.faults.events import MEDIA_TYPE, EventStream
+from harness.profiles.jobs import JobBook
+from harness.witness.connections import RequestWitness
+from harness.witness.requests import UploadWitness
+from harness.witness.wire import UploadReader
 
 Then = Literal["drain", "stop", "close"]
+Credential = Literal[
+    "missing",
+    "other scheme",
+    "empty",
+    "unknown",
+    "refresh",
+    "expired",
+    "forbidden",
+    "good",
+    "password",
+    "wrong password",
+    "not base64",
+]
+"""What an Authorization header is worth at a peer; `good` and `password` allow to deploy."""
 
 
 @dataclass(frozen=True, slots=True)

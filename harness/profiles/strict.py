@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from harness.answers import Answer
-from harness.events import EventStream, success
-from harness.jobs import JobBook
+from harness.faults.answers import Answer
+from harness.faults.events import EventStream, success_events
+from harness.profiles.jobs import JobBook
 from harness.profiles.profile import (
     FORBIDDEN,
     NOT_JSON,
     OPERATIONS,
+    Credential,
     Decision,
     refuse_credential,
     refuse_operation,
     wants_events,
 )
-from harness.witness import UploadWitness
-
-if TYPE_CHECKING:
-    from harness.tokens import Credential
-    from harness.wire import UploadReader
-    from harness.witness import RequestWitness
+from harness.witness.connections import RequestWitness
+from harness.witness.requests import UploadWitness
+from harness.witness.wire import UploadReader
 
 
 @dataclass(eq=False)
@@ -67,7 +64,7 @@ class Strict:
             return Decision(Answer.error(400, f"broken on the wire: {upload.findings[0]}"))
         project = upload.fields.get("project", b"").decode("utf-8", "replace")
         if wants_events(upload):
-            return Decision(EventStream(success(project)))
+            return Decision(EventStream(success_events(project)))
         return Decision(Answer(json={"message": f"Successfully deployed: {project}"}))
 
     def at_body(

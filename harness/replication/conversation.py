@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
-from harness.answers import End
-from harness.connection import ConnectionEnded
+from harness.faults.answers import End
 from harness.replication import faults
+from harness.replication.faults import Issue, ReplicationFault
 from harness.replication.frames import (
     REQUEST,
     RESPONSE,
@@ -27,12 +27,10 @@ from harness.replication.websocket import (
     parse_close,
     read_frame,
 )
-from harness.replication.witness import MessageWitness
-
-if TYPE_CHECKING:
-    from harness.connection import Connection
-    from harness.replication.faults import Issue, ReplicationFault
-    from harness.replication.witness import Side, SocketWitness
+from harness.replication.witness import MessageWitness, SocketWitness
+from harness.transport.connection import Connection, ConnectionEnded
+from harness.witness.connections import Side
+from harness.witness.moments import MomentKind
 
 _MESSAGE_LIMIT = 64 * 1024  # an operation without its payload; Harper takes 10 GiB (WS-07)
 _CLOSE_GRACE = 2.0  # seconds for the client to answer a close frame
@@ -84,7 +82,7 @@ class SocketConversation:
         if echo is not None:
             lines.append(f"Sec-WebSocket-Protocol: {echo}")
         self._seen.answer_status = 101
-        self._seen.mark("answer", "upgraded to a WebSocket")
+        self._seen.mark("answer", MomentKind.UPGRADED)
         self._link.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
 
     # -- receiving -------------------------------------------------------------------------------
@@ -107,7 +105,7 @@ class SocketConversation:
                 self._link.write(encode(Opcode.PONG, frame.payload))
                 self._seen.saw_ping()
             case Opcode.PONG:
-                self._seen.connection.note("pong received")
+                self._seen.connection.note(MomentKind.PONG_RECEIVED)
             case Opcode.CLOSE:
                 self._closed_by_client(*parse_close(frame.payload))
             case Opcode.TEXT:
@@ -155,7 +153,7 @@ class SocketConversation:
             case faults.Dropped(at="request", how=how):
                 self._drop(how)
             case faults.NoAnswer():
-                self._seen.connection.note("the request is never answered")
+                self._seen.connection.note(MomentKind.NOT_ANSWERED)
                 return
             case faults.LateAnswer() as late:
                 self._work_long(late)
@@ -173,7 +171,7 @@ class SocketConversation:
                 self._send(response(request_id, self._issue()), size)
             case faults.PingFirst(data):
                 self._link.write(encode(Opcode.PING, data))
-                self._seen.connection.note("ping sent")
+                self._seen.connection.note(MomentKind.PING_SENT)
                 self._send(response(request_id, self._issue()))
             case faults.Dropped(at="answer", how=how):
                 whole = encode(Opcode.BINARY, response(request_id, self._issue()))
@@ -197,7 +195,7 @@ class SocketConversation:
     def _send_huge(self, start: bytes, padding: int) -> None:
         """Send one frame block by block; a client that speaks meanwhile has had enough."""
         size = len(start) + padding
-        self._seen.connection.note(f"a frame of {size} bytes begins")
+        self._seen.connection.note(MomentKind.FRAME_BEGUN, size=size)
         self._link.write(frame_head(Opcode.BINARY, size) + start)
         left = padding
         while left and not self._link.wait_for_input(0):
@@ -216,7 +214,7 @@ class SocketConversation:
             if enough_pings and now >= begun + late.after_seconds:
                 return
             if now >= heard + late.silence_limit:
-                self._seen.connection.note(f"the client was silent for {late.silence_limit:g} s")
+                self._seen.connection.note(MomentKind.CLIENT_SILENT, seconds=late.silence_limit)
                 self._drop(End.CLOSE)
             until = heard + late.silence_limit
             if enough_pings:
@@ -253,7 +251,7 @@ class SocketConversation:
                 elif not self._link.read_into(block):  # unread bytes would make a reset of the end
                     break
             except ProtocolError as error:
-                self._seen.connection.note(f"behind the close frame: {error}")
+                self._seen.connection.note(MomentKind.AFTER_CLOSE, problem=error)
         self._link.close()
         raise ConnectionEnded("closed without a close frame of the client")
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness import checks
-from harness.answers import End
-from harness.certs import CertificateFlaw
+from harness.faults import checks
+from harness.faults.answers import End
+from harness.faults.kinds import CertificateFlaw
 from harness.replication.frames import OTHER_CODES, pack, response, response_before_padding
 
 Issue = Callable[[], dict[str, Any]]

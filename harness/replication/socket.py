@@ -5,27 +5,24 @@ from __future__ import annotations
 import contextlib
 import re
 import ssl
-from typing import TYPE_CHECKING, Any, Self, TypedDict, get_args
+from collections.abc import Callable, Collection
+from typing import Any, Self, TypedDict, get_args
 
 from werkzeug import Request, Response
 
-from harness.certs import CertificateFlaw
-from harness.connection import ConnectionEnded
-from harness.exchange import Exchange
+from harness.faults.kinds import CertificateFlaw
+from harness.peer.certificates import Authority
+from harness.peer.node import NodeState
 from harness.replication import faults as socket_faults
 from harness.replication.conversation import SocketConversation
+from harness.replication.faults import ReplicationFault
 from harness.replication.frames import SUBPROTOCOL
 from harness.replication.witness import LetInBy, SocketWitness
-from harness.server import StreamingServer
-from harness.witness import timeline
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from harness.certs import Authority
-    from harness.peer import FakePeer
-    from harness.replication.faults import ReplicationFault
-    from harness.witness import ConnectionWitness
+from harness.transport.connection import ConnectionEnded
+from harness.transport.endpoint import Endpoint
+from harness.transport.exchange import Exchange
+from harness.transport.server import StreamingServer
+from harness.witness.moments import MomentKind
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -35,60 +32,62 @@ class SocketOptions(TypedDict, total=False):
 
     fault: ReplicationFault | None
     known_nodes: Collection[str] | None
-    host: str | None
+    host: str
     timeout: float
 
 
-class FakeReplicationSocket:
-    """A node's replication socket on a loopback port of its own, as far as a mint needs it.
+class FakeReplicationSocket(Endpoint):
+    """A node's replication socket on a loopback port of its own, for mints.
 
-    It answers `create_authentication_tokens` with tokens that are good at the operations API of its
-    peer, also under the peer's faults `TokensExpire` and `MintForAnotherUser`; any other operation
-    with an error. Witnesses are read after the relay has returned; reading them waits until every
-    connection has ended.
+    It answers `create_authentication_tokens` with tokens that the node's operations API accepts,
+    also while the node's faults `TokensExpire` or `MintForAnotherUser` are due; it answers any
+    other operation with an error.
 
     Attributes:
-        name: the node's name.
-        peer: the node whose tokens it mints.
+        node: the node whose tokens it mints.
 
     """
 
     def __init__(
         self,
         authority: Authority | None,
-        peer: FakePeer,
+        node: NodeState,
         *,
         fault: ReplicationFault | None = None,
         known_nodes: Collection[str] | None = None,
-        host: str | None = None,
+        host: str = "127.0.0.1",
         timeout: float = 30.0,
     ) -> None:
         """Prepare a socket; nothing listens before `start`.
 
         Args:
             authority: signs the certificate and those of clients; None serves plain `ws`.
-            peer: the node, whose tokens are minted.
+            node: the node whose tokens are minted.
             fault: how to misbehave.
-            known_nodes: who may speak (WS-04): a client with a certificate that names one of them,
-                or with the Authorization of the peer's user. None knows every client by its
-                address. Certificates are asked for, not demanded, and witnessed in either case.
-            host: loopback address to bind; None takes that of the peer.
+            known_nodes: who may use it (WS-04): a client with a certificate that names one of
+                them, or with the Authorization of the node's user. None accepts every client by
+                its address. Certificates are requested, not required, and always witnessed.
+            host: loopback address to bind.
             timeout: longest wait for bytes on a connection, in seconds.
 
         """
-        self.name = peer.name
+        super().__init__(f"{node.name} (replication)", StreamingServer(host, timeout=timeout))
         self.fault = fault
+        self.node = node
         self._known_nodes = known_nodes
-        self.peer = peer
         self._authority = authority
-        self._http = StreamingServer(host or peer.http.host, timeout=timeout)
-        self._http.expect_request("/", method="GET").respond_with_handler(self._serve)
+        self.http.expect_request("/", method="GET").respond_with_handler(self._serve)
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.node.name
 
     @property
     def fault(self) -> ReplicationFault | None:
-        """How it misbehaves; None answers as a healthy node would.
+        """How it misbehaves; None answers as a healthy node.
 
-        A `CertificateFlaw` is read at `start`, everything else at each connection.
+        A `CertificateFlaw` is read at `start`, every other fault at each connection.
         """
         return self._fault
 
@@ -97,77 +96,33 @@ class FakeReplicationSocket:
         if fault is not None and not isinstance(fault, get_args(socket_faults.ReplicationFault)):
             raise TypeError(
                 f"fault {fault!r}: give an object of a class in harness.replication.faults, or a "
-                "CertificateFlaw; faults of the operations API are the peer's"
+                "CertificateFlaw; faults of the operations API belong to the peer"
             )
         self._fault = fault
 
-    # -- life ------------------------------------------------------------------------------------
-
     def start(self) -> Self:
         if self._authority is not None:
-            self._http.ssl_context = self._tls_context(self._authority)
-        self._http.start()
+            self.http.ssl_context = self._tls_context(self._authority)
+        self.http.start()
         return self
 
     def _tls_context(self, authority: Authority) -> ssl.SSLContext:
-        names = ["localhost", self._http.host]
+        names = ["localhost", self.http.host]
         if _HOST_NAME.fullmatch(self.name):
             names.append(self.name)  # clients send it as SNI and verify it (WS-06)
         flaw = self.fault if isinstance(self.fault, CertificateFlaw) else None
         return authority.server_context(*names, flaw=flaw, client_certificate=ssl.CERT_OPTIONAL)
 
-    def stop(self) -> None:
-        """End every connection and stop listening; does nothing when already stopped.
-
-        Raises:
-            Exception: the first error of a connection, which would be a defect of the harness.
-
-        """
-        if self._http.is_running():
-            self._http.stop()
-        self._http.check()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def __repr__(self) -> str:
-        return f"<FakeReplicationSocket {self.name} {self.url}>"
-
     @property
     def url(self) -> str:
         """Where the socket is: `wss`, or `ws` without an authority; the path is `/` (WS-01)."""
         scheme = "ws" if self._authority is None else "wss"
-        return f"{scheme}://{self._http.url_for('/').partition('://')[2]}"
-
-    # -- what it saw -----------------------------------------------------------------------------
-
-    @property
-    def connections(self) -> list[ConnectionWitness]:
-        """Every accepted connection, in order, also those that never became a WebSocket.
-
-        Raises:
-            TimeoutError: the client has left a connection open (WS-14); its timeline is shown.
-
-        """
-        self._http.settle()
-        return list(self._http.connections)
-
-    @property
-    def live_connections(self) -> list[ConnectionWitness]:
-        """The connections so far, also those that are still open."""
-        return list(self._http.connections)
-
-    def timeline(self) -> str:
-        """What it saw so far, connection by connection; credentials are left out."""
-        return timeline(f"{self.name} (replication) {self.url}", self.live_connections)
+        return f"{scheme}://{self.http.url_for('/').partition('://')[2]}"
 
     @property
     def sockets(self) -> list[SocketWitness]:
         """Every connection that became a WebSocket, in order, when all have ended."""
-        self._http.settle()
+        self.http.settle()
         return self.live_sockets
 
     @property
@@ -182,18 +137,7 @@ class FakeReplicationSocket:
     @property
     def live_sockets(self) -> list[SocketWitness]:
         """The sockets so far, also those that are still open."""
-        seen = [request for witness in self.live_connections for request in witness.requests]
-        return [request for request in seen if isinstance(request, SocketWitness)]
-
-    def wait_until(self, happened: Callable[[Self], bool], timeout: float = 5.0) -> None:
-        """Wait, while a connection may be open, until something has been witnessed.
-
-        Args:
-            happened: asked with this socket at each new moment; it should look at `live_sockets`.
-            timeout: seconds after which TimeoutError is raised.
-
-        """
-        self._http.wait_until(lambda: happened(self), timeout)
+        return [request for request in self.live_requests if isinstance(request, SocketWitness)]
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -214,7 +158,7 @@ class FakeReplicationSocket:
         try:
             SocketConversation(exchange.connection, seen, fault, lambda: self._issue(seen)).hold()
         except ConnectionEnded as error:
-            seen.connection.note(f"ended: {error}")
+            seen.connection.note(MomentKind.SOCKET_ENDED, reason=error)
         return Response()  # never sent: the exchange is answered
 
     def _let_in_by(self, exchange: Exchange) -> LetInBy | None:
@@ -227,14 +171,14 @@ class FakeReplicationSocket:
             if names & set(self._known_nodes):
                 return "certificate"
         authorization = exchange.witness.header("authorization")
-        is_user = authorization == f"Basic {self.peer.basic}"
-        if is_user or self.peer.tokens.worth(authorization) == "good":
+        is_user = authorization == f"Basic {self.node.basic}"
+        if is_user or self.node.tokens.worth(authorization) == "good":
             return "authorization"
         return None
 
     def _issue(self, seen: SocketWitness) -> dict[str, Any]:
         """Mint a pair of tokens as the operations API of the peer would (MINT-04)."""
-        issued = self.peer.issue_tokens(self.peer.schedule.due("mint"))
+        issued = self.node.issue_tokens(self.node.schedule.due("mint"))
         seen.tokens.append(issued["operation_token"])
         return issued
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.replication.frames import REQUEST, redacted
-from harness.witness import RequestWitness
+from harness.witness.connections import RequestWitness, Side
+from harness.witness.moments import MomentKind
 
-Side = Literal["client", "peer"]
 LetInBy = Literal["address", "certificate", "authorization"]
 
 
@@ -96,17 +96,18 @@ class SocketWitness(RequestWitness):
 
     def saw(self, message: MessageWitness) -> None:
         self.messages.append(message)
-        verb = "received" if message.sender == "client" else "sent"
-        self.connection.note(f"message {verb}: {message}")
+        received = message.sender == "client"
+        kind = MomentKind.MESSAGE_RECEIVED if received else MomentKind.MESSAGE_SENT
+        self.connection.note(kind, message=message)
 
     def saw_ping(self) -> None:
         self.pings.append(time.monotonic())
-        self.connection.note("ping received, pong sent")
+        self.connection.note(MomentKind.PING_RECEIVED)
 
     def saw_close(self, sender: Side, code: int, reason: str) -> None:
         close = CloseWitness(time.monotonic(), code, reason)
         if sender == "client":
-            self.close_received = close
+            self.close_received, kind = close, MomentKind.CLOSE_RECEIVED
         else:
-            self.close_sent = close
-        self.connection.note(f"close frame of the {sender}: {code} {reason}".rstrip())
+            self.close_sent, kind = close, MomentKind.CLOSE_SENT
+        self.connection.note(kind, code=code, reason=reason)

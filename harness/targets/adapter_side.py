@@ -5,15 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
-from harness.targets import messages
-from harness.targets.messages import MessageError
+from harness.targets import Target, messages
+from harness.targets.messages import Message, MessageError
 from harness.targets.outcome import TargetSkippedError
-
-if TYPE_CHECKING:
-    from harness.targets import Target
-    from harness.targets.messages import Message
 
 
 def serve(target: Target, stdin: IO[bytes], stdout: IO[bytes]) -> int:

@@ -8,14 +8,11 @@ import selectors
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from typing import IO, cast
 
 from harness.targets.messages import show
 from harness.targets.processes import is_group_alive
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import IO
 
 MAX_LINE = 64 * 1024 * 1024
 """Longest line that is read, in bytes: room for the records of a case that answers at length."""

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from harness.targets import messages
 from harness.targets.child import Child, ChildError, ChildHungError
-from harness.targets.messages import MessageError
-from harness.targets.outcome import TargetBrokeError, TargetHungError
-from harness.targets.patience import Patience
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.targets.deploy_command import DeployCommand
-    from harness.targets.messages import Kind, Message
-    from harness.targets.outcome import Outcome
+from harness.targets.deploy_command import DeployCommand
+from harness.targets.hang_budget import Patience
+from harness.targets.messages import Kind, Message, MessageError
+from harness.targets.outcome import Outcome, TargetBrokeError, TargetHungError
 
 START_SECONDS = 15.0
 """How long an adapter may take to start; some languages are slow to."""

@@ -9,19 +9,15 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from harness.targets import messages
+from harness.targets.deploy_command import DeployCommand
+from harness.targets.hang_budget import Patience
 from harness.targets.messages import MessageError
-from harness.targets.outcome import TargetBrokeError, TargetHungError
-from harness.targets.patience import Patience
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.targets.deploy_command import DeployCommand
-    from harness.targets.outcome import Outcome
+from harness.targets.outcome import Outcome, TargetBrokeError, TargetHungError
 
 DEFAULT_CAPABILITIES = ("mint.operations",)
 

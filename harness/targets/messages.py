@@ -6,15 +6,16 @@ One JSON object per line each way; both directions are checked against `adapter.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from harness.catalogue import capabilities
+from harness.judge.catalogue import capabilities
 from harness.targets.deploy_command import (
     STOCK,
     DeployCommand,
@@ -22,21 +23,17 @@ from harness.targets.deploy_command import (
     GivenToken,
     Limits,
     LocalSettings,
+    Mint,
     OperationsMint,
     ReplicationMint,
 )
 from harness.targets.outcome import Outcome, TargetBrokeError, TargetSkippedError
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from harness.targets.deploy_command import Mint
-
 Kind = Literal["start", "deploy", "stop", "started", "deployed", "stopped"]
 Message = dict[str, Any]
 
 PROTOCOL = 1
-SCHEMA_FILE = Path(__file__).parents[1] / "adapter.schema.json"
+SCHEMA_FILE = Path(__file__).with_name("adapter.schema.json")
 MAX_SHOWN = 200
 """Characters of a line that an error shows."""
 _PATHS = ("payload", "ca_file", "certificate_file", "key_file")

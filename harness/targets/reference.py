@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import relay
-from harness.catalogue import capabilities
-from harness.targets.deploy_command import GivenToken, OperationsMint, ReplicationMint
+from harness.judge.catalogue import capabilities
+from harness.targets.deploy_command import (
+    DeployCommand,
+    DeployNode,
+    GivenToken,
+    LocalSettings,
+    Mint,
+    OperationsMint,
+    ReplicationMint,
+)
 from harness.targets.outcome import Outcome, TargetBrokeError
-
-if TYPE_CHECKING:
-    from harness.targets.deploy_command import DeployCommand, DeployNode, LocalSettings, Mint
 
 
 class ReferenceTarget:

@@ -15,21 +15,18 @@ import os
 import socket
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.certs import Authority
 from harness.cluster import FakeCluster
+from harness.peer.certificates import Authority
+from harness.peer.peer import FakePeer
 from tests.benchmarks.large_payload import peak_mib
 from tests.rawclient import RawClient, chunked, mint_request, upload_body, upload_head
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from multiprocessing.connection import Connection
-
-    from harness.peer import FakePeer
 
 _BLOCK = 64 * 1024
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: close\r\n\r\n"

@@ -14,14 +14,12 @@ import resource
 import sys
 import tempfile
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import relay
 from harness.cluster import FakeCluster
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
 
 _MIB = 1 << 20
 

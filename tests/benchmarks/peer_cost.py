@@ -12,13 +12,10 @@ import json
 import statistics
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from harness.cluster import FakeCluster
 from tests.rawclient import RawClient
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def measure(rounds: int) -> dict[str, dict[str, float]]:

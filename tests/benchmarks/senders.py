@@ -12,15 +12,12 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import relay
 from relay import formdata
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FIELDS = {"operation": "deploy_component", "project": "demo", "replicated": False}
 DATA = 65_528  # with its framing a chunk is 64 KiB, which is four TLS records

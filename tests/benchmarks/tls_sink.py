@@ -12,16 +12,13 @@ import os
 import re
 import signal
 import socket
+import ssl
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
 
-from harness.certs import Authority
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterator
-    from multiprocessing.connection import Connection
-    from pathlib import Path
+from harness.peer.certificates import Authority
 
 _WORKERS = 4
 _LAST_CHUNK = b"0\r\n\r\n"

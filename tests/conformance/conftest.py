@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness.canaries import Files, TaintError, changed_since, files_in_reach, taints
+from harness.cluster import FakeCluster
 from harness.errors import InputError
-from harness.payloads import Payload, stage_payload
+from harness.judge.leaks import Files, TaintError, changed_since, files_in_reach, taints
+from harness.judge.relay import Relay, not_declared
+from harness.peer.payloads import Payload, stage_payload
 from harness.targets import Target, open_target
-from harness.targets.relay import Relay, not_declared
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, EndlessHead, HeadThenSilence, Pause
-from harness.faults import CloseWithoutAnswer, Fault, MintAnswer, ResetAfter
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, EndlessHead, HeadThenSilence, Pause, Script
+from harness.faults.kinds import CloseWithoutAnswer, Fault, MintAnswer, ResetAfter
+from harness.judge.relay import Relay
 from harness.targets import Limits
-
-if TYPE_CHECKING:
-    from harness.answers import Script
-    from harness.cluster import FakeCluster
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

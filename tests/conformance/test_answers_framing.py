@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness.answers import Answer, Await, ContentLengthOff, End, UnfinishedChunks, status_line
-from harness.faults import AnswerEarly
-from harness.payloads import stage_payload
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.answers import Script
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.targets.relay import Relay
+from harness.cluster import FakeCluster
+from harness.faults.answers import (
+    Answer,
+    Await,
+    ContentLengthOff,
+    End,
+    Script,
+    UnfinishedChunks,
+    status_line,
+)
+from harness.faults.kinds import AnswerEarly, Fault
+from harness.judge.relay import Relay
+from harness.peer.payloads import stage_payload
 
 requirement = pytest.mark.requirement
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.kinds import (
     AnswerEarly,
     CloseInHandshake,
     CloseWithoutAnswer,
     HangInHandshake,
     MintAnswer,
     MintDropped,
+    OneFault,
     ReadSlowly,
     ResetAtAccept,
     TokensExpire,
@@ -22,14 +23,10 @@ from harness.faults import (
     mint_refused,
     mint_without_token,
 )
-from harness.meanwhile import as_soon_as, the_file_has_begun
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
+from harness.peer.triggers import as_soon_as, the_file_has_begun
 from harness.targets import Limits
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.faults import OneFault
-    from harness.payloads import Payload
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

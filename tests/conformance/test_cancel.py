@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.kinds import (
+    Fault,
     HangInHandshake,
     MintHangs,
     ReadSlowly,
@@ -18,22 +20,16 @@ from harness.faults import (
     StopReadingAfter,
     in_turn,
 )
-from harness.meanwhile import (
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
+from harness.peer.peer import FakePeer
+from harness.peer.triggers import (
     a_connection_has_come,
     a_request_has_come,
     an_upload_has_come,
     give_up,
 )
 from harness.targets import Limits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.payloads import Payload
-    from harness.peer import FakePeer
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import pytest
 
-from harness.answers import Answer, Drip, UnfinishedChunks
-from harness.events import EventStream, failure
-from harness.faults import AnswerEarly, TokensExpire
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, Drip, UnfinishedChunks
+from harness.faults.events import EventStream, failure_events
+from harness.faults.kinds import AnswerEarly, TokensExpire
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
 from harness.targets import GivenToken, Limits
-
-if TYPE_CHECKING:
-    from typing import Literal
-
-    from harness.cluster import FakeCluster
-    from harness.payloads import Payload
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 
@@ -177,7 +173,7 @@ def test_a_real_peer_refuses_a_payload_when_it_has_it_all(
 def test_a_refusal_in_a_stream_that_began_early_has_its_reason(
     cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
-    stream = EventStream(failure("'project' is required", 400), after_upload=False)
+    stream = EventStream(failure_events("'project' is required", 400), after_upload=False)
     peer = cluster.peer(fault=AnswerEarly(stream, "file", "stop"))
     record = relay.deploy(to=[peer], payload=large.path, events=True, deadline=IN_TIME)[peer]
     assert (record.status, record.reason) == ("failed", "'project' is required")

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
-from harness.answers import Answer
-from harness.events import Event, EventStream, failure, success
-from harness.targets import GivenToken, Limits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.targets import Record
-    from harness.targets.relay import Relay
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.events import Event, EventStream, failure_events, success_events
+from harness.faults.kinds import Fault
+from harness.judge.relay import Relay
+from harness.targets import GivenToken, Limits, Record
 
 requirement = pytest.mark.requirement
 
@@ -38,7 +33,7 @@ def test_a_stream_is_asked_for_by_its_media_type(cluster: FakeCluster, relay: Re
 
 @requirement("SSE-09", "SSE-10", "RES-01")
 def test_the_result_of_done_makes_the_success(cluster: FakeCluster, relay: Relay) -> None:
-    record = record_of(cluster, relay, EventStream(success(deployment_id="5f0c")))
+    record = record_of(cluster, relay, EventStream(success_events(deployment_id="5f0c")))
     assert record.status == "success"
     assert record["message"] == "Successfully deployed: demo"
     assert record["deployment_id"] == "5f0c"
@@ -58,13 +53,15 @@ def test_a_result_with_node_and_status_does_not_change_them(
 def test_an_error_event_is_a_failure_with_its_message(
     cluster: FakeCluster, relay: Relay, code: int | str
 ) -> None:
-    record = record_of(cluster, relay, EventStream(failure("disk full", code)))
+    record = record_of(cluster, relay, EventStream(failure_events("disk full", code)))
     assert (record.status, record.reason) == ("failed", "disk full")
     assert record.status_code in (code if code in {400, 500} else None, None)
 
 
 @requirement("RES-13")
-@pytest.mark.parametrize("events", [failure("disk full"), (*failure("disk full"), DONE)])
+@pytest.mark.parametrize(
+    "events", [failure_events("disk full"), (*failure_events("disk full"), DONE)]
+)
 def test_an_error_event_that_nobody_asked_for_is_a_failure(
     cluster: FakeCluster, relay: Relay, events: tuple[Event, ...]
 ) -> None:
@@ -94,7 +91,7 @@ def test_an_error_event_that_nobody_asked_for_is_a_failure(
 def test_what_a_stream_tells_beside_its_end_changes_nothing(
     cluster: FakeCluster, relay: Relay, noise: str
 ) -> None:
-    record = record_of(cluster, relay, EventStream((noise, *success())))
+    record = record_of(cluster, relay, EventStream((noise, *success_events())))
     assert (record.status, record["message"]) == ("success", "Successfully deployed: demo")
 
 
@@ -103,7 +100,7 @@ def test_what_comes_behind_an_error_does_not_take_it_back(
     cluster: FakeCluster, relay: Relay
 ) -> None:
     finished = Event("_recorder_finished", {"status": "success"})
-    record = record_of(cluster, relay, EventStream((*failure("disk full"), finished)))
+    record = record_of(cluster, relay, EventStream((*failure_events("disk full"), finished)))
     assert (record.status, record.reason) == ("failed", "disk full")
 
 
@@ -122,7 +119,7 @@ def test_a_stream_reads_the_same_however_it_is_split(
 ) -> None:
     text = "line one ☃\nline two 🚀"
     last = Event("done", {"result": {"message": text}})
-    events = (last,) if outcome == "success" else failure(text)
+    events = (last,) if outcome == "success" else failure_events(text)
     stream = EventStream(events, "\n" if line_end == "\n" else "\r\n", chunk_size)
     record = record_of(cluster, relay, stream)
     assert record.status == outcome
@@ -159,7 +156,7 @@ def test_a_stream_is_known_by_its_media_type_however_it_is_written(
     cluster: FakeCluster, relay: Relay, of: str
 ) -> None:
     head = Answer(content_type=of, chunk_size=1)
-    record = record_of(cluster, relay, EventStream(failure("disk full"), head=head))
+    record = record_of(cluster, relay, EventStream(failure_events("disk full"), head=head))
     assert (record.status, record.reason) == ("failed", "disk full")
 
 
@@ -172,7 +169,7 @@ def test_a_stream_without_its_first_comment_is_read_alike(
 
 @requirement("SSE-16", "SSE-02")
 @pytest.mark.parametrize("truncated", [False, True])
-@pytest.mark.parametrize("events", [(), success()[:-1]], ids=["nothing", "all-but-done"])
+@pytest.mark.parametrize("events", [(), success_events()[:-1]], ids=["nothing", "all-but-done"])
 def test_a_stream_that_ends_without_done_or_error_is_a_failure(
     cluster: FakeCluster, relay: Relay, events: tuple[Event, ...], *, truncated: bool
 ) -> None:
@@ -184,7 +181,7 @@ def test_a_stream_that_ends_without_done_or_error_is_a_failure(
 def silent_for(seconds: float) -> Iterator[Event]:
     """The events of a success, behind a silence."""
     threading.Event().wait(seconds)
-    yield from success()
+    yield from success_events()
 
 
 @requirement("SSE-14")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from harness.answers import Answer
-from harness.events import Event, EventStream, failure
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.targets import Record
-    from harness.targets.relay import Relay
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.events import Event, EventStream, failure_events
+from harness.faults.kinds import Fault
+from harness.judge.relay import Relay
+from harness.targets import Record
 
 requirement = pytest.mark.requirement
 
@@ -59,7 +55,7 @@ def test_a_done_event_of_any_form_is_a_success(
 def test_a_long_line_of_a_stream_is_read_whole(cluster: FakeCluster, relay: Relay) -> None:
     """Some readers of lines give up at 64 KiB."""
     text = "npm ERR! " * 8_000 + "the end"
-    events = (Event("install", {"line": text}), *failure(text))
+    events = (Event("install", {"line": text}), *failure_events(text))
     record = record_of(cluster, relay, EventStream(events, chunk_size=5_000))
     assert (record.status, record.reason) == ("failed", text)
 
@@ -67,5 +63,5 @@ def test_a_long_line_of_a_stream_is_read_whole(cluster: FakeCluster, relay: Rela
 @requirement("SSE-02", "RES-13")
 def test_a_stream_has_any_status_of_a_success(cluster: FakeCluster, relay: Relay) -> None:
     head = Answer(201, content_type="text/event-stream", chunk_size=1)
-    record = record_of(cluster, relay, EventStream(failure("disk full"), head=head))
+    record = record_of(cluster, relay, EventStream(failure_events("disk full"), head=head))
     assert (record.status, record.reason) == ("failed", "disk full")

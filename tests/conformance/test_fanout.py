@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from harness.answers import Answer
-from harness.faults import CloseWithoutAnswer, Fault, ResetAfter, mint_refused
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.payloads import Payload
-    from harness.targets.relay import Relay
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.kinds import CloseWithoutAnswer, Fault, ResetAfter, mint_refused
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
 
 requirement = pytest.mark.requirement
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from harness.answers import Answer, Drip, HeadThenSilence
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, Drip, HeadThenSilence
+from harness.faults.kinds import (
     AnswerEarly,
     CloseWithoutAnswer,
+    Fault,
     HangInHandshake,
     ReadSlowly,
     Refuse,
@@ -19,13 +19,9 @@ from harness.faults import (
     StopReadingAfter,
     in_turn,
 )
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
 from harness.targets import Limits
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.payloads import Payload
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.targets.relay import Relay
+from harness.cluster import FakeCluster
+from harness.judge.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, ContentLengthOff, UnfinishedChunks
-from harness.certs import CertificateFlaw
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, ContentLengthOff, UnfinishedChunks
+from harness.faults.kinds import (
     AnswerEarly,
+    CertificateFlaw,
     CloseInHandshake,
     CloseWithoutAnswer,
+    Fault,
     MintDropped,
     Refuse,
     ResetAfter,
@@ -21,14 +22,10 @@ from harness.faults import (
     mint_refused,
     mint_without_token,
 )
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.payloads import Payload
-    from harness.peer import FakePeer
-    from harness.targets import Record
-    from harness.targets.relay import Relay
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
+from harness.peer.peer import FakePeer
+from harness.targets import Record
 
 requirement = pytest.mark.requirement
 

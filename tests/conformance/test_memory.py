@@ -7,26 +7,20 @@ import ctypes
 import gc
 import itertools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness.answers import Answer, End
-from harness.events import EventStream, success
-from harness.faults import MintAnswer
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, End, Script
+from harness.faults.events import EventStream, success_events
+from harness.faults.kinds import Fault, MintAnswer
+from harness.judge.relay import Relay
 from harness.replication.faults import HugeAnswer
 from harness.targets import ReplicationMint
 from harness.targets.processes import shows_memory, watch_processes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from harness.answers import Script
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 pytestmark = pytest.mark.skipif(
@@ -110,7 +104,9 @@ def one_head(megabytes: int) -> Fault:
 
 def one_event(megabytes: int) -> Fault:
     pieces = itertools.repeat("no end; " * 12_500, megabytes * 10)
-    return EventStream(itertools.chain(["event: install\ndata: "], pieces, ["\n\n"], success()))
+    return EventStream(
+        itertools.chain(["event: install\ndata: "], pieces, ["\n\n"], success_events())
+    )
 
 
 @requirement("BUG-30")

@@ -6,19 +6,15 @@ import contextlib
 import threading
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, Drip, End, HeadThenSilence, Held
-from harness.faults import MintAnswer
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, AnyAnswer, Drip, End, HeadThenSilence, Held, Script
+from harness.faults.kinds import MintAnswer
+from harness.judge.relay import Relay
+from harness.peer.peer import FakePeer
 from harness.targets import Limits
-
-if TYPE_CHECKING:
-    from harness.answers import AnyAnswer, Script
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 
@@ -50,7 +46,7 @@ def test_the_answer_of_a_mint_is_read_in_every_form_that_http_has(
     cluster: FakeCluster, relay: Relay, form: str
 ) -> None:
     peer = cluster.peer()
-    minted = Answer(json=peer.issue_tokens(None))
+    minted = Answer(json=peer.node.issue_tokens(None))
     in_form: dict[str, Answer] = {
         "chunked": replace(minted, chunk_size=7),
         "until the end": UntilTheEnd(json=minted.json),
@@ -84,7 +80,7 @@ def test_a_mint_that_was_given_up_is_followed_by_no_upload(
 ) -> None:
     """What was only not waited for would deploy behind the back of a failed record."""
     peer, given_up = cluster.peer(), threading.Event()
-    minted = Answer(json=peer.issue_tokens(None))
+    minted = Answer(json=peer.node.issue_tokens(None))
     peer.fault = MintAnswer(Held(minted, until=partial(given_up.wait, 0.2)))
     record = relay.deploy(to=[peer], limits=Limits(mint=0.1), deadline=IN_TIME)[peer]
     given_up.set()

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from harness.answers import Answer, Held
-from harness.faults import AnswerEarly, MintAnswer, ReadSlowly, ResetAfter
-from harness.meanwhile import as_soon_as, the_file_has_begun
-from harness.payloads import Payload, stage_payload
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
-    from harness.targets.relay import Relay
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, Held
+from harness.faults.kinds import AnswerEarly, MintAnswer, ReadSlowly, ResetAfter
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload, stage_payload
+from harness.peer.peer import FakePeer
+from harness.peer.triggers import as_soon_as, the_file_has_begun
 
 requirement = pytest.mark.requirement
 
@@ -200,7 +196,7 @@ def test_a_payload_that_vanishes_on_the_way_ends_in_a_record(
 
 def minting_after(peer: FakePeer, act: Callable[[], object]) -> MintAnswer:
     """A good mint of this peer, which is answered when something has been done."""
-    return MintAnswer(Held(Answer(json=peer.issue_tokens(None)), until=act))
+    return MintAnswer(Held(Answer(json=peer.node.issue_tokens(None)), until=act))
 
 
 @requirement("RES-11", "BUG-14")

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from harness.answers import Answer
-from harness.certs import CertificateFlaw
-from harness.events import Event, EventStream
-from harness.faults import Refuse, ResetAfter, mint_refused
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.targets.relay import Relay
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.events import Event, EventStream
+from harness.faults.kinds import CertificateFlaw, Fault, Refuse, ResetAfter, mint_refused
+from harness.judge.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from harness.answers import Answer, End, Held
-from harness.certs import CertificateFlaw
-from harness.faults import TokensExpire
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, End, Held
+from harness.faults.kinds import CertificateFlaw, TokensExpire
+from harness.judge.relay import Relay
+from harness.peer.peer import FakePeer
+from harness.replication import FakeReplicationSocket
 from harness.replication.faults import (
     Dropped,
     ErrorAnswer,
@@ -22,6 +25,7 @@ from harness.replication.faults import (
     NoAnswer,
     OthersFirst,
     PingFirst,
+    ReplicationFault,
     Subprotocol,
     Unauthorized,
     UnknownRequestId,
@@ -32,17 +36,7 @@ from harness.replication.faults import (
     WithToken,
     WrongAccept,
 )
-from harness.targets import Limits, LocalSettings, ReplicationMint
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
-    from harness.replication import FakeReplicationSocket
-    from harness.replication.faults import ReplicationFault
-    from harness.targets import DeployNode
-    from harness.targets.relay import Relay
+from harness.targets import DeployNode, Limits, LocalSettings, ReplicationMint
 
 requirement = pytest.mark.requirement
 

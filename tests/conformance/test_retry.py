@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, HeadThenSilence, UnfinishedChunks
-from harness.certs import CertificateFlaw
-from harness.events import EventStream, failure, success
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, HeadThenSilence, UnfinishedChunks
+from harness.faults.events import EventStream, failure_events, success_events
+from harness.faults.kinds import (
+    CertificateFlaw,
     CloseWithoutAnswer,
+    Fault,
     MintAnswer,
     MintDropped,
+    OneUploadFault,
     Refuse,
     ResetAfter,
     StopReadingAfter,
     TokensExpire,
     in_turn,
 )
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
 from harness.targets import Limits
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault, OneUploadFault
-    from harness.payloads import Payload
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 
@@ -90,10 +88,10 @@ def test_an_answer_of_any_other_kind_is_final(
 
 
 BEGUN = [
-    EventStream(failure("disk full")),
-    EventStream(failure("busy", 503)),
-    EventStream(success()[:-1]),
-    EventStream(success()[:-1], truncated=True),
+    EventStream(failure_events("disk full")),
+    EventStream(failure_events("busy", 503)),
+    EventStream(success_events()[:-1]),
+    EventStream(success_events()[:-1], truncated=True),
 ]
 
 

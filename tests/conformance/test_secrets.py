@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer
-from harness.canaries import changed_since, files_in_reach, leaked, received, taints, told_by
-from harness.events import Event, EventStream
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.events import Event, EventStream
+from harness.faults.kinds import (
     AnswerEarly,
     CloseWithoutAnswer,
+    Fault,
     MintAnswer,
     MintForAnotherUser,
     ReadSlowly,
@@ -22,14 +22,11 @@ from harness.faults import (
     mint_refused,
     mint_with_token,
 )
+from harness.judge.leaks import changed_since, files_in_reach, leaked, received, taints, told_by
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
 from harness.targets import GivenToken, Limits
 from harness.targets.processes import watch_processes
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.payloads import Payload
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 
@@ -148,7 +145,7 @@ def test_a_cookie_of_one_peer_reaches_no_other(cluster: FakeCluster, relay: Rela
     peers = [cluster.peer(host="127.0.0.1") for _ in range(2)]
     for peer in peers:
         cookie = ("Set-Cookie", f"of-{peer.name}=canary-of-{peer.name}; Path=/")
-        peer.fault = MintAnswer(Answer(json=peer.issue_tokens(None), headers=(cookie,)))
+        peer.fault = MintAnswer(Answer(json=peer.node.issue_tokens(None), headers=(cookie,)))
     relay.deploy(to=peers)
     for peer in peers:
         others = [f"canary-of-{other.name}" for other in peers if other is not peer]

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.certs import Authority, CertificateFlaw
-from harness.meanwhile import give_up
+from harness.cluster import FakeCluster
+from harness.faults.kinds import CertificateFlaw
+from harness.judge.relay import Relay
+from harness.peer.certificates import Authority
+from harness.peer.peer import FakePeer
+from harness.peer.tokens import lifetime
+from harness.peer.triggers import give_up
+from harness.replication import FakeReplicationSocket
 from harness.replication.faults import NoAnswer, PingFirst
-from harness.targets import ReplicationMint
-from harness.tokens import lifetime
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
-    from harness.replication import FakeReplicationSocket
-    from harness.targets import DeployNode
-    from harness.targets.relay import Relay
+from harness.targets import DeployNode, ReplicationMint
 
 requirement = pytest.mark.requirement
 

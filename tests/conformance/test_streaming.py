@@ -6,17 +6,20 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from harness.answers import Answer
-from harness.certs import CertificateFlaw
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.kinds import (
     AnswerEarly,
+    CertificateFlaw,
     CloseWithoutAnswer,
+    Fault,
     HangInHandshake,
     MintHangs,
     ReadSlowly,
@@ -25,18 +28,12 @@ from harness.faults import (
     StopReadingAfter,
     mint_refused,
 )
-from harness.meanwhile import an_upload_has_come, as_soon_as, the_file_has_begun
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
+from harness.peer.peer import FakePeer
+from harness.peer.triggers import an_upload_has_come, as_soon_as, the_file_has_begun
 from harness.targets import Limits
 from harness.targets.processes import family
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
-    from harness.payloads import Payload
-    from harness.peer import FakePeer
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness.certs import Authority, TlsVersion
-from harness.certs import CertificateFlaw as Flaw
-from harness.faults import ClientCertificateRequired, CloseInHandshake, Fault, TlsOnly
+from harness.cluster import FakeCluster
+from harness.faults.kinds import CertificateFlaw as Flaw
+from harness.faults.kinds import (
+    ClientCertificateRequired,
+    CloseInHandshake,
+    Fault,
+    TlsOnly,
+    TlsVersion,
+)
+from harness.judge.relay import Relay
+from harness.peer.certificates import Authority
 from harness.targets import GivenToken, ReplicationMint
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

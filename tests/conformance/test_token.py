@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, ContentLengthOff, UnfinishedChunks
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, ContentLengthOff, UnfinishedChunks
+from harness.faults.kinds import (
     MintAnswer,
     MintDropped,
+    MintFault,
     MintForAnotherUser,
     MintHangs,
     MintNested,
@@ -19,13 +20,9 @@ from harness.faults import (
     mint_with_token,
     mint_without_token,
 )
+from harness.judge.relay import Relay
+from harness.peer.tokens import lifetime
 from harness.targets import GivenToken, Limits, OperationsMint
-from harness.tokens import lifetime
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.faults import MintFault
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

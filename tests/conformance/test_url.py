@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from harness.faults import Refuse
+from harness.cluster import FakeCluster
+from harness.faults.kinds import Refuse
 from harness.fronts.nginx import NginxFront, nginx_available
+from harness.judge.relay import Relay
+from harness.peer.payloads import Payload
 from harness.targets import LocalSettings
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from harness.cluster import FakeCluster
-    from harness.payloads import Payload
-    from harness.targets.relay import Relay
 
 requirement = pytest.mark.requirement
 

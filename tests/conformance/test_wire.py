@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise, zip_longest
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
-    from harness.targets.relay import Relay
-    from harness.witness import UploadWitness
+from harness.cluster import FakeCluster
+from harness.judge.relay import Relay
+from harness.witness.requests import UploadWitness
 
 requirement = pytest.mark.requirement
 

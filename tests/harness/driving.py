@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme  # noqa: F401  pytester forgets what a run imports, and cryptography bears one import
 
-from harness.evidence import Evidence
-from harness.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from harness.judge.evidence import Evidence
+from harness.judge.verdicts import Verdicts
 
 
 def evidence(**members: Any) -> Evidence:
     """Evidence in which all that is not given is empty."""
     texts = dict.fromkeys(("where", "expected", "came", "wrote", "seen", "trace"), "")
-    lists: dict[str, list[Any]] = {"told": [], "reported": [], "findings": [], "lanes": []}
+    lists: dict[str, list[Any]] = {"told": [], "reported": [], "findings": [], "timelines": []}
     return Evidence(**{**texts, **lists, "broke": False, **members})  # type: ignore[typeddict-item]  # spread
 
 
@@ -26,7 +24,7 @@ def judged_in_here(cases: Path, *options: str) -> Verdicts:
     verdicts = Verdicts()
     quiet = [f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "unraisableexception")]
     pytest.main(
-        [str(cases), *quiet, "-pharness.cases_plugin", "--import-mode=importlib", *options],
+        [str(cases), *quiet, "-pharness.judge.plugin", "--import-mode=importlib", *options],
         plugins=[verdicts],
     )
     return verdicts

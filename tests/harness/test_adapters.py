@@ -5,30 +5,26 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import baseline
-from harness.answers import Answer
-from harness.catalogue import capabilities
-from harness.cli import main
-from harness.events import EventStream, failure
-from harness.explain import cases_by_requirement
-from harness.faults import AnswerEarly, ResetAfter, StopReadingAfter, in_turn, mint_refused
-from harness.payloads import stage_payload
+from harness.cli.main import main
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.events import EventStream, failure_events
+from harness.faults.kinds import AnswerEarly, ResetAfter, StopReadingAfter, in_turn, mint_refused
+from harness.judge import baseline
+from harness.judge.catalogue import capabilities
+from harness.judge.explain import cases_by_requirement
+from harness.judge.relay import Relay
+from harness.peer.payloads import stage_payload
 from harness.targets import Limits, LocalSettings, OperationsMint, messages, open_target
 from harness.targets.deploy_command import DeployCommand
-from harness.targets.relay import Relay
+from harness.targets.messages import Kind
 from tests.programs import skip_without
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from harness.cluster import FakeCluster
-    from harness.targets.messages import Kind
 
 ADAPTERS = Path(__file__).parents[2] / "fixtures" / "adapters"
 COMMANDS = {
@@ -102,7 +98,7 @@ def test_what_is_declared_can_be_done(
     retried = of.deploy(to=[passing], limits=Limits(attempts=2, retry_delay=0.0))[passing]
     assert (retried.status, retried["attempts"]) == ("success", 2)
 
-    telling = cluster.peer(fault=EventStream(failure("no space left")))
+    telling = cluster.peer(fault=EventStream(failure_events("no space left")))
     told = of.deploy(to=[telling], events=True)[telling]
     assert (told.status, told.reason) == ("failed", "no space left")
 

@@ -8,12 +8,13 @@ import gzip
 import threading
 import time
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from harness import faults
-from harness.answers import (
+from harness.cluster import FakeCluster
+from harness.faults import kinds as faults
+from harness.faults.answers import (
     Answer,
     ContentLengthOff,
     Drip,
@@ -23,11 +24,8 @@ from harness.answers import (
     UnfinishedChunks,
     continue_first,
 )
-from harness.events import EventStream, success
+from harness.faults.events import EventStream, success_events
 from tests.harness.uploading import answer_to_upload, is_silent, upload
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
 
 
 @pytest.mark.parametrize(
@@ -134,7 +132,7 @@ def test_unfinished_chunks(cluster: FakeCluster, end: Any) -> None:
         ContentLengthOff(Answer(body="12345"), 1),
         UnfinishedChunks(Answer(body="12345")),
         UnfinishedChunks(Answer(body="12345"), "reset"),
-        EventStream(success(), truncated=True),
+        EventStream(success_events(), truncated=True),
         HeadThenSilence(Answer(body="12345")),
     ],
     ids=lambda fault: type(fault).__name__,

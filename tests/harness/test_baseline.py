@@ -6,9 +6,9 @@ import datetime as dt
 
 import pytest
 
-from harness.baseline import Entry, apply, draft, parse
 from harness.errors import InputError
-from harness.verdicts import Case, Verdict
+from harness.judge.baseline import Entry, apply, draft, parse
+from harness.judge.verdicts import Case, Verdict
 from tests.harness.driving import evidence
 
 TODAY = dt.date(2027, 1, 10)

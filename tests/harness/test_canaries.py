@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness.canaries import changed_since, files_in_reach, leaked, received, told_by
-from harness.peer import FakePeer
+from harness.cluster import FakeCluster
+from harness.judge.leaks import changed_since, files_in_reach, leaked, received, told_by
+from harness.peer.peer import FakePeer
 from harness.targets import Outcome
 from tests.rawclient import RawClient, mint_request
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 
 @pytest.fixture

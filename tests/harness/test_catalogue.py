@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.catalogue import capabilities, excluded, requirements, sources
-from harness.cli import main
+from harness.cli.main import main
 from harness.errors import InputError
-from harness.explain import cases_by_requirement, explain
+from harness.judge.catalogue import capabilities, excluded, requirements, sources
+from harness.judge.explain import cases_by_requirement, explain
 from tests.mutants.mutant import KEEPS_TO, case
 
 HARNESS = Path(__file__).parents[2] / "harness"
@@ -76,7 +76,7 @@ def test_every_requirement_that_a_case_names_is_in_the_catalogue() -> None:
 
 def test_every_rule_that_the_wire_check_knows_has_a_case_of_its_own() -> None:
     noted = set()
-    for path in (HARNESS / "wire").glob("*.py"):
+    for path in (HARNESS / "witness" / "wire").glob("*.py"):
         noted |= set(re.findall(r'"([A-Z]+-\d\d)"', path.read_text(encoding="utf-8")))
     # These need a request of their own: a long value, many fields.
     assert noted - {"PARSE-18", "PARSE-19"} == case(KEEPS_TO).requirements

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
+from harness.cli.main import main
 from harness.targets.processes import is_group_alive
 from tests.programs import skip_without, wait_until
 
@@ -122,7 +122,7 @@ def test_known_failures_stay_quiet_and_stale_ones_turn_red(
     document = json.loads((directory / "result.json").read_text(encoding="utf-8"))
     [failed] = [case for case in document["cases"] if case["verdict"] == "failed"]
     assert failed["requirements"] == ["WIRE-10"]
-    [seen, *_] = failed["evidence"]["lanes"]
+    [seen, *_] = failed["evidence"]["timelines"]
     assert seen["node"] == "node-1"
     assert [it["ms"] for it in seen["moments"]] == sorted(it["ms"] for it in seen["moments"]) != []
     assert main([*command, "--baseline", str(baseline)]) == 0
@@ -185,7 +185,7 @@ def test_an_output_that_cannot_be_written_changes_no_verdict(
     skip_without("bash", "python3")
     if "/dev/full" in line and not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
-    command = f"set -o pipefail; {shlex.quote(sys.executable)} -m harness.cli {line}"
+    command = f"set -o pipefail; {shlex.quote(sys.executable)} -m harness.cli.main {line}"
     done = subprocess.run(
         ["bash", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False
     )
@@ -193,7 +193,7 @@ def test_an_output_that_cannot_be_written_changes_no_verdict(
 
 
 def judged(relay: str, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli", "run", "--relay", relay, *options]
+    command = [sys.executable, "-m", "harness.cli.main", "run", "--relay", relay, *options]
     path = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     return subprocess.run(
         command, cwd=directory, env=path, capture_output=True, text=True, check=False
@@ -235,7 +235,17 @@ def test_a_run_that_is_terminated_leaves_no_adapter_behind(tmp_path: Path) -> No
     """As a CI server ends a job: the whole process group at once, workers and all."""
     adapter = f"echo $$ >pid; exec {sys.executable} -SI {HOSTILE} 'hangs at deploy' hangs"
     relay = f"cmd:sh -c {shlex.quote(adapter)}"
-    command = [sys.executable, "-m", "harness.cli", "run", "--relay", relay, "-n", "1", CASES[0]]
+    command = [
+        sys.executable,
+        "-m",
+        "harness.cli.main",
+        "run",
+        "--relay",
+        relay,
+        "-n",
+        "1",
+        CASES[0],
+    ]
     run = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE)
     wait_until((tmp_path / "hangs").exists, 20)
     os.killpg(run.pid, signal.SIGTERM)
@@ -249,7 +259,7 @@ def test_a_run_whose_processes_all_end_is_red_whatever_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What has not run is no known failure."""
-    monkeypatch.setattr("harness.run._MOST_CRASHES", 1)
+    monkeypatch.setattr("harness.judge.run._MOST_CRASHES", 1)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ending.py").write_text("import os\ndef deploy(message):\n    os._exit(3)\n")
     command = ["run", "--relay", "python:ending:deploy", "--requirement", "RES-09"]
@@ -264,7 +274,7 @@ def test_a_run_whose_processes_all_end_is_red_whatever_is_known(
 
 
 def test_whoever_reads_the_head_of_a_run_has_no_say_in_it(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m harness.cli run --relay {CURL!r} {shlex.join(SOME)}"
+    command = f"{sys.executable} -m harness.cli.main run --relay {CURL!r} {shlex.join(SOME)}"
     script = f"set -o pipefail; {command} --report {tmp_path} | true"
     skip_without("curl", "bash")
     run = subprocess.run(["bash", "-c", script], cwd=CHECKOUT, capture_output=True, check=False)

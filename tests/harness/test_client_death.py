@@ -7,14 +7,16 @@ import os
 import socket
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from harness import faults
-from harness.answers import Answer, Drip, HeadThenSilence
 from harness.cluster import FakeCluster
-from harness.events import EventStream
+from harness.faults import kinds as faults
+from harness.faults.answers import Answer, Drip, HeadThenSilence
+from harness.faults.events import EventStream
+from harness.peer.certificates import Authority
+from harness.peer.peer import FakePeer
 from harness.replication import faults as socket_faults
 from tests.rawclient import (
     RawClient,
@@ -25,10 +27,6 @@ from tests.rawclient import (
     upload_head,
 )
 from tests.websocketclient import BINARY, PING, PONG, REQUEST, masked, upgrade
-
-if TYPE_CHECKING:
-    from harness.certs import Authority
-    from harness.peer import FakePeer
 
 BODY = chunked(upload_body(b"x" * 1000))
 REFUSAL = Answer.error(400, "no")
@@ -140,7 +138,7 @@ def test_a_client_that_dies_leaves_nothing_behind(
     with FakeCluster(authority=relay_authority) as cluster:
         peer = cluster.peer(fault=None if phase.at_socket else phase.fault)
         at = cluster.replication(peer, fault=phase.fault if phase.at_socket else None)
-        server = at._http if phase.at_socket else peer.http
+        server = at.http if phase.at_socket else peer.http
         scheme = "https" if phase.secure else "http"
         url = f"{scheme}://{server.host}:{server.port}/"
         with RawClient(url, ca_file=cluster.ca_file) as client:

@@ -7,16 +7,14 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from harness.cluster import FakeCluster, loopback_address
+from harness.peer.peer import FakePeer
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
 from tests.websocketclient import BINARY, REQUEST, masked, opened
-
-if TYPE_CHECKING:
-    from harness.peer import FakePeer
 
 
 def test_nodes_have_addresses_of_their_own_where_the_system_has_them(cluster: FakeCluster) -> None:
@@ -66,12 +64,12 @@ def test_sockets_and_fronts_are_described_and_their_sight_is_told(cluster: FakeC
         assert client.read_frame()[0] == BINARY
         at.wait_until(lambda at: "message sent: 137" in at.timeline())
         told = cluster.timelines()
-        [lane] = cluster.lanes()
+        [seen] = cluster.connection_timelines()
     assert f"{peer.name} behind {front.url}" in told
     assert f"{peer.name} (replication) {at.url}\n  connection 1" in told
     assert f"{plain.name} {plain.url}\n  nobody connected" in told
-    assert lane["node"] == f"{peer.name} (replication)"
-    assert any("message received: 136" in moment["what"] for moment in lane["moments"])
+    assert seen["node"] == f"{peer.name} (replication)"
+    assert any("message received: 136" in moment["text"] for moment in seen["moments"])
     assert at.socket.token is not None
     assert at.socket.token not in told
 
@@ -116,7 +114,7 @@ def test_a_node_dies_at_once_and_with_resets(cluster: FakeCluster, state: str) -
         peer.wait_until(lambda peer: len(peer.live_connections) == 2)
         if state == "silent":
             cluster.silence("node-x")
-            said = "not a byte more is read or sent"
+            said = "from now on, reads and sends nothing"
             peer.wait_until(lambda peer: said in str(peer.live_connections[1]))
         cluster.kill("node-x")
         client.read_until_reset()
@@ -133,9 +131,9 @@ def test_what_the_peers_saw_is_read_while_a_request_is_live(
     with RawClient(peer.url, ca_file=cluster.ca_file) as client:
         client.send(head + chunked(upload_body())[:100])
         peer.wait_until(lambda peer: any(u.reader.received for u in peer.live_uploads))
-        lanes = cluster.lanes()
-        assert [lane["node"] for lane in lanes] == [peer.name] * 2  # the mint, the upload
-        assert lanes[1]["moments"][-1]["what"] == "first bytes of the body"
+        seen = cluster.connection_timelines()
+        assert [it["node"] for it in seen] == [peer.name] * 2  # the mint, the upload
+        assert seen[1]["moments"][-1]["kind"] == "body"
         assert "first bytes of the body" in cluster.timelines()
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from harness.events import Event, EventStream, failure, success
+from harness.cluster import FakeCluster
+from harness.faults.events import Event, EventStream, failure_events, success_events
+from harness.peer.peer import FakePeer
 from tests.harness.uploading import BODY, upload
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
 
 
 def stream_of(peer: FakePeer, cluster: FakeCluster) -> tuple[bytes, list[bytes]]:
@@ -33,7 +29,7 @@ def stream_of(peer: FakePeer, cluster: FakeCluster) -> tuple[bytes, list[bytes]]
 
 
 def test_a_successful_event_stream_is_as_recorded(cluster: FakeCluster) -> None:
-    peer = cluster.peer(fault=EventStream(success("demo", "an-id")))
+    peer = cluster.peer(fault=EventStream(success_events("demo", "an-id")))
     head, chunks = stream_of(peer, cluster)
     assert head.startswith(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
     assert b"cache-control: no-cache\r\nx-accel-buffering: no\r\n" in head
@@ -68,7 +64,7 @@ def test_an_event_stream_begins_before_the_upload_ends(cluster: FakeCluster) -> 
     ("stream", "text"),
     [
         (
-            EventStream(failure("boom", "ERR_X", "an-id")),
+            EventStream(failure_events("boom", "ERR_X", "an-id")),
             (
                 b': stream open\n\nevent: phase\ndata: {"phase":"prepare","status":"start"}\n\n'
                 b'event: error\ndata: {"message":"boom","code":"ERR_X","phase":"prepare",'
@@ -91,7 +87,7 @@ def test_an_event_stream_begins_before_the_upload_ends(cluster: FakeCluster) -> 
         ),
         (EventStream((Event("surprise", {}),), prime=False), b"event: surprise\ndata: {}\n\n"),
         (
-            EventStream((*failure("boom"), *success()[-1:]), prime=False),
+            EventStream((*failure_events("boom"), *success_events()[-1:]), prime=False),
             (
                 b'event: phase\ndata: {"phase":"prepare","status":"start"}\n\n'
                 b'event: error\ndata: {"message":"boom","code":500,"phase":"prepare",'
@@ -102,7 +98,7 @@ def test_an_event_stream_begins_before_the_upload_ends(cluster: FakeCluster) -> 
             ),
         ),
         (
-            EventStream(success()[:2], prime=False),
+            EventStream(success_events()[:2], prime=False),
             (
                 b'event: phase\ndata: {"phase":"prepare","status":"start"}\n\n'
                 b'event: phase\ndata: {"phase":"prepare","status":"done"}\n\n'
@@ -124,5 +120,7 @@ def test_event_streams(cluster: FakeCluster, stream: EventStream, text: bytes) -
 
 
 def test_a_truncated_event_stream(cluster: FakeCluster) -> None:
-    _, chunks = stream_of(cluster.peer(fault=EventStream(success()[:2], truncated=True)), cluster)
+    _, chunks = stream_of(
+        cluster.peer(fault=EventStream(success_events()[:2], truncated=True)), cluster
+    )
     assert chunks[-1] != b""

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness.report.text import explained
+from harness.judge.evidence import Evidence
+from harness.judge.report.text import explained
+from harness.judge.verdicts import Case
 from tests.harness.driving import judged_in_here
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.evidence import Evidence
-    from harness.verdicts import Case
 
 pytest_plugins = ["pytester"]
 
@@ -25,8 +21,8 @@ from tests.conformance.conftest import *
 CASES = """
 import sys
 import pytest
-from harness.answers import Answer
-from harness.faults import MintAnswer
+from harness.faults.answers import Answer
+from harness.faults.kinds import MintAnswer
 from harness.targets import Limits
 from harness.targets.outcome import Record, TargetBrokeError, TargetHungError
 

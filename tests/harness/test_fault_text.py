@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness import faults
-from harness.answers import Answer, Drip, EndlessHead
-from harness.certs import CertificateFlaw
-from harness.events import EventStream
-from harness.fault_text import fault_names, parse_fault
+from harness.faults import kinds as faults
+from harness.faults.answers import Answer, Drip, EndlessHead
+from harness.faults.events import EventStream
+from harness.faults.kinds import CertificateFlaw
+from harness.faults.text import fault_names, parse_fault
 
 REFUSED = Answer(401, json={"error": "Unauthorized"})
 

@@ -7,24 +7,29 @@ import contextlib
 import itertools
 import math
 import typing
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from harness import faults
-from harness.answers import Answer, ContentLengthOff, Drip, End, EndlessHead, Held, UnfinishedChunks
-from harness.certs import CertificateFlaw
-from harness.events import Event, EventStream
-from harness.peer import FakePeer
+from harness.cluster import FakeCluster
+from harness.faults import kinds as faults
+from harness.faults.answers import (
+    Answer,
+    ContentLengthOff,
+    Drip,
+    End,
+    EndlessHead,
+    Held,
+    UnfinishedChunks,
+)
+from harness.faults.events import Event, EventStream
+from harness.faults.kinds import CertificateFlaw
+from harness.peer.peer import FakePeer
 from harness.replication import FakeReplicationSocket
 from harness.replication import faults as socket_faults
 from tests.rawclient import RawClient, chunked, mint_request, upload_body, upload_head
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.cluster import FakeCluster
 
 OK = Answer()
 
@@ -99,8 +104,8 @@ def test_a_value_that_makes_no_sense_is_named(make: Callable[[], Any], words: st
         (faults.ResetAfter, TypeError, r"give an object of it, ResetAfter\("),
         ("expired", TypeError, r"fault 'expired' is a text: write parse_fault\('expired'\)"),
         ([faults.MintHangs()], TypeError, "is a list: give a tuple"),
-        (503, TypeError, "fault 503 is none: see harness.faults"),
-        ((None,), TypeError, "fault None is none"),
+        (503, TypeError, "fault 503 is not a fault of a peer"),
+        ((None,), TypeError, "fault None is not a fault"),
         (socket_faults.NoAnswer(), TypeError, "give it to FakeReplicationSocket"),
         ((OK, faults.ResetAfter(1)), ValueError, "concern the same upload"),
         ((faults.MintHangs(), faults.MintNested()), ValueError, "concern the same mint"),
@@ -124,7 +129,7 @@ def test_what_is_no_fault_of_a_peer_is_refused(
 @pytest.mark.parametrize("fault", [OK, "expired", socket_faults.NoAnswer])
 def test_what_is_no_fault_of_a_socket_is_refused(cluster: FakeCluster, fault: Any) -> None:
     with pytest.raises(TypeError, match=r"harness\.replication\.faults"):
-        FakeReplicationSocket(None, cluster.peer(), fault=fault)
+        FakeReplicationSocket(None, cluster.peer().node, fault=fault)
 
 
 def test_what_is_read_at_the_start_is_set_before_it(cluster: FakeCluster) -> None:
@@ -157,7 +162,7 @@ def test_mints_take_turns(cluster: FakeCluster) -> None:
 def test_mints_over_the_replication_socket_take_turns_as_well(cluster: FakeCluster) -> None:
     peer = cluster.peer(fault=faults.in_turn(faults.MintForAnotherUser(), None))
     worth = [
-        peer.tokens.worth(f"Bearer {peer.issue_tokens(peer.schedule.due('mint'))[name]}")
+        peer.tokens.worth(f"Bearer {peer.node.issue_tokens(peer.node.schedule.due('mint'))[name]}")
         for name in ("operation_token", "operation_token", "refresh_token")
     ]
     assert worth == ["forbidden", "good", "refresh"]

@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness import faults
-from harness.certs import Authority, CertificateFlaw
+from harness.cluster import FakeCluster
+from harness.faults import kinds as faults
+from harness.faults.kinds import CertificateFlaw
+from harness.peer.certificates import Authority
 from tests.harness.uploading import is_silent
 from tests.rawclient import RawClient, client_hello, mint_request
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 
 def test_refuse(cluster: FakeCluster) -> None:
@@ -56,7 +54,7 @@ def test_a_handshake_is_left_unanswered_or_closed(
             assert is_silent(client)
         else:
             assert client.read() == b""
-    assert any("ClientHello read" in moment.what for moment in peer.connections[0].moments)
+    assert any("ClientHello read" in str(moment) for moment in peer.connections[0].moments)
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])

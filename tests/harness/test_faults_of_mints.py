@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from harness import faults
+from harness.cluster import FakeCluster
+from harness.faults import kinds as faults
+from harness.peer.peer import FakePeer
 from tests.harness.uploading import BODY, answer_to_upload, is_silent
 from tests.rawclient import RawAnswer, RawClient, mint_request, upload_head
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
 
 
 def answer_to_mint(peer: FakePeer, cluster: FakeCluster) -> RawAnswer:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytest
 
-from harness import faults
-from harness.answers import Answer, Held
-from harness.wire import UploadReader
+from harness.cluster import FakeCluster
+from harness.faults import kinds as faults
+from harness.faults.answers import Answer, Held
+from harness.witness.wire import UploadReader
 from tests.harness.uploading import BODY, LARGE, answer_to_upload, is_silent, upload
 from tests.rawclient import chunked, mint_request, upload_body
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
 
 
 @pytest.mark.parametrize("received", [1, 100, 65_536, 250_000])

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness import faults, handshake_tap
-from harness.certs import Authority
-from harness.handshake_tap import first_certificate
+from harness.cluster import FakeCluster
+from harness.faults import kinds as faults
+from harness.peer.certificates import Authority
+from harness.peer.peer import FakePeer
+from harness.transport import handshake as handshake_tap
+from harness.transport.handshake import first_certificate
+from harness.witness.connections import ConnectionWitness
 from tests.rawclient import RawClient, client_hello
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
-    from harness.witness import ConnectionWitness
 
 
 def the_one(peer: FakePeer) -> ConnectionWitness:

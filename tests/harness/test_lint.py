@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
-from harness.targets.lint import lint
+from harness.cli.lint import lint
+from harness.cli.main import main
 from tests.programs import skip_without
 
 ROOT = Path(__file__).parents[2]
@@ -58,14 +58,14 @@ def test_nothing_is_wrong_with_the_adapters_of_the_kit(name: str) -> None:
 def test_what_is_wrong_is_said_at_its_message(
     how: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.targets.lint._END_SECONDS", 0.5)
+    monkeypatch.setattr("harness.cli.lint._END_SECONDS", 0.5)
     shown = "\n".join(text for _, text in lint([sys.executable, "-S", "-I", str(HOSTILE), how]))
     assert re.search(words, shown), shown
     assert "password-of-" not in shown, "what is shown may be pasted anywhere"
 
 
 def test_a_silent_adapter_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.targets.talk.SECONDS", 0.3)
+    monkeypatch.setattr("harness.cli.transcript.SECONDS", 0.3)
     command = [sys.executable, "-S", "-I", str(HOSTILE), "hangs at start"]
     [(is_right, text)] = lint(command)
     assert not is_right
@@ -75,7 +75,7 @@ def test_a_silent_adapter_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_adapter_that_answers_no_deploy_is_not_asked_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("harness.targets.talk.SECONDS", 0.3)
+    monkeypatch.setattr("harness.cli.transcript.SECONDS", 0.3)
     told = [text for _, text in lint([sys.executable, "-S", "-I", str(HOSTILE), "hangs at deploy"])]
     assert sum("did not answer within 0.3 s" in text for text in told) == 2
     assert sum("not asked; no deploy before was answered" in text for text in told) == 5

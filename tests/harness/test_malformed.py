@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from harness.connection import HEAD_LIMIT
+from harness.cluster import FakeCluster
 from harness.replication import FakeReplicationSocket
-from harness.witness import UploadWitness, redacted
+from harness.transport.connection import HEAD_LIMIT
+from harness.witness.redaction import redacted
+from harness.witness.requests import UploadWitness
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
 
 SECRET = "very.secret-token"
 UPLOAD = (
@@ -63,7 +60,7 @@ def test_what_is_no_upload_is_witnessed_too(cluster: FakeCluster) -> None:
 
 
 def test_a_replication_socket_witnesses_it_as_well(cluster: FakeCluster) -> None:
-    with FakeReplicationSocket(cluster.authority, cluster.peer()) as socket:
+    with FakeReplicationSocket(cluster.authority, cluster.peer().node) as socket:
         with RawClient(socket.url.replace("wss", "https"), ca_file=cluster.ca_file) as client:
             client.send(b"GET / HTTP/1.x\r\n\r\n")
             assert (

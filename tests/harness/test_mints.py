@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.tokens import lifetime
-from harness.witness import OperationWitness
+from harness.cluster import FakeCluster
+from harness.peer.peer import FakePeer
+from harness.peer.tokens import lifetime
+from harness.witness.requests import OperationWitness
 from tests.rawclient import RawClient, mint_request, post
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
 
 CHUNKED = {"Host": "p", "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
 

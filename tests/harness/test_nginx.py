@@ -7,21 +7,17 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.certs import CertificateFlaw
+from harness.cluster import FakeCluster
+from harness.faults.kinds import CertificateFlaw
 from harness.fronts import nginx
 from harness.fronts.nginx import NginxFront, nginx_available
-from harness.peer import FakePeer
+from harness.peer.peer import FakePeer
 from tests.rawclient import RawClient, chunked, mint, mint_request, post, upload_body, upload_head
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.cluster import FakeCluster
 
 pytestmark = pytest.mark.skipif(
     not nginx_available(), reason="nginx is not on this machine (CI installs it)"

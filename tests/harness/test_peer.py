@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import socket
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer
-from harness.peer import FakePeer
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.peer.peer import FakePeer
 from harness.replication import FakeReplicationSocket
 from tests.rawclient import (
     RawClient,
@@ -21,9 +21,6 @@ from tests.rawclient import (
     upload_body,
     upload_head,
 )
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
 
 
 def test_an_upload_is_answered_and_witnessed(cluster: FakeCluster) -> None:
@@ -244,7 +241,7 @@ def test_a_peer_serves_on_the_loopback_only(cluster: FakeCluster, host: str) -> 
         FakePeer(None, host=host)
     if host:  # an empty one is that of the peer
         with pytest.raises(ValueError, match="loopback"):
-            FakeReplicationSocket(None, cluster.peer(), host=host)
+            FakeReplicationSocket(None, cluster.peer().node, host=host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
+from harness.cluster import FakeCluster
+from harness.peer.peer import FakePeer
 
 pytest_plugins = ["pytester"]
 
 TESTS = """
 import enum, http.client, ssl
 import pytest
-from harness import faults
+from harness.faults import kinds as faults
 
 def get(peer):
     context = ssl.create_default_context(cadata=peer_authority.pem.decode())

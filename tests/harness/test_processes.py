@@ -6,16 +6,13 @@ import contextlib
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from harness.targets import processes
 from harness.targets.processes import shows_memory, watch_processes
 from tests.programs import wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE = 50_000_000
 HOLDING = """

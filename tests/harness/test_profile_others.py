@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.profiles import PROFILES
+from harness.cluster import FakeCluster
+from harness.peer.peer import FakePeer
+from harness.profiles import PROFILES, ProfileName
 from tests.profileclient import (
     DEPLOY,
     EVENTS,
@@ -22,11 +23,6 @@ from tests.profileclient import (
     read_head,
 )
 from tests.rawclient import chunked
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
-    from harness.profiles import ProfileName
 
 INFO = {"operation": "registration_info"}
 DEPLOY_BODY = {**dict(DEPLOY), "payload": b64encode(TAR).decode()}

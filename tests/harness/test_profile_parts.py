@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.jobs import JobBook
 from harness.profiles.archive import CUT_GZIP, CUT_TAR, NO_TAR_HEADER, archive_error
 from harness.profiles.decoding import decode_value, read_form
 from harness.profiles.harper_deploy import component_name
-from harness.wire import UploadReader
+from harness.profiles.jobs import JobBook
+from harness.witness.wire import UploadReader
 from tests.profileclient import GZIP, TAR
 
 V1: list[tuple[str, Any]] = [

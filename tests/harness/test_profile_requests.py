@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
-from harness import faults
-from harness.peer import FakePeer
+from harness.cluster import FakeCluster
+from harness.faults import kinds as faults
+from harness.peer.peer import FakePeer
 from tests.profileclient import (
     DEPLOY,
     EARLY,
@@ -32,11 +33,6 @@ from tests.profileclient import (
     read_came,
 )
 from tests.rawclient import RawClient, chunked, mint, mint_request, post
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.cluster import FakeCluster
 
 INFO = {"operation": "registration_info"}
 MINT = {"operation": "create_authentication_tokens"}

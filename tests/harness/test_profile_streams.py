@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from harness import faults
-from harness.answers import Answer
+from harness.cluster import FakeCluster
+from harness.faults import kinds as faults
+from harness.faults.answers import Answer
+from harness.peer.peer import FakePeer
 from harness.profiles import Harper51
 from harness.profiles.harper_deploy import Install
 from tests.profileclient import (
@@ -30,12 +33,6 @@ from tests.profileclient import (
     read_head,
 )
 from tests.rawclient import chunked
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
 
 LARGE = 64 << 20
 """More than the kernel takes for a peer that does not read."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.peer import FakePeer
+from harness.cluster import FakeCluster
+from harness.peer.peer import FakePeer
 from tests.profileclient import (
     DEPLOY,
     FASTIFY_CLOSE,
@@ -26,9 +26,6 @@ from tests.profileclient import (
     read_came,
 )
 from tests.rawclient import RawClient, chunked, mint
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
 
 BAD_NAME = "Project name can only contain alphanumeric, dash and underscores characters"
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.cluster import FakeCluster
 from tests.rawclient import RawClient, chunked, mint, post, upload_body, upload_head
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
 
 
 def test_an_upload_passes_through_unchanged(cluster: FakeCluster) -> None:

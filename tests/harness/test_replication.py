@@ -7,15 +7,18 @@ import ssl
 import threading
 import time
 from base64 import b64encode
+from collections.abc import Iterator
 from socket import create_connection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import WSMsgType
 
-from harness.certs import Authority, CertificateFlaw
-from harness.faults import MintForAnotherUser, TokensExpire
+from harness.cluster import FakeCluster
+from harness.faults.kinds import CertificateFlaw, MintForAnotherUser, TokensExpire
+from harness.peer.certificates import Authority
+from harness.peer.peer import FakePeer
 from harness.replication import FakeReplicationSocket
 from harness.replication.frames import pack, parse
 from tests.rawclient import RawClient, chunked, upload_body, upload_head
@@ -35,12 +38,6 @@ from tests.websocketclient import (
     upgrade,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
-
 
 @pytest.fixture
 def peer(cluster: FakeCluster) -> FakePeer:
@@ -49,7 +46,7 @@ def peer(cluster: FakeCluster) -> FakePeer:
 
 @pytest.fixture
 def socket(cluster: FakeCluster, peer: FakePeer) -> Iterator[FakeReplicationSocket]:
-    with FakeReplicationSocket(cluster.authority, peer) as socket:
+    with FakeReplicationSocket(cluster.authority, peer.node) as socket:
         yield socket
 
 
@@ -252,7 +249,7 @@ def test_a_client_certificate_is_asked_for_and_witnessed(
 ) -> None:
     context = cluster.authority.client_context()
     cluster.authority.issue_client_certificate(context, "origin.test")
-    with FakeReplicationSocket(cluster.authority, peer, known_nodes={"origin.test"}) as socket:
+    with FakeReplicationSocket(cluster.authority, peer.node, known_nodes={"origin.test"}) as socket:
         assert "operation_token" in minted(socket, cluster, ssl=context)
         assert socket.socket.let_in_by == "certificate"
         assert socket.socket.connection.client_certificate is not None
@@ -273,7 +270,7 @@ def test_an_unknown_client_is_closed_with_1008(
             assert (message.type, ws.close_code) == (WSMsgType.CLOSE, 1008)
             assert message.extra == "Unauthorized"
 
-    with FakeReplicationSocket(cluster.authority, peer, known_nodes=["origin.test"]) as socket:
+    with FakeReplicationSocket(cluster.authority, peer.node, known_nodes=["origin.test"]) as socket:
         asyncio.run(dial(socket))
         assert socket.socket.let_in_by is None
         assert socket.socket.tokens == []
@@ -286,7 +283,7 @@ def test_an_authorization_header_lets_a_client_in(
 ) -> None:
     basic = b64encode(f"{peer.username}:{peer.password}".encode()).decode()
     value = f"{scheme} {basic if scheme == 'Basic' else peer.tokens.issue(peer.username)}"
-    with FakeReplicationSocket(cluster.authority, peer, known_nodes=[]) as socket:
+    with FakeReplicationSocket(cluster.authority, peer.node, known_nodes=[]) as socket:
         minted(socket, cluster, headers={"Authorization": value})
         assert socket.socket.let_in_by == "authorization"
 
@@ -298,7 +295,7 @@ def test_the_operations_api_of_the_peer_does_not_ask_for_certificates(
     context = cluster.authority.client_context()
     cluster.authority.issue_client_certificate(context, "origin.test")
     with (
-        FakeReplicationSocket(cluster.authority, peer),
+        FakeReplicationSocket(cluster.authority, peer.node),
         create_connection((peer.http.host, peer.http.port), 5) as plain,
         context.wrap_socket(plain, server_hostname=peer.http.host) as client,
     ):
@@ -308,7 +305,7 @@ def test_the_operations_api_of_the_peer_does_not_ask_for_certificates(
 
 
 def test_a_plain_socket(cluster: FakeCluster, peer: FakePeer) -> None:
-    with FakeReplicationSocket(None, peer) as socket:
+    with FakeReplicationSocket(None, peer.node) as socket:
         assert socket.url.startswith("ws://")
         assert "operation_token" in minted(socket, cluster)
         assert socket.socket.connection.tls_version is None
@@ -323,7 +320,7 @@ def test_the_name_of_the_node_is_in_its_certificate(
 
 def test_a_flaw_of_the_certificate(cluster: FakeCluster, peer: FakePeer) -> None:
     with FakeReplicationSocket(
-        cluster.authority, peer, fault=CertificateFlaw.WRONG_AUTHORITY
+        cluster.authority, peer.node, fault=CertificateFlaw.WRONG_AUTHORITY
     ) as socket:
         with pytest.raises(ssl.SSLCertVerificationError):
             opened(socket, cluster)
@@ -359,7 +356,7 @@ def test_faults_of_tokens_hold_over_the_socket(
     cluster: FakeCluster, fault: Any, statuses: list[int]
 ) -> None:
     peer = cluster.peer(fault=fault)
-    with FakeReplicationSocket(cluster.authority, peer) as socket:
+    with FakeReplicationSocket(cluster.authority, peer.node) as socket:
         tokens = [minted(socket, cluster)["operation_token"] for _ in statuses]
     assert [upload_status(peer, cluster, token) for token in tokens] == statuses
 
@@ -375,13 +372,13 @@ def test_a_connection_left_open_is_named(
         client.read_frame()
         socket.wait_until(lambda s: any(m.code == 137 for m in s.live_sockets[0].messages))
         with pytest.raises(TimeoutError, match="message sent: 137"):
-            socket._http.settle(timeout=0.01)
+            socket.http.settle(timeout=0.01)
 
 
 def test_stopping_ends_connections_and_leaves_nothing(cluster: FakeCluster) -> None:
     peer = cluster.peer()
     before = set(threading.enumerate())
-    socket = FakeReplicationSocket(cluster.authority, peer).start()
+    socket = FakeReplicationSocket(cluster.authority, peer.node).start()
     with opened(socket, cluster) as client:
         socket.stop()
         assert client.read() == b""

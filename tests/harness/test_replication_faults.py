@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from aiohttp import WSMsgType
 
-from harness.answers import End
+from harness.cluster import FakeCluster
+from harness.faults.answers import End
 from harness.replication import FakeReplicationSocket
 from harness.replication.faults import (
     Dropped,
@@ -24,6 +26,7 @@ from harness.replication.faults import (
     NoAnswer,
     OthersFirst,
     PingFirst,
+    ReplicationFault,
     Subprotocol,
     Unauthorized,
     UnknownRequestId,
@@ -50,16 +53,10 @@ from tests.websocketclient import (
     upgrade,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.cluster import FakeCluster
-    from harness.replication.faults import ReplicationFault
-
 
 @contextmanager
 def showing(fault: ReplicationFault, cluster: FakeCluster) -> Iterator[FakeReplicationSocket]:
-    with FakeReplicationSocket(cluster.authority, cluster.peer(), fault=fault) as socket:
+    with FakeReplicationSocket(cluster.authority, cluster.peer().node, fault=fault) as socket:
         yield socket
 
 
@@ -93,7 +90,7 @@ def test_upgrade_hangs(cluster: FakeCluster) -> None:
     with showing(UpgradeHangs(), cluster) as socket:
         with RawClient(socket.url.replace("wss", "https"), ca_file=cluster.ca_file) as client:
             client.send(upgrade())
-            socket.wait_until(lambda seen: "not a byte more" in seen.timeline())
+            socket.wait_until(lambda seen: "reads and sends nothing" in seen.timeline())
             client.sock.settimeout(0.05)
             with pytest.raises(TimeoutError):
                 client.read()

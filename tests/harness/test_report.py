@@ -7,34 +7,33 @@ import json
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
 
-from harness import report
-from harness.cli import main
+from harness.cli.main import main
 from harness.errors import InputError
-from harness.report import badge, junit, page, text
-from harness.results import Result, from_json, schema, to_json
-from harness.verdicts import OUTCOMES, Case, Verdict
+from harness.judge import report
+from harness.judge.report import badge, junit, page, text
+from harness.judge.results import Result, from_json, schema, to_json
+from harness.judge.verdicts import OUTCOMES, Case, Verdict
 from tests.harness.driving import evidence
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOSTILE = "<script>alert('&')</script> \x00\x1b[31m \ud800 ünd 漢"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
 
 def moments() -> list[dict[str, object]]:
-    return [{"ms": 0.0, "what": "accepted"}, {"ms": 12.5, "what": f"closed {HOSTILE}"}]
+    first = {"ms": 0.0, "kind": "accepted", "part": "connection", "text": "accepted"}
+    last = {"ms": 12.5, "kind": "closed", "part": "end", "text": f"closed {HOSTILE}"}
+    return [first, last]
 
 
 @pytest.fixture
 def result() -> Result:
-    lanes = [{"node": name, "client": "127.0.0.1:9", "moments": moments()} for name in ("a", "b")]
+    timelines = [{"node": it, "client": "127.0.0.1:9", "moments": moments()} for it in ("a", "b")]
     cases = [
         Case("t/test_a.py::test_good", ["WIRE-03"], seconds=0.25),
         Case(
@@ -48,7 +47,7 @@ def result() -> Result:
                 reported=["{}"],
                 seen=f"node a {HOSTILE}",
                 findings=["WIRE-03"],
-                lanes=lanes,
+                timelines=timelines,
             ),
         ),
         Case("t/test_a.py::test_ours", ["URL-08"], Verdict.HARNESS_ERROR, text="our fault"),

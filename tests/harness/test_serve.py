@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
-from harness.shipped_paths import sample_component
+from harness.cli.main import main
+from harness.judge.shipped_paths import sample_component
 from tests.rawclient import RawClient
 
-SERVE = [sys.executable, "-m", "harness.cli", "serve"]
+SERVE = [sys.executable, "-m", "harness.cli.main", "serve"]
 
 
 @pytest.mark.parametrize(

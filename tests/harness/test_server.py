@@ -5,20 +5,18 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.certs import Authority
 from harness.cluster import FakeCluster
-from harness.events import Event, EventStream
-from harness.peer import FakePeer
-from harness.server import StreamingServer
+from harness.faults.events import Event, EventStream
+from harness.peer.certificates import Authority
+from harness.peer.peer import FakePeer
+from harness.transport.server import StreamingServer
 from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 def test_a_silent_client_blocks_nobody(cluster: FakeCluster) -> None:
@@ -150,7 +148,7 @@ def test_an_idle_connection_that_falls_silent_is_at_rest(cluster: FakeCluster) -
     with RawClient(peer.url, ca_file=cluster.ca_file) as client:
         peer.http.settle()
         peer.silence()
-        peer.wait_until(lambda peer: "not a byte more" in peer.timeline())
+        peer.wait_until(lambda peer: "reads and sends nothing" in peer.timeline())
         peer.http.settle(timeout=1)
         client.send(b"POST / HTTP/1.1\r\n\r\n")  # never read: nothing to wait for
         peer.http.settle(timeout=1)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from harness.errors import InputError
+from harness.judge.relay import Relay, not_declared
 from harness.targets import (
     DeployCommand,
     DeployNode,
@@ -32,10 +34,6 @@ from harness.targets.command import CommandTarget
 from harness.targets.function import FunctionTarget
 from harness.targets.messages import MessageError
 from harness.targets.processes import is_group_alive
-from harness.targets.relay import Relay, not_declared
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 HOSTILE = Path(__file__).parents[1] / "mutants" / "adapters" / "hostile.py"
 

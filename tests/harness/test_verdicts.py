@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness.report.text import lines
-from harness.results import Result
-from harness.verdicts import Case, Verdict
+from harness.judge.report.text import lines
+from harness.judge.results import Result
+from harness.judge.verdicts import Case, Verdict
 from tests.harness.driving import evidence, judged_in_here
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytest_plugins = ["pytester"]
 
@@ -85,7 +82,7 @@ def test_what_a_case_left_behind_is_no_failure_of_what_it_checks(
 ) -> None:
     cases = """
 import pytest
-from harness.canaries import TaintError
+from harness.judge.leaks import TaintError
 
 @pytest.mark.requirement("WIRE-04")
 @pytest.mark.parametrize("number", range(30))

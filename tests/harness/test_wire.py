@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from multipart import MultipartSegment, PushMultipartParser  # type: ignore[import-untyped]
 
-from harness.wire import UploadReader, check_head, check_upload
+from harness.witness.wire import UploadReader, check_head, check_upload
 
 VECTORS = Path(__file__).parents[2] / "fixtures" / "wire"
 VALID = sorted((VECTORS / "valid").glob("*.http"))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
 
+from harness.cluster import FakeCluster
+from harness.peer.peer import FakePeer
 from tests.rawclient import RawAnswer, RawClient, chunked, mint, upload_body, upload_head
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
 
 PAYLOAD = bytes(range(256)) * 1024
 BODY = chunked(upload_body(PAYLOAD))

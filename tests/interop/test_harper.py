@@ -19,20 +19,17 @@ import json
 import os
 import ssl
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 import relay
 from harness.cluster import FakeCluster
+from harness.profiles import ProfileName
 from relay.command.pack import pack
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from harness.profiles import ProfileName
 
 _ENVIRONMENT = ("RELAY_HARPER_URL", "RELAY_HARPER_USER", "RELAY_HARPER_PASSWORD")
 PROJECT = "relay-interop"

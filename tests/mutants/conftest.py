@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from harness.targets import Target
 from harness.targets.reference import ReferenceTarget
 from tests.conformance.conftest import (
     client_certificate,
@@ -15,9 +14,6 @@ from tests.conformance.conftest import (
     relay,
     staged,
 )
-
-if TYPE_CHECKING:
-    from harness.targets import Target
 
 __all__ = [
     "client_certificate",

@@ -8,28 +8,22 @@ import functools
 import json
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import pytest
 
 import relay as reference
 from relay import connection, formdata, tls
-from relay.connection import Connections
-from relay.report import Report
+from relay.connection import Connections, Peer
+from relay.report import Record, Report
 from relay.token import OperationsMint
 from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_blocks
 from tests.mutants.of_wire import change_form, change_headers
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from relay.connection import Peer
-    from relay.report import Record
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 ODD: list[Patch] = []

@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
+import pytest
 
-from harness.answers import Answer as Answered
+from harness.faults.answers import Answer as Answered
 from relay import answer, upload
 from relay.answer import Answer, success_members
 from relay.connection import Connections
 from relay.errors import PeerError
+from relay.limits import Limits
 from tests.conformance import (
     test_answers,
     test_answers_framing,
@@ -23,13 +26,6 @@ from tests.conformance import (
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
-
-    from relay.limits import Limits
 
 KEPT = case(test_answers.test_a_success_holds_the_members_of_the_answer)
 LOOK = test_answers.test_json_is_known_by_its_look

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.answers import Answer
-from harness.faults import HangInHandshake, MintAnswer, mint_refused, mint_without_token
+import pytest
+
+from harness.faults.answers import Answer
+from harness.faults.kinds import HangInHandshake, MintAnswer, mint_refused, mint_without_token
 from relay import connection, fanout, retry, token, upload
-from relay.errors import OriginError, PeerError
-from relay.report import failed_record, success_record
+from relay.errors import AttemptError, OriginError, PeerError
+from relay.report import Record, failed_record, success_record
 from relay.retry import Retry
+from relay.upload import _Sending
 from tests.conformance import test_attempts, test_retry
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_sending import change_members
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-
-    import pytest
-
-    from relay.errors import AttemptError
-    from relay.report import Record
-    from relay.upload import _Sending
 
 LAST = test_attempts.test_the_record_of_a_failure_is_that_of_the_last_attempt
 CONNECTING = test_attempts.test_a_connection_that_could_not_be_made_is_tried_again

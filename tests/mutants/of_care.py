@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 import relay as reference
 from relay import connection, fanout, upload
 from relay.answer import StreamedAnswer, is_event_stream
-from relay.connection import Peer
+from relay.connection import Connections, Peer
 from relay.errors import PeerError
-from relay.node import resolve
+from relay.node import Endpoint, LocalSettings, Node, resolve
 from relay.redact import Secrets
+from relay.report import Record
 from relay.token import OperationsMint
 from relay.upload import _Sending
 from tests.conformance import (
@@ -33,15 +37,6 @@ from tests.mutants.mutant import case, mutant
 from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_members
 from tests.mutants.of_urls import change_nodes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import pytest
-
-    from relay.connection import Connections
-    from relay.node import Endpoint, LocalSettings, Node
-    from relay.report import Record
 
 REFUSED = case(test_fields.test_a_value_that_a_peer_would_cut_is_refused)
 

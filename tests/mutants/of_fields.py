@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+
+import pytest
 
 from relay import fanout, request
 from relay.request import forwarded_fields
 from tests.conformance import test_fields, test_values, test_wire
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_values import VALUES
-
-if TYPE_CHECKING:
-    import pytest
 
 Fields = Mapping[str, object]
 

@@ -6,19 +6,21 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
+import pytest
 
 import relay as reference
-from harness.answers import Answer
-from harness.faults import AnswerEarly, mint_refused
+from harness.faults.answers import Answer
+from harness.faults.kinds import AnswerEarly, mint_refused
 from relay import fanout, upload
-from relay.connection import Connections
+from relay.connection import Connections, Peer
 from relay.errors import AttemptError
-from relay.payload import opened
+from relay.payload import StagedPayload, opened
 from relay.report import Report
 from relay.token import mint_failure
 from relay.upload import _Sending
@@ -32,14 +34,6 @@ from tests.conformance import (
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 from tests.mutants.of_sending import change_members
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pytest
-
-    from relay.connection import Peer
-    from relay.payload import StagedPayload
 
 SLOW = case(test_faults.test_a_peer_that_is_slow_and_goes_on_is_not_given_up)
 NO_END = test_answers.test_an_answer_without_an_end_is_given_up_in_time

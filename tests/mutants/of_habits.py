@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import aiohttp
+import pytest
 from aiohttp.client_proto import ResponseHandler
 
 from relay import answer, failures, fanout, formdata, payload, upload
 from relay.answer import EVENT_STREAM, Answer, StreamedAnswer
 from relay.connection import Connections
 from relay.errors import PeerError
-from relay.payload import measure, opened
-from relay.report import success_record
+from relay.events import EventParser
+from relay.payload import StagedPayload, measure, opened
+from relay.report import Record, success_record
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -34,16 +38,6 @@ from tests.mutants.of_fields import change_fields
 from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_members
 from tests.mutants.of_streams import change_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import aiohttp
-    import pytest
-
-    from relay.events import EventParser
-    from relay.payload import StagedPayload
-    from relay.report import Record
 
 BEYOND_ASCII = '["ü","☃ 🚀"]'.encode()
 NO_UTF_8 = test_answers.test_a_body_that_is_no_utf_8_changes_nothing_of_the_status

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from relay import connection, fanout, token
+from relay.connection import Connections, Peer
 from relay.errors import AttemptError
 from relay.payload import StagedPayload, _state
 from relay.token import OperationsMint, mint_failure
@@ -24,14 +28,7 @@ from tests.mutants.mutant import case, mutant
 from tests.mutants.of_records import change_report
 from tests.mutants.of_wire import change_headers
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    import pytest
-
-    from relay.connection import Connections, Peer
-
-    Minting = Callable[[OperationsMint, Peer, Connections], Awaitable[str]]
+Minting = Callable[[OperationsMint, Peer, Connections], Awaitable[str]]
 
 REFUSED = test_token.test_a_refused_mint_fails_the_peer_without_an_upload
 ASKED = case(test_token.test_the_mint_asks_for_an_operation_token_without_a_role)

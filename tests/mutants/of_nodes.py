@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 import relay as reference
-from harness.faults import HangInHandshake, MintHangs
+from harness.faults.kinds import HangInHandshake, MintHangs
 from relay import fanout, upload
 from relay.answer import success_members
 from relay.connection import Peer
 from relay.errors import AttemptError, PeerError
 from relay.fanout import FanOut
+from relay.report import Record, Report
 from tests.conformance import (
     test_answers,
     test_fanout,
@@ -25,11 +28,6 @@ from tests.conformance import (
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_records import change_report, without
-
-if TYPE_CHECKING:
-    import pytest
-
-    from relay.report import Record, Report
 
 ORDER = case(test_fanout.test_records_come_in_node_order)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
 
 import relay as reference
-from harness.answers import Answer as Answered
-from harness.faults import mint_refused
+from harness.faults.answers import Answer as Answered
+from harness.faults.kinds import mint_refused
 from relay import fanout, upload
 from relay.answer import Answer, parse_json, success_members
 from relay.errors import AttemptError, PeerError
-from relay.report import Report, failed_record
+from relay.report import Record, Report, failed_record
 from tests.conformance import (
     test_answers,
     test_answers_framing,
@@ -23,13 +26,6 @@ from tests.conformance import (
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_streams import change_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import pytest
-
-    from relay.report import Record
 
 REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
 

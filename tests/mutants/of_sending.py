@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 import relay as reference
 from relay import connection, payload, sockets, upload
 from relay.errors import PeerError
-from relay.payload import opened
+from relay.payload import StagedPayload, opened
 from relay.retry import Retry, seconds_until
 from relay.upload import _Sending
 from tests.conformance import (
@@ -32,15 +37,6 @@ from tests.conformance import (
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
-    from pathlib import Path
-
-    import pytest
-
-    from relay.payload import StagedPayload
 
 WHOLE = case(test_fanout.test_every_peer_receives_the_staged_payload_whole)
 REFUSED_EARLY = test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
+import pytest
 from aiohttp._websocket.reader_py import WebSocketReader
 
 from harness.replication.faults import (
@@ -30,11 +32,6 @@ from tests.conformance import test_memory, test_replication, test_sockets
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 from tests.mutants.of_urls import nothing_happens, trusting_anybody
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    import pytest
 
 ONE_REQUEST = case(test_replication.test_a_mint_is_one_request_and_one_answer)
 ODD = test_replication.test_an_answer_that_is_odd_but_right_is_a_token

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from relay import answer, upload
 from relay.answer import StreamedAnswer
@@ -12,11 +15,6 @@ from relay.upload import _Sending
 from tests.conformance import test_events, test_events_forms
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
 
 NOISE = test_events.test_what_a_stream_tells_beside_its_end_changes_nothing
 SPLIT = test_events.test_a_stream_reads_the_same_however_it_is_split

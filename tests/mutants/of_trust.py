@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from harness.targets import GivenToken, ReplicationMint
 from relay import fanout
 from relay.connection import Connections
-from relay.tls import contexts_for
+from relay.node import Node
+from relay.tls import Tls, contexts_for
 from tests.conformance import test_sockets, test_tls
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import change_tls, trusting_anybody
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-
-    import pytest
-
-    from relay.node import Node
-    from relay.tls import Tls
-
 
 UPLOAD = test_tls.test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
+import pytest
 
 from relay import connection, fanout, node, tls
 from relay.connection import Peer
 from relay.errors import AttemptError, InputError, OriginError
-from relay.node import Endpoint, resolve
+from relay.node import Endpoint, Node, resolve
 from relay.tls import Tls, contexts_for
 from tests.conformance import test_answers, test_sockets, test_tls, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
-
-    from relay.node import Node
 
 PORTS = test_url.test_the_port_of_a_node_wins_over_those_of_the_origin
 

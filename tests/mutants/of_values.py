@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from relay import formdata
 from tests.conformance import test_fields, test_values, test_wire
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import ANOTHER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
 
 VALUES = test_fields.test_a_member_is_forwarded_with_its_value
 

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
+import pytest
 from yarl import URL
 
 from relay import connection, fanout, tls
 from relay import node as node_module
 from relay.connection import Peer
 from relay.errors import InputError, OriginError
-from relay.node import resolve
+from relay.node import Endpoint, Node, resolve
 from tests.conformance import test_answers, test_secrets, test_tls, test_token, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import change_nodes, follow_redirects
-
-if TYPE_CHECKING:
-    import pytest
-
-    from relay.node import Endpoint, Node
 
 
 @mutant("TLS-02", killed_by=case(test_tls.test_every_authority_of_a_file_is_trusted))

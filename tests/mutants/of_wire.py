@@ -6,13 +6,17 @@ import contextlib
 import itertools
 import secrets
 import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import aiohttp
+import pytest
 
 from relay import fanout, formdata
 from relay.connection import Connections
+from relay.formdata import FormData
 from relay.payload import StagedPayload, measure
 from tests.conformance import (
     test_answers,
@@ -21,14 +25,6 @@ from tests.conformance import (
     test_wire,
 )
 from tests.mutants.mutant import KEEPS_TO, case, mutant
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-    from pathlib import Path
-
-    import pytest
-
-    from relay.formdata import FormData
 
 ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone)
 FORM = test_wire.test_neither_its_size_nor_events_change_the_form_of_an_upload

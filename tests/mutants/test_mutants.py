@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.catalogue import requirements
-from harness.explain import cases_by_requirement
+from harness.judge.catalogue import requirements
+from harness.judge.explain import cases_by_requirement
 from harness.targets import TargetBrokeError
 from tests.mutants import (  # noqa: F401 - they register their mutants
     of_answers,

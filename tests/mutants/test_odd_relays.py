@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.cluster import FakeCluster
+from harness.judge.relay import Relay
 from tests.conformance import (
     test_answers,
     test_early,
@@ -20,10 +21,6 @@ from tests.conformance import (
 )
 from tests.mutants.mutant import Case, case
 from tests.mutants.odd import ODD, Patch
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.targets.relay import Relay
 
 BREADTH = [
     case(test_wire.test_an_accept_header_admits_json),

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import relay
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
+from harness.cluster import FakeCluster
+from harness.peer.peer import FakePeer
 
 DEPLOY = {"operation": "deploy_component", "project": "demo"}
 SOON = relay.Retry(attempts=3, first_delay=0.001)

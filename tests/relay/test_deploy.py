@@ -8,18 +8,20 @@ import hashlib
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 import relay
-from harness.answers import Answer, ContentLengthOff, HeadThenSilence, UnfinishedChunks
-from harness.certs import CertificateFlaw
-from harness.events import Event, EventStream
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, ContentLengthOff, HeadThenSilence, UnfinishedChunks
+from harness.faults.events import Event, EventStream
+from harness.faults.kinds import (
     AnswerEarly,
+    CertificateFlaw,
     ClientCertificateRequired,
     CloseWithoutAnswer,
+    Fault,
     HangInHandshake,
     MintHangs,
     ReadSlowly,
@@ -29,10 +31,6 @@ from harness.faults import (
     mint_refused,
 )
 from tests.relay.driving import DEPLOY, deploy, node_of
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
-    from harness.faults import Fault
 
 
 def test_every_peer_gets_the_same_bytes(cluster: FakeCluster, package: Path) -> None:

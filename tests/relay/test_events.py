@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import relay
-from harness import events as fake
-from harness.answers import Answer
-from harness.events import Event, EventStream
-from harness.faults import AnswerEarly, CloseWithoutAnswer, StopReadingAfter
+from harness.cluster import FakeCluster
+from harness.faults import events as fake
+from harness.faults.answers import Answer
+from harness.faults.events import Event, EventStream
+from harness.faults.kinds import AnswerEarly, CloseWithoutAnswer, StopReadingAfter
 from relay.answer import Answer as Answered
 from relay.answer import StreamedAnswer, failure_reason, is_event_stream
 from relay.errors import PeerError
 from relay.events import EventParser
 from tests.relay.driving import deploy, node_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 VECTORS = [
     ("event: a\ndata: 1\n\n", [("a", "1")]),
@@ -217,7 +214,7 @@ def test_a_success_in_events(
 def test_phases_arrive_while_the_upload_goes_on(cluster: FakeCluster, package: Path) -> None:
     os.truncate(package, 16_000_000)
     line = {"manager": "npm", "stream": "stderr", "line": "naïve 🚀"}
-    events = (Event("install", line), *fake.success())
+    events = (Event("install", line), *fake.success_events())
     # What is told before the upload has ended must not end it.
     cluster.peer(fault=EventStream((events[0], *events[1:])))
     told: list[relay.Event] = []
@@ -252,7 +249,7 @@ def test_done_before_the_payload_is_there_is_no_success(
 def test_a_stream_that_just_ends_is_an_uncertain_failure(
     cluster: FakeCluster, package: Path, *, truncated: bool
 ) -> None:
-    cluster.peer(fault=EventStream(fake.success()[:-1], truncated=truncated))
+    cluster.peer(fault=EventStream(fake.success_events()[:-1], truncated=truncated))
     [record] = deploy(cluster, package).records
     assert (record["status"], record["uncertain"]) == ("failed", True)
 

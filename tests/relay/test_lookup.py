@@ -7,19 +7,16 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import relay
+from harness.cluster import FakeCluster
 from relay.sockets import Lookups
 from tests.relay.driving import DEPLOY, SOON
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 HANGING = 100
 getaddrinfo = socket.getaddrinfo

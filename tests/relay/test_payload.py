@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from relay.errors import OriginError
 from relay.payload import BLOCK_BYTES, measure, opened
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def read(path: Path) -> list[bytes]:

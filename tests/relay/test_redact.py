@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,10 +16,6 @@ from relay.answer import StreamedAnswer
 from relay.errors import PeerError
 from relay.redact import Secrets
 from tests.relay.driving import DEPLOY, against
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 TOKEN = "header.payload-of-the-token.signature"
 PASSWORD = "hunter2-and-more"

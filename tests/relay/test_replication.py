@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 import pytest
@@ -12,19 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import relay
-from harness.answers import End
-from harness.certs import CertificateFlaw
+from harness.cluster import FakeCluster
+from harness.faults.answers import End
+from harness.faults.kinds import CertificateFlaw
 from harness.replication import FakeReplicationSocket, faults
 from relay.errors import OriginError
 from relay.node import resolve_replication
 from relay.replication import operation_response
 from tests.relay.driving import SOON, deploy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 
 @contextlib.contextmanager
@@ -33,7 +30,7 @@ def socket_of(
 ) -> Iterator[tuple[FakeReplicationSocket, relay.Node]]:
     """A peer with a replication socket, and the node that mints over it."""
     peer = cluster.peer()
-    with FakeReplicationSocket(cluster.authority, peer, fault=fault, **how) as socket:
+    with FakeReplicationSocket(cluster.authority, peer.node, fault=fault, **how) as socket:
         yield (
             socket,
             relay.Node(

@@ -6,21 +6,18 @@ import asyncio
 import itertools
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import relay
-from harness.faults import Refuse, mint_refused
+from harness.cluster import FakeCluster
+from harness.faults.kinds import Refuse, mint_refused
+from harness.peer.peer import FakePeer
 from relay import restarts
 from relay.upload import takes_streams
 from tests.relay.driving import against, deploy, node_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
 
 
 @pytest.fixture(autouse=True)

@@ -6,16 +6,18 @@ import math
 import os
 import socket
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import relay
-from harness.answers import Answer, UnfinishedChunks
-from harness.events import EventStream
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, UnfinishedChunks
+from harness.faults.events import EventStream
+from harness.faults.kinds import (
     AnswerEarly,
     CloseWithoutAnswer,
     MintAnswer,
@@ -26,11 +28,6 @@ from harness.faults import (
 from relay.errors import PeerError
 from relay.retry import seconds_until
 from tests.relay.driving import SOON, deploy, node_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 LOST = PeerError("upload", "lost", retryable=True)
 REFUSED = PeerError("answer", "no", status_code=400)

@@ -9,7 +9,8 @@ import re
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -18,13 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import relay
-from harness.certs import Authority
+from harness.peer.certificates import Authority
 from relay.connection import Connections
 from relay.tls import Tls, contexts_for
 from tests.relay.driving import DEPLOY
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 import pydoc
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_type
+from typing import Any, assert_type
 
 import pytest
 
 import relay
-
-if TYPE_CHECKING:
-    from relay.connection import Connections, Peer
+from relay.connection import Connections, Peer
 
 
 class OwnMint:

@@ -6,22 +6,18 @@ import contextlib
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
-    from harness.peer import FakePeer
+from harness.cluster import FakeCluster
+from harness.peer.peer import FakePeer
 
 PASSWORD = "pass-word-of-all"
 
 
 def peer_of(cluster: FakeCluster, name: str | None = None, **how: Any) -> FakePeer:
-    peer = cluster.peer(name, **how)
-    peer.username, peer.password = "admin", PASSWORD
-    return peer
+    return cluster.peer(name, username="admin", password=PASSWORD, **how)
 
 
 def options(cluster: FakeCluster, files: Path) -> list[str]:

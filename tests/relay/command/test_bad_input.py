@@ -6,17 +6,13 @@ import os
 import re
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from harness.cluster import FakeCluster
 from relay.command.cli import main
 from tests.relay.command.calling import command, peer_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 
 @pytest.fixture

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness.answers import Answer
-from harness.events import Event, EventStream, success
-from harness.faults import (
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.events import Event, EventStream, success_events
+from harness.faults.kinds import (
     ClientCertificateRequired,
     MintHangs,
     ReadSlowly,
@@ -20,11 +21,6 @@ from harness.faults import (
 )
 from relay.command.cli import main
 from tests.relay.command.calling import PASSWORD, command, options, peer_of, run
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 VERY_BYTES = b"\x1f\x8b and the very bytes"
 
@@ -224,7 +220,7 @@ def test_lines_tell_what_the_peer_does(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = Event("install", {"manager": "npm", "stream": "stderr", "line": "\x1b[2Jadded 1"})
-    peer_of(cluster, "a", fault=EventStream((line, *success())))
+    peer_of(cluster, "a", fault=EventStream((line, *success_events())))
     assert main(["deploy", str(component), *options(cluster, files)]) == 0
     told = capsys.readouterr().err.splitlines()
     assert "a: |  [2Jadded 1" in told

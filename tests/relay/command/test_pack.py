@@ -3,14 +3,11 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from relay.command.pack import Packed, pack
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

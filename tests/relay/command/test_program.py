@@ -9,17 +9,14 @@ import shlex
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answers import Answer, HeadThenSilence
-from harness.faults import MintHangs, ReadSlowly
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, HeadThenSilence
+from harness.faults.kinds import MintHangs, ReadSlowly
 from tests.programs import wait_until
 from tests.relay.command.calling import PASSWORD, command, peer_of
-
-if TYPE_CHECKING:
-    from harness.cluster import FakeCluster
 
 SOON = 30.0
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from harness.answers import Answer
-from harness.events import EventStream
-from harness.faults import ReadSlowly
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer
+from harness.faults.events import EventStream
+from harness.faults.kinds import ReadSlowly
 from tests.relay.command.calling import PASSWORD, Terminal, command, peer_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from harness.cluster import FakeCluster
 
 ENVIRONMENT = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}
 

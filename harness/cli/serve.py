@@ -1,0 +1,106 @@
+"""Hold a fake cluster up for programs outside of this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from harness.cli.output import say
+from harness.cluster import FakeCluster
+from harness.errors import InputError
+from harness.faults.kinds import Fault
+from harness.faults.schedule import FaultSchedule
+from harness.faults.text import parse_fault
+from harness.peer.peer import PeerOptions
+from harness.profiles import ProfileName
+
+
+def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...]]:
+    """Faults by node name, from texts like `node-3=ResetAfter:65536`.
+
+    Raises:
+        ValueError: a text has another form, or names no node or no fault, or a node has two faults
+            that contradict each other.
+
+    """
+    if nodes < 1:
+        raise ValueError(f"--nodes {nodes}: give at least 1")
+    names = [f"node-{number}" for number in range(1, nodes + 1)]
+    faults = defaultdict(list)
+    for text in texts:
+        name, separator, fault = text.partition("=")
+        if not separator:
+            raise ValueError(f"--fault {text!r}: write it as NODE=FAULT")
+        if name not in names:
+            raise ValueError(f"--fault {text!r}: the nodes are {names[0]} to {names[-1]}")
+        faults[name].append(parse_fault(fault))
+    for name, shown in faults.items():
+        try:
+            FaultSchedule(tuple(shown))
+        except ValueError as error:
+            raise ValueError(f"--fault for {name}: {error}") from None
+    return {name: tuple(shown) for name, shown in faults.items()}
+
+
+def serve(
+    nodes: int,
+    faults: Mapping[str, tuple[Fault, ...]],
+    profile: ProfileName,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    replication: bool = False,
+) -> int:
+    """Serve until interrupted, terminated, or at the end of a piped standard input; return 0.
+
+    Prints `FakeCluster.describe` as one line of JSON to standard output, and at the end what every
+    node saw to standard error.
+
+    Args:
+        nodes: how many there are, named `node-1` and so on.
+        faults: by the name of the node.
+        profile: what kind of peers they are.
+        user: the one user of all nodes; None gives each node a user of its own.
+        password: the one password of all nodes; None gives each node a password of its own.
+        replication: whether every node has a replication socket, too.
+
+    Raises:
+        InputError: so many nodes cannot be started here.
+
+    """
+    over = threading.Event()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: over.set())
+    with FakeCluster() as cluster:
+        how: PeerOptions = {"profile": profile, "username": user, "password": password}
+        for number in range(1, nodes + 1):
+            name = f"node-{number}"
+            try:
+                peer = cluster.peer(name, fault=faults.get(name), **how)
+                if replication:
+                    cluster.replication(peer)
+            except OSError as error:
+                why = f"{name} cannot be started: {error.strerror}"
+                remedy = "give fewer, or raise the limit (ulimit -n)"
+                raise InputError(f"--nodes {nodes}: {why}; {remedy}") from error
+        say([json.dumps(cluster.describe())])
+        mode = 0 if sys.stdin is None else os.fstat(0).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # Node's pipes are sockets
+            # Whoever started us and dies leaves no cluster behind.
+            threading.Thread(target=_set_at_end_of_input, args=(over,), daemon=True).start()
+        over.wait()
+        print(cluster.timelines(), file=sys.stderr)
+    return 0
+
+
+def _set_at_end_of_input(over: threading.Event) -> None:
+    # Not by `sys.stdin`, whose lock the thread would hold when the interpreter wants to end.
+    while os.read(0, 65536):
+        pass
+    over.set()

@@ -1,0 +1,42 @@
+"""What is made of the results of runs: text, JUnit, a page, a badge. All from the same document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.judge.results import Result
+
+
+def write(results: Sequence[Result], directory: Path) -> list[Path]:
+    """Write the reports of these runs and return where they are.
+
+    `index.html` compares them; of a single run there are `result.json`, `junit.xml` and `badge.svg`
+    besides.
+
+    Args:
+        results: at least one.
+        directory: made if it is missing; files of these names are written anew.
+
+    Raises:
+        OSError: it cannot be written to.
+
+    """
+    # Most runs print their verdicts and write no report; they need not wait for a template engine.
+    from harness.judge.report import badge, junit, page
+    from harness.judge.results import to_json
+
+    directory.mkdir(parents=True, exist_ok=True)
+    contents = {"index.html": page.render(results)}
+    if len(results) == 1:
+        contents |= {
+            "result.json": to_json(results[0]),
+            "junit.xml": junit.render(results[0]),
+            "badge.svg": badge.render(results[0]),
+        }
+    for name, text in contents.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return [directory / name for name in contents]

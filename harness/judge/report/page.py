@@ -1,0 +1,114 @@
+"""The page: a matrix of requirements and runs, and a section for each failure. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+import jinja2
+
+from harness.judge.catalogue import requirements
+from harness.judge.report.text import alone, summary
+from harness.judge.results import Result
+from harness.judge.verdicts import OUTCOMES, Case
+from harness.witness.moments import Part
+from harness.witness.timeline import ConnectionTimeline
+
+_ROW = 26  # height of a connection in the drawing, px
+_LEFT, _WIDTH = 120, 840  # where the time axis begins, and how wide the drawing is, px
+_MARKS = dict(zip(OUTCOMES, "-✓≈!?✗⚠", strict=True))  # of a cell, beside its colour
+
+
+def render(results: Sequence[Result]) -> str:
+    """One HTML document that needs nothing else: no network, no other file.
+
+    Args:
+        results: of one or more runs, one column each, in this order.
+
+    """
+    runs: list[dict[str, Any]] = [
+        {
+            "result": result,
+            "letter": _letter(number),
+            "summary": summary(result),
+            "outcomes": result.outcomes,
+            "failures": [_failure(case, result) for case in result.cases if case.has_failed],
+        }
+        for number, result in enumerate(results)
+    ]
+    asked = [it for it in requirements().values() if any(it.id in run["outcomes"] for run in runs)]
+    groups = [
+        (family, [(it, [_cell(it.id, run) for run in runs]) for it in members])
+        for family, members in groupby(asked, lambda it: it.id.partition("-")[0])
+    ]
+    return _template().render(
+        groups=groups,
+        runs=runs,
+        marks=_MARKS,
+        outcomes=OUTCOMES,
+        requirements=requirements(),
+        legend={part.name.lower(): part.value for part in Part},
+    )
+
+
+def _letter(number: int) -> str:
+    """What a column is called: A to Z, then A1 and so on."""
+    return f"{ascii_uppercase[number % 26]}{number // 26 or ''}"
+
+
+def _cell(id_: str, run: dict[str, Any]) -> dict[str, Any]:
+    """What one run says of one requirement, and which of its failures tells most of it."""
+    outcome = run["outcomes"].get(id_)
+    telling = (
+        number
+        for number, failure in enumerate(run["failures"], 1)
+        if id_ in failure["case"].requirements and failure["case"].outcome == outcome
+    )
+    return {"outcome": outcome, "failure": next(telling, None)}
+
+
+def _failure(case: Case, result: Result) -> dict[str, Any]:
+    return {
+        "case": case,
+        "alone": alone(case, result.relay),
+        "levels": [requirements()[id_].level for id_ in case.requirements],
+        "drawing": _drawing(case.evidence["timelines"]) if case.evidence else None,
+    }
+
+
+def _drawing(seen: Sequence[ConnectionTimeline]) -> dict[str, Any]:
+    """Where each moment is drawn: a row per connection, time from left to right, linear."""
+    times = [moment["ms"] for it in seen for moment in it["moments"]]
+    end = max(times, default=0.0) or 1.0
+    span = _WIDTH - _LEFT - 40
+
+    def place(ms: float) -> float:
+        return round(_LEFT + ms / end * span, 1)
+
+    return {
+        "width": _WIDTH,
+        "height": _ROW * len(seen) + 30,
+        "rows": [
+            {
+                "y": _ROW * number + 20,
+                "node": it["node"],
+                "dots": [{"x": place(moment["ms"]), **moment} for moment in it["moments"]],
+            }
+            for number, it in enumerate(seen)
+        ],
+        "ticks": [{"x": place(end * part / 4), "ms": end * part / 4} for part in range(5)],
+    }
+
+
+@cache
+def _template() -> jinja2.Template:
+    # Everything that a relay or a peer said is escaped; undefined names are errors.
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    return environment.from_string(source)

@@ -1,0 +1,18 @@
+"""Where the conformance cases and fixtures lie: inside an installed wheel, or in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+_SHIPPED = _PACKAGE / "shipped"
+
+
+def conformance_cases() -> Path:
+    """The directory of the conformance cases."""
+    return _SHIPPED / "conformance" if _SHIPPED.is_dir() else _PACKAGE.parent / "tests/conformance"
+
+
+def sample_component() -> Path:
+    """The directory of the sample component."""
+    return _SHIPPED / "component" if _SHIPPED.is_dir() else _PACKAGE.parent / "fixtures/component"

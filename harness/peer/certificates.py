@@ -1,0 +1,166 @@
+"""The cluster's certificate authority, and server certificates with exactly one flaw each."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+import tempfile
+import weakref
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from harness.faults.kinds import CertificateFlaw, TlsVersion
+
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+class Authority:
+    """One certificate authority, as every node of a cluster trusts it.
+
+    Args:
+        directory: where `file` is to lie; left out, it is a temporary file, which is removed with
+            this object, unless its process is killed.
+
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
+        self._ca = trustme.CA(organization_name="deploy relay kit")
+        self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
+
+    @property
+    def pem(self) -> bytes:
+        return self._ca.cert_pem.bytes()
+
+    @cached_property
+    def file(self) -> Path:
+        """The certificate as the CA bundle that relays are given."""
+        if self._directory is not None:
+            return self.write(self._directory / "fake-authority.pem")
+        descriptor, name = tempfile.mkstemp(prefix="fake-authority-", suffix=".pem")
+        os.close(descriptor)
+        weakref.finalize(self, os.unlink, name)
+        return self.write(Path(name))
+
+    def write(self, path: Path) -> Path:
+        """Write the certificate to a file of the caller's."""
+        path.write_bytes(self.pem)
+        return path
+
+    def client_context(self) -> ssl.SSLContext:
+        """A TLS client context that trusts this authority alone."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._ca.configure_trust(context)
+        return context
+
+    def server_context(
+        self,
+        *identities: str,
+        flaw: CertificateFlaw | None = None,
+        only: TlsVersion | None = None,
+        client_certificate: ssl.VerifyMode = ssl.CERT_NONE,
+    ) -> ssl.SSLContext:
+        """A TLS server context with a leaf certificate; the same one for the same arguments.
+
+        Args:
+            identities: host names and IP addresses that the leaf names.
+            flaw: what to get wrong; None for a certificate that any client accepts.
+            only: the one version of TLS to speak; None for 1.2 and 1.3.
+            client_certificate: whether clients are asked for a certificate of this authority, or
+                refused without one.
+
+        """
+        key = (*identities, flaw, only, client_certificate)
+        if key not in self._contexts:  # loading a key costs more than all the rest of a peer
+            context = _server_context(*self.leaf(*identities, flaw=flaw))
+            if only is not None:
+                context.minimum_version = context.maximum_version = _VERSIONS[only]
+            if client_certificate is not ssl.CERT_NONE:
+                self._ca.configure_trust(context)
+                context.verify_mode = client_certificate
+            self._contexts[key] = context
+        return self._contexts[key]
+
+    def leaf(self, *identities: str, flaw: CertificateFlaw | None = None) -> tuple[bytes, bytes]:
+        """A new server certificate, as PEM: its private key, and its chain."""
+        ca, now = self._ca, datetime.now(UTC)
+        not_before, not_after = now - timedelta(days=2), now + timedelta(days=365)
+        match flaw:
+            case CertificateFlaw.WRONG_AUTHORITY:
+                ca = trustme.CA(organization_name="another authority")
+            case CertificateFlaw.EXPIRED:
+                not_after = now - timedelta(days=1)
+            case CertificateFlaw.NOT_YET_VALID:
+                not_before = now + timedelta(days=1)
+            case CertificateFlaw.WRONG_HOST:
+                identities = ("another-host.invalid",)
+            case CertificateFlaw.WRONG_ADDRESS:
+                identities = ("192.0.2.1",)  # for documentation: RFC 5737
+            case CertificateFlaw.MISSING_INTERMEDIATE:
+                ca = ca.create_child_ca()
+            case CertificateFlaw.SELF_SIGNED:
+                return _self_signed(identities)
+        leaf = ca.issue_cert(*identities, not_before=not_before, not_after=not_after)
+        chain = leaf.cert_chain_pems
+        if flaw is CertificateFlaw.MISSING_INTERMEDIATE:
+            chain = chain[:1]
+        return leaf.private_key_pem.bytes(), b"".join(pem.bytes() for pem in chain)
+
+    def issue_client_certificate(self, context: ssl.SSLContext, identity: str) -> None:
+        """Give a client context a certificate that names `identity`, a host or an address."""
+        self._ca.issue_cert(identity).configure_cert(context)
+
+    def client_certificate(self, identity: str) -> bytes:
+        """A new client certificate that names a host or an address: its key and chain, as PEM."""
+        return self._ca.issue_cert(identity).private_key_and_cert_chain_pem.bytes()
+
+
+def _server_context(key: bytes, chain: bytes) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Unread session tickets would turn the FIN of a client that closes early into a reset.
+    context.num_tickets = 0
+    with trustme.Blob(key + chain).tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+def _self_signed(identities: Iterable[str]) -> tuple[bytes, bytes]:
+    """Key and certificate; trustme makes leaves of an authority only."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self-signed")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName(list(map(_general_name, identities))), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return (
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        certificate.public_bytes(pem),
+    )
+
+
+def _general_name(identity: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(identity))
+    except ValueError:
+        return x509.DNSName(identity)

@@ -1,0 +1,66 @@
+"""What all parts of one fake node share: its path, its credentials, its tokens, its faults."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from dataclasses import dataclass, field
+
+from harness.faults.kinds import MintForAnotherUser, OneFault, TokensExpire
+from harness.faults.schedule import FaultSchedule
+from harness.peer.tokens import TokenBook
+from harness.profiles import Profile, Strict
+from harness.profiles.profile import Credential
+from harness.witness.connections import RequestWitness
+
+
+@dataclass(eq=False)
+class NodeState:
+    """One fake node, without a server.
+
+    Attributes:
+        name: the node's name.
+        path: path of the operations API, with its query if it has one; other paths answer 404.
+        profile: how the node answers when no fault is due.
+        schedule: which fault is due.
+        username: the user who may deploy; by default, a name of this node alone.
+        password: the password of that user; by default, a random one.
+        tokens: every token that the node issued.
+
+    """
+
+    name: str
+    path: str = "/"
+    profile: Profile = field(default_factory=Strict)
+    schedule: FaultSchedule = field(default_factory=lambda: FaultSchedule(None))
+    username: str = ""
+    password: str = field(default="", repr=False)
+    tokens: TokenBook = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.username = self.username or f"deployer-of-{self.name}"
+        self.password = self.password or f"password-of-{self.name}-{secrets.token_hex(8)}"
+        self.tokens = TokenBook(self.name)
+
+    @property
+    def basic(self) -> str:
+        """User name and password in the scheme Basic (RFC 7617)."""
+        return b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    def credential_of(self, request: RequestWitness) -> Credential:
+        """What the Authorization header of a request is worth at this node."""
+        return self.tokens.worth(request.header("authorization"), (self.username, self.password))
+
+    def issue_tokens(self, fault: OneFault | None) -> dict[str, str]:
+        """Issue `operation_token` and `refresh_token` (MINT-04), as a fault of mints says."""
+        token = self.tokens.issue(
+            self.username,
+            expire_first=fault.first if isinstance(fault, TokensExpire) else 0,
+            forbidden=isinstance(fault, MintForAnotherUser),
+        )
+        refresh = self.tokens.issue_refresh(self.username)
+        return {"operation_token": token, "refresh_token": refresh}
+
+    def redacted(self, text: str) -> str:
+        """The text without the password and the tokens of this node."""
+        return self.tokens.redacted(text.replace(self.password, "[password]"))

@@ -1,0 +1,257 @@
+"""One fake peer: its life, its place on the network, what it witnessed."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Self, TypedDict
+
+from harness.faults import checks
+from harness.faults import kinds as faults
+from harness.faults.kinds import Fault
+from harness.faults.schedule import FaultSchedule
+from harness.peer.certificates import Authority
+from harness.peer.node import NodeState
+from harness.peer.operations import OperationsApi
+from harness.peer.tokens import TokenBook
+from harness.profiles import PROFILES, Profile, ProfileName
+from harness.transport.connection import Connection
+from harness.transport.endpoint import Endpoint
+from harness.transport.server import StreamingServer
+from harness.witness.requests import MintWitness, UploadWitness
+
+
+class PeerOptions(TypedDict, total=False):
+    """Arguments of `FakePeer` that `FakeCluster.peer` passes on."""
+
+    path: str
+    profile: ProfileName
+    username: str | None
+    password: str | None
+    host: str
+    timeout: float
+    mark_offsets: Sequence[int]
+
+
+class FakePeer(Endpoint):
+    """A node's operations API on a loopback port; it judges every upload that reaches it.
+
+    Use it as a context manager, or through a `FakeCluster`.
+
+    Attributes:
+        node: the node's state: credentials, tokens, profile, due faults.
+        http: the pytest-httpserver underneath, for handlers of a test's own.
+
+    """
+
+    def __init__(
+        self,
+        authority: Authority | None,
+        *,
+        name: str = "node-1",
+        path: str = "/",
+        fault: Fault | tuple[Fault, ...] | None = None,
+        profile: ProfileName = "strict",
+        username: str | None = None,
+        password: str | None = None,
+        host: str = "127.0.0.1",
+        timeout: float = 30.0,
+        mark_offsets: Sequence[int] = (),
+    ) -> None:
+        """Prepare a peer; nothing listens before `start`.
+
+        Args:
+            authority: signs the peer's certificate; None serves plain HTTP.
+            name: the node's name.
+            path: path of the operations API, with its query if it has one; other paths answer 404.
+            fault: how to misbehave.
+            profile: a name in `harness.profiles.PROFILES`.
+            username: the user who may deploy; None makes a name of this peer's own.
+            password: the password of that user; None makes a random one.
+            host: loopback address to bind.
+            timeout: longest wait for bytes on a connection, in seconds.
+            mark_offsets: file lengths at which a witness keeps the SHA-256 so far.
+
+        """
+        if profile not in PROFILES:
+            raise ValueError(f"profile {profile!r}: give one of {', '.join(PROFILES)}")
+        if not path.startswith("/"):
+            raise ValueError(f"path {path!r}: begin it with /")
+        checks.number("timeout", timeout, above=0)
+        super().__init__(name, StreamingServer(host, greet=self._greet, timeout=timeout))
+        self.node = NodeState(
+            name,
+            path,
+            PROFILES[profile](),
+            username=username or "",
+            password=password or "",
+        )
+        self.fault = fault
+        api = OperationsApi(self.node, mark_offsets)
+        self.http.otherwise = api
+        self.http.malformed = api.malformed
+        self._authority = authority
+        self._closed_port: socket.socket | None = None
+
+    # -- who it is -------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def path(self) -> str:
+        return self.node.path
+
+    @property
+    def username(self) -> str:
+        return self.node.username
+
+    @property
+    def password(self) -> str:
+        return self.node.password
+
+    @property
+    def tokens(self) -> TokenBook:
+        return self.node.tokens
+
+    @property
+    def profile(self) -> Profile:
+        """How it answers when no fault is due."""
+        return self.node.profile
+
+    @profile.setter
+    def profile(self, profile: Profile) -> None:
+        self.node.profile = profile
+
+    @property
+    def url(self) -> str:
+        """The URL of the operations API."""
+        return self.http.url_for(self.path)
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        self._release_port()
+        if self._authority is not None:
+            self.http.ssl_context = self._tls_context(self._authority)
+        self.http.start()
+        if self.node.schedule.standing(faults.Refuse):
+            self.http.stop()
+            self._keep_port()
+        return self
+
+    def _tls_context(self, authority: Authority) -> ssl.SSLContext:
+        schedule = self.node.schedule
+        only = schedule.standing(faults.TlsOnly)
+        asked = schedule.standing(faults.ClientCertificateRequired)
+        return authority.server_context(
+            self.http.host,
+            "localhost",
+            flaw=schedule.standing(faults.CertificateFlaw),
+            only=None if only is None else only.version,
+            client_certificate=ssl.CERT_NONE if asked is None else ssl.CERT_REQUIRED,
+        )
+
+    def _keep_port(self) -> None:
+        """Bind the port without listening: it refuses connections, and nobody else can take it."""
+        family = socket.AF_INET6 if ":" in self.http.host else socket.AF_INET
+        self._closed_port = socket.socket(family)
+        # Ended connections may still be in TIME_WAIT on this port.
+        self._closed_port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._closed_port.bind((self.http.host, self.http.port))
+
+    def _release_port(self) -> None:
+        if self._closed_port is not None:
+            self._closed_port.close()
+            self._closed_port = None
+
+    def stop(self) -> None:
+        self._release_port()
+        super().stop()
+
+    def kill(self) -> None:
+        """End like a process that dies: reset every connection, refuse new ones.
+
+        The witnesses stay. `restart` brings the peer back. A stopped peer stays stopped.
+        """
+        if self.http.is_running():
+            self.http.stop("reset")
+            self._keep_port()
+
+    def restart(self) -> Self:
+        """Come back on the same port with the same tokens, whatever the state was."""
+        self.kill()
+        return self.start()
+
+    def silence(self) -> None:
+        """From now on read and send nothing, like a machine that hangs."""
+        self.http.silence()
+
+    # -- what it saw -----------------------------------------------------------------------------
+
+    @property
+    def uploads(self) -> list[UploadWitness]:
+        return [request for request in self.requests if isinstance(request, UploadWitness)]
+
+    @property
+    def live_uploads(self) -> list[UploadWitness]:
+        """Every upload so far, also one in progress."""
+        return [request for request in self.live_requests if isinstance(request, UploadWitness)]
+
+    @property
+    def upload(self) -> UploadWitness:
+        """The one upload that reached it; an AssertionError when there is not exactly one."""
+        __tracebackhide__ = True  # the case that asks is of interest
+        uploads = self.uploads
+        if len(uploads) != 1:
+            raise AssertionError(f"{self.name} saw {len(uploads)} uploads, not one")
+        return uploads[0]
+
+    @property
+    def mints(self) -> list[MintWitness]:
+        return [request for request in self.requests if isinstance(request, MintWitness)]
+
+    # -- faults ----------------------------------------------------------------------------------
+
+    @property
+    def fault(self) -> Fault | tuple[Fault, ...] | None:
+        """How it misbehaves: one fault, or a tuple of them; None answers as a healthy node.
+
+        Setting it restarts sequences. A fault that is read at `start`, such as a certificate flaw,
+        must be set before.
+        """
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Fault | tuple[Fault, ...] | None) -> None:
+        schedule = FaultSchedule(fault)
+        late = [it for it in schedule.faults if isinstance(it, faults.READ_AT_START)]
+        if late and self.http.is_running() and any(it not in self.faults for it in late):
+            raise ValueError(
+                f"fault {late[0]!r} is read at the start: kill() the peer, set it, then start()"
+            )
+        self._fault, self.node.schedule = fault, schedule
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Every fault of it."""
+        return self.node.schedule.faults
+
+    def _greet(self, link: Connection) -> bool:
+        """Show a fault that comes before the TLS handshake; False ends the connection."""
+        match self.node.schedule.due("connection"):
+            case faults.ResetAtAccept():
+                link.reset()
+            case faults.SilentAfterAccept():
+                link.be_silent()
+            case faults.HangInHandshake():
+                link.read_client_hello()
+                link.be_silent()
+            case faults.CloseInHandshake():
+                link.read_client_hello()
+                link.close()
+            case _:
+                return True
+        return False

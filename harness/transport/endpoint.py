@@ -1,0 +1,99 @@
+"""A server of the fake cluster, and what it witnessed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Self
+
+from harness.transport.server import StreamingServer
+from harness.witness.connections import ConnectionWitness, RequestWitness
+from harness.witness.timeline import timeline
+
+
+class Endpoint(ABC):
+    """A context manager that serves, and gives its witnesses.
+
+    Read the witnesses after the relay has returned: reading them waits until the server has
+    finished with every request. The `live_…` properties do not wait.
+
+    Attributes:
+        title: how timelines name it.
+        http: the pytest-httpserver underneath, for handlers of a test's own.
+
+    """
+
+    def __init__(self, title: str, http: StreamingServer) -> None:
+        self.title = title
+        self.http = http
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where clients reach it."""
+
+    @abstractmethod
+    def start(self) -> Self: ...
+
+    def stop(self) -> None:
+        """End every connection and stop listening; do nothing when already stopped.
+
+        Raises:
+            Exception: the first error of a handler, which is a defect of the harness.
+
+        """
+        if self.http.is_running():
+            self.http.stop()
+        self.http.check()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.title} {self.url}>"
+
+    @property
+    def connections(self) -> list[ConnectionWitness]:
+        """Every accepted connection, in order, also those without a request.
+
+        Raises:
+            TimeoutError: a request has not ended; the text shows its timeline.
+
+        """
+        self.http.settle()
+        return self.live_connections
+
+    @property
+    def live_connections(self) -> list[ConnectionWitness]:
+        """Every connection so far, also those with a request in progress."""
+        return list(self.http.connections)
+
+    @property
+    def requests(self) -> list[RequestWitness]:
+        return [request for seen in self.connections for request in seen.requests]
+
+    @property
+    def live_requests(self) -> list[RequestWitness]:
+        """Every request so far, also those in progress."""
+        return [request for seen in self.live_connections for request in list(seen.requests)]
+
+    def timeline(self) -> str:
+        """What it saw so far, connection by connection, without credentials."""
+        return timeline(f"{self.title} {self.url}", self.live_connections)
+
+    def wait_until(self, happened: Callable[[Self], bool], timeout: float = 5.0) -> None:
+        """Wait, while requests are in progress, until something was witnessed.
+
+        Args:
+            happened: called with this object at each new moment of a witness; use the `live_…`
+                properties in it, since the others wait for the end of every request.
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: it did not happen in time.
+
+        """
+        self.http.wait_until(lambda: happened(self), timeout)

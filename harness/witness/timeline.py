@@ -1,0 +1,72 @@
+"""What was seen on connections, as text for a person and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypedDict
+
+from harness.witness.connections import ConnectionWitness
+from harness.witness.requests import UploadWitness
+
+
+class TimelineMoment(TypedDict):
+    """A moment as JSON.
+
+    ms: milliseconds since the first connection of the case.
+    kind: a name in `MomentKind`, in lower case.
+    part: a name in `Part`, in lower case.
+    text: what a person reads.
+    """
+
+    ms: float
+    kind: str
+    part: str
+    text: str
+
+
+class ConnectionTimeline(TypedDict):
+    """What a node saw of one connection, as JSON, without credentials."""
+
+    node: str
+    client: str
+    moments: list[TimelineMoment]
+
+
+def connection_timelines(
+    seen: Iterable[tuple[str, ConnectionWitness]], redact: Callable[[str], str]
+) -> list[ConnectionTimeline]:
+    """What nodes saw of connections, on one clock.
+
+    Args:
+        seen: the name of a node, and one of its connections.
+        redact: takes the credentials out of a text.
+
+    """
+    seen = list(seen)
+    begin = min((witness.accepted_at for _, witness in seen), default=0.0)
+    return [
+        {
+            "node": name,
+            "client": witness.client,
+            "moments": [
+                {
+                    "ms": round((moment.at - begin) * 1000, 3),
+                    "kind": moment.kind.name.lower(),
+                    "part": moment.kind.part.name.lower(),
+                    "text": redact(str(moment)),
+                }
+                for moment in list(witness.moments)
+            ],
+        }
+        for name, witness in seen
+    ]
+
+
+def timeline(title: str, connections: Iterable[ConnectionWitness]) -> str:
+    """What was seen on some connections, each below its number; credentials are left out."""
+    lines = [title]
+    for number, seen in enumerate(connections, 1):
+        lines += [f"  connection {number}", *(f"  {line}" for line in str(seen).splitlines())]
+        uploads = [it for it in list(seen.requests) if isinstance(it, UploadWitness)]
+        lines += [f"    {line}" for it in uploads for line in it.summary().splitlines()]
+    return "\n".join(lines if len(lines) > 1 else [*lines, "  nobody connected"])

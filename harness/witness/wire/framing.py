@@ -1,0 +1,256 @@
+"""The framing of a request body (RFC 9112 sections 6 and 7), read as it arrives, sans I/O."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum, auto
+from typing import ClassVar, Protocol
+
+from harness.witness.wire.finding import Findings, show
+from harness.witness.wire.head import FramingKind, RequestHead
+from harness.witness.wire.headers import read_line
+
+Deliver = Callable[[bytes | bytearray, int, int], None]
+"""Takes body bytes `data[start:end]`, which it must not keep."""
+
+MAX_LINE = 4096
+"""Bytes of a chunk-size or trailer line, with its line end."""
+
+_KEPT = 32  # sizes, extensions and trailers that a witness keeps
+_NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})\r\n")
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
+
+
+@dataclass(slots=True)
+class Framing:
+    """How the body was framed on the wire.
+
+    Attributes:
+        kind: What the request head announced.
+        length: Raw bytes of the message body so far, with framing.
+        chunks: Number of chunks begun, without the last chunk.
+        smallest: Size in bytes of the smallest chunk; None before the first.
+        largest: Size in bytes of the largest chunk; None before the first.
+        first_sizes: Sizes of the first 32 chunks.
+        extensions: The first 32 chunk extensions, from their semicolon on (RFC 9112 section 7.1.1).
+        trailers: The first 32 trailer lines with their line ends (RFC 9112 section 7.1.2).
+        terminated: Whether the body was seen to end.
+        bytes_after: Bytes that came after that end.
+    """
+
+    kind: FramingKind
+    length: int = 0
+    chunks: int = 0
+    smallest: int | None = None
+    largest: int | None = None
+    first_sizes: list[int] = field(default_factory=list)
+    extensions: list[bytes] = field(default_factory=list)
+    trailers: list[bytes] = field(default_factory=list)
+    terminated: bool = False
+    bytes_after: int = 0
+
+
+class FramingReader(Protocol):
+    """Takes the framing off a body; `framing` tells when it has ended."""
+
+    framing: Framing
+    findings: Findings
+
+    def feed(self, data: bytes | bytearray, pos: int, end: int) -> int:
+        """Read `data[pos:end]`, deliver what it carries, return where the message ended."""
+
+    def close(self, reason: str) -> None:
+        """No more bytes will come: note what is missing."""
+
+
+def framing_reader(head: RequestHead, deliver: Deliver) -> FramingReader:
+    """Return the reader for the framing that a request head announces."""
+    if head.framing == "chunked":
+        return ChunkedReader(deliver)
+    return LengthReader(head, deliver)
+
+
+class LengthReader:
+    """Content-Length framing, or no body at all: not what WIRE-13 asks, yet witnessed."""
+
+    def __init__(self, head: RequestHead, deliver: Deliver) -> None:
+        self.framing = Framing(head.framing, terminated=head.content_length == 0)
+        self.findings = Findings("framing")
+        self._deliver = deliver
+        self._length = head.content_length
+
+    def feed(self, data: bytes | bytearray, pos: int, end: int) -> int:
+        stop = min(end, pos + self._length - self.framing.length)
+        self._deliver(data, pos, stop)
+        self.framing.length += stop - pos
+        self.framing.terminated = self.framing.length == self._length
+        return stop
+
+    def close(self, reason: str) -> None:
+        if not self.framing.terminated:
+            length = self.framing.length
+            self.findings.note(
+                "WIRE-13",
+                length,
+                expected=f"{self._length} bytes of body",
+                came=f"{length} bytes ({reason})",
+            )
+
+
+class _Step(IntEnum):
+    SIZE = auto()
+    DATA = auto()
+    DATA_END = auto()
+    TRAILER = auto()
+    LOST = auto()  # the rest cannot be told apart any more: it is only counted
+
+
+class ChunkedReader:
+    """Chunked framing (WIRE-13). Extensions and trailers are legal and only recorded."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self.framing = Framing("chunked")
+        self.findings = Findings("framing")
+        self._deliver = deliver
+        self._step = _Step.SIZE
+        self._left = 0  # bytes of the current chunk still to come
+        self._partial = bytearray()  # the beginning of a line that is not whole yet
+        self._line_at = 0  # offset of the line read last
+
+    def feed(self, data: bytes | bytearray, pos: int, end: int) -> int:
+        framing = self.framing
+        while pos < end and not framing.terminated:
+            before = pos
+            pos = self._STEPS[self._step](self, data, pos, end)
+            framing.length += pos - before
+        return pos
+
+    def close(self, reason: str) -> None:
+        if self.framing.terminated or self._step is _Step.LOST:
+            return
+        if self._step is _Step.DATA:
+            expected, came = f"{self._left} more bytes of chunk {self.framing.chunks}", reason
+        elif self._step is _Step.TRAILER:
+            expected, came = "an empty line after the last chunk", reason
+        else:
+            expected, came = "a last chunk of size 0", f"{reason} after chunk {self.framing.chunks}"
+        self.findings.note("WIRE-13", self.framing.length, expected=expected, came=came)
+
+    def _size(self, data: bytes | bytearray, pos: int, end: int) -> int:
+        pos, line = self._take_line(data, pos, end)
+        if line:
+            size = self._read_size(line)
+            if size is None:
+                self._step = _Step.LOST
+            elif size == 0:
+                self._step = _Step.TRAILER
+            else:
+                self._begin_chunk(size)
+        return pos
+
+    def _take_line(self, data: bytes | bytearray, pos: int, end: int) -> tuple[int, bytes]:
+        """Read on in a line of at most `MAX_LINE` bytes: where it stopped, the line once whole."""
+        stop = min(end, pos + MAX_LINE - len(self._partial))
+        newline = data.find(b"\n", pos, stop)
+        if newline >= 0:
+            stop = newline + 1
+        self._line_at = self.framing.length - len(self._partial)
+        self._partial += data[pos:stop]
+        if newline < 0:
+            if len(self._partial) == MAX_LINE:
+                self._note_line(self._partial, f"a line of fewer than {MAX_LINE} bytes")
+                self._step = _Step.LOST
+            return stop, b""
+        line = bytes(self._partial)
+        self._partial.clear()
+        return stop, line
+
+    def _note_line(self, line: bytes | bytearray, expected: str) -> None:
+        self.findings.note("WIRE-13", self._line_at, expected=expected, came=show(line))
+
+    def _read_size(self, line: bytes) -> int | None:
+        """The size in a chunk-size line; None when nobody can tell it."""
+        digits, semicolon, extension = line.rstrip(b"\r\n").partition(b";")
+        if semicolon and len(self.framing.extensions) < _KEPT:
+            self.framing.extensions.append(semicolon + extension)
+        if match := _SIZE_LINE.fullmatch(line):
+            return int(match[1], 16)
+        self._note_line(line, "a chunk size in hexadecimal digits and CRLF")
+        try:
+            size = int(digits, 16)  # as lenient as readers are: 0x5, +5, 0_5, spaces around
+        except ValueError:
+            return None
+        return size if 0 <= size < 1 << 64 else None
+
+    def _begin_chunk(self, size: int) -> None:
+        self._step = _Step.DATA
+        self._left = size
+        framing = self.framing
+        framing.chunks += 1
+        framing.smallest = size if framing.smallest is None else min(size, framing.smallest)
+        framing.largest = size if framing.largest is None else max(size, framing.largest)
+        if len(framing.first_sizes) < _KEPT:
+            framing.first_sizes.append(size)
+
+    def _data(self, data: bytes | bytearray, pos: int, end: int) -> int:
+        stop = min(end, pos + self._left)
+        self._deliver(data, pos, stop)
+        self._left -= stop - pos
+        return stop if self._left else self._between(data, stop, end)
+
+    def _between(self, data: bytes | bytearray, pos: int, end: int) -> int:
+        """Go on to the next chunk: at once when all the usual bytes between two are here."""
+        match = _NEXT_CHUNK.match(data, pos, end)
+        size = int(match[1], 16) if match else 0
+        if match and size:
+            self._begin_chunk(size)
+            return match.end()
+        self._step = _Step.DATA_END
+        return pos
+
+    def _data_end(self, data: bytes | bytearray, pos: int, _end: int) -> int:
+        """Read one byte of the CRLF after a chunk."""
+        self._partial.append(data[pos])
+        came = bytes(self._partial)
+        if came == b"\r":
+            return pos + 1
+        self._partial.clear()
+        self._step = _Step.SIZE if came in (b"\r\n", b"\n") else _Step.LOST
+        if came != b"\r\n":
+            self.findings.note(
+                "WIRE-13",
+                self.framing.length + 1 - len(came),
+                expected=f"CRLF after the data of chunk {self.framing.chunks}",
+                came=show(came),
+            )
+        return pos + 1
+
+    def _trailer(self, data: bytes | bytearray, pos: int, end: int) -> int:
+        pos, line = self._take_line(data, pos, end)
+        if line in (b"\r\n", b"\n"):
+            self.framing.terminated = True
+            if line == b"\n":
+                self._note_line(line, "CRLF after the last chunk")
+        elif line:
+            if len(self.framing.trailers) < _KEPT:
+                self.framing.trailers.append(line)
+            trailer = read_line(line, self._line_at)
+            if trailer.defect is not None:
+                self.findings.note(
+                    "WIRE-13",
+                    trailer.offset,
+                    expected=trailer.defect.value,
+                    came=f"trailer {trailer.redacted}",
+                )
+        return pos
+
+    def _lost(self, _data: bytes | bytearray, _pos: int, end: int) -> int:
+        return end
+
+    _STEPS: ClassVar = {
+        _Step.SIZE: _size,
+        _Step.DATA: _data,
+        _Step.DATA_END: _data_end,
+        _Step.TRAILER: _trailer,
+        _Step.LOST: _lost,
+    }
