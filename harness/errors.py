@@ -1,10 +1,14 @@
-"""What is a person's mistake, and not the kit's or a relay's."""
+"""Errors that every room may raise."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """What was asked cannot be done; the text names the thing, its value and a remedy.
+    """A user's mistake; the text names the thing, its value and the remedy.
 
     The command line prints it and exits with 2.
     """
+
+
+class Unseen(AssertionError):  # noqa: N818 - it says what is wrong
+    """A test asked a witness or an outcome for something that did not happen."""

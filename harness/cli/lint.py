@@ -1,4 +1,4 @@
-"""What is right and wrong with an adapter, message by message, for the person who writes it."""
+"""`relay-harness lint`: what is right and wrong with an adapter, message by message."""
 
 from __future__ import annotations
 
@@ -7,177 +7,189 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from harness.cli.transcript import Talk, WrongError
+from msgspec import UNSET
+
+from harness.cli.transcript import Transcript, WrongError
 from harness.cluster import FakeCluster
 from harness.faults.kinds import ReadSlowly, Refuse
-from harness.judge.leaks import leaked
+from harness.judge.cases.leaks import leaked
 from harness.peer.payloads import stage_payload
 from harness.targets import messages
 from harness.targets.child import ChildError, ChildHungError
-from harness.targets.deploy_command import no_way_to_mint
-from harness.targets.hang_budget import Patience
-from harness.targets.messages import MessageError
+from harness.targets.hang_budget import HangBudget
+from harness.targets.messages import Deployed, MessageError, Stop, Stopped, no_way_to_mint
 from harness.targets.processes import watch_processes
 
 _END_SECONDS = 5.0
 _HANGS = 2  # deploys that may hang before one is answered
 _PAYLOAD = 200_000  # bytes
-_RATE = 400_000  # bytes per second of a slow peer, so that there is something to look at
+_RATE = 400_000  # bytes per second of a slow peer, so that processes can be watched
+_SHOWN = 20  # lines of standard error
 
 # -- the checks, in order; each returns what is right, or raises ---------------------------------
 
 
-def _starts(talk: Talk) -> str:
-    started = talk.begin()
-    declared = started["capabilities"]
-    if wrong := no_way_to_mint(declared):
+def _starts(transcript: Transcript) -> str:
+    started = transcript.begin()
+    if wrong := no_way_to_mint(started.capabilities):
         raise WrongError(wrong)
-    return f"{started['relay']!r} speaks protocol {started['protocol']}, can {', '.join(declared)}"
+    declared = ", ".join(started.capabilities)
+    return f"{started.relay!r} speaks protocol {started.protocol}, can {declared}"
 
 
-def _no_nodes(talk: Talk) -> str:
-    talk.deploy()
+def _no_nodes(transcript: Transcript) -> str:
+    transcript.deploy()
     return "no records"
 
 
-def _two_nodes(talk: Talk) -> str:
-    peers = [talk.cluster.peer(), talk.cluster.peer()]
-    records = talk.deploy(*peers)
+def _two_nodes(transcript: Transcript) -> str:
+    peers = [transcript.cluster.peer(), transcript.cluster.peer()]
+    records = transcript.deploy(*peers)
     for peer, record in zip(peers, records, strict=True):
         if record["status"] != "success":
-            raise WrongError(f"{peer.name} would have taken it; the record says {record}")
+            raise WrongError(f"{peer.name} is healthy; the record is {record}")
         if not any(upload.complete for upload in peer.uploads):
             raise WrongError(f"the record of {peer.name} says success, but it saw no whole upload")
         file = peer.uploads[-1].file
-        if file is None or file.sha256 != talk.payload.sha256:
+        if file is None or file.sha256 != transcript.payload.sha256:
             raise WrongError(f"{peer.name} received another payload")
     findings = [str(finding) for peer in peers for finding in peer.uploads[-1].findings]
     if findings:
-        raise WrongError(f"the relay broke the wire format, which is for the cases: {findings[0]}")
+        raise WrongError(f"the relay broke the wire format (the cases judge that): {findings[0]}")
     return "two successes, and both nodes have the payload"
 
 
-def _failing_node(talk: Talk) -> str:
-    down, up = talk.cluster.peer(fault=Refuse()), talk.cluster.peer()
-    statuses = [record["status"] for record in talk.deploy(down, up)]
+def _failing_node(transcript: Transcript) -> str:
+    down, up = transcript.cluster.peer(fault=Refuse()), transcript.cluster.peer()
+    statuses = [record["status"] for record in transcript.deploy(down, up)]
     if statuses != ["failed", "success"]:
-        raise WrongError(f"the first node refuses connections, the second is fine: {statuses}")
+        raise WrongError(f"the first node refuses connections, the second is healthy: {statuses}")
     return "a failed record and a success"
 
 
-def _missing_payload(talk: Talk) -> str:
-    peer = talk.cluster.peer()
-    [record] = talk.deploy(peer, payload=talk.payload.path.with_name("missing.tar.gz"))
+def _missing_payload(transcript: Transcript) -> str:
+    peer = transcript.cluster.peer()
+    missing = transcript.payload.path.with_name("missing.tar.gz")
+    [record] = transcript.deploy(peer, payload=missing)
     if record["status"] != "failed":
-        raise WrongError(f"nothing is there to be sent; the record says {record}")
+        raise WrongError(f"the payload does not exist; the record is {record}")
     return "a failed record"
 
 
-def _pieces(talk: Talk) -> str:
-    peer = talk.cluster.peer()
-    message = talk.deploy_message(peer)
-    # JSON leaves room for spaces, and a line is as long as it is.
-    encoded = messages.encode("deploy", message).replace(b"{", b"{" + b" " * 300_000, 1)
-    reply = talk.ask("deployed", message, encoded=encoded)
-    if "records" not in reply:
+def _ca_file(transcript: Transcript) -> str:
+    """`ca_file` is used: without it no relay can trust the fake peers."""
+    peer = transcript.cluster.peer()
+    [record] = transcript.deploy(peer)
+    if not any(seen.requests for seen in peer.live_connections):
+        raise WrongError(
+            f"no request reached {peer.name}; trust the certificates in ca_file. The record is "
+            f"{record}"
+        )
+    return "trusted"
+
+
+def _long_line(transcript: Transcript) -> str:
+    command = transcript.command_for(transcript.cluster.peer())
+    # JSON allows spaces anywhere between values, and a line has no maximum length.
+    line = messages.encode(command).replace(b"{", b"{" + b" " * 300_000, 1)
+    if transcript.ask(Deployed, command, line).records is UNSET:
         raise WrongError("expected records")
     return "read whole"
 
 
-def _unknown_verb(talk: Talk) -> str:
-    message = {"seq": talk.next_seq(), "verb": "of-a-later-kit"}
-    reply = talk.ask("deployed", message, encoded=messages.plain(message))
-    if "errored" not in reply:
-        raise WrongError("a verb that nobody knows is answered with errored")
-    talk.deploy()
-    return "errored, and it goes on"
+def _unknown_verb(transcript: Transcript) -> str:
+    seq = transcript.next_seq()
+    line = messages.encode_plain({"seq": seq, "verb": "of-a-later-kit"})
+    if transcript.send(Deployed, line, seq).errored is UNSET:
+        raise WrongError("answer an unknown verb with errored")
+    transcript.deploy()
+    return "errored, and the next deploy works"
 
 
-def _arguments(talk: Talk) -> str:
-    peer = talk.cluster.peer(fault=ReadSlowly(_RATE))
-    message = talk.deploy_message(peer)
-    with watch_processes(talk.child.pid) as shown:
-        talk.ask("deployed", message)
-    if not shown.arguments:
-        return "not looked at: this system has no /proc"
+def _arguments(transcript: Transcript) -> str:
+    peer = transcript.cluster.peer(fault=ReadSlowly(_RATE))
+    command = transcript.command_for(peer)
+    with watch_processes(transcript.child.pid) as shown:
+        transcript.ask(Deployed, command)
     if any(leaked(peer, line) for line in shown.arguments):
         raise WrongError("a password or token stands in an argument list (BUG-41)")
     return f"no credentials in {len(shown.arguments)} of them"
 
 
-def _stops(talk: Talk) -> str:
-    talk.ask("stopped", messages.stop(talk.next_seq()))
-    return f"replied, {_ending(talk)}"
+def _stops(transcript: Transcript) -> str:
+    transcript.ask(Stopped, Stop(transcript.next_seq()))
+    return f"replied, {_ending(transcript)}"
 
 
-def _hung_up(talk: Talk) -> str:
-    talk.begin()
-    return _ending(talk)
+def _hung_up(transcript: Transcript) -> str:
+    transcript.begin()
+    return _ending(transcript)
 
 
-def _ending(talk: Talk) -> str:
-    code = talk.child.hang_up(_END_SECONDS)
+def _ending(transcript: Transcript) -> str:
+    code = transcript.child.hang_up(_END_SECONDS)
     if code is None:
         raise WrongError(f"still running {_END_SECONDS:g} s after its input was closed")
     if code != 0:
-        raise WrongError(f"expected exit code 0, came {code}")
-    if talk.child.has_children:
+        raise WrongError(f"expected exit code 0, got {code}")
+    if transcript.child.has_children:
         raise WrongError("left children running")
     return "exited with 0"
 
 
-_CHECKS: tuple[tuple[str, Callable[[Talk], str]], ...] = (
+_CHECKS: tuple[tuple[str, Callable[[Transcript], str]], ...] = (
     ("start", _starts),
     ("deploy to no nodes", _no_nodes),
+    ("trust of ca_file", _ca_file),
     ("deploy to two nodes", _two_nodes),
     ("deploy to two nodes, one of them down", _failing_node),
-    ("deploy a payload that is not there", _missing_payload),
-    ("deploy, in a very long line", _pieces),
-    ("a verb that nobody knows", _unknown_verb),
+    ("deploy a payload that does not exist", _missing_payload),
+    ("deploy, in a very long line", _long_line),
+    ("an unknown verb", _unknown_verb),
     ("argument lists during a deploy", _arguments),
     ("stop", _stops),
-    ("the kit is gone: its input ends without stop", _hung_up),
+    ("the end of the input without stop", _hung_up),
 )
 
 
 def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
-    """Check an adapter; yield for each check whether it is right, and the lines to be shown."""
+    """Check an adapter; yield for each check whether it is right, and the lines to show."""
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-lint-"))
         payload = stage_payload(Path(directory) / "package.tar.gz", _PAYLOAD)
-        talk = Talk(command, stack.enter_context(FakeCluster()), payload)
-        stack.callback(talk.end)
-        patience = Patience(_HANGS)
+        transcript = Transcript(command, stack.enter_context(FakeCluster()), payload)
+        stack.callback(transcript.end)
+        budget = HangBudget(_HANGS)
         for name, check in _CHECKS:
             deploys = check not in (_starts, _stops, _hung_up)
-            if deploys and patience.is_over:
-                yield False, f"wrong  {name}: not asked; no deploy before was answered in time"
+            if deploys and budget.is_spent:
+                yield False, f"wrong  {name}: not asked; no deploy so far was answered in time"
                 continue
             try:
                 if check is not _starts:
-                    talk.begin_unless_begun()
-                talk.lines.clear()
-                talk.asked.clear()
-                yield True, f"right  {name}: {check(talk)}"
-                if deploys:
-                    patience.came_back()
-                continue
+                    transcript.begin_once()
+                transcript.lines.clear()
+                transcript.peers.clear()
+                yield True, f"right  {name}: {check(transcript)}"
             except (WrongError, MessageError) as error:
-                wrong = str(error)
-                if deploys:
-                    patience.came_back()
+                wrong, hung = str(error), False
             except ChildError as error:
-                wrong = f"the adapter {error}"
-                if isinstance(error, ChildHungError):
-                    patience.hung()
-            stderr = talk.stderr.splitlines()
-            talk.end()  # whatever comes next gets a fresh process
-            shown = [*talk.lines, *(f"| {talk.cluster.redacted(line)}" for line in stderr[-20:])]
-            shown += [line for peer in talk.asked for line in peer.timeline().splitlines()]
-            lines = [
-                f"wrong  {name}: {talk.cluster.redacted(str(wrong))}",
-                *(f"       {line}" for line in shown),
-            ]
-            yield False, "\n".join(lines)
+                wrong, hung = f"the adapter {error}", isinstance(error, ChildHungError)
+            else:
+                wrong, hung = "", False
+            if deploys:
+                budget.hung() if hung else budget.answered()
+            if not wrong:
+                continue
+            yield False, "\n       ".join([f"wrong  {name}: {wrong}", *_shown(transcript)])
+            transcript.end()  # the next check gets a fresh process
             if check is _starts:
                 return
+
+
+def _shown(transcript: Transcript) -> list[str]:
+    """The messages, the end of standard error, and what the peers saw."""
+    redacted = transcript.cluster.redacted
+    lines = [*transcript.lines]
+    lines += [f"| {redacted(line)}" for line in transcript.stderr.splitlines()[-_SHOWN:]]
+    return lines + [line for peer in transcript.peers for line in peer.timeline().splitlines()]

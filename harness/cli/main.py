@@ -1,18 +1,18 @@
-"""`relay-harness`: judge a relay, or have a look at one."""
+"""`relay-harness`: judge a relay, check an adapter, run a fake cluster."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
+import json
 import os
 import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.cli.output import say
 from harness.errors import InputError
@@ -21,12 +21,7 @@ from harness.judge.interrupts import interrupt
 from harness.profiles import PROFILES
 from harness.targets import RELAY_VARIABLE
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.judge.run import Plan
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  it has no public name
+Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public name for it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,17 +57,23 @@ def _parser() -> argparse.ArgumentParser:
         _serve_options,
         _lint_options,
         _explain_options,
+        _schema_options,
     ):
         add_options(commands)
     return parser
 
 
-def _run_options(commands: Commands) -> None:
+# -- the options of each command -----------------------------------------------------------------
+
+
+def _run_options(commands: Commands[argparse.ArgumentParser]) -> None:
     run = commands.add_parser(
         "run",
-        help="run the conformance cases and print a verdict per requirement",
-        description="Exit code: 0 all passed, 1 something did not, 2 usage.",
+        help="judge a relay: a verdict per requirement",
+        description="Exit code: 0 a requirement was judged and none failed unexpectedly, "
+        "1 one did, 2 usage.",
     )
+    run.set_defaults(command=_run)
     run.add_argument(
         "--relay",
         metavar="TARGET",
@@ -82,151 +83,133 @@ def _run_options(commands: Commands) -> None:
     run.add_argument("-n", metavar="N", default="auto", dest="workers", help="worker processes")
     run.add_argument("-k", metavar="EXPRESSION", default="", help="only cases whose name matches")
     run.add_argument(
-        "--requirement",
-        metavar="ID",
-        action="append",
-        default=[],
-        dest="requirements",
+        "-v", "--verbose", action="store_true", help="print a line for each requirement"
+    )
+    run.add_argument(
+        "--requirement", metavar="ID", action="append", default=[], dest="requirements",
         help="only the cases of this requirement, such as WIRE-03, or of a family, such as WIRE; "
         "may be repeated",
-    )
+    )  # fmt: skip
     run.add_argument(
-        "--case",
-        metavar="FILE::NAME",
-        action="append",
-        default=[],
-        dest="cases",
+        "--case", metavar="FILE::NAME", action="append", default=[], dest="cases",
         help="only this case, as a failure names it; may be repeated",
-    )
+    )  # fmt: skip
     run.add_argument(
-        "--baseline",
-        metavar="FILE",
-        type=Path,
-        help="failures that are known (TOML); they stay quiet until they pass or expire",
-    )
+        "--keep-going", action="store_true",
+        help="run every case although a deploy to a healthy peer does not work",
+    )  # fmt: skip
     run.add_argument(
-        "--write-baseline",
-        metavar="FILE",
-        type=Path,
+        "--baseline", metavar="FILE", type=Path,
+        help="known failures (TOML); they stay quiet until they pass or expire",
+    )  # fmt: skip
+    run.add_argument(
+        "--write-baseline", metavar="FILE", type=Path,
         help="write a draft in which every failure of this run is known",
-    )
+    )  # fmt: skip
     run.add_argument(
-        "--report",
-        metavar="DIR",
-        type=Path,
+        "--report", metavar="DIR", type=Path,
         help="write result.json, junit.xml, index.html and badge.svg there",
-    )
-    run.set_defaults(command=_run)
+    )  # fmt: skip
 
 
-def _report_options(commands: Commands) -> None:
+def _report_options(commands: Commands[argparse.ArgumentParser]) -> None:
     report = commands.add_parser(
         "report",
         help="make a page of one or more runs, a column for each",
-        description="Reads what `run --report` wrote and compares it in one page, index.html; of a "
-        "single run it writes result.json, junit.xml and badge.svg as well.",
+        description="Reads what `run --report` wrote and compares it in one page, index.html. For "
+        "a single run it also writes result.json, junit.xml and badge.svg.",
     )
+    report.set_defaults(command=_report)
     report.add_argument("results", metavar="RESULT", type=Path, nargs="+", help="a result.json")
     report.add_argument("--to", metavar="DIR", type=Path, required=True, help="where to write")
-    report.set_defaults(command=_report)
 
 
-def _demo_options(commands: Commands) -> None:
+def _demo_options(commands: Commands[argparse.ArgumentParser]) -> None:
     demo = commands.add_parser(
-        "demo", help="relay a sample component to a local 4-node TLS cluster, one node failing"
+        "demo", help="relay a sample component to a local 4-node TLS cluster with a failing node"
     )
     demo.set_defaults(command=_demo)
 
 
-def _serve_options(commands: Commands) -> None:
+def _serve_options(commands: Commands[argparse.ArgumentParser]) -> None:
     serve = commands.add_parser(
         "serve",
-        help="hold a fake cluster up and print it as JSON, for relays outside of Python",
-        description="Prints one line of JSON and serves until interrupted, or until standard input "
-        "ends if it is a pipe; then prints what every node saw to standard error.",
+        help="run a fake cluster and print it as JSON, for relays outside of Python",
+        description="Prints one line of JSON and serves until it is interrupted, or until standard "
+        "input ends if that is a pipe; then prints what every node saw to standard error.",
         epilog="faults: " + "; ".join(fault_names()),
     )
+    serve.set_defaults(command=_serve)
     serve.add_argument("--nodes", metavar="N", type=int, default=3, help="how many (default: 3)")
     serve.add_argument(
         "--fault", metavar="NODE=FAULT", action="append", default=[],
-        help="what a node does wrong, such as node-3=ResetAfter:65536; may be repeated",
+        help="how a node misbehaves, such as node-3=ResetAfter:65536; may be repeated",
     )  # fmt: skip
     serve.add_argument(
-        "--profile", default="strict", choices=sorted(PROFILES), help="what kind of peers they are"
+        "--profile", default="strict", choices=sorted(PROFILES), help="how healthy nodes answer"
     )
+    serve.add_argument("--user", metavar="NAME", help="the user of all nodes (default: one each)")
     serve.add_argument(
-        "--user", metavar="NAME", help="the one user of all nodes (default: one each)"
-    )
-    serve.add_argument(
-        "--password-file", metavar="FILE", type=Path, help="holds the one password of all nodes"
+        "--password-file", metavar="FILE", type=Path, help="holds the password of all nodes"
     )
     serve.add_argument(
         "--replication", action="store_true", help="give every node a replication socket, too"
     )
-    serve.set_defaults(command=_serve)
 
 
-def _lint_options(commands: Commands) -> None:
+def _lint_options(commands: Commands[argparse.ArgumentParser]) -> None:
     lint = commands.add_parser(
         "lint",
-        help="check an adapter message by message, for the person who writes it",
-        description="Drives an adapter through start, deploy and stop, and says what is wrong with "
-        "it. Exit code: 0 nothing, 1 something, 2 usage.",
+        help="check an adapter message by message, for its author",
+        description="Drives an adapter through start, deploy and stop, and prints what is wrong "
+        "with it. Exit code: 0 nothing, 1 something, 2 usage.",
         usage="%(prog)s [-h] -- COMMAND [ARGUMENT ...]",
     )
-    lint.add_argument("adapter", nargs="+", metavar="COMMAND", help="the command of `cmd:COMMAND`")
     lint.set_defaults(command=_lint)
+    lint.add_argument("adapter", nargs="+", metavar="COMMAND", help="the command of `cmd:COMMAND`")
 
 
-def _explain_options(commands: Commands) -> None:
+def _explain_options(commands: Commands[argparse.ArgumentParser]) -> None:
     explain = commands.add_parser(
-        "explain", help="what a requirement asks, why, and which cases check it"
-    )
-    explain.add_argument(
-        "requirement",
-        metavar="REQUIREMENT",
-        nargs="?",
-        help="its id, such as WIRE-03, or its family, such as WIRE; all if left out",
+        "explain", help="what a requirement demands, why, and which cases check it"
     )
     explain.set_defaults(command=_explain)
+    explain.add_argument(
+        "requirement", metavar="REQUIREMENT", nargs="?",
+        help="its id, such as WIRE-03, or its family, such as WIRE; all by default",
+    )  # fmt: skip
+
+
+def _schema_options(commands: Commands[argparse.ArgumentParser]) -> None:
+    schema = commands.add_parser("schema", help="print a JSON Schema of the kit")
+    schema.set_defaults(command=_schema)
+    schema.add_argument(
+        "document", choices=("adapter", "result"), help="adapter messages, or the result of a run"
+    )
+
+
+# -- the commands; each loads only what it needs, so that `--help` and errors are quick ----------
 
 
 def _run(options: argparse.Namespace) -> int:
-    from harness.judge.run import Plan, run
+    from harness.cli.run import Output, run
+    from harness.judge.run import Plan
 
     plan = Plan(
         relay=options.relay,
         workers=options.workers,
         expression=options.k,
         cases=list(dict.fromkeys(options.cases)),
-        asked=list(dict.fromkeys(options.requirements)),
+        requirements=list(dict.fromkeys(options.requirements)),
     )
-    return run(
-        dataclasses.replace(plan, identity=_identity(plan)),
+    output = Output(
         baseline=options.baseline,
         write_baseline=options.write_baseline,
         report=options.report,
+        verbose=options.verbose,
+        keep_going=options.keep_going,
     )
-
-
-def _identity(plan: Plan) -> str:
-    """Start the target once: one that does not start would fail every case."""
-    from harness.judge.explain import cases_of
-    from harness.targets import TargetBrokeError, open_target
-    from harness.targets.deploy_command import no_way_to_mint
-
-    for id_ in plan.asked:
-        cases_of(id_)  # a name that nobody knows is said before a target is started
-    target = open_target(plan.relay)
-    try:
-        identity, wrong = target.identity, no_way_to_mint(target.capabilities)
-    except TargetBrokeError as error:
-        raise InputError(str(error)) from error
-    finally:
-        target.close()
-    if wrong:
-        raise InputError(f"{identity}: {wrong}")
-    return identity
+    return run(plan, output)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -269,15 +252,14 @@ def _lint(options: argparse.Namespace) -> int:
     command: list[str] = options.adapter
     if len(command) == 1 and shutil.which(command[0]) is None:
         with contextlib.suppress(ValueError):
-            command = shlex.split(command[0]) or command  # in one piece, as `run --relay` takes it
-    program = command[0]
-    if shutil.which(program) is None:
-        raise InputError(f"lint: cannot run {program!r}: no such program")
+            command = shlex.split(command[0]) or command  # one string, as `run --relay` takes it
+    if shutil.which(command[0]) is None:
+        raise InputError(f"lint: cannot run {command[0]!r}: no such program")
     wrong = 0
     for is_right, text in lint(command):
         say([text])
         wrong += not is_right
-    say([f"\n{wrong} of the checks went wrong." if wrong else "\nNothing is wrong."])
+    say([f"\n{wrong} checks failed." if wrong else "\nNothing is wrong."])
     return 1 if wrong else 0
 
 
@@ -288,10 +270,19 @@ def _explain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(options: argparse.Namespace) -> int:
+def _schema(options: argparse.Namespace) -> int:
+    if options.document == "adapter":
+        from harness.targets.schema import adapter_schema as schema
+    else:
+        from harness.judge.results import result_schema as schema
+
+    say([json.dumps(schema(), indent=2)])
+    return 0
+
+
+def _demo(_: argparse.Namespace) -> int:
     from harness.cli.demo import demo
 
-    del options
     return demo()
 
 

@@ -1,4 +1,4 @@
-"""How far a run is, for a person who waits for it: a bar on a terminal, nothing elsewhere."""
+"""The progress of a run: a bar on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import pytest
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from harness.judge.verdicts import Verdicts
-
 
 class Counter:
     """A pytest plugin that counts the cases, also those of the workers of xdist."""
 
-    def __init__(self, verdicts: Verdicts, bar: Progress) -> None:
-        self._verdicts = verdicts
+    def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._task = bar.add_task("", total=None, failed="")
+        self._failed: set[str] = set()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._bar.update(self._task, total=len(session.items) or None)
@@ -27,18 +25,19 @@ class Counter:
         self._bar.update(self._task, total=len(ids))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed.add(report.nodeid)
         if report.when == "teardown":
-            failed = sum(case.has_failed for case in self._verdicts.cases.values())
-            shown = f"{failed} failed" if failed else ""
+            shown = f"{len(self._failed)} failed" if self._failed else ""
             self._bar.update(self._task, advance=1, failed=shown)
 
 
 @contextlib.contextmanager
-def counting(verdicts: Verdicts) -> Iterator[Counter]:
-    """A counter that shows itself on standard error, and leaves nothing there."""
+def counting() -> Iterator[Counter]:
+    """A counter with a bar on standard error, which it removes at the end."""
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("cases {task.fields[failed]}"))
     console = Console(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        yield Counter(verdicts, bar)
+        yield Counter(bar)

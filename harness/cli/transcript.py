@@ -1,58 +1,69 @@
-"""A conversation with one adapter, checked at every message and kept to be shown."""
+"""An exchange of messages with one adapter, checked at every message and kept to be shown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec import UNSET
 
 from harness.cluster import FakeCluster
-from harness.judge.leaks import leaked
-from harness.judge.relay import usual_mint
+from harness.judge.cases.leaks import leaked
+from harness.judge.cases.relay import usual_mint
 from harness.peer.payloads import Payload
 from harness.peer.peer import FakePeer
 from harness.targets import DeployCommand, DeployNode, messages
 from harness.targets.child import Child
-from harness.targets.messages import Kind, Message
+from harness.targets.messages import Deployed, Reply, Start, Started, Stop
 
 SECONDS = 20.0
 """How long an adapter may take for one message."""
 _SHOWN = 300  # characters of a message
+_Reply = TypeVar("_Reply", bound=Reply)
 
 
 class WrongError(Exception):
-    """Something that an adapter must do otherwise."""
+    """A mistake of an adapter."""
 
 
 @dataclass
-class Talk:
-    """A conversation with one adapter process, kept to be shown with the peers that it is of."""
+class Transcript:
+    """An exchange of messages with one adapter process.
+
+    Attributes:
+        command: starts the adapter.
+        cluster: the peers that the adapter deploys to.
+        payload: what it deploys.
+        lines: the messages so far, as they are shown.
+        peers: the peers so far.
+    """
 
     command: Sequence[str]
     cluster: FakeCluster
     payload: Payload
-    started: Message = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
-    asked: list[FakePeer] = field(default_factory=list)
+    peers: list[FakePeer] = field(default_factory=list)
+    _started: Started | None = None
     _child: Child | None = None
     _seq: int = 0
 
-    def begin(self) -> Message:
-        """Start a fresh process and ask it who it is."""
+    def begin(self) -> Started:
+        """Start a fresh process and ask what it is."""
         self.end()
         self._child = Child(self.command)
-        self.started = self.ask("started", messages.start(self.next_seq()))
-        messages.check_started(self.started)
-        return self.started
+        self._started = self.ask(Started, Start(self.next_seq()))
+        return self._started
 
-    def begin_unless_begun(self) -> None:
+    def begin_once(self) -> None:
+        """Start a process unless one is running."""
         if self._child is None:
             self.begin()
 
     @property
     def child(self) -> Child:
-        """The process; it has begun."""
+        """The running process."""
         assert self._child is not None
         return self._child
 
@@ -60,44 +71,50 @@ class Talk:
     def stderr(self) -> str:
         return "" if self._child is None else self._child.stderr
 
-    def ask(self, answer: Kind, message: Message, *, encoded: bytes | None = None) -> Message:
-        """Send a message and read the reply to it, checked."""
-        line = encoded or messages.encode(message["verb"], message)
+    def ask(
+        self, kind: type[_Reply], message: Start | Stop | DeployCommand, line: bytes | None = None
+    ) -> _Reply:
+        """Send a message, or a line in its place, and read the reply, checked."""
+        return self.send(kind, line or messages.encode(message), message.seq)
+
+    def send(self, kind: type[_Reply], line: bytes, seq: int) -> _Reply:
+        """Send a line and read the reply to the message of this number, checked."""
         self._show("→", line)
         reply = self.child.ask(line, SECONDS)
         self._show("←", reply)
-        return messages.decode(answer, reply, message["seq"])
+        return messages.decode(kind, reply, seq)
 
     def deploy(self, *peers: FakePeer, payload: Path | None = None) -> list[dict[str, Any]]:
-        """Deploy to these peers; return the records, or raise when there are none."""
-        reply = self.ask("deployed", self.deploy_message(*peers, payload=payload))
-        if "records" not in reply:
-            raise WrongError(f"expected records, came {next(iter(set(reply) - {'seq'}))}")
-        records: list[dict[str, Any]] = reply["records"]
-        names = [record.get("node") for record in records]
+        """Deploy to these peers and return the records; WrongError when there are none."""
+        reply = self.ask(Deployed, self.command_for(*peers, payload=payload))
+        if reply.records is UNSET:
+            raise WrongError(f"expected records, got {reply}")
+        names = [record.get("node") for record in reply.records]
         if names != [peer.name for peer in peers]:
-            raise WrongError(f"expected one record per node in node order, came {names}")
-        for record in records:
+            raise WrongError(f"expected one record per node in node order, got {names}")
+        for record in reply.records:
             if record.get("status") not in {"success", "failed"}:
-                raise WrongError(f"status is success or failed, came {record.get('status')!r}")
-        self._look_for_secrets(peers)
-        return records
+                raise WrongError(f"expected status success or failed, got {record.get('status')!r}")
+        self._search_secrets(peers)
+        return reply.records
 
-    def deploy_message(self, *peers: FakePeer, payload: Path | None = None) -> Message:
-        self.asked += peers
-        declared = self.started.get("capabilities", ())
-        command = DeployCommand(
+    def command_for(self, *peers: FakePeer, payload: Path | None = None) -> DeployCommand:
+        """The next deploy command, to these peers."""
+        self.peers += peers
+        declared = self._started.capabilities if self._started else ()
+        return DeployCommand(
+            seq=self.next_seq(),
             nodes=tuple(
-                DeployNode(peer.name, peer.url, usual_mint(peer, declared)) for peer in peers
+                DeployNode(name=peer.name, url=peer.url, mint=usual_mint(peer, declared))
+                for peer in peers
             ),
             request={"operation": "deploy_component", "project": "demo", "note": "naïve ☃"},
             payload=payload or self.payload.path,
             ca_file=self.cluster.ca_file,
         )
-        return messages.deploy(self.next_seq(), command)
 
     def next_seq(self) -> int:
-        self._seq += 7  # not by one: an adapter repeats the number, it does not count
+        self._seq += 7  # not 1: an adapter must repeat the number, not count
         return self._seq
 
     def end(self) -> None:
@@ -107,10 +124,10 @@ class Talk:
 
     def _show(self, arrow: str, line: bytes) -> None:
         text = self.cluster.redacted(line.decode("utf-8", "backslashreplace"))
-        text = " ".join(text.split())  # a line may be one of blanks
+        text = " ".join(text.split())
         self.lines.append(f"{arrow} {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}")
 
-    def _look_for_secrets(self, peers: Sequence[FakePeer]) -> None:
+    def _search_secrets(self, peers: Sequence[FakePeer]) -> None:
         if any(leaked(peer, self.child.stderr) for peer in peers):
             raise WrongError("standard error shows a password or token (BUG-41)")
         if any(leaked(peer, self.child.stdout) for peer in peers):

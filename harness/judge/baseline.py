@@ -1,8 +1,8 @@
-"""The baseline: failures that are known and accepted for a while, and what became of them. Pure.
+"""The baseline: failures that are known and accepted until a date. Pure.
 
-A baseline is a TOML file with two lists. An entry of `known` is a failure that is expected: it
-stays quiet while it fails, and turns red when it passes, matches nothing or its date is past. An
-entry of `flaky` may pass or fail; only its date makes it red.
+A TOML file with two lists. A failure in `known` stays quiet while it fails; it turns red when it
+passes, when it matches nothing, and when its date is past. A failure in `flaky` may pass or fail;
+only its date turns it red.
 """
 
 from __future__ import annotations
@@ -10,188 +10,167 @@ from __future__ import annotations
 import datetime as dt
 import json
 import tomllib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
 
 from harness.errors import InputError
 from harness.judge.catalogue import requirements
-from harness.judge.verdicts import NOT_RUN, Case, Verdict
+from harness.judge.model import Case, Check, Verdict
 
 _DRAFT_DAYS = 180
 _DRAFT_REASON = "not looked into yet"
-_MEMBERS = {"requirement": str, "case": str, "finding": str, "reason": str, "until": dt.date}
-_NEEDED = ("requirement", "reason", "until")
+_Text = Annotated[str, Meta(min_length=1)]
+Looks = list[tuple[Case, Check]]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One failure that somebody knows of.
+class Entry(Struct, frozen=True, forbid_unknown_fields=True):
+    """One known failure.
 
     Attributes:
-        requirement: id of what is not kept.
+        requirement: id of what is not met.
         reason: why, for a person.
-        until: last day on which this is accepted.
+        until: last day on which it is accepted.
         case: only this test function, or this one set of its parameters (`name[parameters]`).
-        finding: only failures in which the wire check found this rule broken.
-        flaky: whether it may pass as well.
-
+        finding: only this broken rule of the wire format.
     """
 
     requirement: str
-    reason: str
+    reason: _Text
     until: dt.date
-    case: str | None = None
-    finding: str | None = None
-    flaky: bool = False
+    case: _Text | None = None
+    finding: _Text | None = None
 
-    def covers(self, case: Case) -> bool:
-        """Whether this case is one that the entry speaks of, however it ended."""
-        names = {None, case.name, case.function}
-        return self.requirement in case.requirements and self.case in names
+    def covers(self, case: Case, check: Check) -> bool:
+        """Whether the entry is about this check, whatever its verdict."""
+        of_case = self.case in {None, case.name, case.function}
+        return self.requirement == check.requirement and of_case
 
-    def excuses(self, case: Case) -> bool:
-        """Whether the failure of this case is the known one."""
-        return (
-            self.covers(case)
-            and case.verdict in {Verdict.FAILED, Verdict.UNTESTABLE}
-            and self.finding in {None, *case.findings}
-        )
+    def excuses(self, case: Case, check: Check) -> bool:
+        """Whether the failure of this check is the known one."""
+        failed = check.verdict in {Verdict.FAILED, Verdict.UNTESTABLE}
+        return failed and self.covers(case, check) and self.finding in {None, check.rule}
 
     def __str__(self) -> str:
-        narrowed = [f"{name} {value}" for name, value in self._narrowing()]
-        return " ".join([self.requirement, *(f"({text})" for text in narrowed)])
-
-    def _narrowing(self) -> Iterator[tuple[str, str]]:
-        for name in ("case", "finding"):
-            if value := getattr(self, name):
-                yield name, value
+        narrowed = {"case": self.case, "finding": self.finding}
+        words = [f"({name} {value})" for name, value in narrowed.items() if value]
+        return " ".join([self.requirement, *words])
 
 
-def parse(text: str, source: str) -> list[Entry]:
+class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
+    """The document.
+
+    Attributes:
+        known: failures that are expected.
+        flaky: failures that may happen.
+    """
+
+    known: tuple[Entry, ...] = ()
+    flaky: tuple[Entry, ...] = ()
+
+    def entries(self) -> Iterator[tuple[Entry, Verdict]]:
+        """Every entry, with the verdict that it turns a failure into."""
+        yield from ((entry, Verdict.KNOWN_FAILURE) for entry in self.known)
+        yield from ((entry, Verdict.KNOWN_FLAKY) for entry in self.flaky)
+
+
+def parse(text: str, source: str) -> Baseline:
     """Read a baseline.
 
     Args:
         text: TOML.
-        source: what the errors call it, such as its path.
+        source: how errors name it, such as its path.
 
     Raises:
-        InputError: it is no TOML, has an unknown or missing member, or names no requirement.
-
+        InputError: it is not TOML or not a baseline; the text says where.
     """
     try:
-        document = tomllib.loads(text)
+        baseline = msgspec.convert(tomllib.loads(text), Baseline)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{source}: not TOML: {error}") from error
-    if unknown := set(document) - {"known", "flaky"}:
-        raise InputError(
-            f"{source}: {min(unknown)!r} is no list of a baseline; use [[known]] and [[flaky]]"
-        )
-    entries = []
-    for name in ("known", "flaky"):
-        members = document.get(name, [])
-        if not isinstance(members, list):
-            raise InputError(f"{source}: write each entry of {name!r} under [[{name}]]")
-        for number, entry in enumerate(members, 1):
-            entries.append(_entry(entry, f"{source}: {name} entry {number}", flaky=name == "flaky"))
-    return entries
+    except msgspec.ValidationError as error:
+        hint = "" if "until" not in str(error) else "; write a date such as 2027-01-31"
+        raise InputError(f"{source}: {str(error).replace('`$.', '`')}{hint}") from error
+    for entry, _ in baseline.entries():
+        if entry.requirement not in requirements():
+            raise InputError(f"{source}: {entry.requirement!r} is not a requirement")
+    return baseline
 
 
-def _entry(members: Any, where: str, *, flaky: bool) -> Entry:
-    if not isinstance(members, dict):
-        raise InputError(f"{where}: expected a table, came {members!r}")
-    for name, value in members.items():
-        kind = _MEMBERS.get(name)
-        if kind is None:
-            raise InputError(f"{where}: unknown member {name!r}; use {', '.join(_MEMBERS)}")
-        # A TOML date with a time is a datetime, which is a date to isinstance.
-        if type(value) is not kind or not value:
-            example = "a date such as 2027-01-31" if kind is dt.date else "some text"
-            raise InputError(f"{where}: {name} is {value!r}; give {example}")
-    for name in _NEEDED:
-        if name not in members:
-            raise InputError(f"{where}: {name!r} is missing")
-    if members["requirement"] not in requirements():
-        raise InputError(f"{where}: {members['requirement']!r} is no requirement")
-    return Entry(**members, flaky=flaky)
-
-
-def apply(
-    entries: Iterable[Entry], cases: Iterable[Case], *, today: dt.date, whole: bool
-) -> list[str]:
-    """Mark the cases whose failure is known; return what is stale, a sentence for each.
+def apply(baseline: Baseline, looks: Looks, *, today: dt.date, whole: bool) -> list[str]:
+    """Mark the checks whose failure is known; return what is stale, a sentence for each.
 
     Args:
-        entries: the baseline.
-        cases: those that ran; `known` and `flaky` of a failed one are set.
-        today: the day on which dates are looked at.
+        baseline: the known failures.
+        looks: every check of the run, with its case.
+        today: the day that dates are compared with.
         whole: whether every case ran; if not, an entry whose cases did not run is not stale.
-
     """
-    cases = list(cases)
     stale = []
-    for entry in entries:
-        excused = [case for case in cases if entry.excuses(case)]
-        for case in excused:
-            if entry.flaky:
-                case.flaky = entry.reason
-            else:
-                case.known = entry.reason
+    excused = {
+        entry: [look for look in looks if entry.excuses(*look)] for entry, _ in baseline.entries()
+    }
+    for entry, verdict in baseline.entries():
         if entry.until < today:
-            stale.append(f"{entry}: was accepted until {entry.until} only: {entry.reason}")
-        elif not excused and (why := _why_unused(entry, cases, whole=whole)):
-            stale.append(f"{entry}: {why}; take it out of the baseline")
+            stale.append(f"{entry}: accepted until {entry.until} only: {entry.reason}")
+        elif not excused[entry] and (why := _unused(entry, verdict, looks, whole=whole)):
+            stale.append(f"{entry}: {why}; remove it from the baseline")
+        for _, check in excused[entry]:
+            check.verdict, check.known = verdict, entry.reason
     return stale
 
 
-def _why_unused(entry: Entry, cases: list[Case], *, whole: bool) -> str:
-    covered = [case for case in cases if entry.covers(case)]
-    if not covered:
+def _unused(entry: Entry, verdict: Verdict, looks: Looks, *, whole: bool) -> str:
+    verdicts = {check.verdict for case, check in looks if entry.covers(case, check)}
+    if not verdicts:
         return "matches no case" if whole else ""
-    if entry.flaky:
+    if verdict is Verdict.KNOWN_FLAKY:
         return ""
-    if all(case.verdict is Verdict.NOT_APPLICABLE for case in covered):
+    if verdicts == {Verdict.NOT_APPLICABLE}:
         return "is not applicable to this relay"
-    if any(case.has_failed for case in covered):
-        return "fails in another way than this"
+    if any(it.has_failed for it in verdicts):
+        return "fails in another way"
     return "passes"
 
 
-def draft(entries: Iterable[Entry], cases: Iterable[Case], *, today: dt.date) -> str:
-    """A baseline in which every failure of this run is known; what still holds is taken over.
+def draft(baseline: Baseline, looks: Looks, *, today: dt.date) -> str:
+    """A baseline in which every failure of this run is known; entries that still hold stay.
 
-    An entry is drafted under the first requirement of a case: for the whole function where each of
-    its cases that ran has failed, else for this one set of parameters, or the entry would excuse
-    failures that nobody has seen.
+    An entry is drafted for a whole requirement where each of its checks failed, else for a whole
+    function, else for one set of parameters: it excuses only failures that were seen.
     """
-    cases = list(cases)
-    kept = [entry for entry in entries if entry.flaky or any(map(entry.excuses, cases))]
+    used = {entry for entry, _ in baseline.entries() for look in looks if entry.covers(*look)}
+    known = [entry for entry in baseline.known if entry in used]
     until = today + dt.timedelta(days=_DRAFT_DAYS)
-    red = [
-        case
-        for case in cases
-        if case.is_red and case.verdict is not Verdict.HARNESS_ERROR and case.text != NOT_RUN
-    ]
-    not_all = {
-        case.function for case in cases if case.verdict is Verdict.PASSED or case.text == NOT_RUN
-    }
-    names = {
-        (case.requirements[0], case.name if case.function in not_all else case.function): None
-        for case in red
-        if case.requirements
-    }
-    new = [Entry(requirement, _DRAFT_REASON, until, name) for requirement, name in names]
-    blocks = ["# Failures that are known: each says why, and until when that is accepted."]
-    blocks += [_written(entry) for entry in [*kept, *new]]
+    red = [(case, check) for case, check in looks if _is_drafted(case, check)]
+    fine = [(case, check) for case, check in looks if not check.verdict.has_failed]
+    whole = {check.requirement for _, check in fine if check.verdict is Verdict.PASSED}
+    partly = {(check.requirement, case.function) for case, check in fine}
+    for case, check in red:
+        name = None
+        if check.requirement in whole:
+            both = (check.requirement, case.function)
+            name = case.name if both in partly else case.function
+        entry = Entry(check.requirement, _DRAFT_REASON, until, name)
+        if entry not in known:
+            known.append(entry)
+    blocks = ["# Known failures: each entry says why, and until when it is accepted."]
+    blocks += [_written("known", entry) for entry in known]
+    blocks += [_written("flaky", entry) for entry in baseline.flaky]
     return "\n\n".join(blocks) + "\n"
 
 
-def _written(entry: Entry) -> str:
-    lines = ["[[flaky]]" if entry.flaky else "[[known]]"]
-    for name in _MEMBERS:
-        value = getattr(entry, name)
+def _is_drafted(case: Case, check: Check) -> bool:
+    return check.verdict in {Verdict.FAILED, Verdict.UNTESTABLE} and not case.error
+
+
+def _written(table: str, entry: Entry) -> str:
+    lines = [f"[[{table}]]"]
+    for name, value in msgspec.structs.asdict(entry).items():
         if value is not None:
-            # A string of JSON is one of TOML too.
-            written = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value
-            lines.append(f"{name} = {written}")
+            # A JSON string is a TOML string, too.
+            text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value
+            lines.append(f"{name} = {text}")
     return "\n".join(lines)

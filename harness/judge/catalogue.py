@@ -3,73 +3,77 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
+
+import msgspec
+from msgspec import Struct
 
 Level = Literal["must", "should", "may"]
+LEVELS: tuple[str, ...] = get_args(Level)
+"""From the strictest on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One thing that is asked of a relay.
+class Requirement(Struct, frozen=True, forbid_unknown_fields=True):
+    """One demand on a relay.
 
     Attributes:
-        id: as in the protocol description, or `KIT-…` when only this kit asks for it.
         level: how binding it is.
-        sentence: what is asked, in one sentence.
+        sentence: the demand, in one sentence.
         why: what goes wrong otherwise.
         source: where it comes from.
-        capabilities: a target needs any one of these to be judged by it; none are needed if empty.
-
+        capability: a target needs any one of these to be judged by it; empty: none.
+        stricter: why it demands more than Harper's own relay does; empty when it does not.
     """
 
-    id: str
     level: Level
     sentence: str
     why: str
     source: str
-    capabilities: tuple[str, ...] = ()
+    capability: str | tuple[str, ...] = ()
+    stricter: str = ""
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        return (self.capability,) if isinstance(self.capability, str) else self.capability
+
+
+class Exclusion(Struct, frozen=True, forbid_unknown_fields=True):
+    """Statements of the protocol that the behaviour of a relay cannot show.
+
+    Attributes:
+        ids: the statements.
+        reason: why.
+    """
+
+    ids: tuple[str, ...]
+    reason: str
+
+
+class _Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
+    sources: dict[str, str]
+    requirements: dict[str, Requirement]
+    excluded: tuple[Exclusion, ...]
 
 
 @cache
-def _catalogue() -> dict[str, Any]:
+def _catalogue() -> _Catalogue:
     text = Path(__file__).with_name("requirements.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return msgspec.convert(tomllib.loads(text), _Catalogue)
 
 
-@cache
 def requirements() -> dict[str, Requirement]:
-    """Every requirement by id, in the order of the catalogue."""
-    return {id_: _requirement(id_, entry) for id_, entry in _catalogue()["requirements"].items()}
+    """Every requirement by its id, in the order of the catalogue."""
+    return _catalogue().requirements
 
 
-@cache
-def capabilities() -> dict[str, str]:
-    """What a target may declare that it can do, by name, with a sentence each."""
-    return dict(_catalogue()["capabilities"])
-
-
-@cache
 def sources() -> dict[str, str]:
     """What the words in a requirement's source mean."""
-    return dict(_catalogue()["sources"])
+    return _catalogue().sources
 
 
 @cache
 def excluded() -> dict[str, str]:
-    """Statements of the protocol that a relay's behaviour cannot show, with the reason, by id."""
-    return {id_: entry["reason"] for entry in _catalogue()["excluded"] for id_ in entry["ids"]}
-
-
-def _requirement(id_: str, entry: dict[str, Any]) -> Requirement:
-    needed = entry.get("capability", ())
-    return Requirement(
-        id_,
-        entry["level"],
-        entry["sentence"],
-        entry["why"],
-        entry["source"],
-        (needed,) if isinstance(needed, str) else tuple(needed),
-    )
+    """The reason for each excluded statement, by its id."""
+    return {id_: entry.reason for entry in _catalogue().excluded for id_ in entry.ids}

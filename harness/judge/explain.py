@@ -1,64 +1,71 @@
-"""What a requirement asks, why, and which cases check it; read from the catalogue and the cases."""
+"""What a requirement demands, why, and which cases check it; read from catalogue and cases."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.judge.catalogue import capabilities, excluded, requirements, sources
+from harness.judge.catalogue import excluded, requirements, sources
 from harness.judge.shipped_paths import conformance_cases
+from harness.targets.capabilities import CAPABILITIES
+from harness.witness.wire.finding import Rule
+
+_ID = re.compile(r"[A-Z]+-\d\d")
 
 
 @cache
 def cases_by_requirement(directory: Path | None = None) -> dict[str, list[str]]:
-    """The cases that name each requirement, as `file::function`; nothing is imported.
+    """The cases that check each requirement, as `file::function`; nothing is imported.
+
+    A case checks the ids that stand in its source, or in that of the functions of its file that it
+    calls; `check.wire(…)` stands for every rule of the wire format.
 
     Args:
-        directory: where the cases lie; the conformance cases if left out.
-
+        directory: where the cases are; the conformance cases by default.
     """
     cases = defaultdict(list)
     for path in sorted((directory or conformance_cases()).glob("test_*.py")):
-        for case in _functions(ast.parse(path.read_text(encoding="utf-8"))):
-            for id_ in dict.fromkeys(_named_by(case)):
-                cases[id_].append(f"{path.name}::{case.name}")
+        functions = _functions(ast.parse(path.read_text(encoding="utf-8")))
+        for name in functions:
+            if name.startswith("test_"):
+                for id_ in dict.fromkeys(_ids(name, functions, set())):
+                    cases[id_].append(f"{path.name}::{name}")
     return dict(cases)
 
 
-def _functions(scope: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef]:
-    """Those of a module and its classes, and none that stands in another."""
-    for node in scope.body:
-        if isinstance(node, ast.FunctionDef):
-            yield node
-        elif isinstance(node, ast.ClassDef):
-            yield from _functions(node)
+def requirements_of(node_id: str) -> list[str]:
+    """What a case checks, by its pytest id."""
+    path, _, name = node_id.partition("::")
+    place = f"{path.rpartition('/')[2]}::{name.partition('[')[0]}"
+    return [id_ for id_, places in cases_by_requirement().items() if place in places]
 
 
-def _named_by(case: ast.FunctionDef) -> Iterator[str]:
-    """The ids in `@requirement(…)`, also where a parameter carries the mark."""
-    for decorator in case.decorator_list:
-        for node in ast.walk(decorator):
-            if isinstance(node, ast.Call) and _is_requirement(node.func):
-                for argument in node.args:
-                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                        yield argument.value
+def _functions(module: ast.Module) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
 
 
-def _is_requirement(called: ast.expr) -> bool:
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-    return name == "requirement"
+def _ids(name: str, functions: dict[str, ast.FunctionDef], seen: set[str]) -> Iterator[str]:
+    seen.add(name)
+    for node in ast.walk(functions[name]):
+        match node:
+            case ast.Constant(str(text)) if _ID.fullmatch(text):
+                yield text
+            case ast.Attribute(value=ast.Name("check"), attr="wire"):
+                yield from sorted({rule.id for rule in Rule})
+            case ast.Name(called) if called in functions and called not in seen:
+                yield from _ids(called, functions, seen)
 
 
 def overview(family: str = "") -> Iterator[str]:
-    """Each requirement in a line: its id, its level, and what is asked; all, or those of a family.
+    """A line for each requirement: id, level, sentence.
 
     Args:
-        family: the letters before the hyphen, such as `WIRE`.
-
+        family: only those of this family, the letters before the hyphen, such as `WIRE`.
     """
     for id_, requirement in requirements().items():
         if family in {"", _family(id_)}:
@@ -70,11 +77,10 @@ def _family(id_: str) -> str:
 
 
 def cases_of(id_: str) -> list[str]:
-    """The cases of one requirement, or of a family of them, as `file::function`.
+    """The cases of one requirement, or of a family, as `file::function`.
 
     Raises:
-        InputError: nobody asks that, or there is no case of it.
-
+        InputError: there is no such requirement, or no case of it.
     """
     id_ = id_.upper()
     asked = [known for known in cases_by_requirement() if id_ in {known, _family(known)}]
@@ -84,18 +90,17 @@ def cases_of(id_: str) -> list[str]:
 
 
 def explain(id_: str) -> Iterator[str]:
-    """All that is known of one requirement, line by line; of a family, a line for each.
+    """Everything known of one requirement, line by line; of a family, a line for each.
 
     Raises:
-        InputError: nobody asks that.
-
+        InputError: there is no such requirement.
     """
     id_ = id_.upper()
     if id_ in map(_family, requirements()):
         yield from overview(id_)
         return
     if id_ in excluded():
-        yield f"{id_} is not asked of a relay."
+        yield f"{id_} is not demanded of a relay."
         yield f"reason: {excluded()[id_]}"
         return
     if id_ not in requirements():
@@ -106,10 +111,12 @@ def explain(id_: str) -> Iterator[str]:
     requirement = requirements()[id_]
     yield f"{id_} ({requirement.level}): {requirement.sentence}"
     yield f"why: {requirement.why}"
+    if requirement.stricter:
+        yield f"stricter than upstream: {requirement.stricter}"
     for source in requirement.source.split("; "):
         meaning = sources().get(source)
         yield f"source: {source}, {meaning}" if meaning else f"source: {source}"
     for position, name in enumerate(requirement.capabilities):
-        yield f"{'or' if position else 'only with'} {name}: {capabilities()[name]}"
+        yield f"{'or' if position else 'only with'} {name}: {CAPABILITIES[name]}"
     yield "cases:"
     yield from (f"  {case}" for case in cases_by_requirement().get(id_, []))

@@ -1,6 +1,7 @@
-"""The pytest plugin of the conformance cases: which relay they judge, and what they check.
+"""The pytest plugin of the judge: which relay is judged, what each case looked at, what it found.
 
-Loaded by whoever runs them (`-p harness.judge.plugin`), and in nobody else's tests.
+Loaded by `relay-harness run` and by the kit's own tests (`-p harness.judge.plugin`), never by the
+tests of others. Each report of a case carries one attribute, the case as JSON values.
 """
 
 from __future__ import annotations
@@ -9,12 +10,32 @@ import os
 import signal
 from collections.abc import Generator
 
+import msgspec
 import pytest
 
+from harness.cluster import FakeCluster
+from harness.errors import Unseen
+from harness.judge.cases import checks as looks
+from harness.judge.cases.always import always
+from harness.judge.cases.checks import CaseOver, Checks
+from harness.judge.cases.evidence import gather, hider
+from harness.judge.cases.leaks import Files, changed_since, files_in_reach, leaks
+from harness.judge.cases.relay import NotApplicable, Relay
+from harness.judge.cases.wording import Comparison, cut
+from harness.judge.explain import requirements_of
+from harness.judge.hints import hint_for
 from harness.judge.interrupts import interrupt
-from harness.judge.leaks import TaintError
+from harness.judge.model import Case, Check, Verdict
 from harness.targets import RELAY_VARIABLE
 from harness.targets.outcome import TargetBrokeError, TargetSkippedError
+
+_ATTRIBUTE = "deploy_relay_case"
+_CHECKS = pytest.StashKey[Checks]()
+_CASE = pytest.StashKey[Case]()
+
+
+class CaseFailed(Exception):  # noqa: N818 - pytest shows its name
+    """A case with a check that failed, or that could not be made."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,29 +49,222 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):  # a worker of xdist: nobody there handles it
+    if hasattr(config, "workerinput"):  # in a worker of xdist nobody else handles it
         signal.signal(signal.SIGTERM, interrupt)
-    config.addinivalue_line(
-        "markers", "requirement(*ids): the requirements of the catalogue that a case checks"
-    )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # User properties travel with the reports, also from the workers of pytest-xdist.
-    for item in items:
-        for marker in item.iter_markers("requirement"):
-            item.user_properties += [("requirement", id_) for id_ in marker.args]
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> None:
+    """Keep the comparison that did not hold, for the message of a check."""
+    looks.last_comparison[:] = [Comparison(op, left, right)]
+
+
+@pytest.fixture
+def check(request: pytest.FixtureRequest) -> Checks:
+    """What a case looks at requirements with: see `Checks`."""
+    checks: Checks = request.node.stash.setdefault(_CHECKS, Checks(request.path))
+    return checks
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Judge a case: what it looked at, and what is looked at after every case."""
+    relay = getattr(item, "funcargs", {}).get("relay")
+    if not isinstance(relay, Relay) or _CHECKS not in item.stash:
+        return (yield)
+    before, result, ended_by = files_in_reach(), None, None
+    try:
+        result = yield
+    except (Exception, pytest.skip.Exception) as error:  # noqa: BLE001 - it becomes a verdict
+        ended_by = error
+    case = judge(item, relay, ended_by, before)
+    item.stash[_CASE] = case
+    if case.error and ended_by is not None:
+        raise ended_by
+    if case.verdict is Verdict.NOT_APPLICABLE:
+        pytest.skip(f"not applicable: {', '.join({it.blocked_by for it in case.checks})}")
+    if case.verdict.has_failed:
+        raise CaseFailed("\n".join(map(_line, case.checks))) from ended_by
+    return result
+
+
+def judge(item: pytest.Item, relay: Relay, ended_by: BaseException | None, before: Files) -> Case:
+    """What is said of a case that has just ended, while its peers are still up."""
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    assert isinstance(cluster, FakeCluster)
+    checks = list(item.stash[_CHECKS].checks)
+    case = Case(item.nodeid, _title(item), checks)
+    seen = {check.requirement for check in checks}
+    rest = [id_ for id_ in requirements_of(item.nodeid) if id_ not in seen]
+    _conclude(case, rest, ended_by)
+    if relay.commands:
+        if reason := _not_earned(relay, cluster):
+            _block(case, reason)
+        checks += always(cluster, relay)
+        for where in leaks(cluster.peers, relay, changed_since(before)):
+            checks.append(Check("BUG-41", Verdict.FAILED, "passwords and tokens", got=where))
+    if case.verdict.has_failed:
+        hide = hider([cluster])
+        for check in checks:
+            check.expected, check.got = cut(check.expected, hide), cut(check.got, hide)
+            check.blocked_by = cut(check.blocked_by, hide)
+            check.hint = hint_for(check)
+        case.evidence = gather([cluster], relay, _captured(item))
+    return case
+
+
+def _conclude(case: Case, rest: list[str], ended_by: BaseException | None) -> None:
+    """The verdict on what the case has not looked at, by what ended it."""
+    verdict, reason = Verdict.UNTESTABLE, str(ended_by).partition("\n")[0]
+    match ended_by:
+        case None:
+            if not case.checks:
+                case.error, verdict = "the case looked at nothing", Verdict.HARNESS_ERROR
+            else:
+                return
+        case NotApplicable():
+            verdict = Verdict.NOT_APPLICABLE
+        case pytest.skip.Exception():
+            verdict = Verdict.NOT_APPLICABLE
+        case TargetBrokeError():
+            text = str(ended_by)
+            case.checks.append(Check("AGG-02", Verdict.FAILED, "the deploy", "records", text))
+        case TargetSkippedError() | Unseen() | CaseOver() | TimeoutError():
+            pass
+        case AssertionError():
+            reason = _said(ended_by)
+        case _:
+            case.error, verdict = f"{type(ended_by).__name__}: {ended_by}", Verdict.HARNESS_ERROR
+    case.checks += [Check(id_, verdict, blocked_by=reason) for id_ in rest]
+
+
+def _said(error: AssertionError) -> str:
+    """What an assertion outside of any check demanded, and what stood in the way."""
+    text = str(error).partition("\nassert ")[0]
+    if looks.last_comparison and text.startswith("assert "):
+        comparison = looks.last_comparison[-1]
+        return f"expected {comparison.expected}, got {comparison.got}"
+    return text.removeprefix("assert ")
+
+
+def _not_earned(relay: Relay, cluster: FakeCluster) -> str:
+    """Why the case proves nothing; empty when what it is about took place."""
+    uploads = [upload for peer in cluster.peers for upload in peer.live_uploads]
+    if relay.blocked_by and not any(upload.complete for upload in uploads):
+        return relay.blocked_by
+    told = {node.name for command in relay.commands for node in command.nodes}
+    for endpoint in (*cluster.peers, *cluster.sockets):
+        if endpoint.name in told and (fault := endpoint.fault_not_shown):
+            return f"{endpoint.title} never came to show its fault {fault!r}"
+    return ""
+
+
+def _block(case: Case, reason: str) -> None:
+    for check in case.checks:
+        if check.verdict in {Verdict.PASSED, Verdict.FAILED}:
+            check.verdict, check.blocked_by = Verdict.UNTESTABLE, reason
+            check.expected = check.got = ""
+
+
+def _title(item: pytest.Item) -> str:
+    text = getattr(getattr(item, "function", None), "__doc__", None) or ""
+    return " ".join(text.partition("\n\n")[0].split())
+
+
+def _captured(item: pytest.Item) -> str:
+    return "".join(text for _, title, text in item._report_sections if title)  # noqa: SLF001
+
+
+def _line(check: Check) -> str:
+    if check.blocked_by:
+        return f"{check.requirement} {check.verdict}: {check.blocked_by}"
+    if check.verdict is Verdict.PASSED:
+        return f"{check.requirement} passed"
+    sides = f"expected {check.expected}, got {check.got}" if check.expected else check.got
+    return f"{check.requirement} {check.verdict}: {check.subject or check.where}: {sides}"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    call: pytest.CallInfo[None],
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """An error of a target says what it makes of the case, whenever it happens."""
+    """Attach the case to the report of its call, or of what kept it from being called."""
     report = yield
-    error = call.excinfo.value if call.excinfo is not None else None
-    if isinstance(error, (TargetBrokeError, TargetSkippedError)):
-        report.user_properties.append(("verdict", error.verdict))
-    elif isinstance(error, TaintError):
-        report.user_properties.append(("leaked", str(error)))
+    if report.when == "call" and _CASE in item.stash:
+        vars(report)[_ATTRIBUTE] = msgspec.to_builtins(item.stash[_CASE])
+    elif report.failed and (ids := requirements_of(item.nodeid)):
+        error = call.excinfo.value if call.excinfo else None
+        vars(report)[_ATTRIBUTE] = msgspec.to_builtins(_unjudged(item.nodeid, ids, report, error))
     return report
+
+
+def _unjudged(
+    id_: str, ids: list[str], report: pytest.TestReport, error: BaseException | None
+) -> Case:
+    """The case whose set-up or tear-down failed."""
+    if isinstance(error, (TargetBrokeError, TargetSkippedError)):
+        reason = str(error).partition("\n")[0]
+        return Case(id_, checks=[Check(it, Verdict.UNTESTABLE, blocked_by=reason) for it in ids])
+    checks = [Check(it, Verdict.HARNESS_ERROR) for it in ids]
+    return Case(id_, checks=checks, error=report.longreprtext)
+
+
+class Collector:
+    """A pytest plugin that gathers the cases of one run, also from the workers of xdist.
+
+    Attributes:
+        cases: by their ids.
+        broken: what kept cases from running: collection and internal errors.
+        interrupted: the arguments of `KeyboardInterrupt`, such as the number of a signal.
+        collected: the ids of all cases that are to run.
+    """
+
+    def __init__(self) -> None:
+        self.cases: dict[str, Case] = {}
+        self.broken: list[str] = []
+        self.interrupted: tuple[object, ...] = ()
+        self.collected: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.collected = [item.nodeid for item in session.items]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        self.collected = ids
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        case = self.cases.setdefault(report.nodeid, Case(report.nodeid))
+        if found := vars(report).get(_ATTRIBUTE):
+            judged = msgspec.convert(found, Case)
+            if judged.verdict.weight >= case.verdict.weight:
+                judged.seconds, case = case.seconds, judged
+                self.cases[report.nodeid] = case
+        elif str(report.when) == "???":  # xdist's report of a worker that died
+            ended = "the relay ended the process in which it ran"
+            case.checks = [Check("AGG-02", Verdict.FAILED, "the deploy", "records", ended)]
+            rest = [id_ for id_ in requirements_of(report.nodeid) if id_ != "AGG-02"]
+            case.checks += [Check(id_, Verdict.UNTESTABLE, blocked_by=ended) for id_ in rest]
+        case.seconds += report.duration
+
+    def finish(self) -> None:
+        """Make every case that did not run untestable."""
+        for id_ in self.collected:
+            if id_ not in self.cases:
+                reason = "it did not run: the run had ended before"
+                checks = [
+                    Check(it, Verdict.UNTESTABLE, blocked_by=reason) for it in requirements_of(id_)
+                ]
+                self.cases[id_] = Case(id_, checks=checks, error=NOT_RUN)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken.append(report.longreprtext)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted = excinfo.value.args
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self.broken.append(str(excrepr))
+
+
+NOT_RUN = "not run"
+"""The error of a case of which nothing is known."""

@@ -15,7 +15,7 @@ from harness.targets.deploy_command import (
     OperationsMint,
     ReplicationMint,
 )
-from harness.targets.outcome import Outcome, Record, TargetBrokeError, TargetSkippedError
+from harness.targets.outcome import DEADLINE, Outcome, Record, TargetBrokeError, TargetSkippedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -67,7 +67,7 @@ class Target(Protocol):
     def stderr(self) -> str:
         """Of that, what went to stderr, for a person to read."""
 
-    def deploy(self, command: DeployCommand) -> Outcome:
+    def deploy(self, command: DeployCommand, deadline: float = DEADLINE) -> Outcome:
         """Relay the deploy.
 
         Raises:

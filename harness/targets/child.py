@@ -27,7 +27,9 @@ class ChildError(Exception):
 
 
 class ChildHungError(ChildError):
-    """The child has not answered in time."""
+    """The child has not answered in time; `is_silent` when it wrote nothing at all."""
+
+    is_silent = False
 
 
 def names_a_proxy(variable: str) -> bool:
@@ -134,11 +136,12 @@ class Child:
     def _wait(self, deadline: float, seconds: float) -> None:
         left = deadline - time.monotonic()
         if left <= 0:
-            wrote = "wrote nothing (is its output flushed?)"
+            wrote = "nothing"
             if self._received:
-                wrote = f"wrote {len(self._received):,} bytes without a line end"
-                wrote += f": {show(self._received)}"
-            raise ChildHungError(f"did not answer within {seconds:.3g} s; it {wrote}")
+                wrote = f"{len(self._received):,} bytes without a line end: {show(self._received)}"
+            hung = ChildHungError(f"did not answer within {seconds:.3g} s; it wrote {wrote}")
+            hung.is_silent = not self._received
+            raise hung
         self._read(left)
 
     def _read(self, seconds: float) -> None:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Sequence
+from typing import TypeVar
+
+from msgspec import structs
 
 from harness.targets import messages
 from harness.targets.child import Child, ChildError, ChildHungError
 from harness.targets.deploy_command import DeployCommand
-from harness.targets.hang_budget import Patience
-from harness.targets.messages import Kind, Message, MessageError
-from harness.targets.outcome import Outcome, TargetBrokeError, TargetHungError
+from harness.targets.hang_budget import HangBudget
+from harness.targets.messages import Deployed, MessageError, Reply, Start, Started, Stop
+from harness.targets.outcome import DEADLINE, Outcome, TargetBrokeError, TargetHungError
 
 START_SECONDS = 15.0
-"""How long an adapter may take to start; some languages are slow to."""
+"""Time that an adapter has to start; some languages are slow."""
 STOP_SECONDS = 5.0
+_Reply = TypeVar("_Reply", bound=Reply)
 
 
 class CommandTarget:
-    """Starts an adapter when it is first needed, and anew after it broke.
+    """Starts an adapter when it is first needed, and again after it broke.
 
-    Whatever an adapter does wrong costs the case that asked it: the process and all its children
-    are killed, and the next case gets a fresh one.
+    A mistake of an adapter costs the case that asked it: the process and all its children are
+    killed, and the next case gets a fresh one.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -30,28 +34,27 @@ class CommandTarget:
         self.name = shlex.join(command)
         self._command = command
         self._child: Child | None = None
-        self._started: Message | None = None
+        self._started: Started | None = None
         self._seq = 0
         self._deploys = 0  # of the running child
-        self._patience = Patience()
+        self._budget = HangBudget()
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the adapter declares; it is started to find out.
+        """What the adapter declares; this starts it.
 
         Raises:
             TargetBrokeError: it does not start.
-
         """
-        return frozenset(self._declared["capabilities"])
+        return frozenset(self._declared.capabilities)
 
     @property
     def identity(self) -> str:
-        """The name and version that the adapter gives its relay; it is started to find out."""
-        return f"{self._declared['relay']} {self._declared.get('version', '')}".rstrip()
+        """The name and version of the relay, as the adapter gives them; this starts it."""
+        return f"{self._declared.relay} {self._declared.version}".rstrip()
 
     @property
-    def _declared(self) -> Message:
+    def _declared(self) -> Started:
         if self._started is None:
             self._running()
         assert self._started is not None
@@ -59,7 +62,7 @@ class CommandTarget:
 
     @property
     def pid(self) -> int:
-        """The process in which the relay runs, for as long as nothing breaks."""
+        """The process in which the relay runs; another one after the adapter broke."""
         return self._running().pid
 
     @property
@@ -72,29 +75,28 @@ class CommandTarget:
         """The end of what it wrote to stderr alone."""
         return "" if self._child is None else self._child.stderr
 
-    def deploy(self, command: DeployCommand) -> Outcome:
+    def deploy(self, command: DeployCommand, deadline: float = DEADLINE) -> Outcome:
         """Relay the deploy.
 
         Raises:
             TargetBrokeError: the adapter crashed, hung, broke the protocol or reported an error.
-            TargetSkippedError: the adapter would not do it, or never answers.
-
+            TargetSkippedError: the adapter did not do it, or never answers.
         """
         child = self._running()
         child.forget_output()
-        message = messages.deploy(self._next(), command)
         self._deploys += 1
-        with self._patience.asking():
-            reply = self._ask(child, message, "deployed", command.deadline)
-        return messages.outcome_of(reply)
+        command = structs.replace(command, seq=self._next())
+        with self._budget.asking():
+            reply = self._ask(child, command, Deployed, deadline)
+        return reply.outcome
 
     def close(self) -> None:
-        """Tell the adapter to stop, and see to it that it does."""
+        """Tell the adapter to stop, and make sure that it does."""
         if self._child is None:
             return
         child, self._child = self._child, None
         with contextlib.suppress(ChildError):
-            child.ask(messages.encode("stop", messages.stop(self._next())), STOP_SECONDS)
+            child.ask(messages.encode(Stop(self._next())), STOP_SECONDS)
             child.hang_up(STOP_SECONDS)
         child.kill()
 
@@ -108,34 +110,33 @@ class CommandTarget:
                 child = Child(self._command)
             except ChildError as error:
                 raise TargetBrokeError(f"the adapter {error}") from error
-            start = messages.start(self._next())
-            self._started = self._ask(child, start, "started", START_SECONDS)
+            self._started = self._ask(child, Start(self._next()), Started, START_SECONDS)
             self._child, self._deploys = child, 0
         return self._child
 
-    def _ask(self, child: Child, message: Message, answer: Kind, seconds: float) -> Message:
-        line = messages.encode(message["verb"], message)
+    def _ask(
+        self, child: Child, message: Start | DeployCommand, kind: type[_Reply], seconds: float
+    ) -> _Reply:
+        line = messages.encode(message)
         try:
-            reply = messages.decode(answer, child.ask(line, seconds), message["seq"])
-            if answer == "started":
-                messages.check_started(reply)
+            return messages.decode(kind, child.ask(line, seconds), message.seq)
         except (ChildError, MessageError) as error:
             child.kill()
             self._child = None
-            kind = TargetHungError if isinstance(error, ChildHungError) else TargetBrokeError
-            what = message["verb"]
-            if what == "deploy" and self._deploys > 1:  # alone, the case may well pass
-                what += f" (deploy {self._deploys} of this process)"
-            raise kind(_blame(what, error, child.stderr)) from error
-        except BaseException:  # a person's Ctrl-C must not leave it running
+            broke = TargetHungError if isinstance(error, ChildHungError) else TargetBrokeError
+            raise broke(self._blame(kind, error, child.stderr)) from error
+        except BaseException:  # Ctrl-C must not leave it running
             child.kill()
             self._child = None
             raise
-        return reply
 
-
-def _blame(asked: str, error: Exception, stderr: str) -> str:
-    what = f"answered wrongly: {error}" if isinstance(error, MessageError) else str(error)
-    shown = "\n".join(f"  | {line}" for line in stderr.splitlines())
-    complaints = f"its standard error:\n{shown}" if shown else "its standard error is empty"
-    return f"asked to {asked}, the adapter {what}\n{complaints}"
+    def _blame(self, kind: type[Reply], error: Exception, stderr: str) -> str:
+        asked = "start" if kind is Started else "deploy"
+        if kind is Deployed and self._deploys > 1:  # the case may pass alone
+            asked += f" (deploy {self._deploys} of this process)"
+        text = f"answered wrongly: {error}" if isinstance(error, MessageError) else str(error)
+        if isinstance(error, ChildHungError) and error.is_silent and self._deploys <= 1:
+            text += " (is its output flushed?)"
+        shown = "\n".join(f"  | {line}" for line in stderr.splitlines())
+        written = f"its standard error:\n{shown}" if shown else "its standard error is empty"
+        return f"asked to {asked}, the adapter {text}\n{written}"

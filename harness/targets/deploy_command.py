@@ -1,147 +1,160 @@
-"""The deploy command: everything that a target is told for one deploy. Pure."""
+"""The deploy command: everything that a target needs for one deploy. Pure.
+
+The same classes are the messages of the adapter protocol: `messages` writes and reads them, and
+`adapter.schema.json` is generated from them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+
+Seconds = Annotated[float, Meta(gt=0)]
+Port = int | str
 
 
-@dataclass(frozen=True, slots=True)
-class OperationsMint:
-    """Mint over the node's operations API, as this user."""
+class OperationsMint(Struct, frozen=True, tag_field="by", tag="operations"):
+    """Mint over the node's operations API.
+
+    Attributes:
+        username: a user of that node.
+        password: the password of that user.
+    """
 
     username: str
-    password: str = field(repr=False)
+    password: str
+
+    def __repr__(self) -> str:
+        return f"OperationsMint({self.username!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicationMint:
-    """Mint over the node's replication socket, as whom the relay's certificate names."""
+class ReplicationMint(Struct, frozen=True, tag_field="by", tag="replication"):
+    """Mint over the node's replication socket, as the node that the certificate names."""
 
 
-@dataclass(frozen=True, slots=True)
-class GivenToken:
-    """Do not mint; use this token of the node."""
+class GivenToken(Struct, frozen=True, tag_field="by", tag="given"):
+    """Do not mint.
 
-    token: str = field(repr=False)
+    Attributes:
+        token: a token of that node.
+    """
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "GivenToken()"
 
 
 Mint = OperationsMint | ReplicationMint | GivenToken
 
-MINT_CAPABILITIES: dict[type[Mint], str] = {
-    OperationsMint: "mint.operations",
-    GivenToken: "mint.given",
-    ReplicationMint: "mint.replication",
-}
-"""What a target must declare for each way of minting, the usual one first."""
 
-
-def no_way_to_mint(declared: Collection[str]) -> str:
-    """What is wrong with capabilities among which is no way to mint; empty when there is one."""
-    ways = MINT_CAPABILITIES.values()
-    if set(ways) & set(declared):
-        return ""
-    return f"no way to mint is declared; declare one of {', '.join(ways)}"
-
-
-@dataclass(frozen=True, slots=True)
-class DeployNode:
+class DeployNode(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A node as the origin knows it.
 
     Attributes:
         name: the node's name.
-        url: URL of its operations API; None leaves the relay to put one together from the rest.
-        mint: how to get its token.
-        verify: False when the node's configuration switches certificate verification off.
-        host, port: where it is, when it has no URL; a port may be written `host:port`.
+        mint: how to get a token of the node.
+        url: URL of its operations API, with path and query; without it, build one from the rest.
+        verify: false: do not verify its certificate.
+        host: where it is, for a node without a URL.
+        port: a port, or `host:port`, for a node without a URL.
         replication_url: URL of its replication socket.
-        ca_file: authorities trusted for this node only.
-
+        ca_file: absolute path of a PEM file: authorities trusted for this node only.
     """
 
-    name: str
-    url: str | None
+    name: Annotated[str, Meta(min_length=1)]
     mint: Mint
-    verify: bool = True
+    url: str | None = None
+    verify: bool = field(default_factory=lambda: True)  # always written: a factory is no default
     host: str | None = None
-    port: int | str | None = None
+    port: Port | None = None
     replication_url: str | None = None
     ca_file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long a relay may wait, in seconds, and how often it may try.
+class Limits(Struct, frozen=True):
+    """How long the relay may wait, in seconds, and how often it may try.
 
     Attributes:
-        connect: for name lookup, connection and TLS handshake together.
-        mint: for a token.
-        stall: for a peer that takes no byte of an upload.
+        connect: name lookup, connection and TLS handshake together.
+        mint: getting a token.
+        stall: a peer takes no byte of an upload.
         answer: from the last byte of an upload to the end of the answer.
-        attempts: how many attempts each node may take.
+        attempts: attempts for each node.
         retry_delay: longest pause before the second attempt.
-
     """
 
-    connect: float = 10.0
-    mint: float = 10.0
-    stall: float = 10.0
-    answer: float = 20.0
-    attempts: int = 1
-    retry_delay: float = 0.05
+    connect: Seconds = 10.0
+    mint: Seconds = 10.0
+    stall: Seconds = 10.0
+    answer: Seconds = 20.0
+    attempts: Annotated[int, Meta(ge=1)] = 1
+    retry_delay: Annotated[float, Meta(ge=0)] = 0.05
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The limits that need the capability `limits`."""
+        return (self.connect, self.mint, self.stall, self.answer)
 
 
-@dataclass(frozen=True, slots=True)
-class LocalSettings:
-    """The origin's own ports, for nodes without a URL of that kind; None is not configured."""
+class LocalSettings(Struct, frozen=True, omit_defaults=True):
+    """The origin's own ports, for nodes without a URL; an absent one is not configured.
 
-    secure_port: int | str | None = None
-    insecure_port: int | str | None = None
-    secure_replication_port: int | str | None = None
-    insecure_replication_port: int | str | None = None
+    Attributes:
+        secure_port: of the operations API, with TLS.
+        insecure_port: of the operations API, without TLS.
+        secure_replication_port: of the replication socket, with TLS.
+        insecure_replication_port: of the replication socket, without TLS.
+    """
+
+    secure_port: Port | None = None
+    insecure_port: Port | None = None
+    secure_replication_port: Port | None = None
+    insecure_replication_port: Port | None = None
 
 
 STOCK = LocalSettings(secure_port=9925, secure_replication_port=9933)
-"""Of an origin whose configuration nobody has changed (URL-06)."""
+"""The settings of an origin with an unchanged configuration (URL-06)."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeployCommand:
-    """Everything that a target needs for one deploy.
+class DeployCommand(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="verb", tag="deploy"
+):
+    """Relay this deploy to these nodes.
 
     Attributes:
+        seq: number of the message.
         nodes: where to deploy, in the order of the records.
-        request: the deploy request as the origin holds it.
-        payload: the staged payload.
-        ca_file: the cluster's authorities, trusted besides those of the system.
-        certificate_file, key_file: the relay's own certificate chain and its key.
-        local: the origin's own settings.
+        request: the deploy request as the origin holds it; the order of its members counts.
+        payload: absolute path of the staged payload; it may be missing.
+        ca_file: absolute path of a PEM file: the cluster's authorities.
+        certificate_file: absolute path of a PEM file: the relay's own certificate chain.
+        key_file: absolute path of a PEM file: the private key of that certificate.
+        local: the origin's own ports, when a node has no URL.
         limits: time limits and attempts.
-        allow_http: whether plain http to another machine is allowed.
-        events: whether to ask the nodes for event streams.
-        cancel_after: seconds after which the deploy is given up; None never does.
-        deadline: seconds after which a target that has not answered counts as hanging.
-
+        allow_http: plain http to another machine is allowed.
+        events: ask the nodes for event streams.
+        cancel_after: seconds after which the deploy is cancelled.
     """
 
     nodes: tuple[DeployNode, ...]
-    request: Mapping[str, Any]
+    request: dict[str, Any]
     payload: Path
+    seq: Annotated[int, Meta(ge=1)] = field(default_factory=lambda: 1)
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None
     local: LocalSettings | None = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     allow_http: bool = False
     events: bool = False
-    cancel_after: float | None = None
-    deadline: float = 30.0
+    cancel_after: Seconds | None = None
 
     @property
     def needs(self) -> set[str]:
-        """The capabilities without which a target cannot do what this command says."""
+        """The capabilities that a target needs for this command."""
         needed = {MINT_CAPABILITIES[type(node.mint)] for node in self.nodes}
         asked = {
             "insecure_node": any(not node.verify for node in self.nodes),
@@ -149,20 +162,17 @@ class DeployCommand:
             "urls_from_parts": any(node.url is None for node in self.nodes),
             "client_certificate": self.certificate_file is not None,
             "retry": self.limits.attempts > 1,
-            "limits": self._times != _USUAL_TIMES,
+            "limits": self.limits.times != Limits().times,
             "allow_http": self.allow_http,
             "events": self.events,
             "cancel": self.cancel_after is not None,
         }
         return needed | {name for name, is_asked in asked.items() if is_asked}
 
-    @property
-    def _times(self) -> tuple[float, ...]:
-        return _times(self.limits)
 
-
-def _times(limits: Limits) -> tuple[float, ...]:
-    return (limits.connect, limits.mint, limits.stall, limits.answer)
-
-
-_USUAL_TIMES = _times(Limits())
+MINT_CAPABILITIES: dict[type[Mint], str] = {
+    OperationsMint: "mint.operations",
+    GivenToken: "mint.given",
+    ReplicationMint: "mint.replication",
+}
+"""The capability for each way to mint, the usual way first."""

@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from harness.targets import messages
 from harness.targets.deploy_command import DeployCommand
-from harness.targets.hang_budget import Patience
-from harness.targets.messages import MessageError
-from harness.targets.outcome import Outcome, TargetBrokeError, TargetHungError
+from harness.targets.hang_budget import HangBudget
+from harness.targets.messages import Deployed, MessageError
+from harness.targets.outcome import DEADLINE, Outcome, TargetBrokeError, TargetHungError
 
 DEFAULT_CAPABILITIES = ("mint.operations",)
 
@@ -27,22 +27,21 @@ class UnusableFunctionError(ValueError):
 
 
 class FunctionTarget:
-    """Calls the function with a deploy message, as an adapter would read it, in this process.
+    """Calls the function in this process, with a deploy message as an adapter reads it.
 
     The function may be a coroutine function. It returns the list of records, or a reply of the
-    adapter protocol without its `seq`, such as `{"refused": "…"}`. What the relay can do beyond
-    minting over the operations API stands in `CAPABILITIES` beside it.
+    adapter protocol without its `seq`, such as `{"refused": "…"}`. `CAPABILITIES` beside it lists
+    what the relay can do; the default is minting over the operations API.
     """
 
     def __init__(self, where: str) -> None:
         """Import the function.
 
         Args:
-            where: `package.module:function`, found as Python would in the current directory.
+            where: `package.module:function`, found as Python finds it in the current directory.
 
         Raises:
             UnusableFunctionError: it cannot be found.
-
         """
         self.name = self.identity = f"python:{where}"
         module_name, _, name = where.partition(":")
@@ -50,53 +49,52 @@ class FunctionTarget:
             sys.path.insert(0, os.getcwd())  # noqa: PTH109
         try:
             module = importlib.import_module(module_name)
-            self._function = cast("Callable[[messages.Message], Any]", getattr(module, name))
-        except (Exception, SystemExit) as error:  # whatever its module does when it is imported
+            self._function = cast("Callable[[dict[str, Any]], Any]", getattr(module, name))
+        except (Exception, SystemExit) as error:  # an import may raise anything
             known = isinstance(error, ImportError | AttributeError)
-            what = f"{error}" if known else f"{type(error).__name__}: {error}"
-            raise UnusableFunctionError(f"{self.name}: {what}") from error
+            text = f"{error}" if known else f"{type(error).__name__}: {error}"
+            raise UnusableFunctionError(f"{self.name}: {text}") from error
         if not callable(self._function):
-            raise UnusableFunctionError(f"{self.name}: {name} is no function")
+            raise UnusableFunctionError(f"{self.name}: {name} is not a function")
         declared = getattr(module, "CAPABILITIES", DEFAULT_CAPABILITIES)
         if isinstance(declared, str):
             raise UnusableFunctionError(f"{self.name}: CAPABILITIES is a text; give a list")
         self.capabilities = frozenset(declared)
         try:
-            messages.check_capabilities(self.capabilities)
-        except MessageError as error:
+            messages.check_capabilities(list(declared))
+        except ValueError as error:
             raise UnusableFunctionError(f"{self.name}: {error}") from error
         self.pid = os.getpid()
         self.output = self.stderr = ""
-        self._patience = Patience()
+        self._budget = HangBudget()
 
-    def deploy(self, command: DeployCommand) -> Outcome:
+    def deploy(self, command: DeployCommand, deadline: float = DEADLINE) -> Outcome:
         """Relay the deploy.
 
         Raises:
-            TargetBrokeError: the function raised, or returned something else than a reply.
-            TargetSkippedError: the function would not do it, or never returns.
-
+            TargetBrokeError: the function raised, or returned something that is not a reply.
+            TargetSkippedError: the function did not do it, or never returns.
         """
-        with self._patience.asking():
-            result = self._result_of(command)
-        reply = dict(result) if isinstance(result, dict) else {"records": result}
+        with self._budget.asking():
+            result = self._result_of(command, deadline)
+        members = result if isinstance(result, dict) else {"records": result}
         try:
-            messages.check("deployed", {"seq": 1, **reply})
+            reply = messages.reply_from(Deployed, {"seq": command.seq, **members})
         except MessageError as error:
             raise TargetBrokeError(f"the function returned something wrong: {error}") from error
-        return messages.outcome_of(reply)
+        return reply.outcome
 
-    def _result_of(self, command: DeployCommand) -> Any:
-        future = self._call(messages.deploy(1, command))
-        if not wait([future], command.deadline).done:
-            raise TargetHungError(f"the function did not return within {command.deadline:.3g} s")
+    def _result_of(self, command: DeployCommand, deadline: float) -> Any:
+        future = self._call(messages.plain(command))
+        if not wait([future], deadline).done:
+            raise TargetHungError(f"the function did not return within {deadline:.3g} s")
         if error := future.exception():
             text = "".join(traceback.format_exception(error))
             raise TargetBrokeError(f"the target reported an error of its own\n{text}") from error
         return future.result()
 
-    def _call(self, message: messages.Message) -> Future[Any]:
-        """Call it in a thread of its own: one that hangs costs its case, and not the run."""
+    def _call(self, message: dict[str, Any]) -> Future[Any]:
+        """Call it in a thread of its own: a function that hangs costs its case, not the run."""
         future = Future[Any]()
 
         def work() -> None:
@@ -105,7 +103,7 @@ class FunctionTarget:
                 future.set_result(
                     asyncio.run(_await(result)) if inspect.isawaitable(result) else result
                 )
-            except BaseException as error:  # noqa: BLE001  also a SystemExit ends up in its case
+            except BaseException as error:  # noqa: BLE001  a SystemExit costs its case, too
                 future.set_exception(error)
 
         threading.Thread(target=work, daemon=True).start()

@@ -1,4 +1,4 @@
-"""When a target is asked no more: nobody waits half a minute for each of hundreds of cases."""
+"""When a target is no longer asked: nobody waits half a minute for each of hundreds of cases."""
 
 from __future__ import annotations
 
@@ -10,37 +10,36 @@ from harness.targets.outcome import TargetHungError, TargetSkippedError
 _HANGS = 3
 
 
-class Patience:
-    """Bears every hang of a target that has come back once, and the first few of any other."""
+class HangBudget:
+    """Tolerates a few hangs of a target that never answered, and any number after an answer."""
 
-    def __init__(self, most: int = _HANGS) -> None:
-        """`most`: how many hangs of one that has not come back yet."""
-        self._most = most
+    def __init__(self, limit: int = _HANGS) -> None:
+        """`limit`: hangs of a target that has not answered yet."""
+        self._limit = limit
         self._hangs = 0
-        self._came_back = False
+        self._has_answered = False
 
     @property
-    def is_over(self) -> bool:
-        """Whether it is not worth it to ask once more."""
-        return self._hangs == self._most and not self._came_back
+    def is_spent(self) -> bool:
+        """Whether the target should not be asked again."""
+        return self._hangs == self._limit and not self._has_answered
 
     def hung(self) -> None:
-        self._hangs += not self._came_back
+        self._hangs += not self._has_answered
 
-    def came_back(self) -> None:
-        self._came_back = True
+    def answered(self) -> None:
+        self._has_answered = True
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
         """Ask for a deploy inside.
 
         Raises:
-            TargetSkippedError: it is not worth it.
-
+            TargetSkippedError: the budget is spent.
         """
-        if self.is_over:
+        if self.is_spent:
             raise TargetSkippedError(
-                f"not asked: none of the first {self._most} deploys was answered in time"
+                f"not asked: none of the first {self._limit} deploys was answered in time"
             )
         try:
             yield
@@ -48,6 +47,6 @@ class Patience:
             self.hung()
             raise
         except Exception:
-            self.came_back()
+            self.answered()
             raise
-        self.came_back()
+        self.answered()

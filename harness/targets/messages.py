@@ -1,266 +1,263 @@
-"""The messages of the adapter protocol: built, written, read and checked. Pure.
+"""The messages of the adapter protocol: written, read and checked. Pure.
 
-One JSON object per line each way; both directions are checked against `adapter.schema.json`.
+One JSON object per line in each direction.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import asdict
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from harness.judge.catalogue import capabilities
+from harness.targets.capabilities import CAPABILITIES
 from harness.targets.deploy_command import (
+    MINT_CAPABILITIES,
     STOCK,
     DeployCommand,
-    DeployNode,
-    GivenToken,
-    Limits,
-    LocalSettings,
-    Mint,
-    OperationsMint,
     ReplicationMint,
 )
 from harness.targets.outcome import Outcome, TargetBrokeError, TargetSkippedError
 
-Kind = Literal["start", "deploy", "stop", "started", "deployed", "stopped"]
-Message = dict[str, Any]
-
 PROTOCOL = 1
-SCHEMA_FILE = Path(__file__).with_name("adapter.schema.json")
 MAX_SHOWN = 200
 """Characters of a line that an error shows."""
-_PATHS = ("payload", "ca_file", "certificate_file", "key_file")
+
+Seq = Annotated[int, Meta(ge=1)]
+_Reply = TypeVar("_Reply", bound="Reply")
 
 
 class MessageError(ValueError):
-    """A line that is no message of the protocol; the text says what is wrong with it."""
+    """A line that is not a message of the protocol; the text says what is wrong with it."""
 
 
-# -- written by the kit --------------------------------------------------------------------------
+class Start(Struct, tag_field="verb", tag="start"):
+    """Kit: who are you, and what can you do?
 
-
-def start(seq: int) -> Message:
-    return {"seq": seq, "verb": "start", "protocol": PROTOCOL}
-
-
-def deploy(seq: int, command: DeployCommand) -> Message:
-    """The deploy command as a message; what is not set is not there.
-
-    Where a node has no URL, the origin's own ports are: those of a stock one, if no others are set.
+    Attributes:
+        seq: number of the message.
+        protocol: version of this protocol.
     """
-    are_needed = any(
+
+    seq: Seq
+    protocol: int = PROTOCOL
+
+
+class Stop(Struct, tag_field="verb", tag="stop"):
+    """Kit: reply and exit.
+
+    Attributes:
+        seq: number of the message.
+    """
+
+    seq: Seq
+
+
+class Reply(Struct, forbid_unknown_fields=True):
+    """What an adapter sends.
+
+    Attributes:
+        seq: the number of the message that it replies to.
+    """
+
+    seq: Seq
+
+
+class Started(Reply):
+    """Adapter: who it is and what it can do.
+
+    Attributes:
+        relay: name of the relay.
+        protocol: version of this protocol that the adapter speaks.
+        capabilities: the optional things that the relay can do.
+        version: version of the relay.
+    """
+
+    relay: Annotated[str, Meta(min_length=1)]
+    protocol: int
+    capabilities: list[Annotated[str, Meta(pattern=r"^[a-z_]+(\.[a-z_]+)?$")]]
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if self.protocol != PROTOCOL:
+            text = f"the adapter speaks protocol {self.protocol}, this kit protocol {PROTOCOL}"
+            raise ValueError(text)
+        check_capabilities(self.capabilities)
+
+
+class Deployed(Reply):
+    """Adapter: the result of a deploy, exactly one of the members beside seq.
+
+    Attributes:
+        records: one record per node, in node order, as the relay made them.
+        refused: why the relay did not begin; it sent nothing.
+        cancelled: true: the deploy was cancelled after `cancel_after`.
+        skipped: why the adapter cannot do this deploy.
+        errored: the relay failed with an error of its own: its traceback.
+    """
+
+    records: list[dict[str, Any]] | UnsetType = UNSET
+    refused: str | UnsetType = UNSET
+    cancelled: bool | UnsetType = UNSET
+    skipped: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    errored: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        members = self.__struct_fields__[1:]
+        given = [name for name in members if getattr(self, name) is not UNSET]
+        if len(given) != 1:
+            got = ", ".join(given) or "none of them"
+            raise ValueError(f"give seq and exactly one of {', '.join(members)}; got {got}")
+        if self.cancelled is False:
+            raise ValueError("cancelled must be true, or left out")
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome that it tells.
+
+        Raises:
+            TargetSkippedError: the adapter did not do it.
+            TargetBrokeError: the relay had an error of its own.
+        """
+        if self.skipped is not UNSET:
+            raise TargetSkippedError(self.skipped)
+        if self.errored is not UNSET:
+            raise TargetBrokeError(f"the target reported an error of its own\n{self.errored}")
+        if self.refused is not UNSET:
+            return Outcome(refused=self.refused)
+        if self.records is UNSET:
+            return Outcome(cancelled=True)
+        return Outcome.of(self.records)
+
+
+class Stopped(Reply):
+    """Adapter: the last line before it exits.
+
+    Attributes:
+        stopped: true.
+    """
+
+    stopped: bool
+
+
+def check_capabilities(declared: list[str]) -> None:
+    """Raise ValueError when a target declares an unknown capability."""
+    if unknown := sorted(set(declared) - set(CAPABILITIES)):
+        known = ", ".join(CAPABILITIES)
+        raise ValueError(f"unknown capabilities {', '.join(unknown)}; known are {known}")
+
+
+def no_way_to_mint(declared: list[str]) -> str:
+    """What is wrong with capabilities that hold no way to mint; empty when they hold one."""
+    ways = MINT_CAPABILITIES.values()
+    if set(ways) & set(declared):
+        return ""
+    return f"no way to mint is declared; declare one of {', '.join(ways)}"
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def plain(message: Struct) -> dict[str, Any]:
+    """A message as JSON values; the deploy request of a command stays as it is.
+
+    Where a node has no URL, the origin's own ports are given: those of a stock one by default.
+    """
+    if not isinstance(message, DeployCommand):
+        return dict(msgspec.to_builtins(message))
+    needs_ports = any(
         node.url is None or (node.mint == ReplicationMint() and node.replication_url is None)
-        for node in command.nodes
+        for node in message.nodes
     )
-    local = command.local or (STOCK if are_needed else None)
-    message: Message = {
-        "seq": seq,
-        "verb": "deploy",
-        "nodes": [_node(node) for node in command.nodes],
-        "request": dict(command.request),
-        "limits": asdict(command.limits),
-        "local": None if local is None else _set(asdict(local)),
-        "allow_http": command.allow_http or None,
-        "events": command.events or None,
-        "cancel_after": command.cancel_after,
-    }
-    for name in _PATHS:
-        path = getattr(command, name)
-        message[name] = None if path is None else str(path.absolute())
-    return _set(message)
+    local = message.local or (STOCK if needs_ports else None)
+    bare = msgspec.structs.replace(message, request={}, local=local)
+    members = msgspec.to_builtins(bare, enc_hook=lambda path: str(path.absolute()))
+    return {**members, "request": message.request}
 
 
-def stop(seq: int) -> Message:
-    return {"seq": seq, "verb": "stop"}
-
-
-def _node(node: DeployNode) -> Message:
-    message = {name: getattr(node, name) for name in ("name", "url", "verify", "host", "port")}
-    message["replication_url"] = node.replication_url
-    message["ca_file"] = None if node.ca_file is None else str(node.ca_file.absolute())
-    match node.mint:
-        case OperationsMint(username, password):
-            message["mint"] = {"by": "operations", "username": username, "password": password}
-        case GivenToken(token):
-            message["mint"] = {"by": "given", "token": token}
-        case ReplicationMint():
-            message["mint"] = {"by": "replication"}
-    return _set(message)
-
-
-def _set(message: Mapping[str, Any]) -> Message:
-    return {name: value for name, value in message.items() if value is not None}
-
-
-# -- read by an adapter in Python ----------------------------------------------------------------
-
-
-def command_from(message: Message) -> DeployCommand:
-    """The deploy command in a checked `deploy` message."""
-    paths = {name: Path(message[name]) if name in message else None for name in _PATHS[1:]}
-    return DeployCommand(
-        nodes=tuple(_node_from(node) for node in message["nodes"]),
-        request=message["request"],
-        payload=Path(message["payload"]),
-        ca_file=paths["ca_file"],
-        certificate_file=paths["certificate_file"],
-        key_file=paths["key_file"],
-        local=LocalSettings(**message["local"]) if "local" in message else None,
-        limits=Limits(**message["limits"]),
-        allow_http=message.get("allow_http", False),
-        events=message.get("events", False),
-        cancel_after=message.get("cancel_after"),
-    )
-
-
-def _node_from(message: Message) -> DeployNode:
-    mint = dict(message["mint"])
-    by = mint.pop("by")
-    made: Mint = {
-        "operations": OperationsMint,
-        "given": GivenToken,
-        "replication": ReplicationMint,
-    }[by](**mint)
-    ca_file = message.get("ca_file")
-    plain = {**message, "mint": made, "ca_file": None if ca_file is None else Path(ca_file)}
-    return DeployNode(**{"url": None, **plain})
-
-
-# -- read by the kit -----------------------------------------------------------------------------
-
-
-def outcome_of(reply: Message) -> Outcome:
-    """What a checked reply to `deploy` says.
+def encode(message: Struct) -> bytes:
+    """A message as a line with its end, in ASCII, so that every reader can read it.
 
     Raises:
-        TargetSkippedError: the adapter would not do it.
-        TargetBrokeError: the relay had an error of its own.
-
+        MessageError: it holds a value that JSON cannot express.
     """
-    if "skipped" in reply:
-        raise TargetSkippedError(reply["skipped"])
-    if "errored" in reply:
-        raise TargetBrokeError(f"the target reported an error of its own\n{reply['errored']}")
-    if "refused" in reply:
-        return Outcome(refused=reply["refused"])
-    if "cancelled" in reply:
-        return Outcome(cancelled=True)
-    return Outcome.of(reply["records"])
+    return encode_plain(plain(message))
 
 
-def check_started(reply: Message) -> None:
-    """Raise MessageError when an adapter speaks another protocol or declares what nobody knows."""
-    if reply["protocol"] != PROTOCOL:
-        raise MessageError(
-            f"the adapter speaks protocol {reply['protocol']}, this kit protocol {PROTOCOL}"
-        )
-    check_capabilities(reply["capabilities"])
-
-
-def check_capabilities(declared: Collection[str]) -> None:
-    """Raise MessageError when something is declared that nobody knows."""
-    if unknown := sorted(set(declared) - set(capabilities())):
-        raise MessageError(
-            f"unknown capabilities {', '.join(unknown)}; known are {', '.join(capabilities())}"
-        )
-
-
-# -- lines ---------------------------------------------------------------------------------------
-
-
-def encode(kind: Kind, message: Message) -> bytes:
-    """A checked message as a line, its end included; ASCII, so that every reader can read it.
-
-    Raises:
-        MessageError: it breaks the schema, or holds what JSON cannot express.
-
-    """
-    line = plain(message)
-    check(kind, message)
-    return line
-
-
-def plain(message: Message) -> bytes:
-    """A message as a line, unchecked.
-
-    Raises:
-        MessageError: it holds what JSON cannot express.
-
-    """
+def encode_plain(members: dict[str, Any]) -> bytes:
+    """JSON values as a line with its end; errors as of `encode`."""
     try:
-        return json.dumps(message, allow_nan=False).encode("ascii") + b"\n"
+        return json.dumps(members, allow_nan=False).encode("ascii") + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise MessageError(f"cannot be written as JSON: {error}") from error
 
 
-def decode(kind: Kind, line: bytes, seq: int | None = None) -> Message:
-    """The message in a line, checked; `seq` is the number that it must carry.
+# -- reading -------------------------------------------------------------------------------------
+
+
+def decode(kind: type[_Reply], line: bytes, seq: int) -> _Reply:
+    """The reply in a line.
+
+    Args:
+        kind: the class of the expected reply.
+        line: a line without its end.
+        seq: the number that the reply must repeat.
 
     Raises:
-        MessageError: it is not JSON, has another number, or breaks the schema.
-
+        MessageError: it is not JSON, has another number, or is not such a reply.
     """
-    message = decode_any(line)
-    if seq is not None and message.get("seq") != seq:
-        raise MessageError(f"seq is {message.get('seq')!r}, expected {seq}: {show(line)}")
-    check(kind, message)
-    return message
+    members = decode_plain(line)
+    if members.get("seq") != seq:
+        raise MessageError(f"expected seq {seq}, got {members.get('seq')!r}: {show(line)}")
+    return reply_from(kind, members)
 
 
-def decode_any(line: bytes) -> Message:
-    """The JSON object in a line, of whatever kind.
+def reply_from(kind: type[_Reply], members: dict[str, Any]) -> _Reply:
+    """A reply in JSON values, checked.
 
     Raises:
-        MessageError: it is not one.
-
+        MessageError: it is not such a reply; the text says where.
     """
     try:
-        message = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+        return msgspec.convert(members, kind)
+    except msgspec.ValidationError as error:
+        raise MessageError(f"{error} (a reply `{kind.__name__.lower()}`)") from error
+
+
+def command_from(members: dict[str, Any]) -> DeployCommand:
+    """The deploy command in a message, for adapters in Python.
+
+    Raises:
+        MessageError: it is not a deploy command.
+    """
+    try:
+        return msgspec.convert(members, DeployCommand, dec_hook=lambda kind, text: kind(text))
+    except msgspec.ValidationError as error:
+        raise MessageError(str(error)) from error
+
+
+def decode_plain(line: bytes) -> dict[str, Any]:
+    """The JSON object in a line.
+
+    Raises:
+        MessageError: the line is not a JSON object.
+    """
+    try:
+        members = json.loads(line.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise MessageError(f"not JSON ({error}): {show(line)}") from error
-    if not isinstance(message, dict):
+    if not isinstance(members, dict):
         raise MessageError(f"not a JSON object: {show(line)}")
-    return message
-
-
-def check(kind: Kind, message: Message) -> None:
-    """Raise MessageError when a message of this kind breaks the schema; the text says where."""
-    error = best_match(_validator(kind).iter_errors(message))
-    if error is not None and error.validator in {"minProperties", "maxProperties"}:
-        possible = [name for name in schema()["$defs"][kind]["properties"] if name != "seq"]
-        came = ", ".join(name for name in message if name != "seq") or "nothing"
-        raise MessageError(f"give seq and just one of {', '.join(possible)}; came {came}")
-    if error is not None:
-        where = error.json_path.removeprefix("$").removeprefix(".") or "the message"
-        what = error.message if len(error.message) <= MAX_SHOWN else f"not {error.validator_value}"
-        raise MessageError(f"{where}: {what[:MAX_SHOWN]} (schema: {kind})")
+    return members
 
 
 def show(line: bytes | bytearray, most: int = MAX_SHOWN) -> str:
-    """The beginning of a line, for a person, on whom no run of white space is spent."""
-    # No character takes more than four bytes, and white space enough for a line says it all.
+    """The beginning of a line, for a person, with each run of white space as one space."""
+    # A character has at most four bytes; the rest is room for white space.
     text = bytes(line[: 8 * most]).decode("utf-8", "backslashreplace")
     text = " ".join(text.split())
     return repr(text if len(text) <= most else f"{text[:most]}…")
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """The schema of both directions."""
-    loaded: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    return loaded
-
-
-@cache
-def _validator(kind: Kind) -> Draft202012Validator:
-    return Draft202012Validator({**schema(), "anyOf": [{"$ref": f"#/$defs/{kind}"}]})
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What came of one deploy, as the target tells it. Pure."""
+"""The outcome of one deploy, as the target reports it. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from harness.errors import Unseen
+
+DEADLINE = 30.0
+"""Seconds after which a target that has not answered a deploy counts as hanging."""
+
 
 class TargetBrokeError(Exception):
     """The target crashed, hung, broke the adapter protocol or reported an error of its own.
@@ -14,22 +19,17 @@ class TargetBrokeError(Exception):
     It costs the case that was running, and no other.
     """
 
-    verdict = "failed"
-    """Of the case, also when the target broke while the case was set up."""
-
 
 class TargetHungError(TargetBrokeError):
-    """The target has not answered a deploy in time."""
+    """The target did not answer a deploy in time."""
 
 
 class TargetSkippedError(Exception):
-    """The target would not do a deploy for which it declares every capability, or never answers."""
-
-    verdict = "untestable"
+    """The target did not do a deploy although it declares what it takes, or never answers."""
 
 
 class Named(Protocol):
-    """Whatever has the name of a node."""
+    """Anything with the name of a node."""
 
     @property
     def name(self) -> str: ...
@@ -37,9 +37,13 @@ class Named(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record that the target returned, with its common members at hand."""
+    """One record that the target returned."""
 
     members: Mapping[str, Any]
+
+    @property
+    def node(self) -> Any:
+        return self.members.get("node")
 
     @property
     def status(self) -> Any:
@@ -47,16 +51,21 @@ class Record:
 
     @property
     def reason(self) -> str:
-        """The reason; an empty text when the record gives none, an AssertionError if it is none."""
+        """The reason of a failed record; Unseen when it is not failed or the reason is no text."""
         __tracebackhide__ = True
-        reason = self.members.get("reason", "")
+        if self.status != "failed":
+            raise Unseen(f"the record of {self.node} has the status {self.status}, not failed")
+        reason = self.members.get("reason")
         if not isinstance(reason, str):
-            raise AssertionError(f"the reason is {json.dumps(reason)}, which is no text")  # noqa: TRY004
+            raise Unseen(f"the reason in the record of {self.node} is {json.dumps(reason)}")
         return reason
 
     @property
     def status_code(self) -> Any:
-        """`statusCode`; None when the record has none."""
+        """`statusCode` of a failed record, None without; Unseen when the record is not failed."""
+        __tracebackhide__ = True
+        if self.status != "failed":
+            raise Unseen(f"the record of {self.node} has the status {self.status}, not failed")
         return self.members.get("statusCode")
 
     def __contains__(self, member: str) -> bool:
@@ -66,7 +75,8 @@ class Record:
         """A member; an AssertionError when the record has none of that name."""
         __tracebackhide__ = True
         if member not in self.members:
-            raise AssertionError(f"the record has no member {member!r}: {self}")
+            names = ", ".join(self.members)
+            raise AssertionError(f"expected a member {member!r} in the record, got {names}")
         return self.members[member]
 
     def __str__(self) -> str:
@@ -78,10 +88,9 @@ class Outcome:
     """The records of one deploy, in the order in which the target returned them.
 
     Attributes:
-        records: one for each node; none when the deploy was refused or given up.
-        refused: why the relay would not begin, when the command itself made no sense to it.
-        cancelled: whether the deploy was given up, as the command had said.
-
+        records: one for each node; none when the deploy was refused or cancelled.
+        refused: why the relay did not begin: the command makes no sense to it.
+        cancelled: whether the deploy was cancelled, as the command said.
     """
 
     records: tuple[Record, ...] = ()
@@ -94,26 +103,30 @@ class Outcome:
         return cls(tuple(Record(members) for members in records))
 
     def __getitem__(self, node: Named) -> Record:
-        """The record of a node; an AssertionError when there is not exactly one."""
+        """The record of a node; Unseen when there is not exactly one."""
         __tracebackhide__ = True
         if self.refused is not None:
-            raise AssertionError(f"the target refused the deploy: {self.refused}")
-        found = [record for record in self.records if record.members.get("node") == node.name]
+            raise Unseen(f"the relay refused the deploy: {self.refused}")
+        found = [record for record in self.records if record.node == node.name]
         if len(found) != 1:
-            names = [record.members.get("node") for record in self.records]
-            raise AssertionError(f"{len(found)} records of {node.name!r}, not one, among {names}")
+            names = ", ".join(map(str, self.nodes)) or "nobody"
+            raise Unseen(f"{len(found)} records are of {node.name}, not one; they are of {names}")
         return found[0]
+
+    def fails(self, node: Named) -> bool:
+        """Whether the relay refused the deploy, or failed it for this node."""
+        return self.refused is not None or self[node].status == "failed"
 
     def __str__(self) -> str:
         if self.refused is not None:
             return f"refused the deploy: {self.refused}"
         if self.cancelled:
-            return "gave the deploy up, as it was told to"
+            return "cancelled the deploy, as it was told to"
         return "\n".join(map(str, self.records)) or "no records"
 
     @property
     def nodes(self) -> list[Any]:
-        return [record.members.get("node") for record in self.records]
+        return [record.node for record in self.records]
 
     @property
     def statuses(self) -> list[Any]:

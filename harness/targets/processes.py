@@ -1,29 +1,51 @@
-"""What anybody on this machine can see of a process and its children."""
+"""What any user of this machine can see of a process and its children."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_PROC = Path("/proc")
-_HELD = re.compile(r"^Rss(?:Anon|Shmem):\s*(\d+) kB$", re.MULTILINE)
-_KIB = 1024
-# Among the fields behind the command's name in /proc/…/stat.
-_STATE, _PARENT, _GROUP, _SESSION = 0, 1, 2, 3
+import psutil
+
+
+@dataclass
+class Shown:
+    """What processes showed.
+
+    Attributes:
+        arguments: every argument list, as text.
+        environments: every environment, as text.
+        memory: the most resident memory that they held together at one time, in bytes, without
+            the pages of mapped files where the system tells them apart (Linux).
+
+    """
+
+    arguments: set[str] = field(default_factory=set)
+    environments: set[str] = field(default_factory=set)
+    memory: int = 0
+
+    def look_at(self, processes: list[psutil.Process]) -> None:
+        memory = 0
+        for process in processes:
+            with contextlib.suppress(psutil.Error), process.oneshot():  # ended, or not ours
+                self.arguments.add(" ".join(process.cmdline()))
+                held = process.memory_info()
+                memory += held.rss - getattr(held, "shared", 0)
+                self.environments.add(" ".join(map("=".join, process.environ().items())))
+        self.memory = max(self.memory, memory)
 
 
 @contextlib.contextmanager
 def watch_processes(leader: int, *, every: float = 0.002) -> Iterator[Shown]:
-    """Gather what a process and its descendants show while the block runs; nothing without /proc.
+    """Gather what a process and its descendants show while the block runs.
 
     Args:
         leader: id of the process.
-        every: seconds between two looks; a child may live for milliseconds, a look costs one.
+        every: seconds between two looks; a child may live for milliseconds, a look takes one.
 
     """
     shown = Shown()
@@ -31,7 +53,7 @@ def watch_processes(leader: int, *, every: float = 0.002) -> Iterator[Shown]:
 
     def look() -> None:
         while True:
-            is_last = done.is_set()  # what is there at the end is always seen
+            is_last = done.is_set()  # so that the state at the end is always seen
             shown.look_at(family(leader))
             if is_last:
                 return
@@ -46,77 +68,32 @@ def watch_processes(leader: int, *, every: float = 0.002) -> Iterator[Shown]:
         watcher.join()
 
 
-def shows_memory() -> bool:
-    """Whether this system tells the memory of other processes."""
-    return (_PROC / "self/status").exists()
+def family(pid: int) -> list[psutil.Process]:
+    """A process, all its descendants, and every process of the session that it leads."""
+    found = {}
+    with contextlib.suppress(psutil.Error):
+        leader = psutil.Process(pid)
+        found = {it.pid: it for it in [leader, *leader.children(recursive=True)]}
+    for other in psutil.pids():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getsid(other) == pid and other not in found:
+                found[other] = psutil.Process(other)
+    return list(found.values())
 
 
-@dataclass
-class Shown:
-    """What processes showed.
-
-    Attributes:
-        arguments: every argument list, as text.
-        environments: every environment, as text.
-        memory: the most that they held at one time together, resident, in bytes; pages of a file
-            that they have mapped are not theirs.
-
-    """
-
-    arguments: set[str] = field(default_factory=set)
-    environments: set[str] = field(default_factory=set)
-    memory: int = 0
-
-    def look_at(self, pids: Iterable[int]) -> None:
-        memory = 0
-        for pid in pids:
-            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-                self.arguments.add(_text(_PROC / f"{pid}/cmdline"))
-                found = _HELD.findall(_text(_PROC / f"{pid}/status"))
-                memory += sum(map(int, found)) * _KIB
-                self.environments.add(_text(_PROC / f"{pid}/environ"))
-        self.memory = max(self.memory, memory)
-
-
-def family(pid: int) -> set[int]:
-    """A process, all its descendants, and who is left in the session that it leads."""
-    seen = dict(_processes())
-    parents = {child: int(fields[_PARENT]) for child, fields in seen.items()}
-    found = {pid, *(child for child, fields in seen.items() if int(fields[_SESSION]) == pid)}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
+def open_files(pid: int) -> list[Path]:
+    """The regular files that a process and its family have open, once for each descriptor."""
+    found: list[Path] = []
+    for process in family(pid):
+        with contextlib.suppress(psutil.Error):
+            found += [Path(file.path) for file in process.open_files()]
     return found
 
 
 def is_group_alive(group: int) -> bool:
-    """Whether a process of a group is still running; one that only waits to be reaped is not."""
-    if _PROC.is_dir():
-        return any(
-            int(fields[_GROUP]) == group and fields[_STATE] not in {b"Z", b"X"}
-            for _, fields in _processes()
-        )
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):  # macOS: only zombies are left
-        return False
-    return True
-
-
-def _text(path: Path) -> str:
-    return path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-
-
-def _processes() -> Iterator[tuple[int, list[bytes]]]:
-    """The id of every process, with the fields of its state; none where there is no /proc."""
-    if not _PROC.is_dir():
-        return
-    with os.scandir(_PROC) as entries:
-        ids = [entry.name for entry in entries if entry.name.isdecimal()]
-    for pid in ids:
-        # Hundreds of times a second: by way of Path it would cost twice as much.
-        with (
-            contextlib.suppress(OSError),
-            open(f"{_PROC}/{pid}/stat", "rb", buffering=0) as file,  # noqa: PTH123
-        ):
-            # The name in parentheses may hold spaces and parentheses itself.
-            yield int(pid), file.read().rpartition(b")")[2].split()
+    """Whether a process of a group is running; a zombie is not."""
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False

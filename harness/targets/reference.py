@@ -7,7 +7,7 @@ import os
 from importlib.metadata import version
 
 import relay
-from harness.judge.catalogue import capabilities
+from harness.targets.capabilities import CAPABILITIES
 from harness.targets.deploy_command import (
     DeployCommand,
     DeployNode,
@@ -17,7 +17,7 @@ from harness.targets.deploy_command import (
     OperationsMint,
     ReplicationMint,
 )
-from harness.targets.outcome import Outcome, TargetBrokeError
+from harness.targets.outcome import DEADLINE, Outcome, TargetHungError
 
 
 class ReferenceTarget:
@@ -25,24 +25,24 @@ class ReferenceTarget:
 
     name = "reference"
     identity = f"the reference relay {version('deploy-relay-kit')}"
-    capabilities = frozenset(capabilities())
+    capabilities = frozenset(CAPABILITIES)
     output = stderr = ""
 
     @property
     def pid(self) -> int:
         return os.getpid()
 
-    def deploy(self, command: DeployCommand) -> Outcome:
+    def deploy(self, command: DeployCommand, deadline: float = DEADLINE) -> Outcome:
         """Relay the deploy.
 
         Raises:
-            TargetBrokeError: no report has come by the command's deadline.
+            TargetHungError: there is no report by the deadline, in seconds.
 
         """
         try:
-            return asyncio.run(asyncio.wait_for(self._deploy(command), command.deadline))
+            return asyncio.run(asyncio.wait_for(self._deploy(command), deadline))
         except TimeoutError as error:
-            raise TargetBrokeError(f"no report within {command.deadline:.3g} s") from error
+            raise TargetHungError(f"no report within {deadline:.3g} s") from error
 
     async def _deploy(self, command: DeployCommand) -> Outcome:
         limits, local = command.limits, _local(command.local)

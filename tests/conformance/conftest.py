@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.errors import InputError
-from harness.judge.leaks import Files, TaintError, changed_since, files_in_reach, taints
-from harness.judge.relay import Relay, not_declared
-from harness.peer.payloads import Payload, stage_payload
-from harness.targets import Target, open_target
+from harness import Authority, FakeCluster, Fault, InputError, Payload, stage_payload
+from harness.judge.cases.relay import Relay
+from harness.judge.run import try_healthy_deploy
+from harness.targets import Record, Target, open_target
+
+ORDER = (
+    "url", "tls", "token", "mint_answers", "replication", "sockets", "wire", "fields", "values",
+    "payload", "answers", "answers_framing", "records", "events", "events_forms", "fanout",
+)  # fmt: skip
+"""The files of cases whose stage of a deploy comes first: reach, trust, mint, upload, answer,
+record. The others are about faults and come last."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the cases in the order of the stages of a deploy."""
+    rank = {f"test_{name}.py": number for number, name in enumerate(ORDER)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(ORDER)))
 
 
 @pytest.fixture(scope="session")
@@ -27,11 +38,17 @@ def target(pytestconfig: pytest.Config) -> Iterator[Target]:
     target.close()
 
 
+@pytest.fixture(scope="session")
+def blocked_by(target: Target, relay_authority: Authority) -> str:
+    """Why the relay cannot even deploy to a healthy peer; empty when it can."""
+    return try_healthy_deploy(target, relay_authority).blocked_by
+
+
 @pytest.fixture
 def cluster(fake_cluster: FakeCluster) -> FakeCluster:
-    """An empty cluster, whose peers note what breaks a rule of the wire format and do not refuse.
+    """An empty cluster whose peers note broken rules of the wire format and refuse nothing.
 
-    So a relay that breaks one fails the cases of that rule, and not all others with them.
+    So a broken rule fails the checks of that rule alone.
     """
     fake_cluster.profile = "witness"
     return fake_cluster
@@ -39,12 +56,12 @@ def cluster(fake_cluster: FakeCluster) -> FakeCluster:
 
 @pytest.fixture(scope="session")
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, Path], Payload]:
-    """Put a payload of a size at a path of the case's own, written only once for all of them."""
+    """Put a payload of a size at a path of the case; its bytes are written once for all cases."""
     directory = tmp_path_factory.mktemp("originals")
     originals: dict[int, tuple[Payload, os.stat_result]] = {}
 
     def stage(size: int, path: Path) -> Payload:
-        """As a second name of one file, which is written anew when a case or a relay changed it."""
+        """A second name of one file, which is written anew when a case or a relay changed it."""
         kept = directory / str(size)
         if size not in originals or not _same_content(kept.stat(), originals[size][1]):
             kept.unlink(missing_ok=True)
@@ -61,7 +78,7 @@ def _same_content(file: os.stat_result, other: os.stat_result) -> bool:
 
 @pytest.fixture
 def payload(staged: Callable[[int, Path], Payload], tmp_path: Path) -> Payload:
-    """A payload of 200 kB: several blocks and chunks for any relay, and still quick."""
+    """A payload of 200 kB: several blocks and chunks for any relay, and quick."""
     return staged(200_000, tmp_path / "package.tar.gz")
 
 
@@ -72,38 +89,22 @@ def large(staged: Callable[[int, Path], Payload], tmp_path: Path) -> Payload:
 
 
 @pytest.fixture
-def relay(
-    target: Target, cluster: FakeCluster, payload: Payload, request: pytest.FixtureRequest
-) -> Relay:
-    """The relay under test; a case of a capability that it does not declare is not applicable."""
-    asked = [id_ for marker in request.node.iter_markers("requirement") for id_ in marker.args]
-    if why := not_declared(target, asked):
-        pytest.skip(f"not applicable: {why}")
-    return Relay(target, ca_file=cluster.ca_file, payload=payload, cluster=cluster)
+def relay(target: Target, cluster: FakeCluster, payload: Payload, blocked_by: str) -> Relay:
+    """The relay under test."""
+    return Relay(
+        target, ca_file=cluster.ca_file, payload=payload, cluster=cluster, blocked_by=blocked_by
+    )
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """After every case: no credential stands where it does not belong, whatever the case is of."""
-    before = files_in_reach()
-    try:
-        result = yield
-    except (Exception, pytest.fail.Exception):
-        if found := left_behind(item, before):
-            item.user_properties.append(("also leaked", found))
-        raise
-    if found := left_behind(item, before):
-        raise TaintError(found)
-    return result
+@pytest.fixture
+def record_of(cluster: FakeCluster, relay: Relay) -> Callable[[Fault], Record]:
+    """The record of a peer with this fault, which was asked for events."""
 
+    def deploy(fault: Fault) -> Record:
+        peer = cluster.peer(fault=fault)
+        return relay.deploy(to=[peer], events=True)[peer]
 
-def left_behind(item: pytest.Item, before: Files) -> str:
-    """Where credentials stand after a case, in words."""
-    arguments = getattr(item, "funcargs", {})
-    cluster, relay = arguments.get("cluster"), arguments.get("relay")
-    if cluster is None or relay is None or not relay.asked:
-        return ""
-    return "; ".join(taints(cluster.peers, relay, changed_since(before)))
+    return deploy
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from harness.cluster import FakeCluster
 from harness.faults.answers import Answer, EndlessHead, HeadThenSilence, Pause, Script
 from harness.faults.kinds import CloseWithoutAnswer, Fault, MintAnswer, ResetAfter
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.targets import Limits
 
 requirement = pytest.mark.requirement

@@ -18,7 +18,7 @@ from harness.faults.answers import (
     status_line,
 )
 from harness.faults.kinds import AnswerEarly, Fault
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import stage_payload
 
 requirement = pytest.mark.requirement

@@ -23,7 +23,7 @@ from harness.faults.kinds import (
     mint_refused,
     mint_without_token,
 )
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.peer.triggers import as_soon_as, the_file_has_begun
 from harness.targets import Limits

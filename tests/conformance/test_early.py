@@ -10,7 +10,7 @@ from harness.cluster import FakeCluster
 from harness.faults.answers import Answer, Drip, UnfinishedChunks
 from harness.faults.events import EventStream, failure_events
 from harness.faults.kinds import AnswerEarly, TokensExpire
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.targets import GivenToken, Limits
 

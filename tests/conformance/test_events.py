@@ -11,7 +11,7 @@ from harness.cluster import FakeCluster
 from harness.faults.answers import Answer
 from harness.faults.events import Event, EventStream, failure_events, success_events
 from harness.faults.kinds import Fault
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.targets import GivenToken, Limits, Record
 
 requirement = pytest.mark.requirement

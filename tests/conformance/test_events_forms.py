@@ -8,7 +8,7 @@ from harness.cluster import FakeCluster
 from harness.faults.answers import Answer
 from harness.faults.events import Event, EventStream, failure_events
 from harness.faults.kinds import Fault
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.targets import Record
 
 requirement = pytest.mark.requirement

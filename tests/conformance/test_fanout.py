@@ -7,7 +7,7 @@ import pytest
 from harness.cluster import FakeCluster
 from harness.faults.answers import Answer
 from harness.faults.kinds import CloseWithoutAnswer, Fault, ResetAfter, mint_refused
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 
 requirement = pytest.mark.requirement

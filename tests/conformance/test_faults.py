@@ -19,7 +19,7 @@ from harness.faults.kinds import (
     StopReadingAfter,
     in_turn,
 )
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.targets import Limits
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.cluster import FakeCluster
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -22,7 +22,7 @@ from harness.faults.kinds import (
     mint_refused,
     mint_without_token,
 )
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.peer.peer import FakePeer
 from harness.targets import Record

@@ -17,7 +17,7 @@ from harness.cluster import FakeCluster
 from harness.faults.answers import Answer, End, Script
 from harness.faults.events import EventStream, success_events
 from harness.faults.kinds import Fault, MintAnswer
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.replication.faults import HugeAnswer
 from harness.targets import ReplicationMint
 from harness.targets.processes import shows_memory, watch_processes

@@ -12,7 +12,7 @@ import pytest
 from harness.cluster import FakeCluster
 from harness.faults.answers import Answer, AnyAnswer, Drip, End, HeadThenSilence, Held, Script
 from harness.faults.kinds import MintAnswer
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.peer import FakePeer
 from harness.targets import Limits
 

@@ -12,7 +12,7 @@ import pytest
 from harness.cluster import FakeCluster
 from harness.faults.answers import Answer, Held
 from harness.faults.kinds import AnswerEarly, MintAnswer, ReadSlowly, ResetAfter
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload, stage_payload
 from harness.peer.peer import FakePeer
 from harness.peer.triggers import as_soon_as, the_file_has_begun

@@ -8,7 +8,7 @@ from harness.cluster import FakeCluster
 from harness.faults.answers import Answer
 from harness.faults.events import Event, EventStream
 from harness.faults.kinds import CertificateFlaw, Fault, Refuse, ResetAfter, mint_refused
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 
 requirement = pytest.mark.requirement
 

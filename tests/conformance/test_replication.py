@@ -12,7 +12,7 @@ import pytest
 from harness.cluster import FakeCluster
 from harness.faults.answers import Answer, End, Held
 from harness.faults.kinds import CertificateFlaw, TokensExpire
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.peer import FakePeer
 from harness.replication import FakeReplicationSocket
 from harness.replication.faults import (

@@ -23,7 +23,7 @@ from harness.faults.kinds import (
     TokensExpire,
     in_turn,
 )
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.targets import Limits
 

@@ -23,7 +23,7 @@ from harness.faults.kinds import (
     mint_with_token,
 )
 from harness.judge.leaks import changed_since, files_in_reach, leaked, received, taints, told_by
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.targets import GivenToken, Limits
 from harness.targets.processes import watch_processes

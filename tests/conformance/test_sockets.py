@@ -9,7 +9,7 @@ import pytest
 
 from harness.cluster import FakeCluster
 from harness.faults.kinds import CertificateFlaw
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.certificates import Authority
 from harness.peer.peer import FakePeer
 from harness.peer.tokens import lifetime

@@ -28,7 +28,7 @@ from harness.faults.kinds import (
     StopReadingAfter,
     mint_refused,
 )
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.peer.peer import FakePeer
 from harness.peer.triggers import an_upload_has_come, as_soon_as, the_file_has_begun

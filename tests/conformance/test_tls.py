@@ -15,7 +15,7 @@ from harness.faults.kinds import (
     TlsOnly,
     TlsVersion,
 )
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.certificates import Authority
 from harness.targets import GivenToken, ReplicationMint
 

@@ -2,59 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer, ContentLengthOff, UnfinishedChunks
-from harness.faults.kinds import (
+from harness import (
+    Answer,
+    ContentLengthOff,
+    FakeCluster,
     MintAnswer,
     MintDropped,
-    MintFault,
     MintForAnotherUser,
     MintHangs,
     MintNested,
+    OneFault,
     TokensExpire,
+    UnfinishedChunks,
     mint_refused,
     mint_with_token,
     mint_without_token,
 )
-from harness.judge.relay import Relay
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import AN_HOUR, IN_TIME
+from harness.judge.cases.relay import Relay
 from harness.peer.tokens import lifetime
 from harness.targets import GivenToken, Limits, OperationsMint
 
-requirement = pytest.mark.requirement
-
-IN_TIME = 8.0  # seconds: far from a hang, and far from a loaded machine
-AN_HOUR = 3_600
+REASON = "token mint failed: "
 
 
-@requirement("MINT-01")
 def test_the_mint_asks_for_an_operation_token_without_a_role(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """The mint asks for create_authentication_tokens and names no role."""
     peer = cluster.peer()
     relay.deploy(to=[relay.minting(peer)])
-    [mint] = peer.mints
-    assert mint.body["operation"] == "create_authentication_tokens"
-    assert "role" not in mint.body
+    with check("MINT-01", "the operation of the mint"):
+        assert peer.mint.body.get("operation") == "create_authentication_tokens"
+    with check("MINT-01", "the members of the mint"):
+        assert "role" not in peer.mint.body
 
 
-@requirement("SEQ-06")
 @pytest.mark.parametrize("status", [401, 500])
 def test_a_refused_mint_fails_the_peer_without_an_upload(
-    cluster: FakeCluster, relay: Relay, status: int
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int
 ) -> None:
+    """A refused mint is a failed record with the peer's words, and nothing is uploaded."""
     peer = cluster.peer(fault=mint_refused("invalid credentials", status))
-    outcome = relay.deploy(to=[peer])
-    assert outcome[peer].status == "failed"
-    assert outcome[peer].reason.startswith("token mint failed: ")
-    assert "invalid credentials" in outcome[peer].reason
-    assert peer.uploads == []
+    record = relay.deploy(to=[peer])[peer]
+    with check("SEQ-06", "the status of the record"):
+        assert record.status == "failed"
+    with check("SEQ-06", "the reason of the record"):
+        assert record.reason == f"{REASON}invalid credentials"
+    with check("SEQ-06", "the uploads after the refused mint"):
+        assert peer.uploads == []
 
 
-@requirement("SEQ-06", "MINT-03")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -64,105 +65,138 @@ def test_a_refused_mint_fails_the_peer_without_an_upload(
     ids=["alone", "text", "list", "null"],
 )
 def test_a_mint_without_a_token_fails_the_peer_without_an_upload(
-    cluster: FakeCluster, relay: Relay, fault: MintFault
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault
 ) -> None:
+    """A mint whose answer holds no token is a failed record that says so."""
     peer = cluster.peer(fault=fault)
-    outcome = relay.deploy(to=[peer])
-    assert outcome[peer].status == "failed"
-    assert outcome[peer].reason == ("token mint failed: peer did not return an operation_token")
-    assert peer.uploads == []
+    record = relay.deploy(to=[peer])[peer]
+    with check("MINT-03", "the reason of the record"):
+        assert record.reason.removeprefix(REASON) == "peer did not return an operation_token"
+    with check("SEQ-06", "the uploads after the failed mint"):
+        assert peer.uploads == []
 
 
-@requirement("SEQ-04")
-def test_an_upload_begins_when_its_token_is_there(cluster: FakeCluster, relay: Relay) -> None:
+def test_an_upload_begins_when_its_token_is_there(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Nothing of an upload is sent before the answer to its mint."""
     peer = cluster.peer()
     relay.deploy(to=[relay.minting(peer)])
-    [mint] = peer.mints
-    assert mint.times["answer"] <= peer.upload.times["head"]
-    assert peer.upload.token == mint.token
+    with check("SEQ-04", "the begin of the upload"):
+        early = peer.mint.times["answer"] - peer.upload.times["head"]
+        assert early <= 0, f"expected after the answer to the mint, got {early:.3f} s before it"
 
 
-@requirement("SEQ-08", "MINT-11")
-def test_a_mint_carries_the_credentials_of_its_own_node(cluster: FakeCluster, relay: Relay) -> None:
+def test_a_mint_carries_the_credentials_of_its_own_node(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Each mint carries the user name and password of its own node."""
     peers = [cluster.peer() for _ in range(3)]
     relay.deploy(to=map(relay.minting, peers))
     for peer in peers:
-        [mint] = peer.mints
-        assert mint.token is not None, "no other credentials are good here"
-        assert peer.upload.token == mint.token
+        with check("MINT-11", f"the credentials of the mint on {peer.name}"):
+            assert peer.mint.token, "expected the user and password of this node, got others"
+        with check("SEQ-08", f"the token of the upload to {peer.name}"):
+            check.need(peer.mint.token, f"{peer.name} minted no token")
+            assert peer.upload.token == peer.mint.token
 
 
-@requirement("MINT-11")
-def test_a_password_beyond_ascii_is_good(cluster: FakeCluster, relay: Relay) -> None:
+def test_a_password_beyond_ascii_is_good(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A user name and a password with any characters reach the peer unchanged."""
     peer = cluster.peer(username="größe", password='pass "wörd" ☃\\')
-    node = relay.node(peer, mint=OperationsMint(peer.username, peer.password))
-    assert relay.deploy(to=[node])[peer].status == "success"
+    relay.deploy(to=[relay.node(peer, mint=OperationsMint(peer.username, peer.password))])
+    with check("MINT-11", "the credentials of the mint"):
+        assert peer.mint.token, "expected the user and password of this node, got others"
 
 
-@requirement("MINT-08", "SEQ-08")
-def test_every_deploy_mints_one_token_for_each_peer(cluster: FakeCluster, relay: Relay) -> None:
+def test_every_deploy_mints_one_token_for_each_peer(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Two deploys mint two tokens, one each, and use them."""
     peer = cluster.peer()
     for _ in range(2):
         relay.deploy(to=[relay.minting(peer)])
-    tokens = [upload.token for upload in peer.uploads]
-    assert len(peer.mints) == len(set(tokens)) == 2
-    assert not any("Bearer" in (mint.header("authorization") or "") for mint in peer.mints)
+    tokens = {upload.token for upload in peer.uploads}
+    with check("MINT-08", "the mints of two deploys"):
+        check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
+        assert len(peer.mints) <= 2
+    with check("SEQ-08", "the different tokens of two deploys"):
+        check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
+        assert len(tokens) == 2
+    with check("SEQ-08", "the authorization of the mints"):
+        bearing = [it for it in peer.mints if "Bearer" in (it.header("authorization") or "")]
+        assert len(bearing) == 0
 
 
-@requirement("MINT-07")
-def test_the_mint_asks_for_a_short_lifetime(cluster: FakeCluster, relay: Relay) -> None:
-    """An hour is long enough: the token is judged when the upload begins."""
+def test_the_mint_asks_for_a_short_lifetime(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The mint asks for a lifetime of an hour at most.
+
+    The token is judged when the upload begins, so an hour is enough.
+    """
     peer = cluster.peer()
     relay.deploy(to=[relay.minting(peer)])
-    [mint] = peer.mints
-    seconds = lifetime(mint.body.get("expires_in"))
-    assert seconds is not None
-    assert 0 < seconds <= AN_HOUR
+    with check("MINT-07", "expires_in of the mint"):
+        given = peer.mint.body.get("expires_in")
+        seconds = lifetime(given)
+        assert seconds is not None, f"expected a lifetime, got {given or 'nothing'}"
+        assert 0 < seconds <= AN_HOUR, f"expected at most {AN_HOUR} s, got {seconds:g} s"
 
 
-@requirement("MINT-01", "MINT-11")
-def test_a_real_peer_takes_the_mint(cluster: FakeCluster, relay: Relay) -> None:
-    """It reads a body by its Content-Type, and judges every header before."""
+def test_a_real_peer_takes_the_mint(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """A real peer reads the mint: by its Content-Type, and with every header judged before."""
     peer = cluster.peer(profile="harper-5.1")
     relay.deploy(to=[relay.minting(peer)])
-    assert [mint.token is not None for mint in peer.mints] == [True]
+    with check("MINT-11", "the answer of a real peer to the mint"):
+        assert peer.mint.token, f"expected a token, got {peer.mint.answer_status}"
 
 
-@requirement("MINT-02")
-def test_a_token_inside_of_results_is_found(cluster: FakeCluster, relay: Relay) -> None:
+def test_a_token_inside_of_results_is_found(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A token inside `results` is used like one beside it."""
     peer = cluster.peer(fault=MintNested())
-    assert relay.deploy(to=[peer])[peer].status == "success"
-    assert peer.upload.token == peer.mints[0].token
+    relay.deploy(to=[peer])
+    with check("MINT-02", "the token of the upload"):
+        assert [upload.token for upload in peer.uploads] == [peer.mint.token]
 
 
-@requirement("SEQ-06", "MINT-03")
 @pytest.mark.parametrize("token", ["", None, 5, True, {}, ["t"]], ids=repr)
-def test_what_is_no_token_fails_the_mint(cluster: FakeCluster, relay: Relay, token: object) -> None:
+def test_what_is_no_token_fails_the_mint(
+    cluster: FakeCluster, relay: Relay, check: Checks, token: object
+) -> None:
+    """A token that is empty or not a text fails the mint, and nothing is uploaded."""
     peer = cluster.peer(fault=mint_with_token(token))
     record = relay.deploy(to=[peer])[peer]
-    assert record.status == "failed"
-    assert record.reason.startswith("token mint failed: ")
-    assert peer.uploads == []
+    with check("MINT-03", "the status of the record"):
+        assert record.status == "failed"
+    with check("SEQ-06", "the uploads after the failed mint"):
+        assert peer.uploads == []
 
 
-@requirement("BUG-35", "SEQ-06")
 @pytest.mark.parametrize(
     "token",
     ["a\r\nX-Injected: 1", "a\nb", "a\0b", "a\r", "a\u010ab", "a b", "t\u00e9", "a\x7fb"],
     ids=ascii,
 )
 def test_a_token_that_cannot_stand_in_a_header_fails_the_mint(
-    cluster: FakeCluster, relay: Relay, token: str
+    cluster: FakeCluster, relay: Relay, check: Checks, token: str
 ) -> None:
+    """A token that cannot stand in a header fails the mint, and no header is made of it."""
     peer = cluster.peer(fault=mint_with_token(token))
     record = relay.deploy(to=[peer])[peer]
-    assert record.status == "failed"
-    assert record.reason.startswith("token mint failed: ")
-    assert peer.uploads == []
-    assert all(request.header("x-injected") is None for request in peer.requests)
+    with check("BUG-35", "the status of the record"):
+        assert record.status == "failed"
+    with check("BUG-35", "the uploads after the failed mint"):
+        assert peer.uploads == []
+    with check("BUG-35", "the injected header"):
+        injected = [it for it in peer.requests if it.header("x-injected") is not None]
+        assert len(injected) == 0
 
 
-@requirement("SEQ-06", "HTTP-04")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -177,71 +211,97 @@ def test_a_token_that_cannot_stand_in_a_header_fails_the_mint(
     ids=lambda fault: str(getattr(fault, "answer", fault))[:40],
 )
 def test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload(
-    cluster: FakeCluster, relay: Relay, fault: MintFault
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault
 ) -> None:
+    """A mint without a whole answer that holds a token is a failed record without an upload."""
     peer, other = cluster.peer(fault=fault), cluster.peer()
     outcome = relay.deploy(to=[peer, other])
-    assert outcome.statuses == ["failed", "success"]
-    assert outcome[peer].reason.startswith("token mint failed: ")
-    assert peer.uploads == []
+    with check("SEQ-06", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("SEQ-06", "the begin of the reason"):
+        assert outcome[peer].reason[: len(REASON)] == REASON
+    with check("SEQ-06", "the uploads after the failed mint"):
+        assert peer.uploads == []
+    with check("AGG-04", "the record of the healthy peer"):
+        assert outcome[other].status == "success"
 
 
-@requirement("HTTP-04", "SEQ-06", "BUG-41")
 @pytest.mark.parametrize("status", [302, 307, 308])
-def test_a_mint_is_not_taken_elsewhere(cluster: FakeCluster, relay: Relay, status: int) -> None:
-    """With 307 and 308 the password would go along."""
+def test_a_mint_is_not_redirected(
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int
+) -> None:
+    """A redirect of the mint is not followed: with 307 and 308 the password would be sent along."""
     other = cluster.peer("other")
     peer = cluster.peer(fault=MintAnswer(Answer.redirect(other.url, status)))
     record = relay.deploy(to=[peer])[peer]
-    assert record.reason.startswith("token mint failed: ")
-    assert other.requests == []
-    assert peer.uploads == []
+    with check("HTTP-04", "the requests to the target of the redirect"):
+        assert len(other.requests) == 0
+    with check("SEQ-06", "the begin of the reason"):
+        assert record.reason[: len(REASON)] == REASON
+    with check("SEQ-06", "the uploads after the failed mint"):
+        assert peer.uploads == []
 
 
-@requirement("SEQ-08", "MINT-11")
 def test_nodes_at_one_host_and_port_have_tokens_of_their_own(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """A proxy tells such nodes apart by path or query; a token of one is none of the other."""
+    """Two nodes at one host and port have a token each.
+
+    A proxy tells such nodes apart by path or query; a token of one is unknown to the other.
+    """
     peer = cluster.peer()
-    node = relay.minting(peer)
-    other = replace(node, name="node-2", url=f"{peer.url}?site=2")
-    assert relay.deploy(to=[node, other]).statuses == ["success", "success"]
-    tokens = [upload.token for upload in peer.uploads]
-    assert len(tokens) == len(set(tokens)) == len(peer.mints) == 2
+    nodes = [relay.minting(peer), relay.minting(peer, name="node-2", url=f"{peer.url}?site=2")]
+    relay.deploy(to=nodes)
+    with check("SEQ-08", "the different tokens of two nodes"):
+        check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
+        assert len({upload.token for upload in peer.uploads}) == 2
+    with check("MINT-08", "the mints of two nodes"):
+        assert len(peer.mints) <= 2
 
 
-@requirement("HTTP-03", "SEQ-06")
-def test_a_mint_without_an_answer_is_given_up_in_time(cluster: FakeCluster, relay: Relay) -> None:
-    peer, other = cluster.peer(fault=MintHangs()), cluster.peer()
-    outcome = relay.deploy(to=[peer, other], limits=Limits(mint=1), deadline=IN_TIME)
-    assert outcome.statuses == ["failed", "success"]
-    assert outcome[peer].reason.startswith("token mint failed: ")
-    assert peer.uploads == []
-
-
-@requirement("MINT-12")
-def test_an_expired_token_is_a_failed_record_in_the_words_of_the_peer(
-    cluster: FakeCluster, relay: Relay
+def test_a_mint_without_an_answer_is_given_up_in_time(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """A mint without an answer ends at the limit of a mint, with a failed record."""
+    peer, other = cluster.peer(fault=MintHangs()), cluster.peer()
+    with check("HTTP-03", "the end of the deploy, with a limit of 1 s for a mint"):
+        outcome = relay.deploy(to=[peer, other], limits=Limits(mint=1), deadline=IN_TIME)
+    with check("SEQ-06", "the begin of the reason"):
+        assert outcome[peer].reason[: len(REASON)] == REASON
+    with check("SEQ-06", "the uploads after the failed mint"):
+        assert peer.uploads == []
+    with check("AGG-04", "the record of the healthy peer"):
+        assert outcome[other].status == "success"
+
+
+def test_an_expired_token_is_a_failed_record_in_the_words_of_the_peer(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A token that has expired is a failed record with 401 and the peer's words."""
     peer = cluster.peer(fault=TokensExpire(first=1))
     record = relay.deploy(to=[peer])[peer]
-    assert (record.status, record.status_code, record.reason) == ("failed", 401, "token expired")
+    with check("MINT-12", "the status code of the record"):
+        assert record.status_code == 401
+    with check("MINT-12", "the reason of the record"):
+        assert record.reason == "token expired"
 
 
-@requirement("MINT-12", "RES-05")
 def test_a_token_that_may_not_deploy_is_a_failed_record_with_403(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """A token of a user who may not deploy is a failed record with 403."""
     peer = cluster.peer(fault=MintForAnotherUser())
     record = relay.deploy(to=[peer])[peer]
-    assert (record.status, record.status_code) == ("failed", 403)
+    with check("RES-05", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-05", "the status code of the record"):
+        assert record.status_code == 403
 
 
-@requirement("MINT-12", "HTTP-01")
 def test_a_given_token_is_used_as_it_is_and_nothing_is_minted(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """A given token is sent as it is, and nothing is minted."""
     peer, other = cluster.peer(), cluster.peer()
     good = peer.tokens.issue(peer.username)
     nodes = [
@@ -249,8 +309,13 @@ def test_a_given_token_is_used_as_it_is_and_nothing_is_minted(
         relay.node(other, mint=GivenToken("made-elsewhere")),
     ]
     outcome = relay.deploy(to=nodes)
-    assert outcome[peer].status == "success"
-    refused = outcome[other]
-    assert (refused.status_code, refused.reason) == (401, "invalid token")
-    assert (peer.upload.token, other.upload.token) == (good, "made-elsewhere")
-    assert peer.mints == other.mints == []
+    with check("HTTP-01", "the token of the upload"):
+        assert peer.upload.token == good
+    with check("HTTP-01", "the token of the upload to the other peer"):
+        assert other.upload.token == "made-elsewhere"
+    with check("MINT-08", "the mints beside given tokens"):
+        assert len([*peer.mints, *other.mints]) == 0
+    with check("MINT-12", "the reason for the token that the peer does not know"):
+        assert outcome[other].reason == "invalid token"
+    with check("MINT-12", "the status code for the token that the peer does not know"):
+        assert outcome[other].status_code == 401

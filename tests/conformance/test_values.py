@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.cluster import FakeCluster
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 
 requirement = pytest.mark.requirement
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cluster import FakeCluster
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.witness.requests import UploadWitness
 
 requirement = pytest.mark.requirement

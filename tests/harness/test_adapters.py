@@ -19,7 +19,7 @@ from harness.faults.kinds import AnswerEarly, ResetAfter, StopReadingAfter, in_t
 from harness.judge import baseline
 from harness.judge.catalogue import capabilities
 from harness.judge.explain import cases_by_requirement
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from harness.peer.payloads import stage_payload
 from harness.targets import Limits, LocalSettings, OperationsMint, messages, open_target
 from harness.targets.deploy_command import DeployCommand

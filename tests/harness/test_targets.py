@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from harness.errors import InputError
-from harness.judge.relay import Relay, not_declared
+from harness.judge.cases.relay import Relay, not_declared
 from harness.targets import (
     DeployCommand,
     DeployNode,

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from harness.cluster import FakeCluster
-from harness.judge.relay import Relay
+from harness.judge.cases.relay import Relay
 from tests.conformance import (
     test_answers,
     test_early,

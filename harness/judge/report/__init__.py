@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.judge.results import Result
+    from harness.judge.model import Result
 
 
 def write(results: Sequence[Result], directory: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from xml.sax.saxutils import escape
 
-from harness.judge.results import Result
+from harness.judge.model import Result, Verdict
 
 _LABEL = "deploy relay"
 _GLYPH = 6.6  # width of a character of 11 px Verdana, in px, on average
@@ -15,12 +15,12 @@ _COLOURS = {"good": "#2e7d32", "known": "#8a6d00", "red": "#b3261e"}
 
 def render(result: Result) -> str:
     """An SVG: green when all that applies passed, amber with known failures, else red."""
-    tally = Counter(result.outcomes.values())
-    applicable = tally.total() - tally["not applicable"]
-    text = f"{tally['passed']}/{applicable} requirements"
+    tally = Counter(result.verdicts.values())
+    applicable = tally.total() - tally[Verdict.NOT_APPLICABLE]
+    text = f"{tally[Verdict.PASSED]}/{applicable} requirements"
     colour = "red"
     if result.passed:
-        colour = "good" if tally["passed"] == applicable else "known"
+        colour = "good" if tally[Verdict.PASSED] == applicable else "known"
     left = round(len(_LABEL) * _GLYPH + _MARGIN)
     right = round(len(text) * _GLYPH + _MARGIN)
     title = escape(f"{_LABEL}: {text}")

@@ -5,28 +5,30 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
+from harness.judge.model import Case, Result, Verdict
 from harness.judge.report.text import explained
-from harness.judge.results import Result
-from harness.judge.verdicts import Case, Verdict
 
 # XML 1.0 has no way to write these (section 2.2).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(result: Result) -> str:
-    """One test case for each case, and one for each stale entry of the baseline.
+    """A test case for each case, and for each stale entry of the baseline.
 
-    A failure that the baseline knows is `skipped` with its reason; all others are `failure`, or
-    `error` when the harness was at fault.
+    A known failure is `skipped` with its reason; every other failure is `failure`, or `error` when
+    the harness is at fault.
     """
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite", name=_clean(f"deploy relay: {result.relay}"))
     for case in result.cases:
         _add(suite, case)
-    for kind, texts in (("baseline", result.stale), ("collection", result.broken)):
-        for text in texts:
-            element = ET.SubElement(suite, "testcase", classname=kind, name=_clean(text[:200]))
-            _say(element, "failure" if kind == "baseline" else "error", kind, text)
+    texts = [("baseline", "failure", text) for text in result.stale]
+    texts += [("collection", "error", text) for text in result.broken]
+    if result.prerequisite:
+        texts.append(("prerequisite", "failure", result.prerequisite))
+    for kind, tag, text in texts:
+        element = ET.SubElement(suite, "testcase", classname=kind, name=_clean(text[:200]))
+        _say(element, tag, kind, text)
     suite.attrib |= {
         "tests": str(len(suite)),
         "failures": str(len(suite.findall("*/failure"))),
@@ -48,21 +50,19 @@ def _add(suite: ET.Element, case: Case) -> None:
         time=f"{case.seconds:.3f}",
     )
     properties = ET.SubElement(element, "properties")
-    for id_ in case.requirements:
+    for id_ in dict.fromkeys(check.requirement for check in case.checks):
         ET.SubElement(properties, "property", name="requirement", value=id_)
-    reason = case.flaky or case.known
     if case.verdict is Verdict.NOT_APPLICABLE:
-        ET.SubElement(element, "skipped", message=_clean(f"not applicable: {case.text}"))
-    elif case.has_failed and not case.is_red:
-        ET.SubElement(element, "skipped", message=_clean(f"{case.outcome}: {reason}"))
-    elif case.is_red:
+        needed = ", ".join(dict.fromkeys(check.blocked_by for check in case.checks))
+        ET.SubElement(element, "skipped", message=_clean(f"not applicable: {needed}"))
+    elif case.verdict.is_red:
+        red = [check.requirement for check in case.checks if check.verdict.is_red]
         tag = "error" if case.verdict is Verdict.HARNESS_ERROR else "failure"
-        _say(
-            element,
-            tag,
-            f"{case.verdict.value}: {', '.join(case.requirements)}",
-            "\n".join(explained(case)),
-        )
+        title = f"{case.verdict}: {', '.join(dict.fromkeys(red))}"
+        _say(element, tag, title, "\n".join(explained(case)))
+    elif case.verdict.has_failed:
+        reasons = ", ".join(dict.fromkeys(check.known for check in case.checks if check.known))
+        ET.SubElement(element, "skipped", message=_clean(f"{case.verdict}: {reasons}"))
 
 
 def _say(element: ET.Element, tag: str, message: str, text: str) -> None:

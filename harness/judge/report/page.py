@@ -11,16 +11,16 @@ from typing import Any
 
 import jinja2
 
-from harness.judge.catalogue import requirements
-from harness.judge.report.text import alone, summary
-from harness.judge.results import Result
-from harness.judge.verdicts import OUTCOMES, Case
+from harness.judge.catalogue import LEVELS, requirements
+from harness.judge.causes import Cause, causes, summary
+from harness.judge.model import Result, Verdict
+from harness.judge.report.text import alone
 from harness.witness.moments import Part
 from harness.witness.timeline import ConnectionTimeline
 
 _ROW = 26  # height of a connection in the drawing, px
 _LEFT, _WIDTH = 120, 840  # where the time axis begins, and how wide the drawing is, px
-_MARKS = dict(zip(OUTCOMES, "-✓≈!?✗⚠", strict=True))  # of a cell, beside its colour
+_MARKS = dict(zip(Verdict, "-✓≈!?✗⚠", strict=True))  # of a cell, beside its colour
 
 
 def render(results: Sequence[Result]) -> str:
@@ -35,21 +35,22 @@ def render(results: Sequence[Result]) -> str:
             "result": result,
             "letter": _letter(number),
             "summary": summary(result),
-            "outcomes": result.outcomes,
-            "failures": [_failure(case, result) for case in result.cases if case.has_failed],
+            "verdicts": result.verdicts,
+            "causes": [_cause(cause, result) for cause in causes(result, known=True)],
         }
         for number, result in enumerate(results)
     ]
-    asked = [it for it in requirements().values() if any(it.id in run["outcomes"] for run in runs)]
+    judged = [id_ for id_ in requirements() if any(id_ in run["verdicts"] for run in runs)]
     groups = [
-        (family, [(it, [_cell(it.id, run) for run in runs]) for it in members])
-        for family, members in groupby(asked, lambda it: it.id.partition("-")[0])
+        (family, [(id_, requirements()[id_], [_cell(id_, run) for run in runs]) for id_ in members])
+        for family, members in groupby(judged, lambda id_: id_.partition("-")[0])
     ]
     return _template().render(
         groups=groups,
         runs=runs,
         marks=_MARKS,
-        outcomes=OUTCOMES,
+        verdicts=list(Verdict),
+        levels=LEVELS,
         requirements=requirements(),
         legend={part.name.lower(): part.value for part in Part},
     )
@@ -61,22 +62,18 @@ def _letter(number: int) -> str:
 
 
 def _cell(id_: str, run: dict[str, Any]) -> dict[str, Any]:
-    """What one run says of one requirement, and which of its failures tells most of it."""
-    outcome = run["outcomes"].get(id_)
-    telling = (
-        number
-        for number, failure in enumerate(run["failures"], 1)
-        if id_ in failure["case"].requirements and failure["case"].outcome == outcome
-    )
-    return {"outcome": outcome, "failure": next(telling, None)}
+    """What one run says of one requirement, and the first cause of it."""
+    causes_of_it = (n for n, it in enumerate(run["causes"], 1) if id_ in it["cause"].requirements)
+    return {"verdict": run["verdicts"].get(id_), "cause": next(causes_of_it, None)}
 
 
-def _failure(case: Case, result: Result) -> dict[str, Any]:
+def _cause(cause: Cause, result: Result) -> dict[str, Any]:
+    evidence = cause.case.evidence
     return {
-        "case": case,
-        "alone": alone(case, result.relay),
-        "levels": [requirements()[id_].level for id_ in case.requirements],
-        "drawing": _drawing(case.evidence["timelines"]) if case.evidence else None,
+        "cause": cause,
+        "alone": alone(cause.case, result.relay),
+        "levels": [requirements()[id_].level for id_ in cause.requirements],
+        "drawing": _drawing(evidence.timelines) if evidence else None,
     }
 
 

@@ -1,0 +1,125 @@
+"""`relay-harness run`: judge a relay, print what was found, write baselines and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.cli.output import say
+from harness.cli.progress import counting
+from harness.errors import InputError
+from harness.judge import baseline as baselines
+from harness.judge import report as reports
+from harness.judge.baseline import Baseline
+from harness.judge.explain import cases_of
+from harness.judge.model import Result
+from harness.judge.report import text
+from harness.judge.run import Plan, judge, new_result, try_healthy_deploy
+from harness.targets import TargetBrokeError, open_target
+from harness.targets.messages import no_way_to_mint
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a run reads from and writes to.
+
+    Attributes:
+        baseline: a file of known failures.
+        write_baseline: where to write a draft of one; never over another file.
+        report: a directory for the reports.
+        verbose: whether to print a line for each requirement.
+        keep_going: whether to run every case although a healthy deploy does not work.
+    """
+
+    baseline: Path | None = None
+    write_baseline: Path | None = None
+    report: Path | None = None
+    verbose: bool = False
+    keep_going: bool = False
+
+
+def run(plan: Plan, output: Output) -> int:
+    """Judge a relay; return 0 when a requirement was judged and nothing is red, else 1.
+
+    Raises:
+        InputError: a file cannot be read or written, is not a baseline, or nothing is selected; the
+            text names it. Nothing has run, except where a file became unwritable in between.
+    """
+    known = _read(output.baseline) if output.baseline else Baseline()
+    _check_writable(output)
+    for id_ in plan.requirements:
+        cases_of(id_)  # an unknown id is reported before a target is started
+    today = dt.datetime.now(tz=dt.UTC).date()
+    plan, prerequisite = _prepared(plan)
+    if prerequisite and not output.keep_going:
+        result = new_result(plan, prerequisite=prerequisite)
+    else:
+        with counting() as counter:
+            result = judge(plan, counter)
+        result.prerequisite = prerequisite
+    looks = list(result.looks())
+    result.stale = baselines.apply(known, looks, today=today, whole=not result.selection)
+    say(text.lines(result, verbose=output.verbose))
+    if output.write_baseline:
+        with _about_to_write(output.write_baseline):
+            draft = baselines.draft(known, looks, today=today)
+            output.write_baseline.write_text(draft, encoding="utf-8")
+        say([f"{output.write_baseline}: a draft; give each entry its reason"])
+    if output.report:
+        _write_report(result, output.report)
+    return 0 if result.passed else 1
+
+
+def _prepared(plan: Plan) -> tuple[Plan, str]:
+    """The plan with the relay's identity, and why nothing can be judged, if so."""
+    target = open_target(plan.relay)
+    try:
+        if wrong := no_way_to_mint(list(target.capabilities)):
+            raise InputError(f"{target.identity}: {wrong}")
+        return replace(plan, identity=target.identity), try_healthy_deploy(target).blocked_by
+    except TargetBrokeError as error:
+        raise InputError(str(error)) from error
+    finally:
+        target.close()
+
+
+def _check_writable(output: Output) -> None:
+    """Find out before a run that its result has a place to go."""
+    if output.write_baseline:
+        if output.write_baseline.exists():
+            raise InputError(f"--write-baseline {output.write_baseline}: exists; name a new file")
+        with _about_to_write(output.write_baseline):
+            tempfile.TemporaryFile(dir=output.write_baseline.parent).close()
+    if output.report:
+        with _about_to_write(output.report):
+            output.report.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=output.report).close()
+
+
+def _write_report(result: Result, directory: Path) -> None:
+    with _about_to_write(directory):
+        reports.write([result], directory)
+    say([f"report: {directory / 'index.html'}"])
+
+
+@contextlib.contextmanager
+def _about_to_write(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        is_there = error.filename is not None and Path(error.filename).exists()
+        where = error.filename if is_there else path
+        raise InputError(f"cannot write to {where}: {error.strerror}") from error
+
+
+def _read(path: Path) -> Baseline:
+    try:
+        return baselines.parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise InputError(f"--baseline {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--baseline {path}: not UTF-8; save it as UTF-8") from error

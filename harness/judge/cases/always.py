@@ -1,0 +1,94 @@
+"""What is looked at after every case, whatever it is about; each rule is charged by itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from harness.cluster import FakeCluster
+from harness.judge.cases.relay import Relay
+from harness.judge.cases.wording import shown
+from harness.judge.model import Check, Verdict
+from harness.targets.deploy_command import DeployCommand
+from harness.targets.outcome import Outcome, Record
+
+_STATUSES = ("success", "failed")
+
+
+def always(cluster: FakeCluster, relay: Relay) -> Iterator[Check]:
+    """The failed checks of this kind; nothing is said where all is well."""
+    yield from _findings(cluster)
+    for command, outcome in zip(relay.commands, relay.outcomes, strict=False):
+        if outcome.refused is None and not outcome.cancelled:
+            yield from _records(command, outcome)
+    yield from _uploads(cluster, relay)
+    for peer in cluster.peers:
+        if text := peer.http.unsettled:
+            yield _failed(
+                "KIT-08",
+                f"the connections of {peer.name} after the deploy",
+                "no request in progress",
+                text,
+            )
+
+
+def _failed(id_: str, subject: str, expected: str, got: str, rule: str = "") -> Check:
+    return Check(id_, Verdict.FAILED, subject, expected, got, rule=rule)
+
+
+def _findings(cluster: FakeCluster) -> Iterator[Check]:
+    """Each rule of the wire format that an upload of the case broke, once."""
+    found = {}
+    for peer in cluster.peers:
+        for upload in peer.live_uploads:
+            for finding in upload.findings:
+                found.setdefault(finding.rule, finding)
+    for rule, finding in found.items():
+        subject = f"the upload, {finding.layer} byte {finding.offset}"
+        yield _failed(rule.id, subject, finding.expected, finding.got, rule.name)
+
+
+def _records(command: DeployCommand, outcome: Outcome) -> Iterator[Check]:
+    names = [node.name for node in command.nodes]
+    if None in outcome.nodes:
+        yield _failed("AGG-03", "the node of a record", "a name", shown(None))
+    elif outcome.nodes != names:
+        yield _failed("AGG-01", "the nodes of the records", shown(names), shown(outcome.nodes))
+    for record in outcome.records:
+        yield from _record(record)
+
+
+def _record(record: Record) -> Iterator[Check]:
+    node = shown(record.members.get("node"))
+    if record.status not in _STATUSES:
+        expected = '"success" or "failed"'
+        yield _failed(
+            "KIT-07", f"the status of the record of {node}", expected, shown(record.status)
+        )
+    elif record.status == "failed":
+        reason = record.members.get("reason")
+        if not isinstance(reason, str) or not reason:
+            subject = f"the reason in the failed record of {node}"
+            yield _failed("KIT-07", subject, "a text that is not empty", shown(reason))
+
+
+def _uploads(cluster: FakeCluster, relay: Relay) -> Iterator[Check]:
+    allowed, successes = Counter[str](), Counter[str]()
+    for command, outcome in zip(relay.commands, relay.outcomes, strict=False):
+        for node in command.nodes:
+            allowed[node.name] += command.limits.attempts
+        for record in outcome.records:
+            successes[str(record.members.get("node"))] += record.status == "success"
+    unanswered = len(relay.commands) - len(relay.outcomes)
+    for peer in cluster.peers:
+        uploads = peer.live_uploads
+        if len(uploads) > allowed[peer.name] > 0 and not unanswered:
+            subject = f"the uploads to {peer.name}"
+            limit = f"at most {allowed[peer.name]}, as many as the attempts that were allowed"
+            yield _failed("RTY-01", subject, limit, str(len(uploads)))
+        whole = sum(upload.reader.body_complete for upload in uploads)
+        if whole < successes[peer.name]:
+            subject = f"the successes reported for {peer.name}"
+            yield _failed(
+                "RES-02", subject, f"at most {whole}, its whole uploads", str(successes[peer.name])
+            )

@@ -1,0 +1,85 @@
+"""What is known of a case that did not pass: commands, records, output, what the peers saw."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import structs
+
+from harness.cluster import FakeCluster
+from harness.judge.cases.relay import Relay
+from harness.judge.model import Evidence
+from harness.targets import messages
+from harness.targets.deploy_command import DeployCommand, Limits
+
+_LONGEST = 4_000  # characters of a command, and of an outcome
+_LONGEST_VALUE = 200  # characters of one text in a command
+# A JSON Web Token by how it begins, also where something has cut out its middle.
+_TOKEN = re.compile(r"eyJhb[\w.-]*")
+_THE_SAME_IN_EVERY_CASE = {"verb", "seq", "payload", "ca_file"}
+
+
+def hider(clusters: Sequence[FakeCluster]) -> Callable[[str], str]:
+    """A function that takes the credentials of these clusters' peers out of a text."""
+
+    def hide(text: str) -> str:
+        for cluster in clusters:
+            text = cluster.redacted(text)
+        text = _TOKEN.sub("[token]", text)
+        return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no Unicode
+
+    return hide
+
+
+def gather(clusters: Sequence[FakeCluster], relay: Relay | None, captured: str = "") -> Evidence:
+    """The evidence of a case, while its peers are still up.
+
+    Args:
+        clusters: those that the case used.
+        relay: the relay under test; None in a test that has none.
+        captured: what was written in this process during the case.
+    """
+    hide = hider(clusters)
+    evidence = Evidence(
+        seen="\n".join(cluster.timelines() for cluster in clusters),
+        timelines=[it for cluster in clusters for it in cluster.connection_timelines()],
+    )
+    if relay is None:
+        return evidence
+    reported = [str(outcome) for outcome in relay.outcomes]
+    if len(relay.commands) > len(reported):
+        reported.append("nothing")
+    return structs.replace(
+        evidence,
+        # Secrets are hidden before a text is cut: half a secret would stay.
+        commands=[_bounded(hide(_shown(command, hide))) for command in relay.commands],
+        reported=[_bounded(hide(text)) for text in reported],
+        wrote=hide(relay.target.stderr) or hide(captured)[-_LONGEST:],
+    )
+
+
+def _shown(command: DeployCommand, hide: Callable[[str], str]) -> str:
+    """The message that an adapter reads, without members that are the same in every case."""
+    left_out = set(_THE_SAME_IN_EVERY_CASE)
+    if command.limits == Limits():
+        left_out.add("limits")
+    members = {k: v for k, v in messages.plain(command).items() if k not in left_out}
+    return json.dumps(_shortened(members, hide), ensure_ascii=False, default=repr)
+
+
+def _shortened(value: Any, hide: Callable[[str], str]) -> Any:
+    match value:
+        case str() if len(value) > _LONGEST_VALUE:
+            return f"{hide(value)[:_LONGEST_VALUE]}… ({len(value):,} characters)"
+        case dict():
+            return {name: _shortened(item, hide) for name, item in value.items()}
+        case list():
+            return [_shortened(item, hide) for item in value]
+    return value
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"

@@ -1,0 +1,180 @@
+"""A target in the words of the cases: `relay.deploy(to=[peer])[peer].status`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+from harness.cluster import FakeCluster
+from harness.faults.kinds import MintFault
+from harness.peer.payloads import Payload
+from harness.replication.socket import FakeReplicationSocket
+from harness.targets import Target
+from harness.targets.deploy_command import (
+    MINT_CAPABILITIES,
+    DeployCommand,
+    DeployNode,
+    GivenToken,
+    Mint,
+    OperationsMint,
+    ReplicationMint,
+)
+from harness.targets.outcome import DEADLINE, Outcome
+
+
+class NotApplicable(Exception):  # noqa: N818 - it says what a case is
+    """The case needs what the target does not declare.
+
+    Attributes:
+        capabilities: their names.
+    """
+
+    def __init__(self, capabilities: Collection[str]) -> None:
+        super().__init__(", ".join(sorted(capabilities)))
+        self.capabilities = sorted(capabilities)
+
+
+class Served(Protocol):
+    """What a node can be reached through: a fake peer, or a front of one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+
+
+def usual_mint(served: Served, declared: Collection[str]) -> Mint:
+    """The first way to mint on this node that a target declares."""
+    kind = next(
+        (kind for kind, name in MINT_CAPABILITIES.items() if name in declared), OperationsMint
+    )
+    tokens = getattr(served, "tokens", None)
+    if kind is GivenToken and tokens is not None:
+        return GivenToken(tokens.issue(served.username))
+    if kind is ReplicationMint:
+        return ReplicationMint()
+    return OperationsMint(served.username, served.password)
+
+
+def _has_mint_fault(served: Served | DeployNode) -> bool:
+    """Whether a node has a fault that only a mint over its operations API can see."""
+    faults = getattr(served, "faults", ())
+    return any(isinstance(fault, get_args(MintFault)) for fault in faults)
+
+
+class Relay:
+    """A target in the words of the cases.
+
+    Attributes:
+        target: the target.
+        blocked_by: why nothing can be judged; empty when something can.
+        commands: what it was told so far, deploy by deploy.
+        outcomes: what it reported so far, deploy by deploy.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        ca_file: Path,
+        payload: Payload,
+        cluster: FakeCluster | None = None,
+        blocked_by: str = "",
+    ) -> None:
+        """By default, deploy `payload` through `target` to nodes that `ca_file` vouches for.
+
+        For a target that can mint over the replication socket only, `cluster` starts a socket for
+        each of its peers that a case deploys to. `blocked_by` says why the relay cannot even deploy
+        to a healthy peer; empty when it can.
+        """
+        self.target = target
+        self.blocked_by = blocked_by
+        self.commands: list[DeployCommand] = []
+        self.outcomes: list[Outcome] = []
+        self._cluster = cluster
+        self._sockets: dict[str, str] = {}
+        self._ca_file = ca_file
+        self.payload = payload
+
+    def deploy(
+        self,
+        to: Iterable[Served | DeployNode],
+        *,
+        request: Mapping[str, Any] | None = None,
+        payload: Path | None = None,
+        ca_file: Path | None = None,
+        verify: bool = True,
+        deadline: float = DEADLINE,
+        **how: Any,
+    ) -> Outcome:
+        """Deploy to these nodes and return what the target reported.
+
+        Args:
+            to: the nodes, in order; a `DeployNode` is taken as it is.
+            request: members of the deploy request beside `operation`; `project` is `demo` by
+                default.
+            payload: staged payload; by default the case's small one.
+            ca_file: CA bundle; by default the cluster's own.
+            verify: False: do not verify the certificate of any node.
+            deadline: seconds after which a target that has not answered counts as hanging.
+            how: further attributes of `DeployCommand`.
+
+        Raises:
+            NotApplicable: the target does not declare what the deploy needs.
+            TargetBrokeError: the target crashed, hung or broke the adapter protocol.
+            TargetSkippedError: the target did not do what it declares.
+        """
+        __tracebackhide__ = True  # the case that deploys is of interest
+        to = list(to)
+        command = DeployCommand(
+            nodes=tuple(
+                node if isinstance(node, DeployNode) else self.node(node, verify=verify)
+                for node in to
+            ),
+            request={"operation": "deploy_component", "project": "demo", **(request or {})},
+            payload=payload or self.payload.path,
+            ca_file=ca_file or self._ca_file,
+            **how,
+        )
+        needed = set(command.needs)
+        if any(map(_has_mint_fault, to)):
+            needed.add(MINT_CAPABILITIES[OperationsMint])
+        if missing := needed - set(self.target.capabilities):
+            raise NotApplicable(missing)
+        self.commands.append(command)
+        self.outcomes.append(self.target.deploy(command, deadline))
+        return self.outcomes[-1]
+
+    def node(self, served: Served, **how: Any) -> DeployNode:
+        """A peer as the origin knows it; `how` are attributes of `DeployNode` that differ."""
+        mint = how.pop("mint", None) or usual_mint(served, self.target.capabilities)
+        usual = {"name": served.name, "url": served.url, "mint": mint}
+        if isinstance(mint, ReplicationMint) and "replication_url" not in how:
+            usual["replication_url"] = self._socket(served.name)
+        return DeployNode(**{**usual, **how})
+
+    def minting(self, served: Served, **how: Any) -> DeployNode:
+        """A node whose token is minted over its operations API."""
+        return self.node(served, mint=OperationsMint(served.username, served.password), **how)
+
+    def minting_over(
+        self, socket: FakeReplicationSocket, peer: Served, **how: Any
+    ) -> DeployNode:
+        """A node whose token is minted over this replication socket."""
+        how.setdefault("replication_url", socket.url)
+        return self.node(peer, mint=ReplicationMint(), **how)
+
+    def _socket(self, name: str) -> str | None:
+        """The URL of a node's replication socket, which is started when first needed."""
+        if self._cluster is None:
+            return None
+        if name not in self._sockets:
+            if name not in self._cluster:
+                return None
+            self._sockets[name] = self._cluster.replication(self._cluster[name]).url
+        return self._sockets[name]

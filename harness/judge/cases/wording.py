@@ -1,0 +1,116 @@
+"""What a failed comparison means, in the terms of the wire. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+_LONGEST = 400  # characters of one value that are shown
+_KEPT = 180  # of its beginning, and of its end
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """An assertion that did not hold: `left op right`, where `left` is what was seen."""
+
+    op: str
+    left: Any
+    right: Any
+
+    @property
+    def expected(self) -> str:
+        """What a conforming relay shows."""
+        if self.op == "in" and isinstance(self.right, str | bytes):
+            return f"a text that contains {shown(self.left)}"
+        if self.op == "not in" and isinstance(self.right, str | bytes):
+            return f"a text without {shown(self.left)}"
+        if self.op in ("in", "not in"):
+            words = "one of" if self.op == "in" else "none of"
+            if not isinstance(self.left, str) or _is_choice(self.right):
+                return f"{words} {_listed(self.right)}"
+            return f"{'' if self.op == 'in' else 'no '}{shown(self.left)} among them"
+        if self.op in _WORDS:
+            return f"{_WORDS[self.op]}{shown(self.right)}"
+        return f"{self.op} {shown(self.right)}"
+
+    @property
+    def got(self) -> str:
+        """What was seen instead."""
+        in_text = isinstance(self.right, str | bytes)
+        if self.op in ("in", "not in") and (in_text or not _is_choice(self.right)):
+            return shown(self.right)
+        return shown(self.left)
+
+
+_WORDS = {
+    "==": "",
+    "is": "",
+    "!=": "anything but ",
+    "is not": "anything but ",
+    "<": "less than ",
+    "<=": "at most ",
+    ">": "more than ",
+    ">=": "at least ",
+}
+
+
+def _is_choice(value: Any) -> bool:
+    """Whether a collection is a list of allowed values, as a case writes it."""
+    return isinstance(value, tuple | set | frozenset | range)
+
+
+def _listed(values: Any) -> str:
+    if isinstance(values, range):
+        return f"{values.start} to {values.stop - 1}"
+    return ", ".join(shown(value) for value in values) or "nothing"
+
+
+def shown(value: Any) -> str:
+    """A value as a person reads it: never the repr of a Python object; cut in the middle."""
+    match value:
+        case None:
+            text = "nothing"
+        case bytes() | bytearray():
+            text = _quoted(bytes(value).decode("utf-8", "backslashreplace"))
+        case str():
+            text = _quoted(value)
+        case Enum():
+            text = str(value.value)
+        case bool() | int() | float():
+            text = json.dumps(value)
+        case Mapping():
+            text = json.dumps(_plain(dict(value)), ensure_ascii=False)
+        case list() | tuple() | set() | frozenset():
+            text = f"[{', '.join(shown(item) for item in value)}]" if value else "nothing"
+        case _:
+            text = str(value)
+    return cut(text)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """JSON values, with every other value as its text."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case Mapping():
+            return {str(name): _plain(item) for name, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item) for item in value]
+    return str(value)
+
+
+def cut(text: str, hide: Callable[[str], str] = str) -> str:
+    """The text, without its middle when it is long; secrets are hidden before."""
+    text = hide(text)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_KEPT]} … {text[-_KEPT:]} ({len(text):,} characters)"

@@ -1,0 +1,129 @@
+"""What several failures share: one cause for many checks. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Hashable
+
+from msgspec import Struct
+
+from harness.judge.catalogue import LEVELS, requirements
+from harness.judge.model import Case, Check, Result, Verdict
+
+_VARIES = re.compile(r"0x[0-9a-f]+|\d+|node-\w+|'[^']*'|\"[^\"]*\"|/[\w./-]+")
+_ORDER = (
+    Verdict.FAILED,
+    Verdict.HARNESS_ERROR,
+    Verdict.UNTESTABLE,
+    Verdict.KNOWN_FAILURE,
+    Verdict.KNOWN_FLAKY,
+)
+
+
+class Cause(Struct):
+    """Red checks that share a cause.
+
+    Attributes:
+        looks: the checks, each with its case.
+    """
+
+    looks: list[tuple[Case, Check]]
+
+    @property
+    def case(self) -> Case:
+        """The case that shows it best: the first."""
+        return self.looks[0][0]
+
+    @property
+    def check(self) -> Check:
+        """The check that shows it best: the first."""
+        return self.looks[0][1]
+
+    @property
+    def requirements(self) -> list[str]:
+        """The requirements that it costs, in the order of the catalogue."""
+        ids = {check.requirement for _, check in self.looks}
+        return [id_ for id_ in requirements() if id_ in ids]
+
+    @property
+    def level(self) -> str:
+        """The strictest level among these requirements."""
+        levels = {requirements()[id_].level for id_ in self.requirements}
+        return next(level for level in LEVELS if level in levels)
+
+    @property
+    def cases(self) -> list[Case]:
+        return list({case.id: case for case, _ in self.looks}.values())
+
+    @property
+    def weight(self) -> tuple[int, int, int]:
+        """Sorts what matters most first: failures before blocked checks, musts before shoulds."""
+        return (
+            _ORDER.index(self.check.verdict),
+            LEVELS.index(self.level),
+            -len(self.requirements),
+        )
+
+
+def causes(result: Result, *, known: bool = False) -> list[Cause]:
+    """The causes of everything red in a run, what matters most first; `known` adds the baseline."""
+    found: dict[Hashable, Cause] = {}
+    for case, check in result.looks():
+        if check.verdict.is_red or (known and check.verdict.has_failed):
+            found.setdefault(_key(check), Cause([])).looks.append((case, check))
+    return sorted(found.values(), key=lambda cause: cause.weight)
+
+
+def _key(check: Check) -> Hashable:
+    """What checks of one cause have in common."""
+    if check.known:
+        return "known", check.known
+    if check.rule:
+        return "rule", check.rule
+    if check.blocked_by:
+        return "blocked", _VARIES.sub("…", check.blocked_by)
+    if check.hint:
+        return check.requirement, check.hint
+    if not check.expected:
+        return check.requirement, _VARIES.sub("…", check.got.partition("\n")[0])
+    return check.requirement, _VARIES.sub("…", check.subject)
+
+
+def summary(result: Result) -> str:
+    """One line: how much was judged, what failed, and why the rest was not judged."""
+    verdicts = result.verdicts
+    tally = Counter(verdicts.values())
+    unjudged = tally[Verdict.NOT_APPLICABLE] + tally[Verdict.UNTESTABLE]
+    failed = Counter[str](
+        requirements()[id_].level
+        for id_, verdict in verdicts.items()
+        if verdict is Verdict.FAILED and not requirements()[id_].stricter
+    )
+    stricter = sum(
+        bool(requirements()[id_].stricter)
+        for id_, verdict in verdicts.items()
+        if verdict is Verdict.FAILED
+    )
+    words = [f"judged {len(verdicts) - unjudged} of {len(requirements())} requirements"]
+    words.append(f"{tally[Verdict.PASSED]} passed")
+    words += [f"{count(failed[level], level)} failed" for level in LEVELS if failed[level]]
+    if stricter:
+        words.append(f"{stricter} failed that are stricter than upstream")
+    for verdict in (Verdict.KNOWN_FAILURE, Verdict.KNOWN_FLAKY, Verdict.HARNESS_ERROR):
+        if tally[verdict]:
+            words.append(count(tally[verdict], verdict.value))
+    if found := causes(result):
+        words.append(count(len(found), "cause"))
+    for verdict in (Verdict.UNTESTABLE, Verdict.NOT_APPLICABLE):
+        if tally[verdict]:
+            words.append(f"{tally[verdict]} {verdict.value}")
+    if result.stale:
+        words.append(f"{len(result.stale)} stale in the baseline")
+    text = ", ".join(words)
+    return f"{text} ({count(len(result.cases), 'case')}, {result.seconds:.0f} s)"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun, in the plural unless there is one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
