@@ -29,8 +29,6 @@ from harness.witness.connections import RequestWitness
 from harness.witness.requests import MintWitness, OperationWitness, UploadWitness
 from harness.witness.wire import OperationReader, UploadReader
 
-_CONTINUE = "100-continue"
-
 
 class OperationsApi:
     """Answers for one peer; called in the thread of each connection."""
@@ -43,81 +41,70 @@ class OperationsApi:
     # -- operations ------------------------------------------------------------------------------
 
     def __call__(self, request: Request) -> Response:
-        """Handle one request, as pytest-httpserver asks it of a handler."""
+        """Handle one request, as a handler of pytest-httpserver."""
         exchange = Exchange.of(request)
-        seen = exchange.witness
-        # As they stand on the request line: a path that says `%2F` is another one (URL-08).
-        if (seen.method, _path_in(seen.target)) == ("POST", _path_in(self._node.path)):
-            return self._handle(request, self._operate)
-        decision = self._node.profile.elsewhere(seen)
-        if decision is None:
+        witness = exchange.witness
+        # Compared as sent: a path with `%2F` is another path (URL-08).
+        is_here = (witness.method, _path_in(witness.target)) == ("POST", _path_in(self._node.path))
+        elsewhere = None if is_here else self._node.profile.elsewhere(witness)
+        if not is_here and elsewhere is None:
             return Response("Not found\n", 404)
-        return self._handle(request, lambda exchange: self._decide(exchange, decision))
-
-    def _handle(self, request: Request, handle: Callable[[Exchange], object]) -> Response:
-        exchange = Exchange.of(request)
         exchange.answered = True
         try:
-            handle(exchange)
-        except ConnectionEnded:  # the client's doing, and witnessed: no error of this handler
+            if elsewhere is None:
+                self._operate(exchange)
+            else:
+                self._refuse(exchange, elsewhere)
+        except ConnectionEnded:  # witnessed: the client ended it, not an error of this handler
             exchange.keep_alive = False
         return Response()  # never sent: the exchange is answered
 
     def _operate(self, exchange: Exchange) -> None:
-        profile = self._node.profile
-        if (exchange.witness.header("expect") or "").lower() == _CONTINUE:
-            # As Node does, before anything is decided; whether it may be asked is another matter.
-            Conversation(exchange, profile).go_on()
-        if _is_upload(exchange.witness):
+        witness = exchange.witness
+        if (witness.header("expect") or "").lower() == "100-continue":
+            exchange.send_continue()  # as Node does, before anything is decided
+        credential = self._node.credential_of(witness)
+        if _is_upload(witness):
             self._upload(exchange)
-        elif refusal := profile.at_head(
-            exchange.witness, self._node.credential_of(exchange.witness)
-        ):
-            self._decide(exchange, refusal)
+        elif refusal := self._node.profile.at_head(witness, credential):
+            self._refuse(exchange, refusal)
         else:
-            self._operate_json(exchange)
+            self._operate_json(exchange, credential)
 
     def malformed(self, exchange: Exchange, status: int) -> None:
-        """Refuse a head that is none; what was meant as an upload is judged as one."""
-        reader = UploadReader(exchange.raw_head)
+        """Refuse a malformed head; the head of an upload is judged first."""
+        reader = UploadReader(exchange.witness.raw_head)
         if _is_upload(exchange.witness):
             exchange.witness_as(UploadWitness, reader=reader)
         conversation = Conversation(exchange, self._node.profile, reader)
         conversation.answer(ParserAnswer(status), close=True)
 
-    def _decide(self, exchange: Exchange, decision: Decision) -> None:
-        """Answer a request whose body nobody wants to see."""
-        reader = UploadReader(exchange.raw_head)  # takes the framing off, keeps nothing
+    def _refuse(self, exchange: Exchange, decision: Decision) -> None:
+        """Answer a request whose body is not looked at."""
+        reader = UploadReader(exchange.witness.raw_head)  # takes the framing off, keeps nothing
         self._carry_out(Conversation(exchange, self._node.profile, reader), decision)
 
-    def _operate_json(self, exchange: Exchange) -> None:
+    def _operate_json(self, exchange: Exchange, credential: Credential) -> None:
         profile = self._node.profile
-        reader = OperationReader(exchange.raw_head)
-        exchange.witness_as(OperationWitness, reader=reader)
+        reader = OperationReader(exchange.witness.raw_head)
+        witness = exchange.witness_as(OperationWitness, reader=reader)
         conversation = Conversation(exchange, profile, reader)
-        body = NO_JSON
+        body: Any = NO_JSON
         try:
             conversation.receive(until="ready")
             body = _from_json(reader.content)
-        finally:  # also when it breaks off in the middle
+        finally:  # also when the client goes in the middle
             if _is_mint(body, reader):
                 known = {"body": body} if isinstance(body, dict) else {}
-                exchange.witness_as(MintWitness, reader=reader, **known)
+                witness = exchange.witness_as(MintWitness, reader=reader, **known)
         if conversation.timed_out:
             conversation.answer(ParserAnswer(408), close=True)
         elif reader.too_long:
             conversation.answer(Answer.error(413, "over 64 KiB of JSON"), close=True)
         elif reader.broken or not reader.complete:
             conversation.answer(ParserAnswer(400), close=True)
-        else:
-            self._run(exchange, conversation, body)
-
-    def _run(self, exchange: Exchange, conversation: Conversation, body: Any) -> None:
-        profile = self._node.profile
-        witness = exchange.witness
-        credential = self._node.credential_of(witness)
-        if decision := profile.at_body(witness, body, credential):
-            conversation.answer(decision.answer, close=decision.then == "close")
+        elif decision := profile.at_body(witness, body, credential):
+            self._carry_out(conversation, decision)
         elif isinstance(witness, MintWitness):
             self._mint(witness, conversation, credential)
         else:
@@ -156,7 +143,7 @@ class OperationsApi:
     # -- uploads ---------------------------------------------------------------------------------
 
     def _upload(self, exchange: Exchange) -> None:
-        reader = UploadReader(exchange.raw_head, mark_offsets=self._mark_offsets)
+        reader = UploadReader(exchange.witness.raw_head, mark_offsets=self._mark_offsets)
         upload = exchange.witness_as(UploadWitness, reader=reader)
         conversation = Conversation(exchange, self._node.profile, reader, self._node.redacted)
         match self._node.schedule.due("upload"):
@@ -165,7 +152,7 @@ class OperationsApi:
                 conversation.end(End.RESET)
             case faults.StopReadingAfter(received, until):
                 conversation.receive(limit=received)
-                self._stand_still(conversation, upload, until)
+                self._stop_reading(conversation, upload, until)
             case faults.CloseWithoutAnswer():
                 conversation.receive()
                 conversation.end(End.CLOSE)
@@ -178,13 +165,13 @@ class OperationsApi:
             case _:
                 self._serve(conversation, upload)
 
-    def _stand_still(
+    def _stop_reading(
         self,
         conversation: Conversation,
         upload: UploadWitness,
         until: Callable[[], object] | None,
     ) -> None:
-        """Take no more of an upload, for good or until something has happened."""
+        """Read no more of an upload, for good or until `until` returns."""
         if until is None:
             conversation.end(End.SILENCE)
             return
@@ -203,32 +190,34 @@ class OperationsApi:
         *,
         rate: int | None = None,
     ) -> None:
-        """Go through an upload as the profile does; `answer` takes the place of its last word."""
+        """Receive and answer an upload as the profile does; `answer` replaces its last answer."""
+        self._carry_out(conversation, self._decide(conversation, upload, answer, rate))
+
+    def _decide(
+        self,
+        conversation: Conversation,
+        upload: UploadWitness,
+        answer: AnyAnswer | EventStream | None,
+        rate: int | None,
+    ) -> Decision:
         profile = self._node.profile
         credential = self._node.credential_of(upload)
-        decision: Decision | EventStream | None = profile.at_head(upload, credential)
-        if decision is None:
-            conversation.receive(until="file", rate=rate)
-            if upload.reader.file_started:
-                decision = profile.at_file(upload, credential)
-        if isinstance(decision, Decision):
-            self._carry_out(conversation, decision)
-            return
-        answer = answer or decision
-        if isinstance(answer, EventStream):
-            self._carry_out(conversation, Decision(answer))
-            return
-        conversation.receive(until="ready", rate=rate)
-        if conversation.timed_out:
-            self._carry_out(conversation, Decision(ParserAnswer(408), "close"))
-        elif answer is not None:
-            self._carry_out(conversation, Decision(answer))
-        else:
-            self._carry_out(conversation, profile.at_end(upload, credential))
+        if refusal := profile.at_head(upload, credential):
+            return refusal
+        conversation.receive(until="file", rate=rate)
+        early = profile.at_file(upload, credential) if upload.reader.file_started else None
+        if isinstance(early, Decision):
+            return early
+        answer = answer or early
+        if not isinstance(answer, EventStream):
+            conversation.receive(until="ready", rate=rate)
+            if conversation.timed_out:
+                return Decision(ParserAnswer(408), "close")
+        return Decision(answer) if answer else profile.at_end(upload, credential)
 
     def _carry_out(self, conversation: Conversation, decision: Decision) -> None:
         conversation.answer(decision.answer, close=decision.then == "close")
-        self._after_early_answer(conversation, decision.then)
+        self._after_answer(conversation, decision.then)
 
     def _answer_early(self, conversation: Conversation, early: AnswerEarly) -> None:
         if early.at == "file":
@@ -236,20 +225,21 @@ class OperationsApi:
         elif early.at != "head":
             conversation.receive(limit=early.at)
         conversation.answer(early.answer, close=early.then == "close")
-        if early.then == "stop":  # for good, whatever the profile would do
+        if early.then == "stop":  # for good, unlike a profile
             conversation.end(End.SILENCE)
-        self._after_early_answer(conversation, early.then, early.grace)
+        self._after_answer(conversation, early.then, early.grace)
 
-    def _after_early_answer(
+    def _after_answer(
         self, conversation: Conversation, then: str, grace: float | None = None
     ) -> None:
-        if not conversation.open:  # the client has asked for `Connection: close`, and got it
+        """Handle the rest of a request that may not have been received whole."""
+        if not conversation.is_open:  # as the client asked with `Connection: close`
             return
         match then:
             case "drain":
                 conversation.receive()
             case "stop":
-                conversation.stall()
+                conversation.stop_reading()
             case "grace":
                 conversation.receive(seconds=grace)
                 if not conversation.complete:
@@ -268,7 +258,7 @@ def _is_upload(request: RequestWitness) -> bool:
 
 
 def _is_mint(body: Any, reader: OperationReader) -> bool:
-    """Whether an operation is a mint; one that is not whole or not JSON, by its looks."""
+    """Whether an operation is a mint; an incomplete one, or one not in JSON, by its bytes."""
     if body is NO_JSON:
         return MINT.encode() in reader.content
     return isinstance(body, dict) and body.get("operation") == MINT

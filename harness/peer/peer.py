@@ -17,7 +17,9 @@ from harness.peer.operations import OperationsApi
 from harness.peer.tokens import TokenBook
 from harness.profiles import PROFILES, Profile, ProfileName
 from harness.transport.connection import Connection
+from harness.transport.control import Command
 from harness.transport.endpoint import Endpoint
+from harness.transport.handshake import read_client_hello
 from harness.transport.server import StreamingServer
 from harness.witness.requests import MintWitness, UploadWitness
 
@@ -177,7 +179,7 @@ class FakePeer(Endpoint):
         The witnesses stay. `restart` brings the peer back. A stopped peer stays stopped.
         """
         if self.http.is_running():
-            self.http.stop("reset")
+            self.http.stop(Command.RESET)
             self._keep_port()
 
     def restart(self) -> Self:
@@ -247,10 +249,10 @@ class FakePeer(Endpoint):
             case faults.SilentAfterAccept():
                 link.be_silent()
             case faults.HangInHandshake():
-                link.read_client_hello()
+                read_client_hello(link)
                 link.be_silent()
             case faults.CloseInHandshake():
-                link.read_client_hello()
+                read_client_hello(link)
                 link.close()
             case _:
                 return True

@@ -25,8 +25,7 @@ from harness.profiles.profile import (
 )
 from harness.witness.connections import RequestWitness
 from harness.witness.requests import UploadWitness
-from harness.witness.wire import FilePart, UploadReader
-from harness.witness.wire.headers import LineDefect
+from harness.witness.wire import FilePart, Rule, UploadReader
 
 
 @dataclass(eq=False)
@@ -214,12 +213,14 @@ def _stream(events: Iterator[StreamStep]) -> EventStream:
     return EventStream(events, after_upload=False, head=head)
 
 
+# PARSE-20; a folded line is read as one.
+_MALFORMED = {rule for rule in Rule if rule.id == "PARSE-20"} - {Rule.PART_HEADER_FOLDED}
+
+
 def _is_malformed(reader: UploadReader) -> bool:
-    """PARSE-20; a folded line is none: it is read as one."""
-    folded = LineDefect.FOLDED.value
-    return any(f.id == "PARSE-20" and f.expected != folded for f in reader.findings)
+    return any(finding.rule in _MALFORMED for finding in reader.findings)
 
 
 def _is_badly_framed(reader: UploadReader) -> bool:
-    """Whether the HTTP parser has given up; what it only frowns on is found in the head."""
-    return any(f.layer == "framing" for f in reader.findings)
+    """Whether the HTTP parser has given up; it accepts a head that only breaks other rules."""
+    return any(finding.layer == "framing" for finding in reader.findings)

@@ -1,36 +1,44 @@
-"""What one thread makes the threads of all connections do, whatever they are waiting for."""
+"""Commands of a server to the threads of all its connections, which obey at once."""
 
 from __future__ import annotations
 
 import socket
-from typing import Literal
-
-Order = Literal["close", "reset", "silence"]
-"""What another thread can make of a connection: FIN, RST, or neither and nothing more."""
+from enum import Enum
 
 
-class Orders:
-    """What another thread makes of every connection of a server, also of those still to come."""
+class Command(Enum):
+    """What every connection of a server does at once, also one that is accepted later."""
+
+    CLOSE = "close"
+    """End with FIN."""
+    RESET = "reset"
+    """End with RST."""
+    SILENCE = "silence"
+    """Read and write nothing more; a CLOSE or RESET may follow."""
+
+
+class Control:
+    """The newest command, and a descriptor that wakes the threads that poll it.
+
+    The descriptor is readable after any command, and hangs up at the command that ends
+    connections. A thread that has obeyed SILENCE polls for the hang-up only.
+    """
 
     def __init__(self) -> None:
-        self.current: Order | None = None
+        self.command: Command | None = None
         self._reader, self._writer = socket.socketpair()
-        self._old: list[socket.socket] = []
 
     def fileno(self) -> int:
-        """A descriptor that can be read from as soon as there is a newer order."""
         return self._reader.fileno()
 
-    def give(self, what: Order) -> None:
-        """Wake every thread that polls, for it to obey."""
-        self.current = what
-        writer = self._writer
-        if what == "silence":  # the others are the last; where descriptors ran out, they are obeyed
-            self._old.append(self._reader)  # still polled by those that have yet to wake up
-            self._reader, self._writer = socket.socketpair()
-        writer.close()
+    def give(self, command: Command) -> None:
+        self.command = command
+        if command is Command.SILENCE:
+            self._writer.send(b"\0")
+        else:
+            self._writer.close()
 
     def close(self) -> None:
-        """Release the descriptors, when no thread polls them any more."""
-        for sock in (*self._old, self._reader, self._writer):
-            sock.close()
+        """Release the descriptors; call it when no thread polls them any more."""
+        self._reader.close()
+        self._writer.close()

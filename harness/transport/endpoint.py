@@ -12,15 +12,14 @@ from harness.witness.timeline import timeline
 
 
 class Endpoint(ABC):
-    """A context manager that serves, and gives its witnesses.
+    """A context manager that serves, and shows its witnesses.
 
-    Read the witnesses after the relay has returned: reading them waits until the server has
-    finished with every request. The `live_…` properties do not wait.
+    Read the witnesses after the relay has returned: they wait until the server has finished every
+    request. The `live_…` properties do not wait.
 
     Attributes:
-        title: how timelines name it.
-        http: the pytest-httpserver underneath, for handlers of a test's own.
-
+        title: its name in timelines.
+        http: the pytest-httpserver underneath, for further handlers of a test.
     """
 
     def __init__(self, title: str, http: StreamingServer) -> None:
@@ -40,7 +39,6 @@ class Endpoint(ABC):
 
         Raises:
             Exception: the first error of a handler, which is a defect of the harness.
-
         """
         if self.http.is_running():
             self.http.stop()
@@ -61,7 +59,6 @@ class Endpoint(ABC):
 
         Raises:
             TimeoutError: a request has not ended; the text shows its timeline.
-
         """
         self.http.settle()
         return self.live_connections
@@ -88,12 +85,11 @@ class Endpoint(ABC):
         """Wait, while requests are in progress, until something was witnessed.
 
         Args:
-            happened: called with this object at each new moment of a witness; use the `live_…`
-                properties in it, since the others wait for the end of every request.
+            happened: called with this object at each new moment of a witness; it must use the
+                `live_…` properties, since the others wait for the end of every request.
             timeout: seconds.
 
         Raises:
             TimeoutError: it did not happen in time.
-
         """
         self.http.wait_until(lambda: happened(self), timeout)

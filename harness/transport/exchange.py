@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -11,10 +10,10 @@ from werkzeug import Request
 from harness.faults.answers import status_line
 from harness.transport.connection import Connection
 from harness.witness.connections import RequestWitness
+from harness.witness.moments import MomentKind
 
 ENVIRON_KEY = "harness.transport.exchange"
 """Where the WSGI environment of a request holds its exchange."""
-_BLOCK = 64 * 1024
 _W = TypeVar("_W", bound=RequestWitness)
 
 
@@ -23,75 +22,36 @@ class Exchange:
     """One request on a live connection, while it is being answered."""
 
     connection: Connection
-    raw_head: bytes
     witness: RequestWitness
     keep_alive: bool
     """Whether both sides may use the connection for another request."""
     answered: bool = False
-    """Set by a handler that has spoken on the connection itself."""
+    """Set by a handler that answers on the connection itself."""
 
     @classmethod
     def of(cls, request: Request) -> Exchange:
-        """The exchange behind a request that a handler of pytest-httpserver was given."""
+        """The exchange of a request that pytest-httpserver gave to a handler."""
         exchange = request.environ[ENVIRON_KEY]
         assert isinstance(exchange, Exchange)
         return exchange
 
     def witness_as(self, kind: type[_W], **seen: Any) -> _W:
-        """Replace the witness by one of a richer kind, with what else was seen."""
-        plain = {f.name: getattr(self.witness, f.name) for f in fields(RequestWitness)}
-        richer = kind(**plain, **seen)
+        """Replace the witness by one of a more special kind, which also has `seen`."""
+        common = {f.name: getattr(self.witness, f.name) for f in fields(RequestWitness)}
+        special = kind(**common, **seen)
         requests = self.connection.witness.requests
-        requests[requests.index(self.witness)] = richer
-        self.witness = richer
-        return richer
+        requests[requests.index(self.witness)] = special
+        self.witness = special
+        return special
+
+    def send_continue(self) -> None:
+        """Send `100 Continue`, an interim answer."""
+        self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.connection.witness.note(MomentKind.CONTINUE)
 
 
 def refuse_malformed(exchange: Exchange, status: int) -> None:
-    """Answer with a bare status line; what is still on its way is not read."""
+    """Answer with a bare status line, and read nothing more."""
     exchange.witness.answer_status = status
     exchange.connection.write(f"{status_line(status)}\r\nConnection: close\r\n\r\n".encode())
     exchange.connection.close_unread()
-
-
-class BodyFile(io.RawIOBase):
-    """`wsgi.input` for handlers that read a small body the usual way."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if size < 0:
-            raise ValueError("a body of unknown length is not read whole; give a size")
-        return self._connection.read(size)
-
-    def readline(self, size: int | None = -1) -> bytes:
-        return self._connection.readline(size if size and size > 0 else _BLOCK)
-
-    def readinto(self, buffer: Any) -> int:
-        return self._connection.read_into(memoryview(buffer))
-
-
-class Leftovers(BodyFile):
-    """What Werkzeug throws away behind its answer: whatever has come, without a wait for more."""
-
-    def read(self, size: int = -1) -> bytes:
-        block = bytearray(_BLOCK if size < 0 else min(size, _BLOCK))
-        return bytes(block[: self.readinto(block)])
-
-
-class BodyWriter(io.RawIOBase):
-    """Where Werkzeug writes answers of its own."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._connection.write(data)
-        return len(data)

@@ -1,4 +1,4 @@
-"""What a TLS handshake shows to the peer's side, kept in the witness while it happens.
+"""The TLS handshake on the peer's side, and what the client shows in it.
 
 OpenSSL hands over each message in clear, also those that are encrypted on the wire: the alerts of
 both sides, and a client's certificate even when it is refused.
@@ -7,24 +7,32 @@ both sides, and a client's certificate even when it is refused.
 from __future__ import annotations
 
 import contextlib
+import select
+import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
+from harness.transport.connection import Connection, ConnectionEnded, is_fin
 from harness.witness.connections import ConnectionWitness
 from harness.witness.moments import MomentKind
 
+_PURPOSE = "the TLS handshake"
 _ALERT = 21  # content type (RFC 8446 section 5.1)
 _CERTIFICATE = 11  # handshake message (section 4)
-_QUIET = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-_QUIET.verify_mode = ssl.CERT_OPTIONAL  # or `getpeercert` would hide the client's
+_UNTAPPED = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+_UNTAPPED.verify_mode = ssl.CERT_OPTIONAL  # or `getpeercert` would hide the client's
 
 
-class _Accepted(ssl.SSLSocket):
-    """Was connected, whatever has become of it: the handshake finds out, and says how it ended.
+class _TappedSocket(ssl.SSLSocket):
+    """A TLS socket with a witness.
 
-    `wrap_socket` asks for the other side first, and leaks a socket that was reset a moment ago.
+    `wrap_socket` calls `getpeername`, and leaks a socket that the client has just reset. So that
+    never fails here: the handshake finds out, and witnesses, how the connection ended.
     """
+
+    witness: ConnectionWitness | None = None
 
     def getpeername(self) -> Any:
         with contextlib.suppress(OSError):
@@ -33,22 +41,80 @@ class _Accepted(ssl.SSLSocket):
 
 
 def tap(context: ssl.SSLContext) -> None:
-    """Make the connections of a context report to the `witness` that `attach` gives them."""
-    context.sslsocket_class = _Accepted
+    """Make the sockets of a context report their handshake to their `witness`, if they have one."""
+    context.sslsocket_class = _TappedSocket
     context.sni_callback = _saw_server_name
-    # Not documented, but in every Python since 3.8, and there is no other way to these messages.
+    # Not documented, but in every Python since 3.8; nothing else gives access to these messages.
     setter: Callable[..., None] = ssl.SSLContext._msg_callback.__set__  # type: ignore[attr-defined]  # noqa: SLF001
     setter(context, _saw_message)
 
 
-def attach(sock: ssl.SSLSocket, witness: ConnectionWitness) -> None:
-    """Before the handshake: say who keeps what is seen of it."""
-    sock.witness = witness  # type: ignore[attr-defined]
+def shake_hands(connection: Connection, context: ssl.SSLContext) -> None:
+    """Make the connection a TLS connection, with a context that `tap` has prepared.
+
+    Raises:
+        ConnectionEnded: the handshake failed; the witness says why.
+    """
+    witness = connection.witness
+    try:
+        sock = context.wrap_socket(
+            connection.sock,
+            server_side=True,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+        )
+        connection.sock = sock
+        sock.witness = witness  # type: ignore[attr-defined]  # a _TappedSocket
+        _finish_handshake(connection, sock)
+    except ConnectionEnded as error:
+        witness.handshake_error = str(error)
+        raise
+    except OSError as error:
+        connection.obey()
+        witness.handshake_error = reason = _reason_of(error, witness)
+        witness.note(MomentKind.HANDSHAKE_FAILED, reason=reason)
+        raise ConnectionEnded(reason) from error
+    sock.context = _UNTAPPED  # no record of a payload costs a call of Python
+    if hasattr(socket, "TCP_QUICKACK"):
+        # Without session tickets, nothing of ours carries the ACK of the last flight. A client
+        # with Nagle's algorithm would hold its request back for 40 ms.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    witness.tls_version = sock.version()
+    witness.note(MomentKind.HANDSHAKE_DONE, version=sock.version(), server_name=witness.server_name)
 
 
-def detach(sock: ssl.SSLSocket) -> None:
-    """After the handshake: no record of a payload costs a call of Python."""
-    sock.context = _QUIET
+def _finish_handshake(connection: Connection, sock: ssl.SSLSocket) -> None:
+    deadline = time.monotonic() + connection.timeout
+    while True:
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            connection.wait(select.POLLIN, deadline, _PURPOSE)
+        except ssl.SSLWantWriteError:
+            connection.wait(select.POLLOUT, deadline, _PURPOSE)
+        else:
+            return
+
+
+def _reason_of(error: OSError, witness: ConnectionWitness) -> str:
+    """Why a handshake failed, as OpenSSL names it; an end by the client is also witnessed."""
+    if is_fin(error) or isinstance(error, BrokenPipeError):  # EPIPE: it has closed before
+        witness.closed("client", "FIN")
+        return "the client closed the connection"
+    if isinstance(error, ssl.SSLError) and error.library is not None:
+        return error.reason
+    witness.closed("client", "RST")
+    return "the client reset the connection"
+
+
+def read_client_hello(connection: Connection) -> None:
+    """Read the first TLS record of the client, and leave it unanswered."""
+    header = connection.read(5)
+    size = int.from_bytes(header[3:5])
+    record = connection.read(size)
+    if len(header) < 5 or len(record) < size:  # noqa: PLR2004 - as read
+        raise ConnectionEnded("the client closed the connection in its ClientHello")
+    connection.witness.note(MomentKind.CLIENT_HELLO, size=len(header) + size)
 
 
 def _saw_server_name(sock: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
@@ -83,7 +149,6 @@ def first_certificate(message: bytes, *, is_newest: bool) -> bytes | None:
         message: the whole handshake message.
         is_newest: whether it is one of TLS 1.3 (RFC 8446 section 4.4.2), with a context before the
             list, or of TLS 1.2 (RFC 5246 section 7.4.2).
-
     """
     at = 4 + (1 + message[4] if is_newest else 0) + 3
     length = int.from_bytes(message[at : at + 3])

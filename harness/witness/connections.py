@@ -1,7 +1,7 @@
-"""What a peer saw of one connection, and on it of each request.
+"""What a peer saw of one connection, and of each request on it.
 
-The peer's threads write a witness while things happen; a test reads it afterwards. Times are
-seconds of `time.monotonic`.
+The peer's threads write a witness at once; a test reads it afterwards. Times are seconds of
+`time.monotonic`.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class ConnectionWitness:
 
     client: str
     changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
-    """Notified with every new moment."""
+    """Notified about every new moment."""
     moments: list[Moment] = field(default_factory=list)
     tls_version: str | None = None
     server_name: str | None = None
-    """The SNI that the client sent; None without one."""
+    """The SNI of the client; None without one."""
     client_certificate: bytes | None = None
-    """The client's certificate, DER, also one that was refused; None when it showed none."""
+    """The client's certificate, DER, also a refused one; None when it showed none."""
     handshake_error: str | None = None
-    """Why there was no handshake: OpenSSL's reason, or what the client did; else None."""
+    """Why the handshake failed: OpenSSL's reason, or what the client did; else None."""
     alert_sent: str | None = None
     """The last TLS alert of the peer in the handshake, such as `unknown_ca` (RFC 8446 §6.2)."""
     alert_received: str | None = None
@@ -44,9 +44,8 @@ class ConnectionWitness:
     accepted_at: float = field(default_factory=time.monotonic)
     closed_at: float | None = None
     closed_by: Side | None = None
-    """Who ended it; None while it is open."""
+    """The side that ended it; None while it is open."""
     closed_with: Ending | None = None
-    """How the closing side did so."""
 
     def note(self, kind: MomentKind, **data: Any) -> None:
         with self.changed:
@@ -54,7 +53,7 @@ class ConnectionWitness:
             self.changed.notify_all()
 
     def closed(self, by: Side, how: Ending) -> None:
-        """Record the first close of the connection; what follows it is only its echo."""
+        """Record the first close of the connection; a later one is only its echo."""
         if self.closed_by is None:
             self.closed_by, self.closed_with, self.closed_at = by, how, time.monotonic()
             self.note(MomentKind.CLOSED, by=by, how=how)
@@ -68,27 +67,25 @@ class ConnectionWitness:
 
 @dataclass(slots=True)
 class RequestWitness:
-    """One request: its raw head as it came, and what the peer answered."""
+    """One request: its raw head, and what the peer answered."""
 
     connection: ConnectionWitness
     raw_head: bytes = field(repr=False)
     method: str
     target: str = field(repr=False)
-    """Path and query exactly as they stood in the request line."""
+    """Path and query exactly as in the request line."""
     headers: list[tuple[str, str]] = field(repr=False)
-    """In the order, the case and the number in which they came."""
+    """In the order and the case of the head, with repetitions."""
     answer_status: int | None = None
     """Status of the final answer; None while there is none."""
-
     times: dict[Phase, float] = field(default_factory=dict, repr=False)
-    """When each phase was first reached, in seconds on the monotonic clock."""
+    """When each phase was first reached."""
     received_at_answer: int | None = None
     """Bytes of the raw body that had been read when the answer began."""
-
     last_byte_at: float | None = None
     """When the last byte of the body so far was read; None before the first."""
     problem: str | None = None
-    """Why its head is none of HTTP/1, so that it was refused; None when it is one."""
+    """Why its head is malformed, and was refused; None for a head of HTTP/1."""
 
     def mark(self, phase: Phase, kind: MomentKind, **data: Any) -> None:
         """Record that a phase has been reached, here and in the connection's timeline."""
@@ -101,17 +98,17 @@ class RequestWitness:
         return self.target.partition("?")[0]
 
     def header(self, name: str) -> str | None:
-        """The first value of a header, its name compared without case."""
+        """The first value of a header; case does not matter in its name."""
         return next((v for n, v in self.headers if n.lower() == name.lower()), None)
 
     @property
     def redacted_head(self) -> str:
-        """The raw head as text, with the credentials in it cut out."""
+        """The raw head as text, without its credentials."""
         return redacted(self.raw_head).decode("latin-1")
 
     @property
     def redacted_target(self) -> str:
-        """The target without the credentials in it, printable."""
+        """The target without its credentials, printable."""
         return redacted_target(self.target)
 
     def __str__(self) -> str:

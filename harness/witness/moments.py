@@ -72,7 +72,6 @@ class Moment:
         kind: what it was.
         data: the values for the text of the kind.
         at: seconds of `time.monotonic`.
-
     """
 
     kind: MomentKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _NAMES = rb"token|password|secret|credential|authorization|cookie|api-?key"
-# With the lines that a folded one goes on with; of a credential, a known scheme may be shown.
+# With the folded lines that continue it. A known scheme of a credential is shown.
 _CREDENTIAL_LINE = re.compile(
     rb"^([ \t]*[^\s:]{0,64}(?:"
     + _NAMES
@@ -20,14 +20,14 @@ _CREDENTIAL_IN_TARGET = re.compile(
 
 
 def redacted(head: bytes) -> bytes:
-    """A raw request head without the credentials in its target and its header lines."""
+    """A raw request head without the credentials in its target and its headers."""
     lines, end, rest = head.lstrip(b"\r\n").partition(b"\n")
     first = _CREDENTIAL_IN_TARGET.sub(_without_value, lines)
     return first + end + _CREDENTIAL_LINE.sub(_without_value, rest)
 
 
 def redacted_target(target: str) -> str:
-    """A request target without the credentials in it, printable."""
+    """A request target without its credentials, printable."""
     text = _CREDENTIAL_IN_TARGET.sub(_without_value, target.encode("latin-1")).decode("latin-1")
     return text.encode("unicode_escape").decode()
 

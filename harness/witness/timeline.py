@@ -39,8 +39,7 @@ def connection_timelines(
 
     Args:
         seen: the name of a node, and one of its connections.
-        redact: takes the credentials out of a text.
-
+        redact: removes the credentials from a text.
     """
     seen = list(seen)
     begin = min((witness.accepted_at for _, witness in seen), default=0.0)
@@ -63,7 +62,7 @@ def connection_timelines(
 
 
 def timeline(title: str, connections: Iterable[ConnectionWitness]) -> str:
-    """What was seen on some connections, each below its number; credentials are left out."""
+    """What was seen on some connections, each below its number, without credentials."""
     lines = [title]
     for number, seen in enumerate(connections, 1):
         lines += [f"  connection {number}", *(f"  {line}" for line in str(seen).splitlines())]

@@ -129,7 +129,7 @@ def test_a_field_that_is_missing_is_named_with_those_that_came(failed: list[Case
         "the whole statement, where it takes several lines"
     )
     names = "operation, project, note, replicated"
-    assert told["came"] == f"no field 'no-such' came; there are {names}"
+    assert told["came"] == f"no field 'no-such' was sent; sent were {names}"
     assert f"upload: fields {names}; file 200,000 bytes, SHA-256 " in told["seen"]
 
 

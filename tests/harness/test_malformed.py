@@ -6,7 +6,7 @@ import pytest
 
 from harness.cluster import FakeCluster
 from harness.replication import FakeReplicationSocket
-from harness.transport.connection import HEAD_LIMIT
+from harness.transport.reading import HEAD_LIMIT
 from harness.witness.redaction import redacted
 from harness.witness.requests import UploadWitness
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
@@ -77,7 +77,7 @@ def test_empty_lines_before_a_request_are_passed_over_and_found(cluster: FakeClu
         client.send(head + chunked(upload_body()))
         assert client.read_answer().status == 400
     assert peer.upload.raw_head == head
-    assert [(it.id, it.came) for it in peer.upload.findings] == [("HTTP-01", "an empty line")]
+    assert [(it.id, it.got) for it in peer.upload.findings] == [("HTTP-01", "an empty line")]
     assert peer.upload.headers[0] == ("Host", "peer")
 
 

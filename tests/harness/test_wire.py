@@ -113,10 +113,10 @@ def test_an_invalid_upload_has_exactly_its_findings(path: Path) -> None:
     ], [str(finding) for finding in findings]
     for finding, words in zip(findings, wanted, strict=True):
         assert words["expected"] in finding.expected
-        assert words["came"] in finding.came
-        assert len(finding.came) <= 80
-        assert finding.came.replace("…", "").isascii()
-        assert finding.came.isprintable()
+        assert words["got"] in finding.got
+        assert len(finding.got) <= 80
+        assert finding.got.replace("…", "").isascii()
+        assert finding.got.isprintable()
 
 
 def test_the_table_names_every_invalid_vector_and_no_other() -> None:
@@ -362,7 +362,7 @@ def test_a_finding_reads_as_one_line() -> None:
     (finding,) = check_upload(raw)
     assert str(finding) == (
         f"WIRE-04, body byte {finding.offset}: expected no header but one Content-Disposition, "
-        r"came Content-Type: text/plain\r\n"
+        r"got Content-Type: text/plain\r\n"
     )
 
 

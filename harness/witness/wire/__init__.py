@@ -1,17 +1,22 @@
-"""What one upload looked like on the wire: a strict, incremental reader that keeps no payload.
+"""A strict, incremental reader of one request: its raw head, then raw bytes in any blocks.
 
-`UploadReader` takes the raw request head, then raw bytes in any blocks. It shares no code with any
-sender, and judges with its own byte comparisons; `multipart` only helps it to read on where a
-header is not as it should be.
+It imports `harness.errors` and itself only, shares no code with any sender, and compares the bytes
+itself; `multipart` only reads on where a header breaks a rule. Begin with `UploadReader` in
+`reader.py`, and with `Rule` in `finding.py`, which lists every rule that an upload can break.
 """
 
+from __future__ import annotations
+
 from harness.witness.wire.content import Field, FilePart
-from harness.witness.wire.finding import Finding
+from harness.witness.wire.finding import Finding, Rule
 from harness.witness.wire.framing import Framing
 from harness.witness.wire.head import check_head
-from harness.witness.wire.message import MessageReader
-from harness.witness.wire.operation import OperationReader
-from harness.witness.wire.reader import UploadReader, check_upload
+from harness.witness.wire.reader import (
+    MessageReader,
+    OperationReader,
+    UploadReader,
+    check_upload,
+)
 
 __all__ = [
     "Field",
@@ -20,6 +25,7 @@ __all__ = [
     "Framing",
     "MessageReader",
     "OperationReader",
+    "Rule",
     "UploadReader",
     "check_head",
     "check_upload",

@@ -1,107 +1,83 @@
-"""What the parts of one upload carried, taken in while it comes; no payload is kept."""
+"""The content of the parts of one upload, read as it arrives; no payload is kept."""
+
+from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from harness.witness.wire.finding import MAX_SHOWN, Findings, show
-from harness.witness.wire.part import PartHead
-
-MAX_VALUE = 1 << 20
-"""Bytes of a field value that a peer keeps (PARSE-18)."""
+from harness.witness.wire.finding import MAX_SHOWN, MAX_VALUE, Findings, Rule, show
 
 WINDOW = 256
 """Bytes kept of each end of the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field part as it came.
+@dataclass(slots=True)
+class _Part:
+    """A part of the body; grows while it is read.
 
     Attributes:
         name: Decoded from UTF-8, undecodable bytes replaced.
-        value: At most `MAX_VALUE` bytes of it.
-        length: Bytes that came, which may be more.
-        sha256: In hex, of all that came.
         raw_header: The part's header block without the empty line.
-        offset: Of the value's first byte in the de-chunked body.
+        offset: Of the content's first byte in the de-chunked body.
+        length: Bytes of content so far.
     """
 
     name: str
-    value: bytes
-    length: int
-    sha256: str
     raw_header: bytes
     offset: int
+    length: int = field(default=0, init=False)
+    _hash: hashlib._Hash = field(
+        default_factory=hashlib.sha256, init=False, repr=False, compare=False
+    )
 
-
-class FieldContent:
-    """Takes in a field value."""
-
-    def __init__(self, head: PartHead, offset: int) -> None:
-        self._head = head
-        self._offset = offset
-        self._value = bytearray()
-        self._hash = hashlib.sha256()
-        self._length = 0
-
-    def update(self, data: bytes | bytearray, start: int, end: int) -> None:
-        room = MAX_VALUE - len(self._value)
-        self._value += data[start : min(end, start + room)]
-        self._hash.update(memoryview(data)[start:end])
-        self._length += end - start
-
-    def finish(self) -> Field:
-        return Field(
-            name=self._head.name or "",
-            value=bytes(self._value),
-            length=self._length,
-            sha256=self._hash.hexdigest(),
-            raw_header=self._head.raw,
-            offset=self._offset,
-        )
+    @property
+    def sha256(self) -> str:
+        """In hex, of the content so far."""
+        return self._hash.hexdigest()
 
 
 @dataclass(slots=True)
-class FilePart:
-    """The file part; grows while it is read. Nothing of it is kept but its two ends.
+class Field(_Part):
+    """One field part. Its length and hash are those of the whole value, also of one over 1 MiB."""
+
+    _value: bytearray = field(default_factory=bytearray, init=False)
+
+    @property
+    def value(self) -> bytes:
+        """The value, at most `MAX_VALUE` bytes of it."""
+        return bytes(self._value)
+
+    def update(self, data: bytes | bytearray, start: int, end: int) -> None:
+        self._value += data[start : min(end, start + MAX_VALUE - len(self._value))]
+        self._hash.update(memoryview(data)[start:end])
+        self.length += end - start
+
+
+@dataclass(slots=True)
+class FilePart(_Part):
+    """The file part. Only the two ends of its content are kept.
 
     Attributes:
-        name: Of the part (WIRE-05: "payload").
-        filename: As it came; None when there is none.
-        content_type: As it came; None when there is none.
-        raw_header: The part's header block without the empty line.
-        offset: Of the file's first byte in the de-chunked body.
-        length: Bytes so far.
+        filename: None when there is none.
+        content_type: None when there is none.
         complete: Whether the delimiter that ends the file was seen.
         first: The first 256 bytes.
         marks: SHA-256 in hex of the first n bytes, for each wanted n that was reached.
     """
 
-    name: str
     filename: str | None
     content_type: str | None
-    raw_header: bytes
-    offset: int
-    length: int = 0
     complete: bool = False
     first: bytes = b""
     marks: dict[int, str] = field(default_factory=dict)
     _last: bytes | bytearray = field(default=b"", repr=False)
     _wanted: list[int] = field(default_factory=list, repr=False)  # descending
-    _hash: "hashlib._Hash" = field(default_factory=hashlib.sha256, repr=False)
 
-    @classmethod
-    def begin(cls, head: PartHead, offset: int, mark_offsets: Iterable[int]) -> "FilePart":
-        file = cls(head.name or "", head.filename, head.content_type, head.raw, offset)
-        file._wanted = sorted(set(mark_offsets), reverse=True)
-        file.update(b"", 0, 0)  # a mark at 0 needs no byte
-        return file
-
-    @property
-    def sha256(self) -> str:
-        """In hex, of the bytes so far."""
-        return self._hash.hexdigest()
+    def mark_at(self, offsets: Iterable[int]) -> None:
+        """Keep the hash of the first n bytes for each n; call it before the first byte."""
+        self._wanted = sorted(set(offsets), reverse=True)
+        self.update(b"", 0, 0)  # a mark at 0 needs no byte
 
     @property
     def last(self) -> bytes:
@@ -123,7 +99,7 @@ class FilePart:
         self.length += size
 
     def _mark_within(self, data: bytes | bytearray, start: int) -> int:
-        """Take in what comes before the next mark, and mark it; return where that was."""
+        """Read up to the next mark, and mark it; return where that was."""
         wanted = self._wanted.pop()
         mark = start + wanted - self.length
         self.update(data, start, mark)
@@ -134,17 +110,18 @@ class FilePart:
 class StrayContent:
     """Bytes where none belong: before the first delimiter, or after the closing one."""
 
-    def __init__(self, offset: int, expected: str) -> None:
+    def __init__(self, rule: Rule, offset: int, **values: object) -> None:
+        """Note broken `rule` at `offset` if there are any bytes; it expects `values`."""
+        self._rule = rule
         self._offset = offset
-        self._expected = expected
+        self._values = values
         self._shown = bytearray()
 
     def update(self, data: bytes | bytearray, start: int, end: int) -> None:
         self._shown += data[start : min(end, start + MAX_SHOWN - len(self._shown))]
 
     def finish(self, findings: Findings) -> bool:
-        """Note the bytes, if any came; return whether they did."""
+        """Note the bytes, and return whether there are any."""
         if self._shown:
-            came = show(self._shown)
-            findings.note("WIRE-03", self._offset, expected=self._expected, came=came)
+            findings.note(self._rule, self._offset, show(self._shown), **self._values)
         return bool(self._shown)

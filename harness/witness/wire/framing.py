@@ -1,20 +1,20 @@
-"""The framing of a request body (RFC 9112 sections 6 and 7), read as it arrives, sans I/O."""
+"""The framing of a request body (RFC 9112 sections 6 and 7), read as it arrives, without I/O."""
+
+from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, auto
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from harness.witness.wire.finding import Findings, show
+from harness.witness.wire.finding import MAX_LINE, Findings, Rule, show
 from harness.witness.wire.head import FramingKind, RequestHead
 from harness.witness.wire.headers import read_line
 
 Deliver = Callable[[bytes | bytearray, int, int], None]
 """Takes body bytes `data[start:end]`, which it must not keep."""
-
-MAX_LINE = 4096
-"""Bytes of a chunk-size or trailer line, with its line end."""
 
 _KEPT = 32  # sizes, extensions and trailers that a witness keeps
 _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})\r\n")
@@ -35,7 +35,7 @@ class Framing:
         extensions: The first 32 chunk extensions, from their semicolon on (RFC 9112 section 7.1.1).
         trailers: The first 32 trailer lines with their line ends (RFC 9112 section 7.1.2).
         terminated: Whether the body was seen to end.
-        bytes_after: Bytes that came after that end.
+        bytes_after: Bytes received after that end.
     """
 
     kind: FramingKind
@@ -50,34 +50,30 @@ class Framing:
     bytes_after: int = 0
 
 
-class FramingReader(Protocol):
-    """Takes the framing off a body; `framing` tells when it has ended."""
+class FramingReader(ABC):
+    """Takes the framing off a body; `framing` shows when the body has ended."""
 
-    framing: Framing
-    findings: Findings
+    def __init__(self, head: RequestHead, deliver: Deliver) -> None:
+        self.framing = Framing(head.framing)
+        self.findings = Findings()
+        self._deliver = deliver
 
+    @abstractmethod
     def feed(self, data: bytes | bytearray, pos: int, end: int) -> int:
-        """Read `data[pos:end]`, deliver what it carries, return where the message ended."""
+        """Read `data[pos:end]`, deliver the content, return where the message ended."""
 
+    @abstractmethod
     def close(self, reason: str) -> None:
         """No more bytes will come: note what is missing."""
 
 
-def framing_reader(head: RequestHead, deliver: Deliver) -> FramingReader:
-    """Return the reader for the framing that a request head announces."""
-    if head.framing == "chunked":
-        return ChunkedReader(deliver)
-    return LengthReader(head, deliver)
-
-
-class LengthReader:
-    """Content-Length framing, or no body at all: not what WIRE-13 asks, yet witnessed."""
+class LengthReader(FramingReader):
+    """Content-Length framing, or no body at all: witnessed, although WIRE-13 forbids it."""
 
     def __init__(self, head: RequestHead, deliver: Deliver) -> None:
-        self.framing = Framing(head.framing, terminated=head.content_length == 0)
-        self.findings = Findings("framing")
-        self._deliver = deliver
+        super().__init__(head, deliver)
         self._length = head.content_length
+        self.framing.terminated = self._length == 0
 
     def feed(self, data: bytes | bytearray, pos: int, end: int) -> int:
         stop = min(end, pos + self._length - self.framing.length)
@@ -88,13 +84,8 @@ class LengthReader:
 
     def close(self, reason: str) -> None:
         if not self.framing.terminated:
-            length = self.framing.length
-            self.findings.note(
-                "WIRE-13",
-                length,
-                expected=f"{self._length} bytes of body",
-                came=f"{length} bytes ({reason})",
-            )
+            got = f"{self.framing.length} bytes ({reason})"
+            self.findings.note(Rule.BODY_LENGTH, self.framing.length, got, length=self._length)
 
 
 class _Step(IntEnum):
@@ -102,16 +93,14 @@ class _Step(IntEnum):
     DATA = auto()
     DATA_END = auto()
     TRAILER = auto()
-    LOST = auto()  # the rest cannot be told apart any more: it is only counted
+    LOST = auto()  # the rest is only counted: its framing is unknown
 
 
-class ChunkedReader:
+class ChunkedReader(FramingReader):
     """Chunked framing (WIRE-13). Extensions and trailers are legal and only recorded."""
 
-    def __init__(self, deliver: Deliver) -> None:
-        self.framing = Framing("chunked")
-        self.findings = Findings("framing")
-        self._deliver = deliver
+    def __init__(self, head: RequestHead, deliver: Deliver) -> None:
+        super().__init__(head, deliver)
         self._step = _Step.SIZE
         self._left = 0  # bytes of the current chunk still to come
         self._partial = bytearray()  # the beginning of a line that is not whole yet
@@ -126,15 +115,15 @@ class ChunkedReader:
         return pos
 
     def close(self, reason: str) -> None:
+        at, number = self.framing.length, self.framing.chunks
         if self.framing.terminated or self._step is _Step.LOST:
             return
         if self._step is _Step.DATA:
-            expected, came = f"{self._left} more bytes of chunk {self.framing.chunks}", reason
+            self.findings.note(Rule.CHUNK_CUT, at, reason, left=self._left, number=number)
         elif self._step is _Step.TRAILER:
-            expected, came = "an empty line after the last chunk", reason
+            self.findings.note(Rule.LAST_CHUNK_END, at, reason)
         else:
-            expected, came = "a last chunk of size 0", f"{reason} after chunk {self.framing.chunks}"
-        self.findings.note("WIRE-13", self.framing.length, expected=expected, came=came)
+            self.findings.note(Rule.LAST_CHUNK, at, f"{reason} after chunk {number}")
 
     def _size(self, data: bytes | bytearray, pos: int, end: int) -> int:
         pos, line = self._take_line(data, pos, end)
@@ -149,7 +138,7 @@ class ChunkedReader:
         return pos
 
     def _take_line(self, data: bytes | bytearray, pos: int, end: int) -> tuple[int, bytes]:
-        """Read on in a line of at most `MAX_LINE` bytes: where it stopped, the line once whole."""
+        """Continue a line of at most `MAX_LINE` bytes: where it stopped, the line once whole."""
         stop = min(end, pos + MAX_LINE - len(self._partial))
         newline = data.find(b"\n", pos, stop)
         if newline >= 0:
@@ -158,24 +147,21 @@ class ChunkedReader:
         self._partial += data[pos:stop]
         if newline < 0:
             if len(self._partial) == MAX_LINE:
-                self._note_line(self._partial, f"a line of fewer than {MAX_LINE} bytes")
+                self.findings.note(Rule.LINE_LENGTH, self._line_at, show(self._partial))
                 self._step = _Step.LOST
             return stop, b""
         line = bytes(self._partial)
         self._partial.clear()
         return stop, line
 
-    def _note_line(self, line: bytes | bytearray, expected: str) -> None:
-        self.findings.note("WIRE-13", self._line_at, expected=expected, came=show(line))
-
     def _read_size(self, line: bytes) -> int | None:
-        """The size in a chunk-size line; None when nobody can tell it."""
+        """The size in a chunk-size line; None when the line has none."""
         digits, semicolon, extension = line.rstrip(b"\r\n").partition(b";")
         if semicolon and len(self.framing.extensions) < _KEPT:
             self.framing.extensions.append(semicolon + extension)
         if match := _SIZE_LINE.fullmatch(line):
             return int(match[1], 16)
-        self._note_line(line, "a chunk size in hexadecimal digits and CRLF")
+        self.findings.note(Rule.CHUNK_SIZE, self._line_at, show(line))
         try:
             size = int(digits, 16)  # as lenient as readers are: 0x5, +5, 0_5, spaces around
         except ValueError:
@@ -196,10 +182,10 @@ class ChunkedReader:
         stop = min(end, pos + self._left)
         self._deliver(data, pos, stop)
         self._left -= stop - pos
-        return stop if self._left else self._between(data, stop, end)
+        return stop if self._left else self._end_chunk(data, stop, end)
 
-    def _between(self, data: bytes | bytearray, pos: int, end: int) -> int:
-        """Go on to the next chunk: at once when all the usual bytes between two are here."""
+    def _end_chunk(self, data: bytes | bytearray, pos: int, end: int) -> int:
+        """Begin the next chunk at once if the usual bytes between two chunks are all here."""
         match = _NEXT_CHUNK.match(data, pos, end)
         size = int(match[1], 16) if match else 0
         if match and size:
@@ -211,18 +197,14 @@ class ChunkedReader:
     def _data_end(self, data: bytes | bytearray, pos: int, _end: int) -> int:
         """Read one byte of the CRLF after a chunk."""
         self._partial.append(data[pos])
-        came = bytes(self._partial)
-        if came == b"\r":
+        got = bytes(self._partial)
+        if got == b"\r":
             return pos + 1
         self._partial.clear()
-        self._step = _Step.SIZE if came in (b"\r\n", b"\n") else _Step.LOST
-        if came != b"\r\n":
-            self.findings.note(
-                "WIRE-13",
-                self.framing.length + 1 - len(came),
-                expected=f"CRLF after the data of chunk {self.framing.chunks}",
-                came=show(came),
-            )
+        self._step = _Step.SIZE if got in (b"\r\n", b"\n") else _Step.LOST
+        if got != b"\r\n":
+            at, number = self.framing.length + 1 - len(got), self.framing.chunks
+            self.findings.note(Rule.CHUNK_END, at, show(got), number=number)
         return pos + 1
 
     def _trailer(self, data: bytes | bytearray, pos: int, end: int) -> int:
@@ -230,18 +212,14 @@ class ChunkedReader:
         if line in (b"\r\n", b"\n"):
             self.framing.terminated = True
             if line == b"\n":
-                self._note_line(line, "CRLF after the last chunk")
+                self.findings.note(Rule.LAST_CHUNK_LF, self._line_at, show(line))
         elif line:
             if len(self.framing.trailers) < _KEPT:
                 self.framing.trailers.append(line)
             trailer = read_line(line, self._line_at)
             if trailer.defect is not None:
-                self.findings.note(
-                    "WIRE-13",
-                    trailer.offset,
-                    expected=trailer.defect.value,
-                    came=f"trailer {trailer.redacted}",
-                )
+                got = f"trailer {trailer.redacted}"
+                self.findings.note(trailer.defect.in_trailer, trailer.offset, got)
         return pos
 
     def _lost(self, _data: bytes | bytearray, _pos: int, end: int) -> int:

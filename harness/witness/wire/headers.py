@@ -1,5 +1,7 @@
 """Header lines, as a request head, a part and the trailers of chunked framing all have them."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,19 +9,33 @@ from enum import Enum
 
 from multipart import parse_options_header  # type: ignore[import-untyped]  # ships no types
 
+from harness.witness.wire.finding import Rule
+
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+\Z")
 _NAME = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_EMPTY = (b"\r\n", b"\n")
 
 
 class LineDefect(Enum):
-    """What can be wrong with a header line; each value says what was expected instead."""
+    """What can be wrong with a header line (RFC 9112 section 5), and the rule that it breaks.
 
-    BARE_LF = "CRLF at the end of each header line"
-    FOLDED = "each header on one line"
-    NO_NAME = "a header name and a colon"
-    SPACE_BEFORE_COLON = "no space between header name and colon"
-    CONTROL = "no control byte in a header line"
+    Attributes:
+        in_head: The rule for a line of a request head.
+        in_part: The rule for a line of a part.
+        in_trailer: The rule for a trailer line.
+    """
+
+    BARE_LF = Rule.HEADER_LF, Rule.PART_HEADER_LF, Rule.TRAILER_LF
+    FOLDED = Rule.HEADER_FOLDED, Rule.PART_HEADER_FOLDED, Rule.TRAILER_FOLDED
+    NO_NAME = Rule.HEADER_WITHOUT_NAME, Rule.PART_HEADER_WITHOUT_NAME, Rule.TRAILER_WITHOUT_NAME
+    SPACE_BEFORE_COLON = Rule.HEADER_SPACE, Rule.PART_HEADER_SPACE, Rule.TRAILER_SPACE
+    CONTROL = Rule.HEADER_CONTROL, Rule.PART_HEADER_CONTROL, Rule.TRAILER_CONTROL
+
+    def __init__(self, in_head: Rule, in_part: Rule, in_trailer: Rule) -> None:
+        self.in_head = in_head
+        self.in_part = in_part
+        self.in_trailer = in_trailer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +45,9 @@ class HeaderLine:
     Attributes:
         offset: Of the line's first byte in its layer.
         raw: The whole line with its line end.
-        name: In lower case; "" when it cannot be told.
-        value: The bytes after the colon, untrimmed, a folded line joined by one space.
-        defect: The first thing wrong with the line (RFC 9112 section 5); None when it is right.
+        name: In lower case; "" when the line has none.
+        value: The bytes after the colon, untrimmed; a folded line is joined by one space.
+        defect: The first thing wrong with the line; None for a correct line.
     """
 
     offset: int
@@ -45,6 +61,45 @@ class HeaderLine:
         """The line without its value, which may be a credential."""
         return f"{self.name}: …" if self.name else f"a line of {len(self.raw)} bytes"
 
+    @property
+    def trimmed(self) -> bytes:
+        """The value without spaces and tabs around it."""
+        return self.value.strip(b" \t")
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLines:
+    """A raw request head, cut into lines.
+
+    Attributes:
+        start: Offset of the request line, behind the line ends that a server skips (section 2.2).
+        request_line: With its line end; empty when there is none.
+        headers: Every line between the request line and the empty line.
+        end: Offset of the empty line, or of the end of a head without one.
+        empty_line: The line that ends the head; empty when there is none.
+    """
+
+    start: int
+    request_line: bytes
+    headers: list[HeaderLine]
+    end: int
+    empty_line: bytes
+
+    def named(self, name: str) -> list[HeaderLine]:
+        """The headers with this name, which is in lower case."""
+        return [line for line in self.headers if line.name == name]
+
+
+def cut_head(raw: bytes) -> HeadLines:
+    """Cut a raw request head into its lines."""
+    start = len(raw) - len(raw.lstrip(b"\r\n"))
+    lines = [line for _, line in raw_lines(raw[start:], start)]
+    request_line = lines[0] if lines else b""
+    empty_line = lines[-1] if lines and lines[-1] in _EMPTY else b""
+    end = len(raw) - len(empty_line)
+    first = start + len(request_line)
+    return HeadLines(start, request_line, header_lines(raw[first:end], first), end, empty_line)
+
 
 def raw_lines(block: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
     """Cut a block after each LF; yield each line with its offset."""
@@ -55,7 +110,7 @@ def raw_lines(block: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
 def header_lines(block: bytes, offset: int) -> list[HeaderLine]:
     """Read a header block (without the empty line that ends it) that starts at `offset`.
 
-    Every line that came is in the list. What has only one meaning is read in spite of its defect.
+    The list has every line. A line with only one meaning is read in spite of its defect.
     """
     lines: list[HeaderLine] = []
     for at, raw in raw_lines(block, offset):

@@ -1,12 +1,14 @@
-"""Any request head, read as leniently as can be: what it seems to say, or why it says nothing."""
+"""Any request head, read leniently: what it seems to say, or why it is no request. Pure."""
+
+from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from harness.witness.wire.headers import LineDefect, header_lines, raw_lines
+from harness.witness.wire.headers import LineDefect, cut_head
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.[01]\r?\n")
-# What every server refuses (RFC 9112 section 5). A folded line and a bare LF are read by some.
+# Every server refuses these (RFC 9112 section 5). Some read a folded line and a bare LF.
 _FATAL = (LineDefect.NO_NAME, LineDefect.SPACE_BEFORE_COLON, LineDefect.CONTROL)
 
 
@@ -19,7 +21,7 @@ class PlainHead:
         target: The second word; empty when there is none.
         version: The third word; empty when there is none.
         headers: Each line that has a name and a colon, in order and in its case, the value trimmed.
-        problem: Why it is no request of HTTP/1; None when it is one.
+        problem: Why it is no request of HTTP/1; None for a request.
     """
 
     method: str
@@ -41,19 +43,23 @@ class PlainHead:
 
 
 def read_plain_head(raw: bytes) -> PlainHead:
-    """Read a raw head; empty lines before the request line are passed over (RFC 9112 §2.2)."""
-    block = raw.lstrip(b"\r\n")
-    request_line = next((line for _, line in raw_lines(block, 0)), b"")
-    lines = header_lines(block[len(request_line) :].removesuffix(b"\r\n"), len(request_line))
-    words = [*request_line.decode("latin-1").split(), "", "", ""]
+    """Read a raw head; empty lines before the request line are skipped (RFC 9112 §2.2)."""
+    head = cut_head(raw)
+    words = [*head.request_line.decode("latin-1").split(), "", "", ""]
     headers = [
         (line.raw[: len(line.name)].decode("latin-1"), line.value.strip().decode("latin-1"))
-        for line in lines
+        for line in head.headers
         if line.name
     ]
-    problem = None
-    if not _REQUEST_LINE.fullmatch(request_line):
+    if _REQUEST_LINE.fullmatch(head.request_line):
+        problem = next(
+            (
+                f"expected {line.defect.in_head.expected}, got {line.redacted}"
+                for line in head.headers
+                if line.defect in _FATAL
+            ),
+            None,
+        )
+    else:
         problem = "no request line of HTTP/1"
-    elif fatal := next((line for line in lines if line.defect in _FATAL), None):
-        problem = f"expected {fatal.defect.value if fatal.defect else ''}, came {fatal.redacted}"
     return PlainHead(words[0], words[1], words[2], headers, problem)
