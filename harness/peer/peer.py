@@ -7,8 +7,8 @@ import ssl
 from collections.abc import Sequence
 from typing import Self, TypedDict
 
-from harness.faults import checks
 from harness.faults import kinds as faults
+from harness.faults.checks import check_number
 from harness.faults.kinds import Fault
 from harness.faults.schedule import FaultSchedule
 from harness.peer.certificates import Authority
@@ -78,7 +78,7 @@ class FakePeer(Endpoint):
             raise ValueError(f"profile {profile!r}: give one of {', '.join(PROFILES)}")
         if not path.startswith("/"):
             raise ValueError(f"path {path!r}: begin it with /")
-        checks.number("timeout", timeout, above=0)
+        check_number(above=0).validate("timeout", timeout)
         super().__init__(name, StreamingServer(host, greet=self._greet, timeout=timeout))
         self.node = NodeState(
             name,

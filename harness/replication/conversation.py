@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 from harness.faults.answers import End
 from harness.replication import faults
@@ -177,7 +177,7 @@ class SocketConversation:
                 whole = encode(Opcode.BINARY, response(request_id, self._issue()))
                 self._link.write(whole[: len(whole) // 2])
                 self._drop(how)
-            case fault if isinstance(fault, get_args(faults.AnswerFault)):
+            case faults.AnswerFault() as fault:
                 for message in fault.messages(request_id, self._issue):
                     self._send(message)
             case _:
