@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from harness.faults import checks
+from harness.faults.checks import check_int
 from harness.faults.kinds import Fault
 from harness.fronts.front import Front
 from harness.fronts.nginx import NginxFront
@@ -43,7 +43,7 @@ class FakeCluster:
 
     def __init__(self, peers: int = 0, *, authority: Authority | None = None) -> None:
         """Start a cluster of `peers` healthy peers; add others with `peer`."""
-        checks.whole("peers", peers, least=0)
+        check_int(least=0).validate("peers", peers)
         self.authority = authority or Authority()
         self.peers: list[FakePeer] = []
         self.sockets: list[FakeReplicationSocket] = []

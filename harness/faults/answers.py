@@ -1,7 +1,7 @@
-"""What a peer says on the wire: answers whole or broken, each a script of bytes and pauses. Pure.
+"""Answers of a peer, whole or broken. Pure.
 
-A script is what the peer executes on the socket, so that each way of answering is a function from
-values to steps, and can be read and tested without one.
+An answer is a script: steps that the peer executes on the socket. A test can read the steps
+without a socket.
 """
 
 from __future__ import annotations
@@ -9,23 +9,34 @@ from __future__ import annotations
 import gzip
 import json as _json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from email.utils import formatdate
 from enum import Enum
-from http.client import responses
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal
 
-from harness.faults import checks
+from attrs import Attribute, evolve, field, frozen
+from attrs.validators import deep_iterable, optional
+
+from harness.faults.checks import (
+    check_choice,
+    check_function,
+    check_int,
+    check_number,
+    check_status,
+)
+from harness.faults.http1 import (
+    BODILESS,
+    LAST_CHUNK,
+    chunk,
+    date_line,
+    encode_head,
+    status_line,
+)
 
 _BLOCK = 64 * 1024
 _UNSET: Any = object()
-BODILESS = frozenset({204, 304})
-"""Statuses of answers that end with their head (RFC 9110 sections 15.3.5 and 15.4.5)."""
-
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pause:
     """Wait this many seconds before the next step."""
 
@@ -33,77 +44,67 @@ class Pause:
 
 
 class End(Enum):
-    """How a script leaves the connection, when not open for the next request."""
+    """How a script ends the connection; without it, the next request may follow."""
 
     CLOSE = "close"
     """FIN."""
     RESET = "reset"
     """RST."""
     SILENCE = "silence"
-    """Neither; the connection stays open, and nothing more is ever sent on it."""
+    """The connection stays open, and the peer sends nothing more."""
 
 
 class Await(Enum):
-    """Go on with a script only when the client has done something."""
+    """Wait for the client before the next step."""
 
     UPLOAD_ENDS = "upload ends"
-    """Read the rest of the upload first; what was sent so far is an early answer."""
+    """Read the rest of the upload; the steps before are an early answer."""
     FORM_ENDS = "form ends"
-    """The same, but only to where the profile has enough of it for an answer."""
+    """Read the upload until the profile can answer it."""
 
 
 Step = bytes | Pause | Await | End
 Script = Iterator[Step]
 
 
-class HowSent(TypedDict, total=False):
-    """What an `Answer` takes besides its status and its body; it explains them."""
-
-    headers: Headers
-    chunk_size: int | None
-    interim: tuple[int, ...]
-
-
-@dataclass(frozen=True)
+@frozen
 class Answer:
     """A well-formed HTTP/1.1 answer.
 
     Attributes:
-        status: HTTP status code; 204 and 304 have no body, and announce none.
-        json: the body as a JSON value; leave out to give `body`.
+        status: HTTP status code; 204 and 304 have no body and no Content-Length.
+        json: the body as a JSON value; leave it out to give `body`.
         body: the body as it goes on the wire.
-        times: how often `body` is sent over, for large answers that nobody holds in memory.
+        times: how often `body` is sent, for large answers without the memory they would need.
         content_type: sent as Content-Type; None sends none. `json` sets it.
         headers: further header lines, in order.
-        chunk_size: None announces Content-Length; else the body is sent chunked in chunks of this
-            many bytes, each of them made whole in memory.
+        chunk_size: None sends Content-Length; otherwise the body is chunked, this many bytes in
+            each chunk. A chunk is held in memory.
         interim: statuses of interim answers (1xx) that are sent first.
-
     """
 
-    status: int = 200
+    status: int = field(default=200, validator=check_status)
     json: Any = field(default=_UNSET, repr=False)
     body: bytes | str = b""
-    times: int = 1
+    times: int = field(default=1, validator=check_int(least=1))
     content_type: str | None = None
     headers: Headers = ()
-    chunk_size: int | None = None
-    interim: tuple[int, ...] = ()
+    chunk_size: int | None = field(default=None, validator=optional(check_int(least=1)))
+    interim: tuple[int, ...] = field(
+        default=(), validator=deep_iterable(check_int(least=100, most=199))
+    )
 
-    def __post_init__(self) -> None:
-        checks.status(self.status)
-        checks.whole("times", self.times, least=1)
-        if self.chunk_size is not None:
-            checks.whole("chunk_size", self.chunk_size, least=1)
-        if self.status in BODILESS and (self.content or self.chunk_size is not None):
-            raise ValueError(f"status {self.status}: such an answer has no body; leave it out")
-        for status in self.interim:
-            checks.whole("interim", status, least=100, most=199)
+    @status.validator
+    def _check_body(self, _: Attribute[int], status: int) -> None:
+        if status in BODILESS and (self.content or self.chunk_size is not None):
+            raise ValueError(f"an answer of status {status} has no body: leave it out")
 
     @classmethod
-    def error(cls, status: int, message: str, **how: Unpack[HowSent]) -> Answer:
-        """A refusal in the form that Harper gives it: a JSON object with the text under `error`."""
-        return cls(status, json={"error": message}, **how)
+    def error(
+        cls, status: int, message: str, *, headers: Headers = (), interim: tuple[int, ...] = ()
+    ) -> Answer:
+        """A refusal in Harper's form: a JSON object with the text under `error`."""
+        return cls(status, json={"error": message}, headers=headers, interim=interim)
 
     @classmethod
     def redirect(cls, to: str, status: int = 307) -> Answer:
@@ -111,8 +112,8 @@ class Answer:
         return cls(status, headers=(("Location", to),))
 
     def gzipped(self) -> Answer:
-        """The same answer with its body compressed, as Content-Encoding says."""
-        return replace(
+        """The same answer with a compressed body and its Content-Encoding."""
+        return evolve(
             self,
             json=_UNSET,
             body=gzip.compress(self.content, mtime=0),
@@ -122,7 +123,7 @@ class Answer:
 
     @property
     def content(self) -> bytes:
-        """The bytes of the body, once."""
+        """The body, sent `times` times."""
         if self.json is not _UNSET:
             return _json.dumps(self.json, separators=(",", ":"), ensure_ascii=False).encode()
         return self.body.encode() if isinstance(self.body, str) else self.body
@@ -133,28 +134,26 @@ class Answer:
 
     @property
     def length(self) -> int:
-        """Bytes of the whole body."""
+        """Bytes of all the body."""
         return len(self.content) * self.times
 
     def head(self, *, keep_alive: bool, length_off_by: int = 0) -> bytes:
         """Interim answers, status line and headers with their empty line."""
-        lines = []
-        for status in self.interim:
-            lines += [status_line(status), ""]
+        lines = [line for status in self.interim for line in (status_line(status), "")]
         lines.append(status_line(self.status))
         if self.media_type is not None:
             lines.append(f"content-type: {self.media_type}")
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.chunk_size is None and self.status not in BODILESS:
             lines.append(f"content-length: {self.length + length_off_by}")
-        lines.append(f"Date: {formatdate(usegmt=True)}")
+        lines.append(date_line())
         if self.chunk_size is not None:
             lines.append("Transfer-Encoding: chunked")
         lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        return encode_head(lines)
 
     def blocks(self) -> Iterator[bytes]:
-        """The body as it goes on the wire, chunk framing included but for the last chunk."""
+        """The body as it goes on the wire, without the last chunk."""
         if self.chunk_size is None:
             yield from self._pieces()
             return
@@ -163,13 +162,13 @@ class Answer:
             data = ahead + piece
             whole = len(data) - len(data) % self.chunk_size
             for start in range(0, whole, self.chunk_size):
-                yield _chunk(data[start : start + self.chunk_size])
+                yield chunk(data[start : start + self.chunk_size])
             ahead = data[whole:]
         if ahead:
-            yield _chunk(ahead)
+            yield chunk(ahead)
 
     def _pieces(self) -> Iterator[bytes]:
-        """The body without framing, repeated, in pieces of some 64 KiB."""
+        """The body without framing, in pieces of some 64 KiB."""
         content = self.content
         repeats = max(1, _BLOCK // max(1, len(content)))
         whole, rest = divmod(self.times, repeats)
@@ -181,13 +180,13 @@ class Answer:
         yield self.head(keep_alive=keep_alive)
         yield from self.blocks()
         if self.chunk_size is not None:
-            yield b"0\r\n\r\n"
+            yield LAST_CHUNK
         if not keep_alive:
             yield End.CLOSE
 
 
-class _OfAnother:
-    """Another answer, sent in a way of its own."""
+class WrappedAnswer:
+    """An answer that sends another answer, changed or delayed."""
 
     answer: Answer | ContentLengthOff | UnfinishedChunks | Drip
 
@@ -196,15 +195,16 @@ class _OfAnother:
         return self.answer.status
 
 
-@dataclass(frozen=True)
-class ContentLengthOff(_OfAnother):
-    """Announce `by` bytes more (or, negative, fewer) than the body has, then close with FIN."""
+@frozen
+class ContentLengthOff(WrappedAnswer):
+    """Announce `by` bytes more than the body has, or fewer if negative; close with FIN."""
 
     answer: Answer
-    by: int
+    by: int = field()
 
-    def __post_init__(self) -> None:
-        checks.whole("by", self.by, least=-self.answer.length)
+    @by.validator
+    def _check_by(self, name: Attribute[int], by: int) -> None:
+        check_int(least=-self.answer.length)(self, name, by)
 
     def script(self, *, keep_alive: bool) -> Script:
         del keep_alive
@@ -213,27 +213,26 @@ class ContentLengthOff(_OfAnother):
         yield End.CLOSE
 
 
-@dataclass(frozen=True)
-class UnfinishedChunks(_OfAnother):
-    """Send the body chunked, leave out the last chunk, then close (RES-12)."""
+@frozen
+class UnfinishedChunks(WrappedAnswer):
+    """Send the body chunked, leave out the last chunk and end the connection (RES-12)."""
 
     answer: Answer
-    end: Literal["close", "reset"] = "close"
-
-    def __post_init__(self) -> None:
-        checks.word("end", self.end, ("close", "reset"))
+    end: Literal["close", "reset"] = field(
+        default="close", validator=check_choice("close", "reset")
+    )
 
     def script(self, *, keep_alive: bool) -> Script:
         del keep_alive
-        answer = replace(self.answer, chunk_size=self.answer.chunk_size or _BLOCK)
+        answer = evolve(self.answer, chunk_size=self.answer.chunk_size or _BLOCK)
         yield answer.head(keep_alive=False)
         yield from answer.blocks()
         yield End(self.end)
 
 
-@dataclass(frozen=True)
-class HeadThenSilence(_OfAnother):
-    """Send the head of an answer that announces a body, and then nothing more."""
+@frozen
+class HeadThenSilence(WrappedAnswer):
+    """Send the head of an answer with a body, and nothing more."""
 
     answer: Answer
 
@@ -242,14 +241,11 @@ class HeadThenSilence(_OfAnother):
         yield End.SILENCE
 
 
-@dataclass(frozen=True)
+@frozen
 class EndlessHead:
-    """Send a status line and then header lines, as fast as they are taken, for ever."""
+    """Send a status line and header lines without end, as fast as the client reads."""
 
-    status: int = 200
-
-    def __post_init__(self) -> None:
-        checks.status(self.status)
+    status: int = field(default=200, validator=check_status)
 
     def script(self, *, keep_alive: bool) -> Script:
         del keep_alive
@@ -258,15 +254,12 @@ class EndlessHead:
             yield b"x-more: there is no end to this\r\n" * 100
 
 
-@dataclass(frozen=True)
-class Drip(_OfAnother):
-    """Send an answer a byte at a time, at this many bytes per second."""
+@frozen
+class Drip(WrappedAnswer):
+    """Send an answer byte by byte, at this many bytes per second."""
 
     answer: Answer | ContentLengthOff | UnfinishedChunks
-    bytes_per_second: float
-
-    def __post_init__(self) -> None:
-        checks.number("bytes_per_second", self.bytes_per_second, above=0)
+    bytes_per_second: float = field(validator=check_number(above=0))
 
     def script(self, *, keep_alive: bool) -> Script:
         for step in self.answer.script(keep_alive=keep_alive):
@@ -278,23 +271,18 @@ class Drip(_OfAnother):
                 yield step
 
 
-@dataclass(frozen=True)
-class Held(_OfAnother):
-    """Hold an answer back until something has happened.
+@frozen
+class Held(WrappedAnswer):
+    """Delay an answer until a function returns.
 
     Attributes:
-        answer: what is answered then.
-        until: called in the thread of the connection. The answer follows when it returns, and a
-            reset when it raises TimeoutError; give it a limit, such as
-            `functools.partial(event.wait, 5)`.
-
+        answer: the answer.
+        until: the peer calls it in the thread of the connection. If it raises TimeoutError, the
+            peer resets the connection. Give it a limit: `functools.partial(event.wait, 5)`.
     """
 
     answer: Answer | ContentLengthOff | UnfinishedChunks | Drip
-    until: Callable[[], object]
-
-    def __post_init__(self) -> None:
-        checks.function("until", self.until)
+    until: Callable[[], object] = field(validator=check_function)
 
     def script(self, *, keep_alive: bool) -> Script:
         try:
@@ -302,7 +290,7 @@ class Held(_OfAnother):
         except TimeoutError:
             yield End.RESET
             return
-        yield Pause(0)  # a client that has gone is answered nothing
+        yield Pause(0)  # notices a client that has hung up
         yield from self.answer.script(keep_alive=keep_alive)
 
 
@@ -312,13 +300,5 @@ AnyAnswer = (
 
 
 def continue_first(answer: Answer) -> Answer:
-    """The same answer behind a `100 Continue`, as Harper sends one even before a 401."""
-    return replace(answer, interim=(100,))
-
-
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def status_line(status: int) -> str:
-    return f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}"
+    """The same answer after a `100 Continue`, which Harper sends even before a 401."""
+    return evolve(answer, interim=(100,))

@@ -1,56 +1,84 @@
-"""Checks of values that people give: each error names the value and what would do."""
+"""Checks of values: each error names the value and says what is allowed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Any
 
-_SMALLEST_STATUS, _LARGEST_STATUS = 200, 599
-
-
-def whole(name: str, value: object, *, least: int, most: int | None = None) -> None:
-    """Raise ValueError unless `value` is an integer within these bounds."""
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or value < least or (most is not None and value > most):  # type: ignore[operator]
-        span = f"of {least} or more" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{name} {value!r}: give a whole number {span}")
+from attrs import Attribute, frozen
 
 
-def status(value: object) -> None:
-    """Raise ValueError unless `value` is the status of a final answer."""
-    whole("status", value, least=_SMALLEST_STATUS, most=_LARGEST_STATUS)
+@frozen
+class Check:
+    """A validator of attrs fields.
+
+    Attributes:
+        allows: whether it allows a value.
+        allowed: the same in words, as they follow "must be".
+    """
+
+    allows: Callable[[Any], bool]
+    allowed: str
+
+    def __call__(self, instance: object, field: Attribute[Any], value: object) -> None:
+        """Validate a field; attrs calls this."""
+        del instance
+        self.validate(field.name, value)
+
+    def validate(self, name: str, value: object) -> None:
+        """Raise ValueError unless the value is allowed."""
+        if not self.allows(value):
+            raise ValueError(f"{name} must be {self.allowed}, not {value!r}")
+
+    def __or__(self, other: Check) -> Check:
+        """A check that allows what either of two allows."""
+        return Check(
+            lambda value: self.allows(value) or other.allows(value),
+            f"{self.allowed} or {other.allowed}",
+        )
 
 
-def number(name: str, value: object, *, above: float | None = None) -> None:
-    """Raise ValueError unless `value` is finite and not negative, or greater than `above`."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    low = 0 if above is None else above
-    if (
-        not is_number
-        or not math.isfinite(value)  # type: ignore[arg-type]
-        or value < low  # type: ignore[operator]
-        or value == above
-    ):
-        wanted = "0 or more" if above is None else f"more than {above:g}"
-        raise ValueError(f"{name} {value!r}: give a number, {wanted}")
+def check_int(least: int, most: int | None = None) -> Check:
+    """Allow integers from `least` to `most`."""
+    top = math.inf if most is None else most
+    return Check(
+        lambda value: isinstance(value, int) and _is_number(value) and least <= value <= top,
+        f"an integer of {least} or more" if most is None else f"an integer from {least} to {most}",
+    )
 
 
-def kind(name: str, value: object, kinds: tuple[type, ...]) -> None:
-    """Raise ValueError unless `value` is of one of some classes."""
-    if not isinstance(value, kinds):
-        names = ", ".join(it.__name__ for it in kinds)
-        raise ValueError(f"{name} {value!r}: give one of {names}")  # noqa: TRY004 - as all here
+def check_number(*, above: float | None = None) -> Check:
+    """Allow finite numbers of 0 or more, or above a limit."""
+    if above is None:
+        return Check(lambda value: _is_number(value) and value >= 0, "a number of 0 or more")
+    return Check(lambda value: _is_number(value) and value > above, f"a number above {above:g}")
 
 
-def function(name: str, value: object) -> None:
-    """Raise ValueError unless `value` can be called."""
-    if not callable(value):
-        wanted = "give a function without parameters"
-        raise ValueError(f"{name} {value!r}: {wanted}")  # noqa: TRY004 - as all here
+def check_choice(*choices: object) -> Check:
+    """Allow some values."""
+    return Check(lambda value: value in choices, f"one of {', '.join(map(repr, choices))}")
 
 
-def word(name: str, value: object, words: Iterable[object]) -> None:
-    """Raise ValueError unless `value` is one of some words."""
-    known = list(words)
-    if value not in known:
-        raise ValueError(f"{name} {value!r}: give one of {', '.join(map(repr, known))}")
+def check_type(*types: type) -> Check:
+    """Allow instances of some classes."""
+    names = ", ".join(it.__name__ for it in types)
+    return Check(lambda value: isinstance(value, types), f"an instance of one of {names}")
+
+
+def check_size(most: int) -> Check:
+    """Allow bytes, or a text in UTF-8, up to a length."""
+    return Check(
+        lambda value: len(value if isinstance(value, bytes) else value.encode()) <= most,
+        f"at most {most} bytes long",
+    )
+
+
+check_function = Check(callable, "a function without parameters")
+check_status = check_int(200, 599)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number; True and False are not."""
+    is_a_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_a_number and math.isfinite(value)

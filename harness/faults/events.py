@@ -1,33 +1,37 @@
-"""Event streams as a peer writes them (server-sent events, SSE-01…20). Pure.
-
-The writer's side only: how a relay reads them is the relay's own business.
-"""
+"""Event streams as a peer writes them (server-sent events, SSE-01 to SSE-20). Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.faults import checks
+from attrs import field, frozen
+from attrs.validators import optional
+
 from harness.faults.answers import Answer, Await, End, Script
+from harness.faults.checks import Check, check_choice, check_int
+from harness.faults.http1 import LAST_CHUNK, chunk
 
 PRIME = ": stream open\n\n"
 MEDIA_TYPE = "text/event-stream"
 HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
 _HEAD = Answer(content_type=MEDIA_TYPE, headers=HEADERS, chunk_size=1)
+_check_events = Check(
+    lambda value: isinstance(value, Iterable) and not isinstance(value, str),
+    "an iterable of events and texts, such as (Event(…),)",
+)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
-    """One record: the event's name, and data that is sent as JSON unless it is text."""
+    """One event; data that is not text is sent as JSON."""
 
     name: str
     data: Any
 
     def record(self) -> str:
-        """The record as text, one `data:` line for each line of the data (SSE-04)."""
+        """The event as text, with one `data:` line for each line of the data (SSE-04)."""
         text = self.data
         if not isinstance(text, str):
             text = json.dumps(text, separators=(",", ":"), ensure_ascii=False)
@@ -38,16 +42,25 @@ class Event:
 StreamStep = Event | str | Await
 
 
+def phase_event(phase: str, status: str) -> Event:
+    return Event("phase", {"phase": phase, "status": status})
+
+
+def finished_event(status: str) -> Event:
+    """The event that Harper sends before the last one, or after an error."""
+    return Event("_recorder_finished", {"status": status})
+
+
 def success_events(project: str = "demo", deployment_id: str = "5f0c6a52") -> tuple[Event, ...]:
-    """The events of a deploy that succeeds, in the order in which Harper 5.1.14 sent them."""
+    """The events of a successful deploy, in the order of Harper 5.1.14."""
     result = {"message": f"Successfully deployed: {project}", "deployment_id": deployment_id}
     return (
-        Event("phase", {"phase": "prepare", "status": "start"}),
-        Event("phase", {"phase": "prepare", "status": "done"}),
-        Event("phase", {"phase": "replicate", "status": "start"}),
-        Event("phase", {"phase": "replicate", "status": "done"}),
-        Event("phase", {"phase": "success", "status": "done"}),
-        Event("_recorder_finished", {"status": "success"}),
+        phase_event("prepare", "start"),
+        phase_event("prepare", "done"),
+        phase_event("replicate", "start"),
+        phase_event("replicate", "done"),
+        phase_event("success", "done"),
+        finished_event("success"),
         Event("done", {"result": result}),
     )
 
@@ -55,34 +68,29 @@ def success_events(project: str = "demo", deployment_id: str = "5f0c6a52") -> tu
 def failure_events(
     message: str = "Unexpected end of data", code: int | str = 500, deployment_id: str = "5f0c6a52"
 ) -> tuple[Event, ...]:
-    """The events of a deploy that fails, in the order in which Harper 5.1.14 sent them."""
+    """The events of a failed deploy, in the order of Harper 5.1.14."""
     error = {"message": message, "code": code, "phase": "prepare", "deployment_id": deployment_id}
-    return (
-        Event("phase", {"phase": "prepare", "status": "start"}),
-        Event("error", error),
-        Event("_recorder_finished", {"status": "failed"}),
-    )
+    return phase_event("prepare", "start"), Event("error", error), finished_event("failed")
 
 
-@dataclass(frozen=True)
+@frozen
 class EventStream:
-    """An answer of 200 with an event stream, begun as soon as the file part's headers are in.
+    """An answer of 200 with an event stream; it begins after the headers of the file part.
 
     Attributes:
-        events: the records, in order; text among them is sent as it is. Taken one by one, so that
-            an iterator may wait and then tell what it has learnt; it serves one answer only.
+        events: the events, in order; a text is sent as it is. An iterator may wait for something
+            between two events; it serves one answer.
         line_end: LF as Harper sends, or CRLF as a proxy may.
         chunk_size: bytes per HTTP chunk; None makes each line a chunk, as Harper does.
-        prime: whether `: stream open` comes first.
+        prime: whether `: stream open` is sent first.
         after_upload: whether the events wait for the end of the upload.
         truncated: leave out the last chunk and close.
-        head: gives the head of the answer, its body aside.
-
+        head: an answer whose head is sent.
     """
 
-    events: Iterable[StreamStep] = field(default_factory=success_events)
-    line_end: Literal["\n", "\r\n"] = "\n"
-    chunk_size: int | None = None
+    events: Iterable[StreamStep] = field(factory=success_events, validator=_check_events)
+    line_end: Literal["\n", "\r\n"] = field(default="\n", validator=check_choice("\n", "\r\n"))
+    chunk_size: int | None = field(default=None, validator=optional(check_int(least=1)))
     prime: bool = True
     after_upload: bool = True
     truncated: bool = False
@@ -92,16 +100,9 @@ class EventStream:
     def status(self) -> int:
         return self.head.status
 
-    def __post_init__(self) -> None:
-        if isinstance(self.events, str) or not isinstance(self.events, Iterable):
-            example = f"give several, such as ({self.events!r},)"
-            raise ValueError(f"events {self.events!r}: {example}")  # noqa: TRY004 - as of any fault
-        checks.word("line_end", self.line_end, ("\n", "\r\n"))
-        if self.chunk_size is not None:
-            checks.whole("chunk_size", self.chunk_size, least=1)
-
     def script(self, *, keep_alive: bool) -> Script:
-        yield self.head.head(keep_alive=keep_alive and not self.truncated)
+        keep_alive = keep_alive and not self.truncated
+        yield self.head.head(keep_alive=keep_alive)
         if self.prime:
             yield from self._chunks(PRIME)
         if self.after_upload:
@@ -109,14 +110,12 @@ class EventStream:
         for event in self.events:
             if isinstance(event, Await):
                 yield event
-                continue
-            yield from self._chunks(event if isinstance(event, str) else event.record())
-        if self.truncated:
+            else:
+                yield from self._chunks(event if isinstance(event, str) else event.record())
+        if not self.truncated:
+            yield LAST_CHUNK
+        if not keep_alive:
             yield End.CLOSE
-        else:
-            yield b"0\r\n\r\n"
-            if not keep_alive:
-                yield End.CLOSE
 
     def _chunks(self, text: str) -> Iterator[bytes]:
         data = text.replace("\n", self.line_end).encode()
@@ -124,5 +123,4 @@ class EventStream:
             pieces = data.splitlines(keepends=True)
         else:
             pieces = [data[i : i + self.chunk_size] for i in range(0, len(data), self.chunk_size)]
-        for piece in pieces:
-            yield b"%x\r\n%b\r\n" % (len(piece), piece)
+        yield from map(chunk, pieces)

@@ -1,247 +1,239 @@
-"""How a peer can misbehave: frozen, named, exact. Each is proven on the wire by a raw client.
+"""Faults: how a peer misbehaves.
 
-A `FakePeer` takes one of these as its `fault`, or a tuple of several that do not contradict each
-other. A `CertificateFlaw` and every kind of answer in `harness.faults.answers` is a fault too.
+A `FakePeer` takes one fault, or a tuple of faults that concern different things. Every
+`CertificateFlaw`, and every answer in `harness.faults.answers`, is also a fault.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, get_args
 
-from harness.faults import checks
+from attrs import field, frozen
+from attrs.validators import optional
+
 from harness.faults.answers import Answer, AnyAnswer
+from harness.faults.checks import (
+    Check,
+    check_choice,
+    check_function,
+    check_int,
+    check_number,
+    check_type,
+)
 from harness.faults.events import EventStream
 
 TlsVersion = Literal["1.2", "1.3"]
 
 
 class CertificateFlaw(Enum):
-    """What is wrong with the certificate that a peer shows."""
+    """How the certificate of a peer is wrong; it is otherwise valid."""
 
     WRONG_AUTHORITY = "wrong-authority"
-    """Right in all else, but signed by an authority outside the cluster."""
+    """Signed by an authority outside the cluster."""
     EXPIRED = "expired"
-    """Its validity ended yesterday."""
+    """Valid until yesterday."""
     NOT_YET_VALID = "not-yet-valid"
-    """Its validity begins tomorrow."""
+    """Valid from tomorrow."""
     WRONG_HOST = "wrong-host"
-    """It names another host."""
+    """For another host name."""
     WRONG_ADDRESS = "wrong-address"
-    """It names another IP address."""
+    """For another IP address."""
     MISSING_INTERMEDIATE = "missing-intermediate"
-    """Signed by an intermediate authority that the peer forgets to send."""
+    """Signed by an intermediate authority that the peer does not send."""
     SELF_SIGNED = "self-signed"
     """Signed by its own key."""
 
 
-# -- before there is a connection ----------------------------------------------------------------
+class SocketFault:
+    """A fault of a replication socket; see `harness.replication.faults`."""
 
 
-@dataclass(frozen=True)
+# -- connections ---------------------------------------------------------------------------------
+
+
+@frozen
 class Refuse:
-    """Refuse every connection: the port is taken, and nobody listens."""
+    """Refuse every connection: the port is bound, and nothing listens."""
 
 
-@dataclass(frozen=True)
+@frozen
 class SilentAfterAccept:
-    """Accept every connection and never read or send a byte."""
+    """Accept every connection, and read and send nothing."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ResetAtAccept:
     """Accept every connection and reset it at once."""
 
 
-# -- in the TLS handshake ------------------------------------------------------------------------
+# -- TLS handshakes ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class HangInHandshake:
     """Read the ClientHello and never answer it."""
 
 
-@dataclass(frozen=True)
+@frozen
 class CloseInHandshake:
     """Read the ClientHello and close with FIN."""
 
 
-@dataclass(frozen=True)
+@frozen
 class TlsOnly:
-    """Speak this version of TLS and no other."""
+    """Speak only this version of TLS."""
 
-    version: TlsVersion
-
-    def __post_init__(self) -> None:
-        checks.word("version", self.version, get_args(TlsVersion))
+    version: TlsVersion = field(validator=check_choice(*get_args(TlsVersion)))
 
 
-@dataclass(frozen=True)
+@frozen
 class ClientCertificateRequired:
-    """Refuse clients that show no certificate of the cluster's authority."""
+    """Refuse clients without a certificate of the cluster's authority."""
 
 
-# -- during an upload ----------------------------------------------------------------------------
+# -- uploads -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class ResetAfter:
-    """Read exactly this many bytes of the raw body (chunk framing included), then reset."""
+    """Read exactly this many bytes of the raw body (with chunk framing), then reset."""
 
-    received: int
-
-    def __post_init__(self) -> None:
-        checks.whole("received", self.received, least=0)
+    received: int = field(validator=check_int(least=0))
 
 
-@dataclass(frozen=True)
+@frozen
 class StopReadingAfter:
-    """Read exactly this many bytes of the raw body, and then nothing more, for good.
+    """Read exactly this many bytes of the raw body, then stop reading.
 
     Attributes:
-        received: bytes, chunk framing included.
-        until: called then, in the thread of the connection: the peer goes on as a healthy one when
-            it returns, and resets the connection when it raises TimeoutError. Give it a limit.
-
+        received: bytes, with chunk framing.
+        until: None never reads again. The peer calls a function in the thread of the connection:
+            when it returns, the peer continues like a healthy peer; when it raises TimeoutError,
+            the peer resets the connection. Give it a limit.
     """
 
-    received: int
-    until: Callable[[], object] | None = None
-
-    def __post_init__(self) -> None:
-        checks.whole("received", self.received, least=0)
-        if self.until is not None:
-            checks.function("until", self.until)
+    received: int = field(validator=check_int(least=0))
+    until: Callable[[], object] | None = field(default=None, validator=optional(check_function))
 
 
-@dataclass(frozen=True)
+@frozen
 class ReadSlowly:
-    """Read the upload at this many bytes per second, evenly, then answer as a healthy peer."""
+    """Read the upload at this many bytes per second, then answer like a healthy peer."""
 
-    bytes_per_second: int
-
-    def __post_init__(self) -> None:
-        checks.whole("bytes_per_second", self.bytes_per_second, least=1)
+    bytes_per_second: int = field(validator=check_int(least=1))
 
 
-@dataclass(frozen=True)
+@frozen
 class CloseWithoutAnswer:
-    """Read the whole upload, then close the connection with FIN and say nothing."""
+    """Read the whole upload, then close the connection with FIN instead of an answer."""
 
 
-@dataclass(frozen=True)
+@frozen
 class AnswerEarly:
-    """Give the final answer before the upload has ended (EARLY-01…07).
+    """Send the final answer before the end of the upload (EARLY-01 to EARLY-07).
 
     Attributes:
-        answer: what is answered.
-        at: `head` before a byte of the body is read, `file` when the headers of the file part are
-            in (where Harper decides), or after exactly so many bytes of the raw body.
-        then: `drain` reads the rest and throws it away; `stop` never reads again; `close` sends FIN
-            at once and leaves the rest unread, without a reset before the client has hung up or
-            the peer's timeout is over; `grace` drains for `grace` seconds, then resets. To a client
-            that asks for `Connection: close`, each of them is `close`.
+        answer: the answer.
+        at: `head` before the body, `file` after the headers of the file part (where Harper
+            decides), or after exactly this many bytes of the raw body.
+        then: `drain` reads the rest and discards it; `stop` never reads again; `close` sends FIN
+            at once, leaves the rest unread, and resets only after the client hangs up or after the
+            peer's timeout; `grace` drains for `grace` seconds, then resets. A client that sends
+            `Connection: close` gets `close` in every case.
         grace: seconds.
-
     """
 
-    answer: AnyAnswer | EventStream
-    at: Literal["head", "file"] | int = "file"
-    then: Literal["drain", "stop", "close", "grace"] = "drain"
-    grace: float = 1.0
-
-    def __post_init__(self) -> None:
-        checks.kind("answer", self.answer, (*get_args(AnyAnswer), EventStream))
-        if self.at not in ("head", "file"):
-            checks.whole("at", self.at, least=0)
-        checks.word("then", self.then, ("drain", "stop", "close", "grace"))
-        checks.number("grace", self.grace)
+    answer: AnyAnswer | EventStream = field(validator=check_type(*get_args(AnyAnswer), EventStream))
+    at: Literal["head", "file"] | int = field(
+        default="file", validator=check_choice("head", "file") | check_int(least=0)
+    )
+    then: Literal["drain", "stop", "close", "grace"] = field(
+        default="drain", validator=check_choice("drain", "stop", "close", "grace")
+    )
+    grace: float = field(default=1.0, validator=check_number())
 
 
-# -- when a token is minted or used --------------------------------------------------------------
+# -- mints and tokens ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class MintAnswer:
-    """Answer every mint so, whatever the credentials are."""
+    """Answer every mint with this, whatever the credentials are."""
 
-    answer: AnyAnswer
-
-    def __post_init__(self) -> None:
-        checks.kind("answer", self.answer, get_args(AnyAnswer))
+    answer: AnyAnswer = field(validator=check_type(*get_args(AnyAnswer)))
 
 
-@dataclass(frozen=True)
+@frozen
 class MintHangs:
     """Read the mint and never answer it."""
 
 
-@dataclass(frozen=True)
+@frozen
 class MintDropped:
     """Read the mint and close the connection without an answer."""
 
 
-@dataclass(frozen=True)
+@frozen
 class MintNested:
-    """Answer the mint with the token inside `results` (MINT-02): odd, but right."""
+    """Answer the mint with the token inside `results` (MINT-02); a relay must accept it."""
 
 
-@dataclass(frozen=True)
+@frozen
 class MintForAnotherUser:
     """Mint tokens of a user who may not deploy: the upload is refused with 403 (DEP-01)."""
 
 
-@dataclass(frozen=True)
+@frozen
 class TokensExpire:
-    """The first so many tokens have expired by the time they are used (MINT-12, MINT-13)."""
+    """This many tokens, from the first one, are expired when they are used (MINT-12, MINT-13)."""
 
-    first: int = 1
-
-    def __post_init__(self) -> None:
-        checks.whole("first", self.first, least=1)
+    first: int = field(default=1, validator=check_int(least=1))
 
 
 def mint_refused(message: str = "invalid credentials", status: int = 401) -> MintAnswer:
-    """The mint is refused with an error text of Harper's (MINT-11, MINT-12)."""
+    """Refuse the mint with an error text of Harper (MINT-11, MINT-12)."""
     return MintAnswer(Answer.error(status, message))
 
 
 def mint_without_token() -> MintAnswer:
-    """The mint succeeds, but its answer holds no `operation_token` (MINT-03)."""
+    """Answer the mint with a success without an `operation_token` (MINT-03)."""
     return MintAnswer(Answer(json={"refresh_token": "not-what-was-asked-for"}))
 
 
 def mint_with_token(token: object) -> MintAnswer:
-    """The mint succeeds, but with this in the place of the token: a number, null, an object."""
+    """Answer the mint with this value as its token: a number, null, an object."""
     return MintAnswer(Answer(json={"operation_token": token}))
 
 
-# -- one after the other -------------------------------------------------------------------------
+# -- sequences -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+def _are_turns(turns: tuple[object, ...]) -> bool:
+    groups = {group_of(turn) for turn in turns if turn is not None}
+    return len(groups) == 1 and groups <= set(get_args(TurnGroup)) and Refuse() not in turns
+
+
+@frozen
 class InTurn:
-    """Show one fault after the other, and the last one from then on; None is a healthy turn.
+    """Show one fault after the other, then repeat the last one; None is a healthy turn.
 
-    All turns are faults of uploads, or all of mints, or all of connections: there is a turn for
-    each upload, each mint or each accepted connection since the peer was given this fault.
+    All turns are faults of uploads, or all of mints, or all of accepted connections. Each upload,
+    mint or connection takes one turn; setting the peer's fault starts again.
     """
 
-    turns: tuple[OneFault | None, ...]
-
-    def __post_init__(self) -> None:
-        groups = {group_of(turn) for turn in self.turns if turn is not None}
-        if len(groups) != 1 or not groups <= set(get_args(TurnGroup)) or Refuse() in self.turns:
-            raise ValueError(
-                f"turns {self.turns!r}: give faults of uploads, or of mints, or of accepted "
-                "connections, and None for healthy turns"
-            )
+    turns: tuple[OneFault | None, ...] = field(
+        validator=Check(
+            _are_turns,
+            "faults of uploads, or of mints, or of accepted connections, with None for a healthy "
+            "turn",
+        )
+    )
 
     @property
     def group(self) -> Group:
-        """What takes turns."""
+        """What the faults concern."""
         group = next(group_of(turn) for turn in self.turns if turn is not None)
         assert group is not None
         return group
@@ -271,7 +263,7 @@ Fault = OneFault | InTurn
 
 TurnGroup = Literal["connection", "upload", "mint"]
 Group = TurnGroup | Literal["version of TLS", "client certificate", "certificate"]
-"""Of the faults that concern the same thing, a peer shows one."""
+"""What a fault concerns; a peer shows at most one fault of each group."""
 _GROUPS: dict[Group, tuple[type, ...]] = {
     "connection": (*get_args(ConnectFault), HangInHandshake, CloseInHandshake),
     "version of TLS": (TlsOnly,),
@@ -281,11 +273,11 @@ _GROUPS: dict[Group, tuple[type, ...]] = {
     "mint": get_args(MintFault),
 }
 READ_AT_START = (Refuse, TlsOnly, ClientCertificateRequired, CertificateFlaw)
-"""What a peer cannot begin to show while it is running."""
+"""Faults that a running peer cannot begin to show."""
 
 
 def group_of(fault: object) -> Group | None:
-    """What a fault concerns; None when it is no fault of a peer."""
+    """The group of a fault; None for an object that is not a fault of a peer."""
     if isinstance(fault, InTurn):
         return fault.group
     return next((group for group, kinds in _GROUPS.items() if isinstance(fault, kinds)), None)

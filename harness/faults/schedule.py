@@ -1,38 +1,37 @@
-"""Which fault of a peer is due at which connection, upload and mint."""
+"""Which fault of a peer is due at each connection, upload and mint."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from harness.faults.kinds import Fault, Group, InTurn, OneFault, group_of
+from harness.faults.kinds import Fault, Group, InTurn, OneFault, SocketFault, group_of
 
 _F = TypeVar("_F")
 
 
 class FaultSchedule:
-    """The faults of one peer, and how often each of a sequence has been due; safe among threads."""
+    """The faults of one peer, and the turns that each sequence has taken; safe among threads."""
 
     def __init__(self, fault: Fault | tuple[Fault, ...] | None) -> None:
-        """Check what a peer was given as its fault.
+        """Check and schedule the faults of a peer.
 
         Raises:
-            TypeError: it is no fault of a peer.
-            ValueError: two of the faults contradict each other.
-
+            TypeError: an object is not a fault of a peer.
+            ValueError: two faults concern the same thing.
         """
-        self.faults = _checked(fault)
-        self._by_group = {group_of(it): it for it in self.faults}
+        self._by_group = _by_group(fault)
+        self.faults: tuple[Fault, ...] = tuple(self._by_group.values())
         self._begun: Counter[Group] = Counter()
         self._lock = threading.Lock()
 
     def standing(self, kind: type[_F]) -> _F | None:
-        """The fault of this kind that is shown all the time."""
+        """The fault of this class, if it is always shown."""
         return next((fault for fault in self.faults if isinstance(fault, kind)), None)
 
     def due(self, group: Group) -> OneFault | None:
-        """The fault for the next connection, upload or mint; asked once for each."""
+        """The fault for the next connection, upload or mint; call it once for each."""
         fault = self._by_group.get(group)
         if not isinstance(fault, InTurn):
             return fault
@@ -42,31 +41,32 @@ class FaultSchedule:
         return fault.turns[min(turn, len(fault.turns) - 1)]
 
 
-def _checked(fault: object) -> tuple[Fault, ...]:
-    if fault is None:
-        return ()
-    seen: dict[Group, object] = {}
-    faults = fault if isinstance(fault, tuple) else (fault,)
+def _by_group(fault: object) -> dict[Group, Any]:
+    faults = fault if isinstance(fault, tuple) else () if fault is None else (fault,)
+    by_group: dict[Group, Any] = {}
     for it in faults:
         group = group_of(it)
         if group is None:
-            raise TypeError(f"fault {it!r} {_remedy(it)}")
-        if group in seen:
+            raise TypeError(f"fault {it!r} {_problem(it)}")
+        if group in by_group:
             raise ValueError(
-                f"faults {seen[group]!r} and {it!r} concern the same {group}: give one of them, or "
-                "in_turn(…) to show one after the other"
+                f"faults {by_group[group]!r} and {it!r} concern the same {group}: give one of "
+                "them, or in_turn(…) to show one after the other"
             )
-        seen[group] = it
-    return faults
+        by_group[group] = it
+    return by_group
 
 
-def _remedy(it: object) -> str:
-    if isinstance(it, str):
-        return f"is a text: write parse_fault({it!r})"
-    if isinstance(it, type):
-        return f"is a class: give an object of it, {it.__name__}(…)"
-    if isinstance(it, list):
-        return "is a list: give a tuple"
-    if type(it).__module__.startswith("harness.replication"):
-        return "is one of a replication socket: give it to FakeReplicationSocket"
-    return "is not a fault of a peer: see harness.faults"
+def _problem(it: object) -> str:
+    """Why an object is not a fault of a peer, and the remedy."""
+    match it:
+        case str():
+            return f"is a text: write parse_fault({it!r})"
+        case type():
+            return f"is a class: give an object of it, {it.__name__}(…)"
+        case list():
+            return "is a list: give a tuple"
+        case SocketFault():
+            return "is a fault of a replication socket: give it to FakeReplicationSocket"
+        case _:
+            return "is not a fault of a peer: see harness.faults"

@@ -152,8 +152,9 @@ def _not_earned(relay: Relay, cluster: FakeCluster) -> str:
     if relay.blocked_by and not any(upload.complete for upload in uploads):
         return relay.blocked_by
     told = {node.name for command in relay.commands for node in command.nodes}
-    for endpoint in (*cluster.peers, *cluster.sockets):
-        if endpoint.name in told and (fault := endpoint.fault_not_shown):
+    named = [(it.name, it) for it in cluster.peers] + [(it.name, it) for it in cluster.sockets]
+    for name, endpoint in named:
+        if name in told and (fault := endpoint.fault_not_shown):
             return f"{endpoint.title} never came to show its fault {fault!r}"
     return ""
 

@@ -7,8 +7,9 @@ import ssl
 from collections.abc import Sequence
 from typing import Self, TypedDict
 
-from harness.faults import checks
+from harness.errors import Unseen
 from harness.faults import kinds as faults
+from harness.faults.checks import check_number
 from harness.faults.kinds import Fault
 from harness.faults.schedule import FaultSchedule
 from harness.peer.certificates import Authority
@@ -80,7 +81,7 @@ class FakePeer(Endpoint):
             raise ValueError(f"profile {profile!r}: give one of {', '.join(PROFILES)}")
         if not path.startswith("/"):
             raise ValueError(f"path {path!r}: begin it with /")
-        checks.number("timeout", timeout, above=0)
+        check_number(above=0).validate("timeout", timeout)
         super().__init__(name, StreamingServer(host, greet=self._greet, timeout=timeout))
         self.node = NodeState(
             name,
@@ -204,12 +205,21 @@ class FakePeer(Endpoint):
 
     @property
     def upload(self) -> UploadWitness:
-        """The one upload that reached it; an AssertionError when there is not exactly one."""
+        """The one upload that reached it; Unseen when there is not exactly one."""
         __tracebackhide__ = True  # the case that asks is of interest
         uploads = self.uploads
         if len(uploads) != 1:
-            raise AssertionError(f"{self.name} saw {len(uploads)} uploads, not one")
+            raise Unseen(f"{self.name} saw {len(uploads)} uploads, not one")
         return uploads[0]
+
+    @property
+    def mint(self) -> MintWitness:
+        """The one mint that reached it; Unseen when there is not exactly one."""
+        __tracebackhide__ = True
+        mints = self.mints
+        if len(mints) != 1:
+            raise Unseen(f"{self.name} saw {len(mints)} mints, not one")
+        return mints[0]
 
     @property
     def mints(self) -> list[MintWitness]:

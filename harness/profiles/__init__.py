@@ -1,4 +1,7 @@
-"""How a peer of a certain kind answers when no fault says otherwise. Pure."""
+"""Profiles: how a peer of each kind answers when no fault is due. Pure.
+
+They import `witness` and `faults`. Begin with `profile.py`, then read `strict.py`, the shortest.
+"""
 
 from __future__ import annotations
 
@@ -20,4 +23,4 @@ PROFILES: dict[ProfileName, Callable[[], Profile]] = {
     "harper-5.1": Harper51,
     "pre-5.1": Pre51,
 }
-"""By the name that `FakePeer` takes; each peer makes one of its own."""
+"""Profiles by the name that `FakePeer` takes."""

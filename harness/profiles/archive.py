@@ -1,9 +1,8 @@
-"""What Harper would say to a payload, told from its length and its two ends. Pure.
+"""How Harper judges a payload, from its length and both ends. Pure.
 
-A real peer unpacks the payload; a fake one keeps nothing of it but the first and last 256 bytes.
-So these checks see what those can show, and take the rest on trust: a tar cut between two entries,
-a damaged middle, a wrong checksum behind the window, or a truncated gzip whose last four bytes
-happen to look like a length (1 in 512) pass here and would fail there.
+A real peer unpacks the payload; a fake peer keeps only the first and last 256 bytes. It accepts
+some payloads that Harper refuses: a tar cut between two entries, a damaged middle, a wrong checksum
+behind the first 256 bytes, a truncated gzip whose last four bytes look like a length (1 in 512).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ NO_TAR_HEADER: Final = "Invalid tar header. Maybe the tar is corrupted or it nee
 CUT_TAR: Final = "Unexpected end of data"
 CUT_GZIP: Final = "unexpected end of file"
 
-_BLOCK = 512  # of a tar: one header, and what every archive is padded to
+_BLOCK = 512  # of a tar: the size of a header; the length of an archive is a multiple of it
 _GZIP = b"\x1f\x8b\x08"
 _CHECKSUM = slice(148, 156)
 _CHECKSUM_LENGTH = 8
@@ -24,13 +23,12 @@ _OCTAL = re.compile(rb" *([0-7]{1,7})[\0 ]*")
 
 
 def archive_error(first: bytes, last: bytes, length: int) -> str | None:
-    """The text with which Harper 5.1.14 refuses a payload; None when it would unpack.
+    """The text with which Harper 5.1.14 refuses a payload; None when it accepts the payload.
 
     Args:
-        first: its first 256 bytes, or all of it.
-        last: its last 256 bytes, or all of it.
-        length: of all of it; nothing at all counts as an empty archive.
-
+        first: the first 256 bytes, or all bytes.
+        last: the last 256 bytes, or all bytes.
+        length: the number of all bytes; 0 is an empty archive.
     """
     if length == 0:
         return None
@@ -46,14 +44,12 @@ def _tar_error(begin: bytes, length: int) -> str | None:
 
 
 def _may_begin_a_tar(begin: bytes) -> bool:
-    """Whether these bytes can begin a header block: its sum must be able to fit its checksum."""
+    """Whether the bytes can begin a header block, by its checksum and the sum of its bytes."""
     header = begin[:_BLOCK]
     field = header[_CHECKSUM]
     if not any(header):  # two blocks of zeros end an archive, also an empty one
         return True
-    if (
-        len(field) < _CHECKSUM_LENGTH
-    ):  # fewer bytes than the checksum needs: nothing speaks against it
+    if len(field) < _CHECKSUM_LENGTH:  # too few bytes to decide
         return True
     match = _OCTAL.fullmatch(field)
     seen = sum(header) - sum(field) + _CHECKSUM_LENGTH * ord(" ")
@@ -74,5 +70,5 @@ def _gzip_error(first: bytes, last: bytes, length: int) -> str | None:
         if not unpack.eof:
             return CUT_GZIP
         return CUT_TAR if 0 < len(begin) < _BLOCK else None
-    # RFC 1952 section 2.3.1: a gzip ends with the length of what it holds; a tar is whole blocks.
+    # RFC 1952 section 2.3.1: a gzip ends with the length of its content; a tar is whole blocks.
     return None if int.from_bytes(last[-4:], "little") % _BLOCK == 0 else CUT_GZIP

@@ -1,6 +1,6 @@
-"""How Harper decodes a form: lossy, and unlike any sender means it (PARSE-03 to PARSE-26). Pure.
+"""How Harper decodes a form, with losses (PARSE-03 to PARSE-26). Pure.
 
-The reader of the wire says what came; this says what a peer makes of it. Nothing here judges.
+The reader of the wire reads and judges the form; this module does not judge.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from attrs import frozen
 
 from harness.witness.wire import FilePart, UploadReader
 
 UNNAMED = "undefined"
-"""The key under which a part without a name lands (PARSE-16)."""
+"""The name of a part without a name (PARSE-16)."""
 
 _FIRST_OF_JSON = frozenset('{["-0123456789')
 _LITERALS = frozenset(("true", "false", "null"))
@@ -24,7 +25,7 @@ _CHARSET = re.compile(r'charset="?([^\s;"]+)', re.IGNORECASE)
 
 
 def decode_value(text: str) -> Any:
-    """Decode one field as PARSE-12 says; what is no JSON stays text."""
+    """Decode one field (PARSE-12); a value that is not JSON stays a text."""
     if text not in _LITERALS and text[:1] not in _FIRST_OF_JSON:
         return text
     try:
@@ -36,7 +37,7 @@ def decode_value(text: str) -> Any:
 
 
 def _number(digits: str) -> int | float:
-    """An IEEE double, as every number of JavaScript is (PARSE-14): 1.0 is 1, -0 keeps its sign."""
+    """A number of JavaScript, an IEEE double (PARSE-14): 1.0 is 1, -0 keeps its sign."""
     value = float(digits)
     if math.isinf(value) or not value.is_integer() or (value == 0 and digits.startswith("-")):
         return value
@@ -44,20 +45,19 @@ def _number(digits: str) -> int | float:
 
 
 def _no_such_constant(name: str) -> Any:
-    """Python reads NaN and Infinity, which are no JSON."""
+    """Refuse NaN and Infinity, which Python reads although they are not JSON."""
     raise ValueError(name)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Form:
     """An upload as Harper sees it.
 
     Attributes:
-        fields: decoded values by name, of the fields before the file only (PARSE-07); the last of
-            one name wins (PARSE-15); those past the 64th are not here, and no value is longer than
-            1 MiB (PARSE-18, PARSE-19: the reader has cut them so).
-        file: what Harper takes for a file; None when there is none.
-
+        fields: decoded values by name, of the fields before the file only (PARSE-07); the last
+            value of a name counts (PARSE-15). The reader drops fields after the 64th and cuts
+            values at 1 MiB (PARSE-18, PARSE-19).
+        file: the file of the upload; None when Harper finds none.
     """
 
     fields: dict[str, Any]
@@ -67,9 +67,10 @@ class Form:
 def read_form(reader: UploadReader) -> Form:
     """The form so far.
 
-    The reader keeps no bytes of what *it* takes for a file. A part that only the reader takes for
-    one (PARSE-03: an empty filename, or a type of gzip without a filename) is an empty field here;
-    one that only Harper takes for a file (`filename*` alone) is a field.
+    The reader and Harper differ in what is a file, and the reader keeps no bytes of a file. A part
+    that is a file only to the reader (PARSE-03: an empty filename, or the type gzip without a
+    filename) is an empty field here; a part that is a file only to Harper (`filename*` alone) is a
+    field.
     """
     file, fields = reader.file, {}
     for field in reader.fields:
@@ -86,7 +87,7 @@ def read_form(reader: UploadReader) -> Form:
     return Form(fields, file)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Part:
     name: str
     is_file: bool
@@ -94,9 +95,9 @@ class _Part:
 
 
 def _read_part(raw_header: bytes) -> _Part | None:
-    """What a header block says; None when the part is skipped (PARSE-17, PARSE-26)."""
+    """The part of a header block; None when Harper skips it (PARSE-17, PARSE-26)."""
     headers = {name.lower(): value for name, value in _HEADER.findall(raw_header)}
-    # Latin-1, although senders write UTF-8: that is how `é` becomes `Ã©` (PARSE-25).
+    # Harper reads UTF-8 as Latin-1: `é` becomes `Ã©` (PARSE-25).
     disposition = headers.get(b"content-disposition", b"").decode("latin-1")
     media_type = headers.get(b"content-type", b"").decode("latin-1")
     parameters = _parameters(disposition)
@@ -112,7 +113,7 @@ def _read_part(raw_header: bytes) -> _Part | None:
 
 
 def _parameters(disposition: str) -> dict[str, str] | None:
-    """The parameters of a `form-data` disposition; None of any other, and of a malformed one."""
+    """The parameters of a `form-data` disposition; None if it is another or malformed."""
     kind, semicolon, rest = disposition.partition(";")
     if kind.strip().lower() != "form-data":
         return None
@@ -120,7 +121,7 @@ def _parameters(disposition: str) -> dict[str, str] | None:
     parameters: dict[str, str] = {}
     while rest.strip():
         match = _PARAMETER.match(rest)
-        if match is None:  # as where a backslash takes the closing quote away (PARSE-26)
+        if match is None:  # such as an escaped closing quote (PARSE-26)
             return None
         value = match[2]
         if value.startswith('"'):
@@ -131,8 +132,8 @@ def _parameters(disposition: str) -> dict[str, str] | None:
 
 
 def _decode(value: bytes, charset: str) -> str:
-    """PARSE-24: the part's own charset, else UTF-8; what cannot be decoded becomes U+FFFD."""
+    """Decode by the part's charset, else UTF-8; undecodable bytes become U+FFFD (PARSE-24)."""
     try:
         return value.decode(charset, "replace")
-    except (LookupError, ValueError):  # ValueError: a codec that does not decode like this
+    except (LookupError, ValueError):  # ValueError: a codec that does not decode to text
         return value.decode("utf-8", "replace")

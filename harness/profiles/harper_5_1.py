@@ -1,17 +1,17 @@
-"""The profile `harper-5.1`: answers as a real Harper 5.1.14 was recorded to answer."""
+"""The profile `harper-5.1`: the recorded answers of a real Harper 5.1.14."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+from attrs import define
 
 from harness.faults.answers import Answer, Await
 from harness.faults.events import HEADERS, MEDIA_TYPE, EventStream, StreamStep
 from harness.profiles import harper_front as front
 from harness.profiles.decoding import Form, read_form
 from harness.profiles.harper_deploy import CUT_FORM, Deploy, Failure, Install, check_fields
-from harness.profiles.jobs import JobBook
 from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer
 from harness.profiles.profile import (
     NO_JSON,
@@ -19,8 +19,10 @@ from harness.profiles.profile import (
     NOT_JSON,
     Credential,
     Decision,
+    Profile,
     Then,
     refuse_operation,
+    unknown_operation,
     wants_events,
 )
 from harness.witness.connections import RequestWitness
@@ -28,48 +30,46 @@ from harness.witness.requests import UploadWitness
 from harness.witness.wire import FilePart, Rule, UploadReader
 
 
-@dataclass(eq=False)
-class Harper51:
+@define(eq=False)
+class Harper51(Profile):
     """Harper core 5.1.14 with its default settings, as seen on the wire.
 
-    Reproduced: statuses, texts, the header set of each layer, when an answer comes, which refusals
+    Reproduced: statuses, texts, the headers of each layer, the time of each answer, which refusals
     drain, stop reading or close, the lossy decoding of fields, event streams.
 
     Not reproduced:
-    - 408 for a head that is never finished or never begun, and the end of an idle connection after
-      31 s; the server underneath ends both with FIN after its own time.
-    - The clock of tokens (`expires_in`, and the 30 s for which a good one is remembered), their
+    - 408 for a head that is incomplete or missing, and the end of an idle connection after 31 s:
+      the server of the fake peer ends both with FIN after its own timeout.
+    - The times of tokens (`expires_in`, and the 30 s for which Harper caches a good one), their
       length and signature; a token expires by `TokensExpire`.
-    - Payloads are told by their first and last 256 bytes (see `harness.profiles.archive`); what the
-      reader of the wire takes for a file is never decoded as a field (see `read_form`).
-    - `npm install` does not run; give `install` to see its lines, or its failure. `package` is
-      never fetched, a component is never served.
+    - Damage in the middle of a payload: the peer keeps its first and last 256 bytes (see
+      `harness.profiles.archive`). A part that the reader of the wire takes for a file is never
+      decoded as a field (see `read_form`).
+    - `npm install` does not run; `install` gives its lines or its failure. `package` is never
+      fetched, a component is never served.
     - Operations other than minting, `registration_info`, `restart_service`, `get_job` and
-      `deploy_component`; in an upload, any other than the last.
+      `deploy_component`; in an upload, only the last.
     - Several wrong fields: only the first is named. `replicated` is ignored.
-    - A body in JSON above 64 KiB, and one in CBOR. An Accept that no type satisfies (406).
-    - A last CRLF that is missing after the closing delimiter of a form without a file.
+    - A body in JSON above 64 KiB, and a body in CBOR. An Accept that no type satisfies (406).
+    - The error for a missing last CRLF after the closing delimiter of a form without a file.
 
-    Not recorded, and filled in as likely: the place of `vary` and `server-timing` in the head of an
-    event stream; the heads of 404 and 417; how the two timings of a framework error are joined;
+    Not recorded, and guessed: the place of `vary` and `server-timing` in the head of an event
+    stream; the heads of 404 and 417; the separator of the two timings of a framework error;
     `restart` null or empty; `get_job`; an event stream whose upload is cut; the `code` of a name
     that is too long; an upload by a forbidden user.
 
-    A client that goes on sending after a refusal waits 31 s for its reset, longer than witnesses do
-    for the end of a request: shorten `reset_after` to see it.
+    A client that continues to send after a refusal is reset after 31 s. A witness waits less for
+    the end of a request; a test sets a shorter `reset_after`.
 
     Attributes:
-        product: what it calls itself.
-        install: an npm install that each deploy runs.
-
+        product: the product's name in texts.
+        install: the npm install of each deploy; None runs none.
     """
 
-    version: str = "5.1.14"
     product: str = "Harper"
-    jobs: JobBook = field(default_factory=JobBook)
-    read_ahead: int = 128 * 1024  # known only so far: 100 kB of the rest are read, 500 kB are not
+    read_ahead: int = 128 * 1024  # recorded: 100 kB of the rest are read, 500 kB are not
     reset_after: float | None = 31.0
-    request_limit: float | None = 147.3  # 120 s, looked at every 30 s; the 408 came after this
+    request_limit: float | None = 147.3  # recorded; the limit is 120 s, checked every 30 s
     install: Install | None = None
 
     # -- uploads ---------------------------------------------------------------------------------
@@ -86,16 +86,16 @@ class Harper51:
     ) -> Decision | EventStream | None:
         form = read_form(upload.reader)
         if _is_malformed(upload.reader) or form.file is None:
-            return None  # refused at the end; or no file in Harper's eyes, so it reads on
+            return None  # Harper refuses a malformed form at its end
         if form.file.name != "payload":
             text = f'Unexpected file field "{form.file.name}"; expected "payload"'
             return self._refuse(400, text, upload, "close")
         if refusal := self._refuse_form(form, credential, upload):
-            return Decision(refusal.answer, "stop")  # nobody reads the file now (EARLY-04)
+            return Decision(refusal.answer, "stop")  # EARLY-04
         return self._begin_stream(form.fields, upload) if wants_events(upload) else None
 
     def is_ready(self, reader: UploadReader) -> bool:
-        """With the closing delimiter, even if the last chunk never comes; or when all is lost."""
+        """After the closing delimiter, also without the last chunk; or after a broken rule."""
         return reader.body_complete or _is_malformed(reader) or _is_badly_framed(reader)
 
     def at_end(self, upload: UploadWitness, credential: Credential) -> Decision:
@@ -123,7 +123,7 @@ class Harper51:
             return Decision(self.dress(answer, upload))
         operation = form.fields["operation"]
         if operation != "deploy_component":
-            return self._refuse(400, f"Operation '{operation}' not found", upload)
+            return Decision(self.dress(unknown_operation(operation), upload))
         return self._refuse_fields(form.fields, upload)
 
     # -- operations in JSON ----------------------------------------------------------------------
@@ -164,7 +164,7 @@ class Harper51:
         return Deploy(fields, self.jobs, self.install, self.product)
 
     def _refuse_fields(self, fields: dict[str, Any], request: RequestWitness) -> Decision | None:
-        """Refuse in the operation itself: in an event stream the status does not show it."""
+        """A refusal of the operation; in an event stream, it is an event."""
         failure = check_fields(fields)
         if failure is None:
             return None
@@ -185,7 +185,7 @@ class Harper51:
 
         def steps() -> Iterator[StreamStep]:
             yield Await.FORM_ENDS
-            # Only now is it known how the payload ended.
+            # The payload is complete here, or its upload is cut.
             yield from deploy.events(deploy.failure(read_form(upload.reader).file))
 
         return _stream(steps())
@@ -218,9 +218,10 @@ _MALFORMED = {rule for rule in Rule if rule.id == "PARSE-20"} - {Rule.PART_HEADE
 
 
 def _is_malformed(reader: UploadReader) -> bool:
+    """Whether a header line is malformed (PARSE-20); Harper accepts a folded line."""
     return any(finding.rule in _MALFORMED for finding in reader.findings)
 
 
 def _is_badly_framed(reader: UploadReader) -> bool:
-    """Whether the HTTP parser has given up; it accepts a head that only breaks other rules."""
+    """Whether the HTTP parser refuses the framing of the body."""
     return any(finding.layer == "framing" for finding in reader.findings)

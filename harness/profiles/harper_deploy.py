@@ -1,17 +1,17 @@
-"""What Harper 5.1.14 makes of a `deploy_component` whose fields it has decoded. Pure."""
+"""A `deploy_component` in Harper 5.1.14, after its fields are decoded. Pure."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from harness.faults.events import Event
+from attrs import define, field, frozen
+
+from harness.faults.events import Event, finished_event, phase_event
 from harness.profiles.archive import archive_error
 from harness.profiles.jobs import JobBook
 from harness.witness.wire import FilePart
@@ -22,20 +22,19 @@ _WINDOW = 256
 _FIRST_WITH_EXPONENT = 1e21
 CUT_FORM = "Unexpected end of form"
 _COMPONENTS = "/srv/harper/components"
-"""Stands where a real peer names its own directory."""
+"""The directory of a real peer, in its error texts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why a deploy failed.
 
     Attributes:
         message: the text.
-        status: of a plain answer; in an event stream the answer is 200 whatever happened.
-        code: what an event stream tells instead of the status, a number or a text.
-        phase: where it failed; None before the deploy had begun, when it has no id either.
-        install_output: what the install printed, when that failed.
-
+        status: of a plain answer; an event stream has 200.
+        code: a number or a text instead of the status in an event stream.
+        phase: where it failed; None before the deploy has begun and has an id.
+        install_output: the output of an install that failed.
     """
 
     message: str
@@ -55,20 +54,19 @@ class Failure:
         return {"error": self.message, **self._details(deployment_id)}
 
     def event(self, deployment_id: str) -> Event:
-        """The event that tells it."""
+        """The failure as an event."""
         code = self.status if self.code is None else self.code
-        said = {"message": self.message, "code": code}
-        return Event("error", said | self._details(deployment_id))
+        error = {"message": self.message, "code": code}
+        return Event("error", error | self._details(deployment_id))
 
 
-@dataclass(frozen=True)
+@frozen
 class Install:
     """An npm install that runs in the phase `prepare`.
 
     Attributes:
-        lines: what it prints, as pairs of `stdout` or `stderr` and a line.
+        lines: its output, as pairs of `stdout` or `stderr` and a line.
         exit_code: 0 is success.
-
     """
 
     lines: tuple[tuple[str, str], ...] = (("stderr", "npm error code ENOTFOUND"),)
@@ -79,54 +77,48 @@ class Install:
 
 
 def check_fields(fields: Mapping[str, Any]) -> Failure | None:
-    """The refusal of fields, as soon as they are in; only the first that is wrong is named."""
+    """The refusal of the first wrong field; None when all are right."""
     project = fields.get("project")
-    if project and not isinstance(project, str):  # path.parse throws, before anything is validated
+    if project and not isinstance(project, str):  # path.parse throws before the validation
         text = f'The "path" argument must be of type string. Received {_received(project)}'
         return Failure(text, 500, "ERR_INVALID_ARG_TYPE")
-    return _check_project(fields) or _check_restart(fields) or _check_install_command(fields)
+    problem = _wrong_project(fields) or _wrong_restart(fields.get("restart", False))
+    if problem is None and not isinstance(fields.get("install_command", ""), str):
+        problem = "'install_command' must be a string"
+    return None if problem is None else Failure(problem)
 
 
-def _check_project(fields: Mapping[str, Any]) -> Failure | None:
+def _wrong_project(fields: Mapping[str, Any]) -> str | None:
     if "project" not in fields:
-        return Failure("'project' is required")
+        return "'project' is required"
     project = fields["project"]
     if not isinstance(project, str):
-        return Failure("'project' must be a string")
+        return "'project' must be a string"
     name = component_name(project)
     if not name:
-        return Failure("'project' is not allowed to be empty")
+        return "'project' is not allowed to be empty"
     if not _PROJECT.fullmatch(name):
-        return Failure(
-            "Project name can only contain alphanumeric, dash and underscores characters"
-        )
+        return "Project name can only contain alphanumeric, dash and underscores characters"
     return None
 
 
-def _check_restart(fields: Mapping[str, Any]) -> Failure | None:
-    restart = fields.get("restart", False)
+def _wrong_restart(restart: object) -> str | None:
     if isinstance(restart, bool):
         return None
     if not isinstance(restart, str):
-        return Failure("'restart' does not match any of the allowed types")
+        return "'restart' does not match any of the allowed types"
     if restart == "rolling" or restart.lower() in ("true", "false"):
         return None
-    return Failure("'restart' must be one of [boolean, rolling]")
-
-
-def _check_install_command(fields: Mapping[str, Any]) -> Failure | None:
-    if isinstance(fields.get("install_command", ""), str):
-        return None
-    return Failure("'install_command' must be a string")
+    return "'restart' must be one of [boolean, rolling]"
 
 
 def component_name(project: str) -> str:
-    """The last segment without its extension, as path.parse gives it (DEP-02)."""
+    """The last segment without its extension, like Node's path.parse (DEP-02)."""
     return PurePosixPath(project.rpartition("/")[2] or project.rstrip("/")).stem
 
 
 def _received(value: Any) -> str:
-    """How Node names a value of the wrong type."""
+    """Node's description of a value of the wrong type."""
     match value:
         case bool():
             return f"type boolean ({str(value).lower()})"
@@ -139,28 +131,28 @@ def _received(value: Any) -> str:
 
 
 def _js_number(value: float) -> str:
-    """The number as JavaScript writes it, exact for whole ones up to 1e21."""
+    """The number as JavaScript writes it; integers are exact up to 1e21."""
     if abs(value) < _FIRST_WITH_EXPONENT and value == int(value):
         return str(int(value))
     return re.sub(r"e([+-])0", r"e\1", repr(float(value)))
 
 
-@dataclass(eq=False)
+@define(eq=False)
 class Deploy:
-    """One deploy whose fields were accepted; what becomes of it is known when its payload is in."""
+    """One deploy with accepted fields; its payload decides whether it succeeds."""
 
     fields: Mapping[str, Any]
     jobs: JobBook
     install: Install | None = None
     product: str = "Harper"
-    deployment_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    deployment_id: str = field(factory=lambda: str(uuid.uuid4()))
 
     @property
     def name(self) -> str:
         return component_name(self.fields["project"])
 
     def failure(self, file: FilePart | None) -> Failure | None:
-        """Why it failed, now that the upload has ended; None when it succeeded."""
+        """Why it failed, after the end of the upload; None when it succeeded."""
         if file is not None and not file.complete:
             return Failure(CUT_FORM, 500, phase="pending")
         if len(self.name) > _LONGEST_NAME:
@@ -194,7 +186,7 @@ class Deploy:
         )
 
     def result(self) -> dict[str, Any]:
-        """The result of a deploy that succeeded; a restart is asked for by `true` or `rolling`."""
+        """The result of a successful deploy; `restart` true or `rolling` asks for a restart."""
         restart = self.fields.get("restart")
         message = f"Successfully deployed: {self.name}"
         job = {}
@@ -205,40 +197,28 @@ class Deploy:
         return {"message": message, **job, "deployment_id": self.deployment_id}
 
     def events(self, failure: Failure | None) -> Iterator[Event]:
-        """What an event stream tells of it, in the order in which Harper told it (SSE-12)."""
-        if failure is not None and failure.phase == "pending":  # the payload never came whole
-            yield from _failed(failure, self.deployment_id)
-            return
-        yield _phase("prepare", "start")
+        """The events of the deploy, in Harper's order (SSE-12)."""
+        is_cut = failure is not None and failure.phase == "pending"
+        if not is_cut:
+            yield phase_event("prepare", "start")
         if self.install is not None and (failure is None or failure.install_output):
             yield from (Event("install", line) for line in self.install.records())
         if failure is not None:
-            yield from _failed(failure, self.deployment_id)
+            yield failure.event(self.deployment_id)
+            yield finished_event("failed")
             return
-        yield _phase("prepare", "done")
+        yield phase_event("prepare", "done")
         phases = ["replicate", *(["restart"] if self.fields.get("restart") is True else [])]
         for phase in phases:
-            yield _phase(phase, "start")
-            yield _phase(phase, "done")
-        yield _phase("success", "done")
-        yield Event("_recorder_finished", {"status": "success"})
+            yield phase_event(phase, "start")
+            yield phase_event(phase, "done")
+        yield phase_event("success", "done")
+        yield finished_event("success")
         yield Event("done", {"result": self.result()})
 
 
-def _failed(failure: Failure, deployment_id: str) -> Iterator[Event]:
-    yield failure.event(deployment_id)
-    yield Event("_recorder_finished", {"status": "failed"})
-
-
-def _phase(phase: str, status: str) -> Event:
-    return Event("phase", {"phase": phase, "status": status})
-
-
 def _from_base64(text: str) -> bytes:
-    """What Node makes of base64: what does not belong is skipped, a loose end is dropped."""
+    """Decode base64 like Node: skip other characters, drop an incomplete end."""
     clean = re.sub(r"[^A-Za-z0-9+/]", "", text.partition("=")[0].translate({45: 43, 95: 47}))
     clean = clean[: len(clean) - (len(clean) % 4 == 1)]
-    try:
-        return base64.b64decode(clean + "=" * (-len(clean) % 4))
-    except binascii.Error:  # pragma: no cover - nothing but base64 is left
-        return b""
+    return base64.b64decode(clean + "=" * (-len(clean) % 4))

@@ -1,4 +1,4 @@
-"""What refuses a request before Harper's operations API looks at it, by its head alone. Pure."""
+"""The layers before Harper's operations API, which refuse a request by its head alone. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from harness.profiles.profile import Credential, Decision, Then, refuse_credenti
 from harness.witness.connections import RequestWitness
 
 _WRONG: frozenset[Credential] = frozenset(("unknown", "wrong password", "not base64"))
-"""Present but wrong: refused in front. What is missing or expired is refused behind (MINT-13)."""
+"""Refused by the authentication layer; the operations API refuses the others (MINT-13)."""
 
 
 def refuse_head(request: RequestWitness) -> Decision | None:
-    """What the HTTP server refuses, whoever asks and for whatever."""
+    """A refusal of the HTTP server, for any path and credential."""
     lengths = (request.header("content-length"), request.header("transfer-encoding"))
     if None not in lengths:
         return Decision(ParserAnswer(400), "close")
@@ -26,7 +26,7 @@ def refuse_head(request: RequestWitness) -> Decision | None:
 
 
 def refuse_early(request: RequestWitness, credential: Credential) -> Decision | None:
-    """What the authentication layer refuses; it frames, but names no content type."""
+    """A refusal of the authentication layer."""
     refusal = refuse_credential(credential) if credential in _WRONG else None
     if refusal is None:
         return None
@@ -35,7 +35,7 @@ def refuse_early(request: RequestWitness, credential: Credential) -> Decision | 
 
 
 def refuse_type(request: RequestWitness) -> tuple[int, str, Then] | None:
-    """Status, text and the rest for a media type that is not read (PARSE-01, PARSE-02)."""
+    """Status, text and `then` of the refusal of a media type (PARSE-01, PARSE-02)."""
     media_type, parameters = content_type(request)
     if media_type == "multipart/form-data":
         known = "boundary=" in parameters.lower()
@@ -57,12 +57,12 @@ def has_body(request: RequestWitness) -> bool:
 
 
 def framed(content: bytes) -> bytes:
-    """A JSON answer for who asked for events, and for an operation that has none: one record."""
+    """A JSON answer to a client that asked for events: one nameless event."""
     return b"data: " + content + b"\n\n"
 
 
 def framework_error(message: str) -> Decision:
-    """An error that the framework words itself, in its own form."""
+    """A refusal of the framework, in its own form."""
     answer = Answer(json={"statusCode": 400, "error": "Bad Request", "message": message})
     content_type = "application/json; charset=utf-8"
     return Decision(FastifyAnswer(400, body=answer.content, content_type=content_type, timings=2))

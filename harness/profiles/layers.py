@@ -1,25 +1,25 @@
-"""Answers as each layer of a real Harper writes their heads: which lines, in which order and case.
+"""Answers of each layer of a real Harper; their heads differ in lines, order and case.
 
-Recorded from Harper 5.1.14. The numbers in its timing headers are the only thing made up.
+Recorded from Harper 5.1.14. Only the numbers in the timing headers are invented.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from email.utils import formatdate
+from attrs import frozen
 
-from harness.faults.answers import Answer, status_line
+from harness.faults.answers import Answer
+from harness.faults.http1 import date_line, encode_head, status_line
 
 _KEEP_ALIVE = ["Connection: keep-alive", "Keep-Alive: timeout=30"]
+_CHUNKED = "Transfer-Encoding: chunked"
 
 
-@dataclass(frozen=True)
+@frozen
 class FastifyAnswer(Answer):
-    """From the operations API itself; what ends the connection says so in lower case.
+    """An answer of the operations API.
 
     Attributes:
-        timings: values in `server-timing`; an error of the framework's own carries two.
-
+        timings: number of values in `server-timing`; an error of the framework has two.
     """
 
     timings: int = 1
@@ -30,52 +30,46 @@ class FastifyAnswer(Answer):
         lines.append(f"server-timing: {', '.join(['db;dur=1'] * self.timings)}")
         if self.chunk_size is None:
             lines.append(f"content-length: {self.length + length_off_by}")
-        lines.append(_date())
+        lines.append(date_line())
         lines += _KEEP_ALIVE if keep_alive else ["connection: close"]
         if self.chunk_size is not None:
-            lines.append("Transfer-Encoding: chunked")
-        return _block(lines)
+            lines.append(_CHUNKED)
+        return encode_head(lines)
 
 
-@dataclass(frozen=True)
+@frozen
 class EarlyAnswer(Answer):
-    """From the authentication layer in front, before the body is read: without a content type."""
+    """An answer of the authentication layer, before the body is read; it has no content type."""
 
     def head(self, *, keep_alive: bool, length_off_by: int = 0) -> bytes:
         lines = [status_line(self.status)]
         if self.chunk_size is None:
             lines.append(f"Content-Length: {self.length + length_off_by}")
-        lines += ["Server-Timing: hdb;dur=1", _date()]
+        lines += ["Server-Timing: hdb;dur=1", date_line()]
         lines += _KEEP_ALIVE if keep_alive else ["Connection: close"]
         if self.chunk_size is not None:
-            lines.append("Transfer-Encoding: chunked")
-        return _block(lines)
+            lines.append(_CHUNKED)
+        return encode_head(lines)
 
 
-@dataclass(frozen=True)
+@frozen
 class ServerAnswer(Answer):
-    """From the HTTP server below, for a head that it does not like: chunked, and empty."""
+    """An answer of the HTTP server to a head that it refuses: chunked and empty."""
 
     chunk_size: int | None = 1
 
     def head(self, *, keep_alive: bool, length_off_by: int = 0) -> bytes:
         del length_off_by
-        connection = [_date(), *_KEEP_ALIVE] if keep_alive else ["Connection: close", _date()]
-        return _block([status_line(self.status), *connection, "Transfer-Encoding: chunked"])
+        connection = (
+            [date_line(), *_KEEP_ALIVE] if keep_alive else ["Connection: close", date_line()]
+        )
+        return encode_head([status_line(self.status), *connection, _CHUNKED])
 
 
-@dataclass(frozen=True)
+@frozen
 class ParserAnswer(Answer):
-    """From the HTTP parser, for what is no request: a status line, one header, no body."""
+    """An answer of the HTTP parser to a malformed request: a status line and one header."""
 
     def head(self, *, keep_alive: bool, length_off_by: int = 0) -> bytes:
         del keep_alive, length_off_by
-        return _block([status_line(self.status), "Connection: close"])
-
-
-def _date() -> str:
-    return f"Date: {formatdate(usegmt=True)}"
-
-
-def _block(lines: list[str]) -> bytes:
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        return encode_head([status_line(self.status), "Connection: close"])

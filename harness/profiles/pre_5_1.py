@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from attrs import define
 
 from harness.faults.answers import Answer
 from harness.profiles import harper_front as front
@@ -13,14 +14,14 @@ from harness.profiles.profile import Credential, Decision
 from harness.witness.connections import RequestWitness
 
 
-@dataclass(eq=False)
+@define(eq=False)
 class Pre51(Harper51):
-    """HarperDB 4.7.29 as recorded, for any Harper below 5.1, in what matters to a relay.
+    """HarperDB 4.7.29 as recorded; it stands for every Harper below 5.1.
 
-    It refuses multipart as a media type that it does not read, before it looks whether a token has
-    expired, and reads on. It takes a deploy as JSON, knows no deployment ids, and answers who asks
-    for events with one bare `data:` frame and the status of a plain answer. Not reproduced: bodies
-    in CBOR, the Server header of one without a license, and whatever else its releases differ in.
+    It refuses multipart as an unknown media type, before it checks whether a token has expired, and
+    drains the upload. It accepts a deploy as JSON and has no deployment ids. It answers a client
+    that asks for events with one nameless event and the status of a plain answer. Not reproduced:
+    bodies in CBOR, the Server header of a node without a license, differences between releases.
     """
 
     version: str = "4.7.29"

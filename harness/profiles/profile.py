@@ -1,14 +1,11 @@
-"""What a profile is: how a peer of a certain kind answers when no fault says otherwise. Pure.
-
-A profile looks at an upload three times: at its head, when the headers of the file part are in, and
-when it has seen enough to answer. At the first two it may refuse, at the third it must answer. What
-is no upload is an operation in JSON: the profile says whether it may run, and dresses its answer.
-"""
+"""A profile: how one kind of peer answers when no fault is due. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, Literal
+
+from attrs import define, field, frozen
 
 from harness.faults.answers import Answer, AnyAnswer
 from harness.faults.events import MEDIA_TYPE, EventStream
@@ -31,77 +28,91 @@ Credential = Literal[
     "wrong password",
     "not base64",
 ]
-"""What an Authorization header is worth at a peer; `good` and `password` allow to deploy."""
+"""The kinds of Authorization header; a client with `good` or `password` may deploy."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
-    """An answer, and what becomes of the rest of the request and of the connection.
+    """An answer, and how the peer treats the rest of the request.
 
     Attributes:
-        answer: what is answered.
-        then: `drain` reads the rest and throws it away; `stop` reads no more than the profile's
-            `read_ahead` and resets after its `reset_after`; `close` sends FIN at once.
-
+        answer: the answer.
+        then: `drain` reads the rest and discards it; `stop` reads at most the profile's
+            `read_ahead` more and resets after its `reset_after`; `close` sends FIN at once.
     """
 
     answer: AnyAnswer | EventStream
     then: Then = "drain"
 
 
-class Profile(Protocol):
-    """How one kind of peer answers. Each peer has an object of its own.
+@define(eq=False)
+class Profile(ABC):
+    """How one kind of peer answers; each peer has its own object.
+
+    A profile sees an upload three times: after its head, after the headers of the file part, and
+    when there is enough of it to answer. It may refuse the upload at the first two, and must answer
+    at the third. Every other request is an operation in JSON: the profile refuses it or lets it
+    run, and dresses the answer.
 
     Attributes:
-        version: what `registration_info` tells.
+        version: answered to `registration_info`.
         jobs: the jobs of this peer.
-        read_ahead: bytes of an upload that are still read after it was refused with `stop`.
-        reset_after: seconds from such a refusal to the reset; None leaves the client waiting.
-        request_limit: seconds for a whole request, after which it is answered 408; None has none.
-
+        read_ahead: bytes of an upload that the peer reads after a refusal with `stop`.
+        reset_after: seconds from such a refusal to the reset; None leaves the connection open.
+        request_limit: seconds for a whole request, then the peer answers 408; None sets no limit.
     """
 
-    version: str
-    jobs: JobBook
-    read_ahead: int
-    reset_after: float | None
-    request_limit: float | None
+    version: str = "5.1.14"
+    jobs: JobBook = field(factory=JobBook)
+    read_ahead: int = 0
+    reset_after: float | None = None
+    request_limit: float | None = None
 
+    @abstractmethod
     def at_head(self, request: RequestWitness, credential: Credential) -> Decision | None:
-        """Decide before a byte of the body is read; asked for every request."""
+        """Decide about any request before its body is read."""
 
+    @abstractmethod
     def at_file(
         self, upload: UploadWitness, credential: Credential
     ) -> Decision | EventStream | None:
-        """Decide when the fields and the headers of the file part are in.
+        """Decide after the fields and the headers of the file part.
 
-        A Decision refuses; an EventStream is the answer, which begins now and waits for the rest.
+        A Decision refuses the upload. An EventStream is the answer: it begins now and waits for the
+        rest of the upload.
         """
 
+    @abstractmethod
     def is_ready(self, reader: UploadReader) -> bool:
-        """Whether enough of an upload is in for `at_end`."""
+        """Whether enough of an upload has been read for `at_end`."""
 
+    @abstractmethod
     def at_end(self, upload: UploadWitness, credential: Credential) -> Decision:
-        """Answer the upload: it is ready, or the client has closed."""
+        """Answer an upload that is ready, or whose client has closed."""
 
+    @abstractmethod
     def at_body(
         self, request: RequestWitness, body: object, credential: Credential
     ) -> Decision | None:
-        """Answer an operation in JSON, or let it run; `body` is `NO_JSON` if it is none."""
+        """Answer an operation in JSON, or let it run; `body` may be `NO_JSON`."""
 
     def elsewhere(self, request: RequestWitness) -> Decision | None:
-        """Answer what is no POST to the operations API; None is the plain 404."""
+        """Answer a request that is not a POST to the operations API; None is a plain 404."""
+        del request
+        return None
 
     def dress(self, answer: Answer, request: RequestWitness) -> Answer:
-        """The answer to an operation with the head, and in the form, that this peer gives it."""
+        """The answer to an operation, with the head and in the form of this kind of peer."""
+        del request
+        return answer
 
 
 NO_JSON = object()
-"""A body that cannot be read as JSON."""
+"""Stands for a body that is not JSON."""
 
 MINT = "create_authentication_tokens"
 OPERATIONS = (MINT, "registration_info", "restart_service", "get_job")
-"""What a fake peer can do besides `deploy_component`."""
+"""The operations of a fake peer besides `deploy_component`."""
 
 NOT_JSON = "Body is not valid JSON but content-type is set to 'application/json'"
 NO_OPERATION = "Request body must include an 'operation' property."
@@ -130,7 +141,7 @@ FORBIDDEN = Answer(
 
 
 def refuse_credential(credential: Credential) -> Answer | None:
-    """The refusal of a credential that does not allow to deploy (MINT-12, DEP-01)."""
+    """The refusal of a client that may not deploy (MINT-12, DEP-01)."""
     if credential in GOOD:
         return None
     if credential == "forbidden":
@@ -139,28 +150,32 @@ def refuse_credential(credential: Credential) -> Answer | None:
 
 
 def refuse_operation(body: dict[str, object], credential: Credential) -> Answer | None:
-    """The refusal of an operation before it starts, in the order in which Harper looks."""
+    """The refusal of an operation before it runs; Harper's order of checks."""
     operation = body.get("operation")
     if operation is None or operation == "":
         return Answer.error(400, NO_OPERATION)
     if not isinstance(operation, str):
         return Answer.error(500, "req.body?.operation?.startsWith is not a function")
-    # A mint judges what it is given itself (MINT-11).
+    # A mint checks its credentials itself (MINT-11).
     if operation != MINT and (refusal := refuse_credential(credential)):
         return refusal
     if operation not in (*OPERATIONS, "deploy_component"):
-        return Answer.error(400, f"Operation '{operation}' not found")
+        return unknown_operation(operation)
     return None
 
 
+def unknown_operation(operation: str) -> Answer:
+    return Answer.error(400, f"Operation '{operation}' not found")
+
+
 def run_operation(body: dict[str, Any], profile: Profile) -> tuple[Answer, bool]:
-    """The answer to an operation that may run, and whether it ends the connection."""
+    """Run an operation: its answer, and whether it ends the connection."""
     match body["operation"]:
         case "restart_service":
             message = f"Restarting {body.get('service', 'http')}"
             return Answer(json={"message": message, "job_id": profile.jobs.begin()}), True
         case "get_job":
-            job = profile.jobs.ask(body.get("id"))
+            job = profile.jobs.poll(body.get("id"))
             unknown = Answer.error(404, f"Job '{body.get('id')}' not found")
             return (unknown if job is None else Answer(json=job)), False
         case _:

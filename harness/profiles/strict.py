@@ -1,20 +1,21 @@
-"""The profile that judges instead of tolerating."""
+"""The profile `strict`, which refuses every upload that breaks a rule."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from attrs import define
 
 from harness.faults.answers import Answer
 from harness.faults.events import EventStream, success_events
-from harness.profiles.jobs import JobBook
 from harness.profiles.profile import (
     FORBIDDEN,
     NOT_JSON,
     OPERATIONS,
     Credential,
     Decision,
+    Profile,
     refuse_credential,
     refuse_operation,
+    unknown_operation,
     wants_events,
 )
 from harness.witness.connections import RequestWitness
@@ -22,25 +23,18 @@ from harness.witness.requests import UploadWitness
 from harness.witness.wire import UploadReader
 
 
-@dataclass(eq=False)
-class Strict:
-    """An upload that breaks any rule is refused with the finding; whatever it was, it is drained.
+@define(eq=False)
+class Strict(Profile):
+    """A peer that refuses an upload with its first finding, and reads every upload to its end.
 
-    Of operations in JSON it knows those that a relay needs; a deploy comes as an upload.
+    It knows the operations in JSON that a relay needs; it accepts a deploy only as an upload.
 
     Attributes:
-        refuses: whether it refuses what breaks a rule. Without, it notes the findings and answers
-            any upload that came to its end as a success, so that one broken rule does not hide what
-            else is to be seen of a relay.
-
+        refuses: whether it refuses uploads with findings. Without, it answers every complete upload
+            with a success, so that one broken rule does not hide another.
     """
 
     refuses: bool = True
-    version: str = "5.1.14"
-    jobs: JobBook = field(default_factory=JobBook)
-    read_ahead: int = 0
-    reset_after: float | None = None
-    request_limit: float | None = None
 
     def at_head(self, request: RequestWitness, credential: Credential) -> Decision | None:
         if not isinstance(request, UploadWitness) or credential == "forbidden":
@@ -75,16 +69,8 @@ class Strict:
             return Decision(Answer.error(400, NOT_JSON), "close")
         operation = body.get("operation")
         if operation == "deploy_component":
-            return Decision(Answer.error(400, "deploy_component is taken as multipart only"))
+            return Decision(Answer.error(400, "deploy_component is accepted as multipart only"))
         if isinstance(operation, str) and operation not in OPERATIONS:
-            return Decision(Answer.error(400, f"Operation '{operation}' not found"))
+            return Decision(unknown_operation(operation))
         refusal = refuse_operation(body, credential)
         return None if refusal is None else Decision(refusal)
-
-    def elsewhere(self, request: RequestWitness) -> Decision | None:
-        del request
-        return None
-
-    def dress(self, answer: Answer, request: RequestWitness) -> Answer:
-        del request
-        return answer

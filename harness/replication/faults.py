@@ -1,124 +1,126 @@
-"""How a replication socket can misbehave in a mint: frozen, named, each proven on the wire.
+"""How a replication socket can misbehave in a mint.
 
-A fault of an answer knows the messages that it sends; what else there is to do is done by
-`harness.replication.conversation`.
+A fault of the answer knows the messages that it sends; `harness.replication.conversation` shows
+every other fault.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.faults import checks
+from attrs import field, frozen
+
 from harness.faults.answers import End
-from harness.faults.kinds import CertificateFlaw
+from harness.faults.checks import (
+    check_choice,
+    check_int,
+    check_number,
+    check_size,
+    check_status,
+)
+from harness.faults.kinds import CertificateFlaw, SocketFault
 from harness.replication.frames import OTHER_CODES, pack, response, response_before_padding
 
 Issue = Callable[[], dict[str, Any]]
-"""Mints one more pair of tokens: `operation_token` and `refresh_token` (MINT-04)."""
+"""Mints a pair of tokens: `operation_token` and `refresh_token` (MINT-04)."""
 Messages = Iterator[bytes]
 _LARGEST = (1 << 32) - 1  # of a msgpack bin
-_LONGEST_REASON = 123  # bytes in a close frame (WS-05)
 
 # -- the connection ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class UpgradeRefused:
+@frozen
+class UpgradeRefused(SocketFault):
     """Answer the upgrade with an HTTP status instead of 101."""
 
-    status: int = 503
-
-    def __post_init__(self) -> None:
-        checks.status(self.status)
+    status: int = field(default=503, validator=check_status)
 
 
-@dataclass(frozen=True)
-class UpgradeHangs:
+@frozen
+class UpgradeHangs(SocketFault):
     """Read the upgrade and never answer it."""
 
 
-@dataclass(frozen=True)
-class Subprotocol:
-    """Accept the upgrade, naming another subprotocol in the answer, or none (WS-03)."""
+@frozen
+class Subprotocol(SocketFault):
+    """Accept the upgrade with another subprotocol in the answer, or none (WS-03)."""
 
     echo: str | None = None
 
 
-@dataclass(frozen=True)
-class WrongAccept:
-    """Accept the upgrade like a cache that has not read the client's key (RFC 6455 section 4.1)."""
+@frozen
+class WrongAccept(SocketFault):
+    """Accept the upgrade with the accept key of another client (RFC 6455 section 4.1)."""
 
 
-@dataclass(frozen=True)
-class Unauthorized:
-    """Close with 1008: before any message, or upon the first one as Harper does (WS-05)."""
+@frozen
+class Unauthorized(SocketFault):
+    """Close with 1008 at once, or upon the first message as Harper does (WS-05)."""
 
-    when: Literal["at once", "first message"] = "first message"
-    reason: str = "Unauthorized"
-
-    def __post_init__(self) -> None:
-        checks.word("when", self.when, ("at once", "first message"))
-        if len(self.reason.encode()) > _LONGEST_REASON:
-            raise ValueError(f"reason {self.reason!r}: give at most {_LONGEST_REASON} bytes")
+    when: Literal["at once", "first message"] = field(
+        default="first message", validator=check_choice("at once", "first message")
+    )
+    reason: str = field(default="Unauthorized", validator=check_size(123))  # WS-05
 
 
-@dataclass(frozen=True)
-class Dropped:
+@frozen
+class Dropped(SocketFault):
     """End the TCP connection without a close frame.
 
     Attributes:
-        at: `upgrade` right behind the 101, `request` when the request has been read, `answer` in
-            the middle of the frame of the answer.
+        at: `upgrade` after the 101, `request` after the request, `answer` in the middle of the
+            frame of the answer.
         how: `End.RESET` or `End.CLOSE`.
-
     """
 
-    at: Literal["upgrade", "request", "answer"] = "request"
-    how: Literal[End.RESET, End.CLOSE] = End.RESET
-
-    def __post_init__(self) -> None:
-        checks.word("at", self.at, ("upgrade", "request", "answer"))
-        checks.word("how", self.how, (End.RESET, End.CLOSE))
+    at: Literal["upgrade", "request", "answer"] = field(
+        default="request", validator=check_choice("upgrade", "request", "answer")
+    )
+    how: Literal[End.RESET, End.CLOSE] = field(
+        default=End.RESET, validator=check_choice(End.RESET, End.CLOSE)
+    )
 
 
 # -- time ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class NoAnswer:
-    """Read the request, answer every ping, and never the request."""
+@frozen
+class NoAnswer(SocketFault):
+    """Answer every ping and never the request."""
 
 
-@dataclass(frozen=True)
-class LateAnswer:
-    """Work long on the request, and end a connection that is silent meanwhile (WS-19, BUG-17).
+@frozen
+class LateAnswer(SocketFault):
+    """Answer late, and end a connection on which the client is silent (WS-19, BUG-17).
 
     Attributes:
-        after_pings: answer when so many pings have come behind the request,
-        after_seconds: and so many seconds have passed.
-        silence_limit: seconds without a frame of the client after which the connection is ended
-            without a close frame, so that the client sees 1006.
-
+        after_pings: answer after this many pings that follow the request,
+        after_seconds: and after this many seconds.
+        silence_limit: after this many seconds without a frame of the client, end the connection
+            without a close frame; the client sees 1006.
     """
 
-    after_pings: int = 1
-    after_seconds: float = 0.0
-    silence_limit: float = 5.0
-
-    def __post_init__(self) -> None:
-        checks.whole("after_pings", self.after_pings, least=0)
-        checks.number("after_seconds", self.after_seconds)
-        checks.number("silence_limit", self.silence_limit, above=0)
+    after_pings: int = field(default=1, validator=check_int(least=0))
+    after_seconds: float = field(default=0.0, validator=check_number())
+    silence_limit: float = field(default=5.0, validator=check_number(above=0))
 
 
 # -- the answer ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ErrorAnswer:
-    """The operation fails with this text (WS-12)."""
+class AnswerFault(SocketFault, ABC):
+    """A fault of the answer, or an unusual right answer."""
+
+    @abstractmethod
+    def messages(self, request_id: Any, issue: Issue) -> Messages:
+        """The messages that answer a request."""
+
+
+@frozen
+class ErrorAnswer(AnswerFault):
+    """Answer that the operation failed, with this text (WS-12)."""
 
     error: str = "ClientError: invalid credentials"
 
@@ -127,30 +129,30 @@ class ErrorAnswer:
         yield response(request_id, {"error": self.error})
 
 
-@dataclass(frozen=True)
-class UnknownRequestId:
-    """Answer a request that nobody made, with a token of its own (WS-17); then perhaps the real."""
+@frozen
+class UnknownRequestId(AnswerFault):
+    """Answer a request that the client did not make (WS-17), and then perhaps its request."""
 
     then_answer: bool = True
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
-        # A number that no counter of one connection reaches, and that fits any width of integer.
+        # No counter of one connection reaches this number, and it fits any width of integer.
         yield response(request_id + 1_000_000, issue())
         if self.then_answer:
             yield response(request_id, issue())
 
 
-@dataclass(frozen=True)
-class WithoutToken:
-    """The answer holds no `operation_token` (MINT-03)."""
+@frozen
+class WithoutToken(AnswerFault):
+    """Answer without an `operation_token` (MINT-03)."""
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
         yield response(request_id, {"refresh_token": issue()["refresh_token"]})
 
 
-@dataclass(frozen=True)
-class WithToken:
-    """The answer holds this in the place of the token (MINT-03): a number, an empty text, a map."""
+@frozen
+class WithToken(AnswerFault):
+    """Answer with this value as the token (MINT-03): a number, an empty text, a map."""
 
     token: Any
 
@@ -159,38 +161,37 @@ class WithToken:
         yield response(request_id, {"operation_token": self.token})
 
 
-@dataclass(frozen=True)
-class NestedToken:
-    """The token stands inside `results` (MINT-02): odd, but right."""
+@frozen
+class NestedToken(AnswerFault):
+    """Answer with the token inside `results` (MINT-02); a relay must accept it."""
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
         yield response(request_id, {"results": issue()})
 
 
-@dataclass(frozen=True)
-class ListAnswer:
-    """The tokens come as the only item of a list, which stands under `results` (WS-11)."""
+@frozen
+class ListAnswer(AnswerFault):
+    """Answer with the tokens as the only item of a list under `results` (WS-11)."""
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
         yield response(request_id, {"results": [issue()]})
 
 
-@dataclass(frozen=True)
-class WideMaps:
-    """Answer rightly, with maps encoded as map16 like Harper's own (WS-09)."""
+@frozen
+class WideMaps(AnswerFault):
+    """Answer with maps encoded as map16, like Harper (WS-09); a relay must accept it."""
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
         yield response(request_id, issue(), map16=True)
 
 
-@dataclass(frozen=True)
-class OthersFirst:
-    """Answer rightly, behind messages that are not for whoever mints (WS-13, WS-15).
+@frozen
+class OthersFirst(AnswerFault):
+    """Send other messages before the answer; a relay must skip them (WS-13, WS-15).
 
     Attributes:
-        codes: one message each.
-        data: then one message of replication data, which begins with a byte under 128 (WS-08).
-
+        codes: one message for each of these codes.
+        data: then a message of replication data, which begins with a byte under 128 (WS-08).
     """
 
     codes: tuple[int, ...] = OTHER_CODES
@@ -203,9 +204,9 @@ class OthersFirst:
         yield response(request_id, issue())
 
 
-@dataclass(frozen=True)
-class Garbage:
-    """Send a message that is not msgpack, and nothing else."""
+@frozen
+class Garbage(AnswerFault):
+    """Send only a message that is not msgpack."""
 
     message: bytes = b"\xc1 never a msgpack value"
 
@@ -214,51 +215,31 @@ class Garbage:
         yield self.message
 
 
-@dataclass(frozen=True)
-class Fragments:
-    """Answer rightly, the message split into frames of so many bytes (RFC 6455 §5.4)."""
+@frozen
+class Fragments(SocketFault):
+    """Answer in frames of this many bytes (RFC 6455 section 5.4); a relay must join them."""
 
-    size: int = 100
-
-    def __post_init__(self) -> None:
-        checks.whole("size", self.size, least=1)
+    size: int = field(default=100, validator=check_int(least=1))
 
 
-@dataclass(frozen=True)
-class PingFirst:
-    """Ping once the request has come, and then answer rightly, pong or not."""
+@frozen
+class PingFirst(SocketFault):
+    """Send a ping after the request, and then the answer, with or without a pong."""
 
-    data: bytes = b"are you there?"
-
-    def __post_init__(self) -> None:
-        checks.whole("bytes of data", len(self.data), least=0, most=125)
+    data: bytes = field(default=b"are you there?", validator=check_size(125))
 
 
-@dataclass(frozen=True)
-class HugeAnswer:
-    """A right answer with this many bytes of padding in one frame; nobody holds it in memory."""
+@frozen
+class HugeAnswer(SocketFault):
+    """Answer in one frame with this many bytes of padding; the peer does not hold it in memory."""
 
-    padding: int
-
-    def __post_init__(self) -> None:
-        checks.whole("padding", self.padding, least=0, most=_LARGEST)
+    padding: int = field(validator=check_int(least=0, most=_LARGEST))
 
     def before_padding(self, request_id: Any, issue: Issue) -> bytes:
         """The message up to its padding."""
         return response_before_padding(request_id, issue(), self.padding)
 
 
-AnswerFault = (
-    ErrorAnswer
-    | UnknownRequestId
-    | WithoutToken
-    | WithToken
-    | NestedToken
-    | ListAnswer
-    | WideMaps
-    | OthersFirst
-    | Garbage
-)
 ReplicationFault = (
     CertificateFlaw
     | UpgradeRefused
@@ -269,7 +250,15 @@ ReplicationFault = (
     | Dropped
     | NoAnswer
     | LateAnswer
-    | AnswerFault
+    | ErrorAnswer
+    | UnknownRequestId
+    | WithoutToken
+    | WithToken
+    | NestedToken
+    | ListAnswer
+    | WideMaps
+    | OthersFirst
+    | Garbage
     | Fragments
     | PingFirst
     | HugeAnswer

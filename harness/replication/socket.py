@@ -6,11 +6,11 @@ import contextlib
 import re
 import ssl
 from collections.abc import Callable, Collection
-from typing import Any, Self, TypedDict, get_args
+from typing import Any, Self, TypedDict
 
 from werkzeug import Request, Response
 
-from harness.faults.kinds import CertificateFlaw
+from harness.faults.kinds import CertificateFlaw, SocketFault
 from harness.peer.certificates import Authority
 from harness.peer.node import NodeState
 from harness.replication import faults as socket_faults
@@ -93,7 +93,7 @@ class FakeReplicationSocket(Endpoint):
 
     @fault.setter
     def fault(self, fault: ReplicationFault | None) -> None:
-        if fault is not None and not isinstance(fault, get_args(socket_faults.ReplicationFault)):
+        if not isinstance(fault, SocketFault | CertificateFlaw | None):
             raise TypeError(
                 f"fault {fault!r}: give an object of a class in harness.replication.faults, or a "
                 "CertificateFlaw; faults of the operations API belong to the peer"

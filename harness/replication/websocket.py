@@ -1,140 +1,91 @@
-"""WebSocket frames (RFC 6455), the side of a server. Pure, but for the `read` that is handed in."""
+"""The server's side of a WebSocket (RFC 6455): wsproto on a connection of the fake peer."""
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from enum import IntEnum
+from wsproto.connection import Connection as Protocol
+from wsproto.connection import ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_CONTROL_LIMIT = 125
-_CODE_SIZE = 2
+from harness.transport.connection import Connection, ConnectionEnded
 
-NO_CODE = 1005
-"""Stands for a close frame that carries no code (RFC 6455 §7.4.1); never on the wire."""
-
-
-class Opcode(IntEnum):
-    """What a frame is (§5.2)."""
-
-    CONTINUATION = 0x0
-    TEXT = 0x1
-    BINARY = 0x2
-    CLOSE = 0x8
-    PING = 0x9
-    PONG = 0xA
-
-    @property
-    def is_control(self) -> bool:
-        return self >= Opcode.CLOSE
+_MESSAGE_LIMIT = 64 * 1024  # an operation without its payload; Harper accepts 10 GiB (WS-07)
+_SHORT, _LONG = 126, 127  # announce a length of 2 bytes, of 8 bytes
 
 
 class ProtocolError(Exception):
-    """The client broke the protocol; `code` is what a server closes with."""
+    """The client broke the protocol; a server closes with `code`."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame, unmasked."""
+class WebSocket:
+    """A connection after its upgrade, without extensions (WS-07)."""
 
-    opcode: Opcode
-    payload: bytes = field(repr=False)
-    final: bool = True
+    def __init__(self, link: Connection) -> None:
+        self._link = link
+        self._protocol = Protocol(ConnectionType.SERVER)
+        self._next: Event | None = None
+        self._begun = b""  # the fragments of an incomplete message
+        self._broken = False
+        self._block = memoryview(bytearray(16 * 1024))
+
+    def send(self, event: Event) -> None:
+        self._link.write(self._protocol.send(event))
+
+    def wait_for_input(self, seconds: float) -> bool:
+        """Wait for something to receive; False when nothing arrives in time."""
+        return self._decode() or self._link.wait_for_input(seconds)
+
+    def receive(self) -> Event | None:
+        """The next ping, pong, message or close frame; None if it is still incomplete.
+
+        Raises:
+            ProtocolError: the client broke the protocol. The rest of its bytes are discarded.
+            ConnectionEnded: the client ended the connection without a close frame.
+        """
+        if not self._decode():
+            count = self._link.read_into(self._block)
+            if count == 0:
+                raise ConnectionEnded("the client ended the connection without a close frame")
+            if not self._broken:
+                self._protocol.receive_data(bytes(self._block[:count]))
+                self._decode()
+        event, self._next = self._next, None
+        match event:
+            case CloseConnection() if self._broken:
+                raise ProtocolError(event.code, event.reason or "")
+            case TextMessage():
+                raise ProtocolError(1003, "a text message; every message is binary (WS-08)")
+            case BytesMessage():
+                return self._join(event)
+        return event
+
+    def _decode(self) -> bool:
+        """Decode the next event, if enough bytes have arrived."""
+        if self._next is None and not self._broken:
+            state = self._protocol.state
+            self._next = next(self._protocol.events(), None)
+            # wsproto gives a broken rule as a close frame that does not change its state.
+            is_close = isinstance(self._next, CloseConnection)
+            self._broken = is_close and self._protocol.state is state
+        return self._next is not None
+
+    def _join(self, fragment: BytesMessage) -> BytesMessage | None:
+        message = self._begun + fragment.data
+        if len(message) > _MESSAGE_LIMIT:
+            self._broken = True
+            raise ProtocolError(1009, f"a message of more than {_MESSAGE_LIMIT} bytes")
+        self._begun = b"" if fragment.message_finished else message
+        return BytesMessage(message) if fragment.message_finished else None
 
 
-def accept_key(key: str) -> str:
-    """`Sec-WebSocket-Accept` for a client's `Sec-WebSocket-Key` (§4.2.2)."""
-    digest = hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()
-    return b64encode(digest).decode()
-
-
-def frame_head(opcode: Opcode, length: int, *, final: bool = True) -> bytes:
-    """The head of an unmasked frame with a payload of `length` bytes."""
-    first = (0x80 if final else 0) | opcode
-    if length <= _CONTROL_LIMIT:
-        return bytes([first, length])
+def frame_head(length: int) -> bytes:
+    """The head of a binary frame of a server with a payload of `length` bytes (section 5.2)."""
+    binary = b"\x82"
+    if length < _SHORT:
+        return binary + bytes([length])
     if length < 1 << 16:
-        return bytes([first, 126]) + length.to_bytes(2)
-    return bytes([first, 127]) + length.to_bytes(8)
-
-
-def encode(opcode: Opcode, payload: bytes = b"", *, final: bool = True) -> bytes:
-    """A frame as a server sends it: unmasked (§5.1)."""
-    return frame_head(opcode, len(payload), final=final) + payload
-
-
-def fragments(message: bytes, size: int) -> Iterator[bytes]:
-    """A binary message as frames of at most so many bytes each (§5.4)."""
-    for start in range(0, len(message) or 1, size):
-        opcode = Opcode.CONTINUATION if start else Opcode.BINARY
-        end = start + size
-        yield encode(opcode, message[start:end], final=end >= len(message))
-
-
-def close_payload(code: int, reason: str = "") -> bytes:
-    """The payload of a close frame; empty for `NO_CODE`; the reason cut at 123 bytes (WS-05)."""
-    if code == NO_CODE:
-        return b""
-    cut = reason.encode()[: _CONTROL_LIMIT - _CODE_SIZE].decode(errors="ignore")
-    return code.to_bytes(2) + cut.encode()
-
-
-def parse_close(payload: bytes) -> tuple[int, str]:
-    """Code and reason of a close frame.
-
-    Raises:
-        ProtocolError: half a code, or a reason that is not UTF-8.
-
-    """
-    if not payload:
-        return NO_CODE, ""
-    if len(payload) < _CODE_SIZE:
-        raise ProtocolError(1002, "a close frame with half a code")
-    try:
-        return int.from_bytes(payload[:2]), payload[2:].decode()
-    except UnicodeDecodeError:
-        raise ProtocolError(1007, "the reason of a close is not UTF-8") from None
-
-
-def read_frame(read: Callable[[int], bytes], limit: int) -> Frame:
-    """Read one frame of a client.
-
-    Args:
-        read: gives exactly so many bytes, or raises.
-        limit: longest payload, in bytes.
-
-    Raises:
-        ProtocolError: an unmasked frame, a reserved bit or opcode, a control frame that is too long
-            or fragmented (1002); a payload over the limit (1009).
-
-    """
-    first, second = read(2)
-    if first & 0x70:
-        raise ProtocolError(1002, "a reserved bit is set, and no extension was agreed upon")
-    try:
-        opcode = Opcode(first & 0x0F)
-    except ValueError:
-        raise ProtocolError(1002, f"reserved opcode {first & 0x0F}") from None
-    if not second & 0x80:
-        raise ProtocolError(1002, "a client's frame that is not masked")
-    length, final = second & 0x7F, bool(first & 0x80)
-    if opcode.is_control and (length > _CONTROL_LIMIT or not final):
-        raise ProtocolError(1002, f"{opcode.name} is fragmented or too long")
-    if length > _CONTROL_LIMIT:
-        length = int.from_bytes(read(2 if length == _CONTROL_LIMIT + 1 else 8))
-    if length > limit:
-        raise ProtocolError(1009, f"a frame of {length} bytes is over the limit of {limit}")
-    mask = read(4)
-    return Frame(opcode, _unmask(read(length), mask), final)
-
-
-def _unmask(payload: bytes, mask: bytes) -> bytes:
-    size = len(payload)
-    stream = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload) ^ int.from_bytes(stream)).to_bytes(size)
+        return binary + bytes([_SHORT]) + length.to_bytes(2)
+    return binary + bytes([_LONG]) + length.to_bytes(8)

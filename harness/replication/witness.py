@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import attrs
+
 from harness.replication.frames import REQUEST, redacted
 from harness.witness.connections import RequestWitness, Side
 from harness.witness.moments import MomentKind
@@ -17,20 +19,25 @@ from harness.witness.moments import MomentKind
 LetInBy = Literal["address", "certificate", "authorization"]
 
 
-@dataclass(frozen=True, slots=True)
+@attrs.frozen
 class MessageWitness:
-    """One message, whole; only this harness's own padding is left out."""
+    """One message.
 
-    at: float
+    Attributes:
+        sender: the side that sent it.
+        size: bytes of the message.
+        code: the code of a control message; None for any other message.
+        body: the value after the code; None for the padded message of `HugeAnswer`.
+        problem: why it is not a control message; None when it is one.
+        at: when it was received, or when it had been sent.
+    """
+
     sender: Side
     size: int
-    """Bytes of the message."""
     code: int | None
-    """The code of a control message; None for anything else."""
-    body: Any = field(repr=False)
-    """What stood behind the code."""
+    body: Any = attrs.field(repr=False)
     problem: str | None = None
-    """Why it is no control message; None when it is one."""
+    at: float = attrs.field(factory=time.monotonic)
 
     @property
     def request_id(self) -> Any:
@@ -42,14 +49,13 @@ class MessageWitness:
         return f"{self.code} {redacted(self.body)} ({self.size} bytes)"
 
 
-@dataclass(frozen=True, slots=True)
+@attrs.frozen
 class CloseWitness:
-    """One close frame."""
+    """One close frame; its code is 1005 if the frame has none."""
 
-    at: float
     code: int
-    """1005 when the frame carried none."""
     reason: str = ""
+    at: float = attrs.field(factory=time.monotonic)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,7 +111,7 @@ class SocketWitness(RequestWitness):
         self.connection.note(MomentKind.PING_RECEIVED)
 
     def saw_close(self, sender: Side, code: int, reason: str) -> None:
-        close = CloseWitness(time.monotonic(), code, reason)
+        close = CloseWitness(code, reason)
         if sender == "client":
             self.close_received, kind = close, MomentKind.CLOSE_RECEIVED
         else:

@@ -22,6 +22,9 @@ class Endpoint(ABC):
         http: the pytest-httpserver underneath, for further handlers of a test.
     """
 
+    unsettled = ""
+    fault_not_shown: object = None
+
     def __init__(self, title: str, http: StreamingServer) -> None:
         self.title = title
         self.http = http

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from werkzeug import Request
 
-from harness.faults.answers import status_line
+from harness.faults.http1 import status_line
 from harness.transport.connection import Connection
 from harness.witness.connections import RequestWitness
 from harness.witness.moments import MomentKind

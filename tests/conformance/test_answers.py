@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from harness.cluster import FakeCluster
@@ -234,7 +232,6 @@ def test_a_refusal_that_is_no_object_is_its_own_reason(
     assert relay.deploy(to=[peer])[peer].reason == reason
 
 
-@dataclass(frozen=True)
 class ForEver(Answer):
     """An answer that goes on and on, a byte at a time."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from attrs import frozen
 
 from harness.cluster import FakeCluster
 from harness.faults.answers import (
@@ -15,8 +15,8 @@ from harness.faults.answers import (
     End,
     Script,
     UnfinishedChunks,
-    status_line,
 )
+from harness.faults.http1 import status_line
 from harness.faults.kinds import AnswerEarly, Fault
 from harness.judge.cases.relay import Relay
 from harness.peer.payloads import stage_payload
@@ -26,7 +26,7 @@ requirement = pytest.mark.requirement
 IN_TIME = 8.0  # seconds: far from a hang, and far from a loaded machine
 
 
-@dataclass(frozen=True)
+@frozen
 class Raw(Answer):
     """An answer as it goes on the wire; one without a length ends with its connection."""
 
@@ -99,7 +99,6 @@ def test_interim_answers_are_passed_over(
     assert record["message" if status == 200 else "reason"] == "final"
 
 
-@dataclass(frozen=True)
 class InterimAtOnce(Answer):
     """Interim answers at once, and the final one when the upload has ended."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from attrs import evolve
 
 from harness.cluster import FakeCluster
 from harness.faults.answers import Answer, ContentLengthOff, UnfinishedChunks
@@ -107,7 +108,7 @@ FATES = [
     Fate("closes-without-answer", CloseWithoutAnswer()),
     Fate("500", Answer.error(500, "boom"), code=500, reason="boom"),
     Fate("403-early", EARLY, code=403, reason="no"),
-    Fate("403-early-reads-no-more", replace(EARLY, then="stop"), code=403, reason="no"),
+    Fate("403-early-reads-no-more", evolve(EARLY, then="stop"), code=403, reason="no"),
     Fate("chunks-without-end", UnfinishedChunks(Answer(json={}))),
     Fate("answer-cut-short", ContentLengthOff(Answer(json={}), by=10)),
     Fate("302", ELSEWHERE, code=302),

@@ -8,7 +8,6 @@ import gc
 import itertools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -85,7 +84,6 @@ def test_memory_does_not_grow_with_an_answer(
     assert growth(relay, deploy, 1, MUCH) < SLACK
 
 
-@dataclass(frozen=True)
 class LongHead(Answer):
     """An answer of so many megabytes of header lines."""
 

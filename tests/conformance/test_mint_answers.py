@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
+from attrs import evolve
 
 from harness.cluster import FakeCluster
 from harness.faults.answers import Answer, AnyAnswer, Drip, End, HeadThenSilence, Held, Script
@@ -22,7 +22,6 @@ IN_TIME = 8.0  # seconds: far from a hang, and far from a loaded machine
 SOON = 0.5
 
 
-@dataclass(frozen=True)
 class UntilTheEnd(Answer):
     """An answer without a length, which ends with its connection."""
 
@@ -48,9 +47,9 @@ def test_the_answer_of_a_mint_is_read_in_every_form_that_http_has(
     peer = cluster.peer()
     minted = Answer(json=peer.node.issue_tokens(None))
     in_form: dict[str, Answer] = {
-        "chunked": replace(minted, chunk_size=7),
+        "chunked": evolve(minted, chunk_size=7),
         "until the end": UntilTheEnd(json=minted.json),
-        "interim": replace(minted, interim=(100, 103)),
+        "interim": evolve(minted, interim=(100, 103)),
     }
     peer.fault = MintAnswer(in_form[form])
     assert relay.deploy(to=[relay.minting(peer)])[peer].status == "success"

@@ -101,9 +101,7 @@ def test_a_mint_carries_the_credentials_of_its_own_node(
             assert peer.upload.token == peer.mint.token
 
 
-def test_a_password_beyond_ascii_is_good(
-    cluster: FakeCluster, relay: Relay, check: Checks
-) -> None:
+def test_a_password_beyond_ascii_is_good(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
     """A user name and a password with any characters reach the peer unchanged."""
     peer = cluster.peer(username="größe", password='pass "wörd" ☃\\')
     relay.deploy(to=[relay.node(peer, mint=OperationsMint(peer.username, peer.password))])

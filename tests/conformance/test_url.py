@@ -304,7 +304,9 @@ def test_a_password_in_a_url_stands_in_no_record(
 ) -> None:
     """A password in a URL stands in no record and no output, although the reason names the URL."""
     peer = cluster.peer(fault=Refuse())
-    outcome = relay.deploy(to=[relay.node(peer, url=peer.url.replace("https://", WITH_CREDENTIALS))])
+    outcome = relay.deploy(
+        to=[relay.node(peer, url=peer.url.replace("https://", WITH_CREDENTIALS))]
+    )
     shown = f"{outcome}{relay.target.output}{''.join(capfd.readouterr())}"
     with check("BUG-41", "the records and the output"):
         assert "open-sesame" not in shown, "expected no password of the URL, got it in the output"

@@ -23,7 +23,7 @@ def test_nodes_have_addresses_of_their_own_where_the_system_has_them(cluster: Fa
 
 
 def test_a_number_of_nodes_is_none_below_zero() -> None:
-    with pytest.raises(ValueError, match="peers -1: give a whole number of 0 or more"):
+    with pytest.raises(ValueError, match="peers must be an integer of 0 or more, not -1"):
         FakeCluster(-1)
 
 
@@ -161,8 +161,8 @@ def test_two_hundred_peers_in_one_process_take_an_upload_each_at_once() -> None:
     [
         ({"name": "node-1"}, "a peer is named 'node-1' already"),
         ({"path": "ops"}, "path 'ops': begin it with /"),
-        ({"timeout": 0}, "timeout 0: give a number, more than 0"),
-        ({"timeout": "3"}, "timeout '3'"),
+        ({"timeout": 0}, "timeout must be a number above 0, not 0"),
+        ({"timeout": "3"}, "timeout must be a number above 0, not '3'"),
         ({"profile": "harper"}, "profile 'harper': give one of strict"),
     ],
 )

@@ -136,5 +136,5 @@ def test_a_strict_peer_wants_a_bearer_token_and_a_form(cluster: FakeCluster) -> 
         came = client.read_answer()
     assert (came.status, came.json) == (401, {"error": "Must login"})
     refused = send(peer, cluster, DEPLOY_BODY)
-    assert refused.json == {"error": "deploy_component is taken as multipart only"}
+    assert refused.json == {"error": "deploy_component is accepted as multipart only"}
     assert send(peer, cluster, INFO).json == {"version": "5.1.14", "deprecated": True}

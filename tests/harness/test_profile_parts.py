@@ -184,8 +184,8 @@ def test_component_names(project: str, name: str) -> None:
 def test_a_job_goes_through_in_progress(outcome: Any) -> None:
     jobs = JobBook(polls=2, outcome=outcome)
     job = jobs.begin()
-    answers = [jobs.ask(job) or [] for _ in range(4)]
+    answers = [jobs.poll(job) or [] for _ in range(4)]
     assert [told["status"] for [told] in answers] == ["IN_PROGRESS"] * 2 + [outcome] * 2
     assert jobs.begun == [job]
-    assert jobs.ask("another") is None
-    assert jobs.ask(None) is None
+    assert jobs.poll("another") is None
+    assert jobs.poll(None) is None

@@ -180,15 +180,15 @@ def test_a_fragmented_request_with_a_ping_in_between(
 @pytest.mark.parametrize(
     ("sent", "code", "text"),
     [
-        (b"\x82\x01\x90", 1002, "not masked"),
+        (b"\x82\x01\x90", 1002, "unmasked frame"),
         (masked(TEXT, b"{}"), 1003, "text"),
-        (masked(0, b"x"), 1002, "out of order"),
-        (masked(BINARY, b"x", final=False) + masked(BINARY, b"y"), 1002, "out of order"),
+        (masked(0, b"x"), 1002, "unexpected CONTINUATION"),
+        (masked(BINARY, b"x", final=False) + masked(BINARY, b"y"), 1002, "expected CONTINUATION"),
         (masked(BINARY, b"\xc1"), 1007, "not msgpack"),
         (masked(BINARY, REQUEST + b"\x00"), 1007, "not msgpack"),
         (masked(BINARY, b"\x01"), 1007, "not an array"),
         (masked(BINARY, pack([136, {"operation": "x"}])), 1007, "requestId"),
-        (masked(BINARY, bytes(70_000)), 1009, "70000 bytes"),
+        (masked(BINARY, bytes(70_000)), 1009, "more than 65536 bytes"),
     ],
 )
 def test_what_breaks_the_protocol_is_refused_and_named(

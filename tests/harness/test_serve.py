@@ -90,7 +90,10 @@ def test_a_cluster_is_held_up_without_a_standard_input() -> None:
         (["--fault", "ResetAtAccept"], ["'ResetAtAccept'", "NODE=FAULT"]),
         (["--fault", "node-9=Refuse"], ["'node-9=Refuse'", "node-1 to node-3"]),
         (["--fault", "node-1=Nope"], ["'Nope'", "no such fault"]),
-        (["--fault", "node-1=ReadSlowly:0"], ["'ReadSlowly:0'", "bytes_per_second 0"]),
+        (
+            ["--fault", "node-1=ReadSlowly:0"],
+            ["'ReadSlowly:0'", "bytes_per_second must be", "not 0"],
+        ),
         (
             ["--fault", "node-1=Answer:401", "--fault", "node-1=ResetAfter:1"],
             ["--fault for node-1", "concern the same upload"],

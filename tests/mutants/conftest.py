@@ -1,4 +1,4 @@
-"""The fixtures that cases ask for, with the reference, or what a mutant made of it, as target."""
+"""The fixtures of the cases, with the reference, or a mutant of it, as the target."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tests.conformance.conftest import (
     cluster,
     large,
     payload,
+    record_of,
     relay,
     staged,
 )
 
-__all__ = [
-    "client_certificate",
-    "cluster",
-    "large",
-    "payload",
-    "relay",
-    "staged",
-]
+__all__ = ["client_certificate", "cluster", "large", "payload", "record_of", "relay", "staged"]
 
 
 @pytest.fixture
 def target() -> Target:
     return ReferenceTarget()
+
+
+@pytest.fixture
+def blocked_by() -> str:
+    """A mutant is judged without the control of a whole run."""
+    return ""

@@ -11,6 +11,7 @@ from harness.judge.cases.wording import shown
 from harness.judge.model import Check, Verdict
 from harness.targets.deploy_command import DeployCommand
 from harness.targets.outcome import Outcome, Record
+from harness.witness.wire.finding import Finding, Rule
 
 _STATUSES = ("success", "failed")
 
@@ -23,7 +24,7 @@ def always(cluster: FakeCluster, relay: Relay) -> Iterator[Check]:
             yield from _records(command, outcome)
     yield from _uploads(cluster, relay)
     for peer in cluster.peers:
-        if text := peer.http.unsettled:
+        if text := peer.unsettled:
             yield _failed(
                 "KIT-08",
                 f"the connections of {peer.name} after the deploy",
@@ -38,7 +39,7 @@ def _failed(id_: str, subject: str, expected: str, got: str, rule: str = "") -> 
 
 def _findings(cluster: FakeCluster) -> Iterator[Check]:
     """Each rule of the wire format that an upload of the case broke, once."""
-    found = {}
+    found: dict[Rule, Finding] = {}
     for peer in cluster.peers:
         for upload in peer.live_uploads:
             for finding in upload.findings:

@@ -162,9 +162,7 @@ class Relay:
         """A node whose token is minted over its operations API."""
         return self.node(served, mint=OperationsMint(served.username, served.password), **how)
 
-    def minting_over(
-        self, socket: FakeReplicationSocket, peer: Served, **how: Any
-    ) -> DeployNode:
+    def minting_over(self, socket: FakeReplicationSocket, peer: Served, **how: Any) -> DeployNode:
         """A node whose token is minted over this replication socket."""
         how.setdefault("replication_url", socket.url)
         return self.node(peer, mint=ReplicationMint(), **how)
