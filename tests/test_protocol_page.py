@@ -101,8 +101,8 @@ def test_the_reference_sends_the_mint_and_the_upload_to_the_byte(
 
 
 def test_the_members_that_stay_behind_are_those_of_the_relay() -> None:
-    _, _, lists = PAGE.partition("**What stays behind**")
-    items = re.split(r"\n- ", lists.partition("\n\nEverything else")[0])[1:]
+    _, _, lists = PAGE.partition("**Members that are not forwarded**")
+    items = re.split(r"\n- ", lists.partition("\n\nForward everything else")[0])[1:]
     names = [set(re.findall(r"`(\w+)`", item)) for item in items]
     assert names == [{"_"}, request._LOCAL, request._DENIED]
     for id_, hidden in (("FLD-01", request._LOCAL), ("FLD-05", request._DENIED)):
