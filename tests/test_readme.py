@@ -15,6 +15,7 @@ from typing import get_args
 
 import pytest
 
+import harness
 from harness.cluster import FakeCluster
 from harness.faults import kinds as faults
 from harness.faults.answers import AnyAnswer
@@ -186,14 +187,19 @@ def test_the_examples_of_the_fixtures_work(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
 
 
-def test_testing_md_names_every_fault_and_answer() -> None:
+def test_testing_md_names_every_public_fault_and_answer() -> None:
     unions = (faults.Fault, AnyAnswer, ReplicationFault)
     kinds = {kind for union in unions for kind in get_args(union)}
-    made = {faults.mint_refused, faults.mint_without_token, faults.mint_with_token, faults.in_turn}
+    functions = {
+        *(faults.mint_refused, faults.mint_without_token, faults.mint_with_token, faults.in_turn)
+    }
     page = TESTING.read_text(encoding="utf-8")
-    names = {it.__name__ for it in kinds - {faults.InTurn}} | {it.__name__ for it in made}
-    missing = {name for name in names if f"`{name}" not in page and f".{name}`" not in page}
-    assert missing == set(), "add these to the tables of docs/testing.md"
+    names = {it.__name__ for it in (kinds - {faults.InTurn}) | functions}
+    described = {name for name in names if f"`{name}" in page or f".{name}`" in page}
+    public = names & set(dir(harness))
+    assert public - described == set(), "add these to the tables of docs/testing.md"
+    assert described - public == set(), "add these to harness/__init__.pyi"
+    assert len(public) > 40
 
 
 def harness_command(containing: str) -> list[str]:
