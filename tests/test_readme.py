@@ -93,9 +93,10 @@ def test_the_readme_has_at_most_120_lines() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 120
 
 
-def test_the_readme_has_the_number_of_requirements() -> None:
-    [number] = re.findall(r"(\d+) requirements", README.read_text(encoding="utf-8"))
-    assert int(number) == len(requirements())
+def test_there_are_more_requirements_than_the_readme_says() -> None:
+    """The README has a round number, so that a new requirement does not change it."""
+    [number] = re.findall(r"more than (\d+) requirements", README.read_text(encoding="utf-8"))
+    assert int(number) < len(requirements())
 
 
 def test_the_readme_shows_a_verdict_as_it_prints() -> None:

@@ -51,6 +51,7 @@ def test_every_statement_is_a_requirement_or_excluded_with_a_reason() -> None:
 
 @pytest.mark.parametrize("id_", requirements())
 def test_a_requirement_is_one_sentence_with_its_why_and_its_source(id_: str) -> None:
+    assert re.fullmatch(r"[A-Z]+-\d\d", id_), "an id is a family and two digits, such as KIT-07"
     requirement = requirements()[id_]
     assert requirement.level in {"must", "should", "may"}
     assert re.fullmatch(r"[^\n]+[^.]\.", requirement.sentence), "end the sentence with one period"
