@@ -1,4 +1,4 @@
-"""What docs/protocol.md says goes over the wire is what the reference sends, and makes of it."""
+"""The reference relay sends and reads what docs/protocol.md shows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def block(containing: str) -> str:
 
 
 def on_the_wire(shown: str) -> bytes:
-    """The line breaks of the page mean nothing; those that it shows do."""
+    """The bytes of a block: without its line breaks, and with CRLF where it shows one."""
     return shown.replace("\n", "").replace(CRLF, "\r\n").encode()
 
 
@@ -71,8 +71,8 @@ def test_the_reference_sends_the_mint_and_the_upload_to_the_byte(
     )
     payload = tmp_path / "package.tar.gz"
     payload.write_bytes(PAYLOAD)
-    came: list[bytes] = []
-    expected = iter(  # how each request ends, and its answer
+    received: list[bytes] = []
+    expected = iter(  # the end of each request, and its answer
         [
             (b'"5m"}', '{"operation_token":"eyJ.of.eu"}'),
             (b"\r\n0\r\n\r\n", '{"message":"Successfully deployed: demo"}'),
@@ -81,7 +81,7 @@ def test_the_reference_sends_the_mint_and_the_upload_to_the_byte(
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         end, text = next(expected)
-        came.append(await reader.readuntil(end))
+        received.append(await reader.readuntil(end))
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
         await reader.read()
         writer.close()
@@ -96,18 +96,18 @@ def test_the_reference_sends_the_mint_and_the_upload_to_the_byte(
 
     port, report = asyncio.run(deploy())
     assert report.succeeded, report
-    ours = f"127.0.0.1:{port}".encode()
-    assert came == [sent.replace(b"eu.example.com:9925", ours) for sent in (MINT, UPLOAD)]
+    host = f"127.0.0.1:{port}".encode()
+    assert received == [sent.replace(b"eu.example.com:9925", host) for sent in (MINT, UPLOAD)]
 
 
-def test_the_members_that_stay_behind_are_those_of_the_relay() -> None:
-    _, _, lists = PAGE.partition("**What stays behind**")
-    items = re.split(r"\n- ", lists.partition("\n\nEverything else")[0])[1:]
+def test_the_members_that_are_not_forwarded_are_those_of_the_relay() -> None:
+    _, _, lists = PAGE.partition("**Members that are not forwarded**")
+    items = re.split(r"\n- ", lists.partition("\n\nForward everything else")[0])[1:]
     names = [set(re.findall(r"`(\w+)`", item)) for item in items]
     assert names == [{"_"}, request._LOCAL, request._DENIED]
     for id_, hidden in (("FLD-01", request._LOCAL), ("FLD-05", request._DENIED)):
-        told = set(re.findall(r"\w+", requirements()[id_].why.partition(": ")[2]))
-        assert hidden <= told
+        listed = set(re.findall(r"\w+", requirements()[id_].why.partition(": ")[2]))
+        assert hidden <= listed
 
 
 def test_the_limits_are_those_of_the_relay() -> None:
@@ -116,7 +116,7 @@ def test_the_limits_are_those_of_the_relay() -> None:
 
 
 @pytest.mark.parametrize("name", ["123", "true", "null", "1e3", "[1]"])
-def test_a_project_that_is_no_text_to_a_peer_is_refused(name: str) -> None:
+def test_a_project_that_a_peer_does_not_read_as_text_is_refused(name: str) -> None:
     assert f"`{name}`" in PAGE
     with pytest.raises(relay.InputError):
         request.forwarded_fields({**REQUEST, "project": name})
@@ -126,9 +126,8 @@ ROWS = re.findall(r"^\| (\d{3})(?: `(.*?)`)? \| `(\{.*?\})`[ :]", PAGE, re.MULTI
 
 
 def record_of(answer: Answer) -> Mapping[str, object]:
-    ours = {"status": "success"}
     if answer.status in SUCCESS:
-        return {**ours, **success_members(answer), **ours}
+        return {**success_members(answer), "status": "success"}
     return {
         "status": "failed",
         "reason": failure_reason(answer),
@@ -162,11 +161,11 @@ def outcome(stream: str) -> Mapping[str, object]:
 
 @pytest.mark.parametrize("last", ["event: done", "event: error"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_stream_has_the_outcome_that_is_told_below_it(last: str, line_end: str) -> None:
+def test_a_stream_gives_the_record_below_it(last: str, line_end: str) -> None:
     stream = block(last)
-    told = re.search(r"^The record: `(\{.*?\})`", PAGE.partition(stream)[2], re.MULTILINE)
-    assert told is not None
-    assert outcome(stream.replace("\n", line_end)) == json.loads(told[1])
+    shown = re.search(r"^The record: `(\{.*?\})`", PAGE.partition(stream)[2], re.MULTILINE)
+    assert shown is not None
+    assert outcome(stream.replace("\n", line_end)) == json.loads(shown[1])
 
 
 def test_the_bytes_of_the_message_are_the_message() -> None:
@@ -192,18 +191,21 @@ def test_the_reasons_of_a_mint_are_those_of_the_relay() -> None:
 def test_every_requirement_that_the_page_names_is_in_the_catalogue() -> None:
     named = set(re.findall(r"\b[A-Z]+-\d\d\b", PAGE))
     assert len(named) > 100
-    assert named - set(requirements()) - set(excluded()) == set()
+    unknown = named - set(requirements()) - set(excluded())
+    assert unknown == set(), "docs/protocol.md names ids that are not in requirements.toml"
 
 
 def test_every_requirement_of_the_catalogue_is_on_the_page() -> None:
-    assert set(requirements()) - set(re.findall(r"\b[A-Z]+-\d\d\b", PAGE)) == set()
+    missing = set(requirements()) - set(re.findall(r"\b[A-Z]+-\d\d\b", PAGE))
+    assert missing == set(), "describe these requirements in docs/protocol.md, with their ids"
 
 
-def test_the_page_tells_what_every_comment_refers_to() -> None:
+def test_the_page_describes_every_id_that_a_comment_cites() -> None:
     root = Path(__file__).parents[1]
     code = [path for folder in ("relay", "harness") for path in (root / folder).rglob("*.py")]
     families = "|".join({id_.partition("-")[0] for id_ in [*requirements(), *excluded()]} | {"PY"})
     ids = re.compile(rf"\b(?:{families})-\d\d\b")
     cited = {id_ for path in code for id_ in ids.findall(path.read_text(encoding="utf-8"))}
     assert len(cited) > 100
-    assert cited - set(ids.findall(PAGE)) == set()
+    missing = cited - set(ids.findall(PAGE))
+    assert missing == set(), "describe these in the last section of docs/protocol.md"

@@ -1,4 +1,4 @@
-"""What the README says is what happens."""
+"""The commands and examples of the README and the pages work."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from typing import get_args
 
 import pytest
 
+import harness
 from harness.cluster import FakeCluster
 from harness.faults import kinds as faults
 from harness.faults.answers import AnyAnswer
+from harness.judge.catalogue import requirements
 from harness.judge.shipped_paths import sample_component
 from harness.replication.faults import ReplicationFault
 from relay.command import options
@@ -26,8 +28,11 @@ from tests.programs import skip_without
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[1]
-TESTING = ROOT / "docs" / "testing.md"
-PAGES = [ROOT / "README.md", ROOT / "docs" / "deploying.md", TESTING]
+README = ROOT / "README.md"
+DEPLOYING, JUDGING, TESTING = (
+    ROOT / "docs" / f"{name}.md" for name in ("deploying", "judging", "testing")
+)
+PAGES = [README, DEPLOYING, JUDGING, TESTING]
 BLOCKS = [
     found
     for page in PAGES
@@ -84,8 +89,41 @@ def test_the_deploy_commands_work_with_real_nodes(
         assert upload.fields["project"] == b"my-component"
 
 
-def test_the_page_tells_of_every_option() -> None:
-    page = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+def test_the_readme_has_at_most_120_lines() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_there_are_more_requirements_than_the_readme_says() -> None:
+    """The README has a round number, so that a new requirement does not change it."""
+    [number] = re.findall(r"more than (\d+) requirements", README.read_text(encoding="utf-8"))
+    assert int(number) < len(requirements())
+
+
+def test_the_readme_shows_a_verdict_as_it_prints() -> None:
+    """Numbers such as times, ports and line numbers may differ."""
+    skip_without("curl")
+    shown = block("console", "relay-harness run").replace("\\\n", "")
+    command, *lines = shown.splitlines()
+    program, *arguments = shlex.split(command.removeprefix("$ "))
+    assert program == "relay-harness"
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    printed = {without_numbers(line) for line in done.stdout.splitlines()}
+    missing = [it for it in lines if it.strip() != "…" and without_numbers(it) not in printed]
+    assert missing == [], f"copy these lines from the output into README.md:\n{done.stdout}"
+
+
+def without_numbers(line: str) -> str:
+    return re.sub(r"[\d.]+", "0", line).strip()
+
+
+def test_deploying_md_has_every_option() -> None:
+    page = DEPLOYING.read_text(encoding="utf-8")
     parser = options.parser()
     [verbs] = (it for it in parser._actions if isinstance(it, argparse._SubParsersAction))
     shown = {
@@ -93,7 +131,10 @@ def test_the_page_tells_of_every_option() -> None:
         for action in verbs.choices["deploy"]._actions
         if action.option_strings and action.help != argparse.SUPPRESS
     }
-    assert set(re.findall(r"--[a-z][a-z-]*", page)) - {"--help"} == shown - {"--help"}
+    listed = set(re.findall(r"--[a-z][a-z-]*", page)) - {"--help"}
+    shown -= {"--help"}
+    assert shown - listed == set(), "describe these options in docs/deploying.md"
+    assert listed - shown == set(), "take these options out of docs/deploying.md"
 
 
 def test_the_library_example_works(
@@ -147,13 +188,19 @@ def test_the_examples_of_the_fixtures_work(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
 
 
-def test_the_page_names_every_fault_and_answer() -> None:
+def test_testing_md_names_every_public_fault_and_answer() -> None:
     unions = (faults.Fault, AnyAnswer, ReplicationFault)
     kinds = {kind for union in unions for kind in get_args(union)}
-    made = {faults.mint_refused, faults.mint_without_token, faults.mint_with_token, faults.in_turn}
+    functions = {
+        *(faults.mint_refused, faults.mint_without_token, faults.mint_with_token, faults.in_turn)
+    }
     page = TESTING.read_text(encoding="utf-8")
-    names = {it.__name__ for it in kinds - {faults.InTurn}} | {it.__name__ for it in made}
-    assert {name for name in names if f"`{name}" not in page and f".{name}`" not in page} == set()
+    names = {it.__name__ for it in (kinds - {faults.InTurn}) | functions}
+    described = {name for name in names if f"`{name}" in page or f".{name}`" in page}
+    public = names & set(dir(harness))
+    assert public - described == set(), "add these to the tables of docs/testing.md"
+    assert described - public == set(), "add these to harness/__init__.pyi"
+    assert len(public) > 40
 
 
 def harness_command(containing: str) -> list[str]:
@@ -162,7 +209,7 @@ def harness_command(containing: str) -> list[str]:
     return [sys.executable, "-m", "harness.cli.main", *arguments]
 
 
-def test_the_serve_command_holds_the_cluster_up() -> None:
+def test_the_serve_command_runs_a_cluster() -> None:
     command = harness_command("serve --nodes")
     run = subprocess.run(command, input="", capture_output=True, text=True, check=True)
     assert len(json.loads(run.stdout)["nodes"]) == 5
@@ -176,8 +223,8 @@ def test_the_node_relay_can_be_judged() -> None:
     assert "passed         URL-08" in run.stdout, run.stdout + run.stderr
 
 
-def test_the_relay_of_shell_and_curl_is_as_its_baseline_says(tmp_path: Path) -> None:
-    """No failure that is not known, and none known that passes; the gate runs every case."""
+def test_the_relay_of_shell_and_curl_matches_its_baseline(tmp_path: Path) -> None:
+    """No unknown failure, and no known failure that passes; the gate runs every case."""
     skip_without("curl")
     cases = [
         "--case=test_wire.py::test_the_upload_keeps_to_the_wire_format[WIRE-03]",

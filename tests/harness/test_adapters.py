@@ -142,7 +142,8 @@ def test_a_relay_that_mints_in_one_way_is_asked_for_no_other(
         assert f"passed         {id_}" in told
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "adapters.md").read_text(encoding="utf-8")
 
 
 def test_the_page_lists_every_capability_in_the_words_of_the_catalogue() -> None:
@@ -185,7 +186,8 @@ def test_the_function_on_the_page_is_a_relay(
 
 
 def test_the_baseline_on_the_page_is_one() -> None:
-    _, _, section = PAGE.partition("## The baseline file")
+    page = (ROOT / "docs" / "judging.md").read_text(encoding="utf-8")
+    _, _, section = page.partition("## Known failures: the baseline")
     [text] = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
     entries = baseline.parse(text, "the page")
     assert [entry.flaky for entry in entries] == [False, False, True]
@@ -197,6 +199,17 @@ def test_the_baseline_on_the_page_is_one() -> None:
     assert {name for name, how in rows if how == "needed"} == set(baseline._NEEDED)
 
 
-def test_the_time_for_an_answer_is_that_of_the_kit() -> None:
+def constant_of_the_cases(name: str) -> str:
+    """The value of a module constant of the conformance cases, as its source has it."""
+    pattern = re.compile(rf"^{name}\b.* = \D*([\d.]+)", re.MULTILINE)
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    [value] = {found for source in sources for found in pattern.findall(source)}
+    return str(value)
+
+
+def test_the_numbers_on_the_page_are_those_of_the_kit() -> None:
     [deadline] = [it.default for it in fields(DeployCommand) if it.name == "deadline"]
-    assert f"answered within {deadline:.0f} s" in PAGE.replace("\n", " ")
+    assert f"answer a deploy within {deadline:.0f} s" in PAGE
+    assert f"answer within {float(constant_of_the_cases('IN_TIME')):.0f} s" in PAGE
+    assert f"a payload of {constant_of_the_cases('HUGE')} MB" in PAGE
+    assert f"1/{constant_of_the_cases('GARBAGE')} of the payload" in PAGE

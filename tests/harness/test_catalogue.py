@@ -1,4 +1,4 @@
-"""The catalogue is whole: every statement is asked or excluded, and what is asked is checked."""
+"""The catalogue is complete: each statement is a requirement or excluded, and cases check each."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pytest
 
 from harness.cli.main import main
 from harness.errors import InputError
-from harness.judge.catalogue import capabilities, excluded, requirements, sources
+from harness.judge.catalogue import excluded, requirements, sources
+from harness.targets.capabilities import CAPABILITIES
 from harness.judge.explain import cases_by_requirement, explain
 from harness.witness.wire import Rule
 from tests.mutants.mutant import KEEPS_TO, case
 
-# How many statements each part of the protocol description holds.
+# The number of statements in each part of the protocol.
 STATEMENTS = {
     "WIRE": 17,
     "PARSE": 32,
@@ -38,53 +39,57 @@ STATEMENTS = {
 }
 
 
-def test_every_statement_is_asked_of_a_relay_or_excluded_with_a_reason() -> None:
+def test_every_statement_is_a_requirement_or_excluded_with_a_reason() -> None:
     stated = {f"{part}-{n:02}" for part, count in STATEMENTS.items() for n in range(1, count + 1)}
-    asked = {id_ for id_ in requirements() if not id_.startswith("KIT-")}
-    assert asked | set(excluded()) == stated
-    assert asked & set(excluded()) == set()
+    required = {id_ for id_ in requirements() if not id_.startswith("KIT-")}
+    unknown = (required | set(excluded())) - stated
+    assert unknown == set(), "these are no statements of the protocol; use KIT- and the next number"
+    assert stated - required - set(excluded()) == set(), "add these to [[excluded]]"
+    assert required & set(excluded()) == set(), "take these out of [[excluded]]"
     assert all(reason.endswith(".") for reason in excluded().values())
 
 
 @pytest.mark.parametrize("id_", requirements())
 def test_a_requirement_is_one_sentence_with_its_why_and_its_source(id_: str) -> None:
+    assert re.fullmatch(r"[A-Z]+-\d\d", id_), "an id is a family and two digits, such as KIT-07"
     requirement = requirements()[id_]
     assert requirement.level in {"must", "should", "may"}
-    assert re.fullmatch(r"[^\n]+[^.]\.", requirement.sentence)
-    assert len(requirement.sentence) < 120, "a line of a terminal"
-    assert requirement.why.endswith(".")
+    assert re.fullmatch(r"[^\n]+[^.]\.", requirement.sentence), "end the sentence with one period"
+    assert len(requirement.sentence) < 120, "a sentence has fewer than 120 characters"
+    assert requirement.why.endswith("."), "end why with a period"
     for source in requirement.source.split("; "):
-        assert source in sources() or re.match(r"RFC \d+ §", source)
-    assert set(requirement.capabilities) <= set(capabilities())
+        is_known = source in sources() or re.match(r"RFC \d+ §", source)
+        assert is_known, "give a name of [sources], or the section of an RFC: RFC 9110 §7.2"
+    assert set(requirement.capabilities) <= set(CAPABILITIES), "add it to [capabilities]"
 
 
-def test_no_two_requirements_say_the_same() -> None:
+def test_no_two_requirements_have_the_same_sentence() -> None:
     sentences = [requirement.sentence for requirement in requirements().values()]
     assert len(set(sentences)) == len(sentences)
 
 
 def test_every_capability_has_a_sentence_and_a_name_that_the_schema_takes() -> None:
-    for name, sentence in capabilities().items():
+    for name, sentence in CAPABILITIES.items():
         assert re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", name)
         assert sentence.endswith(".")
 
 
 def test_every_requirement_that_a_case_names_is_in_the_catalogue() -> None:
-    assert set(cases_by_requirement()) - set(requirements()) == set()
+    unknown = set(cases_by_requirement()) - set(requirements())
+    assert unknown == set(), "add these to harness/judge/requirements.toml"
 
 
-def test_every_rule_that_the_wire_check_knows_has_a_case_of_its_own() -> None:
-    # The excluded two need a request of their own: a long value, many fields.
-    asked = {rule.id for rule in Rule} - {"PARSE-18", "PARSE-19"}
-    assert asked == case(KEEPS_TO).requirements
+def test_every_rule_of_the_wire_check_has_its_own_requirement() -> None:
+    assert {rule.id for rule in Rule} - set(requirements()) == set()
 
 
 def test_every_requirement_has_a_case() -> None:
-    """So the sentence of each is in the output of a run, also of those that are no must."""
-    assert set(requirements()) - set(cases_by_requirement()) == set()
+    """Also a SHOULD, so that the output of a run has a line for each."""
+    missing = set(requirements()) - set(cases_by_requirement())
+    assert missing == set(), "mark a case in tests/conformance/ with @requirement and these ids"
 
 
-def test_an_explanation_tells_all_that_the_catalogue_knows() -> None:
+def test_an_explanation_has_everything_in_the_catalogue() -> None:
     lines = list(explain("seq-06"))
     assert lines[0] == f"SEQ-06 (must): {requirements()['SEQ-06'].sentence}"
     assert lines[1].startswith("why: ")

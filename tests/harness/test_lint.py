@@ -98,6 +98,6 @@ def test_a_requirement_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "WIRE-03"]) == 0
     assert capsys.readouterr().out.startswith("WIRE-03 (must): ")
     assert main(["explain", "agg"]) == 0
-    assert capsys.readouterr().out.startswith("AGG-01   must   There is one record per node")
+    assert capsys.readouterr().out.startswith("AGG-01   must   The report has one record per node")
     assert main(["explain", "WIRE-99"]) == 2
     assert "no such requirement; there are WIRE-01" in capsys.readouterr().err

@@ -80,9 +80,9 @@ def test_a_mutant_passes_where_its_bug_does_not_matter(
 
 def test_every_must_has_a_mutant() -> None:
     broken = {id_ for mutant in MUTANTS for id_ in mutant.requirements}
-    assert broken <= set(requirements())
+    assert broken <= set(requirements()), "a mutant names an unknown requirement"
     musts = {id_ for id_, requirement in requirements().items() if requirement.level == "must"}
-    assert musts - broken == NO_MUTANT_YET
+    assert musts - broken == NO_MUTANT_YET, "add a mutant for these to tests/mutants/of_….py"
 
 
 def test_every_case_kills_a_mutant() -> None:
@@ -93,7 +93,7 @@ def test_every_case_kills_a_mutant() -> None:
         for places in cases_by_requirement().values()
         for place in places
     }
-    assert cases - killing == KILLS_NONE
+    assert cases - killing == KILLS_NONE, "add a mutant to tests/mutants/of_….py, killed by these"
 
 
 def test_a_case_claims_what_its_mutant_breaks() -> None:
