@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "requirement(*ids): REMOVE")
     if hasattr(config, "workerinput"):  # in a worker of xdist nobody else handles it
         signal.signal(signal.SIGTERM, interrupt)
 
@@ -76,7 +77,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         result = yield
     except (Exception, pytest.skip.Exception) as error:  # noqa: BLE001 - it becomes a verdict
         ended_by = error
-    case = judge(item, relay, ended_by, before)
+    case = Case(item.nodeid, _title(item))
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    judge(
+        case,
+        item.stash[_CHECKS],
+        relay,
+        cluster,
+        ended_by=ended_by,
+        before=before,
+        captured=_captured(item),
+    )
     item.stash[_CASE] = case
     if case.error and ended_by is not None:
         raise ended_by
@@ -87,29 +98,44 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     return result
 
 
-def judge(item: pytest.Item, relay: Relay, ended_by: BaseException | None, before: Files) -> Case:
-    """What is said of a case that has just ended, while its peers are still up."""
-    cluster = getattr(item, "funcargs", {}).get("cluster")
-    assert isinstance(cluster, FakeCluster)
-    checks = list(item.stash[_CHECKS].checks)
-    case = Case(item.nodeid, _title(item), checks)
-    seen = {check.requirement for check in checks}
-    rest = [id_ for id_ in requirements_of(item.nodeid) if id_ not in seen]
+def judge(
+    case: Case,
+    checks: Checks,
+    relay: Relay,
+    cluster: FakeCluster,
+    *,
+    ended_by: BaseException | None,
+    before: Files,
+    captured: str = "",
+) -> None:
+    """Say what a case found that has just ended, while its peers are still up.
+
+    Args:
+        case: gets the checks and the evidence.
+        checks: its looks.
+        relay: the relay that it deployed with.
+        cluster: the peers that it deployed to.
+        ended_by: what it raised.
+        before: the files in reach of the relay before it began.
+        captured: what was written in this process during it.
+    """
+    case.checks = list(checks.checks)
+    seen = {check.requirement for check in case.checks}
+    rest = [id_ for id_ in requirements_of(case.id) if id_ not in seen]
     _conclude(case, rest, ended_by)
     if relay.commands:
         if reason := _not_earned(relay, cluster):
             _block(case, reason)
-        checks += always(cluster, relay)
+        case.checks += always(cluster, relay)
         for where in leaks(cluster.peers, relay, changed_since(before)):
-            checks.append(Check("BUG-41", Verdict.FAILED, "passwords and tokens", got=where))
+            case.checks.append(Check("BUG-41", Verdict.FAILED, "passwords and tokens", got=where))
     if case.verdict.has_failed:
         hide = hider([cluster])
-        for check in checks:
+        for check in case.checks:
             check.expected, check.got = cut(check.expected, hide), cut(check.got, hide)
             check.blocked_by = cut(check.blocked_by, hide)
             check.hint = hint_for(check)
-        case.evidence = gather([cluster], relay, _captured(item))
-    return case
+        case.evidence = gather([cluster], relay, captured)
 
 
 def _conclude(case: Case, rest: list[str], ended_by: BaseException | None) -> None:

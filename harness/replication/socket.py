@@ -10,6 +10,7 @@ from typing import Any, Self, TypedDict
 
 from werkzeug import Request, Response
 
+from harness.errors import Unseen
 from harness.faults.kinds import CertificateFlaw, SocketFault
 from harness.peer.certificates import Authority
 from harness.peer.node import NodeState
@@ -127,11 +128,10 @@ class FakeReplicationSocket(Endpoint):
 
     @property
     def socket(self) -> SocketWitness:
-        """The one connection that became a WebSocket; an AssertionError when there is not one."""
+        """The one connection that became a WebSocket; Unseen when there is not exactly one."""
         sockets = self.sockets
         if len(sockets) != 1:
-            seen = "\n".join(str(connection) for connection in self.connections)
-            raise AssertionError(f"{self.name} saw {len(sockets)} sockets, not one\n{seen}")
+            raise Unseen(f"{self.name} saw {len(sockets)} sockets, not one")
         return sockets[0]
 
     @property

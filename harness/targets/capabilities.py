@@ -7,7 +7,7 @@ CAPABILITIES: dict[str, str] = {
     "mint.replication": "Mints a token over a node's replication socket.",
     "mint.given": "Uses a token from the deploy command, one for each node.",
     "events": "Requests an event stream on demand, and makes the record from its last event.",
-    "retry": "Makes another attempt after a temporary failure, as often as the deploy command allows.",
+    "retry": "Makes further attempts after a temporary failure, as many as allowed.",
     "limits": "Takes its time limits from the deploy command.",
     "cancel": "Cancels a deploy after a given time.",
     "insecure_node": "Can disable certificate verification for a single node.",

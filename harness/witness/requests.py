@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from harness.errors import Unseen
 from harness.witness.connections import RequestWitness
 from harness.witness.wire import (
     Field,
@@ -56,11 +57,11 @@ class MintWitness(OperationWitness):
 
 
 class Fields(dict[str, bytes]):
-    """Field values by name; a missing field is an AssertionError."""
+    """Field values by name; a missing field raises Unseen."""
 
     def __missing__(self, name: str) -> bytes:
         __tracebackhide__ = True
-        raise AssertionError(f"no field {name!r} was sent; sent were {', '.join(self) or 'none'}")
+        raise Unseen(f"no field {name!r} was sent; sent were {', '.join(self) or 'none'}")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,13 +19,9 @@ from harness.faults.kinds import Fault, MintAnswer
 from harness.judge.cases.relay import Relay
 from harness.replication.faults import HugeAnswer
 from harness.targets import ReplicationMint
-from harness.targets.processes import shows_memory, watch_processes
+from harness.targets.processes import watch_processes
 
 requirement = pytest.mark.requirement
-pytestmark = pytest.mark.skipif(
-    not shows_memory(), reason="this system does not tell the memory of others"
-)
-
 # The kit's own tests, which run these cases too, make do with less.
 HUGE = int(os.environ.get("RELAY_HARNESS_HUGE_MB", "1000"))  # megabytes
 MUCH = 60  # megabytes

@@ -22,7 +22,14 @@ from harness.faults.kinds import (
     mint_refused,
     mint_with_token,
 )
-from harness.judge.leaks import changed_since, files_in_reach, leaked, received, taints, told_by
+from harness.judge.cases.leaks import (
+    changed_since,
+    files_in_reach,
+    leaked,
+    leaks,
+    received_by,
+    reported_by,
+)
 from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.targets import GivenToken, Limits
@@ -46,7 +53,7 @@ TROUBLED: list[Fault | None] = [
 def test_no_peer_is_sent_a_credential_of_another(cluster: FakeCluster, relay: Relay) -> None:
     peers = [cluster.peer(fault=fault) for fault in TROUBLED]
     relay.deploy(to=peers)
-    sent = {peer.name: received(peer) for peer in peers}
+    sent = {peer.name: received_by(peer) for peer in peers}
     for owner in peers:
         assert {name for name, text in sent.items() if leaked(owner, text)} <= {owner.name}
 
@@ -59,7 +66,7 @@ def test_no_record_and_no_output_holds_a_credential(
     peers = [cluster.peer(fault=fault) for fault in TROUBLED]
     outcome = relay.deploy(to=peers, events=events)
     written = "".join(capfd.readouterr())
-    for text in (told_by(outcome), relay.target.output, written):
+    for text in (reported_by(outcome), relay.target.output, written):
         assert not any(leaked(peer, text) for peer in peers)
 
 
@@ -78,7 +85,7 @@ def test_a_token_that_a_peer_quotes_stands_in_no_record(
         "deep": Answer(status, json={"error": {"seen": [text]}, "more": {token: 1}}),
     }[form]
     outcome = relay.deploy(to=[relay.node(peer, mint=GivenToken(token))])
-    assert not leaked(peer, told_by(outcome))
+    assert not leaked(peer, reported_by(outcome))
 
 
 @requirement("BUG-41")
@@ -94,7 +101,7 @@ def test_a_secret_that_a_peer_quotes_is_not_shown_in_part(
     node = relay.minting(peer) if at == "mint" else relay.node(peer, mint=GivenToken(secret))
     outcome = relay.deploy(to=[node])
     assert outcome[peer].status == "failed"
-    assert secret[: len(secret) // 2 - 1] not in told_by(outcome)
+    assert secret[: len(secret) // 2 - 1] not in reported_by(outcome)
 
 
 @requirement("BUG-41", "SEQ-06")
@@ -107,7 +114,7 @@ def test_a_password_that_a_peer_quotes_stands_in_no_record(
     peer.fault = MintAnswer(answer) if at == "mint" else answer
     outcome = relay.deploy(to=[relay.minting(peer)])
     assert outcome[peer].status == "failed"
-    assert not leaked(peer, told_by(outcome))
+    assert not leaked(peer, reported_by(outcome))
 
 
 @requirement("BUG-41")
@@ -121,7 +128,7 @@ def test_a_token_that_an_event_quotes_stands_in_no_record(
     peer.fault = EventStream((Event(name, {"result": told} if name == "done" else told),))
     outcome = relay.deploy(to=[relay.node(peer, mint=GivenToken(token))], events=True)
     assert outcome[peer].status == ("success" if name == "done" else "failed")
-    assert not leaked(peer, told_by(outcome))
+    assert not leaked(peer, reported_by(outcome))
 
 
 @requirement("BUG-41")
@@ -136,7 +143,7 @@ def test_a_token_of_an_earlier_attempt_stands_in_no_record(
     limits = Limits(attempts=2, retry_delay=0.01)
     outcome = relay.deploy(to=[relay.minting(peer)], limits=limits)
     assert [upload.token for upload in peer.uploads] == [first, second]
-    assert not leaked(peer, told_by(outcome))
+    assert not leaked(peer, reported_by(outcome))
 
 
 @requirement("BUG-41")
@@ -149,7 +156,7 @@ def test_a_cookie_of_one_peer_reaches_no_other(cluster: FakeCluster, relay: Rela
     relay.deploy(to=peers)
     for peer in peers:
         others = [f"canary-of-{other.name}" for other in peers if other is not peer]
-        assert not any(canary in received(peer) for canary in others)
+        assert not any(canary in received_by(peer) for canary in others)
 
 
 @requirement("BUG-41")
@@ -171,4 +178,4 @@ def test_no_file_with_a_credential_is_left_behind(
     peers = [cluster.peer(fault=fault) for fault in TROUBLED]
     relay.deploy(to=peers)
     left = changed_since(before) | (set(payload.path.parent.iterdir()) - beside)
-    assert list(taints(peers, relay, left)) == []
+    assert list(leaks(peers, relay, left)) == []

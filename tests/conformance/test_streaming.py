@@ -33,7 +33,7 @@ from harness.peer.payloads import Payload
 from harness.peer.peer import FakePeer
 from harness.peer.triggers import an_upload_has_come, as_soon_as, the_file_has_begun
 from harness.targets import Limits
-from harness.targets.processes import family
+from harness.targets.processes import open_files
 
 requirement = pytest.mark.requirement
 
@@ -188,14 +188,5 @@ def test_the_payload_is_closed_wherever_an_attempt_ends(
 
 
 def _descriptors(relay: Relay, payload: Payload) -> int:
-    """How many of a payload the processes of the relay have open."""
-    return sum(_open_files(pid).count(payload.path) for pid in family(relay.target.pid))
-
-
-def _open_files(pid: int) -> list[Path]:
-    """What the descriptors of a process lead to; one that is closed meanwhile leads nowhere."""
-    found = []
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            found.append(descriptor.readlink())
-    return found
+    """The descriptors of a payload that the processes of the relay have open."""
+    return open_files(relay.target.pid).count(payload.path)

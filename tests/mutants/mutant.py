@@ -1,7 +1,7 @@
-"""What a mutant is: the reference relay with one bug, and the cases that must see it.
+"""A mutant: the reference relay with one bug, and the cases that must see it.
 
-A mutant is a function that patches the reference, registered with `@mutant`; a case is named by its
-function and, where it has parameters, by those of its values that matter.
+A mutant is a function that patches the reference, registered with `@mutant`. A case is named by its
+function and, where it has parameters, by the values that matter.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.leaks import files_in_reach
+from harness.judge.explain import cases_by_requirement
+from harness.judge.model import Case as Judged
+from harness.judge.plugin import judge
 from tests.conformance import test_wire
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -23,9 +29,8 @@ class Case:
     """One case with one set of values for its parameters.
 
     Attributes:
-        function: the case as it stands in `tests/conformance/`.
-        values: of its parameters; the first of each where none is given.
-
+        function: the case in `tests/conformance/`.
+        values: of its parameters; by default, the first of each.
     """
 
     function: Callable[..., None]
@@ -40,8 +45,7 @@ class Case:
         """A value for every parameter, from a row of the case's own tables.
 
         Raises:
-            LookupError: no row of a table has the values that were given.
-
+            LookupError: no row of a table has the given values.
         """
         chosen: dict[str, Any] = {}
         for mark in getattr(self.function, "pytestmark", []):
@@ -63,27 +67,34 @@ class Case:
 
     @property
     def requirements(self) -> set[str]:
-        """What it checks, whichever of its parameters says so."""
-        marks = list(getattr(self.function, "pytestmark", []))
-        tables = [mark.args[1] for mark in marks if mark.name == "parametrize"]
-        marks += [mark for rows in tables for row in rows for mark in getattr(row, "marks", ())]
-        return {id_ for mark in marks if mark.name == "requirement" for id_ in mark.args}
+        """What it checks."""
+        place = f"{self.name.replace('.', '.py::')}"
+        return {id_ for id_, places in cases_by_requirement().items() if place in places}
 
     @property
     def conditions(self) -> list[pytest.Mark]:
-        """What a machine must have for it to be run at all."""
+        """What a machine must have for it to run."""
         marks = list(getattr(self.function, "pytestmark", []))
         of_all = getattr(inspect.getmodule(self.function), "pytestmark", None)
         marks += [of_all.mark] if of_all else []
         return [mark for mark in marks if mark.name == "skipif"]
 
-    def run(self, request: pytest.FixtureRequest) -> None:
-        """Run it in the place of the test that asks, with that test's fixtures."""
-        arguments = self.parameters
+    def run(self, request: pytest.FixtureRequest) -> Judged:
+        """Run it with the fixtures of the test that asks, and judge it."""
+        check = Checks(Path(inspect.getfile(self.function)))
+        arguments = {**self.parameters, "check": check}
         for name in inspect.signature(self.function).parameters:
             if name not in arguments:
                 arguments[name] = request.getfixturevalue(name)
-        self.function(**arguments)
+        relay, cluster = (request.getfixturevalue(name) for name in ("relay", "cluster"))
+        before, ended_by = files_in_reach(), None
+        try:
+            self.function(**arguments)
+        except (Exception, pytest.skip.Exception) as error:  # noqa: BLE001 - it becomes a verdict
+            ended_by = error
+        judged = Judged(self.name.replace(".", ".py::"))
+        judge(judged, check, relay, cluster, ended_by=ended_by, before=before)
+        return judged
 
 
 def _values(row: Any, names: Sequence[str]) -> Sequence[Any]:
@@ -104,10 +115,9 @@ class Mutant:
 
     Attributes:
         apply: patches the reference.
-        requirements: what it breaks.
-        killed_by: the cases that must fail.
-        spares: a case that must go on passing, so that the bug is one bug.
-
+        requirements: the requirements that it breaks.
+        killed_by: the cases that must see it.
+        spares: a case that must pass, so that the bug is one bug.
     """
 
     apply: Patch
@@ -121,7 +131,7 @@ class Mutant:
 
 
 KEEPS_TO = test_wire.test_the_upload_keeps_to_the_wire_format
-A_HEALTHY_DEPLOY = case(KEEPS_TO, rule="HTTP-01")
+A_HEALTHY_DEPLOY = case(KEEPS_TO)
 
 MUTANTS: list[Mutant] = []
 

@@ -34,7 +34,7 @@ def the_parts_win_over_the_url(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "URL-02",
-    killed_by=case(test_url.test_without_a_secure_port_plain_http_at_the_insecure_port_is_meant),
+    killed_by=case(test_url.test_without_a_secure_port_plain_http_is_used_at_the_insecure_port),
 )
 def the_scheme_is_always_https(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda limits: replace(limits, connect=0.3))

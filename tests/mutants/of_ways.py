@@ -76,7 +76,7 @@ def a_url_that_is_refused_is_quoted(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "HTTP-04", "SEQ-06", killed_by=case(test_token.test_a_mint_is_not_taken_elsewhere, status=307)
+    "HTTP-04", "SEQ-06", killed_by=case(test_token.test_a_mint_is_not_redirected, status=307)
 )
 def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
     follow_redirects(patch, of_mints_alone=True)

@@ -61,7 +61,7 @@ def change_headers(
     patch.setattr(Connections, "exchange", changed)
 
 
-@mutant("WIRE-01", killed_by=case(KEEPS_TO, rule="WIRE-01"))
+@mutant("WIRE-01", killed_by=case(KEEPS_TO))
 def the_boundary_is_quoted(patch: pytest.MonkeyPatch) -> None:
     change_form(
         patch,
@@ -92,27 +92,27 @@ def boundaries_are_taken_from_the_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(secrets, "token_hex", lambda count: f"{time.time_ns():0{2 * count}}")
 
 
-@mutant("WIRE-03", killed_by=case(KEEPS_TO, rule="WIRE-03"))
+@mutant("WIRE-03", killed_by=case(KEEPS_TO))
 def the_body_has_a_preamble(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, head=b"multipart follows\r\n" + form.head))
 
 
-@mutant("WIRE-03", killed_by=case(KEEPS_TO, rule="WIRE-03"))
+@mutant("WIRE-03", killed_by=case(KEEPS_TO))
 def the_body_has_an_epilogue(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, tail=form.tail + b"that was all\r\n"))
 
 
-@mutant("WIRE-04", killed_by=case(KEEPS_TO, rule="WIRE-04"))
+@mutant("WIRE-04", killed_by=case(KEEPS_TO))
 def fields_have_a_type(patch: pytest.MonkeyPatch) -> None:
     change_head(patch, b'"project"\r\n', b'"project"\r\nContent-Type: text/plain\r\n')
 
 
-@mutant("WIRE-05", killed_by=case(KEEPS_TO, rule="WIRE-05"))
+@mutant("WIRE-05", killed_by=case(KEEPS_TO))
 def the_file_has_another_name(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "FILENAME", "payload.tar.gz")
 
 
-@mutant("WIRE-05", killed_by=case(KEEPS_TO, rule="WIRE-05"))
+@mutant("WIRE-05", killed_by=case(KEEPS_TO))
 def the_file_has_the_general_type(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "FILE_TYPE", "application/octet-stream")
 
@@ -140,7 +140,7 @@ async def one_by_one(parts: list[bytes]) -> AsyncIterator[bytes]:
         yield part
 
 
-@mutant("WIRE-13", killed_by=case(KEEPS_TO, rule="WIRE-13"))
+@mutant("WIRE-13", killed_by=case(KEEPS_TO))
 def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
     announce_length(patch, longest=1 << 40)
 
@@ -176,7 +176,7 @@ def a_request_for_events_has_another_media_type(patch: pytest.MonkeyPatch) -> No
 @mutant(
     "HTTP-01",
     killed_by=(
-        case(KEEPS_TO, rule="HTTP-01"),
+        case(KEEPS_TO),
         case(test_answers.test_an_encoded_answer_is_never_taken_for_text),
         case(test_faults.test_a_peer_that_is_slow_and_goes_on_is_not_given_up),
         case(test_wire.test_the_upload_names_its_host_and_carries_one_bearer_token),
@@ -200,17 +200,17 @@ def host_has_no_port(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {**headers, "Host": "127.0.0.2"})
 
 
-@mutant("PARSE-20", killed_by=case(KEEPS_TO, rule="PARSE-20"))
+@mutant("PARSE-20", killed_by=case(KEEPS_TO))
 def a_part_header_has_no_colon(patch: pytest.MonkeyPatch) -> None:
     change_head(patch, b'Disposition: form-data; name="project"', b"Disposition form-data")
 
 
-@mutant("PARSE-21", killed_by=case(KEEPS_TO, rule="PARSE-21"))
+@mutant("PARSE-21", killed_by=case(KEEPS_TO))
 def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
     change_head(patch, b"\r\n", b"\n")
 
 
-@mutant("PARSE-22", killed_by=case(KEEPS_TO, rule="PARSE-22"))
+@mutant("PARSE-22", killed_by=case(KEEPS_TO))
 def there_is_no_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, tail=b"\r\n"))
 

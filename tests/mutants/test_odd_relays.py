@@ -8,6 +8,7 @@ import pytest
 
 from harness.cluster import FakeCluster
 from harness.judge.cases.relay import Relay
+from harness.judge.model import Verdict
 from tests.conformance import (
     test_answers,
     test_early,
@@ -62,7 +63,8 @@ def test_an_odd_relay_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     relay_of(monkeypatch)
-    case.run(request)
+    judged = case.run(request)
+    assert judged.verdict is Verdict.PASSED, judged.checks
 
 
 @pytest.mark.parametrize("relay_of", ODD, ids=lambda apply: apply.__name__)

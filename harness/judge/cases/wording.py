@@ -91,7 +91,10 @@ def shown(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    """In the quotes that the text does not hold; unprintable characters are escaped."""
+    quote = "'" if '"' in text else '"'
+    shown_text = "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
+    return f"{quote}{shown_text}{quote}"
 
 
 def _plain(value: Any) -> Any:
