@@ -30,23 +30,34 @@ def cases_by_requirement(directory: Path | None = None) -> dict[str, list[str]]:
     """
     cases = defaultdict(list)
     for path in sorted((directory or conformance_cases()).glob("test_*.py")):
-        functions = _functions(ast.parse(path.read_text(encoding="utf-8")))
-        for name in functions:
-            if name.startswith("test_"):
-                for id_ in dict.fromkeys(_ids(name, functions, set())):
-                    cases[id_].append(f"{path.name}::{name}")
+        for name, ids in _cases_in(path).items():
+            for id_ in ids:
+                cases[id_].append(f"{path.name}::{name}")
     return dict(cases)
 
 
-def requirements_of(node_id: str) -> list[str]:
-    """What a case checks, by its pytest id."""
-    path, _, name = node_id.partition("::")
-    place = f"{path.rpartition('/')[2]}::{name.partition('[')[0]}"
-    return [id_ for id_, places in cases_by_requirement().items() if place in places]
+def requirements_of(node_id: str, path: Path | None = None) -> list[str]:
+    """What a case checks, by its pytest id.
+
+    Args:
+        node_id: file and function, perhaps with parameters.
+        path: of the file; by default it is one of the conformance cases.
+    """
+    file, _, name = node_id.partition("::")
+    path = path or conformance_cases() / file.rpartition("/")[2]
+    return _cases_in(path).get(name.partition("[")[0], [])
 
 
-def _functions(module: ast.Module) -> dict[str, ast.FunctionDef]:
-    return {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
+@cache
+def _cases_in(path: Path) -> dict[str, list[str]]:
+    """The ids that each case of a file checks, by the name of its function."""
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
+    return {
+        name: list(dict.fromkeys(_ids(name, functions, set())))
+        for name in functions
+        if name.startswith("test_")
+    }
 
 
 def _ids(name: str, functions: dict[str, ast.FunctionDef], seen: set[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from harness.errors import Unseen
 from harness.judge.cases import checks as looks
 from harness.judge.cases.always import always
 from harness.judge.cases.checks import CaseOver, Checks
-from harness.judge.cases.evidence import gather, hider
+from harness.judge.cases.evidence import end_of, gather, hider
 from harness.judge.cases.leaks import Files, changed_since, files_in_reach, leaks
 from harness.judge.cases.relay import NotApplicable, Relay
 from harness.judge.cases.wording import Comparison, cut
@@ -78,7 +79,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     except (Exception, pytest.skip.Exception) as error:  # noqa: BLE001 - it becomes a verdict
         ended_by = error
     case = Case(item.nodeid, _title(item))
-    cluster = getattr(item, "funcargs", {}).get("cluster")
+    cluster: FakeCluster = item.funcargs["cluster"]  # type: ignore[attr-defined]  # of a function
     judge(
         case,
         item.stash[_CHECKS],
@@ -86,7 +87,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         cluster,
         ended_by=ended_by,
         before=before,
-        captured=_captured(item),
+        path=item.path,
     )
     item.stash[_CASE] = case
     if case.error and ended_by is not None:
@@ -106,7 +107,7 @@ def judge(
     *,
     ended_by: BaseException | None,
     before: Files,
-    captured: str = "",
+    path: Path | None = None,
 ) -> None:
     """Say what a case found that has just ended, while its peers are still up.
 
@@ -117,11 +118,11 @@ def judge(
         cluster: the peers that it deployed to.
         ended_by: what it raised.
         before: the files in reach of the relay before it began.
-        captured: what was written in this process during it.
+        path: the file of the case; by default it is one of the conformance cases.
     """
     case.checks = list(checks.checks)
     seen = {check.requirement for check in case.checks}
-    rest = [id_ for id_ in requirements_of(case.id) if id_ not in seen]
+    rest = [id_ for id_ in requirements_of(case.id, path) if id_ not in seen]
     _conclude(case, rest, ended_by)
     if relay.commands:
         if reason := _not_earned(relay, cluster):
@@ -135,7 +136,7 @@ def judge(
             check.expected, check.got = cut(check.expected, hide), cut(check.got, hide)
             check.blocked_by = cut(check.blocked_by, hide)
             check.hint = hint_for(check)
-        case.evidence = gather([cluster], relay, captured)
+        case.evidence = gather([cluster], relay)
 
 
 def _conclude(case: Case, rest: list[str], ended_by: BaseException | None) -> None:
@@ -197,10 +198,6 @@ def _title(item: pytest.Item) -> str:
     return " ".join(text.partition("\n\n")[0].split())
 
 
-def _captured(item: pytest.Item) -> str:
-    return "".join(text for _, title, text in item._report_sections if title)  # noqa: SLF001
-
-
 def _line(check: Check) -> str:
     if check.blocked_by:
         return f"{check.requirement} {check.verdict}: {check.blocked_by}"
@@ -217,11 +214,20 @@ def pytest_runtest_makereport(
     """Attach the case to the report of its call, or of what kept it from being called."""
     report = yield
     if report.when == "call" and _CASE in item.stash:
+        _add_captured(item, report)
         vars(report)[_ATTRIBUTE] = msgspec.to_builtins(item.stash[_CASE])
-    elif report.failed and (ids := requirements_of(item.nodeid)):
+    elif report.failed and (ids := requirements_of(item.nodeid, item.path)):
         error = call.excinfo.value if call.excinfo else None
         vars(report)[_ATTRIBUTE] = msgspec.to_builtins(_unjudged(item.nodeid, ids, report, error))
     return report
+
+
+def _add_captured(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Keep what was written in this process, for a target that has no output of its own."""
+    evidence = item.stash[_CASE].evidence
+    if evidence is not None and not evidence.wrote:
+        captured = (text for title, text in report.sections if title.startswith("Captured"))
+        evidence.wrote = end_of("".join(captured), [item.funcargs["cluster"]])  # type: ignore[attr-defined]  # of a function
 
 
 def _unjudged(

@@ -55,8 +55,8 @@ class DeployNode(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         name: the node's name.
-        mint: how to get a token of the node.
         url: URL of its operations API, with path and query; without it, build one from the rest.
+        mint: how to get a token of the node.
         verify: false: do not verify its certificate.
         host: where it is, for a node without a URL.
         port: a port, or `host:port`, for a node without a URL.
@@ -65,8 +65,8 @@ class DeployNode(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     name: Annotated[str, Meta(min_length=1)]
-    mint: Mint
     url: str | None = None
+    mint: Mint
     verify: bool = field(default_factory=lambda: True)  # always written: a factory is no default
     host: str | None = None
     port: Port | None = None
@@ -139,10 +139,10 @@ class DeployCommand(
         cancel_after: seconds after which the deploy is cancelled.
     """
 
+    seq: Annotated[int, Meta(ge=1)] = field(default_factory=lambda: 1)
     nodes: tuple[DeployNode, ...]
     request: dict[str, Any]
     payload: Path
-    seq: Annotated[int, Meta(ge=1)] = field(default_factory=lambda: 1)
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None

@@ -1,30 +1,34 @@
-"""What several tests of the harness build."""
+"""What several tests of the judge build."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme  # noqa: F401  pytester forgets what a run imports, and cryptography bears one import
 
-from harness.judge.evidence import Evidence
-from harness.judge.verdicts import Verdicts
+from harness.judge.model import Case, Check, Evidence, Result, Verdict
+from harness.judge.plugin import Collector
 
 
-def evidence(**members: Any) -> Evidence:
-    """Evidence in which all that is not given is empty."""
-    texts = dict.fromkeys(("where", "expected", "came", "wrote", "seen", "trace"), "")
-    lists: dict[str, list[Any]] = {"told": [], "reported": [], "findings": [], "timelines": []}
-    return Evidence(**{**texts, **lists, "broke": False, **members})  # type: ignore[typeddict-item]  # spread
+def case(name: str = "test_one", *checks: Check, evidence: Evidence | None = None) -> Case:
+    return Case(f"t/test_x.py::{name}", checks=list(checks), evidence=evidence)
 
 
-def judged_in_here(cases: Path, *options: str) -> Verdicts:
-    """What becomes of cases that are run by another pytest in this very process."""
-    verdicts = Verdicts()
+def failed(requirement: str = "WIRE-03", **members: str) -> Check:
+    return Check(requirement, Verdict.FAILED, **members)
+
+
+def result_of(*cases: Case, **members: str) -> Result:
+    return Result("reference", "0", "2027-01-01", 1.0, cases=list(cases), **members)  # type: ignore[arg-type]
+
+
+def judged_in_here(cases: Path, *options: str) -> Collector:
+    """What another pytest in this very process says of cases."""
+    collector = Collector()
     quiet = [f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "unraisableexception")]
     pytest.main(
         [str(cases), *quiet, "-pharness.judge.plugin", "--import-mode=importlib", *options],
-        plugins=[verdicts],
+        plugins=[collector],
     )
-    return verdicts
+    return collector

@@ -17,9 +17,9 @@ from harness.faults.answers import Answer
 from harness.faults.events import EventStream, failure_events
 from harness.faults.kinds import AnswerEarly, ResetAfter, StopReadingAfter, in_turn, mint_refused
 from harness.judge import baseline
+from harness.judge.cases.relay import Relay
 from harness.judge.catalogue import capabilities
 from harness.judge.explain import cases_by_requirement
-from harness.judge.cases.relay import Relay
 from harness.peer.payloads import stage_payload
 from harness.targets import Limits, LocalSettings, OperationsMint, messages, open_target
 from harness.targets.deploy_command import DeployCommand

@@ -10,10 +10,9 @@ import pytest
 from harness.cli.main import main
 from harness.errors import InputError
 from harness.judge.catalogue import excluded, requirements, sources
-from harness.targets.capabilities import CAPABILITIES
 from harness.judge.explain import cases_by_requirement, explain
+from harness.targets.capabilities import CAPABILITIES
 from harness.witness.wire import Rule
-from tests.mutants.mutant import KEEPS_TO, case
 
 # The number of statements in each part of the protocol.
 STATEMENTS = {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness.targets import processes
-from harness.targets.processes import shows_memory, watch_processes
+from harness.targets.processes import family, is_group_alive, open_files, watch_processes
 from tests.programs import wait_until
 
 SIZE = 50_000_000
@@ -26,7 +26,6 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.skipif(not shows_memory(), reason="no processes are shown here")
 @pytest.mark.parametrize(("how", "counts"), [("read", True), ("mapped", False)])
 def test_memory_is_what_a_process_holds_and_not_the_file_it_reads(
     tmp_path: Path, how: str, *, counts: bool
@@ -46,17 +45,43 @@ def test_memory_is_what_a_process_holds_and_not_the_file_it_reads(
     assert any("payload" in text for text in shown.arguments)
 
 
-def test_nothing_is_seen_where_the_system_shows_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(processes, "_PROC", tmp_path / "no-proc")
-    assert processes.family(os.getpid()) == {os.getpid()}
-    with watch_processes(os.getpid()) as shown:
+def test_a_process_that_has_ended_shows_nothing() -> None:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    assert family(process.pid) == []
+    assert not is_group_alive(process.pid)
+    with watch_processes(process.pid) as shown:
         pass
-    assert (shown.arguments, shown.memory) == (set(), 0)
+    assert (shown.arguments, shown.environments, shown.memory) == (set(), set(), 0)
 
 
-@pytest.mark.skipif(not shows_memory(), reason="no processes are shown here")
+def test_open_files_of_a_child_are_seen_once_for_each_descriptor(tmp_path: Path) -> None:
+    payload = tmp_path / "payload"
+    payload.touch()
+    code = "import sys; held = [open(sys.argv[1]) for _ in 'ab']; print(flush=True); input()"
+    command = [sys.executable, "-SIc", code, str(payload)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert open_files(os.getpid()).count(payload) == 2
+        process.communicate()
+    assert open_files(os.getpid()).count(payload) == 0
+
+
+def test_a_child_that_left_the_family_is_found_by_its_session() -> None:
+    code = "import os, time\nif os.fork() == 0: time.sleep(60)\nprint(flush=True)"
+    command = [sys.executable, "-SIc", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.wait()
+        orphans = [it.pid for it in family(process.pid)]
+        assert len(orphans) == 1
+        assert is_group_alive(process.pid)
+        os.killpg(process.pid, signal.SIGKILL)
+        wait_until(lambda: not is_group_alive(process.pid), 5)
+
+
 def test_what_is_there_at_the_end_is_seen() -> None:
     command = [sys.executable, "-SIc", "print(flush=True); input()", "late"]
     with contextlib.ExitStack() as cleanup, watch_processes(os.getpid(), every=60) as shown:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec import structs
 
-from harness.errors import InputError
-from harness.judge.cases.relay import Relay, not_declared
+from harness.cli.main import main
+from harness.errors import InputError, Unseen
+from harness.judge.cases.relay import NotApplicable, Relay
 from harness.targets import (
     DeployCommand,
     DeployNode,
@@ -32,23 +34,31 @@ from harness.targets import (
 )
 from harness.targets.command import CommandTarget
 from harness.targets.function import FunctionTarget
-from harness.targets.messages import MessageError
+from harness.targets.messages import Deployed, MessageError
 from harness.targets.processes import is_group_alive
+from harness.targets.schema import adapter_schema
 
+HARNESS = Path(__file__).parents[2] / "harness"
 HOSTILE = Path(__file__).parents[1] / "mutants" / "adapters" / "hostile.py"
 
-NODE = DeployNode("node-1", "https://127.0.0.1:1/", OperationsMint("u", "p"))
-PLAIN = DeployCommand((NODE,), {"operation": "deploy_component"}, Path("/payload"))
+NODE = DeployNode(name="node-1", url="https://127.0.0.1:1/", mint=OperationsMint("u", "p"))
+PLAIN = DeployCommand(
+    nodes=(NODE,), request={"operation": "deploy_component"}, payload=Path("/payload")
+)
 EVERYTHING = DeployCommand(
     nodes=(
         NODE,
-        DeployNode("node-2", None, GivenToken("t"), host="::1", port="h:1", verify=False),
+        DeployNode(name="node-2", mint=GivenToken("t"), host="::1", port="h:1", verify=False),
         DeployNode(
-            "n", None, ReplicationMint(), replication_url="wss://r:9933", ca_file=Path("/ca")
+            name="n",
+            mint=ReplicationMint(),
+            replication_url="wss://r:9933",
+            ca_file=Path("/ca"),
         ),
     ),
     request={"b": [1, None, {"x": "\ud800☃"}], "a": -1.5, "": True},
     payload=Path("/payload"),
+    seq=3,
     ca_file=Path("/ca.pem"),
     certificate_file=Path("/cert.pem"),
     key_file=Path("/key.pem"),
@@ -63,25 +73,32 @@ EVERYTHING = DeployCommand(
 # -- messages ------------------------------------------------------------------------------------
 
 
-def test_the_schema_is_a_schema_in_itself() -> None:
-    Draft202012Validator.check_schema(messages.schema())
-
-
 @pytest.mark.parametrize("command", [PLAIN, EVERYTHING], ids=["plain", "everything"])
 def test_a_command_survives_the_way_to_an_adapter_in_python(command: DeployCommand) -> None:
-    line = messages.encode("deploy", messages.deploy(3, command))
+    line = messages.encode(command)
     assert line.endswith(b"}\n")
     assert line.isascii()
-    read = messages.decode("deploy", line, 3)
+    read = messages.decode_plain(line)
     assert list(read["request"]) == list(command.request), "the order of members counts"
     assert messages.command_from(read) == command
 
 
-@pytest.mark.parametrize("value", [float("nan"), ..., {1}], ids=repr)
+@pytest.mark.parametrize("command", [PLAIN, EVERYTHING], ids=["plain", "everything"])
+def test_a_command_is_what_the_schema_says(command: DeployCommand) -> None:
+    Draft202012Validator(adapter_schema()).validate(json.loads(messages.encode(command)))
+
+
+def test_what_is_not_set_is_left_out_and_verification_never_is() -> None:
+    assert set(messages.plain(PLAIN)) == {"verb", "seq", "nodes", "request", "payload", "limits"}
+    [node] = messages.plain(PLAIN)["nodes"]
+    assert set(node) == {"name", "url", "mint", "verify"}
+    assert set(messages.plain(PLAIN)["limits"]) == set(Limits.__struct_fields__)
+
+
+@pytest.mark.parametrize("value", [float("nan"), ..., {1}, b"bytes"], ids=repr)
 def test_what_json_cannot_express_is_not_sent(value: object) -> None:
-    message = messages.deploy(1, replace(PLAIN, request={"x": value}))
     with pytest.raises(MessageError, match="cannot be written as JSON"):
-        messages.encode("deploy", message)
+        messages.encode(structs.replace(PLAIN, request={"x": value}))
 
 
 @pytest.mark.parametrize(
@@ -92,38 +109,55 @@ def test_what_json_cannot_express_is_not_sent(value: object) -> None:
         (b"\xff", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b"[]", "not a JSON object"),
-        (b'{"records": []}', "seq is None, expected 1"),
-        (b'{"seq": "1", "records": []}', "seq is '1', expected 1"),
-        (b'{"seq": 2, "records": []}', "seq is 2, expected 1"),
-        (b'{"seq": 1}', "just one of records, refused, cancelled.*; came nothing"),
-        (b'{"seq": 1, "records": [], "errored": "x"}', "just one of.*; came records, errored"),
-        (b'{"seq": 1, "record": []}', "'record' was unexpected"),
-        (b'{"seq": 1, "records": {}}', "records: .* is not of type 'array'"),
-        (b'{"seq": 1, "records": [7]}', r"records\[0\]: 7 is not of type 'object'"),
+        (b'{"records": []}', "expected seq 1, got None"),
+        (b'{"seq": "1", "records": []}', "expected seq 1, got '1'"),
+        (b'{"seq": 2, "records": []}', "expected seq 1, got 2"),
+        (b'{"seq": 1}', "exactly one of records, refused, cancelled.*; got none of them"),
+        (b'{"seq": 1, "records": [], "errored": "x"}', "exactly one of.*; got records, errored"),
+        (b'{"seq": 1, "record": []}', "unknown field `record`"),
+        (b'{"seq": 1, "records": {}}', "Expected `array`, got `object` - at `\\$.records`"),
+        (b'{"seq": 1, "records": [7]}', r"Expected `object`, got `int` - at `\$.records\[0\]`"),
         (b'{"seq": 1, "records": [{"x": NaN}]}', "NaN is not JSON"),
-        (b'{"seq": 1, "cancelled": false}', "cancelled: True was expected"),
+        (b'{"seq": 1, "cancelled": false}', "cancelled must be true"),
         (b'{"seq": 1, "skipped": ""}', "skipped"),
     ],
     ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else "",
 )
 def test_a_wrong_reply_is_refused_with_what_is_wrong(reply: bytes, words: str) -> None:
     with pytest.raises(MessageError, match=words):
-        messages.decode("deployed", reply, 1)
+        messages.decode(Deployed, reply, 1)
 
 
 def test_replies_mean_outcomes() -> None:
-    assert messages.outcome_of({"records": [{"node": "a"}]}).nodes == ["a"]
-    assert messages.outcome_of({"refused": "why"}) == Outcome(refused="why")
-    assert messages.outcome_of({"cancelled": True}) == Outcome(cancelled=True)
+    assert Deployed(1, records=[{"node": "a"}]).outcome.nodes == ["a"]
+    assert Deployed(1, refused="why").outcome == Outcome(refused="why")
+    assert Deployed(1, cancelled=True).outcome == Outcome(cancelled=True)
     with pytest.raises(TargetSkippedError, match="why"):
-        messages.outcome_of({"skipped": "why"})
+        _ = Deployed(1, skipped="why").outcome
     with pytest.raises(TargetBrokeError, match="Traceback"):
-        messages.outcome_of({"errored": "Traceback"})
+        _ = Deployed(1, errored="Traceback").outcome
 
 
-def test_a_refused_deploy_says_so_when_its_records_are_asked_for() -> None:
-    with pytest.raises(AssertionError, match="refused the deploy: too long"):
-        Outcome(refused="too long")[NODE]
+def test_a_password_and_a_token_stand_in_no_repr() -> None:
+    assert "secret" not in f"{OperationsMint('u', 'secret')!r}{GivenToken('secret')!r}"
+
+
+# -- outcomes ------------------------------------------------------------------------------------
+
+
+def test_what_is_not_there_is_unseen_and_names_what_is() -> None:
+    with pytest.raises(Unseen, match="refused the deploy: too long"):
+        _ = Outcome(refused="too long")[NODE]
+    with pytest.raises(Unseen, match="2 records are of node-1, not one"):
+        _ = Outcome.of([{"node": "node-1"}, {"node": "node-1"}])[NODE]
+    success = Outcome.of([{"node": "node-1", "status": "success"}])[NODE]
+    with pytest.raises(Unseen, match="has the status success, not failed"):
+        _ = success.reason
+    with pytest.raises(Unseen, match="has the status success, not failed"):
+        _ = success.status_code
+    odd = Outcome.of([{"node": "node-1", "status": "failed", "reason": {"a": 1}}])[NODE]
+    with pytest.raises(Unseen, match=re.escape('is {"a": 1}')):
+        _ = odd.reason
 
 
 # -- what a command needs ------------------------------------------------------------------------
@@ -149,7 +183,8 @@ class Declaring:
         self.capabilities = capabilities
         self.commands: list[DeployCommand] = []
 
-    def deploy(self, command: DeployCommand) -> Outcome:
+    def deploy(self, command: DeployCommand, deadline: float = 1.0) -> Outcome:
+        del deadline
         self.commands.append(command)
         return Outcome()
 
@@ -167,7 +202,7 @@ def relay_of(target: Declaring) -> Relay:
 
 def test_a_case_that_needs_what_is_not_declared_does_not_apply() -> None:
     target = Declaring("mint.operations")
-    with pytest.raises(pytest.skip.Exception, match="does not declare insecure_node"):
+    with pytest.raises(NotApplicable, match="insecure_node"):
         relay_of(target).deploy(to=[Peer()], verify=False)
     assert target.commands == []
 
@@ -180,13 +215,6 @@ def test_a_node_is_minted_for_in_the_first_way_that_is_declared() -> None:
         target = Declaring(*declared)
         relay_of(target).deploy(to=[Peer()])
         assert target.commands[0].nodes[0].mint == mint
-
-
-def test_a_requirement_applies_when_any_of_its_capabilities_is_declared() -> None:
-    assert not_declared(Declaring("mint.replication"), ["WIRE-01", "SEQ-06"]) == ""
-    assert not_declared(Declaring("mint.given"), ["WIRE-01", "SEQ-06"]) == (
-        "SEQ-06 needs mint.operations or mint.replication, which declaring does not declare"
-    )
 
 
 # -- adapters ------------------------------------------------------------------------------------
@@ -226,10 +254,10 @@ def hostile(tmp_path: Path) -> Iterator[Callable[[str], CommandTarget]]:
         ("says NaN", "NaN is not JSON"),
         ("says a list", "not a JSON object"),
         ("says half a line", "exit code 5.*without an answer, after '{\"seq\":'"),
-        ("counts by itself", "seq is 3, expected 2"),
-        ("forgets the seq", "seq is None, expected 2"),
-        ("says records and errored", "came records, errored"),
-        ("misspells", "'record' was unexpected"),
+        ("counts by itself", "expected seq 2, got 3"),
+        ("forgets the seq", "expected seq 2, got None"),
+        ("says records and errored", "got records, errored"),
+        ("misspells", "unknown field `record`"),
         ("errs", "it went wrong"),
     ],
 )
@@ -243,7 +271,7 @@ def test_what_an_adapter_does_wrong_costs_one_case(
     monkeypatch.setattr(child, "_GOODBYE", 0.5)
     target = hostile(how)
     with pytest.raises(TargetBrokeError, match=f"(?s){words}"):
-        target.deploy(replace(PLAIN, deadline=0.3 if "within" in words else 1.0))
+        target.deploy(PLAIN, 0.3 if "within" in words else 1.0)
     for _ in range(2):
         assert target.deploy(PLAIN).statuses == ["failed"]
 
@@ -275,12 +303,11 @@ def test_how_often_a_process_had_been_asked_before_is_said(
 
 def test_an_adapter_that_never_answers_is_not_asked_for_ever() -> None:
     target = CommandTarget([sys.executable, "-S", "-I", str(HOSTILE), "hangs at deploy"])
-    command = replace(PLAIN, deadline=0.1)
     for _ in range(3):
         with pytest.raises(TargetBrokeError, match="did not answer"):
-            target.deploy(command)
+            target.deploy(PLAIN, 0.1)
     with pytest.raises(TargetSkippedError, match="none of the first 3 deploys was answered"):
-        target.deploy(command)
+        target.deploy(PLAIN, 0.1)
     target.close()
 
 
@@ -299,7 +326,7 @@ def deploy(message):
         target.deploy(PLAIN)
     for _ in range(4):
         with pytest.raises(TargetBrokeError, match="did not return"):
-            target.deploy(replace(PLAIN, deadline=0.05))
+            target.deploy(PLAIN, 0.05)
 
 
 def test_a_skipped_deploy_says_why(hostile: Callable[[str], CommandTarget]) -> None:
@@ -324,7 +351,7 @@ def test_nothing_of_an_adapter_outlives_it(
     pid = target.pid
     if how == "hangs at deploy":
         with pytest.raises(TargetBrokeError):
-            target.deploy(replace(PLAIN, deadline=0.1))
+            target.deploy(PLAIN, 0.1)
     target.close()
     target.close()
     assert not is_group_alive(pid)
@@ -340,11 +367,11 @@ def test_an_adapter_that_cannot_be_run_is_named() -> None:
 def test_a_long_command_meets_an_adapter_that_reads_nothing(
     hostile: Callable[[str], CommandTarget],
 ) -> None:
-    long = replace(PLAIN, request={"x": "y" * 5_000_000}, deadline=0.5)
+    long = structs.replace(PLAIN, request={"x": "y" * 5_000_000})
     target = hostile("hangs at start")
     target._running = lambda: child.Child(["sleep", "60"])  # type: ignore[method-assign]
     with pytest.raises(TargetBrokeError, match=r"did not answer within 0\.5 s"):
-        target.deploy(long)
+        target.deploy(long, 0.5)
     assert hostile("behaves").deploy(long).statuses == ["failed"]
 
 
@@ -386,7 +413,7 @@ def test_a_function_is_given_the_message_and_returns_records(
         ("raise KeyError('x')", "KeyError: 'x'"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("raise TimeoutError('of its own')", "TimeoutError: of its own"),
-        ("return 7", "returned something wrong: records: 7 is not of type 'array'"),
+        ("return 7", "returned something wrong: Expected `array.*`, got `int` - at `\\$.records`"),
         ("return None", "returned something wrong"),
         ("return {'record': []}", "returned something wrong"),
     ],
@@ -408,7 +435,7 @@ def test_a_function_that_is_wrong_costs_its_case(
 def test_a_function_that_hangs_costs_its_case(module: Callable[[str], str], code: str) -> None:
     target = FunctionTarget(f"{module(code)}:deploy")
     with pytest.raises(TargetBrokeError, match=r"did not return within 0\.1 s"):
-        target.deploy(replace(PLAIN, deadline=0.1))
+        target.deploy(PLAIN, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -417,7 +444,7 @@ def test_a_function_that_hangs_costs_its_case(module: Callable[[str], str], code
         ("def deploy(:", "SyntaxError"),
         ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
         ("raise SystemExit(3)", "SystemExit: 3"),
-        ("deploy = 7", "deploy is no function"),
+        ("deploy = 7", "deploy is not a function"),
         ("deploy = print\nCAPABILITIES = 'mint.operations'", "is a text; give a list"),
         ("deploy = print\nCAPABILITIES = ['retri']", "unknown capabilities retri; known are mint"),
     ],
@@ -450,5 +477,15 @@ def test_a_target_that_is_not_there_is_named_with_its_remedy(spec: str, words: s
         open_target(spec)
 
 
-def test_the_schema_ships_beside_the_code() -> None:
-    assert json.loads(messages.SCHEMA_FILE.read_text())["$id"] == "urn:deploy-relay-kit:adapter:1"
+@pytest.mark.parametrize(
+    ("document", "file"),
+    [("adapter", "targets/adapter.schema.json"), ("result", "judge/result.schema.json")],
+)
+def test_the_shipped_schemas_are_those_of_the_code(
+    document: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["schema", document]) == 0
+    printed = capsys.readouterr().out
+    shipped = (HARNESS / file).read_text(encoding="utf-8")
+    assert shipped == printed, f"run: relay-harness schema {document} > harness/{file}"
+    Draft202012Validator.check_schema(json.loads(shipped))

@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from msgspec import structs
-
 from harness.cluster import FakeCluster
 from harness.judge.cases.relay import Relay
 from harness.judge.model import Evidence
@@ -34,31 +32,30 @@ def hider(clusters: Sequence[FakeCluster]) -> Callable[[str], str]:
     return hide
 
 
-def gather(clusters: Sequence[FakeCluster], relay: Relay | None, captured: str = "") -> Evidence:
+def gather(clusters: Sequence[FakeCluster], relay: Relay) -> Evidence:
     """The evidence of a case, while its peers are still up.
 
     Args:
         clusters: those that the case used.
-        relay: the relay under test; None in a test that has none.
-        captured: what was written in this process during the case.
+        relay: the relay under test.
     """
     hide = hider(clusters)
-    evidence = Evidence(
-        seen="\n".join(cluster.timelines() for cluster in clusters),
-        timelines=[it for cluster in clusters for it in cluster.connection_timelines()],
-    )
-    if relay is None:
-        return evidence
     reported = [str(outcome) for outcome in relay.outcomes]
     if len(relay.commands) > len(reported):
         reported.append("nothing")
-    return structs.replace(
-        evidence,
+    return Evidence(
         # Secrets are hidden before a text is cut: half a secret would stay.
         commands=[_bounded(hide(_shown(command, hide))) for command in relay.commands],
         reported=[_bounded(hide(text)) for text in reported],
-        wrote=hide(relay.target.stderr) or hide(captured)[-_LONGEST:],
+        wrote=end_of(relay.target.stderr, clusters),
+        seen="\n".join(cluster.timelines() for cluster in clusters),
+        timelines=[it for cluster in clusters for it in cluster.connection_timelines()],
     )
+
+
+def end_of(output: str, clusters: Sequence[FakeCluster]) -> str:
+    """The end of what a relay wrote, without the credentials of these clusters' peers."""
+    return hider(clusters)(output)[-_LONGEST:]
 
 
 def _shown(command: DeployCommand, hide: Callable[[str], str]) -> str:

@@ -38,5 +38,6 @@ def write(results: Sequence[Result], directory: Path) -> list[Path]:
             "badge.svg": badge.render(results[0]),
         }
     for name, text in contents.items():
-        (directory / name).write_text(text, encoding="utf-8")
+        # A lone surrogate that a relay reported has no form in UTF-8.
+        (directory / name).write_text(text, encoding="utf-8", errors="backslashreplace")
     return [directory / name for name in contents]

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from harness.cluster import FakeCluster
-from harness.judge.leaks import changed_since, files_in_reach, leaked, received, told_by
+from harness.judge.cases.leaks import (
+    changed_since,
+    files_in_reach,
+    leaked,
+    received_by,
+    reported_by,
+)
 from harness.peer.peer import FakePeer
 from harness.targets import Outcome
 from tests.rawclient import RawClient, mint_request
@@ -60,8 +66,8 @@ ODD = 'pass "wörd" ☃\\'
 )
 def test_no_escape_hides_a_password_from_a_look_at_records(members: dict[str, object]) -> None:
     peer = FakePeer(None, password=ODD)
-    assert leaked(peer, told_by(Outcome.of([members])))
-    assert not leaked(peer, told_by(Outcome.of([{"reason": "no such user"}])))
+    assert leaked(peer, reported_by(Outcome.of([members])))
+    assert not leaked(peer, reported_by(Outcome.of([{"reason": "no such user"}])))
 
 
 def test_no_escape_hides_a_password_from_a_look_at_what_a_peer_was_sent(
@@ -71,7 +77,7 @@ def test_no_escape_hides_a_password_from_a_look_at_what_a_peer_was_sent(
     with RawClient(other.url, ca_file=cluster.ca_file) as client:
         client.send(mint_request(peer))
         assert client.read_answer().status == 401
-    assert leaked(peer, received(other))
+    assert leaked(peer, received_by(other))
 
 
 @pytest.mark.parametrize(
