@@ -111,8 +111,9 @@ def test_the_members_that_are_not_forwarded_are_those_of_the_relay() -> None:
 
 
 def test_the_limits_are_those_of_the_relay() -> None:
-    assert f"it reads {request.MAX_FIELDS} fields" in PAGE
-    assert f"{request.MAX_VALUE_BYTES:,} bytes" in PAGE
+    text = " ".join(PAGE.split())
+    assert f"it reads {request.MAX_FIELDS} fields" in text
+    assert f"{request.MAX_VALUE_BYTES:,} bytes" in text
 
 
 @pytest.mark.parametrize("name", ["123", "true", "null", "1e3", "[1]"])
