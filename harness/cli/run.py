@@ -17,10 +17,9 @@ from harness.judge import report as reports
 from harness.judge.baseline import Baseline
 from harness.judge.explain import cases_of
 from harness.judge.model import Result
+from harness.judge.prerequisite import prerequisite
 from harness.judge.report import text
-from harness.judge.run import Plan, judge, new_result, try_healthy_deploy
-from harness.targets import TargetBrokeError, open_target
-from harness.targets.messages import no_way_to_mint
+from harness.judge.run import Plan, judge, new_result
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,14 @@ def run(plan: Plan, output: Output) -> int:
     for id_ in plan.requirements:
         cases_of(id_)  # an unknown id is reported before a target is started
     today = dt.datetime.now(tz=dt.UTC).date()
-    plan, prerequisite = _prepared(plan)
-    if prerequisite and not output.keep_going:
-        result = new_result(plan, prerequisite=prerequisite)
+    known_before = prerequisite(plan.relay)
+    plan = replace(plan, identity=known_before.identity)
+    if known_before.blocked_by and not output.keep_going:
+        result = new_result(plan)
     else:
         with counting() as counter:
             result = judge(plan, counter)
-        result.prerequisite = prerequisite
+    result.prerequisite = known_before.blocked_by
     looks = list(result.looks())
     result.stale = baselines.apply(known, looks, today=today, whole=not result.selection)
     say(text.lines(result, verbose=output.verbose))
@@ -72,19 +72,6 @@ def run(plan: Plan, output: Output) -> int:
     if output.report:
         _write_report(result, output.report)
     return 0 if result.passed else 1
-
-
-def _prepared(plan: Plan) -> tuple[Plan, str]:
-    """The plan with the relay's identity, and why nothing can be judged, if so."""
-    target = open_target(plan.relay)
-    try:
-        if wrong := no_way_to_mint(list(target.capabilities)):
-            raise InputError(f"{target.identity}: {wrong}")
-        return replace(plan, identity=target.identity), try_healthy_deploy(target).blocked_by
-    except TargetBrokeError as error:
-        raise InputError(str(error)) from error
-    finally:
-        target.close()
 
 
 def _check_writable(output: Output) -> None:

@@ -49,6 +49,15 @@ def requirements_of(node_id: str, path: Path | None = None) -> list[str]:
 
 
 @cache
+def after_every_case() -> set[str]:
+    """The ids that are looked at after every case: those in the source of `cases/always.py`."""
+    module = ast.parse(
+        Path(__file__).with_name("cases").joinpath("always.py").read_text(encoding="utf-8")
+    )
+    return set(_ids_in(module)) | {rule.id for rule in Rule}
+
+
+@cache
 def _cases_in(path: Path) -> dict[str, list[str]]:
     """The ids that each case of a file checks, by the name of its function."""
     module = ast.parse(path.read_text(encoding="utf-8"))
@@ -62,14 +71,19 @@ def _cases_in(path: Path) -> dict[str, list[str]]:
 
 def _ids(name: str, functions: dict[str, ast.FunctionDef], seen: set[str]) -> Iterator[str]:
     seen.add(name)
+    yield from _ids_in(functions[name])
     for node in ast.walk(functions[name]):
         match node:
-            case ast.Constant(str(text)) if _ID.fullmatch(text):
-                yield text
             case ast.Attribute(value=ast.Name("check"), attr="wire"):
                 yield from sorted({rule.id for rule in Rule})
             case ast.Name(called) if called in functions and called not in seen:
                 yield from _ids(called, functions, seen)
+
+
+def _ids_in(code: ast.AST) -> Iterator[str]:
+    for node in ast.walk(code):
+        if isinstance(node, ast.Constant) and _ID.fullmatch(str(node.value)):
+            yield str(node.value)
 
 
 def overview(family: str = "") -> Iterator[str]:
@@ -130,4 +144,6 @@ def explain(id_: str) -> Iterator[str]:
     for position, name in enumerate(requirement.capabilities):
         yield f"{'or' if position else 'only with'} {name}: {CAPABILITIES[name]}"
     yield "cases:"
+    if id_ in after_every_case():
+        yield "  looked at after every case"
     yield from (f"  {case}" for case in cases_by_requirement().get(id_, []))

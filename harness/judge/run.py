@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,21 +14,13 @@ from pathlib import Path
 import pytest
 from _pytest.mark.expression import Expression  # pytest has no public name for it
 
-from harness.cluster import FakeCluster
 from harness.errors import InputError
-from harness.judge.cases.control import Control, control
-from harness.judge.cases.relay import Relay
 from harness.judge.explain import cases_by_requirement, cases_of
 from harness.judge.model import Result
 from harness.judge.plugin import Collector
 from harness.judge.shipped_paths import conformance_cases
-from harness.peer.certificates import Authority
-from harness.peer.payloads import stage_payload
-from harness.targets import Target
 from harness.targets.child import names_a_proxy
 
-CONTROL_BYTES = 200_000
-"""Length of the payload of a control deploy."""
 _MOST_CRASHES = 100
 """Worker processes that a relay in the same process may end before no other is started."""
 _NOTHING_SELECTED = {
@@ -75,16 +66,7 @@ class Plan:
         )
 
 
-def try_healthy_deploy(target: Target, authority: Authority | None = None) -> Control:
-    """How far the relay comes with a healthy peer, before any case runs."""
-    with FakeCluster(authority=authority) as cluster, tempfile.TemporaryDirectory() as where:
-        cluster.profile = "witness"
-        payload = stage_payload(Path(where) / "package.tar.gz", CONTROL_BYTES)
-        relay = Relay(target, ca_file=cluster.ca_file, payload=payload, cluster=cluster)
-        return control(relay, cluster)
-
-
-def new_result(plan: Plan, **members: object) -> Result:
+def new_result(plan: Plan) -> Result:
     """A result that begins now, with nothing judged yet."""
     return Result(
         relay=plan.relay,
@@ -93,7 +75,6 @@ def new_result(plan: Plan, **members: object) -> Result:
         started=dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds"),
         seconds=0.0,
         selection=plan.selection,
-        **members,  # type: ignore[arg-type]  # members of a result
     )
 
 

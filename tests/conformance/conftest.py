@@ -11,7 +11,7 @@ import pytest
 
 from harness import Authority, FakeCluster, Fault, InputError, Payload, stage_payload
 from harness.judge.cases.relay import Relay
-from harness.judge.run import try_healthy_deploy
+from harness.judge.prerequisite import try_healthy_deploy
 from harness.targets import Record, Target, open_target
 
 ORDER = (

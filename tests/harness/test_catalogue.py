@@ -10,7 +10,7 @@ import pytest
 from harness.cli.main import main
 from harness.errors import InputError
 from harness.judge.catalogue import excluded, requirements, sources
-from harness.judge.explain import cases_by_requirement, explain
+from harness.judge.explain import after_every_case, cases_by_requirement, explain
 from harness.targets.capabilities import CAPABILITIES
 from harness.witness.wire import Rule
 
@@ -84,8 +84,8 @@ def test_every_rule_of_the_wire_check_has_its_own_requirement() -> None:
 
 def test_every_requirement_has_a_case() -> None:
     """Also a SHOULD, so that the output of a run has a line for each."""
-    missing = set(requirements()) - set(cases_by_requirement())
-    assert missing == set(), "mark a case in tests/conformance/ with @requirement and these ids"
+    missing = set(requirements()) - set(cases_by_requirement()) - after_every_case()
+    assert missing == set(), 'look at these in a case of tests/conformance/: with check("<id>"):'
 
 
 def test_an_explanation_has_everything_in_the_catalogue() -> None:
@@ -105,7 +105,7 @@ def test_every_requirement_is_listed(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_an_excluded_statement_is_explained_by_its_reason() -> None:
-    assert next(iter(explain("URL-07"))) == "URL-07 is not asked of a relay."
+    assert next(iter(explain("URL-07"))) == "URL-07 is not demanded of a relay."
 
 
 def test_an_unknown_requirement_names_its_neighbours() -> None:
@@ -116,16 +116,20 @@ def test_an_unknown_requirement_names_its_neighbours() -> None:
 def test_cases_are_found_without_importing_them(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text(
         "import no_such_module\n"
-        '@requirement("A-01", "A-02")\n'
-        "def test_plain(): ...\n"
-        "class TestGroup:\n"
-        '    @pytest.mark.requirement("A-01")\n'
-        "    def test_in_a_class(self): ...\n"
-        '@pytest.mark.parametrize("x", [pytest.param(1, marks=requirement("A-03"))])\n'
-        "def test_by_parameter(x): ...\n"
+        'def test_plain(check):\n    with check("AB-01"): ...\n    with check("AB-02"): ...\n'
+        "def looks(check, id_='AB-03'):\n    with check(id_): ...\n"
+        "def test_by_a_helper(check):\n    looks(check)\n"
+        '@pytest.mark.parametrize("x", ["AB-04"])\n'
+        "def test_by_parameter(check, x):\n    with check(x): ...\n"
     )
     assert cases_by_requirement(tmp_path) == {
-        "A-01": ["test_one.py::test_plain", "test_one.py::test_in_a_class"],
-        "A-02": ["test_one.py::test_plain"],
-        "A-03": ["test_one.py::test_by_parameter"],
+        "AB-01": ["test_one.py::test_plain"],
+        "AB-02": ["test_one.py::test_plain"],
+        "AB-03": ["test_one.py::test_by_a_helper"],
+        "AB-04": ["test_one.py::test_by_parameter"],
     }
+
+
+def test_the_wire_check_stands_for_every_rule(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text("def test_a(check, peer):\n    check.wire(peer)\n")
+    assert set(cases_by_requirement(tmp_path)) == {rule.id for rule in Rule}
