@@ -18,6 +18,7 @@ from harness.replication.frames import (
     NotAControlMessage,
     parse,
     response,
+    response_before_padding,
 )
 from harness.replication.websocket import ProtocolError, WebSocket, frame_head
 from harness.replication.witness import MessageWitness, SocketWitness
@@ -137,8 +138,9 @@ class SocketConversation:
 
     def _answer_mint(self, request_id: int) -> None:
         match self._fault:
-            case faults.HugeAnswer() as huge:
-                self._send_huge(huge.before_padding(request_id, self._issue), huge.padding)
+            case faults.HugeAnswer(padding):
+                start = response_before_padding(request_id, self._issue(), padding)
+                self._send_huge(start, padding)
             case faults.Fragments(size):
                 self._send(response(request_id, self._issue()), size)
             case faults.PingFirst(data):

@@ -21,7 +21,7 @@ from harness.faults.checks import (
     check_status,
 )
 from harness.faults.kinds import CertificateFlaw, SocketFault
-from harness.replication.frames import OTHER_CODES, pack, response, response_before_padding
+from harness.replication.frames import OTHER_CODES, pack, response
 
 Issue = Callable[[], dict[str, Any]]
 """Mints a pair of tokens: `operation_token` and `refresh_token` (MINT-04)."""
@@ -234,10 +234,6 @@ class HugeAnswer(SocketFault):
     """Answer in one frame with this many bytes of padding; the peer does not hold it in memory."""
 
     padding: int = field(validator=check_int(least=0, most=_LARGEST))
-
-    def before_padding(self, request_id: Any, issue: Issue) -> bytes:
-        """The message up to its padding."""
-        return response_before_padding(request_id, issue(), self.padding)
 
 
 ReplicationFault = (
