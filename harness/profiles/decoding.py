@@ -3,8 +3,6 @@
 The reader of the wire reads and judges the form; this module does not judge.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

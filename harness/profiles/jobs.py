@@ -1,7 +1,5 @@
 """The jobs of one fake peer: `restart_service` begins one, `get_job` polls it (RST-02)."""
 
-from __future__ import annotations
-
 import threading
 import uuid
 from typing import Any, Literal

@@ -1,7 +1,6 @@
 """What a replication socket does on one connection, from the upgrade to the close, witnessed."""
 
-from __future__ import annotations
-
+import math
 import time
 from typing import NoReturn
 
@@ -182,21 +181,19 @@ class SocketConversation:
     def _wait(self, late: faults.LateAnswer) -> None:
         """Wait until the answer is due, or drop a silent client."""
         begun = heard = time.monotonic()
-        pings = len(self._seen.pings)
+        pings = len(self._seen.pings) + late.after_pings
         while True:
-            now = time.monotonic()
-            enough_pings = len(self._seen.pings) - pings >= late.after_pings
-            if enough_pings and now >= begun + late.after_seconds:
+            is_pinged = len(self._seen.pings) >= pings
+            due = begun + late.after_seconds if is_pinged else math.inf
+            until = min(due, heard + late.silence_limit)
+            has_input = self._socket.wait_for_input(until - time.monotonic())
+            if time.monotonic() >= due:
                 return
-            if now >= heard + late.silence_limit:
+            if not has_input:
                 self._seen.connection.note(MomentKind.CLIENT_SILENT, seconds=late.silence_limit)
                 self._drop(End.CLOSE)
-            until = heard + late.silence_limit
-            if enough_pings:
-                until = min(until, begun + late.after_seconds)
-            if self._socket.wait_for_input(until - now):
-                self._receive()
-                heard = time.monotonic()
+            self._receive()
+            heard = time.monotonic()
 
     # -- ending ----------------------------------------------------------------------------------
 

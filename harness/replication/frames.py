@@ -4,8 +4,6 @@ Nodes send each other many kinds of messages; a mint needs a request for an oper
 response. Pure.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The fake replication socket of a fake node, over which relays mint tokens."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import ssl
@@ -94,8 +92,8 @@ class FakeReplicationSocket(Endpoint):
     def fault(self, fault: ReplicationFault | None) -> None:
         if not isinstance(fault, SocketFault | CertificateFlaw | None):
             raise TypeError(
-                f"fault {fault!r} is not a fault of a replication socket: give an object of a class "
-                "in harness.replication.faults, or a CertificateFlaw; give any other to the peer"
+                f"fault {fault!r} is not a fault of a replication socket: give an object of a "
+                "class in harness.replication.faults, or a CertificateFlaw"
             )
         self._fault = fault
 

@@ -4,8 +4,6 @@ Times are seconds of `time.monotonic`. TLS version, SNI, client certificate, FIN
 `ConnectionWitness`, as at the operations API.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
