@@ -127,8 +127,8 @@ class NginxFront(Front):
         try:
             self._shake_hands()
         except OSError as error:
-            said = log.read_text(errors="replace")[-_ENOUGH_OF_THE_LOG:]
-            raise RuntimeError(f"nginx did not start ({error}); its log:\n{said}") from error
+            end = log.read_text(errors="replace")[-_ENOUGH_OF_THE_LOG:]
+            raise RuntimeError(f"nginx did not start ({error}); its log:\n{end}") from error
 
     def _write_files(self, directory: Path) -> None:
         (directory / "front.pem").write_bytes(

@@ -42,8 +42,8 @@ class Harper51(Profile):
     - The times of tokens (`expires_in`, and the 30 s for which Harper caches a good one), their
       length and signature; a token expires by `TokensExpire`.
     - Damage in the middle of a payload: the peer keeps its first and last 256 bytes (see
-      `harness.profiles.archive`). A part that the reader of the wire takes for a file is never
-      decoded as a field (see `read_form`).
+      `harness.profiles.archive`). A part that is a file to the reader of the wire is not decoded
+      as a field (see `read_form`).
     - `npm install` does not run; `install` gives its lines or its failure. `package` is never
       fetched, a component is never served.
     - Operations other than minting, `registration_info`, `restart_service`, `get_job` and

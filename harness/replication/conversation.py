@@ -1,4 +1,4 @@
-"""What a replication socket does on one connection, from the upgrade to the close, witnessed."""
+"""One connection of a replication socket, from the upgrade to the close."""
 
 import math
 import time
@@ -46,7 +46,7 @@ class SocketConversation:
         self._fault = fault
         self._issue = issue
 
-    def hold(self) -> NoReturn:
+    def run(self) -> NoReturn:
         """Upgrade, then serve one request after another until the connection ends."""
         self._upgrade()
         match self._fault:

@@ -119,7 +119,7 @@ class ErrorAnswer(AnswerFault):
 
 @frozen
 class UnknownRequestId(AnswerFault):
-    """Answer a request that the client did not make (WS-17), and then perhaps its request."""
+    """Answer with an id that the client did not send (WS-17), then perhaps with the right id."""
 
     then_answer: bool = True
 

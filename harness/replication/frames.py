@@ -22,7 +22,7 @@ _BIN32 = b"\xc6"  # and four bytes of length
 _SECRET = re.compile(r"token|password|secret|authorization", re.IGNORECASE)
 
 
-class NotAControlMessage(ValueError):  # noqa: N818 - says what it is
+class NotAControlMessage(ValueError):  # noqa: N818 - the name of the problem
     """A message that is not a msgpack array with a code."""
 
 

@@ -157,7 +157,7 @@ class FakeReplicationSocket(Endpoint):
             return Response()  # never sent: the exchange is answered
         seen = exchange.witness_as(SocketWitness, let_in_by=self._let_in_by(exchange))
         try:
-            SocketConversation(exchange.connection, seen, fault, lambda: self._issue(seen)).hold()
+            SocketConversation(exchange.connection, seen, fault, lambda: self._issue(seen)).run()
         except ConnectionEnded as error:
             seen.connection.note(MomentKind.SOCKET_ENDED, reason=error)
         return Response()  # never sent: the exchange is answered
