@@ -21,8 +21,8 @@ from harness.faults import kinds as faults
 from harness.faults.answers import AnyAnswer
 from harness.judge.catalogue import requirements
 from harness.judge.shipped_paths import sample_component
-from harness.replication.faults import ReplicationFault
 from relay.command import options
+from tests.faultkinds import fault_classes
 from tests.programs import skip_without
 
 pytest_plugins = ["pytester"]
@@ -189,8 +189,7 @@ def test_the_examples_of_the_fixtures_work(pytester: pytest.Pytester) -> None:
 
 
 def test_testing_md_names_every_public_fault_and_answer() -> None:
-    unions = (faults.Fault, AnyAnswer, ReplicationFault)
-    kinds = {kind for union in unions for kind in get_args(union)}
+    kinds = {*fault_classes(), *get_args(AnyAnswer)}
     functions = {
         *(faults.mint_refused, faults.mint_without_token, faults.mint_with_token, faults.in_turn)
     }

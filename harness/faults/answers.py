@@ -7,6 +7,7 @@ without a socket.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json as _json
 from collections.abc import Callable, Iterator
 from enum import Enum
@@ -22,18 +23,12 @@ from harness.faults.checks import (
     check_number,
     check_status,
 )
-from harness.faults.http1 import (
-    BODILESS,
-    LAST_CHUNK,
-    chunk,
-    date_line,
-    encode_head,
-    status_line,
-)
+from harness.faults.http1 import BODILESS, LAST_CHUNK, chunk, date_line, encode_head, status_line
 
 _BLOCK = 64 * 1024
 _UNSET: Any = object()
 Headers = tuple[tuple[str, str], ...]
+CloseOrReset = Literal["close", "reset"]
 
 
 @frozen
@@ -171,9 +166,8 @@ class Answer:
         """The body without framing, in pieces of some 64 KiB."""
         content = self.content
         repeats = max(1, _BLOCK // max(1, len(content)))
-        whole, rest = divmod(self.times, repeats)
-        for _ in range(whole):
-            yield content * repeats
+        blocks, rest = divmod(self.times, repeats)
+        yield from itertools.repeat(content * repeats, blocks)
         yield content * rest
 
     def script(self, *, keep_alive: bool) -> Script:
@@ -203,11 +197,10 @@ class ContentLengthOff(WrappedAnswer):
     by: int = field()
 
     @by.validator
-    def _check_by(self, name: Attribute[int], by: int) -> None:
-        check_int(least=-self.answer.length)(self, name, by)
+    def _check_by(self, _: Attribute[int], by: int) -> None:
+        check_int(least=-self.answer.length).validate("by", by)
 
     def script(self, *, keep_alive: bool) -> Script:
-        del keep_alive
         yield self.answer.head(keep_alive=False, length_off_by=self.by)
         yield from self.answer.blocks()
         yield End.CLOSE
@@ -218,12 +211,9 @@ class UnfinishedChunks(WrappedAnswer):
     """Send the body chunked, leave out the last chunk and end the connection (RES-12)."""
 
     answer: Answer
-    end: Literal["close", "reset"] = field(
-        default="close", validator=check_choice("close", "reset")
-    )
+    end: CloseOrReset = field(default="close", validator=check_choice(CloseOrReset))
 
     def script(self, *, keep_alive: bool) -> Script:
-        del keep_alive
         answer = evolve(self.answer, chunk_size=self.answer.chunk_size or _BLOCK)
         yield answer.head(keep_alive=False)
         yield from answer.blocks()
@@ -248,7 +238,6 @@ class EndlessHead:
     status: int = field(default=200, validator=check_status)
 
     def script(self, *, keep_alive: bool) -> Script:
-        del keep_alive
         yield f"{status_line(self.status)}\r\n".encode()
         while True:
             yield b"x-more: there is no end to this\r\n" * 100

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from attrs import Attribute, frozen
 
@@ -23,7 +24,6 @@ class Check:
 
     def __call__(self, instance: object, field: Attribute[Any], value: object) -> None:
         """Validate a field; attrs calls this."""
-        del instance
         self.validate(field.name, value)
 
     def validate(self, name: str, value: object) -> None:
@@ -55,15 +55,16 @@ def check_number(*, above: float | None = None) -> Check:
     return Check(lambda value: _is_number(value) and value > above, f"a number above {above:g}")
 
 
-def check_choice(*choices: object) -> Check:
-    """Allow some values."""
+def check_choice(literal: object) -> Check:
+    """Allow the values of a Literal type."""
+    choices = get_args(literal)
     return Check(lambda value: value in choices, f"one of {', '.join(map(repr, choices))}")
 
 
-def check_type(*types: type) -> Check:
-    """Allow instances of some classes."""
-    names = ", ".join(it.__name__ for it in types)
-    return Check(lambda value: isinstance(value, types), f"an instance of one of {names}")
+def check_type(union: UnionType) -> Check:
+    """Allow instances of the classes of a union."""
+    names = ", ".join(it.__name__ for it in get_args(union))
+    return Check(lambda value: isinstance(value, union), f"an instance of one of {names}")
 
 
 def check_size(most: int) -> Check:

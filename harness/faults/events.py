@@ -1,7 +1,5 @@
 """Event streams as a peer writes them (server-sent events, SSE-01 to SSE-20). Pure."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
@@ -16,6 +14,7 @@ from harness.faults.http1 import LAST_CHUNK, chunk
 PRIME = ": stream open\n\n"
 MEDIA_TYPE = "text/event-stream"
 HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+LineEnd = Literal["\n", "\r\n"]
 _HEAD = Answer(content_type=MEDIA_TYPE, headers=HEADERS, chunk_size=1)
 _check_events = Check(
     lambda value: isinstance(value, Iterable) and not isinstance(value, str),
@@ -89,7 +88,7 @@ class EventStream:
     """
 
     events: Iterable[StreamStep] = field(factory=success_events, validator=_check_events)
-    line_end: Literal["\n", "\r\n"] = field(default="\n", validator=check_choice("\n", "\r\n"))
+    line_end: LineEnd = field(default="\n", validator=check_choice(LineEnd))
     chunk_size: int | None = field(default=None, validator=optional(check_int(least=1)))
     prime: bool = True
     after_upload: bool = True

@@ -1,7 +1,5 @@
 """The pieces of an answer in HTTP/1.1 (RFC 9112). Pure."""
 
-from __future__ import annotations
-
 from email.utils import formatdate
 from http.client import responses
 

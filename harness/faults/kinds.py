@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from types import UnionType
 from typing import Literal, get_args
 
 from attrs import field, frozen
@@ -25,6 +26,8 @@ from harness.faults.checks import (
 from harness.faults.events import EventStream
 
 TlsVersion = Literal["1.2", "1.3"]
+Place = Literal["head", "file"]
+Rest = Literal["drain", "stop", "close", "grace"]
 
 
 class CertificateFlaw(Enum):
@@ -85,7 +88,7 @@ class CloseInHandshake:
 class TlsOnly:
     """Speak only this version of TLS."""
 
-    version: TlsVersion = field(validator=check_choice(*get_args(TlsVersion)))
+    version: TlsVersion = field(validator=check_choice(TlsVersion))
 
 
 @frozen
@@ -145,13 +148,9 @@ class AnswerEarly:
         grace: seconds.
     """
 
-    answer: AnyAnswer | EventStream = field(validator=check_type(*get_args(AnyAnswer), EventStream))
-    at: Literal["head", "file"] | int = field(
-        default="file", validator=check_choice("head", "file") | check_int(least=0)
-    )
-    then: Literal["drain", "stop", "close", "grace"] = field(
-        default="drain", validator=check_choice("drain", "stop", "close", "grace")
-    )
+    answer: AnyAnswer | EventStream = field(validator=check_type(AnyAnswer | EventStream))
+    at: Place | int = field(default="file", validator=check_choice(Place) | check_int(least=0))
+    then: Rest = field(default="drain", validator=check_choice(Rest))
     grace: float = field(default=1.0, validator=check_number())
 
 
@@ -162,7 +161,7 @@ class AnswerEarly:
 class MintAnswer:
     """Answer every mint with this, whatever the credentials are."""
 
-    answer: AnyAnswer = field(validator=check_type(*get_args(AnyAnswer)))
+    answer: AnyAnswer = field(validator=check_type(AnyAnswer))
 
 
 @frozen
@@ -244,10 +243,7 @@ def in_turn(*turns: OneFault | None) -> InTurn:
     return InTurn(turns)
 
 
-ConnectFault = Refuse | SilentAfterAccept | ResetAtAccept
-TlsFault = (
-    HangInHandshake | CloseInHandshake | TlsOnly | ClientCertificateRequired | CertificateFlaw
-)
+ConnectionFault = Refuse | SilentAfterAccept | ResetAtAccept | HangInHandshake | CloseInHandshake
 OneUploadFault = (
     AnyAnswer
     | EventStream
@@ -258,19 +254,26 @@ OneUploadFault = (
     | AnswerEarly
 )
 MintFault = MintAnswer | MintHangs | MintDropped | MintNested | MintForAnotherUser | TokensExpire
-OneFault = ConnectFault | TlsFault | OneUploadFault | MintFault
+OneFault = (
+    ConnectionFault
+    | TlsOnly
+    | ClientCertificateRequired
+    | CertificateFlaw
+    | OneUploadFault
+    | MintFault
+)
 Fault = OneFault | InTurn
 
 TurnGroup = Literal["connection", "upload", "mint"]
 Group = TurnGroup | Literal["version of TLS", "client certificate", "certificate"]
 """What a fault concerns; a peer shows at most one fault of each group."""
-_GROUPS: dict[Group, tuple[type, ...]] = {
-    "connection": (*get_args(ConnectFault), HangInHandshake, CloseInHandshake),
-    "version of TLS": (TlsOnly,),
-    "client certificate": (ClientCertificateRequired,),
-    "certificate": (CertificateFlaw,),
-    "upload": get_args(OneUploadFault),
-    "mint": get_args(MintFault),
+_GROUPS: dict[Group, type | UnionType] = {
+    "connection": ConnectionFault,
+    "version of TLS": TlsOnly,
+    "client certificate": ClientCertificateRequired,
+    "certificate": CertificateFlaw,
+    "upload": OneUploadFault,
+    "mint": MintFault,
 }
 READ_AT_START = (Refuse, TlsOnly, ClientCertificateRequired, CertificateFlaw)
 """Faults that a running peer cannot begin to show."""

@@ -1,7 +1,5 @@
 """Which fault of a peer is due at each connection, upload and mint."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from typing import Any, TypeVar

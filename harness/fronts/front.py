@@ -1,6 +1,4 @@
-"""What every front is: a path prefix at which a peer is reached through something else."""
-
-from __future__ import annotations
+"""A front: a path prefix under which a proxy serves a peer."""
 
 from abc import ABC, abstractmethod
 from typing import Self
@@ -11,23 +9,21 @@ _NOT_IN_A_PREFIX = set('"\\$\r\n')
 
 
 class Front(ABC):
-    """Serves `https://…/prefix/rest` from a peer's `/rest`, and nothing else; a context manager.
+    """Serves a peer's `/rest` as `https://…/prefix/rest`; a context manager.
 
     Attributes:
         peer: the peer behind it.
         name, username, password: those of the peer.
-
     """
 
     def __init__(self, peer: FakePeer, prefix: str) -> None:
-        """Stand before a peer; `prefix` like `/ops`.
+        """Prepare a front of a peer; `prefix` like `/ops`.
 
         Raises:
-            ValueError: the prefix is none.
-
+            ValueError: the prefix is not a path prefix.
         """
         if not prefix.startswith("/") or prefix.endswith("/") or set(prefix) & _NOT_IN_A_PREFIX:
-            raise ValueError(f"prefix {prefix!r}: give a path that begins but does not end with /")
+            raise ValueError(f"prefix must be a path such as /ops, not {prefix!r}")
         self.name, self.username, self.password = peer.name, peer.username, peer.password
         self.peer = peer
         self._prefix = prefix
@@ -35,7 +31,7 @@ class Front(ABC):
 
     @property
     def url(self) -> str:
-        """Where the peer's operations API is, seen from outside."""
+        """The URL of the peer's operations API behind the front."""
         return f"https://127.0.0.1:{self._port}{self._prefix}{self.peer.path}"
 
     @abstractmethod

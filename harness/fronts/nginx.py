@@ -1,6 +1,4 @@
-"""A real nginx as path-prefix front of a peer, as operators run one: its own process and prefix."""
-
-from __future__ import annotations
+"""A real nginx before a peer, as operators run it."""
 
 import contextlib
 import grp
@@ -58,7 +56,7 @@ http {{
 
 
 def nginx_available() -> bool:
-    """Whether there is an nginx on this machine, on the path or where systems keep daemons."""
+    """Whether an nginx is installed, on the path or in a directory of daemons."""
     return _nginx() is not None
 
 
@@ -68,17 +66,16 @@ def _nginx() -> str | None:
 
 
 class NginxFront(Front):
-    """A front that is a real nginx.
+    """A path prefix of a real nginx, whose `proxy_pass` leads to a peer.
 
-    As nginx does with `proxy_pass https://…/`, it decodes and tidies the path (`%41`, `/./`) and
-    leaves the query as it is. What a peer behind it witnesses of a chunked upload:
+    nginx decodes and normalises the path (`%41`, `/./`) and keeps the query. It sends its own
+    `Host`, `Connection: close`, and header names as the client wrote them. Of a chunked upload, the
+    peer witnesses:
 
-    - `request_buffering=False`: the body as it comes, chunked anew (nginx's chunks, not the
-      client's); an upload with Content-Length keeps its Content-Length.
-    - `request_buffering=True`: nothing until the client has sent everything; then Content-Length,
-      whatever the client used. A strict peer refuses that with WIRE-13, and finds nothing else.
-
-    Either way nginx sends `Host` of its own, `Connection: close`, and header names as they came.
+    - `request_buffering=False`: the body while the client sends it, in chunks of nginx. An upload
+      with Content-Length keeps it.
+    - `request_buffering=True`: nothing until the client has sent everything, then Content-Length.
+      A strict peer refuses that with WIRE-13, and with no other finding.
     """
 
     def __init__(
@@ -91,11 +88,10 @@ class NginxFront(Front):
         self._cleanup = contextlib.ExitStack()
 
     def start(self) -> Self:
-        """Start nginx and wait until it has shaken hands once.
+        """Start nginx and wait for one handshake.
 
         Raises:
-            RuntimeError: there is no nginx, or it did not come up; its error log is shown.
-
+            RuntimeError: nginx is not installed or did not start; the text shows its error log.
         """
         with contextlib.ExitStack() as cleanup:
             directory = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="nginx-front-"))
@@ -104,18 +100,18 @@ class NginxFront(Front):
         return self
 
     def stop(self) -> None:
-        """End nginx, wait for it and remove its directory; does nothing when already stopped."""
+        """Stop nginx and remove its directory; do nothing when already stopped."""
         self._cleanup.close()
 
     def _start(self, directory: Path, cleanup: contextlib.ExitStack) -> None:
         nginx = _nginx()
         if nginx is None:
-            raise RuntimeError("there is no nginx on this machine")
+            raise RuntimeError("no nginx on this machine: install it")
         log = directory / "error.log"
-        # nginx cannot choose a port. It inherits one that is already listening, by the way it hands
-        # its sockets to a newer binary: nobody can take the port in between.
+        # nginx cannot choose a free port: it inherits a listening socket, like a newer binary of
+        # itself would. No other process can take the port in between.
         with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as errors:
-            listener.settimeout(0)  # non-blocking: nginx takes it as it is
+            listener.settimeout(0)  # nginx expects a non-blocking socket
             self._port = listener.getsockname()[1]
             self._write_files(directory)
             process = subprocess.Popen(  # noqa: S603 - the nginx of this machine, on our own files
@@ -131,8 +127,8 @@ class NginxFront(Front):
         try:
             self._shake_hands()
         except OSError as error:
-            said = log.read_text(errors="replace")[-_ENOUGH_OF_THE_LOG:]
-            raise RuntimeError(f"nginx did not come up ({error}); it says:\n{said}") from error
+            end = log.read_text(errors="replace")[-_ENOUGH_OF_THE_LOG:]
+            raise RuntimeError(f"nginx did not start ({error}); its log:\n{end}") from error
 
     def _write_files(self, directory: Path) -> None:
         (directory / "front.pem").write_bytes(
@@ -150,7 +146,7 @@ class NginxFront(Front):
         (directory / "nginx.conf").write_text(config)
 
     def _shake_hands(self) -> None:
-        """Wait for one handshake; the kernel accepts before nginx does, and resets if it ends."""
+        """Wait for one handshake: a connection alone is made by the kernel, before nginx runs."""
         context = self._authority.client_context()
         with (
             socket.create_connection(("127.0.0.1", self._port), _START_DEADLINE) as plain,
@@ -160,14 +156,14 @@ class NginxFront(Front):
 
 
 def _user() -> str:
-    """A `user` line when run by root, or nginx would give its directories to somebody else."""
+    """A `user` line for root; without it, nginx gives its directories to another user."""
     if os.geteuid() != 0:
         return ""
     return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name};"
 
 
 def _end(master: subprocess.Popen[bytes]) -> None:
-    """End the master, which ends its worker first; both by force when that takes too long."""
+    """Terminate the master, which ends its worker; kill both when that takes too long."""
     master.terminate()
     try:
         master.wait(_STOP_DEADLINE)

@@ -1,6 +1,4 @@
-"""A path-prefix reverse proxy, as operators put before a node: aiohttp, streaming both ways."""
-
-from __future__ import annotations
+"""A path-prefix reverse proxy before a peer: aiohttp, streaming both ways."""
 
 import asyncio
 import ssl
@@ -17,18 +15,17 @@ from harness.fronts.front import Front
 from harness.peer.certificates import Authority
 from harness.peer.peer import FakePeer
 
-# Headers that belong to one connection only (RFC 9110 §7.6.1), and what the client sets itself.
+# Headers of one connection (RFC 9110 section 7.6.1), and the header that the client sets itself.
 _HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"}
 _BLOCK = 64 * 1024
 _T = TypeVar("_T")
 
 
 class PathPrefixProxy(Front):
-    """A front that passes paths and bodies on as they are.
+    """A front that does not change paths and bodies.
 
     Attributes:
-        paths: path and query of each request that arrived here, in order.
-
+        paths: path and query of each request, in order.
     """
 
     def __init__(self, authority: Authority, peer: FakePeer, prefix: str) -> None:

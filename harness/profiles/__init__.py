@@ -3,18 +3,16 @@
 They import `witness` and `faults`. Begin with `profile.py`, then read `strict.py`, the shortest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
 from harness.profiles.harper_5_1 import Harper51
 from harness.profiles.pre_5_1 import Pre51
-from harness.profiles.profile import Decision, Profile
+from harness.profiles.profile import Profile
 from harness.profiles.strict import Strict
 
-__all__ = ["PROFILES", "Decision", "Harper51", "Pre51", "Profile", "ProfileName", "Strict"]
+__all__ = ["PROFILES", "Harper51", "Profile", "ProfileName", "Strict"]
 
 ProfileName = Literal["strict", "witness", "harper-5.1", "pre-5.1"]
 PROFILES: dict[ProfileName, Callable[[], Profile]] = {

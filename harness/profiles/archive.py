@@ -5,8 +5,6 @@ some payloads that Harper refuses: a tar cut between two entries, a damaged midd
 behind the first 256 bytes, a truncated gzip whose last four bytes look like a length (1 in 512).
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from typing import Final

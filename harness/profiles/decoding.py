@@ -3,8 +3,6 @@
 The reader of the wire reads and judges the form; this module does not judge.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -67,10 +65,9 @@ class Form:
 def read_form(reader: UploadReader) -> Form:
     """The form so far.
 
-    The reader and Harper differ in what is a file, and the reader keeps no bytes of a file. A part
-    that is a file only to the reader (PARSE-03: an empty filename, or the type gzip without a
-    filename) is an empty field here; a part that is a file only to Harper (`filename*` alone) is a
-    field.
+    The reader keeps no bytes of a file. A part that is a file to the reader but not to Harper
+    (PARSE-03: an empty filename, or the type gzip without a filename) is an empty field here. A
+    part that is a file only to Harper (`filename*` alone) is a field.
     """
     file, fields = reader.file, {}
     for field in reader.fields:

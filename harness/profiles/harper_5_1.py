@@ -1,7 +1,5 @@
 """The profile `harper-5.1`: the recorded answers of a real Harper 5.1.14."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +9,7 @@ from harness.faults.answers import Answer, Await
 from harness.faults.events import HEADERS, MEDIA_TYPE, EventStream, StreamStep
 from harness.profiles import harper_front as front
 from harness.profiles.decoding import Form, read_form
-from harness.profiles.harper_deploy import CUT_FORM, Deploy, Failure, Install, check_fields
+from harness.profiles.harper_deploy import CUT_FORM, Deploy, Install, check_fields
 from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer
 from harness.profiles.profile import (
     NO_JSON,
@@ -27,7 +25,7 @@ from harness.profiles.profile import (
 )
 from harness.witness.connections import RequestWitness
 from harness.witness.requests import UploadWitness
-from harness.witness.wire import FilePart, Rule, UploadReader
+from harness.witness.wire import Rule, UploadReader
 
 
 @define(eq=False)
@@ -43,8 +41,8 @@ class Harper51(Profile):
     - The times of tokens (`expires_in`, and the 30 s for which Harper caches a good one), their
       length and signature; a token expires by `TokensExpire`.
     - Damage in the middle of a payload: the peer keeps its first and last 256 bytes (see
-      `harness.profiles.archive`). A part that the reader of the wire takes for a file is never
-      decoded as a field (see `read_form`).
+      `harness.profiles.archive`). A part that is a file to the reader of the wire is not decoded
+      as a field (see `read_form`).
     - `npm install` does not run; `install` gives its lines or its failure. `package` is never
       fetched, a component is never served.
     - Operations other than minting, `registration_info`, `restart_service`, `get_job` and
@@ -75,11 +73,16 @@ class Harper51(Profile):
     # -- uploads ---------------------------------------------------------------------------------
 
     def at_head(self, request: RequestWitness, credential: Credential) -> Decision | None:
-        refusal = front.refuse_head(request) or front.refuse_early(request, credential)
-        if refusal is not None or (unread := front.refuse_type(request)) is None:
+        if refusal := front.refuse_head(request) or front.refuse_early(request, credential):
             return refusal
-        status, text, then = unread
-        return self._refuse(status, text, request, then)
+        media_type, parameters = front.content_type(request)
+        if media_type == "multipart/form-data":  # PARSE-02
+            known = "boundary=" in parameters.lower()
+            text = "Multipart: Boundary not found"
+            return None if known else self._refuse(400, text, request, "close")
+        if media_type == "application/json" or (not media_type and not front.has_body(request)):
+            return None
+        return self._refuse(415, "Unsupported Media Type", request)  # PARSE-01
 
     def at_file(
         self, upload: UploadWitness, credential: Credential
@@ -112,7 +115,7 @@ class Harper51(Profile):
                 return refusal
             if wants_events(upload):
                 return Decision(self._begin_stream(form.fields, upload))
-        return self._finish(form.fields, upload, form.file)
+        return Decision(self.dress(self._deploy(form.fields).answer(form.file), upload))
 
     def _refuse_form(
         self, form: Form, credential: Credential, upload: UploadWitness
@@ -145,10 +148,10 @@ class Harper51(Profile):
         return self._refuse_fields(body, request) or self._deploy_json(body, request)
 
     def _deploy_json(self, fields: dict[str, Any], request: RequestWitness) -> Decision:
+        deploy = self._deploy(fields)
         if wants_events(request):
-            deploy = self._deploy(fields)
-            return Decision(_stream(deploy.events(deploy.failure(None))))
-        return self._finish(fields, request)
+            return Decision(_stream(deploy.events(None)))
+        return Decision(self.dress(deploy.answer(None), request))
 
     def elsewhere(self, request: RequestWitness) -> Decision | None:
         if refusal := front.refuse_head(request):
@@ -169,16 +172,8 @@ class Harper51(Profile):
         if failure is None:
             return None
         if wants_events(request):
-            return Decision(_stream(iter([failure.event("")])))
-        return Decision(self.dress(_answer(failure, ""), request))
-
-    def _finish(
-        self, fields: dict[str, Any], request: RequestWitness, file: FilePart | None = None
-    ) -> Decision:
-        deploy = self._deploy(fields)
-        failure = deploy.failure(file)
-        answer = _answer(failure, deploy.deployment_id) if failure else Answer(json=deploy.result())
-        return Decision(self.dress(answer, request))
+            return Decision(_stream(iter([failure.event()])))
+        return Decision(self.dress(failure.answer(), request))
 
     def _begin_stream(self, fields: dict[str, Any], upload: UploadWitness) -> EventStream:
         deploy = self._deploy(fields)
@@ -186,7 +181,7 @@ class Harper51(Profile):
         def steps() -> Iterator[StreamStep]:
             yield Await.FORM_ENDS
             # The payload is complete here, or its upload is cut.
-            yield from deploy.events(deploy.failure(read_form(upload.reader).file))
+            yield from deploy.events(read_form(upload.reader).file)
 
         return _stream(steps())
 
@@ -202,10 +197,6 @@ class Harper51(Profile):
         self, status: int, text: str, request: RequestWitness, then: Then = "drain"
     ) -> Decision:
         return Decision(self.dress(Answer.error(status, text), request), then)
-
-
-def _answer(failure: Failure, deployment_id: str) -> Answer:
-    return Answer(failure.status, json=failure.body(deployment_id))
 
 
 def _stream(events: Iterator[StreamStep]) -> EventStream:

@@ -1,7 +1,5 @@
 """A `deploy_component` in Harper 5.1.14, after its fields are decoded. Pure."""
 
-from __future__ import annotations
-
 import base64
 import re
 import uuid
@@ -11,6 +9,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from harness.faults.answers import Answer
 from harness.faults.events import Event, finished_event, phase_event
 from harness.profiles.archive import archive_error
 from harness.profiles.jobs import JobBook
@@ -49,11 +48,11 @@ class Failure:
         output = {} if self.install_output is None else {"install_output": self.install_output}
         return {"phase": self.phase, **output, "deployment_id": deployment_id}
 
-    def body(self, deployment_id: str) -> dict[str, Any]:
-        """The body of a plain answer."""
-        return {"error": self.message, **self._details(deployment_id)}
+    def answer(self, deployment_id: str = "") -> Answer:
+        """The failure as a plain answer."""
+        return Answer(self.status, json={"error": self.message, **self._details(deployment_id)})
 
-    def event(self, deployment_id: str) -> Event:
+    def event(self, deployment_id: str = "") -> Event:
         """The failure as an event."""
         code = self.status if self.code is None else self.code
         error = {"message": self.message, "code": code}
@@ -196,8 +195,14 @@ class Deploy:
             job = {"restartJobId": self.jobs.begin()}
         return {"message": message, **job, "deployment_id": self.deployment_id}
 
-    def events(self, failure: Failure | None) -> Iterator[Event]:
-        """The events of the deploy, in Harper's order (SSE-12)."""
+    def answer(self, file: FilePart | None) -> Answer:
+        """The plain answer, after the end of the upload."""
+        failure = self.failure(file)
+        return failure.answer(self.deployment_id) if failure else Answer(json=self.result())
+
+    def events(self, file: FilePart | None) -> Iterator[Event]:
+        """The events after the end of the upload, in Harper's order (SSE-12)."""
+        failure = self.failure(file)
         is_cut = failure is not None and failure.phase == "pending"
         if not is_cut:
             yield phase_event("prepare", "start")

@@ -1,10 +1,8 @@
 """The layers before Harper's operations API, which refuse a request by its head alone. Pure."""
 
-from __future__ import annotations
-
 from harness.faults.answers import Answer
 from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer, ServerAnswer
-from harness.profiles.profile import Credential, Decision, Then, refuse_credential, wants_events
+from harness.profiles.profile import Credential, Decision, refuse_credential, wants_events
 from harness.witness.connections import RequestWitness
 
 _WRONG: frozenset[Credential] = frozenset(("unknown", "wrong password", "not base64"))
@@ -32,17 +30,6 @@ def refuse_early(request: RequestWitness, credential: Credential) -> Decision | 
         return None
     body = framed(refusal.content) if wants_events(request) else refusal.content
     return Decision(EarlyAnswer(refusal.status, body=body))
-
-
-def refuse_type(request: RequestWitness) -> tuple[int, str, Then] | None:
-    """Status, text and `then` of the refusal of a media type (PARSE-01, PARSE-02)."""
-    media_type, parameters = content_type(request)
-    if media_type == "multipart/form-data":
-        known = "boundary=" in parameters.lower()
-        return None if known else (400, "Multipart: Boundary not found", "close")
-    if media_type == "application/json" or (not media_type and not has_body(request)):
-        return None
-    return 415, "Unsupported Media Type", "drain"
 
 
 def content_type(request: RequestWitness) -> tuple[str, str]:

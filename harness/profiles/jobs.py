@@ -1,9 +1,8 @@
 """The jobs of one fake peer: `restart_service` begins one, `get_job` polls it (RST-02)."""
 
-from __future__ import annotations
-
 import threading
 import uuid
+from collections import Counter
 from typing import Any, Literal
 
 from attrs import define, field
@@ -24,7 +23,7 @@ class JobBook:
     outcome: Literal["COMPLETE", "ERROR"] = "COMPLETE"
     message: str = "Restarted http"
     begun: list[str] = field(init=False, factory=list)
-    _polled: dict[str, int] = field(init=False, factory=dict, repr=False)
+    _polled: Counter[str] = field(init=False, factory=Counter, repr=False)
     _lock: threading.Lock = field(init=False, factory=threading.Lock, repr=False)
 
     def begin(self) -> str:
@@ -32,13 +31,12 @@ class JobBook:
         job = str(uuid.uuid4())
         with self._lock:
             self.begun.append(job)
-            self._polled[job] = 0
         return job
 
     def poll(self, job: object) -> list[dict[str, Any]] | None:
         """The answer of `get_job`; None for an unknown job."""
         with self._lock:
-            if not isinstance(job, str) or job not in self._polled:
+            if not isinstance(job, str) or job not in self.begun:
                 return None
             self._polled[job] += 1
             ended = self._polled[job] > self.polls

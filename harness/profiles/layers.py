@@ -3,8 +3,6 @@
 Recorded from Harper 5.1.14. Only the numbers in the timing headers are invented.
 """
 
-from __future__ import annotations
-
 from attrs import frozen
 
 from harness.faults.answers import Answer
@@ -59,7 +57,6 @@ class ServerAnswer(Answer):
     chunk_size: int | None = 1
 
     def head(self, *, keep_alive: bool, length_off_by: int = 0) -> bytes:
-        del length_off_by
         connection = (
             [date_line(), *_KEEP_ALIVE] if keep_alive else ["Connection: close", date_line()]
         )
@@ -71,5 +68,4 @@ class ParserAnswer(Answer):
     """An answer of the HTTP parser to a malformed request: a status line and one header."""
 
     def head(self, *, keep_alive: bool, length_off_by: int = 0) -> bytes:
-        del keep_alive, length_off_by
         return encode_head([status_line(self.status), "Connection: close"])

@@ -1,7 +1,5 @@
 """The profile `pre-5.1`: a peer from before multipart (VER-01 to VER-04)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from attrs import define

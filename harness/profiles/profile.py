@@ -1,7 +1,5 @@
 """A profile: how one kind of peer answers when no fault is due. Pure."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
@@ -98,12 +96,10 @@ class Profile(ABC):
 
     def elsewhere(self, request: RequestWitness) -> Decision | None:
         """Answer a request that is not a POST to the operations API; None is a plain 404."""
-        del request
         return None
 
     def dress(self, answer: Answer, request: RequestWitness) -> Answer:
         """The answer to an operation, with the head and in the form of this kind of peer."""
-        del request
         return answer
 
 
@@ -116,8 +112,6 @@ OPERATIONS = (MINT, "registration_info", "restart_service", "get_job")
 
 NOT_JSON = "Body is not valid JSON but content-type is set to 'application/json'"
 NO_OPERATION = "Request body must include an 'operation' property."
-
-GOOD: frozenset[Credential] = frozenset(("good", "password"))
 
 _CREDENTIAL_TEXTS: dict[Credential, str] = {
     "missing": "Must login",
@@ -142,7 +136,7 @@ FORBIDDEN = Answer(
 
 def refuse_credential(credential: Credential) -> Answer | None:
     """The refusal of a client that may not deploy (MINT-12, DEP-01)."""
-    if credential in GOOD:
+    if credential in ("good", "password"):
         return None
     if credential == "forbidden":
         return FORBIDDEN

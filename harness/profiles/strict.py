@@ -1,7 +1,5 @@
 """The profile `strict`, which refuses every upload that breaks a rule."""
 
-from __future__ import annotations
-
 from attrs import define
 
 from harness.faults.answers import Answer
@@ -46,14 +44,12 @@ class Strict(Profile):
     def at_file(
         self, upload: UploadWitness, credential: Credential
     ) -> Decision | EventStream | None:
-        del upload
         return Decision(FORBIDDEN) if credential == "forbidden" else None
 
     def is_ready(self, reader: UploadReader) -> bool:
         return reader.complete
 
     def at_end(self, upload: UploadWitness, credential: Credential) -> Decision:
-        del credential
         if upload.findings and (self.refuses or not upload.reader.body_complete):
             return Decision(Answer.error(400, f"broken on the wire: {upload.findings[0]}"))
         project = upload.fields.get("project", b"").decode("utf-8", "replace")
@@ -64,7 +60,6 @@ class Strict(Profile):
     def at_body(
         self, request: RequestWitness, body: object, credential: Credential
     ) -> Decision | None:
-        del request
         if not isinstance(body, dict):
             return Decision(Answer.error(400, NOT_JSON), "close")
         operation = body.get("operation")

@@ -1,4 +1,8 @@
-"""The fake replication socket of a fake peer, where relays may mint their tokens."""
+"""The fake replication socket of a fake node, over which relays mint tokens.
+
+It imports `witness`, `faults`, `profiles`, `transport` and `peer`. Begin with `socket.py`, then
+read `conversation.py`, which serves one connection.
+"""
 
 from harness.replication.socket import FakeReplicationSocket
 

@@ -1,7 +1,6 @@
-"""What a replication socket does on one connection, from the upgrade to the close, witnessed."""
+"""One connection of a replication socket, from the upgrade to the close."""
 
-from __future__ import annotations
-
+import math
 import time
 from typing import NoReturn
 
@@ -18,6 +17,7 @@ from harness.replication.frames import (
     NotAControlMessage,
     parse,
     response,
+    response_before_padding,
 )
 from harness.replication.websocket import ProtocolError, WebSocket, frame_head
 from harness.replication.witness import MessageWitness, SocketWitness
@@ -46,7 +46,7 @@ class SocketConversation:
         self._fault = fault
         self._issue = issue
 
-    def hold(self) -> NoReturn:
+    def run(self) -> NoReturn:
         """Upgrade, then serve one request after another until the connection ends."""
         self._upgrade()
         match self._fault:
@@ -137,8 +137,9 @@ class SocketConversation:
 
     def _answer_mint(self, request_id: int) -> None:
         match self._fault:
-            case faults.HugeAnswer() as huge:
-                self._send_huge(huge.before_padding(request_id, self._issue), huge.padding)
+            case faults.HugeAnswer(padding):
+                start = response_before_padding(request_id, self._issue(), padding)
+                self._send_huge(start, padding)
             case faults.Fragments(size):
                 self._send(response(request_id, self._issue()), size)
             case faults.PingFirst(data):
@@ -180,21 +181,19 @@ class SocketConversation:
     def _wait(self, late: faults.LateAnswer) -> None:
         """Wait until the answer is due, or drop a silent client."""
         begun = heard = time.monotonic()
-        pings = len(self._seen.pings)
+        pings = len(self._seen.pings) + late.after_pings
         while True:
-            now = time.monotonic()
-            enough_pings = len(self._seen.pings) - pings >= late.after_pings
-            if enough_pings and now >= begun + late.after_seconds:
+            is_pinged = len(self._seen.pings) >= pings
+            due = begun + late.after_seconds if is_pinged else math.inf
+            until = min(due, heard + late.silence_limit)
+            has_input = self._socket.wait_for_input(until - time.monotonic())
+            if time.monotonic() >= due:
                 return
-            if now >= heard + late.silence_limit:
+            if not has_input:
                 self._seen.connection.note(MomentKind.CLIENT_SILENT, seconds=late.silence_limit)
                 self._drop(End.CLOSE)
-            until = heard + late.silence_limit
-            if enough_pings:
-                until = min(until, begun + late.after_seconds)
-            if self._socket.wait_for_input(until - now):
-                self._receive()
-                heard = time.monotonic()
+            self._receive()
+            heard = time.monotonic()
 
     # -- ending ----------------------------------------------------------------------------------
 

@@ -4,8 +4,6 @@ A fault of the answer knows the messages that it sends; `harness.replication.con
 every other fault.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -13,19 +11,16 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from harness.faults.answers import End
-from harness.faults.checks import (
-    check_choice,
-    check_int,
-    check_number,
-    check_size,
-    check_status,
-)
+from harness.faults.checks import check_choice, check_int, check_number, check_size, check_status
 from harness.faults.kinds import CertificateFlaw, SocketFault
-from harness.replication.frames import OTHER_CODES, pack, response, response_before_padding
+from harness.replication.frames import OTHER_CODES, pack, response
 
 Issue = Callable[[], dict[str, Any]]
 """Mints a pair of tokens: `operation_token` and `refresh_token` (MINT-04)."""
 Messages = Iterator[bytes]
+When = Literal["at once", "first message"]
+DropPlace = Literal["upgrade", "request", "answer"]
+DropEnd = Literal[End.RESET, End.CLOSE]
 _LARGEST = (1 << 32) - 1  # of a msgpack bin
 
 # -- the connection ------------------------------------------------------------------------------
@@ -59,9 +54,7 @@ class WrongAccept(SocketFault):
 class Unauthorized(SocketFault):
     """Close with 1008 at once, or upon the first message as Harper does (WS-05)."""
 
-    when: Literal["at once", "first message"] = field(
-        default="first message", validator=check_choice("at once", "first message")
-    )
+    when: When = field(default="first message", validator=check_choice(When))
     reason: str = field(default="Unauthorized", validator=check_size(123))  # WS-05
 
 
@@ -75,12 +68,8 @@ class Dropped(SocketFault):
         how: `End.RESET` or `End.CLOSE`.
     """
 
-    at: Literal["upgrade", "request", "answer"] = field(
-        default="request", validator=check_choice("upgrade", "request", "answer")
-    )
-    how: Literal[End.RESET, End.CLOSE] = field(
-        default=End.RESET, validator=check_choice(End.RESET, End.CLOSE)
-    )
+    at: DropPlace = field(default="request", validator=check_choice(DropPlace))
+    how: DropEnd = field(default=End.RESET, validator=check_choice(DropEnd))
 
 
 # -- time ----------------------------------------------------------------------------------------
@@ -125,13 +114,12 @@ class ErrorAnswer(AnswerFault):
     error: str = "ClientError: invalid credentials"
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
-        del issue
         yield response(request_id, {"error": self.error})
 
 
 @frozen
 class UnknownRequestId(AnswerFault):
-    """Answer a request that the client did not make (WS-17), and then perhaps its request."""
+    """Answer with an id that the client did not send (WS-17), then perhaps with the right id."""
 
     then_answer: bool = True
 
@@ -157,7 +145,6 @@ class WithToken(AnswerFault):
     token: Any
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
-        del issue
         yield response(request_id, {"operation_token": self.token})
 
 
@@ -211,7 +198,6 @@ class Garbage(AnswerFault):
     message: bytes = b"\xc1 never a msgpack value"
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
-        del request_id, issue
         yield self.message
 
 
@@ -235,31 +221,5 @@ class HugeAnswer(SocketFault):
 
     padding: int = field(validator=check_int(least=0, most=_LARGEST))
 
-    def before_padding(self, request_id: Any, issue: Issue) -> bytes:
-        """The message up to its padding."""
-        return response_before_padding(request_id, issue(), self.padding)
 
-
-ReplicationFault = (
-    CertificateFlaw
-    | UpgradeRefused
-    | UpgradeHangs
-    | Subprotocol
-    | WrongAccept
-    | Unauthorized
-    | Dropped
-    | NoAnswer
-    | LateAnswer
-    | ErrorAnswer
-    | UnknownRequestId
-    | WithoutToken
-    | WithToken
-    | NestedToken
-    | ListAnswer
-    | WideMaps
-    | OthersFirst
-    | Garbage
-    | Fragments
-    | PingFirst
-    | HugeAnswer
-)
+ReplicationFault = SocketFault | CertificateFlaw

@@ -1,10 +1,8 @@
-"""The messages of the replication socket: msgpack arrays that begin with a code (WS-08…15). Pure.
+"""The messages of the replication socket: msgpack arrays that begin with a code (WS-08 to WS-15).
 
-Of all that nodes tell each other there, a mint needs two messages: a request for an operation and
-its response.
+Nodes send each other many kinds of messages; a mint needs a request for an operation and its
+response. Pure.
 """
-
-from __future__ import annotations
 
 import re
 from typing import Any
@@ -15,20 +13,21 @@ SUBPROTOCOL = "harperdb-replication-v1"
 REQUEST = 136
 RESPONSE = 137
 OTHER_CODES = (129, 130, 132, 133, 134, 140, 141, 142, 143, 144, 145, 146, 147)
-"""What else nodes send each other; ignorable for whoever only wants a token (WS-15)."""
+"""The other codes; a client that wants a token skips their messages (WS-15)."""
 
 _UNDEFINED = 0  # extension type (WS-09)
-_BIN32 = b"\xc6"  # and four bytes of length
 _MAP16 = b"\xde"
+_EMPTY_BIN = b"\xc4\x00"
+_BIN32 = b"\xc6"  # and four bytes of length
 _SECRET = re.compile(r"token|password|secret|authorization", re.IGNORECASE)
 
 
-class NotAControlMessage(ValueError):  # noqa: N818 - says what it is
-    """A message that is no msgpack array beginning with a code."""
+class NotAControlMessage(ValueError):  # noqa: N818 - the name of the problem
+    """A message that is not a msgpack array with a code."""
 
 
 def pack(value: Any, *, map16: bool = False) -> bytes:
-    """Encode a value; `map16` writes maps as Harper's own encoder does, whatever their size."""
+    """Encode a value; `map16` writes every map in the wide form of Harper's encoder."""
     if map16 and isinstance(value, dict):
         items = b"".join(pack(x, map16=True) for item in value.items() for x in item)
         return _MAP16 + len(value).to_bytes(2) + items
@@ -39,62 +38,47 @@ def pack(value: Any, *, map16: bool = False) -> bytes:
     return packed
 
 
-def unpack(data: bytes) -> Any:
-    """Decode a value of any width; extension type 0 is None.
+def parse(data: bytes) -> tuple[int, Any]:
+    """The code of a control message, and its body; None without a body.
 
     Raises:
-        NotAControlMessage: it is not one whole msgpack value.
-
+        NotAControlMessage: the bytes are not msgpack, or not an array with a code.
     """
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=False, ext_hook=_extension)
+        value = msgpack.unpackb(data, raw=False, strict_map_key=False, ext_hook=_extension)
     except (ValueError, TypeError, RecursionError) as error:
-        raise NotAControlMessage(
-            f"not msgpack: {type(error).__name__} in {len(data)} bytes"
-        ) from None
+        text = f"not msgpack: {type(error).__name__} in {len(data)} bytes"
+        raise NotAControlMessage(text) from None
+    if not isinstance(value, list) or not value or type(value[0]) is not int:
+        raise NotAControlMessage(f"not an array with a code but {type(value).__name__}")
+    return value[0], value[1] if len(value) > 1 else None
 
 
 def _extension(kind: int, data: bytes) -> Any:
     return None if kind == _UNDEFINED else msgpack.ExtType(kind, data)
 
 
-def parse(data: bytes) -> tuple[int, Any]:
-    """The code of a control message, and what stands behind it (None for a bare code).
-
-    Raises:
-        NotAControlMessage: also for msgpack of another shape.
-
-    """
-    value = unpack(data)
-    if not isinstance(value, list) or not value or type(value[0]) is not int:
-        raise NotAControlMessage(f"not an array with a code but {type(value).__name__}")
-    return value[0], value[1] if len(value) > 1 else None
-
-
 def response(request_id: Any, result: dict[str, Any], *, map16: bool = False) -> bytes:
-    """The answer to the request of this id (WS-11, WS-12)."""
+    """The answer to a request (WS-11, WS-12)."""
     return pack([RESPONSE, {**result, "requestId": request_id}], map16=map16)
 
 
 def response_before_padding(request_id: Any, result: dict[str, Any], size: int) -> bytes:
-    """The same answer up to a last member `padding` of so many bytes, which are left to be sent."""
-    packer = msgpack.Packer()
-    members = {**result, "requestId": request_id}
-    head: bytes = packer.pack_array_header(2) + packer.pack(RESPONSE)
-    head += packer.pack_map_header(len(members) + 1)
-    head += b"".join(pack(it) for member in members.items() for it in member)
-    return head + pack("padding") + _BIN32 + size.to_bytes(4)
+    """The same answer with a last member `padding` of `size` bytes, which do not follow."""
+    whole = pack([RESPONSE, {**result, "requestId": request_id, "padding": b""}])
+    return whole.removesuffix(_EMPTY_BIN) + _BIN32 + size.to_bytes(4)
 
 
 def redacted(value: Any) -> Any:
-    """The same value without what stands under a name that speaks of a credential."""
+    """The same value without texts under a name such as `token` or `password`."""
     if isinstance(value, dict):
         return {
-            key: "(redacted)"
-            if isinstance(key, str) and _SECRET.search(key) and isinstance(item, (str, bytes))
-            else redacted(item)
+            key: "(redacted)" if _is_secret(key, item) else redacted(item)
             for key, item in value.items()
         }
-    if isinstance(value, (list, tuple)):
-        return [redacted(item) for item in value]
-    return value
+    return [redacted(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _is_secret(key: object, value: object) -> bool:
+    named = isinstance(key, str) and _SECRET.search(key) is not None
+    return named and isinstance(value, (str, bytes))

@@ -1,11 +1,9 @@
-"""The fake replication socket of one fake peer: tokens are minted over it, too."""
-
-from __future__ import annotations
+"""The fake replication socket of a fake node, over which relays mint tokens."""
 
 import contextlib
 import re
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, Self, TypedDict
 
 from werkzeug import Request, Response
@@ -23,13 +21,14 @@ from harness.transport.connection import ConnectionEnded
 from harness.transport.endpoint import Endpoint
 from harness.transport.exchange import Exchange
 from harness.transport.server import StreamingServer
+from harness.witness.connections import RequestWitness
 from harness.witness.moments import MomentKind
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 class SocketOptions(TypedDict, total=False):
-    """What `FakeCluster.replication` hands on to a `FakeReplicationSocket`, which explains it."""
+    """Arguments of `FakeReplicationSocket` that `FakeCluster.replication` passes on."""
 
     fault: ReplicationFault | None
     known_nodes: Collection[str] | None
@@ -38,15 +37,14 @@ class SocketOptions(TypedDict, total=False):
 
 
 class FakeReplicationSocket(Endpoint):
-    """A node's replication socket on a loopback port of its own, for mints.
+    """A node's replication socket on a loopback port, for mints.
 
-    It answers `create_authentication_tokens` with tokens that the node's operations API accepts,
-    also while the node's faults `TokensExpire` or `MintForAnotherUser` are due; it answers any
-    other operation with an error.
+    It answers `create_authentication_tokens` with tokens of the node; the node's faults
+    `TokensExpire` and `MintForAnotherUser` apply to them. It answers every other operation with an
+    error.
 
     Attributes:
         node: the node whose tokens it mints.
-
     """
 
     def __init__(
@@ -62,15 +60,14 @@ class FakeReplicationSocket(Endpoint):
         """Prepare a socket; nothing listens before `start`.
 
         Args:
-            authority: signs the certificate and those of clients; None serves plain `ws`.
-            node: the node whose tokens are minted.
+            authority: signs the certificates of socket and clients; None serves plain `ws`.
+            node: the node whose tokens it mints.
             fault: how to misbehave.
-            known_nodes: who may use it (WS-04): a client with a certificate that names one of
-                them, or with the Authorization of the node's user. None accepts every client by
-                its address. Certificates are requested, not required, and always witnessed.
+            known_nodes: the clients that may use it (WS-04): those with a certificate for one of
+                these names, and those with the Authorization of the node's user. None accepts every
+                client by its address. Certificates are requested, not required, and witnessed.
             host: loopback address to bind.
             timeout: longest wait for bytes on a connection, in seconds.
-
         """
         super().__init__(f"{node.name} (replication)", StreamingServer(host, timeout=timeout))
         self.fault = fault
@@ -86,9 +83,9 @@ class FakeReplicationSocket(Endpoint):
 
     @property
     def fault(self) -> ReplicationFault | None:
-        """How it misbehaves; None answers as a healthy node.
+        """How it misbehaves; None answers like a healthy node.
 
-        A `CertificateFlaw` is read at `start`, every other fault at each connection.
+        `start` reads a `CertificateFlaw`, each connection reads every other fault.
         """
         return self._fault
 
@@ -96,8 +93,8 @@ class FakeReplicationSocket(Endpoint):
     def fault(self, fault: ReplicationFault | None) -> None:
         if not isinstance(fault, SocketFault | CertificateFlaw | None):
             raise TypeError(
-                f"fault {fault!r}: give an object of a class in harness.replication.faults, or a "
-                "CertificateFlaw; faults of the operations API belong to the peer"
+                f"fault {fault!r} is not a fault of a replication socket: give an object of a "
+                "class in harness.replication.faults, or a CertificateFlaw"
             )
         self._fault = fault
 
@@ -116,19 +113,19 @@ class FakeReplicationSocket(Endpoint):
 
     @property
     def url(self) -> str:
-        """Where the socket is: `wss`, or `ws` without an authority; the path is `/` (WS-01)."""
+        """The URL: `wss`, or `ws` without an authority; its path is `/` (WS-01)."""
         scheme = "ws" if self._authority is None else "wss"
         return f"{scheme}://{self.http.url_for('/').partition('://')[2]}"
 
     @property
     def sockets(self) -> list[SocketWitness]:
-        """Every connection that became a WebSocket, in order, when all have ended."""
+        """Every connection that became a WebSocket, in order; waits until all have ended."""
         self.http.settle()
         return self.live_sockets
 
     @property
     def socket(self) -> SocketWitness:
-        """The one connection that became a WebSocket; Unseen when there is not exactly one."""
+        """The only connection that became a WebSocket; Unseen when there is not exactly one."""
         sockets = self.sockets
         if len(sockets) != 1:
             raise Unseen(f"{self.name} saw {len(sockets)} sockets, not one")
@@ -136,18 +133,18 @@ class FakeReplicationSocket(Endpoint):
 
     @property
     def live_sockets(self) -> list[SocketWitness]:
-        """The sockets so far, also those that are still open."""
+        """The sockets so far, including open ones."""
         return [request for request in self.live_requests if isinstance(request, SocketWitness)]
 
     # -- connections -----------------------------------------------------------------------------
 
     def _serve(self, request: Request) -> Response:
-        """Handle one upgrade and what follows it, as pytest-httpserver asks it of a handler."""
+        """Handle one connection; a handler of pytest-httpserver."""
         exchange = Exchange.of(request)
         fault = self.fault
         if isinstance(fault, socket_faults.UpgradeRefused):
             return Response("no upgrade\n", fault.status)
-        if problem := _problem_of_upgrade(exchange.witness.header):
+        if problem := _problem_of_upgrade(exchange.witness):
             return Response(f"{problem}\n", 400)
         exchange.answered, exchange.keep_alive = True, False
         if isinstance(fault, socket_faults.UpgradeHangs):
@@ -156,7 +153,7 @@ class FakeReplicationSocket(Endpoint):
             return Response()  # never sent: the exchange is answered
         seen = exchange.witness_as(SocketWitness, let_in_by=self._let_in_by(exchange))
         try:
-            SocketConversation(exchange.connection, seen, fault, lambda: self._issue(seen)).hold()
+            SocketConversation(exchange.connection, seen, fault, lambda: self._issue(seen)).run()
         except ConnectionEnded as error:
             seen.connection.note(MomentKind.SOCKET_ENDED, reason=error)
         return Response()  # never sent: the exchange is answered
@@ -177,23 +174,23 @@ class FakeReplicationSocket(Endpoint):
         return None
 
     def _issue(self, seen: SocketWitness) -> dict[str, Any]:
-        """Mint a pair of tokens as the operations API of the peer would (MINT-04)."""
+        """Mint a pair of tokens like the node's operations API (MINT-04)."""
         issued = self.node.issue_tokens(self.node.schedule.due("mint"))
         seen.tokens.append(issued["operation_token"])
         return issued
 
 
-def _problem_of_upgrade(header: Callable[[str], str | None]) -> str | None:
+def _problem_of_upgrade(request: RequestWitness) -> str | None:
     """Why a GET is not an upgrade to the replication protocol; None when it is one."""
 
     def listed(name: str) -> list[str]:
-        return [item.strip() for item in (header(name) or "").split(",")]
+        return [item.strip() for item in (request.header(name) or "").split(",")]
 
-    if "websocket" not in [item.lower() for item in listed("upgrade")]:
+    if "websocket" not in map(str.lower, listed("upgrade")):
         return "not an upgrade to a WebSocket"
-    if "upgrade" not in [item.lower() for item in listed("connection")]:
-        return "Connection does not say Upgrade"
-    if header("sec-websocket-version") != "13" or not header("sec-websocket-key"):
+    if "upgrade" not in map(str.lower, listed("connection")):
+        return "Connection does not contain Upgrade"
+    if request.header("sec-websocket-version") != "13" or not request.header("sec-websocket-key"):
         return "not version 13 of the WebSocket protocol"
     if SUBPROTOCOL not in listed("sec-websocket-protocol"):
         return f"the subprotocol {SUBPROTOCOL} is not offered (WS-03)"

@@ -1,7 +1,5 @@
 """The server's side of a WebSocket (RFC 6455): wsproto on a connection of the fake peer."""
 
-from __future__ import annotations
-
 from wsproto.connection import Connection as Protocol
 from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage

@@ -1,10 +1,8 @@
-"""What a replication socket saw on one connection: the upgrade, each message, each ping, the end.
+"""The witness of one connection of a replication socket: upgrade, messages, pings, close frames.
 
-Times are seconds of `time.monotonic`. The connection itself (TLS version, SNI, client certificate,
-FIN or RST) is witnessed by the `ConnectionWitness` underneath, as at the operations API.
+Times are seconds of `time.monotonic`. TLS version, SNI, client certificate, FIN and RST are in the
+`ConnectionWitness`, as at the operations API.
 """
-
-from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
@@ -60,41 +58,41 @@ class CloseWitness:
 
 @dataclass(slots=True, kw_only=True)
 class SocketWitness(RequestWitness):
-    """One connection that became a WebSocket; head, target and headers are those of its upgrade."""
+    """One connection that became a WebSocket, and its upgrade request."""
 
     let_in_by: LetInBy | None = None
-    """What made the peer trust the client (WS-04); None when nothing did."""
+    """Why the peer trusts the client (WS-04); None when it does not."""
     messages: list[MessageWitness] = field(default_factory=list)
-    """Of both sides, in the order in which the peer read and sent them."""
+    """The messages of both sides, in order."""
     pings: list[float] = field(default_factory=list)
-    """When each ping of the client was read; each has been answered."""
+    """When the peer read each ping; it answers each until it sends a close frame."""
     close_received: CloseWitness | None = None
     close_sent: CloseWitness | None = None
     broken: str | None = None
-    """How the client broke the WebSocket protocol (RFC 6455) or sent what is no control message."""
+    """How the client broke the WebSocket or the replication protocol; None if it did not."""
     tokens: list[str] = field(default_factory=list, repr=False)
-    """Every operation token that was minted for an answer, in order."""
+    """Every operation token that was minted, in order."""
 
     @property
     def subprotocols(self) -> list[str]:
-        """What the client offered, in its order."""
+        """The subprotocols that the client offered, in order."""
         offered = [v for n, v in self.headers if n.lower() == "sec-websocket-protocol"]
         return [name.strip() for line in offered for name in line.split(",")]
 
     @property
     def operations(self) -> list[dict[str, Any]]:
-        """The body of each request of the client, with its `operation` and `requestId`."""
+        """The body of each request of the client."""
         requests = [m for m in self.messages if m.sender == "client" and m.code == REQUEST]
         return [m.body for m in requests if isinstance(m.body, dict)]
 
     @property
     def token(self) -> str | None:
-        """The last operation token that was minted here; None when there was none."""
+        """The last operation token that was minted; None if there is none."""
         return self.tokens[-1] if self.tokens else None
 
     @property
-    def closed_by(self) -> str | None:
-        """`client` or `peer`: who sent the first close frame, or else who ended the connection."""
+    def closed_by(self) -> Side | None:
+        """The side that sent the first close frame, or else ended the connection."""
         sent, received = self.close_sent, self.close_received
         if received is not None and (sent is None or received.at <= sent.at):
             return "client"

@@ -226,7 +226,9 @@ def test_a_run_that_is_interrupted_has_no_result(tmp_path: Path) -> None:
         "        os.kill(os.getppid(), signal.SIGINT)\n"
         "    return [{'node': n['name'], 'status': 'success'} for n in message['nodes']]\n"
     )
-    run = judged("python:interrupting:deploy", tmp_path, *CASES, "--keep-going", "--report", "report")
+    run = judged(
+        "python:interrupting:deploy", tmp_path, *CASES, "--keep-going", "--report", "report"
+    )
     assert run.returncode == 130, run.stdout + run.stderr
     assert run.stdout == ""
     assert "relay-harness: interrupted\n" in run.stderr

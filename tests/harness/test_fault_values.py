@@ -6,7 +6,6 @@ import ast
 import contextlib
 import itertools
 import math
-import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from harness.faults.kinds import CertificateFlaw
 from harness.peer.peer import FakePeer
 from harness.replication import FakeReplicationSocket
 from harness.replication import faults as socket_faults
+from tests.faultkinds import fault_classes
 from tests.rawclient import RawClient, chunked, mint_request, upload_body, upload_head
 
 OK = Answer()
@@ -221,7 +221,7 @@ def test_several_sequences_go_on_beside_each_other_and_begin_anew(cluster: FakeC
 
 def test_every_fault_is_shown_to_a_raw_client() -> None:
     """By name: some test of the harness that has a raw client mentions each kind of fault."""
-    kinds = {*typing.get_args(faults.Fault), *typing.get_args(socket_faults.ReplicationFault)}
+    kinds = fault_classes()
     shown = set()
     for path in Path(__file__).parent.glob("test_*.py"):
         text = path.read_text()
