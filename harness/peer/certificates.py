@@ -29,7 +29,6 @@ class Authority:
     Args:
         directory: where `file` is to lie; left out, it is a temporary file, which is removed with
             this object, unless its process is killed.
-
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -77,7 +76,6 @@ class Authority:
             only: the one version of TLS to speak; None for 1.2 and 1.3.
             client_certificate: whether clients are asked for a certificate of this authority, or
                 refused without one.
-
         """
         key = (*identities, flaw, only, client_certificate)
         if key not in self._contexts:  # loading a key costs more than all the rest of a peer

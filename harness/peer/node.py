@@ -26,7 +26,6 @@ class NodeState:
         username: the user who may deploy; by default, a name of this node alone.
         password: the password of that user; by default, a random one.
         tokens: every token that the node issued.
-
     """
 
     name: str

@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
-from werkzeug import Request, Response
-
 from harness.faults import kinds as faults
 from harness.faults.answers import Answer, AnyAnswer, End
 from harness.faults.events import EventStream
@@ -22,9 +20,8 @@ from harness.profiles.profile import (
     refuse_credential,
     run_operation,
 )
-from harness.transport.connection import ConnectionEnded
 from harness.transport.conversation import Conversation
-from harness.transport.exchange import Exchange
+from harness.transport.exchange import Exchange, path_in
 from harness.witness.connections import RequestWitness
 from harness.witness.requests import MintWitness, OperationWitness, UploadWitness
 from harness.witness.wire import OperationReader, UploadReader
@@ -38,26 +35,16 @@ class OperationsApi:
         self._node = node
         self._mark_offsets = mark_offsets
 
-    # -- operations ------------------------------------------------------------------------------
-
-    def __call__(self, request: Request) -> Response:
-        """Handle one request, as a handler of pytest-httpserver."""
-        exchange = Exchange.of(request)
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer one request, or leave it unanswered: then it is not found."""
         witness = exchange.witness
         # Compared as sent: a path with `%2F` is another path (URL-08).
-        is_here = (witness.method, _path_in(witness.target)) == ("POST", _path_in(self._node.path))
-        elsewhere = None if is_here else self._node.profile.elsewhere(witness)
-        if not is_here and elsewhere is None:
-            return Response("Not found\n", 404)
-        exchange.answered = True
-        try:
-            if elsewhere is None:
-                self._operate(exchange)
-            else:
-                self._refuse(exchange, elsewhere)
-        except ConnectionEnded:  # witnessed: the client ended it, not an error of this handler
-            exchange.keep_alive = False
-        return Response()  # never sent: the exchange is answered
+        if (witness.method, path_in(witness.target)) == ("POST", path_in(self._node.path)):
+            exchange.answered = True
+            self._operate(exchange)
+        elif decision := self._node.profile.elsewhere(witness):
+            exchange.answered = True
+            self._refuse(exchange, decision)
 
     def _operate(self, exchange: Exchange) -> None:
         witness = exchange.witness
@@ -76,13 +63,13 @@ class OperationsApi:
         reader = UploadReader(exchange.witness.raw_head)
         if _is_upload(exchange.witness):
             exchange.witness_as(UploadWitness, reader=reader)
-        conversation = Conversation(exchange, self._node.profile, reader)
-        conversation.answer(ParserAnswer(status), close=True)
+        Conversation(exchange, self._node.profile, reader).answer(ParserAnswer(status), "close")
 
     def _refuse(self, exchange: Exchange, decision: Decision) -> None:
         """Answer a request whose body is not looked at."""
         reader = UploadReader(exchange.witness.raw_head)  # takes the framing off, keeps nothing
-        self._carry_out(Conversation(exchange, self._node.profile, reader), decision)
+        conversation = Conversation(exchange, self._node.profile, reader)
+        conversation.answer(decision.answer, decision.then)
 
     def _operate_json(self, exchange: Exchange, credential: Credential) -> None:
         profile = self._node.profile
@@ -98,18 +85,18 @@ class OperationsApi:
                 known = {"body": body} if isinstance(body, dict) else {}
                 witness = exchange.witness_as(MintWitness, reader=reader, **known)
         if conversation.timed_out:
-            conversation.answer(ParserAnswer(408), close=True)
+            conversation.answer(ParserAnswer(408), "close")
         elif reader.too_long:
-            conversation.answer(Answer.error(413, "over 64 KiB of JSON"), close=True)
+            conversation.answer(Answer.error(413, "over 64 KiB of JSON"), "close")
         elif reader.broken or not reader.complete:
-            conversation.answer(ParserAnswer(400), close=True)
+            conversation.answer(ParserAnswer(400), "close")
         elif decision := profile.at_body(witness, body, credential):
-            self._carry_out(conversation, decision)
+            conversation.answer(decision.answer, decision.then)
         elif isinstance(witness, MintWitness):
             self._mint(witness, conversation, credential)
         else:
             answer, close = run_operation(body, profile)
-            conversation.answer(profile.dress(answer, witness), close=close)
+            conversation.answer(profile.dress(answer, witness), "close" if close else "drain")
 
     def _mint(
         self, witness: MintWitness, conversation: Conversation, credential: Credential
@@ -139,8 +126,6 @@ class OperationsApi:
         if given != (self._node.username, self._node.password):
             return Answer.error(401, "invalid credentials")
         return None
-
-    # -- uploads ---------------------------------------------------------------------------------
 
     def _upload(self, exchange: Exchange) -> None:
         reader = UploadReader(exchange.witness.raw_head, mark_offsets=self._mark_offsets)
@@ -191,7 +176,8 @@ class OperationsApi:
         rate: int | None = None,
     ) -> None:
         """Receive and answer an upload as the profile does; `answer` replaces its last answer."""
-        self._carry_out(conversation, self._decide(conversation, upload, answer, rate))
+        decision = self._decide(conversation, upload, answer, rate)
+        conversation.answer(decision.answer, decision.then)
 
     def _decide(
         self,
@@ -215,42 +201,13 @@ class OperationsApi:
                 return Decision(ParserAnswer(408), "close")
         return Decision(answer) if answer else profile.at_end(upload, credential)
 
-    def _carry_out(self, conversation: Conversation, decision: Decision) -> None:
-        conversation.answer(decision.answer, close=decision.then == "close")
-        self._after_answer(conversation, decision.then)
-
     def _answer_early(self, conversation: Conversation, early: AnswerEarly) -> None:
         if early.at == "file":
             conversation.receive(until="file")
         elif early.at != "head":
             conversation.receive(limit=early.at)
-        conversation.answer(early.answer, close=early.then == "close")
-        if early.then == "stop":  # for good, unlike a profile
-            conversation.end(End.SILENCE)
-        self._after_answer(conversation, early.then, early.grace)
-
-    def _after_answer(
-        self, conversation: Conversation, then: str, grace: float | None = None
-    ) -> None:
-        """Handle the rest of a request that may not have been received whole."""
-        if not conversation.is_open:  # as the client asked with `Connection: close`
-            return
-        match then:
-            case "drain":
-                conversation.receive()
-            case "stop":
-                conversation.stop_reading()
-            case "grace":
-                conversation.receive(seconds=grace)
-                if not conversation.complete:
-                    conversation.end(End.RESET)
-
-
-def _path_in(target: str) -> str:
-    """The path of a request target, which may be a whole URL (RFC 9112 section 3.2.2)."""
-    path = target.partition("?")[0]
-    _, is_url, rest = path.partition("://")
-    return f"/{rest.partition('/')[2]}" if is_url else path
+        then = "silence" if early.then == "stop" else early.then  # for good, unlike a profile
+        conversation.answer(early.answer, then, early.grace)
 
 
 def _is_upload(request: RequestWitness) -> bool:

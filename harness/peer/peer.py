@@ -15,7 +15,6 @@ from harness.faults.schedule import FaultSchedule
 from harness.peer.certificates import Authority
 from harness.peer.node import NodeState
 from harness.peer.operations import OperationsApi
-from harness.peer.tokens import TokenBook
 from harness.profiles import PROFILES, Profile, ProfileName
 from harness.transport.connection import Connection
 from harness.transport.control import Command
@@ -43,9 +42,8 @@ class FakePeer(Endpoint):
     Use it as a context manager, or through a `FakeCluster`.
 
     Attributes:
-        node: the node's state: credentials, tokens, profile, due faults.
-        http: the pytest-httpserver underneath, for handlers of a test's own.
-
+        node: the node's state, with its credentials, tokens, profile and due faults.
+        http: the pytest-httpserver underneath, for further handlers of a test.
     """
 
     def __init__(
@@ -70,12 +68,11 @@ class FakePeer(Endpoint):
             path: path of the operations API, with its query if it has one; other paths answer 404.
             fault: how to misbehave.
             profile: a name in `harness.profiles.PROFILES`.
-            username: the user who may deploy; None makes a name of this peer's own.
+            username: the user who may deploy; None makes a name of this peer alone.
             password: the password of that user; None makes a random one.
             host: loopback address to bind.
             timeout: longest wait for bytes on a connection, in seconds.
             mark_offsets: file lengths at which a witness keeps the SHA-256 so far.
-
         """
         if profile not in PROFILES:
             raise ValueError(f"profile {profile!r}: give one of {', '.join(PROFILES)}")
@@ -83,41 +80,17 @@ class FakePeer(Endpoint):
             raise ValueError(f"path {path!r}: begin it with /")
         check_number(above=0).validate("timeout", timeout)
         super().__init__(name, StreamingServer(host, greet=self._greet, timeout=timeout))
-        self.node = NodeState(
-            name,
-            path,
-            PROFILES[profile](),
-            username=username or "",
-            password=password or "",
+        self.node = node = NodeState(
+            name, path, PROFILES[profile](), username=username or "", password=password or ""
         )
+        self.name, self.path, self.tokens = name, path, node.tokens
+        self.username, self.password = node.username, node.password
         self.fault = fault
-        api = OperationsApi(self.node, mark_offsets)
+        api = OperationsApi(node, mark_offsets)
         self.http.otherwise = api
         self.http.malformed = api.malformed
         self._authority = authority
         self._closed_port: socket.socket | None = None
-
-    # -- who it is -------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        return self.node.name
-
-    @property
-    def path(self) -> str:
-        return self.node.path
-
-    @property
-    def username(self) -> str:
-        return self.node.username
-
-    @property
-    def password(self) -> str:
-        return self.node.password
-
-    @property
-    def tokens(self) -> TokenBook:
-        return self.node.tokens
 
     @property
     def profile(self) -> Profile:
@@ -132,8 +105,6 @@ class FakePeer(Endpoint):
     def url(self) -> str:
         """The URL of the operations API."""
         return self.http.url_for(self.path)
-
-    # -- life ------------------------------------------------------------------------------------
 
     def start(self) -> Self:
         self._release_port()
@@ -158,7 +129,7 @@ class FakePeer(Endpoint):
         )
 
     def _keep_port(self) -> None:
-        """Bind the port without listening: it refuses connections, and nobody else can take it."""
+        """Bind the port without listening: it refuses connections, and stays reserved."""
         family = socket.AF_INET6 if ":" in self.http.host else socket.AF_INET
         self._closed_port = socket.socket(family)
         # Ended connections may still be in TIME_WAIT on this port.
@@ -184,15 +155,13 @@ class FakePeer(Endpoint):
             self._keep_port()
 
     def restart(self) -> Self:
-        """Come back on the same port with the same tokens, whatever the state was."""
+        """Kill the peer if it runs, then start it on the same port with the same tokens."""
         self.kill()
         return self.start()
 
     def silence(self) -> None:
-        """From now on read and send nothing, like a machine that hangs."""
+        """Read and send nothing more, like a machine that hangs."""
         self.http.silence()
-
-    # -- what it saw -----------------------------------------------------------------------------
 
     @property
     def uploads(self) -> list[UploadWitness]:
@@ -225,8 +194,6 @@ class FakePeer(Endpoint):
     def mints(self) -> list[MintWitness]:
         return [request for request in self.requests if isinstance(request, MintWitness)]
 
-    # -- faults ----------------------------------------------------------------------------------
-
     @property
     def fault(self) -> Fault | tuple[Fault, ...] | None:
         """How it misbehaves: one fault, or a tuple of them; None answers as a healthy node.
@@ -239,11 +206,11 @@ class FakePeer(Endpoint):
     @fault.setter
     def fault(self, fault: Fault | tuple[Fault, ...] | None) -> None:
         schedule = FaultSchedule(fault)
-        late = [it for it in schedule.faults if isinstance(it, faults.READ_AT_START)]
-        if late and self.http.is_running() and any(it not in self.faults for it in late):
-            raise ValueError(
-                f"fault {late[0]!r} is read at the start: kill() the peer, set it, then start()"
-            )
+        for it in schedule.faults if self.http.is_running() else ():
+            if isinstance(it, faults.READ_AT_START) and it not in self.faults:
+                raise ValueError(
+                    f"fault {it!r} is read at the start: kill() the peer, set it, then start()"
+                )
         self._fault, self.node.schedule = fault, schedule
 
     @property
@@ -251,19 +218,19 @@ class FakePeer(Endpoint):
         """Every fault of it."""
         return self.node.schedule.faults
 
-    def _greet(self, link: Connection) -> bool:
+    def _greet(self, connection: Connection) -> bool:
         """Show a fault that comes before the TLS handshake; False ends the connection."""
         match self.node.schedule.due("connection"):
             case faults.ResetAtAccept():
-                link.reset()
+                connection.reset()
             case faults.SilentAfterAccept():
-                link.be_silent()
+                connection.be_silent()
             case faults.HangInHandshake():
-                read_client_hello(link)
-                link.be_silent()
+                read_client_hello(connection)
+                connection.be_silent()
             case faults.CloseInHandshake():
-                read_client_hello(link)
-                link.close()
+                read_client_hello(connection)
+                connection.close()
             case _:
                 return True
         return False

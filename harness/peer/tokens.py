@@ -51,7 +51,6 @@ class TokenBook:
             username: goes into the claims.
             expire_first: so many tokens of this peer, from its first, have expired when used.
             forbidden: the user of the token may not deploy.
-
         """
         token = self._new(username, "operation")
         with self._lock:
@@ -72,7 +71,6 @@ class TokenBook:
         Args:
             authorization: the header's value; None when there is none.
             user: name and password of the one user whose password is good; None knows no Basic.
-
         """
         if authorization is None:
             return "missing"

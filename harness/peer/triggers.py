@@ -1,79 +1,71 @@
-"""What happens to a deploy, or beside it, at a moment that a peer witnesses."""
+"""Acts at a moment that a peer witnesses: a deploy is cancelled, a payload is changed."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from harness.peer.peer import FakePeer
 
 _T = TypeVar("_T")
 
-_SECONDS = 10.0
-_SOONER_OR_LATER = (0.2, 1.0, 4.0)  # seconds
+_DEADLINE = 10.0  # seconds
+_CANCEL_AFTER = (0.2, 1.0, 4.0)  # seconds
 
 
-def a_connection_has_come(peer: FakePeer) -> bool:
+def has_connection(peer: FakePeer) -> bool:
     return bool(peer.live_connections)
 
 
-def a_request_has_come(peer: FakePeer) -> bool:
+def has_request(peer: FakePeer) -> bool:
     return any(seen.requests for seen in peer.live_connections)
 
 
-def an_upload_has_come(peer: FakePeer) -> bool:
+def has_upload(peer: FakePeer) -> bool:
     return bool(peer.live_uploads)
 
 
-def the_file_has_begun(peer: FakePeer) -> bool:
+def has_file_part(peer: FakePeer) -> bool:
+    """Whether the file part of an upload has begun."""
     return any("file" in upload.times for upload in peer.live_uploads)
 
 
-def give_up(deploy: Callable[[float], _T], has_come: Callable[[_T], bool]) -> _T:
-    """Give deploys up, each later than the last, until one had come so far; return what it gave.
+def cancel_deploy(deploy: Callable[[float], _T], is_far_enough: Callable[[_T], bool]) -> _T:
+    """Cancel deploys, each later than the last, until one has got far enough; return its result.
 
-    How long a relay takes to begin is its own affair.
+    A relay may take its time to begin.
 
     Args:
-        deploy: deploys to peers of its own, and gives that up after so many seconds.
-        has_come: whether it had come far enough, of what `deploy` returned.
+        deploy: deploys to new peers, and cancels the deploy after so many seconds.
+        is_far_enough: called with the result of `deploy`.
 
     Raises:
-        AssertionError: none had, not even after seconds.
-
+        AssertionError: no deploy got far enough.
     """
-    for after in _SOONER_OR_LATER:
-        given_up = deploy(after)
-        if has_come(given_up):
-            return given_up
-    raise AssertionError(f"{after:g} s after it was told to deploy, the relay had not come so far")
+    for after in _CANCEL_AFTER:
+        result = deploy(after)
+        if is_far_enough(result):
+            return result
+    raise AssertionError(f"the relay did not get far enough within {after:g} s of its deploy")
 
 
 @contextlib.contextmanager
-def as_soon_as(
+def act_when(
     condition: Callable[[FakePeer], bool], peer: FakePeer, act: Callable[[], object]
 ) -> Iterator[None]:
-    """Act in another thread when the condition holds of the peer; not at all if it never does.
+    """While the block runs, act in another thread as soon as the condition holds of the peer.
 
-    What it raises is raised when the block ends.
+    If it never holds, nothing is done. An error of `act` is raised at the end of the block.
     """
-    raised: list[BaseException] = []
 
     def watch() -> None:
-        try:
-            with contextlib.suppress(TimeoutError):  # whoever waits for it sees that it did not
-                peer.wait_until(condition, _SECONDS)
-                act()
-        except BaseException as error:  # noqa: BLE001  raised again below
-            raised.append(error)
+        with contextlib.suppress(TimeoutError):
+            peer.wait_until(condition, _DEADLINE)
+            act()
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
         yield
-    finally:
-        watcher.join()
-    if raised:
-        raise raised[0]
+    watching.result()

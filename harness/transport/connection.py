@@ -84,8 +84,6 @@ class Connection:
     def is_open(self) -> bool:
         return self.state is not State.CLOSED
 
-    # -- waiting ---------------------------------------------------------------------------------
-
     def wait(self, events: int, deadline: float, purpose: str) -> None:
         """Wait for events of the socket; raise `ConnectionEnded` at the deadline."""
         if not self._poll_for(events, deadline - time.monotonic()):
@@ -154,8 +152,6 @@ class Connection:
             self.close()
         raise ConnectionEnded("the peer was stopped")
 
-    # -- reading ---------------------------------------------------------------------------------
-
     def read_into(self, buffer: memoryview) -> int:
         """Fill `buffer` with the ready bytes; wait for the first; 0 at the client's FIN."""
         if self._ahead:
@@ -208,8 +204,6 @@ class Connection:
         while filled < size and (count := self.read_into(view[filled:])):
             filled += count
         return bytes(view[:filled])
-
-    # -- writing and ending ----------------------------------------------------------------------
 
     def write(self, data: bytes | memoryview) -> None:
         """Send everything, or raise `ConnectionEnded`."""

@@ -9,6 +9,7 @@ from typing import Literal
 from harness.faults.answers import AnyAnswer, Await, End, Pause, Script
 from harness.faults.events import EventStream
 from harness.profiles import Profile
+from harness.profiles.profile import Then
 from harness.transport.connection import ConnectionEnded
 from harness.transport.exchange import Exchange
 from harness.witness.moments import MomentKind
@@ -23,6 +24,10 @@ _READS_PER_SECOND = 20  # of a peer that reads slowly
 Until = Literal["file", "ready", "end"]
 """How far to receive: to the headers of the file part, to where the profile can answer, to the end
 of the body."""
+
+Rest = Literal[Then, "grace", "silence"]
+"""What becomes of a request after its answer: as in `Decision`; `grace` drains it for a while and
+then resets; `silence` reads nothing more."""
 
 
 class Conversation:
@@ -54,18 +59,6 @@ class Conversation:
         self._deadline = None if limit is None else time.monotonic() + limit
         self.timed_out = False
         """Whether the request took longer than the profile allows."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the body has been received to its end."""
-        return self._reader.complete
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the connection is open."""
-        return self._connection.is_open
-
-    # -- receiving -------------------------------------------------------------------------------
 
     def receive(
         self,
@@ -150,15 +143,43 @@ class Conversation:
             witness.mark("body end", MomentKind.BODY_END, size=reader.received)
             self._connection.unread(reader.excess)
 
-    def stop_reading(self) -> None:
-        """After a refusal: read on as little as the profile does, then not at all, then reset.
+    def answer(
+        self, answer: AnyAnswer | EventStream, then: Rest = "drain", grace: float = 0
+    ) -> None:
+        """Answer the request, then handle the rest of it, which may not have been received.
+
+        Args:
+            answer: the answer.
+            then: how to handle the rest; a client that asked for `Connection: close` gets `close`.
+            grace: seconds for the rest, with `then="grace"`.
+        """
+        exchange = self._exchange
+        exchange.keep_alive = exchange.keep_alive and then != "close"
+        exchange.witness.answer_status = answer.status
+        self._perform(answer.script(keep_alive=exchange.keep_alive))
+        if not self._connection.is_open:
+            return
+        match then:
+            case "drain":
+                self.receive()
+            case "stop":
+                self._stop_reading()
+            case "grace":
+                self.receive(seconds=grace)
+                if not self._reader.complete:
+                    self.end(End.RESET)
+            case "silence":
+                self.end(End.SILENCE)
+
+    def _stop_reading(self) -> None:
+        """Read on as little as the profile does, then not at all, then reset.
 
         When the body ends within that little, the connection stays usable.
         """
         seconds = self._profile.reset_after
         begin = time.monotonic()
         self.receive(limit=self._reader.received + self._profile.read_ahead, seconds=seconds)
-        if self.complete:
+        if self._reader.complete:
             return
         self._connection.witness.note(MomentKind.STOPPED_READING)
         if seconds is None:
@@ -166,16 +187,7 @@ class Conversation:
         self._pause(begin + seconds - time.monotonic())
         self.end(End.RESET)
 
-    # -- answering -------------------------------------------------------------------------------
-
-    def answer(self, answer: AnyAnswer | EventStream, *, close: bool = False) -> None:
-        """Answer the request; `close` ends the connection afterwards."""
-        exchange = self._exchange
-        exchange.keep_alive = exchange.keep_alive and not close
-        exchange.witness.answer_status = answer.status
-        self.perform(answer.script(keep_alive=exchange.keep_alive))
-
-    def perform(self, script: Script) -> None:
+    def _perform(self, script: Script) -> None:
         """Execute a script, step by step, until it ends or the client has gone."""
         sent, begin = 0, bytearray()
         witness = self._exchange.witness
@@ -219,7 +231,7 @@ class Conversation:
         """End the connection, or leave it silent."""
         self._exchange.keep_alive = False
         match how:
-            case End.CLOSE if not self.complete:
+            case End.CLOSE if not self._reader.complete:
                 self._connection.close_unread()
             case End.CLOSE:
                 self._connection.close()

@@ -55,3 +55,10 @@ def refuse_malformed(exchange: Exchange, status: int) -> None:
     exchange.witness.answer_status = status
     exchange.connection.write(f"{status_line(status)}\r\nConnection: close\r\n\r\n".encode())
     exchange.connection.close_unread()
+
+
+def path_in(target: str) -> str:
+    """The path of a request target, which may be a whole URL (RFC 9112 section 3.2.2)."""
+    path = target.partition("?")[0]
+    _, is_url, rest = path.partition("://")
+    return f"/{rest.partition('/')[2]}" if is_url else path

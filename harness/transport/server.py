@@ -12,26 +12,22 @@ import ipaddress
 import ssl
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from pytest_httpserver import HTTPServer
 from pytest_httpserver.httpserver import UNDEFINED
 from werkzeug import Request, Response
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from harness.transport import handshake
 from harness.transport.connection import Connection
 from harness.transport.control import Command
 from harness.transport.exchange import Exchange, refuse_malformed
-from harness.transport.handler import Handler, WerkzeugServer
 from harness.transport.listener import Listener
+from harness.transport.requests import send_response, serve_requests, werkzeug_request
 from harness.witness.connections import ConnectionWitness
 
 _WAIT = 5.0  # seconds
-
-
-class _Answered(ConnectionError):  # noqa: N818 - after a ConnectionError Werkzeug sends nothing
-    """The handler has answered on the connection itself."""
 
 
 class StreamingServer(HTTPServer):
@@ -42,7 +38,7 @@ class StreamingServer(HTTPServer):
     takes `Exchange.of(request)` and sets `answered`.
 
     Attributes:
-        otherwise: handles a request that no `expect_request` matches; None answers 404.
+        otherwise: answers a request that no `expect_request` matches, or leaves it for a 404.
         malformed: refuses a request with a malformed head, with a status, and ends the connection.
         connections: the witness of every accepted connection, in order.
         changed: notified about each new moment of a witness.
@@ -78,7 +74,7 @@ class StreamingServer(HTTPServer):
         super().__init__(host, port, ssl_context=ssl_context, threaded=True)
         self.greet = greet
         self.timeout = timeout
-        self.otherwise: Callable[[Request], Response] | None = None
+        self.otherwise: Callable[[Exchange], None] | None = None
         self.malformed: Callable[[Exchange, int], None] = refuse_malformed
         self.connections: list[ConnectionWitness] = []
         self.changed = threading.Condition()
@@ -110,50 +106,51 @@ class StreamingServer(HTTPServer):
             witnesses=self.connections,
             changed=self.changed,
         )
-        self.port = listener.port
-        app = Request.application(self.application)
-        listener.start(
-            partial(self._serve, WerkzeugServer(app, self.ssl_context, (self.host, self.port)))
-        )
-        self._listener = listener
+        self.port, self._listener = listener.port, listener
+        listener.start(self._serve)
 
-    def _serve(self, server: WerkzeugServer, connection: Connection) -> None:
+    def _serve(self, connection: Connection) -> None:
+        """Serve one connection, in its thread."""
         try:
             connection.obey()
             if self.greet is not None and not self.greet(connection):
                 return
-            if server.ssl_context is not None:
-                handshake.shake_hands(connection, server.ssl_context)
-            Handler(connection, server, self.malformed)
+            if self.ssl_context is not None:
+                handshake.shake_hands(connection, self.ssl_context)
+            serve_requests(connection, self._answer, self.malformed)
         except ConnectionError:
             pass  # witnessed where it happened
         except Exception as error:  # noqa: BLE001 - raised again by `check()`
             self.handler_errors.append(error)
 
-    def application(self, request: Request) -> Response:
-        exchange = Exchange.of(request)
-        response = self.dispatch(request)
-        if exchange.answered:
-            raise _Answered
-        self.log.append((request, response))
-        exchange.witness.answer_status = response.status_code
-        exchange.keep_alive = False  # Werkzeug closes after each of its own answers
-        return response
-
-    def respond_nohandler(self, request: Request, extra_message: str = "") -> Response:
-        """Answer a request that no `expect_request` matches; the witness shows the request."""
-        del extra_message
-        if self.otherwise is None:
-            return Response("Not found\n", 404)
+    def _answer(self, exchange: Exchange) -> None:
+        request = werkzeug_request(exchange)
         try:
-            return self.otherwise(request)
+            response = self.dispatch(request)
         except ConnectionError:
             raise
-        except Exception as error:
-            # Werkzeug would write an error page behind the bytes already sent, and report nothing.
-            self.handler_errors.append(error)
-            Exchange.of(request).connection.reset()
-            raise _Answered from error
+        except HTTPException as error:
+            response = error.get_response()
+        except Exception:  # noqa: BLE001 - `dispatch` has kept it for `check()`
+            response = InternalServerError().get_response()
+        if not exchange.answered:
+            self.log.append((request, response))
+            send_response(exchange, response)
+
+    def respond_nohandler(self, request: Request, extra_message: str = "") -> Response:
+        """Answer a request that no `expect_request` matches."""
+        del extra_message
+        exchange = Exchange.of(request)
+        if self.otherwise is not None:
+            try:
+                self.otherwise(exchange)
+            except ConnectionError:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised again by `check()`
+                self.handler_errors.append(error)
+                exchange.connection.reset()
+                exchange.answered = True
+        return Response("Not found\n", 404)  # not sent if the exchange is answered
 
     def stop(self, command: Command = Command.CLOSE) -> None:
         """Stop listening, end every connection by a command, and wait for its thread.

@@ -25,7 +25,7 @@ from harness.faults.kinds import (
 )
 from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
-from harness.peer.triggers import as_soon_as, the_file_has_begun
+from harness.peer.triggers import act_when, has_file_part
 from harness.targets import Limits
 
 requirement = pytest.mark.requirement
@@ -145,7 +145,7 @@ def test_a_payload_that_shrinks_is_not_sent_again(
     cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
     peer = cluster.peer(fault=ReadSlowly(40_000_000))
-    with as_soon_as(the_file_has_begun, peer, lambda: os.truncate(large.path, 1_000_000)):
+    with act_when(has_file_part, peer, lambda: os.truncate(large.path, 1_000_000)):
         record = relay.deploy(to=[peer], payload=large.path, limits=THRICE)[peer]
     assert record.status == "failed"
     assert len(peer.uploads) == 1

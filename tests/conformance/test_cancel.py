@@ -24,10 +24,10 @@ from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.peer.peer import FakePeer
 from harness.peer.triggers import (
-    a_connection_has_come,
-    a_request_has_come,
-    an_upload_has_come,
-    give_up,
+    cancel_deploy,
+    has_connection,
+    has_request,
+    has_upload,
 )
 from harness.targets import Limits
 
@@ -53,17 +53,17 @@ def every_connection_is_closed(peer: FakePeer) -> bool:
 
 @requirement("KIT-01")
 @pytest.mark.parametrize(
-    ("fault", "has_come"),
+    ("fault", "is_far_enough"),
     [
-        (SilentAfterAccept(), a_connection_has_come),
-        (HangInHandshake(), a_connection_has_come),
-        (MintHangs(), a_request_has_come),
-        (NO_ANSWER, an_upload_has_come),
+        (SilentAfterAccept(), has_connection),
+        (HangInHandshake(), has_connection),
+        (MintHangs(), has_request),
+        (NO_ANSWER, has_upload),
     ],
     ids=["SilentAfterAccept", "HangInHandshake", "MintHangs", "StopReadingAfter"],
 )
 def test_a_deploy_given_up_closes_its_connections_at_every_stage(
-    cluster: FakeCluster, relay: Relay, fault: Fault, has_come: Callable[[FakePeer], bool]
+    cluster: FakeCluster, relay: Relay, fault: Fault, is_far_enough: Callable[[FakePeer], bool]
 ) -> None:
     def deploy(after: float) -> FakePeer:
         peer = cluster.peer(fault=fault)
@@ -71,7 +71,7 @@ def test_a_deploy_given_up_closes_its_connections_at_every_stage(
         assert outcome.cancelled or outcome[peer].status == "failed"
         return peer
 
-    give_up(deploy, has_come).wait_until(every_connection_is_closed)
+    cancel_deploy(deploy, is_far_enough).wait_until(every_connection_is_closed)
 
 
 @requirement("KIT-01", "RES-11")
@@ -87,7 +87,7 @@ def test_no_peer_sees_a_clean_end_of_what_was_given_up(
         assert outcome.cancelled or outcome.statuses == ["failed"] * 3
         return peers
 
-    peers = give_up(deploy, lambda peers: any(map(an_upload_has_come, peers)))
+    peers = cancel_deploy(deploy, lambda peers: any(map(has_upload, peers)))
     for peer in peers:
         peer.wait_until(lambda peer: None not in closed_by(peer))
     assert not any(upload.complete for peer in peers for upload in peer.uploads)
@@ -114,7 +114,7 @@ def test_nothing_is_tried_again_after_a_deploy_was_given_up(
         assert outcome.cancelled or outcome[peer].status == "failed"
         return peer
 
-    peer = give_up(deploy, an_upload_has_come)
+    peer = cancel_deploy(deploy, has_upload)
     with contextlib.suppress(TimeoutError):
         peer.wait_until(lambda peer: len(peer.live_uploads) > 1, A_WHILE)
     assert len(peer.live_uploads) == 1

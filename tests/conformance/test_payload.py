@@ -15,7 +15,7 @@ from harness.faults.kinds import AnswerEarly, MintAnswer, ReadSlowly, ResetAfter
 from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload, stage_payload
 from harness.peer.peer import FakePeer
-from harness.peer.triggers import as_soon_as, the_file_has_begun
+from harness.peer.triggers import act_when, has_file_part
 
 requirement = pytest.mark.requirement
 
@@ -160,7 +160,7 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
     cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
     peers = [cluster.peer(fault=SLOWLY), cluster.peer(fault=SLOWLY)]
-    with as_soon_as(the_file_has_begun, peers[0], lambda: os.truncate(large.path, 15_000_000)):
+    with act_when(has_file_part, peers[0], lambda: os.truncate(large.path, 15_000_000)):
         outcome = relay.deploy(to=peers, payload=large.path)
     assert outcome.statuses == ["failed", "failed"]
     assert all(record.reason for record in outcome.records)
@@ -172,7 +172,7 @@ def test_a_payload_that_grows_is_never_sent_as_another_one(
     cluster: FakeCluster, relay: Relay, large: Payload
 ) -> None:
     peer = cluster.peer(fault=SLOWLY)
-    with as_soon_as(the_file_has_begun, peer, lambda: os.truncate(large.path, 17_000_000)):
+    with act_when(has_file_part, peer, lambda: os.truncate(large.path, 17_000_000)):
         outcome = relay.deploy(to=[peer], payload=large.path)
     assert outcome[peer].status == "failed"
     assert not peer.upload.complete
@@ -184,7 +184,7 @@ def test_a_payload_that_vanishes_on_the_way_ends_in_a_record(
 ) -> None:
     """Where an open file outlives its name the upload may succeed, but then it is whole."""
     peer = cluster.peer(fault=SLOWLY)
-    with as_soon_as(the_file_has_begun, peer, large.path.unlink):
+    with act_when(has_file_part, peer, large.path.unlink):
         outcome = relay.deploy(to=[peer], payload=large.path)
     if outcome[peer].status == "success":
         assert peer.upload.file is not None

@@ -13,7 +13,7 @@ from harness.judge.cases.relay import Relay
 from harness.peer.certificates import Authority
 from harness.peer.peer import FakePeer
 from harness.peer.tokens import lifetime
-from harness.peer.triggers import give_up
+from harness.peer.triggers import cancel_deploy
 from harness.replication import FakeReplicationSocket
 from harness.replication.faults import NoAnswer, PingFirst
 from harness.targets import DeployNode, ReplicationMint
@@ -79,7 +79,7 @@ def test_a_deploy_given_up_closes_its_sockets(cluster: FakeCluster, relay: Relay
         assert outcome.cancelled or outcome[peer].status == "failed"
         return socket
 
-    socket = give_up(deploy, lambda socket: bool(socket.live_sockets))
+    socket = cancel_deploy(deploy, lambda socket: bool(socket.live_sockets))
     socket.wait_until(every_connection_is_closed)
 
 

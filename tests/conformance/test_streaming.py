@@ -31,7 +31,7 @@ from harness.faults.kinds import (
 from harness.judge.cases.relay import Relay
 from harness.peer.payloads import Payload
 from harness.peer.peer import FakePeer
-from harness.peer.triggers import an_upload_has_come, as_soon_as, the_file_has_begun
+from harness.peer.triggers import act_when, has_file_part, has_upload
 from harness.targets import Limits
 from harness.targets.processes import open_files
 
@@ -92,7 +92,7 @@ def test_all_peers_are_served_at_once(cluster: FakeCluster, relay: Relay, count:
         try:
             together.wait(2 * SOON)
         except threading.BrokenBarrierError as error:  # for all of them, when it is for one
-            begun.append(sum(map(an_upload_has_come, peers)))
+            begun.append(sum(map(has_upload, peers)))
             raise TimeoutError from error
 
     peers = [cluster.peer(fault=StopReadingAfter(1_000, wait_for_all)) for _ in range(count)]
@@ -119,7 +119,7 @@ def test_no_upload_waits_for_a_peer_that_has_not_got_so_far(
 
     def end_the_lost() -> None:
         with contextlib.suppress(TimeoutError):
-            wait_for(healthy, an_upload_has_come)
+            wait_for(healthy, has_upload)
             begun.set()
         for peer in lost:
             peer.kill()
@@ -144,7 +144,7 @@ def test_the_first_bytes_leave_before_the_end_of_the_payload_is_read(
             file.seek(-MEGABYTE, os.SEEK_END)
             file.write(bytes(MEGABYTE))
 
-    with as_soon_as(the_file_has_begun, peer, change_the_end):
+    with act_when(has_file_part, peer, change_the_end):
         relay.deploy(to=[peer], payload=large.path)
     assert peer.upload.file is not None
     assert not (peer.upload.complete and peer.upload.file.sha256 == large.sha256)

@@ -6,7 +6,7 @@ import pytest
 
 from harness.cluster import FakeCluster
 from harness.replication import FakeReplicationSocket
-from harness.transport.reading import HEAD_LIMIT
+from harness.transport.requests import HEAD_LIMIT
 from harness.witness.redaction import redacted
 from harness.witness.requests import UploadWitness
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
