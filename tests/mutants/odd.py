@@ -17,8 +17,9 @@ import aiohttp
 import pytest
 
 import relay as reference
-from relay import connection, formdata, tls
-from relay.connection import Connections, Peer
+from relay import formdata, peer, tls
+from relay.connection import Connections
+from relay.peer import Peer
 from relay.report import Record, Report
 from relay.token import OperationsMint
 from tests.mutants.of_records import change_report
@@ -127,18 +128,18 @@ def tls_1_2_alone(patch: pytest.MonkeyPatch) -> None:
 
 @odd
 def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
-    exchange = Connections.exchange
+    exchange = Peer.exchange
 
-    def basic(self: Connections, peer: Peer, headers: Any, body: Any, *more: Any) -> Any:
+    def basic(self: Peer, headers: Any, body: Any, *more: Any) -> Any:
         if not (isinstance(body, bytes) and b"password" in body):
-            return exchange(self, peer, headers, body, *more)
+            return exchange(self, headers, body, *more)
         request = json.loads(body)
         pair = f"{request.pop('username')}:{request.pop('password')}"
         authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
         headers = {**headers, "Authorization": authorization}
-        return exchange(self, peer, headers, json.dumps(request).encode())
+        return exchange(self, headers, json.dumps(request).encode())
 
-    patch.setattr(Connections, "exchange", basic)
+    patch.setattr(Peer, "exchange", basic)
 
 
 @odd
@@ -177,15 +178,15 @@ def mints_written_in_another_way(patch: pytest.MonkeyPatch) -> None:
     def spacious(request: dict[str, Any]) -> str:
         return json.dumps(dict(reversed(request.items())), indent=1)
 
-    patch.setattr(connection, "json", SimpleNamespace(dumps=spacious))
+    patch.setattr(peer, "json", SimpleNamespace(dumps=spacious))
 
 
 @odd
 def mints_on_a_connection_of_their_own(patch: pytest.MonkeyPatch) -> None:
     mint = OperationsMint.mint
 
-    async def alone(self: OperationsMint, peer: Peer, connections: Connections) -> str:
-        async with Connections(connections.limits) as own:
-            return await mint(self, peer, own)
+    async def alone(self: OperationsMint, context: Peer) -> str:
+        async with Connections(context.limits) as own:
+            return await mint(self, replace(context, connections=own))
 
     patch.setattr(OperationsMint, "mint", alone)

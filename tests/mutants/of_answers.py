@@ -18,6 +18,7 @@ from relay.answer import Answer, success_members
 from relay.connection import Connections
 from relay.errors import PeerError
 from relay.limits import Limits
+from relay.peer import Peer
 from tests.conformance import (
     test_answers,
     test_answers_framing,
@@ -36,8 +37,8 @@ SPLIT = test_answers.test_a_character_split_on_the_way_is_whole
 
 def change_reason(patch: pytest.MonkeyPatch, change: Callable[[object, str, str], str]) -> None:
     """Change the reason: `change` is given the answer's JSON value, its text and the right one."""
-    told = answer._told
-    patch.setattr(answer, "_told", lambda value, text: change(value, text, told(value, text)))
+    reason = answer._reason
+    patch.setattr(answer, "_reason", lambda value, text: change(value, text, reason(value, text)))
 
 
 def change_limits(patch: pytest.MonkeyPatch, change: Callable[[Limits], Limits]) -> None:
@@ -65,15 +66,15 @@ def dates_are_written_anew(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("RES-01", "RES-05", "RES-06", killed_by=case(LOOK))
 def json_is_known_by_its_type(patch: pytest.MonkeyPatch) -> None:
-    whole = Connections.whole
+    read = Peer.read
 
-    async def by_type(self: Connections, response: aiohttp.ClientResponse, peer: Any) -> Answer:
-        came = await whole(self, response, peer)
+    async def by_type(self: Peer, response: aiohttp.ClientResponse) -> Answer:
+        received = await read(self, response)
         if response.headers.get("Content-Type") == "application/json":
-            return came
-        return replace(came, body=json.dumps({"message": came.text}).encode())
+            return received
+        return replace(received, body=json.dumps({"message": received.text}).encode())
 
-    patch.setattr(Connections, "whole", by_type)
+    patch.setattr(Peer, "read", by_type)
 
 
 @mutant("RES-01", killed_by=case(test_answers.test_an_encoded_answer_is_never_taken_for_text))
@@ -184,15 +185,15 @@ def a_refusal_that_is_no_object_has_no_words(patch: pytest.MonkeyPatch) -> None:
     "RES-12", killed_by=case(test_answers_framing.test_an_answer_that_breaks_off_is_a_failed_record)
 )
 def a_cut_answer_is_taken_for_whole(patch: pytest.MonkeyPatch) -> None:
-    whole = Connections.whole
+    read = Peer.read
 
-    async def lenient(self: Connections, response: aiohttp.ClientResponse, peer: Any) -> Answer:
+    async def lenient(self: Peer, response: aiohttp.ClientResponse) -> Answer:
         try:
-            return await whole(self, response, peer)
+            return await read(self, response)
         except aiohttp.ClientPayloadError:
             return Answer(response.status, b"{}")
 
-    patch.setattr(Connections, "whole", lenient)
+    patch.setattr(Peer, "read", lenient)
 
 
 @mutant(

@@ -11,7 +11,7 @@ import pytest
 
 from harness.faults.answers import Answer
 from harness.faults.kinds import HangInHandshake, MintAnswer, mint_refused, mint_without_token
-from relay import connection, fanout, retry, token, upload
+from relay import fanout, peer, retry, upload
 from relay.errors import AttemptError, OriginError, PeerError
 from relay.report import Record, failed_record, success_record
 from relay.retry import Retry
@@ -60,14 +60,14 @@ def again_unasked_if(patch: pytest.MonkeyPatch, is_worth_it: Callable[[PeerError
 
 
 def change_mint_failure(patch: pytest.MonkeyPatch, change: Callable[[PeerError], None]) -> None:
-    failure = token.mint_failure
+    failure = peer.mint_failure
 
     def changed(*at: Any) -> PeerError:
         failed = failure(*at)
         change(failed)
         return failed
 
-    patch.setattr(token, "mint_failure", changed)
+    patch.setattr(peer, "mint_failure", changed)
 
 
 # -- what the record says ------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def judge_on_the_way(patch: pytest.MonkeyPatch, *, is_worth_it: bool) -> None:
         try:
             return await members(sending, response)
         except PeerError as error:
-            error.retryable = error.retryable if sending._is_sent else is_worth_it
+            error.retryable = error.retryable if sending._exchange.is_sent else is_worth_it
             raise
 
     change_members(patch, judged)
@@ -159,7 +159,7 @@ def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
             raise ValueError("sleep length must be non-negative")
         return wait
 
-    patch.setattr(connection, "seconds_until", seconds)
+    patch.setattr(peer, "seconds_until", seconds)
 
 
 @mutant("KIT-04", killed_by=case(test_retry.test_retry_after_of_a_mint_is_waited_for))

@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 
 import relay as reference
-from relay import connection, fanout, upload
+from relay import fanout, peer, upload
 from relay.answer import StreamedAnswer, is_event_stream
-from relay.connection import Connections, Peer
 from relay.errors import PeerError
-from relay.node import Endpoint, LocalSettings, Node, resolve
+from relay.node import LocalSettings, MintContext, Node
+from relay.peer import Peer
 from relay.redact import Secrets
 from relay.report import Record
 from relay.token import OperationsMint
 from relay.upload import _Sending
+from relay.urls import Endpoint, resolve
 from tests.conformance import (
     test_cancel,
     test_events,
@@ -115,10 +116,10 @@ def what_events_tell_is_passed_on(patch: pytest.MonkeyPatch) -> None:
 def a_failure_shows_the_head_of_its_mint(patch: pytest.MonkeyPatch) -> None:
     mint, heads = OperationsMint.mint, dict[object, str]()
 
-    async def noting(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+    async def noting(self: OperationsMint, context: MintContext) -> str:
         pair = f"{self.username}:{self.password}".encode()
-        heads[peer.node.name] = f"Authorization: Basic {base64.b64encode(pair).decode()}"
-        return await mint(self, peer, connections)
+        heads[context.node.name] = f"Authorization: Basic {base64.b64encode(pair).decode()}"
+        return await mint(self, context)
 
     def shown(record: Record) -> Record:
         failed = record["status"] == "failed"
@@ -168,7 +169,7 @@ def a_mint_is_latin_1(patch: pytest.MonkeyPatch) -> None:
         text = json.dumps(value, ensure_ascii=False)
         return text.encode("latin-1", "replace").decode("latin-1")
 
-    patch.setattr(connection, "json", SimpleNamespace(dumps=dumps))
+    patch.setattr(peer, "json", SimpleNamespace(dumps=dumps))
 
 
 # -- what it does not, or twice ------------------------------------------------------------------
@@ -179,7 +180,7 @@ def a_mint_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_tls.test_plain_http_to_another_machine_is_used_where_it_is_allowed),
 )
 def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
-    def never(node: Node, local: LocalSettings | None, *, allow_http: bool) -> Endpoint:
+    def never(node: Node, local: LocalSettings, *, allow_http: bool) -> Endpoint:
         del allow_http
         return resolve(node, local)
 
@@ -192,8 +193,8 @@ def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_url.test_a_node_of_no_port_is_at_the_secure_port_of_the_origin),
 )
 def the_secure_port_of_the_origin_is_ignored(patch: pytest.MonkeyPatch) -> None:
-    def insecure(node: Node, local: LocalSettings | None, *, allow_http: bool) -> Endpoint:
-        local = replace(local or reference.LocalSettings(), secure_port=None)
+    def insecure(node: Node, local: LocalSettings, *, allow_http: bool) -> Endpoint:
+        local = replace(local, secure_port=None)
         return resolve(node, local, allow_http=allow_http)
 
     patch.setattr(fanout, "resolve", insecure)

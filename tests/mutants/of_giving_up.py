@@ -18,11 +18,12 @@ import relay as reference
 from harness.faults.answers import Answer
 from harness.faults.kinds import AnswerEarly, mint_refused
 from relay import fanout, upload
-from relay.connection import Connections, Peer
+from relay.connection import Connections
 from relay.errors import AttemptError
 from relay.payload import StagedPayload, opened
+from relay.peer import Peer, mint_failure
 from relay.report import Report
-from relay.token import mint_failure
+from relay.states import Exchange, Step
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -56,14 +57,15 @@ def an_answer_is_waited_for_from_the_first_byte(patch: pytest.MonkeyPatch) -> No
 
 def begin_with_an_upload(patch: pytest.MonkeyPatch, limit: str) -> None:
     """Let a limit begin where an upload does, and not begin again."""
-    allow = _Sending._allow
+    advance = Exchange.advance
 
-    def in_all(self: _Sending, seconds: float) -> None:
+    def in_all(self: Exchange, step: Step) -> float | None:
         now = asyncio.get_running_loop().time()
-        end = vars(self).setdefault("end", now + getattr(self._limits, limit))
-        allow(self, min(seconds, end - now))
+        end = vars(self).setdefault("end", now + getattr(self.limits, limit))
+        seconds = advance(self, step)
+        return None if seconds is None else min(seconds, end - now)
 
-    patch.setattr(_Sending, "_allow", in_all)
+    patch.setattr(Exchange, "advance", in_all)
 
 
 @mutant("HTTP-03", killed_by=case(NO_END, fault=test_answers.ForEver(chunk_size=1)))
@@ -73,7 +75,8 @@ def an_answer_may_come_for_ever(patch: pytest.MonkeyPatch) -> None:
     async def patient(members: Any, sending: _Sending, response: Any) -> Any:
         async def again(self: aiohttp.StreamReader) -> bytes:
             block = await read(self)
-            sending._allow(sending._limits.answer)
+            now = asyncio.get_running_loop().time()
+            sending._deadline.reschedule(now + sending._exchange.limits.answer)
             return block
 
         patch.setattr(aiohttp.StreamReader, "readany", again)
@@ -87,10 +90,12 @@ def an_answer_may_come_for_ever(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_faults.test_a_refusal_on_the_way_that_does_not_end_is_given_up_in_time),
 )
 def a_refusal_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
+    advance = Exchange.advance
+
     async def patient(members: Any, sending: _Sending, response: Any) -> Any:
         if response.status >= 300:
             sending._deadline.reschedule(None)
-            patch.setattr(_Sending, "_allow", lambda *_: None)
+            patch.setattr(Exchange, "advance", lambda self, step: advance(self, step) and None)
         return await members(sending, response)
 
     change_members(patch, patient)
@@ -173,7 +178,7 @@ def the_answer_of_a_deploy_that_is_given_up_is_waited_for(patch: pytest.MonkeyPa
         try:
             return await asyncio.shield(going)
         except asyncio.CancelledError:
-            if not self._is_sent:
+            if not self._exchange.is_sent:
                 going.cancel()
             with contextlib.suppress(AttemptError, TimeoutError):
                 await asyncio.wait_for(going, timeout=1)

@@ -14,11 +14,12 @@ from aiohttp.client_proto import ResponseHandler
 
 from relay import answer, failures, fanout, formdata, payload, upload
 from relay.answer import EVENT_STREAM, Answer, StreamedAnswer
-from relay.connection import Connections
 from relay.errors import PeerError
 from relay.events import EventParser
 from relay.payload import StagedPayload, measure, opened
+from relay.peer import Peer
 from relay.report import Record, success_record
+from relay.states import BodyState
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -118,7 +119,7 @@ def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None
 def an_early_success_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
         told = await members(sending, response)
-        sending._is_sent = True
+        sending._exchange.body = BodyState.SENT
         return told
 
     change_members(patch, hasty)
@@ -157,14 +158,14 @@ def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
-    whole = Connections.whole
+    read = Peer.read
 
-    async def strict(self: Connections, response: aiohttp.ClientResponse, peer: Any) -> Answer:
+    async def strict(self: Peer, response: aiohttp.ClientResponse) -> Answer:
         if not {"Content-Length", "Transfer-Encoding"} & set(response.headers):
             raise PeerError("answer", "the answer has no length")
-        return await whole(self, response, peer)
+        return await read(self, response)
 
-    patch.setattr(Connections, "whole", strict)
+    patch.setattr(Peer, "read", strict)
 
 
 @mutant(

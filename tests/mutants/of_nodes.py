@@ -12,9 +12,9 @@ import relay as reference
 from harness.faults.kinds import HangInHandshake, MintHangs
 from relay import fanout, upload
 from relay.answer import success_members
-from relay.connection import Peer
 from relay.errors import AttemptError, PeerError
 from relay.fanout import FanOut
+from relay.peer import Peer
 from relay.report import Record, Report
 from tests.conformance import (
     test_answers,
@@ -155,7 +155,7 @@ def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
 
     async def counted(self: FanOut, *at: Any) -> Report:
         nonlocal barrier
-        barrier = asyncio.Barrier(len(self._ways))
+        barrier = asyncio.Barrier(len(self._peers))
         return await run(self, *at)
 
     async def together(self: Peer) -> str:

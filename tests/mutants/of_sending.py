@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 import relay as reference
-from relay import connection, payload, sockets, upload
-from relay.errors import PeerError
+from relay import payload, peer, sockets, upload
+from relay.errors import AttemptError, PeerError
 from relay.payload import StagedPayload, opened
 from relay.retry import Retry, seconds_until
+from relay.states import Exchange
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -177,7 +178,7 @@ def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
         try:
             return await members(sending, response)
         except PeerError as error:
-            if sending._is_sent:
+            if sending._exchange.is_sent:
                 raise
             raise PeerError("upload", "broken pipe") from error
 
@@ -194,7 +195,7 @@ def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
 )
 def no_answer_is_read_before_all_is_sent(patch: pytest.MonkeyPatch) -> None:
     async def later(members: Any, sending: _Sending, response: Any) -> Any:
-        while not sending._is_sent:  # noqa: ASYNC110 - nothing tells of it
+        while not sending._exchange.is_sent:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
         return await members(sending, response)
 
@@ -220,7 +221,7 @@ def hang_ups_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
 )
 def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
-        if not sending._is_sent:
+        if not sending._exchange.is_sent:
             raise PeerError("answer", "answered before the upload had ended")
         return await members(sending, response)
 
@@ -291,14 +292,15 @@ def there_is_one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
 )
 def lost_patience_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
-    too_slow = _Sending._too_slow
+    failure = Exchange.failure
 
-    def passing(self: _Sending) -> PeerError:
-        failure = too_slow(self)
-        failure.retryable = True
-        return failure
+    def passing(self: Exchange, error: PeerError | TimeoutError | None) -> AttemptError | None:
+        failed = failure(self, error)
+        if failed is not None and isinstance(error, TimeoutError):
+            failed.retryable = True
+        return failed
 
-    patch.setattr(_Sending, "_too_slow", passing)
+    patch.setattr(Exchange, "failure", passing)
 
 
 @mutant("RTY-02", killed_by=case(test_retry.test_what_passes_is_tried_again))
@@ -317,4 +319,4 @@ def a_date_to_wait_for_is_ignored(patch: pytest.MonkeyPatch) -> None:
     def seconds(retry_after: str | None, now: datetime) -> float | None:
         return seconds_until(retry_after, now) if (retry_after or "").isdigit() else None
 
-    patch.setattr(connection, "seconds_until", seconds)
+    patch.setattr(peer, "seconds_until", seconds)

@@ -22,12 +22,12 @@ from harness.replication.faults import (
     UnknownRequestId,
     WrongAccept,
 )
-from relay import node, replication
+from relay import peer, replication, urls
 from relay.connection import Connections
 from relay.errors import AttemptError
-from relay.node import resolve_replication
+from relay.peer import Peer, mint_failure
 from relay.replication import ReplicationMint
-from relay.token import mint_failure
+from relay.urls import resolve_replication
 from tests.conformance import test_memory, test_replication, test_sockets
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
@@ -75,7 +75,7 @@ def any_answer(frame: Any, code: int | None, number: int | None) -> Any:
 )
 def the_socket_has_a_path_of_its_own(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        replication,
+        peer,
         "resolve_replication",
         lambda *at, **how: replace(resolve_replication(*at, **how), target="/replication"),
     )
@@ -83,7 +83,7 @@ def the_socket_has_a_path_of_its_own(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("WS-02", killed_by=case(test_replication.test_a_name_with_a_port_is_where_the_socket_is))
 def two_characters_of_the_port_are_taken_off(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "_bare_name", lambda name: name[:-2] if ":" in name else name)
+    patch.setattr(urls, "_bare_name", lambda name: name[:-2] if ":" in name else name)
 
 
 @mutant("WS-03", killed_by=case(test_replication.test_the_handshake_asks_for_the_subprotocol))
@@ -108,7 +108,7 @@ def whoever_says_101_speaks_the_protocol(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("WS-05", "WS-12", killed_by=case(FAILED, told="Unauthorized"))
 def the_reason_of_a_close_is_lost(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(replication, "mint_failure", lambda _, cause=None: mint_failure("failed", cause))
+    patch.setattr(peer, "mint_failure", lambda _, cause=None: mint_failure("failed", cause))
 
 
 @mutant(
@@ -140,14 +140,10 @@ def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def the_socket_is_not_verified(patch: pytest.MonkeyPatch) -> None:
-    websocket = Connections.websocket
-
-    @contextlib.asynccontextmanager
-    async def trusting(self: Connections, peer: Any, *rest: Any) -> AsyncIterator[Any]:
-        async with websocket(self, trusting_anybody(peer), *rest) as socket:
-            yield socket
-
-    patch.setattr(Connections, "websocket", trusting)
+    connect = Peer.replication_socket
+    patch.setattr(
+        Peer, "replication_socket", lambda self, *at: connect(trusting_anybody(self), *at)
+    )
 
 
 @mutant("WS-08", killed_by=ONE_REQUEST)
@@ -176,13 +172,13 @@ def wide_maps_are_not_read(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("WS-13", killed_by=ONE_REQUEST)
 def a_greeting_is_waited_for(patch: pytest.MonkeyPatch) -> None:
-    answered = ReplicationMint._answered
+    answer = ReplicationMint._answer
 
     async def polite(self: ReplicationMint, socket: Any, *rest: Any) -> Any:
         await socket.receive()
-        return await answered(self, socket, *rest)
+        return await answer(self, socket, *rest)
 
-    patch.setattr(ReplicationMint, "_answered", polite)
+    patch.setattr(ReplicationMint, "_answer", polite)
     give_up_soon(patch)
 
 
@@ -248,16 +244,16 @@ def the_payload_travels_in_the_frame(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("WS-14", killed_by=case(test_replication.test_a_socket_is_closed_when_its_answer_has_come))
 def sockets_are_closed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> None:
-    websocket, leave = Connections.websocket, Connections.__aexit__
+    connect, leave = Peer.replication_socket, Connections.__aexit__
     kept = contextlib.AsyncExitStack()
 
     @contextlib.asynccontextmanager
-    async def keeping(self: Connections, *at: Any) -> AsyncIterator[Any]:
-        yield await kept.enter_async_context(websocket(self, *at))
+    async def keeping(self: Peer, *at: Any) -> AsyncIterator[Any]:
+        yield await kept.enter_async_context(connect(self, *at))
 
     async def closing(self: Connections, *error: object) -> None:
         await kept.aclose()
         await leave(self, *error)
 
-    patch.setattr(Connections, "websocket", keeping)
+    patch.setattr(Peer, "replication_socket", keeping)
     patch.setattr(Connections, "__aexit__", closing)

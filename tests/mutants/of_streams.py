@@ -11,7 +11,7 @@ from relay import answer, upload
 from relay.answer import StreamedAnswer
 from relay.errors import PeerError
 from relay.events import EventParser
-from relay.upload import _Sending
+from relay.states import Exchange, Step
 from tests.conformance import test_events, test_events_forms
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
@@ -181,12 +181,13 @@ def the_recorder_has_the_last_word(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_events.test_a_stream_may_be_silent_for_longer_than_an_upload_may_stall),
 )
 def silence_is_borne_no_longer_than_a_stall(patch: pytest.MonkeyPatch) -> None:
-    allow = _Sending._allow
-    patch.setattr(
-        _Sending,
-        "_allow",
-        lambda self, seconds: allow(self, min(seconds, self._limits.stall)),
-    )
+    advance = Exchange.advance
+
+    def impatient(self: Exchange, step: Step) -> float | None:
+        seconds = advance(self, step)
+        return None if seconds is None else min(seconds, self.limits.stall)
+
+    patch.setattr(Exchange, "advance", impatient)
 
 
 @mutant(

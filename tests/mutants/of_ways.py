@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from relay import connection, fanout, tls
-from relay import node as node_module
-from relay.connection import Peer
+from relay import connection, fanout, tls, urls
 from relay.errors import InputError, OriginError
-from relay.node import Endpoint, Node, resolve
+from relay.node import Node
+from relay.peer import Peer
+from relay.urls import Endpoint, resolve
 from tests.conformance import test_answers, test_secrets, test_tls, test_token, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import change_nodes, follow_redirects
@@ -61,7 +61,7 @@ def a_fragment_belongs_to_the_path(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def a_name_ends_at_its_first_colon(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node_module, "_bare_name", lambda name: name.partition(":")[0])
+    patch.setattr(urls, "_bare_name", lambda name: name.partition(":")[0])
 
 
 @mutant("BUG-41", "KIT-05", killed_by=case(test_url.test_a_password_in_a_url_stands_in_no_record))

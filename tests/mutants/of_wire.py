@@ -15,9 +15,9 @@ import aiohttp
 import pytest
 
 from relay import fanout, formdata
-from relay.connection import Connections
 from relay.formdata import FormData
 from relay.payload import StagedPayload, measure
+from relay.peer import Peer
 from tests.conformance import (
     test_answers,
     test_faults,
@@ -47,18 +47,14 @@ def change_headers(
     of_mints: bool = False,
 ) -> None:
     """Change the headers of every upload, or else of every mint over an operations API."""
-    exchange = Connections.exchange
+    exchange = Peer.exchange
 
-    @contextlib.asynccontextmanager
-    async def changed(
-        self: Connections, peer: Any, headers: Mapping[str, str], *rest: Any
-    ) -> AsyncIterator[Any]:
+    def changed(self: Peer, headers: Mapping[str, str], *rest: Any) -> Any:
         if ("Authorization" not in headers) is of_mints:
             headers = change(headers)
-        async with exchange(self, peer, headers, *rest) as response:
-            yield response
+        return exchange(self, headers, *rest)
 
-    patch.setattr(Connections, "exchange", changed)
+    patch.setattr(Peer, "exchange", changed)
 
 
 @mutant("WIRE-01", killed_by=case(KEEPS_TO, rule="WIRE-01"))
@@ -119,20 +115,18 @@ def the_file_has_the_general_type(patch: pytest.MonkeyPatch) -> None:
 
 def announce_length(patch: pytest.MonkeyPatch, longest: int) -> None:
     """Send a body of so many bytes at most with its length."""
-    exchange = Connections.exchange
+    exchange = Peer.exchange
 
     @contextlib.asynccontextmanager
-    async def whole(
-        self: Connections, peer: Any, headers: Any, body: Any, *rest: Any
-    ) -> AsyncIterator[Any]:
+    async def whole(self: Peer, headers: Any, body: Any, *rest: Any) -> AsyncIterator[Any]:
         if not isinstance(body, bytes):
             parts = [bytes(part) async for part in body]
             short = sum(map(len, parts)) <= longest
             body = b"".join(parts) if short else aiohttp.AsyncIterablePayload(one_by_one(parts))
-        async with exchange(self, peer, headers, body, *rest) as response:
+        async with exchange(self, headers, body, *rest) as response:
             yield response
 
-    patch.setattr(Connections, "exchange", whole)
+    patch.setattr(Peer, "exchange", whole)
 
 
 async def one_by_one(parts: list[bytes]) -> AsyncIterator[bytes]:

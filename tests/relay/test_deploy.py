@@ -70,7 +70,7 @@ def test_the_mint_asks_for_a_token_of_minutes(cluster: FakeCluster, package: Pat
             "tls",
             (
                 "TLS with {} failed: tlsv13 alert certificate required; "
-                "it asks for a certificate of the relay's own"
+                "it requires a client certificate"
             ),
         ),
     ],
@@ -99,7 +99,7 @@ def test_a_port_of_plain_http_is_suspected(package: Path) -> None:
             node = relay.Node("a", url, mint=relay.GivenToken("token"))
             return (await relay.deploy([node], DEPLOY, package)).records[0]["reason"]
 
-    assert str(asyncio.run(reason())).endswith("; does it speak plain http there?")
+    assert str(asyncio.run(reason())).endswith("; does this port speak plain http?")
 
 
 def test_a_given_token_needs_no_mint(cluster: FakeCluster, package: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_peer_too_old_to_take_a_stream_is_explained(cluster: FakeCluster, pack
     [record] = deploy(cluster, package).records
     assert record["statusCode"] == 415
     assert "multipart/form-data" in str(record["reason"])
-    assert record["hint"] == "it takes no streamed deploys, as Harper does from 5.1 on"
+    assert record["hint"] == "streamed deploys need Harper 5.1 or newer"
 
 
 def test_an_unresolvable_node_is_a_record_and_the_others_are_served(
@@ -406,9 +406,9 @@ MINT = relay.GivenToken("t")
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
-        ([relay.Node("a", "https://h/", mint=MINT)] * 2, "2 nodes are named 'a'"),
-        ([relay.Node("", "https://h/", mint=MINT)], "named ''"),
-        ([relay.Node("a", "https://h/")], "token from 'a'"),
+        ([relay.Node("a", "https://h/", mint=MINT)] * 2, "duplicate node name 'a'"),
+        ([relay.Node("", "https://h/", mint=MINT)], "a node name is empty"),
+        ([relay.Node("a", "https://h/")], "no credentials for node 'a'; pass mint="),
         ([relay.Node("a", "https://u:p@h/", mint=MINT)], "user name or password"),
     ],
 )
@@ -433,7 +433,7 @@ def test_a_ca_file_of_no_use_is_refused_by_name(
     "limit", [{"concurrency": 0.5}, {"concurrency": True}, {"answer_bytes": 1.5}]
 )
 def test_a_limit_that_counts_is_whole(limit: Any) -> None:
-    with pytest.raises(relay.InputError, match="give a whole number"):
+    with pytest.raises(relay.InputError, match="must be an integer above 0"):
         relay.Limits(**limit)
 
 
@@ -461,7 +461,7 @@ class OwnMint:
     def __init__(self, result: object) -> None:
         self.result = result
 
-    async def mint(self, *_: object) -> str:
+    async def mint(self, _: object) -> str:
         if isinstance(self.result, BaseException):
             raise self.result
         return str(self.result)
@@ -471,8 +471,8 @@ class OwnMint:
     ("result", "reason"),
     [
         (RuntimeError("vault is sealed"), "RuntimeError: vault is sealed"),
-        ("to\nken", "the token is no text that can stand in a header"),
-        ("", "the token is no text that can stand in a header"),
+        ("to\nken", "the token is not valid in a header"),
+        ("", "the token is not valid in a header"),
     ],
 )
 def test_a_mint_of_ones_own_that_fails_costs_its_node(

@@ -115,7 +115,7 @@ DONE = Event("done", {"result": {"message": "fine", "x": 1}})
         ((Event("error", {"message": "no", "code": True}),), ("no", None, False)),
         ((Event("error", {"message": {"message": "in"}}),), ("in", None, False)),
         ((Event("error", "in words"),), ("in words", None, False)),
-        ((Event("error", ""),), ("the peer reported an error without words", None, False)),
+        ((Event("error", ""),), ("the peer reported an error without a text", None, False)),
         (("data: bare\n\n", 'data: {"error":"old peer"}\n\n'), ("old peer", None, False)),
         ((DONE, Event("error", {"message": "after all"})), ("after all", None, False)),
         ((Event("error", {"message": "no"}), DONE), ("no", None, False)),
@@ -129,7 +129,7 @@ def test_what_a_stream_comes_to(events: tuple[Event | str, ...], expected: Any) 
 @pytest.mark.parametrize("events", [(), (Event("phase", {"phase": "success"}),), (": open\n\n",)])
 def test_a_stream_without_an_outcome_is_an_uncertain_failure(events: tuple[Event, ...]) -> None:
     reason, status, uncertain = outcome(*events)
-    assert "without telling" in reason
+    assert "ended without a result" in reason
     assert (status, uncertain) == (None, True)
 
 

@@ -19,8 +19,8 @@ from harness.faults.answers import End
 from harness.faults.kinds import CertificateFlaw
 from harness.replication import FakeReplicationSocket, faults
 from relay.errors import OriginError
-from relay.node import resolve_replication
 from relay.replication import operation_response
+from relay.urls import resolve_replication
 from tests.relay.driving import SOON, deploy
 
 
@@ -184,7 +184,7 @@ def test_no_redirect_is_followed(cluster: FakeCluster, package: Path) -> None:
     ],
 )
 def test_where_the_socket_is(node: relay.Node, local: dict[str, Any], url: str) -> None:
-    assert resolve_replication(node, relay.LocalSettings(**local), allow_ws=True).url == url
+    assert resolve_replication(node, relay.LocalSettings(**local), allow_http=True).url == url
 
 
 def test_a_socket_in_clear_leaves_this_machine_only_when_allowed() -> None:

@@ -214,7 +214,7 @@ class Sealed:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def mint(self, peer: object, connections: object) -> str:  # noqa: ARG002
+    async def mint(self, _: object) -> str:
         self.asked += 1
         if self.asked > 1:
             raise RuntimeError("the vault is sealed")
@@ -229,7 +229,7 @@ def test_a_token_that_cannot_be_renewed_at_all_ends_the_wait() -> None:
         return await relay.restart([node])
 
     found = asyncio.run(against(lambda _: next(answers), work, mint))
-    assert "its job cannot be followed" in str(found["reason"])
+    assert "its job cannot be polled" in str(found["reason"])
     assert "the vault is sealed" in str(found["reason"])
     assert found["uncertain"] is True
     assert mint.asked == 2

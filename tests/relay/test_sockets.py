@@ -164,8 +164,7 @@ def test_nodes_of_one_posture_share_a_context_also_between_deploys(
 ) -> None:
     ca, other = relay_authority.write(tmp_path / "a.pem"), Authority().write(tmp_path / "b.pem")
     (tmp_path / "same.pem").write_bytes(ca.read_bytes())
-    nodes = [relay.Node("a"), relay.Node("b"), relay.Node("c", verify=False)]
-    nodes.append(relay.Node("d", ca_file=other))
+    nodes = [(None, True), (None, True), (None, False), (other, True)]
     first, second = contexts_for(nodes, Tls(ca)), contexts_for(nodes, Tls(tmp_path / "same.pem"))
     assert first == second
     assert first[0] is first[1]
@@ -177,7 +176,7 @@ def test_a_context_with_the_relays_own_certificate_is_not_kept(
 ) -> None:
     own = tmp_path / "own.pem"
     own.write_bytes(relay_authority.client_certificate("origin"))
-    nodes = [relay.Node("a"), relay.Node("b")]
+    nodes = [(None, True), (None, True)]
     first, second = contexts_for(nodes, Tls(None, own)), contexts_for(nodes, Tls(None, own))
     assert first[0] is first[1]
     assert first[0] is not second[0]
@@ -231,13 +230,13 @@ def test_a_certificate_as_harpers_own_authority_makes_them_is_trusted(
 )
 def test_files_are_read_anew_so_that_errors_are_right(tmp_path: Path, content: bytes) -> None:
     good = Authority().write(tmp_path / "ca.pem")
-    contexts_for([relay.Node("a")], Tls(good))
+    contexts_for([(None, True)], Tls(good))
     good.write_bytes(content)
     with pytest.raises(relay.InputError, match=r"ca\.pem"):
-        contexts_for([relay.Node("a")], Tls(good))
+        contexts_for([(None, True)], Tls(good))
     good.unlink()
     with pytest.raises(relay.InputError, match="No such file"):
-        contexts_for([relay.Node("a")], Tls(good))
+        contexts_for([(None, True)], Tls(good))
 
 
 def test_a_password_is_hidden_however_it_is_quoted(package: Path) -> None:

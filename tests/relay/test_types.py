@@ -13,14 +13,13 @@ from typing import Any, assert_type
 import pytest
 
 import relay
-from relay.connection import Connections, Peer
 
 
 class OwnMint:
     """A way to mint of one's own needs no base class."""
 
-    async def mint(self, peer: Peer, connections: Connections) -> str:  # noqa: ARG002
-        return "token"
+    async def mint(self, context: relay.MintContext) -> str:
+        return f"token of {context.node.name}"
 
 
 async def calls() -> None:
@@ -28,10 +27,15 @@ async def calls() -> None:
     mints: list[relay.Mint] = [
         relay.GivenToken("t"),
         relay.OperationsMint("u", "p", expires_in=60),
-        relay.ReplicationMint(relay.LocalSettings(secure_port=None), allow_ws=True),
+        relay.ReplicationMint(expires_in=None),
     ]
     node = relay.Node("n", "https://h/", verify=False, ca_file=Path("ca"), mint=mints[0])
-    reach: relay.Reach = {"mint": mint, "tls": relay.Tls(Path("ca")), "origin": "me"}
+    reach: relay.Reach = {
+        "mint": mint,
+        "tls": relay.Tls(Path("ca")),
+        "origin": "me",
+        "local": relay.LocalSettings(secure_port=None),
+    }
     reach |= {"limits": relay.Limits(concurrency=4), "on_event": print, "allow_http": True}
     report = await relay.deploy(
         (node,),

@@ -129,7 +129,7 @@ def test_a_page_of_a_proxy_is_told_without_its_markup(
     peer_of(cluster, "a", fault=answer)
     assert main(["deploy", str(component), *options(cluster, files), "--attempts=1"]) == 1
     assert capsys.readouterr().out == (
-        "a\tfailed\tBad gateway try later (HTTP 502) (it may be deployed all the same)\n"
+        "a\tfailed\tBad gateway try later (HTTP 502) (it may have deployed anyway)\n"
     )
 
 
@@ -236,8 +236,8 @@ def test_what_a_node_says_beside_its_success_is_seen(
     peer_of(cluster, "b", fault=Answer(200, json={"error": "<html>full</html>"}))
     assert main(["deploy", str(component), *options(cluster, files)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "a\tsuccess\tfine (the node also says: full)",
-        "b\tsuccess\t(the node also says: full)",
+        "a\tsuccess\tfine (the node also reports: full)",
+        "b\tsuccess\t(the node also reports: full)",
     ]
 
 
@@ -333,6 +333,6 @@ def test_an_interrupt_leaves_no_half_open_upload(cluster: FakeCluster, files: Pa
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert errors == "relay: interrupted; whatever was under way was aborted\n"
+    assert errors == "relay: interrupted; unfinished work was aborted\n"
     assert not peer.upload.complete
     assert peer.upload.connection.closed_by == "client"

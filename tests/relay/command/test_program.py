@@ -110,7 +110,7 @@ def test_a_signal_interrupts_and_what_is_settled_is_told(
         process.send_signal(signal.Signals[name])
         output, errors = process.communicate(timeout=SOON)
     assert process.returncode == 128 + signal.Signals[name]
-    assert errors.splitlines()[-1] == "relay: interrupted; whatever was under way was aborted"
+    assert errors.splitlines()[-1] == "relay: interrupted; unfinished work was aborted"
     document = json.loads(output)
     assert (document["succeeded"], document["interrupted"]) == (False, True)
     settled, aborted = document["records"]
@@ -156,7 +156,7 @@ def test_an_interrupt_while_packing_leaves_nothing(
     assert process.returncode == 143
     packing, interrupted = errors.splitlines()
     assert packing == f"relay: packing {component}"
-    assert interrupted == "relay: interrupted; whatever was under way was aborted"
+    assert interrupted == "relay: interrupted; unfinished work was aborted"
     assert list((tmp_path / "tmp").iterdir()) == []
     assert peer.connections == []
 
@@ -204,5 +204,5 @@ def test_the_limit_of_descriptors_is_used_up_to_the_hard_one(
     for reason in reasons:
         assert "this machine has no file descriptor left" in reason
         assert "ulimit -n" in reason
-    is_told = "4 nodes at once; there are no descriptors for more (ulimit -n)" in done.stderr
+    is_told = "only 4 nodes at once: too few file descriptors (ulimit -n)" in done.stderr
     assert is_told is (hard == 24 and concurrency is None)

@@ -52,7 +52,7 @@ def test_an_interrupt_gives_the_cursor_back_and_leaves_no_package(
         (PASSWORD.encode(), 0, "success"),
         (b"", 2, "no password; give --password-file or RELAY_PASSWORD"),
         (b"\x04", 2, "no password; give --password-file or RELAY_PASSWORD"),  # Ctrl-D
-        (b"caf\xe9", 2, "the password that was typed is no text in this terminal"),
+        (b"caf\xe9", 2, "the password is not valid in this terminal's encoding"),
     ],
 )
 def test_a_password_is_asked_for(

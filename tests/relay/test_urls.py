@@ -4,7 +4,7 @@ import pytest
 
 from relay import InputError, LocalSettings, Node
 from relay.errors import OriginError
-from relay.node import is_loopback, resolve
+from relay.urls import is_loopback, resolve
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,18 @@ def test_without_a_url_it_is_put_together(node: Node, local: LocalSettings, url:
         (Node("n", "ftp://h/"), "https or http"),
         (Node("n", "h:9925"), "https or http"),
         (Node("n", "not-a-url"), "https or http"),
-        (Node("n", "https://"), "names no host"),
-        (Node("n", "https://:9925/"), "names no host"),
+        (Node("n", "https://"), "has no host"),
+        (Node("n", "https://:9925/"), "has no host"),
         (Node("n", "https://h:port/"), "Port"),
         (Node("n", "https://h:70000/"), "Port"),
         (Node("n", "https://[::1/"), "IPv6"),
         (Node("n", "https://h/a b"), "space"),
-        (Node("n", f"https://{'ü' * 80}/"), "not a valid name"),
-        (Node("n", f"https://{'u' * 64}.example/"), "not a valid name"),
-        (Node("n", "https://a..b/"), "not a valid name"),
-        (Node("n", "https://10.0.0.256:9925/"), "not a valid name"),
-        (Node("n", "https://10.1/"), "not a valid name"),
-        (Node("n", "https://127.0.0.1./"), "not a valid name"),
+        (Node("n", f"https://{'ü' * 80}/"), "not a valid address or name"),
+        (Node("n", f"https://{'u' * 64}.example/"), "not a valid address or name"),
+        (Node("n", "https://a..b/"), "not a valid address or name"),
+        (Node("n", "https://10.0.0.256:9925/"), "not a valid address or name"),
+        (Node("n", "https://10.1/"), "not a valid address or name"),
+        (Node("n", "https://127.0.0.1./"), "not a valid address or name"),
         (Node(""), "no hostname"),
         (Node("n", port="x"), "not a port: 'x'"),
     ],
