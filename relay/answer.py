@@ -24,21 +24,13 @@ Hide = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer, read to its end or to the size limit.
-
-    Args:
-        status: HTTP status.
-        body: The body, or its beginning.
-        retry_after: Seconds, from the header of that name.
-        cut: Whether the rest of a long body was not read (BUG-30).
-        hide: Removes secrets from a raw body before it is shortened, which may cut one in two.
-    """
+    """One HTTP answer, read to its end or to the size limit."""
 
     status: int
     body: bytes
-    retry_after: float | None = None
-    cut: bool = False
-    hide: Hide = str
+    retry_after: float | None = None  # seconds
+    cut: bool = False  # whether the rest of a long body was not read (BUG-30)
+    hide: Hide = str  # removes secrets; shortening a text first may cut a secret in two
 
     @property
     def text(self) -> str:

@@ -48,10 +48,8 @@ _CERTIFICATE_FLAWS = {
 def translated(address: str, connect: float, body_is_sent: Callable[[], bool]) -> Iterator[None]:
     """Raise an `AttemptError` in place of a foreign error.
 
-    Args:
-        address: Address of the peer, for the reason.
-        connect: Time limit of connecting in seconds, for the reason.
-        body_is_sent: Whether the peer may have the whole body, and may have acted on it.
+    The reason names the peer's address and the limit of connecting in seconds. The error is
+    uncertain if the peer may have the whole body.
     """
     try:
         yield

@@ -39,11 +39,9 @@ class Retry:
                 raise InputError(f"a delay must be a number of 0 or more, not {seconds!r}")
 
     def delay(self, failures: Sequence[AttemptError], random: Callable[[], float]) -> float | None:
-        """Seconds to wait for the next attempt; None if there is none.
+        """Seconds until the next attempt; None if there is none.
 
-        Args:
-            failures: Of all attempts so far, the latest last.
-            random: Returns numbers from 0 to 1.
+        `failures` are those of all attempts so far; `random` returns numbers from 0 to 1.
         """
         latest = failures[-1]
         if len(failures) >= self.attempts:
@@ -64,12 +62,7 @@ def _token_expired(failure: AttemptError) -> bool:
 
 
 def seconds_until(retry_after: str | None, now: datetime) -> float | None:
-    """Read a `Retry-After` header in either of its forms; None if it is absent or invalid.
-
-    Args:
-        retry_after: Seconds or an HTTP date (RFC 9110, 10.2.3).
-        now: The current time, with a time zone.
-    """
+    """Read a `Retry-After` header: seconds or a date (RFC 9110, 10.2.3), or None if invalid."""
     if retry_after is None:
         return None
     if retry_after.isascii() and retry_after.isdigit():

@@ -130,11 +130,7 @@ class Exchange:
         }[rule.limit]
 
     def failure(self, error: PeerError | TimeoutError | None) -> AttemptError | None:
-        """Why the attempt failed; None if it succeeded.
-
-        Args:
-            error: What ended the exchange; None if a success was read to its end.
-        """
+        """Why the attempt failed, if it did; `error` ended it, or None after a complete success."""
         match self._end(error):
             case End.SUCCESS:
                 return None

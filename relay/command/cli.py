@@ -1,12 +1,12 @@
 """`relay deploy`: files, nodes and credentials in; progress, records and an exit code out."""
 
 import argparse
-import contextlib
 import json
 import math
 import resource
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from relay.command import credentials, options
@@ -63,7 +63,7 @@ def _most_at_once() -> float:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for wanted in (hard, *_DESCRIPTORS):
-        with contextlib.suppress(ValueError, OSError):
+        with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             break
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -147,17 +147,14 @@ async def _run(
         await restart(again, rolling=arguments.restart == "rolling", **reach)
 
 
-@contextlib.contextmanager
 def _listener(
     nodes: list[Node], arguments: argparse.Namespace, out: Output, err: Output
-) -> Iterator[Listener]:
+) -> AbstractContextManager[Listener]:
     if arguments.events:
-        yield lambda event: json_line(event, out)
-    elif arguments.quiet:
-        yield lambda _: None
-    else:
-        with progress_listener([node.name for node in nodes], err) as show:
-            yield show
+        return nullcontext(lambda event: json_line(event, out))
+    if arguments.quiet:
+        return nullcontext(lambda _: None)
+    return progress_listener([node.name for node in nodes], err)
 
 
 def _print(

@@ -1,4 +1,4 @@
-"""The fixtures that cases ask for, with the reference, or what a mutant made of it, as target."""
+"""The fixtures of the cases, with the reference or a mutant of it as target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mutant is: the reference relay with one bug, and the cases that must see it.
+"""A mutant is the reference relay with one bug, and names the cases that must fail.
 
 A mutant is a function that patches the reference, registered with `@mutant`; a case is named by its
 function and, where it has parameters, by those of its values that matter.
@@ -63,7 +63,7 @@ class Case:
 
     @property
     def requirements(self) -> set[str]:
-        """What it checks, whichever of its parameters says so."""
+        """The requirements that it checks, also those of its parameters."""
         marks = list(getattr(self.function, "pytestmark", []))
         tables = [mark.args[1] for mark in marks if mark.name == "parametrize"]
         marks += [mark for rows in tables for row in rows for mark in getattr(row, "marks", ())]
@@ -71,14 +71,14 @@ class Case:
 
     @property
     def conditions(self) -> list[pytest.Mark]:
-        """What a machine must have for it to be run at all."""
+        """The conditions under which the case is skipped."""
         marks = list(getattr(self.function, "pytestmark", []))
         of_all = getattr(inspect.getmodule(self.function), "pytestmark", None)
         marks += [of_all.mark] if of_all else []
         return [mark for mark in marks if mark.name == "skipif"]
 
     def run(self, request: pytest.FixtureRequest) -> None:
-        """Run it in the place of the test that asks, with that test's fixtures."""
+        """Run the case with the fixtures of the test that calls this."""
         arguments = self.parameters
         for name in inspect.signature(self.function).parameters:
             if name not in arguments:

@@ -1,4 +1,4 @@
-"""Mutants of minting over the operations API, and of what becomes of the tokens."""
+"""Mutants of minting over the operations API, and of the use of tokens."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def a_token_is_kept_for_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("MINT-08", killed_by=case(test_token.test_every_deploy_mints_one_token_for_each_peer))
-def a_token_is_minted_to_be_thrown_away(patch: pytest.MonkeyPatch) -> None:
+def a_second_token_is_minted_and_dropped(patch: pytest.MonkeyPatch) -> None:
     def change(mint: Minting) -> Minting:
         async def twice(self: OperationsMint, context: MintContext) -> str:
             await mint(self, context)
@@ -165,7 +165,7 @@ def the_first_credentials_serve_all(patch: pytest.MonkeyPatch) -> None:
 
 
 def plain_token(answer: Any) -> str:
-    """The token where it stands as a rule, whatever it is."""
+    """The token in its usual place, of any type."""
     if "operation_token" not in answer:
         raise PeerError("mint", "peer did not return an operation_token")
     return str(answer["operation_token"])
@@ -177,7 +177,7 @@ def plain_token(answer: Any) -> str:
     "BUG-35",
     killed_by=case(test_token.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
 )
-def whatever_stands_there_is_the_token(patch: pytest.MonkeyPatch) -> None:
+def any_value_is_a_token(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(token, "token_in", plain_token)
     patch.setattr(peer, "fits_a_header", lambda _: True)
 
@@ -192,7 +192,7 @@ def whatever_stands_there_is_the_token(patch: pytest.MonkeyPatch) -> None:
         case(test_token.test_a_given_token_is_used_as_it_is_and_nothing_is_minted),
     ),
 )
-def an_expired_token_has_words_of_the_relay(patch: pytest.MonkeyPatch) -> None:
+def an_expired_token_has_a_reason_of_the_relay(patch: pytest.MonkeyPatch) -> None:
     change_report(
         patch,
         lambda records: [
@@ -217,7 +217,7 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
     change_mint(patch, change)
 
 
-# -- before any of it ----------------------------------------------------------------------------
+# -- the payload ---------------------------------------------------------------------------------
 
 
 @mutant(
@@ -233,7 +233,7 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_payload.test_an_empty_payload_fails_every_peer_and_sends_nothing),
     spares=case(REFUSED),
 )
-def the_payload_is_looked_at_when_it_is_due(patch: pytest.MonkeyPatch) -> None:
+def the_payload_is_checked_during_the_upload(patch: pytest.MonkeyPatch) -> None:
     def later(path: Any) -> StagedPayload:
         if not path.exists():
             return StagedPayload(path, 1, ())

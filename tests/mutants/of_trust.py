@@ -1,4 +1,4 @@
-"""Mutants of trust that only one leg, one node or one deploy has."""
+"""Mutants that trust too much in one request, one node or one deploy."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from relay.tls import Tls, contexts_for
 from relay.urls import Endpoint
 from tests.conformance import test_sockets, test_tls
 from tests.mutants.mutant import case, mutant
-from tests.mutants.of_urls import Trust, change_tls, trusting_anybody
+from tests.mutants.of_urls import Trust, change_tls, without_verification
 
 UPLOAD = test_tls.test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way
 
 
 @mutant("TLS-01", killed_by=(case(UPLOAD, mint=GivenToken), case(UPLOAD, mint=ReplicationMint)))
-def an_upload_trusts_anybody(patch: pytest.MonkeyPatch) -> None:
+def an_upload_is_not_verified(patch: pytest.MonkeyPatch) -> None:
     exchange = Peer.exchange
 
     def trusting(self: Peer, headers: Any, body: Any, *rest: Any) -> Any:
         is_mint = isinstance(body, bytes)
-        return exchange(self if is_mint else trusting_anybody(self), headers, body, *rest)
+        return exchange(self if is_mint else without_verification(self), headers, body, *rest)
 
     patch.setattr(Peer, "exchange", trusting)
 
 
 @mutant("TLS-01", killed_by=case(test_tls.test_what_was_let_pass_once_is_verified_the_next_time))
-def trust_is_remembered_by_name(patch: pytest.MonkeyPatch) -> None:
+def contexts_are_cached_by_name(patch: pytest.MonkeyPatch) -> None:
     known: dict[str, ssl.SSLContext] = {}
 
     def remembered(node: Node, api: Endpoint, tls: ssl.SSLContext, *rest: Any) -> Peer:
@@ -61,7 +61,7 @@ def the_authority_of_a_node_is_its_only_one(patch: pytest.MonkeyPatch) -> None:
     "KIT-03",
     killed_by=case(test_tls.test_the_key_of_the_own_certificate_may_be_in_a_file_of_its_own),
 )
-def a_key_stands_beside_its_certificate(patch: pytest.MonkeyPatch) -> None:
+def the_key_file_is_ignored(patch: pytest.MonkeyPatch) -> None:
     def without_key(nodes: list[Trust], how: Tls) -> tuple[list[Trust], Tls]:
         return nodes, replace(how, key_file=None)
 

@@ -1,4 +1,4 @@
-"""Mutants of where an upload goes, and of whom it trusts there."""
+"""Mutants of URLs and of trust."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PORTS = test_url.test_the_port_of_a_node_wins_over_those_of_the_origin
 
 
 def change_nodes(patch: pytest.MonkeyPatch, change: Callable[[Node], Node]) -> None:
-    """Change what is known of a node before its operations API is looked for."""
+    """Change a node before its operations API is resolved."""
     patch.setattr(fanout, "resolve", lambda node, *rest, **how: resolve(change(node), *rest, **how))
 
 
@@ -102,7 +102,7 @@ def an_ipv6_address_has_no_brackets(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("URL-10", killed_by=case(PORTS, form="0.0.0.0:{port}"))
-def a_port_is_a_number_and_nothing_else(patch: pytest.MonkeyPatch) -> None:
+def a_port_must_be_a_number(patch: pytest.MonkeyPatch) -> None:
     def number(setting: int | str | None) -> int | None:
         try:
             return None if setting is None else int(setting)
@@ -126,7 +126,7 @@ def an_unusable_url_ends_the_deploy(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "SEQ-07", killed_by=case(test_sockets.test_what_is_wrong_at_home_opens_no_socket, wrong="url")
 )
-def a_url_is_read_when_its_token_is_there(patch: pytest.MonkeyPatch) -> None:
+def a_url_is_resolved_after_the_mint(patch: pytest.MonkeyPatch) -> None:
     token, unusable = Peer.token, dict[str, AttemptError]()
 
     def later(node: Node, *rest: Any, **how: Any) -> Endpoint:
@@ -166,7 +166,7 @@ def follow_redirects(patch: pytest.MonkeyPatch, *, of_mints_alone: bool = False)
 
 
 async def nothing_happens(*_: object) -> None:
-    """What aiohttp asks of those who watch it, and they do nothing."""
+    """A trace callback of aiohttp that does nothing."""
 
 
 # -- trust ---------------------------------------------------------------------------------------
@@ -183,8 +183,8 @@ def change_tls(
     )
 
 
-def trusting_anybody(peer: Peer) -> Peer:
-    """The same peer, whoever it turns out to be."""
+def without_verification(peer: Peer) -> Peer:
+    """The same peer, without verification."""
     return replace(peer, tls=contexts_for([(None, False)], Tls())[0])
 
 
@@ -225,8 +225,8 @@ def the_authority_of_a_node_is_not_loaded(patch: pytest.MonkeyPatch) -> None:
     change_tls(patch, lambda nodes, tls: ([(None, verify) for _, verify in nodes], tls))
 
 
-class NamesNobody(ssl.SSLContext):
-    """Sends another name in the handshake than that of the host."""
+class WrongName(ssl.SSLContext):
+    """Sends a wrong name in the handshake."""
 
     def wrap_bio(self, *at: Any, **how: Any) -> ssl.SSLObject:
         return super().wrap_bio(*at, **{**how, "server_hostname": "somebody.example"})
@@ -236,9 +236,9 @@ class NamesNobody(ssl.SSLContext):
     "TLS-03",
     killed_by=case(test_tls.test_the_handshake_names_a_host_and_no_address, host="127.0.0.1"),
 )
-def every_handshake_names_somebody(patch: pytest.MonkeyPatch) -> None:
+def every_handshake_has_a_wrong_name(patch: pytest.MonkeyPatch) -> None:
     def context(trusted: tuple[str, ...], _verify: bool) -> ssl.SSLContext:  # noqa: FBT001
-        made = NamesNobody(ssl.PROTOCOL_TLS_CLIENT)
+        made = WrongName(ssl.PROTOCOL_TLS_CLIENT)
         made.check_hostname = False
         for certificates in trusted:
             made.load_verify_locations(cadata=certificates)
@@ -261,5 +261,5 @@ def the_own_certificate_is_not_shown(patch: pytest.MonkeyPatch) -> None:
         case(test_sockets.test_plain_ws_to_another_machine_is_refused),
     ),
 )
-def plain_http_goes_anywhere(patch: pytest.MonkeyPatch) -> None:
+def every_host_is_loopback(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(urls, "is_loopback", lambda host: True)  # noqa: ARG005

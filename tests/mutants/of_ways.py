@@ -1,4 +1,4 @@
-"""Mutants of the way to a node: whom libraries trust, where they go, and what they take along."""
+"""Mutants of connections to a node: trust, redirects, cookies and URLs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def a_query_without_a_path_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("URL-08", killed_by=case(test_url.test_the_scheme_of_a_url_may_be_in_capitals))
-def the_scheme_of_a_url_is_written_small(patch: pytest.MonkeyPatch) -> None:
+def the_scheme_of_a_url_must_be_lower_case(patch: pytest.MonkeyPatch) -> None:
     def checked(node: Node) -> Node:
         if not (node.url or "http").startswith("http"):
             raise OriginError("resolve", "the scheme must be https or http")
@@ -65,7 +65,7 @@ def a_name_ends_at_its_first_colon(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("BUG-41", "KIT-05", killed_by=case(test_url.test_a_password_in_a_url_stands_in_no_record))
-def a_url_that_is_refused_is_quoted(patch: pytest.MonkeyPatch) -> None:
+def a_refused_url_is_quoted(patch: pytest.MonkeyPatch) -> None:
     def quoting(node: Node, *rest: Any, **how: Any) -> Endpoint:
         try:
             return resolve(node, *rest, **how)

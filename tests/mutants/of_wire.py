@@ -1,4 +1,4 @@
-"""Mutants of the bytes: the form around the fields and the file, and the request's head."""
+"""Mutants of the bytes: the multipart form and the head of the request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORM = test_wire.test_neither_its_size_nor_events_change_the_form_of_an_upload
 
 
 def change_form(patch: pytest.MonkeyPatch, change: Callable[[FormData], FormData]) -> None:
-    """Change every form behind the reference's encoder."""
+    """Change every form after the reference has encoded it."""
     encode = formdata.encode
     patch.setattr(formdata, "encode", lambda fields: change(encode(fields)))
 
@@ -114,7 +114,7 @@ def the_file_has_the_general_type(patch: pytest.MonkeyPatch) -> None:
 
 
 def announce_length(patch: pytest.MonkeyPatch, longest: int) -> None:
-    """Send a body of so many bytes at most with its length."""
+    """Send a body of at most `longest` bytes with its length."""
     exchange = Peer.exchange
 
     @contextlib.asynccontextmanager
@@ -140,12 +140,12 @@ def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("WIRE-13", killed_by=case(FORM, size=1))
-def what_fits_a_buffer_is_sent_with_its_length(patch: pytest.MonkeyPatch) -> None:
+def a_small_upload_is_sent_with_its_length(patch: pytest.MonkeyPatch) -> None:
     announce_length(patch, longest=4_096)
 
 
 @mutant("WIRE-13", killed_by=case(FORM, size=16_000_000))
-def a_large_upload_is_asked_for_first(patch: pytest.MonkeyPatch) -> None:
+def a_large_upload_expects_100_continue(patch: pytest.MonkeyPatch) -> None:
     sizes = [0]
 
     def measured(path: Path) -> StagedPayload:
@@ -209,7 +209,7 @@ def there_is_no_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, tail=b"\r\n"))
 
 
-# -- what else goes along ------------------------------------------------------------------------
+# -- other headers -------------------------------------------------------------------------------
 
 
 @mutant("HTTP-06", killed_by=case(test_wire.test_an_accept_header_admits_json))

@@ -40,27 +40,27 @@ def test_replicated_is_false_in_its_place(given: object) -> None:
         *("hdbAuthHeader", "impersonate", "bypass_auth", "requestId"),
     ],
 )
-def test_what_stays_with_the_origin(name: str) -> None:
-    # Not even the value is looked at: it is of the origin's own making.
+def test_these_members_are_never_sent(name: str) -> None:
+    # Its value is not checked, because it is never sent.
     assert name not in forwarded_fields({**DEPLOY, name: object()})
 
 
 @pytest.mark.parametrize("mark", ['"', "\r", "\n"])
 @pytest.mark.parametrize("name", ["password", "_hidden", "payload", "replicated"])
-def test_a_name_is_judged_as_a_peer_will_read_it(name: str, mark: str) -> None:
+def test_a_name_is_checked_as_a_peer_reads_it(name: str, mark: str) -> None:
     for odd in (name + mark, mark + name, f"{name[:3]}{mark}{name[3:]}"):
         fields = forwarded_fields({**DEPLOY, odd: True})
         assert fields == {**DEPLOY, "replicated": False}
 
 
-def test_a_long_name_and_a_tab_in_one_are_let_through() -> None:
+def test_a_long_name_and_a_tab_in_a_name_are_accepted() -> None:
     assert list(forwarded_fields({**DEPLOY, "ä" * 8_000: 1, "a\tb": 1}))[2:4] == [
         "ä" * 8_000,
         "a\tb",
     ]
 
 
-def test_an_omitted_member_is_as_good_as_absent() -> None:
+def test_an_omitted_member_is_not_sent() -> None:
     assert forwarded_fields({**DEPLOY, "project": OMIT, "restart": OMIT}) == {
         "operation": "deploy_component",
         "replicated": False,
@@ -102,14 +102,14 @@ def test_an_omitted_member_is_as_good_as_absent() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_refused_before_anything_is_sent(request_: Any, words: str) -> None:
+def test_an_invalid_request_is_refused(request_: Any, words: str) -> None:
     with pytest.raises(InputError) as refusal:
         forwarded_fields(request_)
     assert words in str(refusal.value)
 
 
 @pytest.mark.parametrize("project", ["demo", "007", "12abc", '"123"', "-", "true ", "my.app", ""])
-def test_a_project_that_stays_a_string_is_let_through(project: str) -> None:
+def test_a_project_that_stays_a_string_is_accepted(project: str) -> None:
     assert forwarded_fields({**DEPLOY, "project": project})["project"] == project
 
 
@@ -150,6 +150,6 @@ def test_a_project_that_stays_a_string_is_let_through(project: str) -> None:
     ],
     ids=lambda value: ascii(value)[:20],
 )
-def test_a_peer_reads_field_text_so(text: str, value: object) -> None:
+def test_how_a_peer_reads_the_text_of_a_field(text: str, value: object) -> None:
     assert decoded(text) == value
     assert type(decoded(text)) is type(value) or isinstance(value, int)

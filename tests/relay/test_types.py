@@ -16,7 +16,7 @@ import relay
 
 
 class OwnMint:
-    """A way to mint of one's own needs no base class."""
+    """A custom mint needs no base class."""
 
     async def mint(self, context: relay.MintContext) -> str:
         return f"token of {context.node.name}"
@@ -61,12 +61,12 @@ async def calls() -> None:
 def test_every_public_name_is_documented() -> None:
     for name in set(relay.__all__) - {"OMIT", "Record"}:  # these are values
         text = getattr(relay, name).__doc__ or ""
-        # A dataclass without words of its own has its signature for them.
+        # The default docstring of a dataclass is its signature.
         assert len(text) > 40, name
         assert not text.startswith(f"{name}("), name
 
 
-def test_help_is_a_good_first_page() -> None:
+def test_help_begins_with_the_most_important() -> None:
     page = pydoc.plain(pydoc.render_doc(relay)).splitlines()
     first = "\n".join(page[:45])
     assert "Relay one staged deploy package to every node of a cluster." in first

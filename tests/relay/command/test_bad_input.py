@@ -1,4 +1,4 @@
-"""What `relay deploy` refuses, in words that name it, before anything is sent."""
+"""Invalid input of `relay deploy`, with its messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.relay.command.calling import command, peer_of
 def bad_files(
     tmp_path: Path, component: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """The working directory of the bad calls, with files to go wrong on."""
+    """The working directory of the invalid calls, with unusable files."""
     assert component.parent == files == tmp_path
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").touch()
@@ -163,7 +163,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"relay \S.*\n", capsys.readouterr().out)
 
 
-def test_a_working_directory_that_is_gone_has_no_name(
+def test_a_deleted_working_directory_gives_no_project_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "gone").mkdir()
@@ -173,9 +173,7 @@ def test_a_working_directory_that_is_gone_has_no_name(
     assert "cannot resolve '.'; give --project" in capsys.readouterr().err
 
 
-def test_without_standard_input_nobody_is_asked_for_a_password(
-    cluster: FakeCluster, component: Path
-) -> None:
+def test_without_standard_input_there_is_no_prompt(cluster: FakeCluster, component: Path) -> None:
     peer_of(cluster, "a")
     line = f"exec {shlex.join([*command(cluster, component), '--user=admin'])} <&-"
     run = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What is known of each node when a deploy is interrupted, and what several signals do."""
+"""The records of an interrupted deploy, and several signals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sent(node: str, count: int) -> Event:
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "expected"),
     [
         ([], {"took": {}, "lost": {}}),
         ([settled(**LOST), sent("took", 4)], {"took": {}}),
@@ -35,24 +35,26 @@ def sent(node: str, count: int) -> Event:
         ([settled(**LOST), sent("took", 9), settled(**TOOK)], {}),
     ],
 )
-def test_every_node_is_settled(events: list[Event], told: dict[str, dict[str, object]]) -> None:
+def test_an_interrupt_settles_every_node(
+    events: list[Event], expected: dict[str, dict[str, object]]
+) -> None:
     progress = Progress(["took", "lost"], restarts=False)
     for event in events:
         progress.listen(event)
     made = {event.node: event.data["record"] for event in progress.interrupt()}
     failed = {"status": "failed", "reason": "interrupted"}
-    assert made == {name: {"node": name, **failed, **more} for name, more in told.items()}
+    assert made == {name: {"node": name, **failed, **more} for name, more in expected.items()}
     [report] = progress.reports
     assert [record["node"] for record in report.records] == ["took", "lost"]
 
 
 @pytest.mark.parametrize("uncertain", [False, True])
-def test_one_that_waits_for_its_next_attempt_says_why(*, uncertain: bool) -> None:
+def test_a_node_that_waits_for_a_retry_keeps_its_reason(*, uncertain: bool) -> None:
     progress = Progress(["took", "lost"], restarts=False)
-    told = {"reason": "busy", "delay": 9.0, "attempt": 2, "uncertain": uncertain}
+    expected = {"reason": "busy", "delay": 9.0, "attempt": 2, "uncertain": uncertain}
     for node in ("took", "lost"):
         progress.listen(sent(node, 9))
-        progress.listen(Event(node, "retry", told))
+        progress.listen(Event(node, "retry", expected))
     progress.listen(Event("lost", "mint"))
     waits, goes_on = (event.data["record"] for event in progress.interrupt())
     assert waits["reason"] == "interrupted while waiting to retry: busy"
@@ -60,7 +62,7 @@ def test_one_that_waits_for_its_next_attempt_says_why(*, uncertain: bool) -> Non
     assert ("uncertain" in waits) is ("uncertain" in goes_on) is uncertain
 
 
-def test_restarts_that_have_begun_are_uncertain_and_others_are_not() -> None:
+def test_only_restarts_that_began_are_uncertain() -> None:
     names = ["done", "going", "waiting"]
     progress = Progress([*names, "lost"], restarts=True)
     for name in names:
@@ -78,7 +80,7 @@ def test_restarts_that_have_begun_are_uncertain_and_others_are_not() -> None:
     ]
 
 
-def test_the_first_signal_gives_up_and_no_second_one_disturbs_the_clean_up() -> None:
+def test_the_first_signal_cancels_and_the_second_does_not_disturb_the_clean_up() -> None:
     cleaned = []
 
     async def work() -> None:
@@ -99,7 +101,7 @@ def test_the_first_signal_gives_up_and_no_second_one_disturbs_the_clean_up() -> 
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_signal_outside_of_the_event_loop_is_an_interrupt() -> None:
+def test_a_signal_outside_the_event_loop_is_an_interrupt() -> None:
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGHUP)
     assert interrupts.caught == [signal.SIGHUP]
