@@ -1,9 +1,9 @@
 """Relay one staged deploy package to every node of a cluster.
 
-A deploy package (a gzipped tar file of any size) lies staged on the origin node and must reach its
+A deploy package (a gzipped tar file of any size) is staged on the origin node and must reach its
 peers. For each peer the relay mints a token, opens HTTPS to the peer's operations API, streams one
-`multipart/form-data` POST and turns the answer into one record. All peers are served at once; one
-that fails never stops the others.
+`multipart/form-data` POST and turns the answer into one record. All peers are served at once, and a
+failing peer never stops the others.
 
     import asyncio
     from pathlib import Path
@@ -24,33 +24,41 @@ that fails never stops the others.
     for record in report.records:
         print(record["node"], record["status"], record.get("reason", ""))
 
-`deploy` raises `InputError` when the call itself makes no sense, before anything is sent; whatever
-goes wrong with a node or with the payload is in the records instead (see `Report`). Limits and
-their defaults are in `Limits`. The payload is read in blocks, never whole. Passwords and tokens
-appear in no repr, record, event or error.
+`deploy` raises `InputError` for invalid input, before anything is sent. Every later failure, of a
+node or of the payload, is a record (see `Report`). `Limits` holds timeouts and size limits. The
+payload is read in blocks, never whole. Passwords and tokens appear in no repr, record, event or
+error.
 
-Beyond that: `Retry` tries failed nodes again, `restart` restarts them afterwards,
-`ReplicationMint` gets tokens over the replication socket, `Event` tells the course of it all.
+`Retry` tries failed nodes again, `restart` restarts nodes after a deploy, `ReplicationMint` gets
+tokens over the replication socket, and `Event` reports the progress.
 
-The parts, from the top: `fanout` (all nodes), `upload` (one attempt to one peer), `restarts`,
-`token` and `replication` (minting), `payload` (the staged file), `connection`, `sockets`, `tls` and
-`failures` (one peer, HTTP, and what goes wrong with it), and, without any I/O, `answer`, `events`,
-`formdata`, `request`, `node`, `redact`, `retry`, `limits`, `report`, `errors`. Statement ids such
-as WIRE-03 in the comments refer to docs/protocol.md.
+Read the modules in this order; each imports only modules that stand after it:
+
+    command                     the command line `relay deploy`
+    restarts fanout             all nodes, and the report
+    upload states               one attempt for one node
+    peer replication token      one node, and ways to get a token
+    connection failures         aiohttp, and the errors it raises
+    sockets tls payload         name lookups, certificates and the staged file
+    request formdata report     what is sent, and what is returned
+    retry answer events urls    rules of the protocol, without I/O
+    redact node limits errors   small types that the others share
+
+Statement ids such as WIRE-03 in comments refer to docs/protocol.md.
 """
 
 from relay.errors import InputError
 from relay.events import Event
 from relay.fanout import Reach, deploy
 from relay.limits import Limits
-from relay.node import LocalSettings, Node
+from relay.node import LocalSettings, Mint, MintContext, Node
 from relay.replication import ReplicationMint
 from relay.report import Record, Report
 from relay.request import OMIT
 from relay.restarts import restart
 from relay.retry import Retry
 from relay.tls import Tls
-from relay.token import GivenToken, Mint, OperationsMint
+from relay.token import GivenToken, OperationsMint
 
 __all__ = [
     "OMIT",
@@ -60,6 +68,7 @@ __all__ = [
     "Limits",
     "LocalSettings",
     "Mint",
+    "MintContext",
     "Node",
     "OperationsMint",
     "Reach",

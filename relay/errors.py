@@ -1,38 +1,40 @@
-"""What can go wrong, whose fault it is, at which stage of reaching one peer, and what follows.
+"""What can go wrong, whose fault it is, and at which stage of an attempt.
 
-`InputError` is raised to the caller before anything is sent. An `AttemptError` never reaches the
-caller: it is raised inside one attempt and becomes that peer's record at the edge (SEQ-05…07,
-AGG-02, AGG-04).
+An `InputError` is raised to the caller before anything is sent. An `AttemptError` is raised inside
+one attempt and becomes a record of its node (SEQ-05…07, AGG-02, AGG-04).
 """
-
-from __future__ import annotations
 
 import errno
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 Stage = Literal["resolve", "payload", "mint", "connect", "tls", "upload", "answer"]
-"""How far an attempt came, in the order of the stages (SEQ-04, with SEQ-07 done right)."""
+"""How far an attempt got, in order (SEQ-04; SEQ-07 with its bug fixed)."""
 
 NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 NO_DESCRIPTOR = (
     "this machine has no file descriptor left; raise its limit (ulimit -n), "
     "or serve fewer nodes at once (concurrency)"
 )
-"""The reason when an `OSError` of the origin has one of the numbers in `NO_DESCRIPTORS`."""
+"""The reason for an `OSError` of the origin with one of `NO_DESCRIPTORS`."""
 
 
 class InputError(ValueError):
-    """The caller asked for something that cannot be relayed; nothing was sent to anyone."""
+    """The caller's input cannot be relayed; nothing was sent."""
 
 
 @dataclass(eq=False)
 class AttemptError(Exception):
-    """One attempt to reach one peer ended without success.
+    """One attempt for one node failed.
 
-    `uncertain`: the peer may have deployed all the same. `retryable`: another attempt is safe and
-    may help (RTY-04), after `retry_after` seconds if the peer named them. `in_stream`: an event
-    told it, whose `status_code` is no HTTP status.
+    Args:
+        stage: How far the attempt got.
+        reason: Why it failed, for the record.
+        status_code: HTTP status of the answer, or the code of an error event.
+        uncertain: Whether the node may have deployed anyway.
+        retryable: Whether another attempt is safe and may help (RTY-04).
+        retry_after: Seconds that the peer asks to wait before it.
+        in_stream: Whether an error event reported it; then `status_code` is not an HTTP status.
     """
 
     stage: Stage
@@ -49,12 +51,12 @@ class AttemptError(Exception):
 
 
 class OriginError(AttemptError):
-    """The origin's fault: no usable URL, no readable payload, no descriptor left."""
+    """The origin's fault: no usable URL, no readable payload, no file descriptor."""
 
 
 class PeerError(AttemptError):
-    """The fault of the peer or of the way to it."""
+    """The fault of the peer or of the network."""
 
 
 class RelayError(AttemptError):
-    """The relay's own fault: a defect that costs one record and never the deploy."""
+    """The relay's own fault; it costs one record, not the deploy."""

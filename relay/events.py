@@ -1,6 +1,4 @@
-"""Pure: what a deploy tells while it runs, and the event streams in which peers tell theirs."""
-
-from __future__ import annotations
+"""Pure: the events of a deploy, and the parser of a peer's event stream."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,14 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened on the way to one node.
+    """Something that happened at one node.
 
     The names, with their data: `mint` (none; an attempt begins), `sent` (`bytes` of the payload
-    handed to the connection, `total`), `phase` and `install` (the peer's own words, when it was
-    asked for them: SSE-05, SSE-07, SSE-19), `retry` (`reason`, `delay` in seconds; then follows
-    the `attempt` of that number; whether the node is `uncertain` until then), `settled` (`record`;
-    the last event of a node, one for each, AGG-08). A restart tells `restarting` (none), and at
-    last `restarted` (`record`).
+    that the connection took, of `total`), `phase` and `install` (as the peer reports them, if asked
+    to: SSE-05, SSE-07, SSE-19), `retry` (`reason`, `delay` in seconds, number of the next
+    `attempt`, whether the node is `uncertain`), `settled` (`record`; once for each node, as its
+    last event: AGG-08). Events of a restart are `restarting` (none) and at the end `restarted`
+    (`record`).
     """
 
     node: str
@@ -25,10 +23,10 @@ class Event:
 
 
 class EventParser:
-    """Turns the bytes of an event stream, split anywhere, into records of name and data (SSE-17).
+    """Turns the bytes of an event stream, split anywhere, into names and data (SSE-17).
 
-    Lines end with LF or CRLF. Comments, ids and unknown fields are skipped. A record without a name
-    is called `message`.
+    Lines end with LF or CRLF. Comments, ids and unknown fields are skipped. An event without a name
+    is a `message`.
     """
 
     def __init__(self) -> None:
@@ -39,20 +37,20 @@ class EventParser:
 
     @property
     def pending(self) -> int:
-        """Bytes of the record that is not complete yet, as they came."""
+        """Bytes of the incomplete event."""
         return self._taken + len(self._line)
 
     def feed(self, block: bytes) -> Iterator[tuple[str, str]]:
-        """Take in some bytes and yield the records that they complete."""
+        """Read some bytes and yield the events that they complete."""
         first, *others = block.split(b"\n")
         self._line += first
-        for other in others:  # whole lines only: so no UTF-8 character is ever cut (BUG-03)
+        for other in others:  # only whole lines are decoded, so no UTF-8 character is cut (BUG-03)
             self._taken += len(self._line) + 1
             yield from self._take(self._line.removesuffix(b"\r").decode("utf-8", "replace"))
             self._line = bytearray(other)
 
     def end(self) -> Iterator[tuple[str, str]]:
-        """Yield the last record, should no empty line have followed it."""
+        """Yield the last event, if no empty line followed it."""
         yield from self.feed(b"\n\n")
 
     def _take(self, line: str) -> Iterator[tuple[str, str]]:

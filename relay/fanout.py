@@ -1,45 +1,43 @@
-"""All nodes at once, each on its own, to one report (SEQ-03, AGG-01…08)."""
-
-from __future__ import annotations
+"""The deploy to all nodes at once, and its report (SEQ-03, AGG-01…08)."""
 
 import asyncio
 import contextlib
 import functools
-import os
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
-from relay.connection import Connections, Peer
+from relay.connection import Connections
 from relay.errors import AttemptError, InputError, RelayError
 from relay.events import Event
 from relay.limits import Limits
-from relay.node import LocalSettings, Node, resolve
+from relay.node import AnyPath, LocalSettings, Mint, Node
 from relay.payload import measure
+from relay.peer import Peer
 from relay.report import Record, Report, failed_record, success_record
 from relay.request import forwarded_fields
 from relay.retry import Retry
 from relay.tls import Tls, contexts_for
-from relay.token import Mint
 from relay.upload import Upload, send
+from relay.urls import resolve
 
 Work = Callable[[Peer], Awaitable[Mapping[str, object]]]
 ONCE = Retry(attempts=1)
 
 
 class Reach(TypedDict, total=False):
-    """How nodes are reached: the keyword arguments that `deploy` and `restart` share.
+    """How nodes are reached: the keyword arguments of both `deploy` and `restart`.
 
-    mint: How to get a token from each node that brings no way of its own (`Node.mint`).
-    tls: Whom to trust, and the relay's own certificate.
-    limits: Time and size limits.
+    mint: How to get a token, for nodes without `Node.mint`.
+    tls: Trusted authorities, and the relay's own certificate.
+    limits: Timeouts and size limits.
     local: The origin's own ports, for nodes without a URL.
-    origin: Name of the origin, which is left out should it be among the nodes (SEQ-12).
-    allow_http: Allow plain http to hosts that are not loopback; the token then travels in clear
-        (TLS-06).
-    on_event: Called from the event loop with each `Event`; what it raises is swallowed.
+    origin: Name of the origin, which is left out if it is among the nodes (SEQ-12).
+    allow_http: Allow connections without TLS to other machines, to operations APIs (http) and
+        replication sockets (ws); anyone on the way can then read the token (TLS-06).
+    on_event: Called from the event loop with each `Event`; its exceptions are ignored.
     """
 
     mint: Mint | None
@@ -54,17 +52,17 @@ class Reach(TypedDict, total=False):
 async def deploy(
     nodes: Iterable[Node],
     request: Mapping[str, object],
-    payload: str | os.PathLike[str],
+    payload: AnyPath,
     *,
     retry: Retry = ONCE,
     ask_for_events: bool = False,
     probe: bool = False,
     **reach: Unpack[Reach],
 ) -> Report:
-    """Stream one staged payload to every node, all at once, and report what became of each.
+    """Stream one staged payload to all nodes at once and report the result of each.
 
-    A node that fails costs its own record and nothing else. Nothing is sent to anyone before
-    everything that can be checked has been. Cancelling the call closes every connection and file.
+    A node that fails costs its own record and nothing else. All input is checked before anything is
+    sent. Cancelling the call closes all connections and files.
 
     Args:
         nodes: Where to deploy, in the order of the records.
@@ -72,20 +70,18 @@ async def deploy(
             that matter only to the origin are left out, and `replicated` is sent as false
             (FLD-01…05).
         payload: Path of the staged payload, a gzipped tar file.
-        retry: Which failures are tried again; by default none is (RTY-01).
-        ask_for_events: Ask each peer to tell its progress (SSE-01); its phases and install lines
-            then arrive at `on_event`. An answer in events is understood in any case.
-        probe: Ask each peer for its version first, so that one too old gets a clear record
-            (VER-01).
+        retry: Which failures are tried again; by default none (RTY-01).
+        ask_for_events: Ask each peer for its progress (SSE-01); its phases and install lines then
+            reach `on_event`. An answer in events is understood in any case.
+        probe: Ask each peer for its version first, so that a peer that is too old gets a clear
+            record (VER-01).
         **reach: `mint`, `tls`, `limits`, `local`, `origin`, `allow_http`, `on_event`; see `Reach`.
 
     Returns:
-        The report. A URL that cannot be used or a payload that cannot be read is a failed record
-        there.
+        The report. An unusable URL or an unreadable payload is a failed record in it.
 
     Raises:
-        InputError: The call makes no sense; its text names the culprit and the remedy. Nothing was
-            sent.
+        InputError: The input is invalid; the text says what to change. Nothing was sent.
     """
     fan = FanOut(nodes, **reach)
     fields = forwarded_fields(request)
@@ -98,7 +94,7 @@ async def deploy(
 
 
 class FanOut:
-    """What one piece of work needs to be done at every node, with all checked that can be."""
+    """All nodes of a deploy or restart, checked and ready for their work."""
 
     def __init__(
         self,
@@ -114,71 +110,73 @@ class FanOut:
         last_event: str = "settled",
         in_turn: bool = False,
     ) -> None:
-        """`last_event`: what a record is announced as; `in_turn`: one node after another."""
+        """`last_event`: the name of each record's event; `in_turn`: one node after another."""
         # AGG-07: fixed before anything is awaited
         others = [node for node in nodes if origin is None or node.name != origin]
-        for name, count in Counter(node.name for node in others).items():
-            if not name or count > 1:
-                raise InputError(
-                    f"{count} nodes are named {name!r}; names are unique and not empty"
-                )
-        limits = limits or Limits()
+        names = Counter(node.name for node in others)
+        if "" in names:
+            raise InputError("a node name is empty")
+        if duplicates := [name for name, count in names.items() if count > 1]:
+            raise InputError(f"duplicate node name {duplicates[0]!r}")
+        limits, local = limits or Limits(), local or LocalSettings()
         self._connections = Connections(limits)
         self._on_event = on_event
         self._last_event = last_event
         self._places = asyncio.Semaphore(1 if in_turn else limits.concurrency or len(others) or 1)
-        self._ways: list[tuple[str, Peer | AttemptError]] = []
-        contexts = contexts_for(others, tls or Tls())
+        self._peers: list[tuple[str, Peer | AttemptError]] = []
+        contexts = contexts_for([(node.ca_file, node.verify) for node in others], tls or Tls())
         for node, context in zip(others, contexts, strict=True):
             own = node.mint or mint
             if own is None:
-                raise InputError(f"there is no way to get a token from {node.name!r}; give a mint")
-            way: Peer | AttemptError
+                raise InputError(f"no credentials for node {node.name!r}; pass mint=")
+            peer: Peer | AttemptError
             try:
                 api = resolve(node, local, allow_http=allow_http)
-                way = Peer(node, api, context, own, self._connections, self._emit)
+                peer = Peer(
+                    node, api, context, own, self._connections, local, allow_http, self._emit
+                )
             except AttemptError as failure:
-                way = failure
-            self._ways.append((node.name, way))
+                peer = failure
+            self._peers.append((node.name, peer))
 
     async def run(self, work: Work, retry: Retry = ONCE) -> Report:
-        """Do the work at every node; cancelling it closes every connection."""
+        """Do the work at every node; cancelling it closes all connections."""
         async with self._connections, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._settle(*way, work, retry)) for way in self._ways]
+            tasks = [group.create_task(self._settle(*peer, work, retry)) for peer in self._peers]
         return Report([task.result() for task in tasks])
 
     def fail(self, failure: AttemptError) -> Report:
-        """The report when it fails at every node before it begins."""
-        return Report([self._announced(failed_record(name, [failure])) for name, _ in self._ways])
+        """The report of a failure that stops the work at every node before it begins."""
+        return Report([self._settled(failed_record(name, [failure])) for name, _ in self._peers])
 
     def _emit(self, event: Event) -> None:
-        """Tell the listener; AGG-08: its trouble is its own."""
+        """Call the listener; AGG-08: its exceptions are its own."""
         if self._on_event is not None:
-            # Nobody can cancel a call that does not wait: that exception is the listener's, too.
+            # The call awaits nothing, so a CancelledError also comes from the listener.
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 self._on_event(event)
 
-    def _announced(self, record: Record) -> Record:
+    def _settled(self, record: Record) -> Record:
         self._emit(Event(str(record["node"]), self._last_event, {"record": record}))
         return record
 
     async def _settle(
         self, name: str, peer: Peer | AttemptError, work: Work, retry: Retry
     ) -> Record:
-        """The edge of one peer: whatever happens, a record comes out (AGG-02, AGG-04)."""
+        """The edge of one node: in every case a record is returned (AGG-02, AGG-04)."""
         if isinstance(peer, AttemptError):
-            return self._announced(failed_record(name, [peer]))
+            return self._settled(failed_record(name, [peer]))
         failures: list[AttemptError] = []
         while True:
-            async with self._places:  # they are given out in the order in which they are asked for
+            async with self._places:  # places are given out in the order of the requests
                 outcome = await _attempt(work, peer)
             if not isinstance(outcome, AttemptError):
-                return self._announced(success_record(name, outcome, len(failures) + 1))
+                return self._settled(success_record(name, outcome, len(failures) + 1))
             failures.append(outcome)
             wait = retry.delay(failures, random.random)
             if wait is None:
-                return self._announced(failed_record(name, failures))
-            peer.tell(
+                return self._settled(failed_record(name, failures))
+            peer.emit(
                 "retry",
                 {
                     "reason": outcome.reason,
@@ -191,7 +189,7 @@ class FanOut:
 
 
 async def _attempt(work: Work, peer: Peer) -> Mapping[str, object] | AttemptError:
-    """The members of a success, or the failure; neither holds a secret of the node."""
+    """The members of a success, or the failure; both without the node's secrets."""
     failure: AttemptError
     try:
         return cast("Mapping[str, object]", peer.secrets.hide(await work(peer)))
@@ -199,7 +197,7 @@ async def _attempt(work: Work, peer: Peer) -> Mapping[str, object] | AttemptErro
         failure = error
     except (Exception, asyncio.CancelledError) as error:
         if (task := asyncio.current_task()) and task.cancelling():
-            raise  # the whole deploy is given up
+            raise  # the whole deploy is cancelled
         failure = RelayError("upload", f"{type(error).__name__}: {error}")
     failure.reason = peer.secrets.hide(failure.reason)
     return failure

@@ -1,10 +1,7 @@
-"""Pure: fields and a file as a multipart/form-data body, to the byte (WIRE-01…12).
+"""Pure: the bytes of a multipart/form-data body around its file (WIRE-01…12).
 
-Only the bytes around the file are built here. The file itself is streamed between `head` and
-`tail`.
+The file itself is streamed between `head` and `tail`.
 """
-
-from __future__ import annotations
 
 import json
 import re
@@ -21,7 +18,7 @@ _DELETED_IN_NAMES = re.compile(r'[\r\n"]')
 
 @dataclass(frozen=True)
 class FormData:
-    """The bytes before and after one streamed file, and the header that goes with them."""
+    """The bytes before and after one streamed file, and the value of the Content-Type header."""
 
     content_type: str
     head: bytes
@@ -29,11 +26,11 @@ class FormData:
 
 
 def encode(fields: Mapping[str, object], boundary: str | None = None) -> FormData:
-    """Encode the fields in their order and the frame of one file part (WIRE-03…05).
+    """Encode the fields in their order, and the frame of one file part (WIRE-03…05).
 
     Args:
-        fields: Names to values; `None` is sent as `null` (WIRE-07).
-        boundary: For tests; by default a new random one for every body (WIRE-02, WIRE-11).
+        fields: Values by name; `None` is sent as `null` (WIRE-07).
+        boundary: For tests; by default every body has a new random boundary (WIRE-02, WIRE-11).
     """
     boundary = boundary or BOUNDARY_PREFIX + secrets.token_hex(12)
     delimiter = f"--{boundary}".encode()
@@ -55,7 +52,7 @@ def encode(fields: Mapping[str, object], boundary: str | None = None) -> FormDat
 
 
 def name_bytes(name: str) -> bytes:
-    """A field name without the characters that would end it (WIRE-10)."""
+    """A field name without quotes and line ends (WIRE-10)."""
     return _utf8(_DELETED_IN_NAMES.sub("", name))
 
 
@@ -63,8 +60,7 @@ def value_bytes(value: object) -> bytes:
     """A string raw, anything else as compact JSON (WIRE-06).
 
     Raises:
-        TypeError, ValueError, RecursionError: It has no JSON form (WIRE-09); NaN and infinities
-        have none.
+        TypeError, ValueError, RecursionError: JSON cannot hold it (WIRE-09), such as NaN.
     """
     if isinstance(value, str):
         return _utf8(value)

@@ -1,13 +1,11 @@
-"""Pure: how long and how much the relay bears. There is no limit on a whole upload (HTTP-03)."""
-
-from __future__ import annotations
+"""Pure: timeouts and size limits. A whole upload has no time limit (HTTP-03)."""
 
 import math
 from dataclasses import dataclass
 
 from relay.errors import InputError
 
-_WHOLE = {"answer_bytes", "concurrency"}
+_INTEGERS = {"answer_bytes", "concurrency"}
 
 
 @dataclass(frozen=True)
@@ -16,13 +14,13 @@ class Limits:
 
     Args:
         connect: Name lookup, TCP connection and TLS handshake together. Default 10.
-        mint: From asking for a token to having it. Default 30.
-        stall: How long a peer may take no data of an upload. Default 60.
-        answer: From the last byte of an upload to the end of the answer, and from one sign of life
-            to the next in an event stream; a peer installs dependencies in that time, for up to an
-            hour by default (DEP-07). Default 3,720.
+        mint: Getting a token. Default 30.
+        stall: How long a peer may accept no data of an upload. Default 60.
+        answer: From the last byte of an upload to the end of the answer; in an event stream, from
+            one block to the next. A peer installs dependencies in that time, by default for up to
+            an hour (DEP-07). Default 3,720.
         answer_bytes: How much of an answer, or of one event, is read (BUG-30). Default 1,048,576.
-        restart: From asking a node to restart until it has. Default 600 (RST-02).
+        restart: Restarting one node (RST-02). Default 600.
         concurrency: How many nodes are served at the same time; None serves all (SEQ-03).
     """
 
@@ -36,7 +34,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            kinds, what = ({int}, "whole number") if name in _WHOLE else ({int, float}, "number")
-            is_all = name == "concurrency" and value is None
-            if not (is_all or (type(value) in kinds and 0 < value < math.inf)):
-                raise InputError(f"limit {name!r} is {value!r}; give a {what} above 0")
+            if name == "concurrency" and value is None:
+                continue
+            types, what = ({int}, "an integer") if name in _INTEGERS else ({int, float}, "a number")
+            if type(value) not in types or not 0 < value < math.inf:
+                raise InputError(f"limit {name!r} must be {what} above 0, not {value!r}")

@@ -1,6 +1,4 @@
-"""Pure: the same text or JSON value without a secret that a peer may have quoted (BUG-41)."""
-
-from __future__ import annotations
+"""Pure: removes secrets that a peer quotes from texts and JSON values (BUG-41)."""
 
 import json
 import re
@@ -10,20 +8,20 @@ _LONG = 8  # characters
 
 
 class Secrets:
-    """The password and the tokens of one node, each with the word that stands in its place."""
+    """The password and the tokens of one node, each with a word to show instead."""
 
     def __init__(self) -> None:
         self._words: dict[str, str] = {}
 
     def add(self, secret: str, word: str) -> None:
-        """Hide a secret from now on, as it is and as it looks inside JSON text."""
+        """Hide a secret from now on, both raw and in its JSON forms."""
         escaped = (json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False))
         self._words |= dict.fromkeys(filter(None, (secret, *escaped)), word)
 
     def hide(self, value: Any) -> Any:
-        """The same JSON value without the secrets; in one pass, so that the words stay whole."""
+        """The value without the secrets; in one pass, so that no word is replaced in turn."""
         if isinstance(value, str):
-            # Hardly anything holds one, and to compile a pattern of this length is slow.
+            # Few texts hold a secret, and compiling a pattern of this length is slow.
             if not any(secret in value for secret in self._words):
                 return value
             pattern = "|".join(map(_pattern, sorted(self._words, key=len, reverse=True)))
@@ -36,6 +34,6 @@ class Secrets:
 
 
 def _pattern(secret: str) -> str:
-    """A short one may stand in another word by chance, and to hide it there would tell it."""
+    """A short secret counts only as a whole word: inside other words it stands by chance."""
     literal = re.escape(secret)
     return literal if len(secret) >= _LONG else rf"(?<!\w){literal}(?!\w)"

@@ -1,11 +1,9 @@
-"""Pure: which members of a deploy request reach the peers, and what is refused unsent.
+"""Pure: which members of a deploy request reach the peers, and which requests are refused.
 
-The peer decodes field text by its look (PARSE-12), drops what is beyond its limits in silence
-(PARSE-18, PARSE-19) and fans out again unless `replicated` is exactly false (FLD-03). So a request
-is checked here, once for all peers.
+A peer guesses the type of a field from its text (PARSE-12), silently drops everything beyond its
+limits (PARSE-18, PARSE-19) and fans out again unless `replicated` is exactly false (FLD-03). So
+a request is checked here, once for all peers.
 """
-
-from __future__ import annotations
 
 import enum
 import json
@@ -18,13 +16,13 @@ from relay.errors import InputError
 
 MAX_FIELDS = 64  # PARSE-19
 MAX_VALUE_BYTES = 1_048_576  # PARSE-18
-MAX_NAME_BYTES = 16_000  # PARSE-20: the header of its part has 16,384
+MAX_NAME_BYTES = 16_000  # PARSE-20: the header of its part may have 16,384
 _CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
-_SHOWN = 60  # characters of a name
+_SHOWN = 60  # characters of a name in a message
 
-# FLD-01: state of the origin's own request, of no meaning elsewhere.
+# FLD-01: state of the origin's own request, without a meaning elsewhere.
 _LOCAL = {"payload", "progress", "hdb_user", "fastifyResponse", "baseRequest", "baseResponse"}
-# FLD-05 and WIRE-16: credentials and switches that would act for somebody else on the peer.
+# FLD-05 and WIRE-16: credentials, and switches that would act for another user on the peer.
 _DENIED = {"username", "password", "token", "operation_token", "refresh_token", "credentials"}
 _DENIED |= {"hdbAuthHeader", "impersonate", "bypass_auth", "requestId"}
 
@@ -39,32 +37,29 @@ class Omit(enum.Enum):
 
 
 OMIT = Omit.OMIT
-"""A member with this value is not sent, as if absent; `None` is sent as `null` (WIRE-07)."""
+"""A member with this value is not sent; `None` is sent as `null` (WIRE-07)."""
 
 
 def forwarded_fields(request: Mapping[str, object]) -> dict[str, object]:
-    """Select what goes to every peer, in the order of the request (FLD-01…05).
+    """The fields that every peer gets, in the order of the request (FLD-01…05).
 
     Raises:
-        InputError: The request is not a deploy, or a peer would not read it as it is meant.
+        InputError: The request is not a deploy, or a peer would misread it.
     """
     if request.get("operation") != "deploy_component":
-        raise InputError(
-            f"operation is {request.get('operation')!r}; only 'deploy_component' is relayed"
-        )
+        operation = request.get("operation")
+        raise InputError(f"operation must be 'deploy_component', not {operation!r}")
     fields: dict[str, object] = {}
     for given, value in request.items():
         name = _cleaned(given)
         if stays_behind(name) or value is OMIT:
             continue
         if name in fields:
-            raise InputError(f"two fields would both be sent as {name!r}; rename one")
+            raise InputError(f"duplicate field {name!r}")
         fields[name] = value
-    fields["replicated"] = False  # FLD-02: keeps its place, or comes last
+    fields["replicated"] = False  # FLD-02: in its place, or at the end
     if len(fields) > MAX_FIELDS:
-        raise InputError(
-            f"the request has {len(fields)} fields; a peer reads {MAX_FIELDS}, leave some out"
-        )
+        raise InputError(f"the request has {len(fields)} fields; a peer reads {MAX_FIELDS}")
     for name, value in fields.items():
         _check_value(name, value)
     _check_project(fields)
@@ -72,23 +67,23 @@ def forwarded_fields(request: Mapping[str, object]) -> dict[str, object]:
 
 
 def _cleaned(name: object) -> str:
-    """A name as a peer will read it, or `pass"word` would be none of those that stay (WIRE-10)."""
+    """A name as the peer reads it, so that `pass"word` is held back like `password` (WIRE-10)."""
     cleaned = formdata.name_bytes(name).decode() if isinstance(name, str) else ""
     if not cleaned:
         raise InputError(
-            f"a field is named {name!r}; names are strings, not empty without quotes and line ends"
+            f"field name {name!r} must be a non-empty string (quotes and line ends do not count)"
         )
     if _CONTROL.search(cleaned) or len(cleaned.encode()) > MAX_NAME_BYTES:
         shown = cleaned if len(cleaned) <= _SHOWN else f"{cleaned[:_SHOWN]}…"
         raise InputError(
-            f"a field is named {shown!r}; a peer takes no control characters in a name, "
+            f"field name {shown!r} must have no control characters, "
             f"and no more than {MAX_NAME_BYTES} bytes"
         )
     return cleaned
 
 
 def stays_behind(name: str) -> bool:
-    """Whether a member of this name, as a peer reads it, is never sent (FLD-01, FLD-05)."""
+    """Whether a member of this name is never sent (FLD-01, FLD-05)."""
     return name.startswith("_") or name in _LOCAL or name in _DENIED
 
 
@@ -96,30 +91,26 @@ def _check_value(name: str, value: object) -> None:
     try:
         size = len(formdata.value_bytes(value))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"field {name!r} cannot be sent as JSON: {error}; give plain JSON values"
-        ) from error
+        raise InputError(f"field {name!r} cannot be sent as JSON: {error}") from error
     if size > MAX_VALUE_BYTES:
-        raise InputError(
-            f"field {name!r} is {size} bytes long; a peer cuts it at {MAX_VALUE_BYTES}, shorten it"
-        )
+        raise InputError(f"field {name!r} has {size} bytes; a peer cuts it at {MAX_VALUE_BYTES}")
 
 
 def _check_project(fields: Mapping[str, object]) -> None:
     if "project" not in fields:
-        return  # the peer may derive it, or say that it is required
+        return  # the peer derives it, or refuses the deploy
     project = fields["project"]
     if not isinstance(project, str):
-        raise InputError(f"project is {project!r}; it must be a string")
+        raise InputError(f"project must be a string, not {project!r}")
     if not isinstance(decoded(project), str):
         raise InputError(
-            f"project {project!r} would become {type(decoded(project)).__name__} on a peer; "
+            f"a peer would read project {project!r} as {type(decoded(project)).__name__}; "
             f"rename it, or send it in JSON quotes: {json.dumps(project)!r}"
         )
 
 
 def decoded(text: str) -> Any:
-    """Decode field text as a peer does (PARSE-12), to check `project` (PARSE-32)."""
+    """Decode the text of a field as a peer does (PARSE-12), to check `project` (PARSE-32)."""
     if text not in {"true", "false", "null"} and text[:1] not in set('{["-0123456789'):
         return text
     try:

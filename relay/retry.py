@@ -1,32 +1,30 @@
 """Pure: which failures are worth another attempt, and when (RTY-01…04)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 from relay.errors import AttemptError, InputError
 
-_UNAUTHORIZED = 401
 _MOST_DOUBLINGS = 30
 
 
 @dataclass(frozen=True)
 class Retry:
-    """How often, and when, one peer is tried again; each attempt mints and reads anew (RTY-03).
+    """How often and when one node is tried again; each attempt mints and reads again (RTY-03).
 
-    Only failures that happened before any byte of an answer, or an answer 502, 503 or 504, are
-    worth it (RTY-04); sending again is safe because a deploy replaces the whole component. A token
-    that had expired by the time it was judged is replaced once, at once (MINT-13).
+    Only a failure before the first byte of an answer, or an answer 502, 503 or 504, is tried again
+    (RTY-04). This is safe because a deploy replaces the whole component. A token that expired
+    before the peer checked it is replaced once, without a wait (MINT-13).
 
     Args:
-        attempts: Attempts in all; 1 turns retrying off.
-        first_delay: Longest wait before the second attempt, in seconds; it doubles from attempt to
-            attempt. The wait is a random part of it, at least half.
-        longest_delay: Longest wait, in seconds, also when a peer asks for more (`Retry-After`).
+        attempts: Attempts in all; 1 turns retries off.
+        first_delay: Longest wait before the second attempt, in seconds; it doubles with every
+            attempt. The wait is random, at least half of it.
+        longest_delay: Longest wait in seconds, also if a peer asks for more (`Retry-After`).
     """
 
     attempts: int = 3
@@ -35,16 +33,15 @@ class Retry:
 
     def __post_init__(self) -> None:
         if type(self.attempts) is not int or self.attempts < 1:
-            raise InputError(f"attempts is {self.attempts!r}; give a whole number from 1")
-        if not all(_is_time(delay) for delay in (self.first_delay, self.longest_delay)):
-            raise InputError("the delays of a retry are seconds, from 0")
+            raise InputError(f"attempts must be an integer of 1 or more, not {self.attempts!r}")
+        for seconds in (self.first_delay, self.longest_delay):
+            if type(seconds) not in {int, float} or not 0 <= seconds < math.inf:
+                raise InputError(f"a delay must be a number of 0 or more, not {seconds!r}")
 
     def delay(self, failures: Sequence[AttemptError], random: Callable[[], float]) -> float | None:
-        """Seconds to wait after the failures so far; None when that was the last attempt.
+        """Seconds until the next attempt; None if there is none.
 
-        Args:
-            failures: Every attempt's, the latest last.
-            random: Gives numbers from 0 to 1.
+        `failures` are those of all attempts so far; `random` returns numbers from 0 to 1.
         """
         latest = failures[-1]
         if len(failures) >= self.attempts:
@@ -59,26 +56,18 @@ class Retry:
         return min(doubled, self.longest_delay) * (1 + random()) / 2
 
 
-def _is_time(seconds: object) -> bool:
-    return type(seconds) in {int, float} and 0 <= seconds < math.inf  # type: ignore[operator]
-
-
 def _token_expired(failure: AttemptError) -> bool:
-    return failure.status_code == _UNAUTHORIZED and failure.reason == "token expired"
+    expired = (HTTPStatus.UNAUTHORIZED, "token expired")  # MINT-12
+    return (failure.status_code, failure.reason) == expired
 
 
 def seconds_until(retry_after: str | None, now: datetime) -> float | None:
-    """Read a `Retry-After` header, in either of its forms; None when it says nothing of use.
-
-    Args:
-        retry_after: Seconds or an HTTP date (RFC 9110, 10.2.3).
-        now: The time at which it came, with a time zone.
-    """
+    """Read a `Retry-After` header: seconds or a date (RFC 9110, 10.2.3), or None if invalid."""
     if retry_after is None:
         return None
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after)
     try:
         return max(0.0, (parsedate_to_datetime(retry_after) - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):  # no date, no time zone, an absurd one
+    except (ValueError, TypeError, OverflowError):  # not a date, no time zone, out of range
         return None

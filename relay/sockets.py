@@ -1,6 +1,4 @@
-"""What connections begin with: the addresses of a host, and sockets that hear a peer out."""
-
-from __future__ import annotations
+"""Name lookups that block nothing, and sockets that read an answer before they fail."""
 
 import asyncio
 import contextlib
@@ -19,32 +17,31 @@ _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
 class Lookups(AbstractResolver):
-    """Asks the system, which may take as long as it likes: nobody waits for it but its own node.
+    """Looks up each name in a thread of its own, so that a slow lookup delays only its node.
 
-    asyncio's few threads would all be taken by a few names that nobody answers for, and its end
-    waits for them. A thread that is no longer waited for is left to end alone.
+    asyncio has few threads, which a few slow lookups would occupy, and waits for them at its end.
     """
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = Future[list[ResolveResult]]()
-        found.set_running_or_notify_cancel()  # from now on, giving up changes nothing here
+        found.set_running_or_notify_cancel()  # so the thread can always set its result
 
         def look_up() -> None:
             try:
                 found.set_result(_addresses(host, port, family))
-            except Exception as error:  # noqa: BLE001  it is raised where it is waited for
+            except Exception as error:  # noqa: BLE001  it is raised where the result is awaited
                 found.set_exception(error)
 
         try:
             threading.Thread(target=look_up, name=f"lookup of {host}", daemon=True).start()
-        except RuntimeError as error:  # this machine, or this container, allows no more
+        except RuntimeError as error:  # the limit of the machine or the container
             raise OSError("no thread is left; serve fewer nodes at once (concurrency)") from error
         return await asyncio.wrap_future(found)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""
 
 
 def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
@@ -52,7 +49,7 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
     return [
         ResolveResult(
             hostname=host,
-            # In figures, with the zone of an IPv6 address where it has one.
+            # Numeric, with the zone of an IPv6 address.
             host=socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0],
             port=port,
             family=kind,
@@ -65,21 +62,21 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
 
 _TCP = socket.IPPROTO_TCP
 _OPTIONS = (
-    # A peer may install for an hour without a word (SSE-14): so nothing on the way takes the
-    # connection for a dead one, and a dead one is noticed.
+    # A peer may install for an hour in silence (SSE-14). Keep-alive keeps the connection open on
+    # the way, and detects a dead one.
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
     (_TCP, "TCP_KEEPIDLE", 60),  # seconds; macOS calls it TCP_KEEPALIVE
     (_TCP, "TCP_KEEPALIVE", 60),
     (_TCP, "TCP_KEEPINTVL", 15),
     (_TCP, "TCP_KEEPCNT", 4),
-    # Or a socket takes more only once a third of its buffers, which may be a megabyte, is gone: a
-    # peer that is slow would seem to stall.
+    # By default a socket takes more data only when a third of its buffers is free, which may be a
+    # megabyte: a slow peer would seem to stall.
     (_TCP, "TCP_NOTSENT_LOWAT", 262_144),
 )
 
 
 class PatientSocket(socket.socket):
-    """Lets what a peer has answered be read before its reset is noticed (EARLY-08)."""
+    """Reports a lost connection one write late, so that the answer is read first (EARLY-08)."""
 
     _is_lost = False
 
@@ -93,7 +90,7 @@ class PatientSocket(socket.socket):
         return self._patiently(super().send, *what)
 
     def sendmsg(self, *what: Any) -> int:
-        """Send as the event loop of Python 3.12 and later does."""
+        """Used by the event loop of Python 3.12 and later."""
         return self._patiently(super().sendmsg, *what)
 
     def _patiently(self, send: Callable[..., int], *what: Any) -> int:
@@ -103,10 +100,10 @@ class PatientSocket(socket.socket):
             if self._is_lost or error.errno not in _LOST:
                 raise
             self._is_lost = True
-            raise BlockingIOError from None  # the event loop reads, and then tries again
+            raise BlockingIOError from None  # the event loop reads, then writes again
 
     def has_hung_up(self) -> bool:
-        """Whether the peer has said its last byte, and all of them have been read."""
+        """Whether the peer has closed its side, and all its bytes have been read."""
         with contextlib.suppress(OSError):
             return not self.recv(1, socket.MSG_PEEK)
         return False

@@ -37,7 +37,6 @@ class ReferenceTarget:
 
         Raises:
             TargetHungError: there is no report by the deadline, in seconds.
-
         """
         try:
             return asyncio.run(asyncio.wait_for(self._deploy(command), deadline))
@@ -45,33 +44,33 @@ class ReferenceTarget:
             raise TargetHungError(f"no report within {deadline:.3g} s") from error
 
     async def _deploy(self, command: DeployCommand) -> Outcome:
-        limits, local = command.limits, _local(command.local)
+        limits = command.limits
         try:
-            async with asyncio.timeout(command.cancel_after) as giving_up:
+            async with asyncio.timeout(command.cancel_after) as cancellation:
                 report = await relay.deploy(
-                    nodes=[_node(node, _mint(node.mint, local)) for node in command.nodes],
+                    nodes=[_node(node) for node in command.nodes],
                     request=command.request,
                     payload=command.payload,
                     retry=relay.Retry(limits.attempts, first_delay=limits.retry_delay),
                     ask_for_events=command.events,
                     tls=relay.Tls(command.ca_file, command.certificate_file, command.key_file),
                     limits=relay.Limits(limits.connect, limits.mint, limits.stall, limits.answer),
-                    local=local,
+                    local=None if command.local is None else _local(command.local),
                     allow_http=command.allow_http,
                 )
         except relay.InputError as error:
             return Outcome(refused=str(error))
         except TimeoutError:
-            if giving_up.expired():
+            if cancellation.expired():
                 return Outcome(cancelled=True)
             raise
         return Outcome.of(report.records)
 
     def close(self) -> None:
-        """Nothing is held between deploys."""
+        """There is nothing to close between deploys."""
 
 
-def _node(node: DeployNode, mint: relay.Mint) -> relay.Node:
+def _node(node: DeployNode) -> relay.Node:
     return relay.Node(
         node.name,
         node.url,
@@ -80,23 +79,21 @@ def _node(node: DeployNode, mint: relay.Mint) -> relay.Node:
         replication_url=node.replication_url,
         verify=node.verify,
         ca_file=node.ca_file,
-        mint=mint,
+        mint=_mint(node.mint),
     )
 
 
-def _mint(mint: Mint, local: relay.LocalSettings) -> relay.Mint:
+def _mint(mint: Mint) -> relay.Mint:
     match mint:
         case OperationsMint(username, password):
             return relay.OperationsMint(username, password)
         case GivenToken(token):
             return relay.GivenToken(token)
         case ReplicationMint():
-            return relay.ReplicationMint(local)
+            return relay.ReplicationMint()
 
 
-def _local(local: LocalSettings | None) -> relay.LocalSettings:
-    if local is None:
-        return relay.LocalSettings()
+def _local(local: LocalSettings) -> relay.LocalSettings:
     return relay.LocalSettings(
         local.secure_port,
         local.insecure_port,

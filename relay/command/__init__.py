@@ -1,1 +1,1 @@
-"""The command line around the relay: `relay deploy`. Who ports the relay need not read it."""
+"""The command line `relay deploy` around the relay."""

@@ -1,29 +1,27 @@
 """`relay deploy`: files, nodes and credentials in; progress, records and an exit code out."""
 
-from __future__ import annotations
-
 import argparse
-import contextlib
 import json
 import math
 import resource
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from relay.command import credentials, options
-from relay.command.course import Course
 from relay.command.display import (
+    Listener,
     Output,
-    Show,
     json_line,
     print_count,
     print_records,
     printable,
-    progress,
+    progress_listener,
 )
 from relay.command.interrupts import Interrupts
 from relay.command.pack import check_path, staged
+from relay.command.progress import Progress
 from relay.errors import InputError
 from relay.events import Event
 from relay.fanout import FanOut, Reach, deploy
@@ -35,8 +33,8 @@ from relay.retry import Retry
 from relay.tls import Tls
 
 _BAD_USAGE, _UNWRITTEN = 2, 3
-_OWN_DESCRIPTORS = 16  # of Python, of the terminal, and to look up hosts
-_DESCRIPTORS = (65_536, 10_240)  # what macOS may take where it says that there is no limit
+_OWN_DESCRIPTORS = 16  # of Python, of the terminal, and for lookups of hosts
+_DESCRIPTORS = (65_536, 10_240)  # what macOS accepts when it reports no limit
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,23 +48,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             err.say(f"relay: {printable(str(error))}")
             return _BAD_USAGE
         except KeyboardInterrupt:
-            err.say("relay: interrupted; whatever was under way was aborted")
+            err.say("relay: interrupted; unfinished work was aborted")
             return 128 + interrupts.caught[0]
-    if out.trouble:
-        err.say(f"relay: the records could not be written: {out.trouble}")
+    if out.error:
+        err.say(f"relay: the records could not be written: {out.error}")
         return _UNWRITTEN
     return code
 
 
 def _most_at_once() -> float:
-    """How many nodes there are file descriptors for, once all that are allowed are used.
+    """How many nodes there are file descriptors for, after raising the limit as far as possible.
 
-    A node takes two at a time: its connection, and its own reading of the payload.
+    A node takes two: one for its connection and one for the payload.
     """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for enough in (most, *_DESCRIPTORS):
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (hard, *_DESCRIPTORS):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             break
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return math.inf if limit == resource.RLIM_INFINITY else max(1, (limit - _OWN_DESCRIPTORS) // 2)
@@ -75,13 +73,13 @@ def _most_at_once() -> float:
 def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts: Interrupts) -> int:
     if check_path(arguments.path) and arguments.exclude:
         raise InputError(
-            f"--exclude {arguments.exclude[0]!r} is for directories; "
+            f"--exclude {arguments.exclude[0]!r} needs a directory; "
             f"{str(arguments.path)!r} is sent as it is"
         )
     nodes, request = options.nodes_in(arguments), options.request_in(arguments)
     most = _most_at_once()
     if arguments.concurrency is None and len(nodes) > most:
-        err.say(f"relay: {most} nodes at once; there are no descriptors for more (ulimit -n)")
+        err.say(f"relay: only {most} nodes at once: too few file descriptors (ulimit -n)")
         arguments.concurrency = most
     reach: Reach = {
         "mint": credentials.mint_in(arguments),
@@ -89,40 +87,40 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
         "limits": options.limits_in(arguments),
         "allow_http": arguments.allow_http,
     }
-    # Whatever is wrong is said before a large directory is packed.
+    # Find every mistake before a large directory is packed.
     forwarded_fields(request)
     Retry(arguments.attempts)
     FanOut(nodes, **reach)
-    course = Course([node.name for node in nodes], bool(arguments.restart))
+    progress = Progress([node.name for node in nodes], bool(arguments.restart))
     try:
         with (
             staged(
                 arguments.path,
                 exclude=arguments.exclude,
                 leave_out=credentials.files_in(arguments),
-                note=err.say,
-                tell=(lambda _: None) if arguments.quiet or arguments.events else err.say,
+                warn=err.say,
+                report=(lambda _: None) if arguments.quiet or arguments.events else err.say,
             ) as payload,
             _listener(nodes, arguments, out, err) as show,
         ):
 
             def listen(event: Event) -> None:
-                course.listen(event)
+                progress.listen(event)
                 show(event)
 
             reach["on_event"] = listen
             interrupts.run(_run(nodes, request, payload, reach, arguments))
     except KeyboardInterrupt:
-        for event in course.interrupt():
+        for event in progress.interrupt():
             if arguments.events:
                 json_line(event, out)
-        _print(arguments, course.reports, out, interrupted=True)
+        _print(arguments, progress.reports, out, interrupted=True)
         raise
-    succeeded = _print(arguments, course.reports, out)
-    if out.trouble:  # somebody may still see them there
-        _print(arguments, course.reports, err)
+    succeeded = _print(arguments, progress.reports, out)
+    if out.error:  # the records may be readable there
+        _print(arguments, progress.reports, err)
     if not arguments.quiet:
-        print_count(course.reports[0].records, err)
+        print_count(progress.reports[0].records, err)
     return 0 if succeeded else 1
 
 
@@ -133,7 +131,7 @@ async def _run(
     reach: Reach,
     arguments: argparse.Namespace,
 ) -> None:
-    """Deploy; then restart the nodes that took the package, if that is asked for."""
+    """Deploy; then restart the nodes that took the package, if asked to."""
     deployed = await deploy(
         nodes,
         request,
@@ -149,17 +147,14 @@ async def _run(
         await restart(again, rolling=arguments.restart == "rolling", **reach)
 
 
-@contextlib.contextmanager
 def _listener(
     nodes: list[Node], arguments: argparse.Namespace, out: Output, err: Output
-) -> Iterator[Show]:
+) -> AbstractContextManager[Listener]:
     if arguments.events:
-        yield lambda event: json_line(event, out)
-    elif arguments.quiet:
-        yield lambda _: None
-    else:
-        with progress([node.name for node in nodes], err) as show:
-            yield show
+        return nullcontext(lambda event: json_line(event, out))
+    if arguments.quiet:
+        return nullcontext(lambda _: None)
+    return progress_listener([node.name for node in nodes], err)
 
 
 def _print(
@@ -169,7 +164,7 @@ def _print(
     *,
     interrupted: bool = False,
 ) -> bool:
-    """Print the records of a deploy and of a restart; whether all of them are successes."""
+    """Print the records of the deploy and of the restarts; whether all are successes."""
     succeeded = not interrupted and all(report.succeeded for report in reports)
     deployed, *restarted = (report.records for report in reports)
     if arguments.json:

@@ -1,6 +1,4 @@
-"""What `relay deploy` shows the nodes, and where it stands: never on the command line."""
-
-from __future__ import annotations
+"""The credentials of `relay deploy`: from files, the environment or a prompt, not from options."""
 
 import argparse
 import getpass
@@ -9,7 +7,8 @@ import sys
 from pathlib import Path
 
 from relay.errors import InputError
-from relay.token import GivenToken, Mint, OperationsMint
+from relay.node import Mint
+from relay.token import GivenToken, OperationsMint
 
 
 def files_in(arguments: argparse.Namespace) -> list[Path]:
@@ -23,22 +22,22 @@ def mint_in(arguments: argparse.Namespace) -> Mint:
             raise InputError("--token-file and --password-file exclude each other")
         token = _secret(arguments.token_file, "--token-file")
         return _token(token, f"--token-file {arguments.token_file}")
-    # In a CI job a secret that is not set may be there and empty.
+    # In a CI job, the variable of an unset secret may be empty.
     if arguments.password_file is None and (token := _variable("RELAY_TOKEN")):
         return _token(token, "RELAY_TOKEN")
     if not arguments.user:
         raise InputError("no credentials; give --user and a password, or a token (see --help)")
     if arguments.password_file is not None:
         password = _secret(arguments.password_file, "--password-file")
-        return OperationsMint(arguments.user, password)
-    password = _variable("RELAY_PASSWORD") or _typed_password(arguments.user)
+    else:
+        password = _variable("RELAY_PASSWORD") or _typed_password(arguments.user)
     if not password:
         raise InputError("no password; give --password-file or RELAY_PASSWORD")
     return OperationsMint(arguments.user, password)
 
 
 def _typed_password(user: str) -> str:
-    """What a person types at the terminal, if there is one."""
+    """Ask for the password at the terminal, if there is one."""
     if sys.stdin is None or not sys.stdin.isatty():
         return ""
     try:
@@ -46,7 +45,7 @@ def _typed_password(user: str) -> str:
     except EOFError:
         return ""
     except UnicodeDecodeError as error:
-        raise InputError("the password that was typed is no text in this terminal") from error
+        raise InputError("the password is not valid in this terminal's encoding") from error
 
 
 def _token(token: str, where: str) -> Mint:
@@ -57,7 +56,7 @@ def _token(token: str, where: str) -> Mint:
 
 
 def _variable(name: str) -> str:
-    """An environment variable, without a line end that came with it."""
+    """An environment variable, without a line end."""
     return os.environ.get(name, "").rstrip("\r\n")
 
 
@@ -71,6 +70,6 @@ def _secret(path: Path, option: str) -> str:
 def read_text(path: Path, option: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
         why = getattr(error, "strerror", "it is not UTF-8 text")
         raise InputError(f"{option}: cannot read {str(path)!r}: {why}") from error

@@ -1,6 +1,4 @@
-"""What the command line shows: bars on a terminal, plain lines elsewhere, then the records."""
-
-from __future__ import annotations
+"""The output of the command line: progress as bars or lines, then the records."""
 
 import contextlib
 import errno
@@ -22,55 +20,55 @@ from relay.answer import readable
 from relay.events import Event
 from relay.report import Record
 
-Show = Callable[[Event], None]
+Listener = Callable[[Event], None]
 
 _MARKUP = re.compile(r"<(style|script|title)\b.*?(</\1>|$)|<[^>]*(>|$)", re.DOTALL | re.IGNORECASE)
 _STYLES = {"success": "green", "failed": "red"}
 _RESTARTS = {"success": "restarted", "failed": "not restarted"}
-_ROWS_LEFT = 3  # of a terminal, for whatever stands around the bars
-_MANY = 10  # nodes, more than one takes in at a glance
+_ROWS_LEFT = 3  # of a terminal, for the lines around the bars
+_MANY = 10  # more nodes than this are also counted
 
 
 class Output:
-    """A standard stream, which may be closed, full or gone: its trouble stops no deploy.
+    """A standard stream, whose errors do not stop a deploy.
 
-    `trouble` says what went wrong first; whatever is written later goes nowhere.
+    `error` is the text of the first one; the stream ignores everything that is written after it.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self.stream = stream
-        self.trouble: str | None = None
+        self.error: str | None = None
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # it may not be able to show all texts
+            stream.reconfigure(errors="backslashreplace")  # its encoding may lack characters
 
     @property
     def is_terminal(self) -> bool:
         return self.stream is not None and self.stream.isatty()
 
     def say(self, text: str) -> None:
-        """One line, at once: whoever follows a pipe sees it when it happens."""
-        if self.stream is None:  # how Python shows that it was closed from the start
-            self.trouble = os.strerror(errno.EBADF)
-        if self.stream is None or self.trouble:
+        """Write one line, and flush it for the reader of a pipe."""
+        if self.stream is None:  # it was closed when Python started
+            self.error = os.strerror(errno.EBADF)
+        if self.stream is None or self.error:
             return
         try:
             self.stream.write(f"{text}\n")
             self.stream.flush()
         except OSError as error:
-            self.trouble = error.strerror
-            # What is left in it is written once more when Python ends.
+            self.error = error.strerror
+            # Python writes the rest of its buffer when it ends.
             with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
                 os.dup2(nowhere.fileno(), self.stream.fileno())
 
 
 @contextlib.contextmanager
-def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
-    """A listener for the events of one deploy: bars where they can move, else lines."""
+def progress_listener(nodes: Sequence[str], err: Output) -> Iterator[Listener]:
+    """A listener that shows the events of a deploy: as bars on a terminal, else as lines."""
     console = Console(file=err.stream)
     if not err.is_terminal or console.is_dumb_terminal:
         yield lambda event: _line(event, err)
         return
-    # Where the terminal is narrow the state is cut, and nothing else.
+    # A narrow terminal cuts only the state.
     whole = Column(no_wrap=True, overflow="ellipsis")
     columns = [
         TextColumn("{task.fields[node]}", markup=False, table_column=whole),
@@ -79,7 +77,7 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
         TransferSpeedColumn(table_column=whole),
         TextColumn("{task.fields[state]}", markup=False, table_column=replace(whole, ratio=1)),
     ]
-    # Drawn seldom: it takes its time from the uploads.
+    # Drawn rarely, to leave processor time to the uploads.
     bars = Progress(*columns, console=console, expand=True, refresh_per_second=4)
     tasks = {node: bars.add_task("", total=None, node=printable(node), state="") for node in nodes}
     are_many = len(nodes) > console.height - _ROWS_LEFT
@@ -92,7 +90,7 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
             changes["state"] = state
         if event.name == "settled":
             bars.stop_task(tasks[event.node])
-            changes["visible"] = not are_many  # those that are still at it are of more interest
+            changes["visible"] = not are_many  # make room for the others
         elif event.name == "restarting":
             changes["visible"] = True
         bars.update(tasks[event.node], **changes)
@@ -106,7 +104,7 @@ def progress(nodes: Sequence[str], err: Output) -> Iterator[Show]:
 
 
 def json_line(event: Event, out: Output) -> None:
-    """One event as one line of JSON; `node` and `event` are ours, whatever a peer says."""
+    """One event as one line of JSON; a peer's data cannot replace `node` and `event`."""
     ours = {"node": event.node, "event": event.name}
     out.say(json.dumps({**ours, **event.data, **ours}))
 
@@ -133,24 +131,24 @@ def print_records(records: Iterable[Record], out: Output, *, restarts: bool = Fa
 
 
 def _without_markup(text: str) -> str:
-    """What a page of a proxy says, which may be cut in the middle of a tag."""
+    """The text of a proxy's HTML page, which may be cut inside a tag."""
     return " ".join(_MARKUP.sub(" ", text).split()) if "<html" in text.lower() else text
 
 
 def printable(text: str) -> str:
-    """A peer's text without anything that steers a terminal or breaks a line."""
+    """A peer's text without line breaks and control characters of a terminal."""
     return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
 def _line(event: Event, err: Output) -> None:
     if event.name == "sent" and 0 < event.data["bytes"] < event.data["total"]:
-        return  # lines tell where a step begins and ends, no more
+        return  # only the beginning and the end of an upload get a line
     if (state := _state(event)) and event.name != "mint":
         err.say(f"{printable(event.node)}: {state}")
 
 
 def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
-    """What a node is at, in words; nothing when the event does not change that."""
+    """The state of a node after an event, as text; empty if the state is unchanged."""
     match event.name, dict(event.data):
         case "mint", _:
             return "getting a token"
@@ -164,7 +162,7 @@ def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
             return printable(f"| {line}")
         case "retry", {"reason": reason, "delay": delay, "attempt": attempt}:
             why = _without_markup(reason)
-            return printable(f"attempt {attempt} follows in {delay:.1f} s: {why}")
+            return printable(f"attempt {attempt} in {delay:.1f} s: {why}")
         case "settled" | "restarted", {"record": dict(record)}:
             restart = event.name == "restarted"
             word = _RESTARTS[record["status"]] if restart else record["status"]
@@ -173,28 +171,27 @@ def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
 
 
 def _text(record: Record, *, restart: bool = False) -> str:
-    """The words for a person in a record: its reason, or the peer's message."""
+    """A record for people: its reason, or the peer's message."""
     if record["status"] == "success":
         text = printable(_without_markup(str(record.get("message", ""))))
-        if "error" in record:  # RES-14: a success all the same, and a person should see it
-            text += (
-                f" (the node also says: {printable(_without_markup(readable(record['error'])))})"
-            )
+        if "error" in record:  # RES-14: it is a success, but people should see the error
+            error = printable(_without_markup(readable(record["error"])))
+            text += f" (the node also reports: {error})"
         return text.strip()
     text = printable(_without_markup(record["reason"]))
     code = str(record.get("statusCode", ""))
     text += f" (HTTP {code})" if code not in text else ""
-    if "hint" in record:  # it says more than a peer that understands nothing
+    if "hint" in record:  # it explains the peer's text
         text = f"{record['hint']}: {text}"
     if "attempts" in record:
         text += f" ({record['attempts']} attempts)"
     if "uncertain" in record:
-        text += f" (it may {'have restarted' if restart else 'be deployed'} all the same)"
+        text += f" (it may have {'restarted' if restart else 'deployed'} anyway)"
     return text
 
 
 def print_count(records: Sequence[Record], err: Output) -> None:
-    """How many of many nodes succeeded, and which did not."""
+    """With many nodes: how many succeeded, and which failed."""
     if len(records) > _MANY:
         failed = [printable(record["node"]) for record in records if record["status"] != "success"]
         which = f"; failed: {', '.join(failed)}" if failed else ""

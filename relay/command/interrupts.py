@@ -1,6 +1,4 @@
-"""Ctrl-C and its like, which end a deploy in an orderly way."""
-
-from __future__ import annotations
+"""Ctrl-C and similar signals, which cancel a deploy and let it clean up."""
 
 import asyncio
 import os
@@ -12,20 +10,20 @@ from typing import Self, TypeVar
 _T = TypeVar("_T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PATIENCE = 3  # signals after which nothing is cleaned up any more
+_LAST = 3  # the signal that ends the process without a clean-up
 
 
 class Interrupts:
-    """The first signal gives up what is under way, and no other one disturbs the clean-up."""
+    """The first signal cancels the work; the second does not disturb the clean-up."""
 
     def __init__(self) -> None:
         self.caught: list[int] = []
-        self._give_up: Callable[[], object] | None = None
+        self._cancel: Callable[[], object] | None = None
 
     def __enter__(self) -> Self:
         before = {number: signal.getsignal(number) for number in _SIGNALS}
-        # One that is ignored stays so, as under nohup.
-        self._before = {it: how for it, how in before.items() if how is not signal.SIG_IGN}
+        # An ignored signal stays ignored, as under nohup.
+        self._before = {n: handler for n, handler in before.items() if handler != signal.SIG_IGN}
         for number in self._before:
             signal.signal(number, self._interrupt)
         return self
@@ -35,34 +33,34 @@ class Interrupts:
             signal.signal(number, handler)
 
     def run(self, work: Coroutine[object, object, _T]) -> _T:
-        """Run it to its end in an event loop.
+        """Run the work in an event loop.
 
         Raises:
-            KeyboardInterrupt: It was given up, and all that it held is closed.
+            KeyboardInterrupt: It was cancelled, and has cleaned up.
         """
 
-        async def watched() -> _T:
+        async def cancellable() -> _T:
             loop, task = asyncio.get_running_loop(), asyncio.current_task()
             assert task is not None
-            self._give_up = lambda: loop.call_soon_threadsafe(task.cancel)
+            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
             try:
                 return await work
             finally:
-                self._give_up = int  # what is left to do takes no time
+                self._cancel = int  # only a quick clean-up is left
 
         try:
-            return asyncio.run(watched())
+            return asyncio.run(cancellable())
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
-            self._give_up = None
+            self._cancel = None
 
     def _interrupt(self, number: int, _: FrameType | None) -> None:
         self.caught.append(number)
-        if len(self.caught) >= _PATIENCE:
+        if len(self.caught) >= _LAST:
             os._exit(128 + number)
         if len(self.caught) > 1:
             return
-        if self._give_up is None:
+        if self._cancel is None:
             raise KeyboardInterrupt
-        self._give_up()
+        self._cancel()

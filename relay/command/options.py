@@ -1,6 +1,4 @@
-"""What `relay deploy` is told: its options, and what they come to."""
-
-from __future__ import annotations
+"""The options of `relay deploy`, and the nodes, request and limits that follow from them."""
 
 import argparse
 import json
@@ -14,16 +12,17 @@ from typing import Any, NoReturn
 from relay.command.credentials import read_text
 from relay.errors import AttemptError, InputError
 from relay.limits import Limits
-from relay.node import Node, resolve, without_user_info
+from relay.node import Node
 from relay.request import decoded, stays_behind
+from relay.urls import resolve, without_user_info
 
 _TIMES = ("connect", "mint", "stall", "answer", "restart")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
 _EPILOG = """\
-Credentials are never taken from the command line itself. The first of these counts: a token in
+Credentials are never read from the command line. The first of these counts: a token in
 --token-file; the password of --user in --password-file; a token in RELAY_TOKEN; the password in
-RELAY_PASSWORD; one that is typed at a terminal. RELAY_USER stands in for --user.
+RELAY_PASSWORD; a password typed at the terminal. RELAY_USER replaces --user.
 
 exit codes: 0 every node succeeded, 1 some node failed, 2 bad usage (nothing was sent), 3 the
 deploy ended but its records could not be written, 129, 130 or 143 interrupted by a hang-up,
@@ -32,31 +31,31 @@ Ctrl-C or SIGTERM
 
 
 class _Refused(argparse.Action):
-    """An option that somebody may try, whose value must not be repeated in an error."""
+    """An option with a secret, which must not appear in the error."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         name = self.option_strings[0]
-        parser.error(f"{name}: anybody can read a command line; use {name}-file")
+        parser.error(f"{name}: other users can read a command line; use {name}-file")
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; what nobody knows is not repeated, since it may be a secret.
+    """The arguments; an error does not repeat an unknown one, which may be a secret.
 
     Raises:
-        InputError: There are some that nobody knows.
+        InputError: There are unknown arguments.
     """
     arguments, unknown = parser().parse_known_args(argv)
     if unknown:
         names = [it.partition("=")[0] if it[:2] == "--" else it[:2] for it in unknown]
         names = [it for it in names if it[:1] == "-"]
-        what = f"there is no option {names[0]}" if names else "there is an argument too many"
+        what = f"unknown option {names[0]}" if names else "unexpected argument"
         raise InputError(f"{what}; see relay {arguments.verb} --help")
     return arguments
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="relay", description="Bring a deploy package to every node of a cluster."
+        prog="relay", description="Send a deploy package to every node of a cluster."
     )
     parser.add_argument(
         "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
@@ -79,13 +78,15 @@ def parser() -> argparse.ArgumentParser:
         "--nodes",
         type=_path,
         metavar="FILE",
-        help="holds nodes, a NAME=URL in each line; repeatable",
+        help="nodes, one NAME=URL in each line; repeatable",
         **repeatable,
     )
-    add("--only", metavar="NAME", help="of all these, deploy to this one; repeatable", **repeatable)
+    add("--only", metavar="NAME", help="deploy to this one of the nodes; repeatable", **repeatable)
     add("--project", help="name of the component (default: from PATH)")
-    add("--field", metavar="KEY=VALUE", help="a further field; repeatable", **repeatable)
-    add("--exclude", metavar="GLOB", help="leave such names or paths out; repeatable", **repeatable)
+    add("--field", metavar="KEY=VALUE", help="another field; repeatable", **repeatable)
+    add(
+        "--exclude", metavar="GLOB", help="leave out these names or paths; repeatable", **repeatable
+    )
     add(
         "--skip-node-modules",
         dest="exclude",
@@ -94,9 +95,9 @@ def parser() -> argparse.ArgumentParser:
         help="the same as --exclude node_modules",
     )
     add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
-    add("--password-file", type=_path, metavar="FILE", help="holds the user's password")
+    add("--password-file", type=_path, metavar="FILE", help="the user's password")
     _refuse_secrets(verb)
-    add("--token-file", type=_path, metavar="FILE", help="holds a token, instead of a user")
+    add("--token-file", type=_path, metavar="FILE", help="a token, instead of a user")
     add("--ca", type=_path, metavar="FILE", help="PEM file with the cluster's authorities")
     add("--cert", type=_path, metavar="FILE", help="PEM file with the relay's own certificate")
     add("--key", type=_path, metavar="FILE", help="PEM file with its private key (default: --cert)")
@@ -113,10 +114,10 @@ def parser() -> argparse.ArgumentParser:
         choices=("at-once", "rolling"),
         help="restart the nodes that took the package, all at once or one after another",
     )
-    add("--quiet", action="store_true", help="show no progress, and ask the nodes for none")
+    add("--quiet", action="store_true", help="show no progress, and ask for none")
     output = verb.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON document, no table")
-    output.add_argument("--events", action="store_true", help="print JSON lines as things happen")
+    output.add_argument("--events", action="store_true", help="print each event as a JSON line")
     return parser
 
 
@@ -126,46 +127,46 @@ def _refuse_secrets(parser: argparse.ArgumentParser) -> None:
 
 
 def _limits_help() -> str:
-    usual = Limits()
-    known = ", ".join(f"{name} ({getattr(usual, name):g})" for name in _TIMES)
-    return f"how long to wait, and by default do: {known}; repeatable"
+    defaults = Limits()
+    known = ", ".join(f"{name} ({getattr(defaults, name):g})" for name in _TIMES)
+    return f"a time limit, by default {known}; repeatable"
 
 
 def _path(text: str) -> Path:
-    if not text:  # or it would mean the working directory
+    if not text:  # Path("") is the working directory
         raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
     return Path(text)
 
 
 def nodes_in(arguments: argparse.Namespace) -> list[Node]:
-    """The nodes to deploy to, each with a name of its own and a URL that can be used."""
+    """The nodes to deploy to, with unique names and usable, unique URLs."""
     nodes: dict[str, Node] = {}
     names: dict[str | None, str] = {}  # by their URLs
     for where, text in _node_texts(arguments):
         node = _node(text, where, arguments)
         if node.name in nodes:
-            raise InputError(f"{where}: another node is named {node.name!r}; give it its own name")
+            raise InputError(f"{where}: duplicate node name {node.name!r}")
         if (twin := names.setdefault(node.url, node.name)) != node.name:
-            raise InputError(f"{where}: {twin!r} has the same URL; give each node its own")
+            raise InputError(f"{where}: node {twin!r} has the same URL")
         nodes[node.name] = node
     if not nodes:
-        empty = "".join(f"; {str(file)!r} names none" for file in arguments.nodes)
-        raise InputError(f"there is no node to deploy to; give --node or --nodes{empty}")
+        empty = "".join(f"; {str(file)!r} has none" for file in arguments.nodes)
+        raise InputError(f"no nodes; give --node or --nodes{empty}")
     for option in ("insecure", "only"):
         if unknown := set(getattr(arguments, option)) - set(nodes):
             known = ", ".join(nodes)
-            raise InputError(f"--{option} {min(unknown)!r} names no node; there are {known}")
+            raise InputError(f"--{option} {min(unknown)!r}: unknown node; known are {known}")
     return [it for it in nodes.values() if not arguments.only or it.name in arguments.only]
 
 
 def _node_texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """What stands for each node, and where."""
+    """The text of each node, with its place for error messages."""
     for text in arguments.node:
         yield f"--node {without_user_info(text)!r}", text
     for file in arguments.nodes:
         for number, line in enumerate(read_text(file, "--nodes").splitlines(), 1):
             if line.strip() and not line.lstrip().startswith("#"):
-                # What the line says is not repeated: it may be a file of another kind.
+                # Messages do not quote the line, which may be of another kind of file.
                 yield f"{file}:{number}", line.strip()
 
 
@@ -176,7 +177,7 @@ def _node(text: str, where: str, arguments: argparse.Namespace) -> Node:
     node = Node(name, url, verify=name not in arguments.insecure)
     try:
         resolve(node, allow_http=arguments.allow_http)
-    except (AttemptError, InputError) as error:  # a person wants to hear of it at once
+    except (AttemptError, InputError) as error:  # at once, not in a record
         raise InputError(f"{where}: {error}") from error
     return node
 
@@ -189,20 +190,22 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
         project = name.removesuffix(".tgz").removesuffix(".tar.gz")
         remedy = "; give --project"
     if not _PROJECT.fullmatch(project):
-        raise InputError(f"{project!r} cannot be a project name (letters, digits, - and _){remedy}")
+        raise InputError(
+            f"project name {project!r} must consist of letters, digits, - and _{remedy}"
+        )
     if not isinstance(decoded(project), str):
-        project = json.dumps(project)  # or a peer would read a number (PARSE-32)
+        project = json.dumps(project)  # a peer would read a number (PARSE-32)
     request: dict[str, object] = {"operation": "deploy_component", "project": project}
     if arguments.restart:
-        request["restart"] = False  # each node is restarted when all have the package (FLD-06)
+        request["restart"] = False  # the restarts follow the whole deploy (FLD-06)
     for text in arguments.field:
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise InputError(f"--field {text!r} is not KEY=VALUE")
         if name in request:
-            raise InputError(f"--field {name!r} is given twice, or has an option of its own")
+            raise InputError(f"--field {name!r} is given twice, or has its own option")
         if name == "replicated" or stays_behind(name):
-            raise InputError(f"--field {name!r}: the relay never sends it as it is given")
+            raise InputError(f"--field {name!r}: the relay never sends this field")
         request[name] = value
     return request
 
@@ -211,7 +214,7 @@ def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
     except OSError as error:  # the working directory is gone
-        raise InputError(f"cannot find out what {str(path)!r} is called; give --project") from error
+        raise InputError(f"cannot resolve {str(path)!r}; give --project") from error
 
 
 def limits_in(arguments: argparse.Namespace) -> Limits:
@@ -223,5 +226,5 @@ def limits_in(arguments: argparse.Namespace) -> Limits:
         except ValueError:
             raise InputError(f"--limit {text!r} is not NAME=SECONDS") from None
         if name not in _TIMES:
-            raise InputError(f"--limit {text!r} names no limit; there are {', '.join(_TIMES)}")
+            raise InputError(f"--limit {text!r}: unknown limit; known are {', '.join(_TIMES)}")
     return Limits(**seconds, concurrency=arguments.concurrency)

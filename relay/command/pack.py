@@ -1,6 +1,4 @@
-"""A component directory as a deploy package: the same tree gives the same bytes, on any machine."""
-
-from __future__ import annotations
+"""Packs a component directory; the same tree gives the same bytes on every machine."""
 
 import contextlib
 import errno
@@ -18,10 +16,8 @@ from typing import BinaryIO
 from relay.command.display import printable
 from relay.errors import InputError
 
-_Identity = tuple[int, int]
-
 ARCHIVES = (".tar.gz", ".tgz")
-_GZIP = b"\x1f\x8b"  # how any gzip file begins (RFC 1952 section 2.3.1)
+_GZIP = b"\x1f\x8b"  # the first bytes of a gzip file (RFC 1952, 2.3.1)
 _FILE_MODE = 0o644
 _EXECUTABLE_MODE = 0o755
 
@@ -32,12 +28,12 @@ def staged(
     *,
     exclude: Collection[str],
     leave_out: Collection[Path],
-    note: Callable[[str], None],
-    tell: Callable[[str], None],
+    warn: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Iterator[Path]:
-    """The package to send: the given archive, or the given directory packed to a temporary one.
+    """The package to send: an archive as it is, or a directory packed to a temporary file.
 
-    `note` is told what is left out, and `tell` how far it is.
+    `warn` gets a line for everything that is left out, and `report` gets the progress.
 
     Raises:
         InputError: There is nothing to send.
@@ -45,7 +41,7 @@ def staged(
     if check_path(path):
         yield path
         return
-    tell(f"relay: packing {printable(str(path))}")
+    report(f"relay: packing {printable(str(path))}")
     with contextlib.ExitStack() as cleanup:
         try:
             directory = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="relay-"))
@@ -56,63 +52,52 @@ def staged(
             where = f": {printable(error.filename)}" if isinstance(error.filename, str) else ""
             words = error.strerror or str(error)
             if error.errno == errno.ENOSPC:
-                words += f" in {tempfile.gettempdir()}; TMPDIR names another directory"
+                words += f" in {tempfile.gettempdir()}; set TMPDIR to another directory"
             raise InputError(f"cannot pack {str(path)!r}{where}: {words}") from error
         except RecursionError as error:
             why = "its directories are nested too deeply; give a .tar.gz"
             raise InputError(f"cannot pack {str(path)!r}: {why}") from error
         for name, why in packed.skipped.items():
-            note(f"relay: left out {printable(name)}: {why}")
+            warn(f"relay: left out {printable(name)}: {why}")
         for glob in packed.unused:
-            note(f"relay: --exclude {printable(glob)} fits nothing")
+            warn(f"relay: --exclude {printable(glob)} matches no file")
         if not packed.files:
             raise InputError(f"{str(path)!r} holds no files to deploy")
-        tell(f"relay: packed {packed.files:,} file(s), {package.stat().st_size:,} bytes")
+        report(f"relay: packed {packed.files:,} file(s), {package.stat().st_size:,} bytes")
         yield package
 
 
 def check_path(path: Path) -> bool:
-    """Whether this is an archive, not a directory.
+    """Whether the path is an archive, not a directory.
 
     Raises:
         InputError: It is neither.
     """
+    begin = b""
     try:
-        is_archive = not stat.S_ISDIR(path.stat().st_mode)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        mode = path.stat().st_mode
+        is_archive = stat.S_ISREG(mode) and path.name.endswith(ARCHIVES)
+        if is_archive:
+            with path.open("rb") as file:
+                begin = file.read(len(_GZIP))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = error.strerror if isinstance(error, OSError) else error
-        raise InputError(
-            f"cannot use {str(path)!r}: {why}; give a directory or a .tar.gz"
-        ) from error
-    if is_archive:
-        _check_archive(path)
-    return is_archive
-
-
-def _check_archive(path: Path) -> None:
-    if not (path.name.endswith(ARCHIVES) and path.is_file()):
+        remedy = "give a directory or a .tar.gz"
+        raise InputError(f"cannot read {str(path)!r}: {why}; {remedy}") from error
+    if not (is_archive or stat.S_ISDIR(mode)):
         raise InputError(f"{str(path)!r} is neither a directory nor a .tar.gz")
-    try:
-        with path.open("rb") as file:
-            begin = file.read(len(_GZIP))
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    if begin != _GZIP:
+    if is_archive and begin != _GZIP:
         raise InputError(f"{str(path)!r} is not gzipped, or empty; give a directory or a .tar.gz")
+    return is_archive
 
 
 @dataclass
 class Packed:
-    """What became of a tree.
-
-    files: How many went into the package.
-    skipped: What did not, by its path below the root, with the reason.
-    unused: Patterns of what to exclude that nothing fits, as they were given.
-    """
+    """The result of packing a directory."""
 
     files: int = 0
-    skipped: dict[str, str] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)  # reasons by path below the root
+    unused: list[str] = field(default_factory=list)  # exclude patterns that match nothing
 
 
 def pack(
@@ -124,24 +109,23 @@ def pack(
 ) -> Packed:
     """Write the tree under `root` to `archive` as a gzipped tar, in blocks.
 
-    Symbolic links are followed, so the peer needs nothing from outside the tree. One that leads
-    nowhere is skipped and reported, and what comes after it is still packed (BUG-22).
+    Symbolic links are followed, so the peer needs nothing from outside the tree. A dangling link is
+    skipped and reported, and the rest is still packed (BUG-22).
 
     Args:
         root: A directory.
         archive: Where to write; not closed.
-        exclude: Patterns of a shell; what fits one by its name, or by its path below the root, is
-            left out, whatever the path that leads to the root is called (BUG-23).
-        leave_out: Files with credentials, which are reported where they lie in the tree.
+        exclude: Shell patterns. A match with a name, or with a path below the root, is left out;
+            the path of the root itself does not count (BUG-23).
+        leave_out: Files with credentials, which are left out and reported.
 
     Raises:
-        OSError: A file cannot be read, or shrank meanwhile.
+        OSError: A file cannot be read, or shrank while it was packed.
     """
     tree = _Tree(root, exclude)
     packed = Packed(skipped=tree.skipped)
     secret = {_identity(file.stat()) for file in leave_out if file.exists()}
-    # No name and no time in the gzip header, and below no owner and no time: nothing of this
-    # machine or this moment goes into the bytes.
+    # Without names, owners and times, the bytes depend on nothing but the tree.
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=archive, compresslevel=6, mtime=0) as gzipped,
         tarfile.open(fileobj=gzipped, mode="w|", format=tarfile.PAX_FORMAT) as tar,
@@ -163,17 +147,17 @@ def pack(
                 try:
                     tar.addfile(member, file)
                 except OSError as error:
-                    if error.errno is not None:  # the package cannot be written
+                    if error.errno is not None:  # of the archive
                         raise
                     why = "it became shorter while it was packed"
                     raise OSError(errno.EIO, why, str(path)) from error
             packed.files += 1
-    packed.unused = [glob for glob, pattern in tree.patterns.items() if pattern not in tree.used]
+    packed.unused = [glob for glob in exclude if glob not in tree.used]
     return packed
 
 
 class _Tree:
-    """A directory as it is packed; what is not comes to stand in `skipped`, or is excluded."""
+    """Selects what to pack of a directory."""
 
     def __init__(self, root: Path, exclude: Collection[str]) -> None:
         self.root = root
@@ -182,19 +166,18 @@ class _Tree:
         self.skipped: dict[str, str] = {}
 
     def _from_root(self, glob: str) -> str:
-        """As people, shells and ignore files write paths, also with the root's own before them."""
+        """A pattern relative to the root, from one as people, shells and ignore files write it."""
         glob = glob.removeprefix("./").removeprefix(f"{self.root.as_posix()}/")
         return glob.removeprefix("**/").strip("/")
 
     def walk(
-        self, directory: Path, inside: tuple[_Identity, ...] = ()
+        self, directory: Path, above: tuple[tuple[int, int], ...] = ()
     ) -> Iterator[tuple[Path, str]]:
-        """Yield what to pack and its path below the root, parents first, sorted by name.
+        """Yield what to pack with its path below the root, parents first, sorted by name.
 
-        `inside` are the directories on the way to `directory`, whatever links led there: a link to
-        one of them, or two that lead into each other, would never end.
+        A link to a directory above it is skipped, because following it would never end.
         """
-        inside = (*inside, _identity(directory.stat()))
+        above = (*above, _identity(directory.stat()))
         for path in sorted(directory.iterdir(), key=lambda path: path.name):
             name = path.relative_to(self.root).as_posix()
             if self._is_excluded(path.name, name):
@@ -210,19 +193,22 @@ class _Tree:
                 yield path, name
             elif not stat.S_ISDIR(status.st_mode):
                 self.skipped[name] = "neither a file nor a directory"
-            elif _identity(status) in inside:
+            elif _identity(status) in above:
                 self.skipped[name] = "symbolic link to a directory that holds it"
             else:
                 yield path, name
-                yield from self.walk(path, inside)
+                yield from self.walk(path, above)
 
-    def _is_excluded(self, *called: str) -> bool:
-        patterns = self.patterns.values()
-        fitting = {it for it in patterns if any(fnmatchcase(name, it) for name in called)}
-        self.used |= fitting
-        return bool(fitting)
+    def _is_excluded(self, *names: str) -> bool:
+        matching = {
+            glob
+            for glob, pattern in self.patterns.items()
+            if any(fnmatchcase(name, pattern) for name in names)
+        }
+        self.used |= matching
+        return bool(matching)
 
 
-def _identity(status: os.stat_result) -> _Identity:
-    """What tells one file from another, by whatever path it was reached."""
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """A file's identity, which is the same for all its paths."""
     return status.st_dev, status.st_ino

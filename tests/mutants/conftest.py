@@ -1,4 +1,4 @@
-"""The fixtures of the cases, with the reference, or a mutant of it, as the target."""
+"""The fixtures of the cases, with the reference or a mutant of it as target."""
 
 from __future__ import annotations
 

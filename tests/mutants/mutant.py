@@ -1,4 +1,4 @@
-"""A mutant: the reference relay with one bug, and the cases that must see it.
+"""A mutant is the reference relay with one bug, and names the cases that must fail.
 
 A mutant is a function that patches the reference, registered with `@mutant`. A case is named by its
 function and, where it has parameters, by the values that matter.
@@ -67,13 +67,13 @@ class Case:
 
     @property
     def requirements(self) -> set[str]:
-        """What it checks."""
+        """The requirements that it checks."""
         place = f"{self.name.replace('.', '.py::')}"
         return {id_ for id_, places in cases_by_requirement().items() if place in places}
 
     @property
     def conditions(self) -> list[pytest.Mark]:
-        """What a machine must have for it to run."""
+        """The conditions under which the case is skipped."""
         marks = list(getattr(self.function, "pytestmark", []))
         of_all = getattr(inspect.getmodule(self.function), "pytestmark", None)
         marks += [of_all.mark] if of_all else []

@@ -1,4 +1,4 @@
-"""Relays that are odd but right: the freedom that the requirements leave, each taken by one."""
+"""Odd but correct relays: each uses one freedom that the requirements leave."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ import aiohttp
 import pytest
 
 import relay as reference
-from relay import connection, formdata, tls
-from relay.connection import Connections, Peer
+from relay import formdata, peer, tls
+from relay.connection import Connections
+from relay.peer import Peer
 from relay.report import Record, Report
 from relay.token import OperationsMint
 from tests.mutants.of_records import change_report
@@ -57,7 +58,7 @@ def more_headers_than_are_needed(patch: pytest.MonkeyPatch) -> None:
 
 @odd
 def media_types_in_capitals(patch: pytest.MonkeyPatch) -> None:
-    """RFC 9110 section 8.3.1: they, and the names of their parameters, have no case."""
+    """RFC 9110 section 8.3.1: media types and names of parameters ignore case."""
 
     def capital(headers: Mapping[str, str]) -> Mapping[str, str]:
         of = headers["Content-Type"].replace("multipart/form-data; b", "Multipart/Form-Data;B")
@@ -68,7 +69,7 @@ def media_types_in_capitals(patch: pytest.MonkeyPatch) -> None:
 
 
 @odd
-def connections_that_are_to_be_closed(patch: pytest.MonkeyPatch) -> None:
+def uploads_with_connection_close(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {**headers, "Connection": "close"})
 
 
@@ -127,22 +128,22 @@ def tls_1_2_alone(patch: pytest.MonkeyPatch) -> None:
 
 @odd
 def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
-    exchange = Connections.exchange
+    exchange = Peer.exchange
 
-    def basic(self: Connections, peer: Peer, headers: Any, body: Any, *more: Any) -> Any:
+    def basic(self: Peer, headers: Any, body: Any, *more: Any) -> Any:
         if not (isinstance(body, bytes) and b"password" in body):
-            return exchange(self, peer, headers, body, *more)
+            return exchange(self, headers, body, *more)
         request = json.loads(body)
         pair = f"{request.pop('username')}:{request.pop('password')}"
         authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
         headers = {**headers, "Authorization": authorization}
-        return exchange(self, peer, headers, json.dumps(request).encode())
+        return exchange(self, headers, json.dumps(request).encode())
 
-    patch.setattr(Connections, "exchange", basic)
+    patch.setattr(Peer, "exchange", basic)
 
 
 @odd
-def failed_records_in_the_place_of_a_refusal(patch: pytest.MonkeyPatch) -> None:
+def failed_records_instead_of_a_refusal(patch: pytest.MonkeyPatch) -> None:
     deploy = reference.deploy
 
     async def lenient(*, nodes: list[reference.Node], **how: Any) -> Report:
@@ -156,7 +157,7 @@ def failed_records_in_the_place_of_a_refusal(patch: pytest.MonkeyPatch) -> None:
 
 
 @odd
-def records_that_tell_more(patch: pytest.MonkeyPatch) -> None:
+def records_with_more_members(patch: pytest.MonkeyPatch) -> None:
     more = {"seconds": 0.5, "address": "127.0.0.2", "relay": {"name": "odd"}}
     change_report(patch, lambda records: [{**more, **record} for record in records])
 
@@ -173,19 +174,19 @@ def transport_errors_in_other_words(patch: pytest.MonkeyPatch) -> None:
 
 
 @odd
-def mints_written_in_another_way(patch: pytest.MonkeyPatch) -> None:
+def mints_in_another_json_layout(patch: pytest.MonkeyPatch) -> None:
     def spacious(request: dict[str, Any]) -> str:
         return json.dumps(dict(reversed(request.items())), indent=1)
 
-    patch.setattr(connection, "json", SimpleNamespace(dumps=spacious))
+    patch.setattr(peer, "json", SimpleNamespace(dumps=spacious))
 
 
 @odd
-def mints_on_a_connection_of_their_own(patch: pytest.MonkeyPatch) -> None:
+def mints_on_their_own_connection(patch: pytest.MonkeyPatch) -> None:
     mint = OperationsMint.mint
 
-    async def alone(self: OperationsMint, peer: Peer, connections: Connections) -> str:
-        async with Connections(connections.limits) as own:
-            return await mint(self, peer, own)
+    async def alone(self: OperationsMint, context: Peer) -> str:
+        async with Connections(context.limits) as own:
+            return await mint(self, replace(context, connections=own))
 
     patch.setattr(OperationsMint, "mint", alone)

@@ -1,4 +1,4 @@
-"""Mutants of what is made of an answer."""
+"""Mutants of reading an answer."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from relay.answer import Answer, success_members
 from relay.connection import Connections
 from relay.errors import PeerError
 from relay.limits import Limits
+from relay.peer import Peer
 from tests.conformance import (
     test_answers,
     test_answers_framing,
@@ -35,9 +36,9 @@ SPLIT = test_answers.test_a_character_split_on_the_way_is_whole
 
 
 def change_reason(patch: pytest.MonkeyPatch, change: Callable[[object, str, str], str]) -> None:
-    """Change the reason: `change` is given the answer's JSON value, its text and the right one."""
-    told = answer._told
-    patch.setattr(answer, "_told", lambda value, text: change(value, text, told(value, text)))
+    """Change the reason: `change` gets the answer's JSON value, its text and the right reason."""
+    reason = answer._reason
+    patch.setattr(answer, "_reason", lambda value, text: change(value, text, reason(value, text)))
 
 
 def change_limits(patch: pytest.MonkeyPatch, change: Callable[[Limits], Limits]) -> None:
@@ -56,7 +57,7 @@ def nulls_are_left_out(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("RES-01", killed_by=KEPT)
-def dates_are_written_anew(patch: pytest.MonkeyPatch) -> None:
+def dates_are_formatted_again(patch: pytest.MonkeyPatch) -> None:
     def anew(answer: Answer) -> str:
         return re.sub(r"(\d\d:\d\d:\d\d)Z", r"\1+00:00", answer.body.decode("utf-8", "replace"))
 
@@ -65,19 +66,19 @@ def dates_are_written_anew(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("RES-01", "RES-05", "RES-06", killed_by=case(LOOK))
 def json_is_known_by_its_type(patch: pytest.MonkeyPatch) -> None:
-    whole = Connections.whole
+    read = Peer.read
 
-    async def by_type(self: Connections, response: aiohttp.ClientResponse, peer: Any) -> Answer:
-        came = await whole(self, response, peer)
+    async def by_type(self: Peer, response: aiohttp.ClientResponse) -> Answer:
+        received = await read(self, response)
         if response.headers.get("Content-Type") == "application/json":
-            return came
-        return replace(came, body=json.dumps({"message": came.text}).encode())
+            return received
+        return replace(received, body=json.dumps({"message": received.text}).encode())
 
-    patch.setattr(Connections, "whole", by_type)
+    patch.setattr(Peer, "read", by_type)
 
 
 @mutant("RES-01", killed_by=case(test_answers.test_an_encoded_answer_is_never_taken_for_text))
-def an_encoding_is_asked_for_and_not_undone(patch: pytest.MonkeyPatch) -> None:
+def an_encoding_is_requested_and_not_decoded(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {**headers, "Accept-Encoding": "gzip"})
 
 
@@ -108,12 +109,12 @@ def a_list_is_spread(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("RES-06", killed_by=case(REFUSED))
 def the_reason_is_the_raw_body(patch: pytest.MonkeyPatch) -> None:
-    change_reason(patch, lambda _value, text, _told: text[:200])
+    change_reason(patch, lambda _value, text, _reason: text[:200])
 
 
 @mutant("RES-07", killed_by=case(REFUSED, reason="long " * 8_000))
 def every_reason_is_cut(patch: pytest.MonkeyPatch) -> None:
-    change_reason(patch, lambda _value, _text, told: told[:1_000])
+    change_reason(patch, lambda _value, _text, reason: reason[:1_000])
 
 
 @mutant("RES-07", killed_by=case(REFUSED, reason="x" * 200))
@@ -128,7 +129,7 @@ def answers_have_16_kib(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("RES-06", killed_by=case(REFUSED, reason=" npm ERR!\n code 1\n"))
 def a_reason_is_one_line(patch: pytest.MonkeyPatch) -> None:
-    change_reason(patch, lambda _value, _text, told: told.strip().partition("\n")[0])
+    change_reason(patch, lambda _value, _text, reason: reason.strip().partition("\n")[0])
 
 
 @mutant(
@@ -140,9 +141,9 @@ def a_reason_is_one_line(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def what_is_falsy_is_absent(patch: pytest.MonkeyPatch) -> None:
-    def truthy(value: object, text: str, told: str) -> str:
+    def truthy(value: object, text: str, reason: str) -> str:
         if not isinstance(value, dict):
-            return told
+            return reason
         return str(value.get("error") or value.get("message") or text)
 
     change_reason(patch, truthy)
@@ -152,8 +153,8 @@ def what_is_falsy_is_absent(patch: pytest.MonkeyPatch) -> None:
 def null_is_an_empty_text(patch: pytest.MonkeyPatch) -> None:
     change_reason(
         patch,
-        lambda value, _text, told: (
-            "" if isinstance(value, dict) and value.get("message", "") is None else told
+        lambda value, _text, reason: (
+            "" if isinstance(value, dict) and value.get("message", "") is None else reason
         ),
     )
 
@@ -168,31 +169,31 @@ def a_reason_ends_in_half_a_character(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("RES-08", killed_by=case(test_answers.test_an_error_that_is_an_object_is_readable))
 def an_object_is_shown_as_javascript_does(patch: pytest.MonkeyPatch) -> None:
-    def shown(value: object, _text: str, told: str) -> str:
+    def shown(value: object, _text: str, reason: str) -> str:
         is_object = isinstance(value, dict) and isinstance(value.get("error"), dict)
-        return "[object Object]" if is_object else told
+        return "[object Object]" if is_object else reason
 
     change_reason(patch, shown)
 
 
 @mutant("RES-09", killed_by=case(test_answers.test_a_refusal_that_is_no_object_is_its_own_reason))
-def a_refusal_that_is_no_object_has_no_words(patch: pytest.MonkeyPatch) -> None:
-    change_reason(patch, lambda value, _text, told: told if isinstance(value, dict) else "")
+def a_refusal_that_is_no_object_has_no_reason(patch: pytest.MonkeyPatch) -> None:
+    change_reason(patch, lambda value, _text, reason: reason if isinstance(value, dict) else "")
 
 
 @mutant(
     "RES-12", killed_by=case(test_answers_framing.test_an_answer_that_breaks_off_is_a_failed_record)
 )
-def a_cut_answer_is_taken_for_whole(patch: pytest.MonkeyPatch) -> None:
-    whole = Connections.whole
+def an_incomplete_answer_is_a_success(patch: pytest.MonkeyPatch) -> None:
+    read = Peer.read
 
-    async def lenient(self: Connections, response: aiohttp.ClientResponse, peer: Any) -> Answer:
+    async def lenient(self: Peer, response: aiohttp.ClientResponse) -> Answer:
         try:
-            return await whole(self, response, peer)
+            return await read(self, response)
         except aiohttp.ClientPayloadError:
             return Answer(response.status, b"{}")
 
-    patch.setattr(Connections, "whole", lenient)
+    patch.setattr(Peer, "read", lenient)
 
 
 @mutant(

@@ -1,4 +1,4 @@
-"""Mutants of other attempts: after what, how often, and what is told of them."""
+"""Mutants of retries: after which failures, how often, and in the record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from harness.faults.answers import Answer
 from harness.faults.kinds import HangInHandshake, MintAnswer, mint_refused, mint_without_token
-from relay import connection, fanout, retry, token, upload
+from relay import fanout, peer, retry, upload
 from relay.errors import AttemptError, OriginError, PeerError
 from relay.report import Record, failed_record, success_record
 from relay.retry import Retry
@@ -47,7 +47,9 @@ def again_if(patch: pytest.MonkeyPatch, is_worth_it: Callable[[AttemptError], bo
     patch.setattr(Retry, "delay", changed)
 
 
-def again_unasked_if(patch: pytest.MonkeyPatch, is_worth_it: Callable[[PeerError], bool]) -> None:
+def repeat_without_retry_if(
+    patch: pytest.MonkeyPatch, is_worth_it: Callable[[PeerError], bool]
+) -> None:
     async def twice(*what: Any) -> dict[str, object]:
         try:
             return await upload.send(*what)
@@ -60,21 +62,21 @@ def again_unasked_if(patch: pytest.MonkeyPatch, is_worth_it: Callable[[PeerError
 
 
 def change_mint_failure(patch: pytest.MonkeyPatch, change: Callable[[PeerError], None]) -> None:
-    failure = token.mint_failure
+    failure = peer.mint_failure
 
     def changed(*at: Any) -> PeerError:
         failed = failure(*at)
         change(failed)
         return failed
 
-    patch.setattr(token, "mint_failure", changed)
+    patch.setattr(peer, "mint_failure", changed)
 
 
-# -- what the record says ------------------------------------------------------------------------
+# -- the record ----------------------------------------------------------------------------------
 
 
 @mutant("RTY-04", "RES-05", killed_by=case(LAST, code=400))
-def the_first_failure_is_told(patch: pytest.MonkeyPatch) -> None:
+def the_first_failure_is_reported(patch: pytest.MonkeyPatch) -> None:
     def first(node: str, failures: Sequence[AttemptError]) -> Record:
         return {**failed_record(node, failures), **failed_record(node, failures[:1])}
 
@@ -82,7 +84,7 @@ def the_first_failure_is_told(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("RTY-04", killed_by=case(LAST, code=None))
-def what_an_earlier_failure_told_stays(patch: pytest.MonkeyPatch) -> None:
+def members_of_an_earlier_failure_stay(patch: pytest.MonkeyPatch) -> None:
     def filled(node: str, failures: Sequence[AttemptError]) -> Record:
         return {**failed_record(node, failures[:1]), **failed_record(node, failures)}
 
@@ -90,15 +92,15 @@ def what_an_earlier_failure_told_stays(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("RTY-04", killed_by=case(test_retry.test_what_passes_is_tried_again))
-def a_success_tells_why_it_took_so_long(patch: pytest.MonkeyPatch) -> None:
-    def told(node: str, members: Any, attempts: int) -> Record:
+def a_success_keeps_the_reason_of_its_failures(patch: pytest.MonkeyPatch) -> None:
+    def explained(node: str, members: Any, attempts: int) -> Record:
         why = {"reason": "busy", "statusCode": 503} if attempts > 1 else {}
         return {**success_record(node, members, attempts), **why}
 
-    patch.setattr(fanout, "success_record", told)
+    patch.setattr(fanout, "success_record", explained)
 
 
-# -- what is tried again -------------------------------------------------------------------------
+# -- failures that are tried again ---------------------------------------------------------------
 
 
 @mutant("RTY-02", killed_by=case(CONNECTING))
@@ -131,7 +133,7 @@ def judge_on_the_way(patch: pytest.MonkeyPatch, *, is_worth_it: bool) -> None:
         try:
             return await members(sending, response)
         except PeerError as error:
-            error.retryable = error.retryable if sending._is_sent else is_worth_it
+            error.retryable = error.retryable if sending._exchange.is_sent else is_worth_it
             raise
 
     change_members(patch, judged)
@@ -159,7 +161,7 @@ def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
             raise ValueError("sleep length must be non-negative")
         return wait
 
-    patch.setattr(connection, "seconds_until", seconds)
+    patch.setattr(peer, "seconds_until", seconds)
 
 
 @mutant("KIT-04", killed_by=case(test_retry.test_retry_after_of_a_mint_is_waited_for))
@@ -179,17 +181,17 @@ def retry_after_counts_with_503_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Retry, "delay", only_503)
 
 
-# -- what never is -------------------------------------------------------------------------------
+# -- failures that are final ---------------------------------------------------------------------
 
 
 @mutant("RTY-01", killed_by=case(UNASKED))
-def what_was_lost_is_sent_again_unasked(patch: pytest.MonkeyPatch) -> None:
-    again_unasked_if(patch, lambda error: error.retryable and error.status_code is None)
+def a_lost_upload_is_repeated_without_retry(patch: pytest.MonkeyPatch) -> None:
+    repeat_without_retry_if(patch, lambda error: error.retryable and error.status_code is None)
 
 
 @mutant("RTY-01", killed_by=case(UNASKED, fault=Answer(503)))
-def what_was_refused_is_sent_again_unasked(patch: pytest.MonkeyPatch) -> None:
-    again_unasked_if(patch, lambda error: error.retryable and error.status_code is not None)
+def a_refused_upload_is_repeated_without_retry(patch: pytest.MonkeyPatch) -> None:
+    repeat_without_retry_if(patch, lambda error: error.retryable and error.status_code is not None)
 
 
 @mutant(

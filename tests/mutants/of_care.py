@@ -1,4 +1,4 @@
-"""Mutants of care: what a relay shows to others, and what it does a second time or not at all."""
+"""Mutants that show secrets, and mutants that omit or repeat a step."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 
 import relay as reference
-from relay import connection, fanout, upload
+from relay import fanout, peer, upload
 from relay.answer import StreamedAnswer, is_event_stream
-from relay.connection import Connections, Peer
 from relay.errors import PeerError
-from relay.node import Endpoint, LocalSettings, Node, resolve
+from relay.node import LocalSettings, MintContext, Node
+from relay.peer import Peer
 from relay.redact import Secrets
 from relay.report import Record
 from relay.token import OperationsMint
 from relay.upload import _Sending
+from relay.urls import Endpoint, resolve
 from tests.conformance import (
     test_cancel,
     test_events,
@@ -40,11 +41,11 @@ from tests.mutants.of_urls import change_nodes
 
 REFUSED = case(test_fields.test_a_value_that_a_peer_would_cut_is_refused)
 
-# -- what it shows -------------------------------------------------------------------------------
+# -- secrets -------------------------------------------------------------------------------------
 
 
 @mutant("BUG-41", killed_by=case(test_secrets.test_a_token_that_a_peer_quotes_stands_in_no_record))
-def a_token_that_is_quoted_is_passed_on(patch: pytest.MonkeyPatch) -> None:
+def a_quoted_token_is_not_hidden(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Secrets, "hide", lambda _, value: value)
 
 
@@ -53,7 +54,7 @@ def a_token_that_is_quoted_is_passed_on(patch: pytest.MonkeyPatch) -> None:
     "SEQ-06",
     killed_by=case(test_secrets.test_a_password_that_a_peer_quotes_stands_in_no_record),
 )
-def a_password_that_is_quoted_is_passed_on(patch: pytest.MonkeyPatch) -> None:
+def a_quoted_password_is_not_hidden(patch: pytest.MonkeyPatch) -> None:
     add = Secrets.add
 
     def add_tokens_only(self: Secrets, secret: str, word: str) -> None:
@@ -69,7 +70,7 @@ def a_password_that_is_quoted_is_passed_on(patch: pytest.MonkeyPatch) -> None:
         test_secrets.test_a_password_that_a_peer_quotes_stands_in_no_record, at="upload"
     ),
 )
-def a_password_is_forgotten_when_its_token_is_there(patch: pytest.MonkeyPatch) -> None:
+def a_password_is_not_hidden_after_the_mint(patch: pytest.MonkeyPatch) -> None:
     keep_words(patch, lambda words: {s: word for s, word in words.items() if word == "[token]"})
 
 
@@ -82,7 +83,7 @@ def the_last_token_alone_is_hidden(patch: pytest.MonkeyPatch) -> None:
 
 
 def keep_words(patch: pytest.MonkeyPatch, keep: Callable[[dict[str, str]], dict[str, str]]) -> None:
-    """Forget some of the secrets of a node when it has given a token."""
+    """Forget some of the node's secrets when its token arrives."""
     token = Peer.token
 
     async def forgetful(self: Peer) -> str:
@@ -100,25 +101,25 @@ def keep_words(patch: pytest.MonkeyPatch, keep: Callable[[dict[str, str]], dict[
         case(test_secrets.test_a_token_that_an_event_quotes_stands_in_no_record, name="done"),
     ),
 )
-def what_events_tell_is_passed_on(patch: pytest.MonkeyPatch) -> None:
-    hide, take, told = Secrets.hide, StreamedAnswer._take, list[str]()
+def secrets_in_events_are_not_hidden(patch: pytest.MonkeyPatch) -> None:
+    hide, take, events = Secrets.hide, StreamedAnswer._take, list[str]()
 
     def listening(self: StreamedAnswer, name: str, text: str) -> Any:
-        told.append(name)
+        events.append(name)
         return take(self, name, text)
 
     patch.setattr(StreamedAnswer, "_take", listening)
-    patch.setattr(Secrets, "hide", lambda self, value: value if told else hide(self, value))
+    patch.setattr(Secrets, "hide", lambda self, value: value if events else hide(self, value))
 
 
 @mutant("BUG-41", killed_by=case(test_secrets.test_no_record_and_no_output_holds_a_credential))
 def a_failure_shows_the_head_of_its_mint(patch: pytest.MonkeyPatch) -> None:
     mint, heads = OperationsMint.mint, dict[object, str]()
 
-    async def noting(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+    async def noting(self: OperationsMint, context: MintContext) -> str:
         pair = f"{self.username}:{self.password}".encode()
-        heads[peer.node.name] = f"Authorization: Basic {base64.b64encode(pair).decode()}"
-        return await mint(self, peer, connections)
+        heads[context.node.name] = f"Authorization: Basic {base64.b64encode(pair).decode()}"
+        return await mint(self, context)
 
     def shown(record: Record) -> Record:
         failed = record["status"] == "failed"
@@ -133,8 +134,8 @@ def a_password_is_an_argument_of_a_program(patch: pytest.MonkeyPatch) -> None:
     mint = OperationsMint.mint
 
     async def by_program(self: OperationsMint, *at: Any) -> str:
-        told = ("sh", "-c", "sleep 0.1", self.password)
-        await (await asyncio.create_subprocess_exec(*told)).wait()
+        program = ("sh", "-c", "sleep 0.1", self.password)
+        await (await asyncio.create_subprocess_exec(*program)).wait()
         return await mint(self, *at)
 
     patch.setattr(OperationsMint, "mint", by_program)
@@ -168,10 +169,10 @@ def a_mint_is_latin_1(patch: pytest.MonkeyPatch) -> None:
         text = json.dumps(value, ensure_ascii=False)
         return text.encode("latin-1", "replace").decode("latin-1")
 
-    patch.setattr(connection, "json", SimpleNamespace(dumps=dumps))
+    patch.setattr(peer, "json", SimpleNamespace(dumps=dumps))
 
 
-# -- what it does not, or twice ------------------------------------------------------------------
+# -- omitted and repeated steps ------------------------------------------------------------------
 
 
 @mutant(
@@ -179,7 +180,7 @@ def a_mint_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_tls.test_plain_http_to_another_machine_is_used_where_it_is_allowed),
 )
 def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
-    def never(node: Node, local: LocalSettings | None, *, allow_http: bool) -> Endpoint:
+    def never(node: Node, local: LocalSettings, *, allow_http: bool) -> Endpoint:
         del allow_http
         return resolve(node, local)
 
@@ -192,8 +193,8 @@ def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_url.test_a_node_of_no_port_is_at_the_secure_port_of_the_origin),
 )
 def the_secure_port_of_the_origin_is_ignored(patch: pytest.MonkeyPatch) -> None:
-    def insecure(node: Node, local: LocalSettings | None, *, allow_http: bool) -> Endpoint:
-        local = replace(local or reference.LocalSettings(), secure_port=None)
+    def insecure(node: Node, local: LocalSettings, *, allow_http: bool) -> Endpoint:
+        local = replace(local, secure_port=None)
         return resolve(node, local, allow_http=allow_http)
 
     patch.setattr(fanout, "resolve", insecure)
@@ -215,7 +216,7 @@ def a_success_is_sent_again(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_cancel.test_a_deploy_that_ends_before_is_not_given_up),
     spares=REFUSED,
 )
-def every_deploy_is_given_up(patch: pytest.MonkeyPatch) -> None:
+def every_deploy_is_cancelled(patch: pytest.MonkeyPatch) -> None:
     async def never(**how: Any) -> Any:
         del how
         raise reference.InputError("given up")
@@ -239,10 +240,10 @@ def a_stream_must_begin_with_its_comment(patch: pytest.MonkeyPatch) -> None:
     "SSE-18",
     killed_by=case(test_events.test_a_plain_answer_in_the_place_of_a_stream_is_read_as_one),
 )
-def who_asks_for_a_stream_takes_nothing_else(patch: pytest.MonkeyPatch) -> None:
+def a_requested_stream_must_be_a_stream(patch: pytest.MonkeyPatch) -> None:
     async def strict(members: Any, sending: _Sending, response: Any) -> Any:
-        came = is_event_stream(response.status, response.headers.get("Content-Type", ""))
-        if sending.upload.ask_for_events and not came:
+        is_stream = is_event_stream(response.status, response.headers.get("Content-Type", ""))
+        if sending.upload.ask_for_events and not is_stream:
             raise PeerError("answer", "this is no stream")
         return await members(sending, response)
 

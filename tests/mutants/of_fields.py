@@ -1,4 +1,4 @@
-"""Mutants of what is forwarded."""
+"""Mutants of the forwarded fields."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONG_LIST = ["x" * 65_536] * 16
 
 
 def change_fields(patch: pytest.MonkeyPatch, change: Callable[[Fields, Fields], Fields]) -> None:
-    """Change what is forwarded, knowing the request that it comes from."""
+    """Change the forwarded fields; `change` also gets the request."""
     patch.setattr(
         fanout, "forwarded_fields", lambda given: dict(change(forwarded_fields(given), given))
     )
@@ -135,7 +135,7 @@ SECOND = test_fields.test_no_second_replicated_hides_behind_quotes_or_line_break
         case(SECOND, more={"replicated": True}),
     ),
 )
-def names_are_cleaned_when_they_are_written(patch: pytest.MonkeyPatch) -> None:
+def names_are_cleaned_after_the_checks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "_cleaned", lambda name: name)
 
 
@@ -198,5 +198,5 @@ def a_project_of_digits_is_sent(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_fields.test_a_value_without_a_json_form_is_refused_before_anything_is_sent),
     spares=case(test_wire.test_no_credential_stands_in_the_body),
 )
-def values_are_serialised_when_they_are_due(patch: pytest.MonkeyPatch) -> None:
+def values_are_serialised_during_the_upload(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "_check_value", lambda name, value: None)  # noqa: ARG005

@@ -1,4 +1,4 @@
-"""Mutants of patience: what is waited for too long, or not long enough, and what is left open."""
+"""Mutants of limits: too long, too short, and connections and files that stay open."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ import relay as reference
 from harness.faults.answers import Answer
 from harness.faults.kinds import AnswerEarly, mint_refused
 from relay import fanout, upload
-from relay.connection import Connections, Peer
+from relay.connection import Connections
 from relay.errors import AttemptError
 from relay.payload import StagedPayload, opened
+from relay.peer import Peer, mint_failure
 from relay.report import Report
-from relay.token import mint_failure
+from relay.states import Exchange, Step
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -41,39 +42,41 @@ CLOSED = test_streaming.test_the_payload_is_closed_wherever_an_attempt_ends
 GIVEN_UP = test_cancel.test_a_deploy_given_up_closes_its_connections_at_every_stage
 
 
-# -- too long, and not long enough ---------------------------------------------------------------
+# -- limits --------------------------------------------------------------------------------------
 
 
 @mutant("HTTP-03", killed_by=SLOW)
-def an_upload_may_stall_so_long_in_all(patch: pytest.MonkeyPatch) -> None:
-    begin_with_an_upload(patch, "stall")
+def the_limit_of_a_stall_never_restarts(patch: pytest.MonkeyPatch) -> None:
+    start_with_an_upload(patch, "stall")
 
 
 @mutant("HTTP-03", killed_by=SLOW)
-def an_answer_is_waited_for_from_the_first_byte(patch: pytest.MonkeyPatch) -> None:
-    begin_with_an_upload(patch, "answer")
+def the_limit_of_an_answer_begins_with_the_upload(patch: pytest.MonkeyPatch) -> None:
+    start_with_an_upload(patch, "answer")
 
 
-def begin_with_an_upload(patch: pytest.MonkeyPatch, limit: str) -> None:
-    """Let a limit begin where an upload does, and not begin again."""
-    allow = _Sending._allow
+def start_with_an_upload(patch: pytest.MonkeyPatch, limit: str) -> None:
+    """Start a limit when an upload begins, and never restart it."""
+    advance = Exchange.advance
 
-    def in_all(self: _Sending, seconds: float) -> None:
+    def in_all(self: Exchange, step: Step) -> float | None:
         now = asyncio.get_running_loop().time()
-        end = vars(self).setdefault("end", now + getattr(self._limits, limit))
-        allow(self, min(seconds, end - now))
+        end = vars(self).setdefault("end", now + getattr(self.limits, limit))
+        seconds = advance(self, step)
+        return None if seconds is None else min(seconds, end - now)
 
-    patch.setattr(_Sending, "_allow", in_all)
+    patch.setattr(Exchange, "advance", in_all)
 
 
 @mutant("HTTP-03", killed_by=case(NO_END, fault=test_answers.ForEver(chunk_size=1)))
-def an_answer_may_come_for_ever(patch: pytest.MonkeyPatch) -> None:
+def every_block_of_an_answer_restarts_its_limit(patch: pytest.MonkeyPatch) -> None:
     read = aiohttp.StreamReader.readany
 
     async def patient(members: Any, sending: _Sending, response: Any) -> Any:
         async def again(self: aiohttp.StreamReader) -> bytes:
             block = await read(self)
-            sending._allow(sending._limits.answer)
+            now = asyncio.get_running_loop().time()
+            sending._deadline.reschedule(now + sending._exchange.limits.answer)
             return block
 
         patch.setattr(aiohttp.StreamReader, "readany", again)
@@ -87,10 +90,12 @@ def an_answer_may_come_for_ever(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_faults.test_a_refusal_on_the_way_that_does_not_end_is_given_up_in_time),
 )
 def a_refusal_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
+    advance = Exchange.advance
+
     async def patient(members: Any, sending: _Sending, response: Any) -> Any:
         if response.status >= 300:
             sending._deadline.reschedule(None)
-            patch.setattr(_Sending, "_allow", lambda *_: None)
+            patch.setattr(Exchange, "advance", lambda self, step: advance(self, step) and None)
         return await members(sending, response)
 
     change_members(patch, patient)
@@ -100,7 +105,7 @@ def a_refusal_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
     "HTTP-03",
     killed_by=case(test_faults.test_an_upload_that_does_not_connect_is_given_up_in_time),
 )
-def an_upload_may_connect_for_ever(patch: pytest.MonkeyPatch) -> None:
+def an_upload_has_no_limit_of_connecting(patch: pytest.MonkeyPatch) -> None:
     post = aiohttp.ClientSession.post
 
     def patient(*at: Any, **how: Any) -> Any:
@@ -111,7 +116,7 @@ def an_upload_may_connect_for_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(aiohttp.ClientSession, "post", patient)
 
 
-# -- what goes on --------------------------------------------------------------------------------
+# -- work that is not cancelled ------------------------------------------------------------------
 
 
 @mutant(
@@ -122,8 +127,8 @@ def an_upload_may_connect_for_ever(patch: pytest.MonkeyPatch) -> None:
         case(test_cancel.test_the_connection_of_a_peer_that_is_given_up_is_closed),
     ),
 )
-def what_takes_too_long_goes_on_unseen(patch: pytest.MonkeyPatch) -> None:
-    """As whatever loses a race against a timer."""
+def a_late_deploy_goes_on_in_the_background(patch: pytest.MonkeyPatch) -> None:
+    """The deploy loses a race against a timer, and goes on."""
     deploy = reference.deploy
 
     async def raced(*, limits: reference.Limits, **how: Any) -> Report:
@@ -145,7 +150,7 @@ def what_takes_too_long_goes_on_unseen(patch: pytest.MonkeyPatch) -> None:
     "SEQ-06",
     killed_by=case(test_mint_answers.test_a_mint_that_was_given_up_is_followed_by_no_upload),
 )
-def a_mint_that_comes_late_is_used(patch: pytest.MonkeyPatch) -> None:
+def a_late_mint_is_used(patch: pytest.MonkeyPatch) -> None:
     attempt, leave = fanout._attempt, Connections.__aexit__
     late: list[asyncio.Task[Any]] = []
 
@@ -165,7 +170,7 @@ def a_mint_that_comes_late_is_used(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("KIT-01", killed_by=case(GIVEN_UP, fault=test_cancel.NO_ANSWER))
-def the_answer_of_a_deploy_that_is_given_up_is_waited_for(patch: pytest.MonkeyPatch) -> None:
+def a_cancelled_deploy_waits_for_its_answer(patch: pytest.MonkeyPatch) -> None:
     outcome = _Sending.outcome
 
     async def waiting(self: _Sending) -> dict[str, object]:
@@ -173,7 +178,7 @@ def the_answer_of_a_deploy_that_is_given_up_is_waited_for(patch: pytest.MonkeyPa
         try:
             return await asyncio.shield(going)
         except asyncio.CancelledError:
-            if not self._is_sent:
+            if not self._exchange.is_sent:
                 going.cancel()
             with contextlib.suppress(AttemptError, TimeoutError):
                 await asyncio.wait_for(going, timeout=1)
@@ -185,7 +190,7 @@ def the_answer_of_a_deploy_that_is_given_up_is_waited_for(patch: pytest.MonkeyPa
 @mutant(
     "KIT-01", killed_by=case(test_cancel.test_nothing_is_tried_again_after_a_deploy_was_given_up)
 )
-def the_end_of_a_pause_is_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
+def a_cancelled_pause_starts_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(seconds)
@@ -193,7 +198,7 @@ def the_end_of_a_pause_is_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
 
 
-# -- what stays open -----------------------------------------------------------------------------
+# -- files that stay open ------------------------------------------------------------------------
 
 
 @mutant(
@@ -203,7 +208,7 @@ def the_end_of_a_pause_is_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
         case(CLOSED, fault=mint_refused()),
     ),
 )
-def a_payload_is_opened_for_whom_it_cannot_reach(patch: pytest.MonkeyPatch) -> None:
+def a_payload_is_opened_before_the_mint(patch: pytest.MonkeyPatch) -> None:
     send = upload.send
 
     async def early(what: upload.Upload, peer: Peer) -> dict[str, object]:
@@ -221,7 +226,7 @@ def a_payload_is_opened_for_whom_it_cannot_reach(patch: pytest.MonkeyPatch) -> N
 
 
 @mutant("EARLY-11", killed_by=case(CLOSED, fault=AnswerEarly(Answer(403), then="stop")))
-def a_payload_is_closed_where_it_ends(patch: pytest.MonkeyPatch) -> None:
+def a_payload_is_closed_only_at_its_end(patch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
     def to_its_end(staged: StagedPayload) -> Iterator[Iterator[bytes]]:
         def blocks() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Mutants of habit: what libraries and languages do by themselves, and nobody asked them to."""
+"""Mutants with default behaviour of libraries and languages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from aiohttp.client_proto import ResponseHandler
 
 from relay import answer, failures, fanout, formdata, payload, upload
 from relay.answer import EVENT_STREAM, Answer, StreamedAnswer
-from relay.connection import Connections
 from relay.errors import PeerError
 from relay.events import EventParser
 from relay.payload import StagedPayload, measure, opened
+from relay.peer import Peer
 from relay.report import Record, success_record
+from relay.states import BodyState
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -49,7 +50,7 @@ FORMS = test_events.test_an_event_is_read_in_every_form_that_streams_have
 
 
 @mutant("WIRE-05", killed_by=case(test_payload.test_the_name_of_the_staged_file_stays_at_home))
-def the_file_is_called_as_it_is_staged(patch: pytest.MonkeyPatch) -> None:
+def the_file_has_its_staged_name(patch: pytest.MonkeyPatch) -> None:
     begin = _Sending.__post_init__
 
     def by_path(self: _Sending) -> None:
@@ -76,7 +77,7 @@ def json_is_ascii(patch: pytest.MonkeyPatch) -> None:
     "FLD-04",
     killed_by=case(test_fields.test_a_name_that_only_looks_like_one_that_stays_behind_is_forwarded),
 )
-def names_that_every_object_has_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+def names_of_object_prototypes_are_left_out(patch: pytest.MonkeyPatch) -> None:
     inherited = {"constructor", "toString", "valueOf", "hasOwnProperty"}
     change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n not in inherited})
 
@@ -117,9 +118,9 @@ def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None
 @mutant("FLD-08", "BUG-34", killed_by=case(EARLY_SUCCESS, at="file"))
 def an_early_success_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
-        told = await members(sending, response)
-        sending._is_sent = True
-        return told
+        received = await members(sending, response)
+        sending._exchange.body = BodyState.SENT
+        return received
 
     change_members(patch, hasty)
 
@@ -157,14 +158,14 @@ def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
-    whole = Connections.whole
+    read = Peer.read
 
-    async def strict(self: Connections, response: aiohttp.ClientResponse, peer: Any) -> Answer:
+    async def strict(self: Peer, response: aiohttp.ClientResponse) -> Answer:
         if not {"Content-Length", "Transfer-Encoding"} & set(response.headers):
             raise PeerError("answer", "the answer has no length")
-        return await whole(self, response, peer)
+        return await read(self, response)
 
-    patch.setattr(Connections, "whole", strict)
+    patch.setattr(Peer, "read", strict)
 
 
 @mutant(
@@ -204,9 +205,9 @@ def a_reason_is_cut_by_bytes(patch: pytest.MonkeyPatch) -> None:
     "BUG-41",
     killed_by=case(test_secrets.test_a_secret_that_a_peer_quotes_is_not_shown_in_part, at="upload"),
 )
-def a_reason_is_cut_before_secrets_are_taken_out(patch: pytest.MonkeyPatch) -> None:
+def a_reason_is_cut_before_secrets_are_removed(patch: pytest.MonkeyPatch) -> None:
     reason = answer.failure_reason
-    patch.setattr(answer, "failure_reason", lambda came: reason(replace(came, hide=str)))
+    patch.setattr(answer, "failure_reason", lambda received: reason(replace(received, hide=str)))
 
 
 @mutant(
@@ -214,7 +215,7 @@ def a_reason_is_cut_before_secrets_are_taken_out(patch: pytest.MonkeyPatch) -> N
     killed_by=case(test_fanout.test_records_come_in_node_order, names=test_fanout.ODD_NAMES[0]),
 )
 def numbers_come_before_other_names(patch: pytest.MonkeyPatch) -> None:
-    """As the members of an object in JavaScript do."""
+    """Like the members of an object in JavaScript."""
 
     def place(record: Record) -> tuple[bool, int]:
         name = str(record["node"])
@@ -237,9 +238,9 @@ def the_peer_may_count_the_attempts(patch: pytest.MonkeyPatch) -> None:
         fanout,
         "success_record",
         lambda node, members, *at: {
-            **(told := record(node, members, *at)),
+            **(made := record(node, members, *at)),
             **{n: v for n, v in members.items() if n not in {"node", "status"}},
-            "status": told["status"],
+            "status": made["status"],
         },
     )
 
@@ -248,7 +249,7 @@ def the_peer_may_count_the_attempts(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("SSE-17", killed_by=case(FORMS))
-def a_space_behind_the_colon_is_taken_for_granted(patch: pytest.MonkeyPatch) -> None:
+def a_space_after_the_colon_is_required(patch: pytest.MonkeyPatch) -> None:
     def shortened(_: EventParser, line: str) -> str:
         name, colon, value = line.partition(":")
         return f"{name}: {value[1:]}" if colon and name else line
@@ -277,7 +278,7 @@ def a_media_type_has_no_parameters(patch: pytest.MonkeyPatch) -> None:
     "RTY-04",
     killed_by=case(test_retry.test_a_stream_that_was_begun_is_final, stream=test_retry.BEGUN[2]),
 )
-def a_stream_that_breaks_off_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+def an_incomplete_stream_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     end = StreamedAnswer.end
 
     def passing(self: StreamedAnswer) -> dict[str, object]:

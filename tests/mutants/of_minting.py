@@ -1,4 +1,4 @@
-"""Mutants of minting over the operations API, and of what becomes of the tokens."""
+"""Mutants of minting over the operations API, and of the use of tokens."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from relay import connection, fanout, token
-from relay.connection import Connections, Peer
-from relay.errors import AttemptError
+from relay import fanout, peer, token
+from relay.errors import AttemptError, PeerError
+from relay.node import MintContext
 from relay.payload import StagedPayload, _state
-from relay.token import OperationsMint, mint_failure
+from relay.token import OperationsMint
 from tests.conformance import (
     test_early,
     test_fanout,
@@ -28,7 +28,7 @@ from tests.mutants.mutant import case, mutant
 from tests.mutants.of_records import change_report
 from tests.mutants.of_wire import change_headers
 
-Minting = Callable[[OperationsMint, Peer, Connections], Awaitable[str]]
+Minting = Callable[[OperationsMint, MintContext], Awaitable[str]]
 
 REFUSED = test_token.test_a_refused_mint_fails_the_peer_without_an_upload
 ASKED = case(test_token.test_the_mint_asks_for_an_operation_token_without_a_role)
@@ -41,9 +41,7 @@ def change_mint(patch: pytest.MonkeyPatch, change: Callable[[Minting], Minting])
 def change_request(
     patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    patch.setattr(
-        connection, "json", SimpleNamespace(dumps=lambda request: json.dumps(change(request)))
-    )
+    patch.setattr(peer, "json", SimpleNamespace(dumps=lambda request: json.dumps(change(request))))
 
 
 @mutant(
@@ -53,8 +51,8 @@ def change_request(
 )
 def an_upload_does_not_wait_for_its_token(patch: pytest.MonkeyPatch) -> None:
     def change(mint: Minting) -> Minting:
-        async def too_late(self: OperationsMint, peer: Peer, connections: Connections) -> str:
-            await mint(self, peer, connections)
+        async def too_late(self: OperationsMint, context: MintContext) -> str:
+            await mint(self, context)
             return "not-there-yet"
 
         return too_late
@@ -72,9 +70,9 @@ def an_upload_does_not_wait_for_its_token(patch: pytest.MonkeyPatch) -> None:
 )
 def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     def change(mint: Minting) -> Minting:
-        async def hopeful(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+        async def hopeful(self: OperationsMint, context: MintContext) -> str:
             try:
-                return await mint(self, peer, connections)
+                return await mint(self, context)
             except AttemptError:
                 return "none"
 
@@ -99,9 +97,9 @@ def the_first_token_serves_all(patch: pytest.MonkeyPatch) -> None:
     minted: list[str] = []
 
     def change(mint: Minting) -> Minting:
-        async def shared(self: OperationsMint, peer: Peer, connections: Connections) -> str:
+        async def shared(self: OperationsMint, context: MintContext) -> str:
             if not minted:
-                minted.append(await mint(self, peer, connections))
+                minted.append(await mint(self, context))
             return minted[0]
 
         return shared
@@ -120,10 +118,10 @@ def a_token_is_kept_for_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
     minted: dict[str, str] = {}
 
     def change(mint: Minting) -> Minting:
-        async def kept(self: OperationsMint, peer: Peer, connections: Connections) -> str:
-            if peer.node.name not in minted:
-                minted[peer.node.name] = await mint(self, peer, connections)
-            return minted[peer.node.name]
+        async def kept(self: OperationsMint, context: MintContext) -> str:
+            if context.node.name not in minted:
+                minted[context.node.name] = await mint(self, context)
+            return minted[context.node.name]
 
         return kept
 
@@ -131,11 +129,11 @@ def a_token_is_kept_for_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("MINT-08", killed_by=case(test_token.test_every_deploy_mints_one_token_for_each_peer))
-def a_token_is_minted_to_be_thrown_away(patch: pytest.MonkeyPatch) -> None:
+def a_second_token_is_minted_and_dropped(patch: pytest.MonkeyPatch) -> None:
     def change(mint: Minting) -> Minting:
-        async def twice(self: OperationsMint, peer: Peer, connections: Connections) -> str:
-            await mint(self, peer, connections)
-            return await mint(self, peer, connections)
+        async def twice(self: OperationsMint, context: MintContext) -> str:
+            await mint(self, context)
+            return await mint(self, context)
 
         return twice
 
@@ -167,9 +165,9 @@ def the_first_credentials_serve_all(patch: pytest.MonkeyPatch) -> None:
 
 
 def plain_token(answer: Any) -> str:
-    """The token where it stands as a rule, whatever it is."""
+    """The token in its usual place, of any type."""
     if "operation_token" not in answer:
-        raise mint_failure("peer did not return an operation_token")
+        raise PeerError("mint", "peer did not return an operation_token")
     return str(answer["operation_token"])
 
 
@@ -179,9 +177,9 @@ def plain_token(answer: Any) -> str:
     "BUG-35",
     killed_by=case(test_token.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
 )
-def whatever_stands_there_is_the_token(patch: pytest.MonkeyPatch) -> None:
+def any_value_is_a_token(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(token, "token_in", plain_token)
-    patch.setattr(connection, "fits_a_header", lambda _: True)
+    patch.setattr(peer, "fits_a_header", lambda _: True)
 
 
 @mutant(
@@ -194,7 +192,7 @@ def whatever_stands_there_is_the_token(patch: pytest.MonkeyPatch) -> None:
         case(test_token.test_a_given_token_is_used_as_it_is_and_nothing_is_minted),
     ),
 )
-def an_expired_token_has_words_of_the_relay(patch: pytest.MonkeyPatch) -> None:
+def an_expired_token_has_a_reason_of_the_relay(patch: pytest.MonkeyPatch) -> None:
     change_report(
         patch,
         lambda records: [
@@ -209,9 +207,9 @@ def an_expired_token_has_words_of_the_relay(patch: pytest.MonkeyPatch) -> None:
 )
 def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
     def change(mint: Minting) -> Minting:
-        async def logged(self: OperationsMint, peer: Peer, connections: Connections) -> str:
-            token = await mint(self, peer, connections)
-            print(f"{peer.node.name}: {token}")  # noqa: T201
+        async def logged(self: OperationsMint, context: MintContext) -> str:
+            token = await mint(self, context)
+            print(f"{context.node.name}: {token}")  # noqa: T201
             return token
 
         return logged
@@ -219,7 +217,7 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
     change_mint(patch, change)
 
 
-# -- before any of it ----------------------------------------------------------------------------
+# -- the payload ---------------------------------------------------------------------------------
 
 
 @mutant(
@@ -235,7 +233,7 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_payload.test_an_empty_payload_fails_every_peer_and_sends_nothing),
     spares=case(REFUSED),
 )
-def the_payload_is_looked_at_when_it_is_due(patch: pytest.MonkeyPatch) -> None:
+def the_payload_is_checked_during_the_upload(patch: pytest.MonkeyPatch) -> None:
     def later(path: Any) -> StagedPayload:
         if not path.exists():
             return StagedPayload(path, 1, ())

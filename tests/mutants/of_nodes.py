@@ -12,9 +12,9 @@ import relay as reference
 from harness.faults.kinds import HangInHandshake, MintHangs
 from relay import fanout, upload
 from relay.answer import success_members
-from relay.connection import Peer
 from relay.errors import AttemptError, PeerError
 from relay.fanout import FanOut
+from relay.peer import Peer
 from relay.report import Record, Report
 from tests.conformance import (
     test_answers,
@@ -79,7 +79,7 @@ def a_failure_breaks_the_deploy(patch: pytest.MonkeyPatch) -> None:
     "AGG-04",
     killed_by=case(test_fanout.test_an_answer_nested_too_deeply_costs_one_record),
 )
-def answers_are_parsed_when_all_have_come(patch: pytest.MonkeyPatch) -> None:
+def answers_are_parsed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> None:
     def parsed(record: Record) -> Record:
         text = str(record.get("message"))
         try:
@@ -127,7 +127,7 @@ def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "SEQ-03", "RES-10", killed_by=case(test_faults.test_a_peer_that_has_come_back_is_served_again)
 )
-def a_peer_that_was_lost_is_passed_over_for_a_while(patch: pytest.MonkeyPatch) -> None:
+def a_lost_peer_is_skipped_for_a_while(patch: pytest.MonkeyPatch) -> None:
     attempt, lost = fanout._attempt, set[str]()
 
     async def breaking(work: Any, peer: Peer) -> Any:
@@ -155,7 +155,7 @@ def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
 
     async def counted(self: FanOut, *at: Any) -> Report:
         nonlocal barrier
-        barrier = asyncio.Barrier(len(self._ways))
+        barrier = asyncio.Barrier(len(self._peers))
         return await run(self, *at)
 
     async def together(self: Peer) -> str:

@@ -1,4 +1,4 @@
-"""Mutants of the records and of the way from a peer's fate to its record."""
+"""Mutants of the records."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
 def change_report(
     patch: pytest.MonkeyPatch, change: Callable[[list[Record]], list[Record]]
 ) -> None:
-    """Change the records after all is done."""
+    """Change the records of a finished deploy."""
     deploy = reference.deploy
 
     async def changed(*at: Any, **how: Any) -> Report:
@@ -89,7 +89,7 @@ def the_status_code_is_lost(patch: pytest.MonkeyPatch) -> None:
     "EARLY-12",
     killed_by=case(test_faults.test_a_peer_that_has_lost_patience_is_a_failed_record_with_408),
 )
-def a_408_is_taken_for_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
+def a_408_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
     change_report(
         patch,
         lambda records: [
@@ -109,7 +109,7 @@ def a_408_is_taken_for_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
         case(test_tls.test_a_handshake_that_fails_is_a_failed_record),
     ),
 )
-def a_lost_connection_has_a_status_of_its_own(patch: pytest.MonkeyPatch) -> None:
+def a_lost_connection_has_a_status(patch: pytest.MonkeyPatch) -> None:
     change_report(
         patch,
         lambda records: [
@@ -134,30 +134,30 @@ OWN = test_records.test_no_answer_changes_what_is_the_relays_own
 
 
 def merge_into_failures(patch: pytest.MonkeyPatch) -> None:
-    """Put what stands in `told` of a failure into its record."""
+    """Add the `members` of a failure to its record."""
 
     def merged(node: str, failures: Sequence[AttemptError]) -> Record:
-        return {**failed_record(node, failures), **vars(failures[-1]).get("told", {})}
+        return {**failed_record(node, failures), **vars(failures[-1]).get("members", {})}
 
     patch.setattr(fanout, "failed_record", merged)
 
 
 @mutant("RES-02", killed_by=case(OWN, status="failed"))
 def a_refusal_is_merged_into_its_record(patch: pytest.MonkeyPatch) -> None:
-    def told(answer: Answer) -> dict[str, object]:
+    def noted(answer: Answer) -> dict[str, object]:
         try:
             return success_members(answer)
         except PeerError as error:
-            vars(error)["told"] = parse_json(answer.text)
+            vars(error)["members"] = parse_json(answer.text)
             raise
 
-    patch.setattr(upload, "success_members", told)
+    patch.setattr(upload, "success_members", noted)
     merge_into_failures(patch)
 
 
 @mutant("RES-02", killed_by=case(OWN, answer=test_records.ERROR_EVENT))
 def an_error_event_is_merged_into_its_record(patch: pytest.MonkeyPatch) -> None:
-    change_error(patch, lambda error, data: vars(error).update(told=data))
+    change_error(patch, lambda error, data: vars(error).update(members=data))
     merge_into_failures(patch)
 
 

@@ -1,4 +1,4 @@
-"""Mutants of the sending itself: the payload's bytes, patience, early answers, other attempts."""
+"""Mutants of an upload: the bytes of the payload, limits, early answers and retries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 import relay as reference
-from relay import connection, payload, sockets, upload
-from relay.errors import PeerError
+from relay import payload, peer, sockets, upload
+from relay.errors import AttemptError, PeerError
 from relay.payload import StagedPayload, opened
 from relay.retry import Retry, seconds_until
+from relay.states import Exchange
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -55,7 +56,7 @@ def change_blocks(
 
 
 def change_members(patch: pytest.MonkeyPatch, change: Callable[..., Any]) -> None:
-    """Change how the members of a success are got from an answer."""
+    """Change how an answer becomes the members of a success."""
     members = _Sending._members
     patch.setattr(_Sending, "_members", lambda self, response: change(members, self, response))
 
@@ -102,7 +103,7 @@ def the_payload_stays_open(patch: pytest.MonkeyPatch) -> None:
         case(test_payload.test_a_payload_that_grows_is_never_sent_as_another_one),
     ),
 )
-def what_is_missing_of_a_payload_is_made_up(patch: pytest.MonkeyPatch) -> None:
+def missing_bytes_of_a_payload_are_zeros(patch: pytest.MonkeyPatch) -> None:
     def blocks(file: Any, staged: StagedPayload) -> Iterator[bytes]:
         left = staged.size
         while left:
@@ -123,7 +124,7 @@ def a_payload_is_known_by_its_size(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("FLD-08", killed_by=case(test_payload.test_what_is_staged_anew_under_the_same_name_is_sent))
-def what_was_read_is_kept_by_its_name(patch: pytest.MonkeyPatch) -> None:
+def a_payload_is_cached_by_its_name(patch: pytest.MonkeyPatch) -> None:
     kept: dict[Path, list[bytes]] = {}
 
     def blocks(file: Any, staged: StagedPayload) -> Iterator[bytes]:
@@ -133,7 +134,7 @@ def what_was_read_is_kept_by_its_name(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("SEQ-09", killed_by=case(test_payload.test_the_staged_payload_is_left_as_it_was))
-def the_payload_is_tidied_away(patch: pytest.MonkeyPatch) -> None:
+def the_payload_is_deleted(patch: pytest.MonkeyPatch) -> None:
     deploy = reference.deploy
 
     async def tidy(*, payload: Any, **how: Any) -> Any:
@@ -160,7 +161,7 @@ def limits_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda _: reference.Limits())
 
 
-# -- answers before their time -------------------------------------------------------------------
+# -- early answers -------------------------------------------------------------------------------
 
 
 @mutant(
@@ -177,7 +178,7 @@ def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
         try:
             return await members(sending, response)
         except PeerError as error:
-            if sending._is_sent:
+            if sending._exchange.is_sent:
                 raise
             raise PeerError("upload", "broken pipe") from error
 
@@ -192,9 +193,9 @@ def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
         case(test_early.test_a_refusal_in_a_stream_that_began_early_has_its_reason),
     ),
 )
-def no_answer_is_read_before_all_is_sent(patch: pytest.MonkeyPatch) -> None:
+def no_answer_is_read_before_the_upload_finished(patch: pytest.MonkeyPatch) -> None:
     async def later(members: Any, sending: _Sending, response: Any) -> Any:
-        while not sending._is_sent:  # noqa: ASYNC110 - nothing tells of it
+        while not sending._exchange.is_sent:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
         return await members(sending, response)
 
@@ -220,7 +221,7 @@ def hang_ups_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
 )
 def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
-        if not sending._is_sent:
+        if not sending._exchange.is_sent:
             raise PeerError("answer", "answered before the upload had ended")
         return await members(sending, response)
 
@@ -235,7 +236,7 @@ def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
         case(test_sockets.test_a_deploy_given_up_closes_its_sockets),
     ),
 )
-def what_is_given_up_goes_on(patch: pytest.MonkeyPatch) -> None:
+def a_cancelled_deploy_goes_on(patch: pytest.MonkeyPatch) -> None:
     deploy = reference.deploy
 
     async def stubborn(**how: Any) -> Any:
@@ -249,7 +250,7 @@ def what_is_given_up_goes_on(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reference, "deploy", stubborn)
 
 
-# -- other attempts ------------------------------------------------------------------------------
+# -- retries -------------------------------------------------------------------------------------
 
 
 @mutant(
@@ -278,7 +279,7 @@ def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
         case(test_retry.test_a_refused_connection_is_tried_again),
     ),
 )
-def there_is_one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
+def there_is_an_extra_attempt(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
     patch.setattr(
         Retry, "delay", lambda retry, *at: delay(replace(retry, attempts=retry.attempts + 1), *at)
@@ -290,15 +291,16 @@ def there_is_one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
     "RTY-04",
     killed_by=case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
 )
-def lost_patience_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
-    too_slow = _Sending._too_slow
+def a_reached_limit_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
+    failure = Exchange.failure
 
-    def passing(self: _Sending) -> PeerError:
-        failure = too_slow(self)
-        failure.retryable = True
-        return failure
+    def passing(self: Exchange, error: PeerError | TimeoutError | None) -> AttemptError | None:
+        failed = failure(self, error)
+        if failed is not None and isinstance(error, TimeoutError):
+            failed.retryable = True
+        return failed
 
-    patch.setattr(_Sending, "_too_slow", passing)
+    patch.setattr(Exchange, "failure", passing)
 
 
 @mutant("RTY-02", killed_by=case(test_retry.test_what_passes_is_tried_again))
@@ -313,8 +315,8 @@ def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("KIT-04", killed_by=case(test_retry.test_retry_after_may_be_a_date))
-def a_date_to_wait_for_is_ignored(patch: pytest.MonkeyPatch) -> None:
+def a_date_in_retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     def seconds(retry_after: str | None, now: datetime) -> float | None:
         return seconds_until(retry_after, now) if (retry_after or "").isdigit() else None
 
-    patch.setattr(connection, "seconds_until", seconds)
+    patch.setattr(peer, "seconds_until", seconds)

@@ -22,24 +22,24 @@ from harness.replication.faults import (
     UnknownRequestId,
     WrongAccept,
 )
-from relay import node, replication
+from relay import peer, replication, urls
 from relay.connection import Connections
 from relay.errors import AttemptError
-from relay.node import resolve_replication
+from relay.peer import Peer, mint_failure
 from relay.replication import ReplicationMint
-from relay.token import mint_failure
+from relay.urls import resolve_replication
 from tests.conformance import test_memory, test_replication, test_sockets
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
-from tests.mutants.of_urls import nothing_happens, trusting_anybody
+from tests.mutants.of_urls import nothing_happens, without_verification
 
 ONE_REQUEST = case(test_replication.test_a_mint_is_one_request_and_one_answer)
 ODD = test_replication.test_an_answer_that_is_odd_but_right_is_a_token
 FAILED = test_replication.test_a_socket_without_a_token_fails_the_mint
 
 
-def give_up_soon(patch: pytest.MonkeyPatch) -> None:
-    """A mutant that waits for what never comes need not wait long."""
+def shorten_the_limit_of_a_mint(patch: pytest.MonkeyPatch) -> None:
+    """Shorten the limit of a mint, for mutants that wait in vain."""
     change_limits(patch, lambda limits: replace(limits, mint=0.3))
 
 
@@ -49,12 +49,12 @@ def change_request(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> N
 
 
 def change_answer(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
-    """Change what is read from a frame; `change` is given the frame."""
+    """Replace the reader of frames."""
     patch.setattr(replication, "operation_response", change)
 
 
 def any_answer(frame: Any, code: int | None, number: int | None) -> Any:
-    """The members of an answer of this code and request; None stands for any."""
+    """The members of an answer with this code and request id; None matches any."""
     if not isinstance(frame, bytes) or frame[:1] < b"\x80":
         return None
     message = msgpack.unpackb(frame, strict_map_key=False)
@@ -73,17 +73,17 @@ def any_answer(frame: Any, code: int | None, number: int | None) -> Any:
         ),
     ),
 )
-def the_socket_has_a_path_of_its_own(patch: pytest.MonkeyPatch) -> None:
+def the_socket_has_another_path(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        replication,
+        peer,
         "resolve_replication",
         lambda *at, **how: replace(resolve_replication(*at, **how), target="/replication"),
     )
 
 
 @mutant("WS-02", killed_by=case(test_replication.test_a_name_with_a_port_is_where_the_socket_is))
-def two_characters_of_the_port_are_taken_off(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "_bare_name", lambda name: name[:-2] if ":" in name else name)
+def two_characters_of_the_port_are_removed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(urls, "_bare_name", lambda name: name[:-2] if ":" in name else name)
 
 
 @mutant("WS-03", killed_by=case(test_replication.test_the_handshake_asks_for_the_subprotocol))
@@ -92,7 +92,7 @@ def another_subprotocol_is_asked_for(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("WS-16", killed_by=case(FAILED, fault=WrongAccept()))
-def whoever_says_101_speaks_the_protocol(patch: pytest.MonkeyPatch) -> None:
+def the_accept_header_is_not_checked(patch: pytest.MonkeyPatch) -> None:
     class Anything(str):
         __slots__ = ()
         __ne__ = lambda *_: False  # noqa: E731
@@ -108,7 +108,7 @@ def whoever_says_101_speaks_the_protocol(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("WS-05", "WS-12", killed_by=case(FAILED, told="Unauthorized"))
 def the_reason_of_a_close_is_lost(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(replication, "mint_failure", lambda _, cause=None: mint_failure("failed", cause))
+    patch.setattr(peer, "mint_failure", lambda _, cause=None: mint_failure("failed", cause))
 
 
 @mutant(
@@ -140,20 +140,16 @@ def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def the_socket_is_not_verified(patch: pytest.MonkeyPatch) -> None:
-    websocket = Connections.websocket
-
-    @contextlib.asynccontextmanager
-    async def trusting(self: Connections, peer: Any, *rest: Any) -> AsyncIterator[Any]:
-        async with websocket(self, trusting_anybody(peer), *rest) as socket:
-            yield socket
-
-    patch.setattr(Connections, "websocket", trusting)
+    connect = Peer.replication_socket
+    patch.setattr(
+        Peer, "replication_socket", lambda self, *at: connect(without_verification(self), *at)
+    )
 
 
 @mutant("WS-08", killed_by=ONE_REQUEST)
 def the_request_is_a_map(patch: pytest.MonkeyPatch) -> None:
     change_request(patch, lambda request: {"code": request[0], **request[1]})
-    give_up_soon(patch)
+    shorten_the_limit_of_a_mint(patch)
 
 
 @mutant("WS-10", killed_by=ONE_REQUEST)
@@ -162,28 +158,28 @@ def requests_are_counted_from_seven(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("WS-11", killed_by=ONE_REQUEST)
-def the_answer_is_waited_for_under_another_code(patch: pytest.MonkeyPatch) -> None:
+def the_answer_has_another_code(patch: pytest.MonkeyPatch) -> None:
     change_answer(patch, lambda frame: any_answer(frame, 138, 1))
-    give_up_soon(patch)
+    shorten_the_limit_of_a_mint(patch)
 
 
 @mutant("WS-09", killed_by=case(ODD))
 def wide_maps_are_not_read(patch: pytest.MonkeyPatch) -> None:
     read = replication.operation_response
     change_answer(patch, lambda frame: None if b"\xde" in frame[:4] else read(frame))
-    give_up_soon(patch)
+    shorten_the_limit_of_a_mint(patch)
 
 
 @mutant("WS-13", killed_by=ONE_REQUEST)
-def a_greeting_is_waited_for(patch: pytest.MonkeyPatch) -> None:
-    answered = ReplicationMint._answered
+def a_greeting_is_expected(patch: pytest.MonkeyPatch) -> None:
+    answer = ReplicationMint._answer
 
     async def polite(self: ReplicationMint, socket: Any, *rest: Any) -> Any:
         await socket.receive()
-        return await answered(self, socket, *rest)
+        return await answer(self, socket, *rest)
 
-    patch.setattr(ReplicationMint, "_answered", polite)
-    give_up_soon(patch)
+    patch.setattr(ReplicationMint, "_answer", polite)
+    shorten_the_limit_of_a_mint(patch)
 
 
 @mutant("WS-15", killed_by=case(ODD, fault=OthersFirst()))
@@ -192,7 +188,7 @@ def every_message_is_an_answer(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("WS-17", killed_by=case(ODD, fault=UnknownRequestId()))
-def every_answer_is_ours(patch: pytest.MonkeyPatch) -> None:
+def every_answer_is_for_this_request(patch: pytest.MonkeyPatch) -> None:
     change_answer(patch, lambda frame: any_answer(frame, 137, None))
 
 
@@ -204,11 +200,11 @@ def every_frame_is_a_message(patch: pytest.MonkeyPatch) -> None:
             super()._handle_frame(final, opcode or aiohttp.WSMsgType.BINARY, *rest)
 
     patch.setattr(aiohttp.client, "WebSocketReader", FrameByFrame)
-    give_up_soon(patch)
+    shorten_the_limit_of_a_mint(patch)
 
 
 @mutant("WS-19", killed_by=case(test_sockets.test_a_ping_is_answered))
-def pings_are_passed_over(patch: pytest.MonkeyPatch) -> None:
+def pings_are_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(aiohttp.ClientWebSocketResponse, "pong", nothing_happens)
 
 
@@ -221,7 +217,7 @@ def a_socket_mints_for_a_day(patch: pytest.MonkeyPatch) -> None:
     "BUG-30",
     killed_by=case(test_memory.test_memory_does_not_grow_with_the_answer_of_a_socket),
 )
-def a_message_may_be_as_long_as_it_likes(patch: pytest.MonkeyPatch) -> None:
+def a_message_has_no_size_limit(patch: pytest.MonkeyPatch) -> None:
     connect = aiohttp.ClientSession.ws_connect
     patch.setattr(
         aiohttp.ClientSession,
@@ -248,16 +244,16 @@ def the_payload_travels_in_the_frame(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("WS-14", killed_by=case(test_replication.test_a_socket_is_closed_when_its_answer_has_come))
 def sockets_are_closed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> None:
-    websocket, leave = Connections.websocket, Connections.__aexit__
+    connect, leave = Peer.replication_socket, Connections.__aexit__
     kept = contextlib.AsyncExitStack()
 
     @contextlib.asynccontextmanager
-    async def keeping(self: Connections, *at: Any) -> AsyncIterator[Any]:
-        yield await kept.enter_async_context(websocket(self, *at))
+    async def keeping(self: Peer, *at: Any) -> AsyncIterator[Any]:
+        yield await kept.enter_async_context(connect(self, *at))
 
     async def closing(self: Connections, *error: object) -> None:
         await kept.aclose()
         await leave(self, *error)
 
-    patch.setattr(Connections, "websocket", keeping)
+    patch.setattr(Peer, "replication_socket", keeping)
     patch.setattr(Connections, "__aexit__", closing)

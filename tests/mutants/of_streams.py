@@ -1,4 +1,4 @@
-"""Mutants of how an event stream is asked for, read and judged."""
+"""Mutants of requesting, reading and judging an event stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay import answer, upload
 from relay.answer import StreamedAnswer
 from relay.errors import PeerError
 from relay.events import EventParser
-from relay.upload import _Sending
+from relay.states import Exchange, Step
 from tests.conformance import test_events, test_events_forms
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
@@ -25,7 +25,7 @@ DONE = case(test_events.test_the_result_of_done_makes_the_success)
 
 
 def fail_at(patch: pytest.MonkeyPatch, is_bad: Callable[[str, str], bool]) -> None:
-    """Take certain events, told by their name and data, for the end of the deploy."""
+    """Fail at certain events, selected by name and data."""
     take = StreamedAnswer._take
 
     def strict(self: StreamedAnswer, name: str, text: str) -> Any:
@@ -37,7 +37,7 @@ def fail_at(patch: pytest.MonkeyPatch, is_bad: Callable[[str, str], bool]) -> No
 
 
 def change_error(patch: pytest.MonkeyPatch, change: Callable[[PeerError, Any], None]) -> None:
-    """Change the failure that an error event makes; `change` is given its data as well."""
+    """Change the failure of an error event; `change` also gets its data."""
     take = StreamedAnswer._take
 
     def changed(self: StreamedAnswer, name: str, text: str) -> Any:
@@ -56,7 +56,7 @@ def change_line(patch: pytest.MonkeyPatch, change: Callable[[EventParser, str], 
 
 
 @mutant("SSE-01", killed_by=case(test_events.test_a_stream_is_asked_for_by_its_media_type))
-def no_stream_is_asked_for(patch: pytest.MonkeyPatch) -> None:
+def no_stream_is_requested(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {n: v for n, v in headers.items() if n != "Accept"})
 
 
@@ -71,7 +71,7 @@ def no_stream_is_asked_for(patch: pytest.MonkeyPatch) -> None:
         case(test_events.test_a_real_peer_fails_inside_of_its_stream),
     ),
 )
-def a_stream_is_a_text_like_any_other(patch: pytest.MonkeyPatch) -> None:
+def a_stream_is_plain_text(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(upload, "is_event_stream", lambda *_: False)
 
 
@@ -130,7 +130,7 @@ def done_needs_a_result(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("RES-13", killed_by=case(ANY_ERROR, data="no JSON"))
-def an_error_that_is_no_json_is_passed_over(patch: pytest.MonkeyPatch) -> None:
+def an_error_that_is_no_json_is_ignored(patch: pytest.MonkeyPatch) -> None:
     take = StreamedAnswer._take
 
     def lenient(self: StreamedAnswer, name: str, text: str) -> Any:
@@ -172,7 +172,7 @@ def every_code_is_a_status(patch: pytest.MonkeyPatch) -> None:
     "SSE-10",
     killed_by=case(NOISE, noise='event: _recorder_finished\ndata: {"status":"failed"}\n\n'),
 )
-def the_recorder_has_the_last_word(patch: pytest.MonkeyPatch) -> None:
+def the_recorder_event_decides(patch: pytest.MonkeyPatch) -> None:
     fail_at(patch, lambda name, text: name == "_recorder_finished" and "failed" in text)
 
 
@@ -180,13 +180,14 @@ def the_recorder_has_the_last_word(patch: pytest.MonkeyPatch) -> None:
     "SSE-14",
     killed_by=case(test_events.test_a_stream_may_be_silent_for_longer_than_an_upload_may_stall),
 )
-def silence_is_borne_no_longer_than_a_stall(patch: pytest.MonkeyPatch) -> None:
-    allow = _Sending._allow
-    patch.setattr(
-        _Sending,
-        "_allow",
-        lambda self, seconds: allow(self, min(seconds, self._limits.stall)),
-    )
+def the_limit_of_a_stall_applies_to_streams(patch: pytest.MonkeyPatch) -> None:
+    advance = Exchange.advance
+
+    def impatient(self: Exchange, step: Step) -> float | None:
+        seconds = advance(self, step)
+        return None if seconds is None else min(seconds, self.limits.stall)
+
+    patch.setattr(Exchange, "advance", impatient)
 
 
 @mutant(

@@ -1,10 +1,9 @@
-"""Mutants of trust that only one leg, one node or one deploy has."""
+"""Mutants that trust too much in one request, one node or one deploy."""
 
 from __future__ import annotations
 
-import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,37 +11,36 @@ import pytest
 
 from harness.targets import GivenToken, ReplicationMint
 from relay import fanout
-from relay.connection import Connections
 from relay.node import Node
+from relay.peer import Peer
 from relay.tls import Tls, contexts_for
+from relay.urls import Endpoint
 from tests.conformance import test_sockets, test_tls
 from tests.mutants.mutant import case, mutant
-from tests.mutants.of_urls import change_tls, trusting_anybody
+from tests.mutants.of_urls import Trust, change_tls, without_verification
 
 UPLOAD = test_tls.test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way
 
 
 @mutant("TLS-01", killed_by=(case(UPLOAD, mint=GivenToken), case(UPLOAD, mint=ReplicationMint)))
-def an_upload_trusts_anybody(patch: pytest.MonkeyPatch) -> None:
-    exchange = Connections.exchange
+def an_upload_is_not_verified(patch: pytest.MonkeyPatch) -> None:
+    exchange = Peer.exchange
 
-    @contextlib.asynccontextmanager
-    async def trusting(self: Connections, peer: Any, *rest: Any) -> AsyncIterator[Any]:
-        is_mint = isinstance(rest[1], bytes)
-        async with exchange(self, peer if is_mint else trusting_anybody(peer), *rest) as answer:
-            yield answer
+    def trusting(self: Peer, headers: Any, body: Any, *rest: Any) -> Any:
+        is_mint = isinstance(body, bytes)
+        return exchange(self if is_mint else without_verification(self), headers, body, *rest)
 
-    patch.setattr(Connections, "exchange", trusting)
+    patch.setattr(Peer, "exchange", trusting)
 
 
 @mutant("TLS-01", killed_by=case(test_tls.test_what_was_let_pass_once_is_verified_the_next_time))
-def trust_is_remembered_by_name(patch: pytest.MonkeyPatch) -> None:
+def contexts_are_cached_by_name(patch: pytest.MonkeyPatch) -> None:
     known: dict[str, ssl.SSLContext] = {}
 
-    def remembered(nodes: Iterable[Node], how: Tls) -> list[ssl.SSLContext]:
-        return [known.setdefault(it.name, contexts_for([it], how)[0]) for it in nodes]
+    def remembered(node: Node, api: Endpoint, tls: ssl.SSLContext, *rest: Any) -> Peer:
+        return Peer(node, api, known.setdefault(node.name, tls), *rest)
 
-    patch.setattr(fanout, "contexts_for", remembered)
+    patch.setattr(fanout, "Peer", remembered)
 
 
 @mutant(
@@ -52,9 +50,9 @@ def trust_is_remembered_by_name(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def the_authority_of_a_node_is_its_only_one(patch: pytest.MonkeyPatch) -> None:
-    def only(nodes: Iterable[Node], how: Tls) -> list[ssl.SSLContext]:
+    def only(nodes: Iterable[Trust], how: Tls) -> list[ssl.SSLContext]:
         without = replace(how, ca_file=None)
-        return [contexts_for([it], without if it.ca_file else how)[0] for it in nodes]
+        return [contexts_for([it], without if it[0] else how)[0] for it in nodes]
 
     patch.setattr(fanout, "contexts_for", only)
 
@@ -63,8 +61,8 @@ def the_authority_of_a_node_is_its_only_one(patch: pytest.MonkeyPatch) -> None:
     "KIT-03",
     killed_by=case(test_tls.test_the_key_of_the_own_certificate_may_be_in_a_file_of_its_own),
 )
-def a_key_stands_beside_its_certificate(patch: pytest.MonkeyPatch) -> None:
-    def without_key(nodes: list[Node], how: Tls) -> tuple[list[Node], Tls]:
+def the_key_file_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    def without_key(nodes: list[Trust], how: Tls) -> tuple[list[Trust], Tls]:
         return nodes, replace(how, key_file=None)
 
     change_tls(patch, without_key)
@@ -80,17 +78,13 @@ def a_key_stands_beside_its_certificate(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def a_socket_trusts_as_the_cluster_does(patch: pytest.MonkeyPatch) -> None:
-    websocket, usual = Connections.websocket, list[ssl.SSLContext]()
+    connect, usual = Peer.replication_socket, list[ssl.SSLContext]()
 
-    def noted(nodes: Iterable[Node], how: Tls) -> list[ssl.SSLContext]:
-        nodes = list(nodes)
-        usual[:] = contexts_for([replace(it, ca_file=None, verify=True) for it in nodes], how)
+    def noted(nodes: Iterable[Trust], how: Tls) -> list[ssl.SSLContext]:
+        usual[:] = contexts_for([(None, True)], how)
         return contexts_for(nodes, how)
 
-    @contextlib.asynccontextmanager
-    async def as_usual(self: Connections, peer: Any, *rest: Any) -> AsyncIterator[Any]:
-        async with websocket(self, replace(peer, tls=usual[0]), *rest) as socket:
-            yield socket
-
     patch.setattr(fanout, "contexts_for", noted)
-    patch.setattr(Connections, "websocket", as_usual)
+    patch.setattr(
+        Peer, "replication_socket", lambda self, *at: connect(replace(self, tls=usual[0]), *at)
+    )

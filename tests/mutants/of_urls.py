@@ -1,4 +1,4 @@
-"""Mutants of where an upload goes, and of whom it trusts there."""
+"""Mutants of URLs and of trust."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay import connection, fanout, node, tls
-from relay.connection import Peer
+from relay import connection, fanout, tls, urls
 from relay.errors import AttemptError, InputError, OriginError
-from relay.node import Endpoint, Node, resolve
+from relay.node import Node
+from relay.peer import Peer
 from relay.tls import Tls, contexts_for
+from relay.urls import Endpoint, resolve
 from tests.conformance import test_answers, test_sockets, test_tls, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
@@ -23,7 +24,7 @@ PORTS = test_url.test_the_port_of_a_node_wins_over_those_of_the_origin
 
 
 def change_nodes(patch: pytest.MonkeyPatch, change: Callable[[Node], Node]) -> None:
-    """Change what is known of a node before its operations API is looked for."""
+    """Change a node before its operations API is resolved."""
     patch.setattr(fanout, "resolve", lambda node, *rest, **how: resolve(change(node), *rest, **how))
 
 
@@ -38,9 +39,9 @@ def the_parts_win_over_the_url(patch: pytest.MonkeyPatch) -> None:
 )
 def the_scheme_is_always_https(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda limits: replace(limits, connect=0.3))
-    put_together = node._put_together
+    put_together = urls._put_together
     patch.setattr(
-        node, "_put_together", lambda _schemes, *rest: put_together(("https", "https"), *rest)
+        urls, "_put_together", lambda _schemes, *rest: put_together(("https", "https"), *rest)
     )
 
 
@@ -62,7 +63,7 @@ def the_port_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def a_name_keeps_its_port(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "_bare_name", lambda name: name)
+    patch.setattr(urls, "_bare_name", lambda name: name)
 
 
 @mutant(
@@ -92,7 +93,7 @@ def the_replication_port_is_used(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def the_path_is_lost(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "_target", lambda parts: "/")  # noqa: ARG005
+    patch.setattr(urls, "_target", lambda parts: "/")  # noqa: ARG005
 
 
 @mutant("URL-09", killed_by=case(test_url.test_a_node_at_an_ipv6_address_is_reached))
@@ -101,14 +102,14 @@ def an_ipv6_address_has_no_brackets(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("URL-10", killed_by=case(PORTS, form="0.0.0.0:{port}"))
-def a_port_is_a_number_and_nothing_else(patch: pytest.MonkeyPatch) -> None:
+def a_port_must_be_a_number(patch: pytest.MonkeyPatch) -> None:
     def number(setting: int | str | None) -> int | None:
         try:
             return None if setting is None else int(setting)
         except ValueError:
             raise OriginError("resolve", f"not a port: {setting!r}") from None
 
-    patch.setattr(node, "_port", number)
+    patch.setattr(urls, "_port", number)
 
 
 @mutant(
@@ -119,13 +120,13 @@ def an_unusable_url_ends_the_deploy(patch: pytest.MonkeyPatch) -> None:
     def unusable(url: str, why: str) -> InputError:
         return InputError(f"{url}: {why}")
 
-    patch.setattr(node, "_unusable", unusable)
+    patch.setattr(urls, "_unusable", unusable)
 
 
 @mutant(
     "SEQ-07", killed_by=case(test_sockets.test_what_is_wrong_at_home_opens_no_socket, wrong="url")
 )
-def a_url_is_read_when_its_token_is_there(patch: pytest.MonkeyPatch) -> None:
+def a_url_is_resolved_after_the_mint(patch: pytest.MonkeyPatch) -> None:
     token, unusable = Peer.token, dict[str, AttemptError]()
 
     def later(node: Node, *rest: Any, **how: Any) -> Endpoint:
@@ -165,21 +166,26 @@ def follow_redirects(patch: pytest.MonkeyPatch, *, of_mints_alone: bool = False)
 
 
 async def nothing_happens(*_: object) -> None:
-    """What aiohttp asks of those who watch it, and they do nothing."""
+    """A trace callback of aiohttp that does nothing."""
 
 
 # -- trust ---------------------------------------------------------------------------------------
 
 
-def change_tls(patch: pytest.MonkeyPatch, change: Callable[[list[Node], Tls], Any]) -> None:
+Trust = tuple[Any, bool]  # of a node: its CA file, and whether it is verified
+
+
+def change_tls(
+    patch: pytest.MonkeyPatch, change: Callable[[list[Trust], Tls], tuple[list[Trust], Tls]]
+) -> None:
     patch.setattr(
         fanout, "contexts_for", lambda nodes, tls: contexts_for(*change(list(nodes), tls))
     )
 
 
-def trusting_anybody(peer: Peer) -> Peer:
-    """The same peer, whoever it turns out to be."""
-    return replace(peer, tls=contexts_for([replace(peer.node, verify=False)], Tls())[0])
+def without_verification(peer: Peer) -> Peer:
+    """The same peer, without verification."""
+    return replace(peer, tls=contexts_for([(None, False)], Tls())[0])
 
 
 @mutant(
@@ -191,12 +197,12 @@ def trusting_anybody(peer: Peer) -> Peer:
     ),
 )
 def nothing_is_verified(patch: pytest.MonkeyPatch) -> None:
-    change_tls(patch, lambda nodes, tls: ([replace(n, verify=False) for n in nodes], tls))
+    change_tls(patch, lambda nodes, tls: ([(file, False) for file, _ in nodes], tls))
 
 
 @mutant("TLS-01", killed_by=case(test_tls.test_verification_ends_where_the_node_switches_it_off))
 def verification_cannot_be_switched_off(patch: pytest.MonkeyPatch) -> None:
-    change_tls(patch, lambda nodes, tls: ([replace(n, verify=True) for n in nodes], tls))
+    change_tls(patch, lambda nodes, tls: ([(file, True) for file, _ in nodes], tls))
 
 
 @mutant(
@@ -216,11 +222,11 @@ def the_authority_of_the_cluster_is_not_loaded(patch: pytest.MonkeyPatch) -> Non
     killed_by=case(test_tls.test_the_authority_of_a_node_is_trusted_for_that_node_alone),
 )
 def the_authority_of_a_node_is_not_loaded(patch: pytest.MonkeyPatch) -> None:
-    change_tls(patch, lambda nodes, tls: ([replace(n, ca_file=None) for n in nodes], tls))
+    change_tls(patch, lambda nodes, tls: ([(None, verify) for _, verify in nodes], tls))
 
 
-class NamesNobody(ssl.SSLContext):
-    """Sends another name in the handshake than that of the host."""
+class WrongName(ssl.SSLContext):
+    """Sends a wrong name in the handshake."""
 
     def wrap_bio(self, *at: Any, **how: Any) -> ssl.SSLObject:
         return super().wrap_bio(*at, **{**how, "server_hostname": "somebody.example"})
@@ -230,9 +236,9 @@ class NamesNobody(ssl.SSLContext):
     "TLS-03",
     killed_by=case(test_tls.test_the_handshake_names_a_host_and_no_address, host="127.0.0.1"),
 )
-def every_handshake_names_somebody(patch: pytest.MonkeyPatch) -> None:
+def every_handshake_has_a_wrong_name(patch: pytest.MonkeyPatch) -> None:
     def context(trusted: tuple[str, ...], _verify: bool) -> ssl.SSLContext:  # noqa: FBT001
-        made = NamesNobody(ssl.PROTOCOL_TLS_CLIENT)
+        made = WrongName(ssl.PROTOCOL_TLS_CLIENT)
         made.check_hostname = False
         for certificates in trusted:
             made.load_verify_locations(cadata=certificates)
@@ -255,5 +261,5 @@ def the_own_certificate_is_not_shown(patch: pytest.MonkeyPatch) -> None:
         case(test_sockets.test_plain_ws_to_another_machine_is_refused),
     ),
 )
-def plain_http_goes_anywhere(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "is_loopback", lambda host: True)  # noqa: ARG005
+def every_host_is_loopback(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(urls, "is_loopback", lambda host: True)  # noqa: ARG005

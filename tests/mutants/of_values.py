@@ -19,13 +19,13 @@ VALUES = test_fields.test_a_member_is_forwarded_with_its_value
 
 
 def compact(value: object, **how: Any) -> str:
-    """A value as the reference writes it, but for how."""
+    """JSON as the reference writes it, except for these arguments."""
     usual = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
     return json.dumps(value, **{**usual, **how})
 
 
 def change_values(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
-    """Change values before they are written; bytes are written already."""
+    """Change values before they are encoded; bytes are encoded already."""
     written = formdata.value_bytes
 
     def value_bytes(value: object) -> bytes:
@@ -134,7 +134,7 @@ def texts_end_at_a_nul(patch: pytest.MonkeyPatch) -> None:
         case(test_values.test_json_means_what_the_request_said),
     ),
 )
-def texts_are_made_fit_for_html(patch: pytest.MonkeyPatch) -> None:
+def texts_are_escaped_for_html(patch: pytest.MonkeyPatch) -> None:
     def escaped(value: object) -> object:
         if isinstance(value, list):
             return list(map(escaped, value))

@@ -1,4 +1,4 @@
-"""Mutants of the way to a node: whom libraries trust, where they go, and what they take along."""
+"""Mutants of connections to a node: trust, redirects, cookies and URLs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from relay import connection, fanout, tls
-from relay import node as node_module
-from relay.connection import Peer
+from relay import connection, fanout, tls, urls
 from relay.errors import InputError, OriginError
-from relay.node import Endpoint, Node, resolve
+from relay.node import Node
+from relay.peer import Peer
+from relay.urls import Endpoint, resolve
 from tests.conformance import test_answers, test_secrets, test_tls, test_token, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import change_nodes, follow_redirects
@@ -39,7 +39,7 @@ def a_query_without_a_path_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("URL-08", killed_by=case(test_url.test_the_scheme_of_a_url_may_be_in_capitals))
-def the_scheme_of_a_url_is_written_small(patch: pytest.MonkeyPatch) -> None:
+def the_scheme_of_a_url_must_be_lower_case(patch: pytest.MonkeyPatch) -> None:
     def checked(node: Node) -> Node:
         if not (node.url or "http").startswith("http"):
             raise OriginError("resolve", "the scheme must be https or http")
@@ -61,11 +61,11 @@ def a_fragment_belongs_to_the_path(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def a_name_ends_at_its_first_colon(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node_module, "_bare_name", lambda name: name.partition(":")[0])
+    patch.setattr(urls, "_bare_name", lambda name: name.partition(":")[0])
 
 
 @mutant("BUG-41", "KIT-05", killed_by=case(test_url.test_a_password_in_a_url_stands_in_no_record))
-def a_url_that_is_refused_is_quoted(patch: pytest.MonkeyPatch) -> None:
+def a_refused_url_is_quoted(patch: pytest.MonkeyPatch) -> None:
     def quoting(node: Node, *rest: Any, **how: Any) -> Endpoint:
         try:
             return resolve(node, *rest, **how)

@@ -1,4 +1,4 @@
-"""Mutants of the bytes: the form around the fields and the file, and the request's head."""
+"""Mutants of the bytes: the multipart form and the head of the request."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import aiohttp
 import pytest
 
 from relay import fanout, formdata
-from relay.connection import Connections
 from relay.formdata import FormData
 from relay.payload import StagedPayload, measure
+from relay.peer import Peer
 from tests.conformance import (
     test_answers,
     test_faults,
@@ -31,7 +31,7 @@ FORM = test_wire.test_neither_its_size_nor_events_change_the_form_of_an_upload
 
 
 def change_form(patch: pytest.MonkeyPatch, change: Callable[[FormData], FormData]) -> None:
-    """Change every form behind the reference's encoder."""
+    """Change every form after the reference has encoded it."""
     encode = formdata.encode
     patch.setattr(formdata, "encode", lambda fields: change(encode(fields)))
 
@@ -47,18 +47,14 @@ def change_headers(
     of_mints: bool = False,
 ) -> None:
     """Change the headers of every upload, or else of every mint over an operations API."""
-    exchange = Connections.exchange
+    exchange = Peer.exchange
 
-    @contextlib.asynccontextmanager
-    async def changed(
-        self: Connections, peer: Any, headers: Mapping[str, str], *rest: Any
-    ) -> AsyncIterator[Any]:
+    def changed(self: Peer, headers: Mapping[str, str], *rest: Any) -> Any:
         if ("Authorization" not in headers) is of_mints:
             headers = change(headers)
-        async with exchange(self, peer, headers, *rest) as response:
-            yield response
+        return exchange(self, headers, *rest)
 
-    patch.setattr(Connections, "exchange", changed)
+    patch.setattr(Peer, "exchange", changed)
 
 
 @mutant("WIRE-01", killed_by=case(KEEPS_TO))
@@ -118,21 +114,19 @@ def the_file_has_the_general_type(patch: pytest.MonkeyPatch) -> None:
 
 
 def announce_length(patch: pytest.MonkeyPatch, longest: int) -> None:
-    """Send a body of so many bytes at most with its length."""
-    exchange = Connections.exchange
+    """Send a body of at most `longest` bytes with its length."""
+    exchange = Peer.exchange
 
     @contextlib.asynccontextmanager
-    async def whole(
-        self: Connections, peer: Any, headers: Any, body: Any, *rest: Any
-    ) -> AsyncIterator[Any]:
+    async def whole(self: Peer, headers: Any, body: Any, *rest: Any) -> AsyncIterator[Any]:
         if not isinstance(body, bytes):
             parts = [bytes(part) async for part in body]
             short = sum(map(len, parts)) <= longest
             body = b"".join(parts) if short else aiohttp.AsyncIterablePayload(one_by_one(parts))
-        async with exchange(self, peer, headers, body, *rest) as response:
+        async with exchange(self, headers, body, *rest) as response:
             yield response
 
-    patch.setattr(Connections, "exchange", whole)
+    patch.setattr(Peer, "exchange", whole)
 
 
 async def one_by_one(parts: list[bytes]) -> AsyncIterator[bytes]:
@@ -146,12 +140,12 @@ def the_length_is_announced(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("WIRE-13", killed_by=case(FORM, size=1))
-def what_fits_a_buffer_is_sent_with_its_length(patch: pytest.MonkeyPatch) -> None:
+def a_small_upload_is_sent_with_its_length(patch: pytest.MonkeyPatch) -> None:
     announce_length(patch, longest=4_096)
 
 
 @mutant("WIRE-13", killed_by=case(FORM, size=16_000_000))
-def a_large_upload_is_asked_for_first(patch: pytest.MonkeyPatch) -> None:
+def a_large_upload_expects_100_continue(patch: pytest.MonkeyPatch) -> None:
     sizes = [0]
 
     def measured(path: Path) -> StagedPayload:
@@ -215,7 +209,7 @@ def there_is_no_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
     change_form(patch, lambda form: replace(form, tail=b"\r\n"))
 
 
-# -- what else goes along ------------------------------------------------------------------------
+# -- other headers -------------------------------------------------------------------------------
 
 
 @mutant("HTTP-06", killed_by=case(test_wire.test_an_accept_header_admits_json))

@@ -1,4 +1,4 @@
-"""Every mutant is killed by the cases that claim to see its bug, and by those alone."""
+"""Every mutant is killed by the cases that it names, and passes an unrelated case."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
 )
 from tests.mutants.mutant import MUTANTS, Case, Mutant
 
-# What has no mutant yet. Take an id out when it has one; add none without a reason.
+# Requirements without a mutant. Remove an id when it has one; add none without a reason.
 NO_MUTANT_YET = {
     line.split()[0]
     for line in (Path(__file__).parent / "no-mutant-yet.txt").read_text().splitlines()
@@ -44,7 +44,7 @@ KILLS_NONE = {
 }
 """Cases that no mutant of the reference can fail, with the reason."""
 
-# What a case waits for, or sends, at most: less of it, or a mutant would take long to die.
+# Shorter waits and smaller payloads of the cases, so that mutants fail quickly.
 SHORTER = {"IN_TIME": 0.5, "SOON": 0.4, "HUGE": 40, "MUCH": 40}
 
 KILLS = [
@@ -87,7 +87,7 @@ def test_every_must_has_a_mutant() -> None:
 
 
 def test_every_case_kills_a_mutant() -> None:
-    """A case that nothing can fail proves nothing."""
+    """A case that cannot fail proves nothing."""
     killing = {case.name for mutant in MUTANTS for case in mutant.killed_by}
     cases = {
         place.replace(".py::", ".")
@@ -98,7 +98,7 @@ def test_every_case_kills_a_mutant() -> None:
 
 
 def test_a_case_claims_what_its_mutant_breaks() -> None:
-    """A case that kills a mutant by chance, in the name of something else, proves nothing."""
+    """A case must not kill a mutant by chance, while it checks another requirement."""
     for mutant in MUTANTS:
         claimed = set[str]().union(*(case.requirements for case in mutant.killed_by))
         assert set(mutant.requirements) <= claimed, mutant.name

@@ -1,4 +1,4 @@
-"""Relays that are odd but right pass; a case that fails them asks for more than it claims."""
+"""Odd but correct relays pass; a case that fails them demands more than its requirement."""
 
 from __future__ import annotations
 

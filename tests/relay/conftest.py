@@ -15,7 +15,7 @@ def package(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def component(tmp_path: Path) -> Path:
-    """A directory to be deployed, in that of the test."""
+    """A directory to deploy, in the directory of the test."""
     component = tmp_path / "demo"
     component.mkdir()
     (component / "config.yaml").write_text("static: {}\n")

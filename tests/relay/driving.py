@@ -1,4 +1,4 @@
-"""What the tests of the whole relay share: deploying to the peers of a fake cluster."""
+"""Shared helpers: deploys to the peers of a fake cluster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def against(
     work: Callable[[relay.Node], Awaitable[relay.Report]],
     mint: relay.Mint,
 ) -> relay.Record:
-    """The record of one node that answers each operation with just this status and body."""
+    """The record of one node, which answers each operation with the given status and body."""
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

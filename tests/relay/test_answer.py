@@ -60,7 +60,7 @@ def test_a_body_that_is_not_utf_8_is_still_a_reason() -> None:
     ],
 )
 @pytest.mark.parametrize("status", [200, 204, 299])
-def test_what_a_success_brings(status: int, body: bytes, members: dict[str, object]) -> None:
+def test_the_members_of_a_success(status: int, body: bytes, members: dict[str, object]) -> None:
     assert success_members(Answer(status, body)) == members
 
 
@@ -83,11 +83,11 @@ def test_a_success_too_long_to_read_is_uncertain() -> None:
     assert failure.value.uncertain
 
 
-def test_what_json_cannot_hold_is_text() -> None:
+def test_invalid_json_is_text() -> None:
     assert success_members(Answer(200, b'{"n": 1e999}')) == {"message": '{"n": 1e999}'}
 
 
-def test_what_is_ours_to_say_the_peer_cannot() -> None:
+def test_a_peer_cannot_set_members_of_the_relay() -> None:
     theirs = {"attempts": 9, "uncertain": True, "stage": "mint", "reason": "x", "statusCode": 1}
     assert success_record("n", {**theirs, "hint": "h", "message": "m", "error": "e"}) == {
         "node": "n", "status": "success", "message": "m", "error": "e",
@@ -97,13 +97,13 @@ def test_what_is_ours_to_say_the_peer_cannot() -> None:
 @pytest.mark.parametrize(
     ("status", "words"), [(301, "redirects"), (404, "operations API"), (413, "proxy"), (500, None)]
 )
-def test_a_status_that_has_a_usual_cause_comes_with_a_hint(status: int, words: str | None) -> None:
+def test_a_status_with_a_usual_cause_has_a_hint(status: int, words: str | None) -> None:
     record = failed_record("n", [PeerError("mint", "no", status_code=status)])
     assert ("hint" in record) is bool(words)
     assert words is None or words in record["hint"]
 
 
-def test_node_and_status_are_ours() -> None:
+def test_node_and_status_come_from_the_relay() -> None:
     record = success_record("n", {"x": 1, "status": "failed", "node": "other"})
     assert list(record.items()) == [("node", "n"), ("status", "success"), ("x", 1)]
 

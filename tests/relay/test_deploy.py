@@ -44,16 +44,14 @@ def test_every_peer_gets_the_same_bytes(cluster: FakeCluster, package: Path) -> 
         assert peer.upload.file.sha256 == hashlib.sha256(package.read_bytes()).hexdigest()
 
 
-def test_the_head_of_a_request_holds_what_is_needed_and_no_more(
-    cluster: FakeCluster, package: Path
-) -> None:
+def test_a_request_has_only_the_headers_it_needs(cluster: FakeCluster, package: Path) -> None:
     peer = cluster.peer()
     deploy(cluster, package)
     names = [name.lower() for name, _ in peer.upload.headers]
     assert sorted(names) == ["authorization", "content-type", "host", "transfer-encoding"]
 
 
-def test_the_mint_asks_for_a_token_of_minutes(cluster: FakeCluster, package: Path) -> None:
+def test_the_mint_asks_for_a_short_lifetime(cluster: FakeCluster, package: Path) -> None:
     peer = cluster.peer()
     deploy(cluster, package)
     [mint] = peer.mints
@@ -70,7 +68,7 @@ def test_the_mint_asks_for_a_token_of_minutes(cluster: FakeCluster, package: Pat
             "tls",
             (
                 "TLS with {} failed: tlsv13 alert certificate required; "
-                "it asks for a certificate of the relay's own"
+                "it requires a client certificate"
             ),
         ),
     ],
@@ -86,7 +84,7 @@ def test_why_there_is_no_connection(
     assert record["reason"] == f"token mint failed: {reason.format(address)}"
 
 
-def test_a_port_of_plain_http_is_suspected(package: Path) -> None:
+def test_a_port_of_plain_http_is_named_as_the_likely_cause(package: Path) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
@@ -99,7 +97,7 @@ def test_a_port_of_plain_http_is_suspected(package: Path) -> None:
             node = relay.Node("a", url, mint=relay.GivenToken("token"))
             return (await relay.deploy([node], DEPLOY, package)).records[0]["reason"]
 
-    assert str(asyncio.run(reason())).endswith("; does it speak plain http there?")
+    assert str(asyncio.run(reason())).endswith("; does this port speak plain http?")
 
 
 def test_a_given_token_needs_no_mint(cluster: FakeCluster, package: Path) -> None:
@@ -158,7 +156,7 @@ def test_an_authority_may_be_trusted_for_one_node_only(cluster: FakeCluster, pac
     assert [record["status"] for record in report.records] == ["success", "failed"]
 
 
-def test_nobody_listening_is_a_failure_to_connect(cluster: FakeCluster, package: Path) -> None:
+def test_a_closed_port_is_a_failure_to_connect(cluster: FakeCluster, package: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     node = relay.Node("gone", f"https://127.0.0.1:{port}/", mint=relay.OperationsMint("u", "p"))
@@ -168,7 +166,7 @@ def test_nobody_listening_is_a_failure_to_connect(cluster: FakeCluster, package:
     assert "statusCode" not in record
 
 
-def test_a_peer_that_does_not_shake_hands_is_given_up(cluster: FakeCluster, package: Path) -> None:
+def test_a_handshake_without_an_end_reaches_the_limit(cluster: FakeCluster, package: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
         node = relay.Node("silent", url, mint=relay.GivenToken("t"))
@@ -187,7 +185,9 @@ def test_an_early_refusal_ends_the_upload(
     assert (record["reason"], record["statusCode"]) == ("invalid token", 401)
 
 
-def test_a_success_before_the_payload_is_there_is_none(cluster: FakeCluster, package: Path) -> None:
+def test_a_success_before_the_upload_finished_is_a_failure(
+    cluster: FakeCluster, package: Path
+) -> None:
     os.truncate(package, 16_000_000)
     cluster.peer(fault=AnswerEarly(Answer(200, json={"message": "done"}), then="stop"))
     [record] = deploy(cluster, package).records
@@ -203,7 +203,7 @@ def test_a_success_before_the_payload_is_there_is_none(cluster: FakeCluster, pac
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_peer_that_falls_silent_is_given_up(
+def test_a_silent_peer_reaches_a_limit(
     cluster: FakeCluster, package: Path, fault: Any, *, stage: str, limit: str, words: str
 ) -> None:
     os.truncate(package, 16_000_000)
@@ -239,16 +239,14 @@ def test_a_long_answer_is_read_up_to_the_limit(cluster: FakeCluster, package: Pa
     assert accepted["uncertain"] is True
 
 
-def test_a_peer_that_quotes_the_token_does_not_get_it_into_the_record(
-    cluster: FakeCluster, package: Path
-) -> None:
+def test_a_quoted_token_is_not_in_the_record(cluster: FakeCluster, package: Path) -> None:
     token = "a-token-to-be-quoted"
     peer = cluster.peer(fault=Answer(200, json={"message": f"you sent {token}"}))
     [record] = deploy(cluster, package, [node_of(peer, mint=relay.GivenToken(token))]).records
     assert token not in str(record)
 
 
-def test_events_tell_the_course_of_each_node(cluster: FakeCluster, package: Path) -> None:
+def test_events_report_the_progress_of_each_node(cluster: FakeCluster, package: Path) -> None:
     events: list[relay.Event] = []
 
     def listen(event: relay.Event) -> None:
@@ -271,12 +269,14 @@ def test_a_listener_cannot_end_the_deploy(cluster: FakeCluster, package: Path) -
     assert deploy(cluster, package, on_event=listen).succeeded
 
 
-def test_a_peer_too_old_to_take_a_stream_is_explained(cluster: FakeCluster, package: Path) -> None:
+def test_the_failure_of_a_peer_that_is_too_old_has_a_hint(
+    cluster: FakeCluster, package: Path
+) -> None:
     cluster.peer(profile="pre-5.1")
     [record] = deploy(cluster, package).records
     assert record["statusCode"] == 415
     assert "multipart/form-data" in str(record["reason"])
-    assert record["hint"] == "it takes no streamed deploys, as Harper does from 5.1 on"
+    assert record["hint"] == "streamed deploys need Harper 5.1 or newer"
 
 
 def test_an_unresolvable_node_is_a_record_and_the_others_are_served(
@@ -307,7 +307,7 @@ def test_without_a_payload_every_node_fails_and_nothing_is_sent(
 
 
 @pytest.mark.parametrize("change", ["shrinks", "grows", "vanishes"])
-def test_a_payload_that_changes_meanwhile_is_never_a_clean_end(
+def test_a_payload_that_changes_during_the_upload_is_a_failure(
     cluster: FakeCluster, package: Path, change: str
 ) -> None:
     def meddle(event: relay.Event) -> None:
@@ -335,7 +335,7 @@ def test_no_descriptor_of_the_payload_stays_open(cluster: FakeCluster, package: 
 
 
 def open_files() -> set[Path]:
-    """What this process has open right now, where the system tells."""
+    """The files that this process has open, where /proc lists them."""
     found = set()
     for descriptor in Path("/proc/self/fd").glob("*"):
         with contextlib.suppress(FileNotFoundError):  # the one that lists the others
@@ -406,22 +406,20 @@ MINT = relay.GivenToken("t")
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
-        ([relay.Node("a", "https://h/", mint=MINT)] * 2, "2 nodes are named 'a'"),
-        ([relay.Node("", "https://h/", mint=MINT)], "named ''"),
-        ([relay.Node("a", "https://h/")], "token from 'a'"),
+        ([relay.Node("a", "https://h/", mint=MINT)] * 2, "duplicate node name 'a'"),
+        ([relay.Node("", "https://h/", mint=MINT)], "a node name is empty"),
+        ([relay.Node("a", "https://h/")], "no credentials for node 'a'; pass mint="),
         ([relay.Node("a", "https://u:p@h/", mint=MINT)], "user name or password"),
     ],
 )
-def test_nodes_that_make_no_sense_are_refused(
+def test_invalid_nodes_are_refused(
     cluster: FakeCluster, package: Path, nodes: list[relay.Node], words: str
 ) -> None:
     with pytest.raises(relay.InputError, match=words):
         deploy(cluster, package, nodes)
 
 
-def test_a_ca_file_of_no_use_is_refused_by_name(
-    cluster: FakeCluster, package: Path, tmp_path: Path
-) -> None:
+def test_an_unusable_ca_file_is_named(cluster: FakeCluster, package: Path, tmp_path: Path) -> None:
     cluster.peer()
     for ca_file in (tmp_path / "none.pem", tmp_path, package):
         with pytest.raises(relay.InputError, match=ca_file.name):
@@ -432,8 +430,8 @@ def test_a_ca_file_of_no_use_is_refused_by_name(
 @pytest.mark.parametrize(
     "limit", [{"concurrency": 0.5}, {"concurrency": True}, {"answer_bytes": 1.5}]
 )
-def test_a_limit_that_counts_is_whole(limit: Any) -> None:
-    with pytest.raises(relay.InputError, match="give a whole number"):
+def test_a_limit_of_a_count_is_an_integer(limit: Any) -> None:
+    with pytest.raises(relay.InputError, match="must be an integer above 0"):
         relay.Limits(**limit)
 
 
@@ -456,12 +454,12 @@ def test_a_given_token_fits_a_header(token: str) -> None:
 
 
 class OwnMint:
-    """Somebody's own way to a token."""
+    """A custom mint."""
 
     def __init__(self, result: object) -> None:
         self.result = result
 
-    async def mint(self, *_: object) -> str:
+    async def mint(self, _: object) -> str:
         if isinstance(self.result, BaseException):
             raise self.result
         return str(self.result)
@@ -471,11 +469,11 @@ class OwnMint:
     ("result", "reason"),
     [
         (RuntimeError("vault is sealed"), "RuntimeError: vault is sealed"),
-        ("to\nken", "the token is no text that can stand in a header"),
-        ("", "the token is no text that can stand in a header"),
+        ("to\nken", "the token is not valid in a header"),
+        ("", "the token is not valid in a header"),
     ],
 )
-def test_a_mint_of_ones_own_that_fails_costs_its_node(
+def test_a_custom_mint_that_fails_costs_one_record(
     cluster: FakeCluster, package: Path, result: object, reason: str
 ) -> None:
     own, other = cluster.peer(), cluster.peer()
@@ -485,20 +483,18 @@ def test_a_mint_of_ones_own_that_fails_costs_its_node(
     assert fine["status"] == "success"
 
 
-def test_a_mint_that_is_cancelled_by_itself_costs_its_node(
-    cluster: FakeCluster, package: Path
-) -> None:
+def test_a_mint_that_cancels_itself_costs_one_record(cluster: FakeCluster, package: Path) -> None:
     own, other = cluster.peer(), cluster.peer()
     nodes = [node_of(own, mint=OwnMint(asyncio.CancelledError())), node_of(other)]
     assert [it["status"] for it in deploy(cluster, package, nodes).records] == ["failed", "success"]
 
 
-def test_an_argument_that_nobody_knows_is_an_error(cluster: FakeCluster, package: Path) -> None:
+def test_an_unknown_argument_is_an_error(cluster: FakeCluster, package: Path) -> None:
     with pytest.raises(TypeError, match="'limit'"):
         deploy(cluster, package, limit=relay.Limits())
 
 
-def test_paths_may_be_texts(cluster: FakeCluster, package: Path) -> None:
+def test_paths_may_be_strings(cluster: FakeCluster, package: Path) -> None:
     node = node_of(cluster.peer(), ca_file=str(cluster.ca_file))
     assert deploy(cluster, package, [node], tls=relay.Tls(str(cluster.ca_file))).succeeded
 
@@ -506,7 +502,7 @@ def test_paths_may_be_texts(cluster: FakeCluster, package: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "uncertain"), [(502, "uncertain"), (504, "uncertain"), (503, "")]
 )
-def test_a_gateway_that_lost_patience_with_a_node_leaves_it_uncertain(
+def test_a_gateway_that_gave_up_on_a_node_leaves_it_uncertain(
     cluster: FakeCluster, package: Path, status: int, uncertain: str
 ) -> None:
     cluster.peer(fault=Answer(status))
@@ -516,17 +512,17 @@ def test_a_gateway_that_lost_patience_with_a_node_leaves_it_uncertain(
     assert "uncertain" not in deploy(cluster, package).records[1]
 
 
-def test_a_code_in_a_stream_is_the_peers_own_and_no_gateways(
+def test_a_code_in_a_stream_is_not_the_status_of_a_gateway(
     cluster: FakeCluster, package: Path
 ) -> None:
-    told = Event("error", {"message": "npm is away", "code": 504})
-    cluster.peer(fault=EventStream((told,), after_upload=True))
+    error = Event("error", {"message": "npm is away", "code": 504})
+    cluster.peer(fault=EventStream((error,), after_upload=True))
     [record] = deploy(cluster, package).records
     assert (record["reason"], record["statusCode"]) == ("npm is away", 504)
     assert "uncertain" not in record
 
 
-def test_a_code_in_a_stream_says_nothing_of_the_url(cluster: FakeCluster, package: Path) -> None:
+def test_a_code_in_a_stream_gives_no_hint(cluster: FakeCluster, package: Path) -> None:
     cluster.peer(fault=EventStream((Event("error", {"message": "no package", "code": 404}),)))
     [record] = deploy(cluster, package).records
     assert record["statusCode"] == 404
@@ -543,7 +539,7 @@ def test_a_refusal_without_an_end_keeps_its_status(cluster: FakeCluster, package
 
 @pytest.mark.parametrize(("status", "is_uncertain"), [(500, False), (504, True)])
 @pytest.mark.parametrize("end", ["whole", "cut short", "did not end in time"])
-def test_the_head_of_a_refusal_counts_however_the_rest_of_it_ends(
+def test_the_head_of_a_refusal_counts_even_if_its_body_is_incomplete(
     cluster: FakeCluster, package: Path, status: int, end: str, *, is_uncertain: bool
 ) -> None:
     refusal = Answer.error(status, "whole")

@@ -1,4 +1,4 @@
-"""Event streams: the parser, what a stream comes to, and whole deploys answered in events."""
+"""Event streams: the parser, the outcome of a stream, and deploys that are answered in events."""
 
 from __future__ import annotations
 
@@ -69,19 +69,19 @@ def test_records_whole_and_byte_by_byte(text: str, records: list[tuple[str, str]
     st.data(),
 )
 def test_what_a_peer_writes_is_read_back_at_any_split(
-    told: list[tuple[str, str]], line_end: str, choice: st.DataObject
+    written: list[tuple[str, str]], line_end: str, choice: st.DataObject
 ) -> None:
-    told = [(name, text.replace("\r", "")) for name, text in told]
-    data = "".join(Event(name, text).record() for name, text in told)
+    written = [(name, text.replace("\r", "")) for name, text in written]
+    data = "".join(Event(name, text).record() for name, text in written)
     wire = data.replace("\n", line_end).encode("utf-8", "replace")
     cuts = sorted(choice.draw(st.lists(st.integers(0, len(wire)))))
     blocks = [wire[a:b] for a, b in zip([0, *cuts], [*cuts, len(wire)], strict=True)]
     assert parsed(blocks) == [
-        (name, text.encode("utf-8", "replace").decode()) for name, text in told
+        (name, text.encode("utf-8", "replace").decode()) for name, text in written
     ]
 
 
-def test_bytes_that_are_not_utf_8_do_no_harm() -> None:
+def test_invalid_utf_8_is_replaced() -> None:
     assert parsed([b"event: a\ndata: \xff\n\n"]) == [("a", "\ufffd")]
 
 
@@ -115,25 +115,25 @@ DONE = Event("done", {"result": {"message": "fine", "x": 1}})
         ((Event("error", {"message": "no", "code": True}),), ("no", None, False)),
         ((Event("error", {"message": {"message": "in"}}),), ("in", None, False)),
         ((Event("error", "in words"),), ("in words", None, False)),
-        ((Event("error", ""),), ("the peer reported an error without words", None, False)),
+        ((Event("error", ""),), ("the peer reported an error without a text", None, False)),
         (("data: bare\n\n", 'data: {"error":"old peer"}\n\n'), ("old peer", None, False)),
         ((DONE, Event("error", {"message": "after all"})), ("after all", None, False)),
         ((Event("error", {"message": "no"}), DONE), ("no", None, False)),
     ],
     ids=lambda value: ascii(value)[:40],
 )
-def test_what_a_stream_comes_to(events: tuple[Event | str, ...], expected: Any) -> None:
+def test_the_outcome_of_a_stream(events: tuple[Event | str, ...], expected: Any) -> None:
     assert outcome(*events) == expected
 
 
 @pytest.mark.parametrize("events", [(), (Event("phase", {"phase": "success"}),), (": open\n\n",)])
 def test_a_stream_without_an_outcome_is_an_uncertain_failure(events: tuple[Event, ...]) -> None:
     reason, status, uncertain = outcome(*events)
-    assert "without telling" in reason
+    assert "ended without a result" in reason
     assert (status, uncertain) == (None, True)
 
 
-def test_an_endless_event_is_not_read_for_ever() -> None:
+def test_an_endless_event_is_a_failure() -> None:
     reason, *_ = outcome("data: " + "x" * 2_000)
     assert "longer than 1000 bytes" in reason
     for line in ("data: xxxxxxxxxx\n", "data:\n", "event: x\n"):
@@ -142,7 +142,7 @@ def test_an_endless_event_is_not_read_for_ever() -> None:
         assert uncertain
 
 
-def test_comments_and_whole_events_may_go_on_for_ever() -> None:
+def test_comments_and_complete_events_have_no_limit() -> None:
     assert outcome(*[": alive\n"] * 200, *[Event("x", "y" * 800)] * 200, DONE) == {
         "message": "fine",
         "x": 1,
@@ -186,7 +186,7 @@ def test_a_refusal_in_a_frame_is_readable(body: str, reason: str) -> None:
         (401, "text/event-stream", False),
     ],
 )
-def test_what_counts_as_an_event_stream(status: int, content_type: str, *, expected: bool) -> None:
+def test_which_answers_are_event_streams(status: int, content_type: str, *, expected: bool) -> None:
     assert is_event_stream(status, content_type) is expected
 
 
@@ -200,27 +200,27 @@ def test_a_success_in_events(
     cluster: FakeCluster, package: Path, line_end: Any, chunk_size: int | None, *, ask: bool
 ) -> None:
     peer = cluster.peer(fault=EventStream(line_end=line_end, chunk_size=chunk_size))
-    told: list[relay.Event] = []
-    [record] = deploy(cluster, package, ask_for_events=ask, on_event=told.append).records
+    received: list[relay.Event] = []
+    [record] = deploy(cluster, package, ask_for_events=ask, on_event=received.append).records
     assert record["status"] == "success"
     assert record["message"] == "Successfully deployed: demo"
     assert peer.upload.complete
     assert (peer.upload.header("accept") == "text/event-stream") is ask
-    phases = [event.data for event in told if event.name == "phase"]
+    phases = [event.data for event in received if event.name == "phase"]
     assert phases[0] == {"phase": "prepare", "status": "start"}
     assert len(phases) == 5
 
 
-def test_phases_arrive_while_the_upload_goes_on(cluster: FakeCluster, package: Path) -> None:
+def test_phases_arrive_during_the_upload(cluster: FakeCluster, package: Path) -> None:
     os.truncate(package, 16_000_000)
     line = {"manager": "npm", "stream": "stderr", "line": "naïve 🚀"}
     events = (Event("install", line), *fake.success_events())
-    # What is told before the upload has ended must not end it.
+    # Events during the upload must not end it.
     cluster.peer(fault=EventStream((events[0], *events[1:])))
-    told: list[relay.Event] = []
-    [record] = deploy(cluster, package, on_event=told.append).records
+    received: list[relay.Event] = []
+    [record] = deploy(cluster, package, on_event=received.append).records
     assert record["status"] == "success"
-    assert relay.Event("node-1", "install", line) in told
+    assert relay.Event("node-1", "install", line) in received
 
 
 @pytest.mark.parametrize("then", ["drain", "stop", "close"])
@@ -236,9 +236,7 @@ def test_an_error_in_the_stream_ends_the_upload(
     assert not peer.upload.complete
 
 
-def test_done_before_the_payload_is_there_is_no_success(
-    cluster: FakeCluster, package: Path
-) -> None:
+def test_done_before_the_upload_finished_is_a_failure(cluster: FakeCluster, package: Path) -> None:
     os.truncate(package, 16_000_000)
     cluster.peer(fault=AnswerEarly(EventStream(after_upload=False), then="stop"))
     [record] = deploy(cluster, package, ask_for_events=True).records
@@ -246,7 +244,7 @@ def test_done_before_the_payload_is_there_is_no_success(
 
 
 @pytest.mark.parametrize("truncated", [True, False])
-def test_a_stream_that_just_ends_is_an_uncertain_failure(
+def test_a_stream_without_a_result_is_an_uncertain_failure(
     cluster: FakeCluster, package: Path, *, truncated: bool
 ) -> None:
     cluster.peer(fault=EventStream(fake.success_events()[:-1], truncated=truncated))
@@ -269,7 +267,7 @@ def test_a_refusal_of_a_deploy_that_asked_for_events_keeps_its_reason(
     assert (plain["reason"], plain["statusCode"]) == ("not you", 403)
 
 
-def test_a_stream_that_falls_silent_is_given_up(cluster: FakeCluster, package: Path) -> None:
+def test_a_deploy_in_events_reaches_its_limits(cluster: FakeCluster, package: Path) -> None:
     os.truncate(package, 16_000_000)
     cluster.peer(fault=StopReadingAfter(100_000))
     cluster.peer(fault=CloseWithoutAnswer())
@@ -283,9 +281,9 @@ def test_the_token_is_in_no_event(cluster: FakeCluster, package: Path) -> None:
     line = {"manager": "npm", "line": f"sent {token}", token: [token, json.dumps(token)]}
     stream = EventStream((Event("install", line), Event("done", {"result": line})))
     peer = cluster.peer(fault=AnswerEarly(stream, at="head"))
-    told: list[relay.Event] = []
+    received: list[relay.Event] = []
     nodes = [node_of(peer, mint=relay.GivenToken(token))]
-    deploy(cluster, package, nodes, on_event=told.append)
-    assert [event.name for event in told if event.name == "install"]
-    for text in (str(told), json.dumps([str(event.data) for event in told])):
+    deploy(cluster, package, nodes, on_event=received.append)
+    assert [event.name for event in received if event.name == "install"]
+    for text in (str(received), json.dumps([str(event.data) for event in received])):
         assert "to-be-quoted" not in text

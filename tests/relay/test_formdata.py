@@ -31,7 +31,7 @@ def test_the_bytes_around_the_file_are_exactly_these() -> None:
     assert form.tail == b"\r\n--b--\r\n"
 
 
-def test_every_body_has_a_boundary_of_its_own() -> None:
+def test_every_body_has_its_own_boundary() -> None:
     types = {formdata.encode({}).content_type for _ in range(100)}
     assert len(types) == 100
     assert all(

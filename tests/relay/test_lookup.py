@@ -1,4 +1,4 @@
-"""Names that nobody answers for, among others that are known."""
+"""Slow and failing lookups of names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ getaddrinfo = socket.getaddrinfo
 
 @pytest.fixture
 def silent_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Names that end in `.silent` are looked up until the test has ended."""
+    """Lookups of names that end in `.silent` last until the end of the test."""
     ended = threading.Event()
 
     def look_up(host: str, *rest: Any, **how: Any) -> Any:
@@ -39,7 +39,7 @@ def silent_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("silent_names")
-def test_names_that_hang_hold_nobody_back(cluster: FakeCluster, package: Path) -> None:
+def test_slow_lookups_do_not_delay_other_nodes(cluster: FakeCluster, package: Path) -> None:
     peer = cluster.peer(host="127.0.0.1")
     mint = relay.OperationsMint(peer.username, peer.password)
     nodes = [relay.Node(f"n{n}", f"https://n{n}.silent/", mint=mint) for n in range(HANGING)]
@@ -68,21 +68,21 @@ def test_names_that_hang_hold_nobody_back(cluster: FakeCluster, package: Path) -
 
 
 @pytest.mark.usefixtures("silent_names")
-def test_a_name_that_hangs_is_given_up_in_time(package: Path) -> None:
+def test_a_slow_lookup_reaches_the_limit_of_connecting(package: Path) -> None:
     node = relay.Node("n", "https://n.silent/", mint=relay.GivenToken("t"))
     limits = relay.Limits(connect=0.05)
     report = asyncio.run(relay.deploy([node], DEPLOY, package, limits=limits))
     assert report.records[0]["stage"] == "connect"
 
 
-def test_a_name_that_is_not_known_is_a_failure_to_connect(package: Path) -> None:
+def test_an_unknown_name_is_a_failure_to_connect(package: Path) -> None:
     node = relay.Node("n", "https://none.invalid/", mint=relay.GivenToken("a-token"))
     [record] = asyncio.run(relay.deploy([node], DEPLOY, package, retry=SOON)).records
     assert record["stage"] == "connect"
     assert "cannot find its host" in str(record["reason"])
 
 
-def test_a_lookup_that_finds_no_thread_is_tried_again(
+def test_a_lookup_without_a_free_thread_is_tried_again(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(_: threading.Thread) -> None:
@@ -103,7 +103,7 @@ def test_the_addresses_of_a_name() -> None:
     assert asyncio.run(found("127.0.0.3", socket.AF_UNSPEC)) == ["127.0.0.3"]
 
 
-def test_a_program_ends_while_a_name_is_looked_up() -> None:
+def test_a_program_can_end_during_a_lookup() -> None:
     code = """
 import asyncio, socket, threading
 from relay.sockets import Lookups

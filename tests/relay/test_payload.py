@@ -24,7 +24,7 @@ def test_the_whole_file_in_blocks(tmp_path: Path, size: int) -> None:
     assert max(map(len, blocks)) <= BLOCK_BYTES
 
 
-def test_a_missing_file_says_so(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(OriginError) as failure:
         measure(tmp_path / "none")
     assert failure.value.stage == "payload"
@@ -33,7 +33,7 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "p"
     path.write_bytes(b"x")
     path.chmod(0)
@@ -41,7 +41,7 @@ def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
         measure(path)
 
 
-def test_a_path_that_cannot_be_one_says_so(tmp_path: Path) -> None:
+def test_an_invalid_path_is_a_missing_payload(tmp_path: Path) -> None:
     with pytest.raises(OriginError, match=r"staged payload missing: .*embedded null"):
         measure(tmp_path / "a\0b")
 

@@ -1,4 +1,4 @@
-"""No secret comes back from a peer: the pure part, and every kind of work against raw sockets."""
+"""Secrets that a peer quotes appear in no record, event or reason."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ def test_a_secret_is_replaced(secret: str, value: object, hidden: object) -> Non
     assert hiding([secret], "*").hide(value) == hidden
 
 
-def test_what_stands_in_its_place_stays_whole() -> None:
+def test_the_replacement_of_a_secret_is_not_replaced() -> None:
     assert hiding(["a", "s"], "[password]").hide("a s") == "[password] [password]"
 
 
 @given(st.text(min_size=8), st.text(), st.text())
-def test_no_secret_stays(secret: str, before: str, after: str) -> None:
+def test_every_secret_is_removed(secret: str, before: str, after: str) -> None:
     hidden = hiding([secret], "").hide(f"{before}{secret}{after}")
     assert len(hidden) <= len(before + after)
 
 
 @given(st.text(min_size=1, max_size=7), st.text(), st.text())
-def test_no_short_secret_stays_as_a_word(secret: str, before: str, after: str) -> None:
+def test_a_short_secret_is_removed_as_a_word(secret: str, before: str, after: str) -> None:
     hidden = hiding([secret], "").hide(f"{before} {secret} {after}")
     assert len(hidden) <= len(before + after) + 2
 
 
 def answering(answers: dict[str, bytes]) -> Callable[[str], tuple[int, bytes]]:
-    """What is said to each operation; it is a success where it looks like one."""
+    """Answers by operation; a JSON object without `error` is a success."""
 
     def answer(operation: str) -> tuple[int, bytes]:
         body = answers[operation]
@@ -89,21 +89,21 @@ JOB = b'{"job_id":"1"}'
         },
     ],
 )
-def test_a_restart_tells_no_token(answers: dict[str, bytes]) -> None:
-    told: list[relay.Event] = []
+def test_a_restart_shows_no_token(answers: dict[str, bytes]) -> None:
+    events: list[relay.Event] = []
 
     async def restart(node: relay.Node) -> relay.Report:
-        return await relay.restart([node], on_event=told.append)
+        return await relay.restart([node], on_event=events.append)
 
     answers = {"create_authentication_tokens": MINTED, **answers}
     record = asyncio.run(against(answering(answers), restart, relay.OperationsMint("u", "p-w")))
-    for text in (str(record), str(told)):
+    for text in (str(record), str(events)):
         assert TOKEN[:12] not in text
         assert "[token]" in text
 
 
 @pytest.mark.parametrize("probe", [True, False])
-def test_a_deploy_tells_no_token(package: Path, *, probe: bool) -> None:
+def test_a_deploy_shows_no_token(package: Path, *, probe: bool) -> None:
     async def deploy(node: relay.Node) -> relay.Report:
         return await relay.deploy([node], DEPLOY, package, probe=probe)
 
@@ -114,7 +114,7 @@ def test_a_deploy_tells_no_token(package: Path, *, probe: bool) -> None:
     assert "[token]" in str(record)
 
 
-def test_a_deploy_tells_no_password(package: Path) -> None:
+def test_a_deploy_shows_no_password(package: Path) -> None:
     async def deploy(node: relay.Node) -> relay.Report:
         return await relay.deploy([node], DEPLOY, package)
 
@@ -124,21 +124,21 @@ def test_a_deploy_tells_no_password(package: Path) -> None:
     assert record["message"] == "user u with [password] is in"
 
 
-def test_what_the_relay_itself_says_stays_as_it_is(package: Path) -> None:
-    """A password may be a word of its own."""
-    told: list[relay.Event] = []
+def test_the_text_of_the_relay_itself_is_not_changed(package: Path) -> None:
+    """The password is also a word of the relay."""
+    events: list[relay.Event] = []
 
     async def deploy(node: relay.Node) -> relay.Report:
-        return await relay.deploy([node], DEPLOY, package, on_event=told.append)
+        return await relay.deploy([node], DEPLOY, package, on_event=events.append)
 
     answers = {"create_authentication_tokens": MINTED, "deploy_component": b"{}"}
     asyncio.run(against(answering(answers), deploy, relay.OperationsMint("u", "total")))
-    sent = [event.data for event in told if event.name == "sent"]
+    sent = [event.data for event in events if event.name == "sent"]
     assert sent[-1] == {"bytes": package.stat().st_size, "total": package.stat().st_size}
 
 
 @pytest.mark.parametrize("filler", ["", "x" * 190])
-def test_a_mint_tells_no_password_and_no_part_of_one(package: Path, filler: str) -> None:
+def test_a_mint_shows_no_password_and_no_part_of_it(package: Path, filler: str) -> None:
     async def deploy(node: relay.Node) -> relay.Report:
         return await relay.deploy([node], DEPLOY, package)
 
@@ -148,7 +148,7 @@ def test_a_mint_tells_no_password_and_no_part_of_one(package: Path, filler: str)
     assert "hunter" not in str(record)
 
 
-def test_an_error_event_tells_no_part_of_a_token() -> None:
+def test_an_error_event_shows_no_part_of_a_token() -> None:
     stream = StreamedAnswer(1_000, hiding([TOKEN], "[token]").hide)
     with pytest.raises(PeerError) as failure:
         list(stream.feed(f"event: error\ndata: {'x' * 190}{TOKEN}\n\n".encode()))

@@ -1,4 +1,4 @@
-"""Minting over a fake replication socket, and the frames of it on their own."""
+"""Minting over a fake replication socket, and the reader of its frames."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from harness.faults.answers import End
 from harness.faults.kinds import CertificateFlaw
 from harness.replication import FakeReplicationSocket, faults
 from relay.errors import OriginError
-from relay.node import resolve_replication
 from relay.replication import operation_response
+from relay.urls import resolve_replication
 from tests.relay.driving import SOON, deploy
 
 
@@ -99,7 +99,7 @@ def test_a_socket_that_fails_costs_the_upload(
     assert cluster.peers[0].connections == []
 
 
-def test_a_socket_that_works_long_is_pinged(cluster: FakeCluster, package: Path) -> None:
+def test_a_socket_is_pinged_while_it_waits(cluster: FakeCluster, package: Path) -> None:
     late = faults.LateAnswer(after_pings=2)
     with socket_of(cluster, late) as (socket, node):
         mint = relay.ReplicationMint(ping_every=0.02)
@@ -113,14 +113,14 @@ def test_a_socket_is_pinged_before_its_limit_ends(cluster: FakeCluster, package:
         assert deploy(cluster, package, [node], limits=relay.Limits(mint=2)).succeeded
 
 
-def test_a_socket_that_was_lost_is_tried_again(cluster: FakeCluster, package: Path) -> None:
+def test_a_lost_socket_is_tried_again(cluster: FakeCluster, package: Path) -> None:
     with socket_of(cluster, faults.Dropped("request")) as (socket, node):
         [record] = deploy(cluster, package, [node], retry=SOON).records
         assert record["attempts"] == 3
         assert len(socket.sockets) == 3
 
 
-def test_the_certificate_of_the_socket_is_judged(cluster: FakeCluster, package: Path) -> None:
+def test_the_certificate_of_the_socket_is_verified(cluster: FakeCluster, package: Path) -> None:
     with socket_of(cluster, CertificateFlaw.EXPIRED) as (_, node):
         [record] = deploy(cluster, package, [node]).records
     assert record["stage"] == "tls"
@@ -184,17 +184,17 @@ def test_no_redirect_is_followed(cluster: FakeCluster, package: Path) -> None:
     ],
 )
 def test_where_the_socket_is(node: relay.Node, local: dict[str, Any], url: str) -> None:
-    assert resolve_replication(node, relay.LocalSettings(**local), allow_ws=True).url == url
+    assert resolve_replication(node, relay.LocalSettings(**local), allow_http=True).url == url
 
 
-def test_a_socket_in_clear_leaves_this_machine_only_when_allowed() -> None:
+def test_a_socket_without_tls_to_another_machine_must_be_allowed() -> None:
     node = relay.Node("n", replication_url="ws://h/")
     with pytest.raises(OriginError, match="plain ws"):
         resolve_replication(node, relay.LocalSettings())
 
 
 @pytest.mark.parametrize("url", ["https://h/", "wss://u:secret@h/"])
-def test_a_url_of_no_use_is_a_record(package: Path, url: str) -> None:
+def test_an_unusable_replication_url_is_a_failed_record(package: Path, url: str) -> None:
     node = relay.Node("n", "https://h/", replication_url=url, mint=relay.ReplicationMint())
     report = asyncio.run(relay.deploy([node], {"operation": "deploy_component"}, package))
     assert report.records[0]["status"] == "failed"
@@ -225,6 +225,6 @@ def test_frames(frame: bytes | str, members: dict[str, object] | None) -> None:
 
 
 @given(st.binary())
-def test_no_frame_does_harm(frame: bytes) -> None:
+def test_any_frame_can_be_read(frame: bytes) -> None:
     operation_response(frame)
     operation_response(b"\x92\xcc\x89" + frame)

@@ -40,27 +40,27 @@ def test_replicated_is_false_in_its_place(given: object) -> None:
         *("hdbAuthHeader", "impersonate", "bypass_auth", "requestId"),
     ],
 )
-def test_what_stays_with_the_origin(name: str) -> None:
-    # Not even the value is looked at: it is of the origin's own making.
+def test_these_members_are_never_sent(name: str) -> None:
+    # Its value is not checked, because it is never sent.
     assert name not in forwarded_fields({**DEPLOY, name: object()})
 
 
 @pytest.mark.parametrize("mark", ['"', "\r", "\n"])
 @pytest.mark.parametrize("name", ["password", "_hidden", "payload", "replicated"])
-def test_a_name_is_judged_as_a_peer_will_read_it(name: str, mark: str) -> None:
+def test_a_name_is_checked_as_a_peer_reads_it(name: str, mark: str) -> None:
     for odd in (name + mark, mark + name, f"{name[:3]}{mark}{name[3:]}"):
         fields = forwarded_fields({**DEPLOY, odd: True})
         assert fields == {**DEPLOY, "replicated": False}
 
 
-def test_a_long_name_and_a_tab_in_one_are_let_through() -> None:
+def test_a_long_name_and_a_tab_in_a_name_are_accepted() -> None:
     assert list(forwarded_fields({**DEPLOY, "ä" * 8_000: 1, "a\tb": 1}))[2:4] == [
         "ä" * 8_000,
         "a\tb",
     ]
 
 
-def test_an_omitted_member_is_as_good_as_absent() -> None:
+def test_an_omitted_member_is_not_sent() -> None:
     assert forwarded_fields({**DEPLOY, "project": OMIT, "restart": OMIT}) == {
         "operation": "deploy_component",
         "replicated": False,
@@ -71,45 +71,45 @@ def test_an_omitted_member_is_as_good_as_absent() -> None:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        ({}, "operation is None"),
+        ({}, "operation must be 'deploy_component', not None"),
         ({"operation": "restart_service"}, "'restart_service'"),
         ({**DEPLOY, "x": object()}, "field 'x'"),
         ({**DEPLOY, "x": b"bytes"}, "field 'x'"),
         ({**DEPLOY, "x": math.nan}, "field 'x'"),
         ({**DEPLOY, "x": [math.inf]}, "field 'x'"),
         ({**DEPLOY, "x": CYCLE}, "field 'x'"),
-        ({**DEPLOY, "x": "a" * 1_048_577}, "field 'x' is 1048577 bytes"),
+        ({**DEPLOY, "x": "a" * 1_048_577}, "field 'x' has 1048577 bytes"),
         ({**DEPLOY, **{f"x{n}": 1 for n in range(62)}}, "65 fields"),
-        ({**DEPLOY, "": 1}, "named ''"),
-        ({**DEPLOY, '"\r\n"': 1}, "not empty without quotes"),
-        ({**DEPLOY, "x": 1, 'x"': 2}, "both be sent as 'x'"),
-        ({**DEPLOY, "replicated": True, 'replicated"': True}, "both be sent as 'replicated'"),
-        (dict([*DEPLOY.items(), ("\ud800", 1), ("\ufffd", 2)]), "both be sent as"),
-        (dict([*DEPLOY.items(), (7, 1)]), "named 7"),
-        ({**DEPLOY, "a\0b": 1}, "named 'a\\x00b'; a peer takes no control characters"),
+        ({**DEPLOY, "": 1}, "field name '' must be a non-empty string"),
+        ({**DEPLOY, '"\r\n"': 1}, "quotes and line ends do not count"),
+        ({**DEPLOY, "x": 1, 'x"': 2}, "duplicate field 'x'"),
+        ({**DEPLOY, "replicated": True, 'replicated"': True}, "duplicate field 'replicated'"),
+        (dict([*DEPLOY.items(), ("\ud800", 1), ("\ufffd", 2)]), "duplicate field '\ufffd'"),
+        (dict([*DEPLOY.items(), (7, 1)]), "field name 7 must be a non-empty string"),
+        ({**DEPLOY, "a\0b": 1}, "field name 'a\\x00b' must have no control characters"),
         ({**DEPLOY, "a\x7f": 1}, "no control characters"),
         (
             {**DEPLOY, "ä" * 8_001: 1},
-            "…'; a peer takes no control characters in a name, and no more",
+            "…' must have no control characters, and no more",
         ),
-        ({**DEPLOY, "project": 123}, "project is 123"),
-        ({**DEPLOY, "project": None}, "project is None"),
+        ({**DEPLOY, "project": 123}, "project must be a string, not 123"),
+        ({**DEPLOY, "project": None}, "project must be a string, not None"),
         ({**DEPLOY, "project": "123"}, "'\"123\"'"),
-        ({**DEPLOY, "project": "true"}, "become bool"),
-        ({**DEPLOY, "project": "null"}, "become NoneType"),
-        ({**DEPLOY, "project": "1e3"}, "become float"),
-        ({**DEPLOY, "project": "[1]"}, "become list"),
+        ({**DEPLOY, "project": "true"}, "read project 'true' as bool"),
+        ({**DEPLOY, "project": "null"}, "read project 'null' as NoneType"),
+        ({**DEPLOY, "project": "1e3"}, "read project '1e3' as float"),
+        ({**DEPLOY, "project": "[1]"}, "read project '[1]' as list"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_refused_before_anything_is_sent(request_: Any, words: str) -> None:
+def test_an_invalid_request_is_refused(request_: Any, words: str) -> None:
     with pytest.raises(InputError) as refusal:
         forwarded_fields(request_)
     assert words in str(refusal.value)
 
 
 @pytest.mark.parametrize("project", ["demo", "007", "12abc", '"123"', "-", "true ", "my.app", ""])
-def test_a_project_that_stays_a_string_is_let_through(project: str) -> None:
+def test_a_project_that_stays_a_string_is_accepted(project: str) -> None:
     assert forwarded_fields({**DEPLOY, "project": project})["project"] == project
 
 
@@ -150,6 +150,6 @@ def test_a_project_that_stays_a_string_is_let_through(project: str) -> None:
     ],
     ids=lambda value: ascii(value)[:20],
 )
-def test_a_peer_reads_field_text_so(text: str, value: object) -> None:
+def test_how_a_peer_reads_the_text_of_a_field(text: str, value: object) -> None:
     assert decoded(text) == value
     assert type(decoded(text)) is type(value) or isinstance(value, int)

@@ -32,7 +32,7 @@ def restart(cluster: FakeCluster, **how: Any) -> relay.Report:
 
 
 def times_of(peer: FakePeer) -> tuple[float, float]:
-    """When the first request of a peer came, and when its last answer had gone out."""
+    """When the first request of a peer arrived, and when its last answer ended."""
     moments = [request.times["answer"] for request in peer.requests]
     return min(moments), max(moments)
 
@@ -40,18 +40,18 @@ def times_of(peer: FakePeer) -> tuple[float, float]:
 @pytest.mark.parametrize("rolling", [True, False])
 def test_every_node_is_restarted(cluster: FakeCluster, *, rolling: bool) -> None:
     peers = [cluster.peer() for _ in range(3)]
-    told: list[relay.Event] = []
-    report = restart(cluster, rolling=rolling, on_event=told.append)
+    events: list[relay.Event] = []
+    report = restart(cluster, rolling=rolling, on_event=events.append)
     assert report.succeeded
     assert [record["message"] for record in report.records] == ["Restarting http"] * 3
     assert [len(peer.profile.jobs.begun) for peer in peers] == [1, 1, 1]
-    assert sorted(event.name for event in told) == ["restarted"] * 3 + ["restarting"] * 3
+    assert sorted(event.name for event in events) == ["restarted"] * 3 + ["restarting"] * 3
     if rolling:
         times = [times_of(peer) for peer in peers]
         assert all(a[1] <= b[0] for a, b in itertools.pairwise(times))
 
 
-def test_a_failed_job_ends_a_rolling_restart_and_an_absent_node_does_not(
+def test_a_failed_job_ends_a_rolling_restart_but_an_unreachable_node_does_not(
     cluster: FakeCluster,
 ) -> None:
     cluster.peer("gone", fault=Refuse())
@@ -94,7 +94,7 @@ def test_why_a_job_failed_is_readable(cluster: FakeCluster, message: Any, reason
         ([401, 503, 401], {"statusCode": 401}),
     ],
 )
-def test_a_node_away_behind_its_proxy_is_waited_for(
+def test_polls_that_a_proxy_refuses_are_repeated(
     polls: list[int], record: dict[str, object]
 ) -> None:
     left = iter(polls)
@@ -121,7 +121,7 @@ def test_at_once_a_failed_job_costs_one_record(cluster: FakeCluster) -> None:
 
 
 def test_a_job_without_an_end_stops_a_rolling_restart(cluster: FakeCluster) -> None:
-    """Whether the first node is back is not known, so the second is not taken away."""
+    """The first node may still be away, so the second must stay."""
     cluster.peer().profile.jobs.polls = 1_000_000
     second = cluster.peer()
     report = restart(cluster, rolling=True, limits=relay.Limits(restart=0.2))
@@ -145,7 +145,7 @@ def test_a_gateway_may_have_passed_the_request_on(*, status: int, goes_on: bool)
 
 @pytest.mark.parametrize("when", ["lost", "refused"])
 def test_a_node_that_may_be_restarting_stops_a_rolling_restart(when: str) -> None:
-    """Its answer to the request was lost, or nothing can be learnt of its job."""
+    """Its answer to the request is lost, or its job cannot be polled."""
     asked: list[str] = []
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -170,7 +170,7 @@ def test_a_node_that_may_be_restarting_stops_a_rolling_restart(when: str) -> Non
     assert asked == ["restart_service", "get_job"][: 1 if when == "lost" else 2]
 
 
-def test_a_poll_that_is_never_answered_is_made_again() -> None:
+def test_a_poll_without_an_answer_is_repeated() -> None:
     asked: list[bytes] = []
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -192,7 +192,7 @@ def test_a_poll_that_is_never_answered_is_made_again() -> None:
     assert len(asked) == 3
 
 
-def test_a_token_that_cannot_be_renewed_while_the_node_is_away_is_tried_again() -> None:
+def test_a_failed_renewal_of_the_token_is_repeated() -> None:
     answers = iter([(200, b'{"job_id":7}'), (401, b""), (200, b'[{"status":"COMPLETE"}]')])
     mints = iter([200, 503, 200])
 
@@ -209,19 +209,19 @@ def test_a_token_that_cannot_be_renewed_while_the_node_is_away_is_tried_again() 
 
 
 class Sealed:
-    """A way to a token that ends with the first one."""
+    """A mint that returns only one token."""
 
     def __init__(self) -> None:
         self.asked = 0
 
-    async def mint(self, peer: object, connections: object) -> str:  # noqa: ARG002
+    async def mint(self, _: object) -> str:
         self.asked += 1
         if self.asked > 1:
             raise RuntimeError("the vault is sealed")
         return "t"
 
 
-def test_a_token_that_cannot_be_renewed_at_all_ends_the_wait() -> None:
+def test_a_permanent_failure_to_renew_the_token_ends_the_polls() -> None:
     answers = iter([(200, b'{"job_id":7}'), (401, b"")])
     mint = Sealed()
 
@@ -229,13 +229,13 @@ def test_a_token_that_cannot_be_renewed_at_all_ends_the_wait() -> None:
         return await relay.restart([node])
 
     found = asyncio.run(against(lambda _: next(answers), work, mint))
-    assert "its job cannot be followed" in str(found["reason"])
+    assert "its job cannot be polled" in str(found["reason"])
     assert "the vault is sealed" in str(found["reason"])
     assert found["uncertain"] is True
     assert mint.asked == 2
 
 
-def test_a_node_that_never_comes_back_is_given_up_with_the_latest_reason() -> None:
+def test_the_limit_of_a_restart_keeps_the_last_reason() -> None:
     answers = itertools.chain([(200, b'{"job_id":7}')], itertools.repeat((503, b"upgrading")))
 
     async def work(node: relay.Node) -> relay.Report:
@@ -245,7 +245,7 @@ def test_a_node_that_never_comes_back_is_given_up_with_the_latest_reason() -> No
     assert found["reason"] == "not restarted in 0.2 s; upgrading"
 
 
-def test_a_job_without_an_end_is_given_up(cluster: FakeCluster) -> None:
+def test_a_job_without_an_end_reaches_the_limit(cluster: FakeCluster) -> None:
     cluster.peer().profile.jobs.polls = 1_000_000
     [record] = restart(cluster, limits=relay.Limits(restart=0.2)).records
     assert (record["reason"], record["uncertain"]) == ("not restarted in 0.2 s", True)

@@ -1,4 +1,4 @@
-"""Which failures are tried again, when, and what the record says of it."""
+"""Which failures are tried again, when, and how the record shows it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_no_wait_is_longer_than_the_longest(
         {"longest_delay": math.inf},
     ],
 )
-def test_a_retry_that_makes_no_sense_is_refused(how: dict[str, Any]) -> None:
+def test_an_invalid_retry_is_refused(how: dict[str, Any]) -> None:
     with pytest.raises(relay.InputError):
         relay.Retry(**how)
 
@@ -105,7 +105,7 @@ def test_a_retry_that_makes_no_sense_is_refused(how: dict[str, Any]) -> None:
     ],
     ids=lambda value: str(value)[:12],
 )
-def test_retry_after_in_both_of_its_forms(header: str | None, seconds: float | None) -> None:
+def test_both_forms_of_retry_after(header: str | None, seconds: float | None) -> None:
     assert seconds_until(header, datetime(2026, 11, 23, 12, tzinfo=UTC)) == seconds
 
 
@@ -120,21 +120,21 @@ BUSY_ANSWER = Answer.error(503, "busy", headers=(("Retry-After", "0"),))
         (ResetAfter(100_000), False),
         (CloseWithoutAnswer(), True),
         (BUSY_ANSWER, False),
-        (Answer.error(502, "bad"), True),  # the gateway lost patience, and not the peer
+        (Answer.error(502, "bad"), True),  # the gateway gave up, not the peer
         (Answer.error(504, "late"), True),
         (AnswerEarly(BUSY_ANSWER, then="stop"), False),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_another_attempt_sends_everything_anew(
+def test_another_attempt_sends_everything_again(
     cluster: FakeCluster, package: Path, fault: Any, *, uncertain: bool
 ) -> None:
     peer = cluster.peer(fault=in_turn(fault, None))
-    told: list[relay.Event] = []
-    [record] = deploy(cluster, package, retry=SOON, on_event=told.append).records
+    events: list[relay.Event] = []
+    [record] = deploy(cluster, package, retry=SOON, on_event=events.append).records
     assert (record["status"], record["attempts"]) == ("success", 2)
     assert "uncertain" not in record
-    [waited] = [event.data for event in told if event.name == "retry"]
+    [waited] = [event.data for event in events if event.name == "retry"]
     assert waited["uncertain"] is uncertain  # until the next attempt succeeds
     first, second = peer.uploads
     assert second.findings == []
@@ -159,7 +159,7 @@ def test_another_attempt_sends_everything_anew(
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_a_peer_has_answered_is_final(cluster: FakeCluster, package: Path, fault: Any) -> None:
+def test_an_answer_that_began_is_final(cluster: FakeCluster, package: Path, fault: Any) -> None:
     os.truncate(package, 16_000_000)
     peer = cluster.peer(fault=in_turn(fault, None))
     [record] = deploy(cluster, package, retry=SOON).records
@@ -175,7 +175,7 @@ def test_nothing_is_tried_again_by_default(cluster: FakeCluster, package: Path) 
     assert len(peer.uploads) == 1
 
 
-def test_attempts_are_capped_and_what_was_uncertain_stays_so(
+def test_attempts_are_limited_and_an_uncertain_node_stays_uncertain(
     cluster: FakeCluster, package: Path
 ) -> None:
     peer = cluster.peer(fault=in_turn(CloseWithoutAnswer(), BUSY_ANSWER))
@@ -200,7 +200,7 @@ def test_a_mint_is_tried_again_too(cluster: FakeCluster, package: Path) -> None:
     assert len(peer.mints) == 3
 
 
-def test_a_peer_that_is_not_there_is_tried_again(cluster: FakeCluster, package: Path) -> None:
+def test_a_refused_connection_is_tried_again(cluster: FakeCluster, package: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"https://127.0.0.1:{free.getsockname()[1]}/"
     node = relay.Node("gone", url, mint=relay.GivenToken("t"))
@@ -208,29 +208,29 @@ def test_a_peer_that_is_not_there_is_tried_again(cluster: FakeCluster, package: 
     assert (record["stage"], record["attempts"]) == ("connect", 3)
 
 
-def test_one_that_waits_holds_nobody_back(cluster: FakeCluster, package: Path) -> None:
+def test_a_node_that_waits_does_not_delay_the_others(cluster: FakeCluster, package: Path) -> None:
     busy = Answer.error(503, "busy", headers=(("Retry-After", "60"),))
     cluster.peer("slow", fault=in_turn(busy, None))
     cluster.peer("quick")
-    told: list[relay.Event] = []
+    events: list[relay.Event] = []
     retry = relay.Retry(longest_delay=0.2)
-    deploy(cluster, package, retry=retry, on_event=told.append)
-    assert [event.node for event in told if event.name == "settled"] == ["quick", "slow"]
+    deploy(cluster, package, retry=retry, on_event=events.append)
+    assert [event.node for event in events if event.name == "settled"] == ["quick", "slow"]
 
 
-def test_one_that_waits_for_its_next_attempt_takes_nobodys_turn(
+def test_a_node_that_waits_for_its_next_attempt_frees_its_place(
     cluster: FakeCluster, package: Path
 ) -> None:
     busy, healthy = cluster.peer(fault=in_turn(Answer(503), None)), cluster.peer()
-    told: list[str] = []
+    events: list[str] = []
     deploy(
         cluster,
         package,
         limits=relay.Limits(concurrency=1),
         retry=relay.Retry(2, first_delay=0.5),
-        on_event=lambda event: told.append(f"{event.node} {event.name}"),
+        on_event=lambda event: events.append(f"{event.node} {event.name}"),
     )
-    assert told.index(f"{healthy.name} settled") < told.index(f"{busy.name} settled")
+    assert events.index(f"{healthy.name} settled") < events.index(f"{busy.name} settled")
 
 
 def test_with_a_limit_nodes_take_turns(cluster: FakeCluster, package: Path) -> None:

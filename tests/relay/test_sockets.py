@@ -1,4 +1,4 @@
-"""What only a peer under full control can show: raw sockets, exact bytes, TLS contexts."""
+"""Tests with raw sockets, exact bytes and TLS contexts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 def test_an_answer_to_the_closing_boundary_is_in_time(
     relay_authority: Authority, tmp_path: Path, size: int, then: str
 ) -> None:
-    """Harper answers as soon as it has the closing boundary, before the last chunk has come."""
+    """Harper answers as soon as it has the closing boundary, before the last chunk."""
     package = tmp_path / "package.tar.gz"
     package.write_bytes(bytes(size))
 
@@ -61,10 +61,10 @@ def test_an_answer_to_the_closing_boundary_is_in_time(
 
 
 @pytest.mark.parametrize("events", [True, False])
-def test_only_signs_of_life_in_an_event_stream_renew_the_limit_of_an_answer(
+def test_only_the_bytes_of_an_event_stream_restart_the_limit_of_an_answer(
     package: Path, *, events: bool
 ) -> None:
-    """A peer may install for long if it tells so; a trickling JSON answer gains nothing."""
+    """A peer that sends events may install for long; a slow JSON answer may not."""
     kind = b"text/event-stream" if events else b"application/json"
     finished = asyncio.Event()
     blocks = [b": alive\n\n"] * 4 + [b'event: done\ndata: {"result":{}}\n\n']
@@ -96,8 +96,8 @@ def test_only_signs_of_life_in_an_event_stream_renew_the_limit_of_an_answer(
         assert (record["reason"], record["uncertain"]) == ("no answer in 0.3 s", True)
 
 
-def test_a_payload_that_shrinks_after_an_early_head_is_what_the_record_tells(package: Path) -> None:
-    """Harper's stream begins with the upload; nobody who reads it is told of the file (RES-11)."""
+def test_a_payload_that_shrinks_after_an_early_head_is_the_reason(package: Path) -> None:
+    """Harper's stream begins with the upload; its reader does not see the read error (RES-11)."""
     os.truncate(package, 64_000_000)
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -121,7 +121,7 @@ def test_a_payload_that_shrinks_after_an_early_head_is_what_the_record_tells(pac
     assert (record["stage"], record["reason"]) == ("payload", "staged payload ended early")
 
 
-def test_nothing_of_the_environment_and_no_cookie_shapes_a_request(
+def test_no_environment_variable_and_no_cookie_changes_a_request(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -147,7 +147,7 @@ def test_nothing_of_the_environment_and_no_cookie_shapes_a_request(
 
     async def run() -> relay.Report:
         async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
-            # A name, because cookies of an address are not kept in any case.
+            # A name, because aiohttp never keeps the cookies of an address.
             url = f"http://localhost:{server.sockets[0].getsockname()[1]}/"
             return await relay.restart([relay.Node("n", url, mint=relay.GivenToken("a-token"))])
 
@@ -159,35 +159,32 @@ def test_nothing_of_the_environment_and_no_cookie_shapes_a_request(
         assert b"Authorization: Bearer a-token\r\n" in head
 
 
-def test_nodes_of_one_posture_share_a_context_also_between_deploys(
+def test_nodes_with_equal_settings_share_a_context_also_between_deploys(
     relay_authority: Authority, tmp_path: Path
 ) -> None:
     ca, other = relay_authority.write(tmp_path / "a.pem"), Authority().write(tmp_path / "b.pem")
     (tmp_path / "same.pem").write_bytes(ca.read_bytes())
-    nodes = [relay.Node("a"), relay.Node("b"), relay.Node("c", verify=False)]
-    nodes.append(relay.Node("d", ca_file=other))
+    nodes = [(None, True), (None, True), (None, False), (other, True)]
     first, second = contexts_for(nodes, Tls(ca)), contexts_for(nodes, Tls(tmp_path / "same.pem"))
     assert first == second
     assert first[0] is first[1]
     assert len(set(first)) == 3
 
 
-def test_a_context_with_the_relays_own_certificate_is_not_kept(
+def test_a_context_with_a_certificate_of_the_relay_is_not_shared_between_deploys(
     relay_authority: Authority, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.pem"
     own.write_bytes(relay_authority.client_certificate("origin"))
-    nodes = [relay.Node("a"), relay.Node("b")]
+    nodes = [(None, True), (None, True)]
     first, second = contexts_for(nodes, Tls(None, own)), contexts_for(nodes, Tls(None, own))
     assert first[0] is first[1]
     assert first[0] is not second[0]
     assert first[0] is not contexts_for(nodes, Tls())[0]
 
 
-def test_a_certificate_as_harpers_own_authority_makes_them_is_trusted(
-    package: Path, tmp_path: Path
-) -> None:
-    """It has no Authority Key Identifier, and Python 3.13 asks for one unless told otherwise."""
+def test_a_certificate_without_a_key_identifier_is_trusted(package: Path, tmp_path: Path) -> None:
+    """Harper's own authority makes such certificates, which Python 3.13 refuses by default."""
     ca = trustme.CA()
     authority = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
     signing = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
@@ -229,18 +226,18 @@ def test_a_certificate_as_harpers_own_authority_makes_them_is_trusted(
 @pytest.mark.parametrize(
     "content", [b"", b"-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n", b"\xff" * 9]
 )
-def test_files_are_read_anew_so_that_errors_are_right(tmp_path: Path, content: bytes) -> None:
+def test_a_changed_ca_file_is_read_again(tmp_path: Path, content: bytes) -> None:
     good = Authority().write(tmp_path / "ca.pem")
-    contexts_for([relay.Node("a")], Tls(good))
+    contexts_for([(None, True)], Tls(good))
     good.write_bytes(content)
     with pytest.raises(relay.InputError, match=r"ca\.pem"):
-        contexts_for([relay.Node("a")], Tls(good))
+        contexts_for([(None, True)], Tls(good))
     good.unlink()
     with pytest.raises(relay.InputError, match="No such file"):
-        contexts_for([relay.Node("a")], Tls(good))
+        contexts_for([(None, True)], Tls(good))
 
 
-def test_a_password_is_hidden_however_it_is_quoted(package: Path) -> None:
+def test_a_password_is_hidden_in_every_quotation(package: Path) -> None:
     password = 'pa"ss\\wörd'
     quoted = [password, 'pa\\"ss\\\\w\\u00f6rd', 'pa\\"ss\\\\wörd']
 
@@ -260,8 +257,8 @@ def test_a_password_is_hidden_however_it_is_quoted(package: Path) -> None:
     assert asyncio.run(run()) == f"token mint failed: [{' '.join(['[password]'] * 3)}]"
 
 
-def test_a_socket_knows_slow_peers_from_dead_ones() -> None:
-    """With 400 kB/s a peer otherwise takes nothing for seconds, and then a megabyte at once."""
+def test_the_options_of_a_socket() -> None:
+    """Without them, a peer at 400 kB/s takes nothing for seconds, and then a megabyte at once."""
     address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))
     with Connections(relay.Limits())._open(address) as opened:
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 262_144

@@ -13,14 +13,13 @@ from typing import Any, assert_type
 import pytest
 
 import relay
-from relay.connection import Connections, Peer
 
 
 class OwnMint:
-    """A way to mint of one's own needs no base class."""
+    """A custom mint needs no base class."""
 
-    async def mint(self, peer: Peer, connections: Connections) -> str:  # noqa: ARG002
-        return "token"
+    async def mint(self, context: relay.MintContext) -> str:
+        return f"token of {context.node.name}"
 
 
 async def calls() -> None:
@@ -28,10 +27,15 @@ async def calls() -> None:
     mints: list[relay.Mint] = [
         relay.GivenToken("t"),
         relay.OperationsMint("u", "p", expires_in=60),
-        relay.ReplicationMint(relay.LocalSettings(secure_port=None), allow_ws=True),
+        relay.ReplicationMint(expires_in=None),
     ]
     node = relay.Node("n", "https://h/", verify=False, ca_file=Path("ca"), mint=mints[0])
-    reach: relay.Reach = {"mint": mint, "tls": relay.Tls(Path("ca")), "origin": "me"}
+    reach: relay.Reach = {
+        "mint": mint,
+        "tls": relay.Tls(Path("ca")),
+        "origin": "me",
+        "local": relay.LocalSettings(secure_port=None),
+    }
     reach |= {"limits": relay.Limits(concurrency=4), "on_event": print, "allow_http": True}
     report = await relay.deploy(
         (node,),
@@ -57,12 +61,12 @@ async def calls() -> None:
 def test_every_public_name_is_documented() -> None:
     for name in set(relay.__all__) - {"OMIT", "Record"}:  # these are values
         text = getattr(relay, name).__doc__ or ""
-        # A dataclass without words of its own has its signature for them.
+        # The default docstring of a dataclass is its signature.
         assert len(text) > 40, name
         assert not text.startswith(f"{name}("), name
 
 
-def test_help_is_a_good_first_page() -> None:
+def test_help_begins_with_the_most_important() -> None:
     page = pydoc.plain(pydoc.render_doc(relay)).splitlines()
     first = "\n".join(page[:45])
     assert "Relay one staged deploy package to every node of a cluster." in first

@@ -1,4 +1,4 @@
-"""`relay deploy` as it is called in the tests, in process and as a program."""
+"""Shared helpers: calls of `relay deploy`, in process and as a program."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def command(cluster: FakeCluster, path: Path, *arguments: str) -> list[str]:
     return [*program, *nodes, f"--ca={cluster.ca_file}", *arguments]
 
 
-# Makes the terminal on its standard streams its own, which is where getpass asks.
+# Makes the terminal of its standard streams the controlling terminal, where getpass asks.
 _OWN_TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -51,7 +51,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 class Terminal:
-    """A program with a terminal of its own; `shown` is what it has written there so far."""
+    """A program in a terminal; `shown` is its output so far."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self._ours, theirs = os.openpty()
@@ -67,7 +67,7 @@ class Terminal:
         self.shown = ""
 
     def read_until(self, mark: str) -> None:
-        """Read on until it has written this."""
+        """Read until this text appears."""
         while mark not in self.shown:
             self.shown += os.read(self._ours, 65_536).decode()
 
@@ -75,7 +75,7 @@ class Terminal:
         os.write(self._ours, typed)
 
     def end(self) -> int:
-        """Read to the end; the exit code."""
+        """Read to the end and return the exit code."""
         with contextlib.suppress(OSError):  # how a terminal ends
             while block := os.read(self._ours, 65_536):
                 self.shown += block.decode()

@@ -1,4 +1,4 @@
-"""What `relay deploy` refuses, in words that name it, before anything is sent."""
+"""Invalid input of `relay deploy`, with its messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.relay.command.calling import command, peer_of
 def bad_files(
     tmp_path: Path, component: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """The working directory of the bad calls, with files to go wrong on."""
+    """The working directory of the invalid calls, with unusable files."""
     assert component.parent == files == tmp_path
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").touch()
@@ -49,33 +49,33 @@ WHO = ("--user=u", "--password-file=password")
     [
         ([], "required: verb"),
         (["deploy"], "required: PATH"),
-        (["deploy", "demo"], "no node to deploy to; give --node or --nodes"),
+        (["deploy", "demo"], "no nodes; give --node or --nodes"),
         (["deploy", "demo", "--nodes=none", *WHO], "cannot read 'none': No such file"),
         (["deploy", "demo", "--nodes=latin", *WHO], "cannot read 'latin': it is not UTF-8 text"),
         (["deploy", "demo", "--nodes=nodes", *WHO], "nodes:3: not NAME=URL"),
-        (["deploy", "demo", "--nodes=empty", *WHO], "'empty' names none"),
+        (["deploy", "demo", "--nodes=empty", *WHO], "'empty' has none"),
         (["deploy", "demo", "--nodes=secret", *WHO], "secret:1: not NAME=URL"),
         (["deploy", "demo", "--nodes=", *WHO], "--nodes: it is empty; is a variable not set?"),
-        (["deploy", "demo", NODE, "--nodes=same", *WHO], "same:1: another node is named 'a'"),
-        (["deploy", "demo", "--nodes=login", *WHO], "login:1: the URL of node 'a' carries a user"),
-        (["deploy", "demo", NODE, *WHO, "--only=b"], "--only 'b' names no node; there are a"),
-        (["deploy", "demo", NODE, *WHO, "hunter2"], "an argument too many; see relay deploy"),
-        (["deploy", "demo", NODE, *WHO, "--passwd=hunter2"], "there is no option --passwd;"),
-        (["deploy", "demo", NODE, *WHO, "-phunter2"], "there is no option -p;"),
+        (["deploy", "demo", NODE, "--nodes=same", *WHO], "same:1: duplicate node name 'a'"),
+        (["deploy", "demo", "--nodes=login", *WHO], "login:1: the URL of node 'a' holds a user"),
+        (["deploy", "demo", NODE, *WHO, "--only=b"], "--only 'b': unknown node; known are a"),
+        (["deploy", "demo", NODE, *WHO, "hunter2"], "unexpected argument; see relay deploy"),
+        (["deploy", "demo", NODE, *WHO, "--passwd=hunter2"], "unknown option --passwd;"),
+        (["deploy", "demo", NODE, *WHO, "-phunter2"], "unknown option -p;"),
         (["deploy", "gzip.tgz", NODE, *WHO, "--exclude=.env"], "'gzip.tgz' is sent as it is"),
-        (["deploy", "demo", "--node=a=https://h/\udcff", *WHO], "what is no text"),
+        (["deploy", "demo", "--node=a=https://h/\udcff", *WHO], "invalid text"),
         (["deploy", "demo", "--node=a", *WHO], "NAME=URL"),
         (["deploy", "demo", "--node=https://u:hunter2@h/", *WHO], "NAME=URL"),
         (["deploy", "demo", "--node=https://u:hun=ter2@h/", *WHO], "NAME=URL"),
         (["deploy", "demo", "--node=a=u:hunter2@h", *WHO], "user name or password"),
         (["deploy", "demo", "--node=a=https://u:hunter2@h:x/", *WHO], "user name or password"),
-        (["deploy", "demo", "--node=a=https://u:hun/ter2@h/", *WHO], "cannot be read"),
+        (["deploy", "demo", "--node=a=https://u:hun/ter2@h/", *WHO], "its host or port is invalid"),
         (["deploy", "demo", "--node=a=ftp://h/", *WHO], "https or http"),
         (["deploy", "demo", "--node=a=http://h/", *WHO], "use https, or allow it (--allow-http)"),
         (["deploy", "demo", "--node=a=https://u:hunter2@h/", *WHO], "user name or password"),
-        (["deploy", "demo", NODE, NODE, *WHO], "another node is named 'a'"),
+        (["deploy", "demo", NODE, NODE, *WHO], "duplicate node name 'a'"),
         (["deploy", "demo", NODE, NODE.replace("a=", "b="), *WHO], "'a' has the same URL"),
-        (["deploy", "demo", NODE, *WHO, "--insecure=b"], "--insecure 'b' names no node"),
+        (["deploy", "demo", NODE, *WHO, "--insecure=b"], "--insecure 'b': unknown node"),
         (["deploy", "demo", NODE], "no credentials"),
         (["deploy", "demo", NODE, "--user=u"], "no password"),
         (["deploy", "demo", NODE, "--user=u", "--password-file=none"], "cannot read 'none'"),
@@ -93,27 +93,36 @@ WHO = ("--user=u", "--password-file=password")
             ["deploy", "demo", NODE, *WHO, "--field=replicated=true"],
             "'replicated': the relay never",
         ),
-        (["deploy", "demo", NODE, *WHO, "--project=../x"], "'../x' cannot be a project name"),
-        (["deploy", "demo", NODE, *WHO, "--project="], "'' cannot be a project name"),
+        (["deploy", "demo", NODE, *WHO, "--project=../x"], "project name '../x' must consist of"),
+        (["deploy", "demo", NODE, *WHO, "--project="], "project name '' must consist of"),
         (["deploy", "demo", NODE, "--user=u", "--password", "hunter2"], "use --password-file"),
         (["deploy", "demo", NODE, "--token=hunter2"], "use --token-file"),
         (["--token", "hunter2", "deploy", "demo", NODE], "use --token-file"),
         (["deploy", "zero.tar.gz", NODE, *WHO], "'zero.tar.gz' is not gzipped, or empty"),
         (["deploy", "text.tgz", NODE, *WHO], "'text.tgz' is not gzipped, or empty"),
         (["deploy", "pipe.tar.gz", NODE, *WHO], "neither a directory nor a .tar.gz"),
-        (["deploy", "demo", NODE, *WHO, "--attempts=0"], "attempts is 0"),
+        (
+            ["deploy", "demo", NODE, *WHO, "--attempts=0"],
+            "attempts must be an integer of 1 or more, not 0",
+        ),
         (["deploy", "demo", NODE, *WHO, "--limit=5"], "'5' is not NAME=SECONDS"),
         (["deploy", "demo", NODE, *WHO, "--limit=answer=soon"], "'answer=soon' is not NAME"),
-        (["deploy", "demo", NODE, *WHO, "--limit=retry=5"], "there are connect, mint, stall"),
-        (["deploy", "demo", NODE, *WHO, "--limit=answer=0"], "limit 'answer' is 0.0; give a"),
-        (["deploy", "demo", NODE, *WHO, "--limit=stall=nan"], "limit 'stall' is nan"),
+        (["deploy", "demo", NODE, *WHO, "--limit=retry=5"], "known are connect, mint, stall"),
+        (
+            ["deploy", "demo", NODE, *WHO, "--limit=answer=0"],
+            "limit 'answer' must be a number above 0, not 0.0",
+        ),
+        (
+            ["deploy", "demo", NODE, *WHO, "--limit=stall=nan"],
+            "limit 'stall' must be a number above 0, not nan",
+        ),
         (["deploy", "demo", NODE, *WHO, "--restart=now"], "invalid choice: 'now' (choose from"),
         (
             ["deploy", NODE, *WHO, "--restart", "demo"],
             "--restart: invalid choice: 'demo' (choose",
         ),
-        (["deploy", "demo", "--node=a=https://::1:9925/", *WHO], "stands in brackets"),
-        (["deploy", "demo", NODE, *WHO, "--restart", "--field=restart=true"], "of its own"),
+        (["deploy", "demo", "--node=a=https://::1:9925/", *WHO], "needs brackets"),
+        (["deploy", "demo", NODE, *WHO, "--restart", "--field=restart=true"], "has its own option"),
         (["deploy", "demo", NODE, *WHO, "--json", "--events"], "not allowed with"),
         (["deploy", "bad name", NODE, *WHO], "give --project"),
         (["deploy", "none", NODE, *WHO], "'none': No such file"),
@@ -123,7 +132,10 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "a\0b", NODE, *WHO, "--project=x"], "null"),
         (["deploy", "empty/x", NODE, *WHO], "Not a directory"),
         (["deploy", "demo", NODE, *WHO, "--key=password"], "without its certificate"),
-        (["deploy", "demo", NODE, *WHO, "--concurrency=0"], "limit 'concurrency' is 0"),
+        (
+            ["deploy", "demo", NODE, *WHO, "--concurrency=0"],
+            "limit 'concurrency' must be an integer above 0, not 0",
+        ),
         (["deploy", "password", NODE, *WHO], "neither a directory nor"),
         (["deploy", "nothing", NODE, *WHO], "holds no files"),
     ],
@@ -151,19 +163,17 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"relay \S.*\n", capsys.readouterr().out)
 
 
-def test_a_working_directory_that_is_gone_has_no_name(
+def test_a_deleted_working_directory_gives_no_project_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert main(["deploy", ".", NODE, "--user=u"]) == 2
-    assert "cannot find out what '.' is called; give --project" in capsys.readouterr().err
+    assert "cannot resolve '.'; give --project" in capsys.readouterr().err
 
 
-def test_without_standard_input_nobody_is_asked_for_a_password(
-    cluster: FakeCluster, component: Path
-) -> None:
+def test_without_standard_input_there_is_no_prompt(cluster: FakeCluster, component: Path) -> None:
     peer_of(cluster, "a")
     line = f"exec {shlex.join([*command(cluster, component), '--user=admin'])} <&-"
     run = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)

@@ -63,7 +63,7 @@ def test_a_password_file_in_the_tree_is_not_sent(
     assert first.sha256 == second.sha256
 
 
-def test_the_name_of_the_project_is_that_of_the_path_as_typed(
+def test_the_project_has_the_name_of_the_path_as_given(
     cluster: FakeCluster, component: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peer = peer_of(cluster, "a")
@@ -74,7 +74,7 @@ def test_the_name_of_the_project_is_that_of_the_path_as_typed(
     assert [upload.fields["project"] for upload in peer.uploads] == [b"current", b"demo"]
 
 
-def test_nodes_may_stand_in_a_file_and_files_stay_out(
+def test_nodes_from_a_file_and_excluded_files(
     cluster: FakeCluster, component: Path, files: Path
 ) -> None:
     peers = [peer_of(cluster, name) for name in "abc"]
@@ -101,7 +101,7 @@ def test_a_project_that_looks_like_a_number_stays_a_name(
 @pytest.mark.parametrize(
     "wrong", ["--ca=none", "--cert=none", "--attempts=0", "--node=a=https://h/"]
 )
-def test_what_is_wrong_is_said_before_a_directory_is_packed(
+def test_mistakes_are_found_before_a_directory_is_packed(
     cluster: FakeCluster, component: Path, files: Path, wrong: str
 ) -> None:
     """Packing this one would take minutes."""
@@ -121,7 +121,7 @@ def test_many_nodes_are_counted(
     assert last == "relay: 9 of 11 nodes succeeded; failed: n9, n10"
 
 
-def test_a_page_of_a_proxy_is_told_without_its_markup(
+def test_a_html_page_of_a_proxy_is_shown_without_its_markup(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = "<html><head><title>502</title><style>h1 {}</style></head><body><h1>Bad gateway</h1>"
@@ -129,7 +129,7 @@ def test_a_page_of_a_proxy_is_told_without_its_markup(
     peer_of(cluster, "a", fault=answer)
     assert main(["deploy", str(component), *options(cluster, files), "--attempts=1"]) == 1
     assert capsys.readouterr().out == (
-        "a\tfailed\tBad gateway try later (HTTP 502) (it may be deployed all the same)\n"
+        "a\tfailed\tBad gateway try later (HTTP 502) (it may have deployed anyway)\n"
     )
 
 
@@ -146,7 +146,7 @@ def test_the_relays_own_certificate_and_a_limit_of_nodes(
     assert first["answer end"] <= second["head"] or second["answer end"] <= first["head"]
 
 
-def test_a_mark_of_the_byte_order_is_no_part_of_a_password(
+def test_a_byte_order_mark_is_not_part_of_a_password(
     cluster: FakeCluster, component: Path, files: Path
 ) -> None:
     peer = peer_of(cluster, "a")
@@ -155,7 +155,7 @@ def test_a_mark_of_the_byte_order_is_no_part_of_a_password(
     assert peer.mints[0].body["password"] == PASSWORD
 
 
-def test_an_archive_is_sent_as_it_is_with_further_fields(cluster: FakeCluster, files: Path) -> None:
+def test_an_archive_is_sent_as_it_is_with_more_fields(cluster: FakeCluster, files: Path) -> None:
     peer = peer_of(cluster, "a")
     archive = files / "shop.tar.gz"
     archive.write_bytes(VERY_BYTES)
@@ -166,7 +166,7 @@ def test_an_archive_is_sent_as_it_is_with_further_fields(cluster: FakeCluster, f
     assert peer.upload.file.length == len(VERY_BYTES)
 
 
-def test_a_peer_does_not_steer_the_terminal(
+def test_a_peer_cannot_control_the_terminal(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     peer_of(cluster, "a", fault=Answer.error(500, "\x1b[2J\x1b[31mgone\nb\tsuccess\tnot really"))
@@ -205,7 +205,7 @@ def test_events_are_json_lines(cluster: FakeCluster, component: Path) -> None:
     assert lines[-1]["record"]["status"] == "success"
 
 
-def test_quiet_shows_the_records_alone_and_asks_for_no_events(
+def test_quiet_shows_only_the_records_and_asks_for_no_events(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     peer = peer_of(cluster, "a")
@@ -216,33 +216,33 @@ def test_quiet_shows_the_records_alone_and_asks_for_no_events(
     assert peer.upload.header("accept") is None
 
 
-def test_lines_tell_what_the_peer_does(
+def test_lines_show_the_progress_of_the_peer(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = Event("install", {"manager": "npm", "stream": "stderr", "line": "\x1b[2Jadded 1"})
     peer_of(cluster, "a", fault=EventStream((line, *success_events())))
     assert main(["deploy", str(component), *options(cluster, files)]) == 0
-    told = capsys.readouterr().err.splitlines()
-    assert "a: |  [2Jadded 1" in told
-    assert "a: phase prepare: start" in told
-    assert told[-1] == "a: success: Successfully deployed: demo"
+    lines = capsys.readouterr().err.splitlines()
+    assert "a: |  [2Jadded 1" in lines
+    assert "a: phase prepare: start" in lines
+    assert lines[-1] == "a: success: Successfully deployed: demo"
 
 
-def test_what_a_node_says_beside_its_success_is_seen(
+def test_an_error_in_a_success_is_shown(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """RES-14: an `error` in a success is none, but a person should know of it."""
+    """RES-14: an `error` in a success is not a failure, but people should see it."""
     peer_of(cluster, "a", fault=Answer(200, json={"message": "fine", "error": {"message": "full"}}))
     peer_of(cluster, "b", fault=Answer(200, json={"error": "<html>full</html>"}))
     assert main(["deploy", str(component), *options(cluster, files)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "a\tsuccess\tfine (the node also says: full)",
-        "b\tsuccess\t(the node also says: full)",
+        "a\tsuccess\tfine (the node also reports: full)",
+        "b\tsuccess\t(the node also reports: full)",
     ]
 
 
 @pytest.mark.parametrize(("option", "code", "uploads"), [([], 0, 2), (["--attempts=1"], 1, 1)])
-def test_failures_are_tried_again_unless_told_otherwise(
+def test_failures_are_tried_again_by_default(
     cluster: FakeCluster,
     component: Path,
     files: Path,
@@ -257,10 +257,10 @@ def test_failures_are_tried_again_unless_told_otherwise(
     assert len(peer.uploads) == uploads
 
 
-def test_a_token_that_is_there_and_empty_is_none(
+def test_an_empty_token_in_the_environment_is_ignored(
     cluster: FakeCluster, component: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the secret of a CI job that is not set."""
+    """Like an unset secret of a CI job."""
     peer = peer_of(cluster, "a")
     monkeypatch.setenv("RELAY_TOKEN", "")
     monkeypatch.setenv("RELAY_PASSWORD", PASSWORD)
@@ -269,7 +269,7 @@ def test_a_token_that_is_there_and_empty_is_none(
     assert len(peer.mints) == 1
 
 
-def test_a_node_that_had_it_all_when_interrupted_may_have_deployed(
+def test_an_interrupted_node_with_the_whole_payload_is_uncertain(
     cluster: FakeCluster, component: Path
 ) -> None:
     peer = peer_of(cluster, "a", fault=StopReadingAfter(1 << 30))
@@ -289,7 +289,7 @@ def test_a_node_that_had_it_all_when_interrupted_may_have_deployed(
     }  # fmt: skip
 
 
-def test_a_node_is_waited_for_as_long_as_one_is_told_to(
+def test_limits_are_options(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     peer_of(cluster, "a", fault=MintHangs())
@@ -333,6 +333,6 @@ def test_an_interrupt_leaves_no_half_open_upload(cluster: FakeCluster, files: Pa
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert errors == "relay: interrupted; whatever was under way was aborted\n"
+    assert errors == "relay: interrupted; unfinished work was aborted\n"
     assert not peer.upload.complete
     assert peer.upload.connection.closed_by == "client"

@@ -72,14 +72,14 @@ def test_a_link_is_followed(root: Path, tmp_path: Path) -> None:
         assert all(member.isfile() or member.isdir() for member in tar)
 
 
-def test_a_link_in_a_circle_ends(root: Path) -> None:
+def test_a_link_to_a_directory_above_is_skipped(root: Path) -> None:
     (root / "web" / "up").symlink_to("..")
     (root / "web" / "itself").symlink_to("itself")
     _, result = packed(root)
     assert sorted(result.skipped) == ["web/itself", "web/up"]
 
 
-def test_links_that_lead_into_each_other_end(root: Path) -> None:
+def test_links_to_each_other_are_skipped(root: Path) -> None:
     for one, other in ("ab", "ba"):
         (root / one).mkdir()
         (root / one / "x").write_text(one)
@@ -90,7 +90,7 @@ def test_links_that_lead_into_each_other_end(root: Path) -> None:
     assert result.files == 7
 
 
-def test_files_with_credentials_are_left_out_under_whatever_name(root: Path) -> None:
+def test_files_with_credentials_are_left_out_under_every_name(root: Path) -> None:
     secret = root / "password"
     secret.write_text("hunter2")
     (root / "web" / "link").symlink_to(secret)
@@ -107,7 +107,7 @@ def packed_without(root: Path, secret: Path) -> bytes:
     return packed(root)[0]
 
 
-def test_what_is_no_file_is_reported(root: Path) -> None:
+def test_other_kinds_of_files_are_reported(root: Path) -> None:
     os.mkfifo(root / "pipe")
     assert packed(root)[1].skipped == {"pipe": "neither a file nor a directory"}
 
@@ -137,23 +137,21 @@ def test_node_modules_are_left_out_on_request_at_any_depth(root: Path) -> None:
         ("[er]*", {"empty", "run.sh"}),
     ],
 )
-def test_what_matches_a_pattern_by_name_or_path_is_left_out(
-    root: Path, exclude: str, gone: set[str]
-) -> None:
+def test_matches_by_name_or_path_are_left_out(root: Path, exclude: str, gone: set[str]) -> None:
     assert set(names(packed(root)[0])) - set(names(packed(root, exclude)[0])) == gone
 
 
 def test_a_path_may_begin_with_the_root(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a shell completes it."""
+    """As shells complete it."""
     assert "run.sh" not in names(packed(root, f"{root}/run.sh")[0])
     monkeypatch.chdir(tmp_path)
     below = root.relative_to(tmp_path)
     assert "run.sh" not in names(packed(below, f"./{below}/run.sh")[0])
 
 
-def test_what_nothing_fits_is_told(root: Path) -> None:
+def test_unused_patterns_are_reported(root: Path) -> None:
     assert packed(root, "*.sh", "nothing", "./no/such/")[1].unused == ["nothing", "./no/such/"]
 
 

@@ -1,4 +1,4 @@
-"""The command line as a program: what the system does to it from outside."""
+"""The command line as a program: signals, closed streams and system limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOON = 30.0
 def environment(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "tmp").mkdir()
     ours = {"RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD, "TMPDIR": str(tmp_path / "tmp")}
-    # Unbuffered, nothing would be left in a stream when Python ends.
+    # With unbuffered streams, Python would have nothing to write at its end.
     return {n: v for n, v in os.environ.items() if n != "PYTHONUNBUFFERED"} | ours
 
 
@@ -43,7 +43,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         (">&- 2>&-", 3, ""),
     ],
 )
-def test_output_that_cannot_be_written_stops_no_deploy(
+def test_output_that_cannot_be_written_does_not_stop_a_deploy(
     cluster: FakeCluster,
     component: Path,
     environment: dict[str, str],
@@ -62,7 +62,7 @@ def test_output_that_cannot_be_written_stops_no_deploy(
         env=environment,
     )
     assert done.returncode == code, done.stderr
-    if redirection == ">/dev/full":  # where somebody may still see them
+    if redirection == ">/dev/full":  # then the records go to standard error
         assert "node-1\tsuccess\tfine" in done.stderr
     assert peer.upload.complete
     assert "Traceback" not in done.stderr
@@ -70,7 +70,7 @@ def test_output_that_cannot_be_written_stops_no_deploy(
     assert words in done.stderr
 
 
-def test_text_that_the_output_cannot_show_is_escaped(
+def test_characters_that_the_encoding_lacks_are_escaped(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
     peer_of(cluster, fault=Answer(200, json={"message": "schön"}))
@@ -86,7 +86,7 @@ def test_text_that_the_output_cannot_show_is_escaped(
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_interrupts_and_what_is_settled_is_told(
+def test_a_signal_interrupts_and_finished_records_are_printed(
     cluster: FakeCluster, environment: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     package = tmp_path / "package.tar.gz"
@@ -110,7 +110,7 @@ def test_a_signal_interrupts_and_what_is_settled_is_told(
         process.send_signal(signal.Signals[name])
         output, errors = process.communicate(timeout=SOON)
     assert process.returncode == 128 + signal.Signals[name]
-    assert errors.splitlines()[-1] == "relay: interrupted; whatever was under way was aborted"
+    assert errors.splitlines()[-1] == "relay: interrupted; unfinished work was aborted"
     document = json.loads(output)
     assert (document["succeeded"], document["interrupted"]) == (False, True)
     settled, aborted = document["records"]
@@ -133,15 +133,15 @@ def test_an_interrupt_settles_every_node_in_events_too(
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=SOON)
     assert process.returncode in {130, 143}
-    told = [json.loads(line) for line in output.splitlines()]
-    records = [event["record"] for event in told if event["event"] == "settled"]
+    events = [json.loads(line) for line in output.splitlines()]
+    records = [event["record"] for event in events if event["event"] == "settled"]
     assert [(it["node"], it["reason"], it.get("uncertain")) for it in records] == [
         ("slow", "interrupted", True),
         ("other", "interrupted", None),
     ]
 
 
-def test_an_interrupt_while_packing_leaves_nothing(
+def test_an_interrupt_while_packing_leaves_no_files(
     cluster: FakeCluster, component: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     (component / "large").touch()
@@ -156,12 +156,12 @@ def test_an_interrupt_while_packing_leaves_nothing(
     assert process.returncode == 143
     packing, interrupted = errors.splitlines()
     assert packing == f"relay: packing {component}"
-    assert interrupted == "relay: interrupted; whatever was under way was aborted"
+    assert interrupted == "relay: interrupted; unfinished work was aborted"
     assert list((tmp_path / "tmp").iterdir()) == []
     assert peer.connections == []
 
 
-def test_a_hang_up_that_is_ignored_stays_so(
+def test_an_ignored_hang_up_stays_ignored(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:
     peer = peer_of(cluster, fault=ReadSlowly(6_000_000))
@@ -177,7 +177,7 @@ def test_a_hang_up_that_is_ignored_stays_so(
     ("hard", "concurrency", "lost"),
     [(200, None, False), (200, 24, False), (24, None, False), (24, 24, True)],
 )
-def test_the_limit_of_descriptors_is_used_up_to_the_hard_one(
+def test_the_limit_of_descriptors_is_raised_to_the_hard_limit(
     cluster: FakeCluster,
     component: Path,
     environment: dict[str, str],
@@ -186,7 +186,7 @@ def test_the_limit_of_descriptors_is_used_up_to_the_hard_one(
     concurrency: int | None,
     lost: bool,
 ) -> None:
-    """And no more nodes are served at once than it allows, unless one insists."""
+    """It also limits the nodes at once, unless --concurrency is given."""
     for _ in range(24):
         peer_of(cluster)
     given = [f"--concurrency={concurrency}"] if concurrency else []
@@ -204,5 +204,5 @@ def test_the_limit_of_descriptors_is_used_up_to_the_hard_one(
     for reason in reasons:
         assert "this machine has no file descriptor left" in reason
         assert "ulimit -n" in reason
-    is_told = "4 nodes at once; there are no descriptors for more (ulimit -n)" in done.stderr
+    is_told = "only 4 nodes at once: too few file descriptors (ulimit -n)" in done.stderr
     assert is_told is (hard == 24 and concurrency is None)

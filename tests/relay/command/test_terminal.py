@@ -1,4 +1,4 @@
-"""What a person sees, and types, at a terminal."""
+"""Output and input at a terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_bars_show_rate_and_phase(cluster: FakeCluster, component: Path, kind: s
     assert ("b: sending" in terminal.shown) is (kind == "dumb")  # lines, where no bar can move
 
 
-def test_an_interrupt_gives_the_cursor_back_and_leaves_no_package(
+def test_an_interrupt_shows_the_cursor_again_and_leaves_no_package(
     cluster: FakeCluster, component: Path, tmp_path: Path
 ) -> None:
     peer = peer_of(cluster, "a", fault=ReadSlowly(5_000_000))
@@ -52,10 +52,10 @@ def test_an_interrupt_gives_the_cursor_back_and_leaves_no_package(
         (PASSWORD.encode(), 0, "success"),
         (b"", 2, "no password; give --password-file or RELAY_PASSWORD"),
         (b"\x04", 2, "no password; give --password-file or RELAY_PASSWORD"),  # Ctrl-D
-        (b"caf\xe9", 2, "the password that was typed is no text in this terminal"),
+        (b"caf\xe9", 2, "the password is not valid in this terminal's encoding"),
     ],
 )
-def test_a_password_is_asked_for(
+def test_the_prompt_for_a_password(
     cluster: FakeCluster, component: Path, typed: bytes, code: int, words: str
 ) -> None:
     peer_of(cluster, "a")

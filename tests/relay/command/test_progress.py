@@ -1,4 +1,4 @@
-"""What is known of each node when a deploy is interrupted, and what several signals do."""
+"""The records of an interrupted deploy, and several signals."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from relay import Event
-from relay.command.course import Course
 from relay.command.interrupts import Interrupts
+from relay.command.progress import Progress
 
 TOOK = {"node": "took", "status": "success"}
 LOST = {"node": "lost", "status": "failed", "reason": "no"}
@@ -27,7 +27,7 @@ def sent(node: str, count: int) -> Event:
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "expected"),
     [
         ([], {"took": {}, "lost": {}}),
         ([settled(**LOST), sent("took", 4)], {"took": {}}),
@@ -35,42 +35,44 @@ def sent(node: str, count: int) -> Event:
         ([settled(**LOST), sent("took", 9), settled(**TOOK)], {}),
     ],
 )
-def test_every_node_is_settled(events: list[Event], told: dict[str, dict[str, object]]) -> None:
-    course = Course(["took", "lost"], restarts=False)
+def test_an_interrupt_settles_every_node(
+    events: list[Event], expected: dict[str, dict[str, object]]
+) -> None:
+    progress = Progress(["took", "lost"], restarts=False)
     for event in events:
-        course.listen(event)
-    made = {event.node: event.data["record"] for event in course.interrupt()}
+        progress.listen(event)
+    made = {event.node: event.data["record"] for event in progress.interrupt()}
     failed = {"status": "failed", "reason": "interrupted"}
-    assert made == {name: {"node": name, **failed, **more} for name, more in told.items()}
-    [report] = course.reports
+    assert made == {name: {"node": name, **failed, **more} for name, more in expected.items()}
+    [report] = progress.reports
     assert [record["node"] for record in report.records] == ["took", "lost"]
 
 
 @pytest.mark.parametrize("uncertain", [False, True])
-def test_one_that_waits_for_its_next_attempt_says_why(*, uncertain: bool) -> None:
-    course = Course(["took", "lost"], restarts=False)
-    told = {"reason": "busy", "delay": 9.0, "attempt": 2, "uncertain": uncertain}
+def test_a_node_that_waits_for_a_retry_keeps_its_reason(*, uncertain: bool) -> None:
+    progress = Progress(["took", "lost"], restarts=False)
+    expected = {"reason": "busy", "delay": 9.0, "attempt": 2, "uncertain": uncertain}
     for node in ("took", "lost"):
-        course.listen(sent(node, 9))
-        course.listen(Event(node, "retry", told))
-    course.listen(Event("lost", "mint"))
-    waits, goes_on = (event.data["record"] for event in course.interrupt())
-    assert waits["reason"] == "interrupted while waiting to try again: busy"
+        progress.listen(sent(node, 9))
+        progress.listen(Event(node, "retry", expected))
+    progress.listen(Event("lost", "mint"))
+    waits, goes_on = (event.data["record"] for event in progress.interrupt())
+    assert waits["reason"] == "interrupted while waiting to retry: busy"
     assert goes_on["reason"] == "interrupted"
     assert ("uncertain" in waits) is ("uncertain" in goes_on) is uncertain
 
 
-def test_restarts_that_have_begun_are_uncertain_and_others_are_not() -> None:
+def test_only_restarts_that_began_are_uncertain() -> None:
     names = ["done", "going", "waiting"]
-    course = Course([*names, "lost"], restarts=True)
+    progress = Progress([*names, "lost"], restarts=True)
     for name in names:
-        course.listen(settled(node=name, status="success"))
-    course.listen(settled(**LOST))
-    course.listen(Event("done", "restarting"))
-    course.listen(Event("done", "restarted", {"record": {"node": "done", "status": "success"}}))
-    course.listen(Event("going", "restarting"))
-    assert {event.name for event in course.interrupt()} == {"restarted"}
-    _, restarts = course.reports
+        progress.listen(settled(node=name, status="success"))
+    progress.listen(settled(**LOST))
+    progress.listen(Event("done", "restarting"))
+    progress.listen(Event("done", "restarted", {"record": {"node": "done", "status": "success"}}))
+    progress.listen(Event("going", "restarting"))
+    assert {event.name for event in progress.interrupt()} == {"restarted"}
+    _, restarts = progress.reports
     assert [(it["node"], it.get("uncertain")) for it in restarts.records] == [
         ("done", None),
         ("going", True),
@@ -78,7 +80,7 @@ def test_restarts_that_have_begun_are_uncertain_and_others_are_not() -> None:
     ]
 
 
-def test_the_first_signal_gives_up_and_no_second_one_disturbs_the_clean_up() -> None:
+def test_the_first_signal_cancels_and_the_second_does_not_disturb_the_clean_up() -> None:
     cleaned = []
 
     async def work() -> None:
@@ -99,7 +101,7 @@ def test_the_first_signal_gives_up_and_no_second_one_disturbs_the_clean_up() -> 
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_signal_outside_of_the_event_loop_is_an_interrupt() -> None:
+def test_a_signal_outside_the_event_loop_is_an_interrupt() -> None:
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGHUP)
     assert interrupts.caught == [signal.SIGHUP]
@@ -108,6 +110,7 @@ def test_a_signal_outside_of_the_event_loop_is_an_interrupt() -> None:
 THREE_TIMES = """
 import contextlib, os, signal
 from relay.command.interrupts import Interrupts
+from relay.command.progress import Progress
 with Interrupts():
     for _ in range(3):
         with contextlib.suppress(KeyboardInterrupt):

@@ -4,7 +4,7 @@ import pytest
 
 from relay import InputError, LocalSettings, Node
 from relay.errors import OriginError
-from relay.node import is_loopback, resolve
+from relay.urls import is_loopback, resolve
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_an_ipv6_host_has_brackets_in_the_url_only() -> None:
         (Node("n", ""), LocalSettings(), "https://n:9925/"),
     ],
 )
-def test_without_a_url_it_is_put_together(node: Node, local: LocalSettings, url: str) -> None:
+def test_a_url_made_from_parts(node: Node, local: LocalSettings, url: str) -> None:
     assert resolve(node, local, allow_http=True).url == url
 
 
@@ -67,23 +67,23 @@ def test_without_a_url_it_is_put_together(node: Node, local: LocalSettings, url:
         (Node("n", "ftp://h/"), "https or http"),
         (Node("n", "h:9925"), "https or http"),
         (Node("n", "not-a-url"), "https or http"),
-        (Node("n", "https://"), "names no host"),
-        (Node("n", "https://:9925/"), "names no host"),
+        (Node("n", "https://"), "has no host"),
+        (Node("n", "https://:9925/"), "has no host"),
         (Node("n", "https://h:port/"), "Port"),
         (Node("n", "https://h:70000/"), "Port"),
         (Node("n", "https://[::1/"), "IPv6"),
         (Node("n", "https://h/a b"), "space"),
-        (Node("n", f"https://{'ü' * 80}/"), "not a valid name"),
-        (Node("n", f"https://{'u' * 64}.example/"), "not a valid name"),
-        (Node("n", "https://a..b/"), "not a valid name"),
-        (Node("n", "https://10.0.0.256:9925/"), "not a valid name"),
-        (Node("n", "https://10.1/"), "not a valid name"),
-        (Node("n", "https://127.0.0.1./"), "not a valid name"),
+        (Node("n", f"https://{'ü' * 80}/"), "not a valid address or name"),
+        (Node("n", f"https://{'u' * 64}.example/"), "not a valid address or name"),
+        (Node("n", "https://a..b/"), "not a valid address or name"),
+        (Node("n", "https://10.0.0.256:9925/"), "not a valid address or name"),
+        (Node("n", "https://10.1/"), "not a valid address or name"),
+        (Node("n", "https://127.0.0.1./"), "not a valid address or name"),
         (Node(""), "no hostname"),
         (Node("n", port="x"), "not a port: 'x'"),
     ],
 )
-def test_what_cannot_be_resolved(node: Node, words: str) -> None:
+def test_an_unusable_url_is_a_failure(node: Node, words: str) -> None:
     with pytest.raises(OriginError) as refusal:
         resolve(node)
     assert words in refusal.value.reason
@@ -122,7 +122,7 @@ def test_user_info_is_refused_without_repeating_it(url: str) -> None:
         "https:admin:/secret@h/",
     ],
 )
-def test_what_may_be_a_password_is_not_quoted(url: str) -> None:
+def test_a_possible_password_is_not_quoted(url: str) -> None:
     with pytest.raises((InputError, OriginError)) as refusal:
         resolve(Node("n", url))
     assert "sec" not in str(refusal.value)
@@ -133,7 +133,7 @@ def test_a_path_may_hold_an_at_sign() -> None:
     assert resolve(Node("n", "https://h/@ops?x=@")).target == "/@ops?x=@"
 
 
-def test_plain_http_leaves_this_machine_only_when_allowed() -> None:
+def test_plain_http_to_another_machine_must_be_allowed() -> None:
     with pytest.raises(OriginError, match="plain http"):
         resolve(Node("n", "http://h/"))
     assert resolve(Node("n", "http://h/"), allow_http=True).scheme == "http"
@@ -153,5 +153,5 @@ def test_plain_http_leaves_this_machine_only_when_allowed() -> None:
         ("notlocalhost", False),
     ],
 )
-def test_what_counts_as_loopback(host: str, loopback: bool) -> None:  # noqa: FBT001  a table's column
+def test_loopback_hosts(host: str, loopback: bool) -> None:  # noqa: FBT001  a table's column
     assert is_loopback(host) is loopback

@@ -1,0 +1,63 @@
+"""Pure: what is known of each node so far, and the records of an interrupted deploy."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from relay.events import Event
+from relay.report import Record, Report
+
+
+@dataclass
+class Progress:
+    """The records of a deploy and of its restarts so far, kept from their events."""
+
+    nodes: Sequence[str]
+    restarts: bool
+    _deployed: dict[str, Record] = field(default_factory=dict)
+    _restarted: dict[str, Record] = field(default_factory=dict)
+    _uncertain: set[str] = field(default_factory=set)
+    _retry_reasons: dict[str, str] = field(default_factory=dict)  # of nodes that wait for a retry
+
+    def listen(self, event: Event) -> None:
+        match event.name, event.data:
+            case "settled", {"record": record}:
+                self._deployed[event.node] = record
+                self._uncertain.discard(event.node)
+            case "restarted", {"record": record}:
+                self._restarted[event.node] = record
+            case "retry", {"reason": reason, "uncertain": uncertain}:
+                self._retry_reasons[event.node] = reason
+                if not uncertain:  # the node refused the whole payload
+                    self._uncertain.discard(event.node)
+            case "mint", _:
+                self._retry_reasons.pop(event.node, None)
+            case "restarting", _:
+                self._uncertain.add(event.node)
+            case "sent", {"bytes": sent, "total": total} if sent == total:
+                self._uncertain.add(event.node)  # it may have deployed the payload
+
+    def interrupt(self) -> Iterator[Event]:
+        """Give a failed record to every node without a record, and yield its event."""
+        has_deployed = len(self._deployed) == len(self.nodes)
+        yield from self._fail("settled", self.nodes, self._deployed)
+        if self.restarts and has_deployed:
+            took = [name for name in self.nodes if self._deployed[name]["status"] == "success"]
+            yield from self._fail("restarted", took, self._restarted)
+
+    @property
+    def reports(self) -> list[Report]:
+        """Of the deploy, and of the restarts if there are any, in the order of the nodes."""
+        parts = [self._deployed] + ([self._restarted] if self._restarted else [])
+        return [Report([part[name] for name in self.nodes if name in part]) for part in parts]
+
+    def _fail(
+        self, last_event: str, names: Sequence[str], records: dict[str, Record]
+    ) -> Iterator[Event]:
+        for name in names:
+            if name not in records:
+                reason = "interrupted"
+                if name in self._retry_reasons:
+                    reason += f" while waiting to retry: {self._retry_reasons[name]}"
+                record: Record = {"node": name, "status": "failed", "reason": reason}
+                records[name] = record | ({"uncertain": True} if name in self._uncertain else {})
+                yield Event(name, last_event, {"record": records[name]})

@@ -1,0 +1,154 @@
+"""One node, resolved and ready: HTTP, WebSockets and tokens."""
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import aiohttp
+from yarl import URL
+
+from relay.answer import Answer, success_members
+from relay.connection import CLOSE_SECONDS, Connections
+from relay.errors import InputError, OriginError, PeerError
+from relay.events import Event
+from relay.failures import translated
+from relay.limits import Limits
+from relay.node import LocalSettings, Mint, Node
+from relay.redact import Secrets
+from relay.retry import seconds_until
+from relay.token import fits_a_header
+from relay.urls import Endpoint, resolve_replication
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One node of a deploy; also the `MintContext` of its mint."""
+
+    node: Node
+    api: Endpoint
+    tls: ssl.SSLContext
+    mint: Mint
+    connections: Connections
+    local: LocalSettings
+    allow_http: bool
+    on_event: Callable[[Event], None]
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
+    """Removed from the node's records and events, in case it quotes them (BUG-41)."""
+
+    @property
+    def limits(self) -> Limits:
+        return self.connections.limits
+
+    def emit(self, name: str, data: Mapping[str, object]) -> None:
+        """Emit an event of this node; secrets in the node's own text must be hidden already."""
+        self.on_event(Event(self.node.name, name, data))
+
+    def hide(self, secret: str, word: str) -> None:
+        self.secrets.add(secret, word)
+
+    async def token(self) -> str:
+        """Get a new token of the node (SEQ-08).
+
+        Raises:
+            AttemptError: There is no token, or not within the limit.
+        """
+        try:
+            async with asyncio.timeout(self.limits.mint):
+                token = await self.mint.mint(self)
+        except OriginError:
+            raise
+        except TimeoutError as error:
+            raise mint_failure(f"no answer in {self.limits.mint:g} s") from error
+        except (PeerError, InputError) as error:
+            raise mint_failure(str(error), error) from error
+        except Exception as error:
+            raise mint_failure(f"{type(error).__name__}: {error}") from error
+        if not fits_a_header(token):
+            raise mint_failure("the token is not valid in a header")
+        self.hide(token, "[token]")
+        return token
+
+    @contextlib.asynccontextmanager
+    async def exchange(
+        self,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes],
+        body_is_sent: Callable[[], bool] = lambda: True,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """POST to the operations API; inside the context, the answer can be read as it arrives.
+
+        The body is sent at the same time, chunked if it is an iterator (WIRE-13). Leaving the
+        context ends the exchange, also if a part of the body is not sent yet (EARLY-08).
+
+        Raises:
+            AttemptError: There is no complete answer; the stage says how far the exchange got.
+        """
+        with translated(self.api.address, self.limits.connect, body_is_sent):
+            async with self.connections.session.post(
+                URL(self.api.url, encoded=True),  # path and query stay as given (URL-08)
+                data=body,
+                headers=headers,
+                ssl=self.tls,
+                allow_redirects=False,  # HTTP-04: the token goes nowhere else
+            ) as response:
+                try:
+                    yield response
+                except (aiohttp.ClientError, OSError) as error:  # after the head of the answer
+                    raise aiohttp.ClientPayloadError from error
+
+    async def read(self, response: aiohttp.ClientResponse) -> Answer:
+        """Read an answer to its end, or to the size limit."""
+        content, longest = bytearray(), self.limits.answer_bytes
+        wait = seconds_until(response.headers.get("Retry-After"), datetime.now(UTC))
+        async for block in response.content.iter_any():
+            content += block
+            if len(content) > longest:
+                response.close()
+                break
+        cut = len(content) > longest
+        return Answer(response.status, bytes(content[:longest]), wait, cut, self.secrets.hide)
+
+    async def ask(
+        self, request: Mapping[str, object], *, token: str | None = None
+    ) -> dict[str, object]:
+        """Send a small operation to the operations API and return the members of its answer.
+
+        Raises:
+            AttemptError: There is no answer, or it is a failure.
+        """
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        async with self.exchange(headers, json.dumps(request).encode()) as response:
+            return success_members(await self.read(response))
+
+    @contextlib.asynccontextmanager
+    async def replication_socket(
+        self, subprotocol: str
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
+        endpoint = resolve_replication(self.node, self.local, allow_http=self.allow_http)
+        with translated(endpoint.address, self.limits.connect, lambda: True):
+            async with self.connections.session.ws_connect(
+                URL(endpoint.url, encoded=True),
+                protocols=(subprotocol,),
+                ssl=self.tls,
+                max_msg_size=self.limits.answer_bytes,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+            ) as websocket:
+                yield websocket
+
+
+def mint_failure(reason: str, cause: Exception | None = None) -> PeerError:
+    """A failed mint with the text of SEQ-06; failing to connect keeps its own stage."""
+    known = cause if isinstance(cause, PeerError) else PeerError("mint", reason)
+    return PeerError(
+        known.stage if known.stage in {"connect", "tls"} else "mint",
+        f"token mint failed: {reason}",
+        status_code=known.status_code,
+        retryable=known.retryable,
+        retry_after=known.retry_after,
+    )

@@ -1,0 +1,40 @@
+"""The docstring of `relay` lists its modules in reading order, and imports follow the list."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import relay
+
+FOLDER = Path(relay.__file__).parent
+LISTED = " ".join(
+    re.findall(r"^    ([a-z]+(?: [a-z]+)*)  ", relay.__doc__ or "", re.MULTILINE)
+).split()
+
+
+def imported_by(file: Path) -> set[str]:
+    """The modules of `relay` that a file imports."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "relay":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("relay."):
+            found.add(str(node.module).split(".")[1])
+    return found
+
+
+def test_every_module_is_listed_once() -> None:
+    modules = [file.stem for file in FOLDER.glob("[!_]*.py")] + ["command"]
+    assert sorted(LISTED) == sorted(modules)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_module_imports_only_modules_below_it(name: str) -> None:
+    files = (FOLDER / name).glob("*.py") if name == "command" else [FOLDER / f"{name}.py"]
+    above = set(LISTED[: LISTED.index(name) + 1]) - {"command"}
+    for file in files:
+        assert not imported_by(file) & above
