@@ -214,7 +214,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from harness.judge import report
-    from harness.judge.results import read
+    from harness.judge.report.result import read
 
     try:
         written = report.write(read(options.results), options.to)
@@ -274,7 +274,7 @@ def _schema(options: argparse.Namespace) -> int:
     if options.document == "adapter":
         from harness.targets.schema import adapter_schema as schema
     else:
-        from harness.judge.results import result_schema as schema
+        from harness.judge.report.result import result_schema as schema
 
     say([json.dumps(schema(), indent=2)])
     return 0

@@ -15,9 +15,9 @@ import pytest
 from _pytest.mark.expression import Expression  # pytest has no public name for it
 
 from harness.errors import InputError
+from harness.judge.collector import Collector
 from harness.judge.explain import cases_by_requirement, cases_of
 from harness.judge.model import Result
-from harness.judge.plugin import Collector
 from harness.judge.shipped_paths import conformance_cases
 from harness.targets.child import names_a_proxy
 
@@ -126,7 +126,7 @@ def _arguments(plan: Plan, cases: Sequence[str]) -> list[str]:
         f"--rootdir={directory}",
         f"--confcutdir={directory}",
         "-p", "harness.plugin",
-        "-p", "harness.judge.plugin",
+        "-p", "harness.judge.cases.plugin",
         "-p", "xdist.plugin",
         f"--relay={plan.relay}",
         f"--numprocesses={workers}",

@@ -1,9 +1,14 @@
-"""What is judged: a target takes a deploy command and returns what its relay made of it."""
+"""Targets: the relay under test, as a command, as a Python function, or the reference.
+
+They import `harness.errors` and each other; only `reference.py` imports `relay/`. Begin
+with `deploy_command.py` and `outcome.py`, what a target gets and returns.
+"""
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Collection
+from typing import Protocol
 
 from harness.errors import InputError
 from harness.targets.deploy_command import (
@@ -16,9 +21,6 @@ from harness.targets.deploy_command import (
     ReplicationMint,
 )
 from harness.targets.outcome import DEADLINE, Outcome, Record, TargetBrokeError, TargetSkippedError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 __all__ = [
     "RELAY_VARIABLE",
@@ -100,15 +102,9 @@ def open_target(spec: str) -> Target:
         except ValueError as error:
             raise InputError(f"--relay {spec!r}: {error}") from error
     if kind == "python" and rest.count(":") == 1:
-        from harness.targets.function import (  # noqa: PLC0415 - only when judged
-            FunctionTarget,
-            UnusableFunctionError,
-        )
+        from harness.targets.function import FunctionTarget  # noqa: PLC0415 - only when judged
 
-        try:
-            return FunctionTarget(rest)
-        except UnusableFunctionError as error:
-            raise InputError(f"--relay {error}") from error
+        return FunctionTarget(rest)
     raise InputError(
         f"--relay {spec!r}: no such target; use `reference`, `cmd:COMMAND` "
         "or `python:package.module:function`"

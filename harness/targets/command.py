@@ -12,9 +12,8 @@ from msgspec import structs
 from harness.targets import messages
 from harness.targets.child import Child, ChildError, ChildHungError
 from harness.targets.deploy_command import DeployCommand
-from harness.targets.hang_budget import HangBudget
 from harness.targets.messages import Deployed, MessageError, Reply, Start, Started, Stop
-from harness.targets.outcome import DEADLINE, Outcome, TargetBrokeError, TargetHungError
+from harness.targets.outcome import DEADLINE, HangBudget, Outcome, TargetBrokeError, TargetHungError
 
 START_SECONDS = 15.0
 """Time that an adapter has to start; some languages are slow."""

@@ -13,17 +13,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, cast
 
+from harness.errors import InputError
 from harness.targets import messages
 from harness.targets.deploy_command import DeployCommand
-from harness.targets.hang_budget import HangBudget
 from harness.targets.messages import Deployed, MessageError
-from harness.targets.outcome import DEADLINE, Outcome, TargetBrokeError, TargetHungError
+from harness.targets.outcome import DEADLINE, HangBudget, Outcome, TargetBrokeError, TargetHungError
 
 DEFAULT_CAPABILITIES = ("mint.operations",)
-
-
-class UnusableFunctionError(ValueError):
-    """There is no such function, or its module cannot be imported."""
 
 
 class FunctionTarget:
@@ -41,7 +37,7 @@ class FunctionTarget:
             where: `package.module:function`, found as Python finds it in the current directory.
 
         Raises:
-            UnusableFunctionError: it cannot be found.
+            InputError: it cannot be found.
         """
         self.name = self.identity = f"python:{where}"
         module_name, _, name = where.partition(":")
@@ -53,17 +49,17 @@ class FunctionTarget:
         except (Exception, SystemExit) as error:  # an import may raise anything
             known = isinstance(error, ImportError | AttributeError)
             text = f"{error}" if known else f"{type(error).__name__}: {error}"
-            raise UnusableFunctionError(f"{self.name}: {text}") from error
+            raise InputError(f"--relay {self.name}: {text}") from error
         if not callable(self._function):
-            raise UnusableFunctionError(f"{self.name}: {name} is not a function")
+            raise InputError(f"--relay {self.name}: {name} is not a function")
         declared = getattr(module, "CAPABILITIES", DEFAULT_CAPABILITIES)
         if isinstance(declared, str):
-            raise UnusableFunctionError(f"{self.name}: CAPABILITIES is a text; give a list")
+            raise InputError(f"--relay {self.name}: CAPABILITIES is a text; give a list")
         self.capabilities = frozenset(declared)
         try:
             messages.check_capabilities(list(declared))
         except ValueError as error:
-            raise UnusableFunctionError(f"{self.name}: {error}") from error
+            raise InputError(f"--relay {self.name}: {error}") from error
         self.pid = os.getpid()
         self.output = self.stderr = ""
         self._budget = HangBudget()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +28,39 @@ class TargetHungError(TargetBrokeError):
 
 class TargetSkippedError(Exception):
     """The target did not do a deploy although it declares what it takes, or never answers."""
+
+
+class HangBudget:
+    """Tolerates a few hangs of a target that never answered, and any number after an answer.
+
+    So nobody waits half a minute for each of hundreds of cases.
+    """
+
+    def __init__(self, limit: int = 3) -> None:
+        """`limit`: hangs of a target that has not answered yet."""
+        self._limit = limit
+        self._left: float = limit
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Ask for a deploy inside.
+
+        Raises:
+            TargetSkippedError: the budget is spent.
+        """
+        if not self._left:
+            raise TargetSkippedError(
+                f"not asked: none of the first {self._limit} deploys was answered in time"
+            )
+        try:
+            yield
+        except TargetHungError:
+            self._left -= 1
+            raise
+        except Exception:
+            self._left = math.inf
+            raise
+        self._left = math.inf
 
 
 class Named(Protocol):

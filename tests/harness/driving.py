@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trustme  # noqa: F401  pytester forgets what a run imports, and cryptography bears one import
 
+from harness.judge.collector import Collector
 from harness.judge.model import Case, Check, Evidence, Result, Verdict
-from harness.judge.plugin import Collector
 
 
 def case(name: str = "test_one", *checks: Check, evidence: Evidence | None = None) -> Case:
@@ -28,7 +28,7 @@ def judged_in_here(cases: Path, *options: str) -> Collector:
     collector = Collector()
     quiet = [f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "unraisableexception")]
     pytest.main(
-        [str(cases), *quiet, "-pharness.judge.plugin", "--import-mode=importlib", *options],
+        [str(cases), *quiet, "-pharness.judge.cases.plugin", "--import-mode=importlib", *options],
         plugins=[collector],
     )
     return collector

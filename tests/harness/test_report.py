@@ -22,7 +22,7 @@ from harness.judge.catalogue import requirements
 from harness.judge.causes import causes, summary
 from harness.judge.model import Case, Check, Evidence, Result, Verdict
 from harness.judge.report import badge, junit, page, text
-from harness.judge.results import from_json, result_schema, to_json
+from harness.judge.report.result import from_json, result_schema, to_json
 from harness.witness.timeline import ConnectionTimeline, TimelineMoment
 from tests.harness.driving import case, failed
 

@@ -479,7 +479,7 @@ def test_a_target_that_is_not_there_is_named_with_its_remedy(spec: str, words: s
 
 @pytest.mark.parametrize(
     ("document", "file"),
-    [("adapter", "targets/adapter.schema.json"), ("result", "judge/result.schema.json")],
+    [("adapter", "targets/adapter.schema.json"), ("result", "judge/report/result.schema.json")],
 )
 def test_the_shipped_schemas_are_those_of_the_code(
     document: str, file: str, capsys: pytest.CaptureFixture[str]

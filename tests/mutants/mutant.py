@@ -16,9 +16,9 @@ import pytest
 
 from harness.judge.cases.checks import Checks
 from harness.judge.cases.leaks import files_in_reach
+from harness.judge.cases.plugin import judge
 from harness.judge.explain import cases_by_requirement
 from harness.judge.model import Case as Judged
-from harness.judge.plugin import judge
 from tests.conformance import test_wire
 
 Patch = Callable[[pytest.MonkeyPatch], None]

@@ -1,14 +1,12 @@
-"""What is made of the results of runs: text, JUnit, a page, a badge. All from the same document."""
+"""What is made of the result of a run: text, JSON, JUnit, a page, a badge.
 
-from __future__ import annotations
+It imports `judge/model.py` and what that imports. Begin with `text.py`, what a terminal shows.
+"""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from harness.judge.model import Result
+from harness.judge.model import Result
 
 
 def write(results: Sequence[Result], directory: Path) -> list[Path]:
@@ -23,17 +21,15 @@ def write(results: Sequence[Result], directory: Path) -> list[Path]:
 
     Raises:
         OSError: it cannot be written to.
-
     """
-    # Most runs print their verdicts and write no report; they need not wait for a template engine.
-    from harness.judge.report import badge, junit, page
-    from harness.judge.results import to_json
+    # Most runs write no report; they need not wait for a template engine.
+    from harness.judge.report import badge, junit, page, result
 
     directory.mkdir(parents=True, exist_ok=True)
     contents = {"index.html": page.render(results)}
     if len(results) == 1:
         contents |= {
-            "result.json": to_json(results[0]),
+            "result.json": result.to_json(results[0]),
             "junit.xml": junit.render(results[0]),
             "badge.svg": badge.render(results[0]),
         }

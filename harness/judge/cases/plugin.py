@@ -1,7 +1,7 @@
 """The pytest plugin of the judge: which relay is judged, what each case looked at, what it found.
 
-Loaded by `relay-harness run` and by the kit's own tests (`-p harness.judge.plugin`), never by the
-tests of others. Each report of a case carries one attribute, the case as JSON values.
+Loaded by `relay-harness run` and by the kit's own tests (`-p harness.judge.cases.plugin`), never by
+the tests of others. Each report of a case carries one attribute, the case as JSON values.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from harness.judge.cases.evidence import end_of, gather, hider
 from harness.judge.cases.leaks import Files, changed_since, files_in_reach, leaks
 from harness.judge.cases.relay import NotApplicable, Relay
 from harness.judge.cases.wording import Comparison, cut
+from harness.judge.collector import ATTRIBUTE
 from harness.judge.explain import requirements_of
 from harness.judge.hints import hint_for
 from harness.judge.interrupts import interrupt
@@ -30,7 +31,6 @@ from harness.judge.model import Case, Check, Verdict
 from harness.targets import RELAY_VARIABLE
 from harness.targets.outcome import TargetBrokeError, TargetSkippedError
 
-_ATTRIBUTE = "deploy_relay_case"
 _CHECKS = pytest.StashKey[Checks]()
 _CASE = pytest.StashKey[Case]()
 
@@ -215,10 +215,10 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call" and _CASE in item.stash:
         _add_captured(item, report)
-        vars(report)[_ATTRIBUTE] = msgspec.to_builtins(item.stash[_CASE])
+        vars(report)[ATTRIBUTE] = msgspec.to_builtins(item.stash[_CASE])
     elif report.failed and (ids := requirements_of(item.nodeid, item.path)):
         error = call.excinfo.value if call.excinfo else None
-        vars(report)[_ATTRIBUTE] = msgspec.to_builtins(_unjudged(item.nodeid, ids, report, error))
+        vars(report)[ATTRIBUTE] = msgspec.to_builtins(_unjudged(item.nodeid, ids, report, error))
     return report
 
 
@@ -239,65 +239,3 @@ def _unjudged(
         return Case(id_, checks=[Check(it, Verdict.UNTESTABLE, blocked_by=reason) for it in ids])
     checks = [Check(it, Verdict.HARNESS_ERROR) for it in ids]
     return Case(id_, checks=checks, error=report.longreprtext)
-
-
-class Collector:
-    """A pytest plugin that gathers the cases of one run, also from the workers of xdist.
-
-    Attributes:
-        cases: by their ids.
-        broken: what kept cases from running: collection and internal errors.
-        interrupted: the arguments of `KeyboardInterrupt`, such as the number of a signal.
-        collected: the ids of all cases that are to run.
-    """
-
-    def __init__(self) -> None:
-        self.cases: dict[str, Case] = {}
-        self.broken: list[str] = []
-        self.interrupted: tuple[object, ...] = ()
-        self.collected: list[str] = []
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.collected = [item.nodeid for item in session.items]
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        self.collected = ids
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        case = self.cases.setdefault(report.nodeid, Case(report.nodeid))
-        if found := vars(report).get(_ATTRIBUTE):
-            judged = msgspec.convert(found, Case)
-            if judged.verdict.weight >= case.verdict.weight:
-                judged.seconds, case = case.seconds, judged
-                self.cases[report.nodeid] = case
-        elif str(report.when) == "???":  # xdist's report of a worker that died
-            ended = "the relay ended the process in which it ran"
-            case.checks = [Check("AGG-02", Verdict.FAILED, "the deploy", "records", ended)]
-            rest = [id_ for id_ in requirements_of(report.nodeid) if id_ != "AGG-02"]
-            case.checks += [Check(id_, Verdict.UNTESTABLE, blocked_by=ended) for id_ in rest]
-        case.seconds += report.duration
-
-    def finish(self) -> None:
-        """Make every case that did not run untestable."""
-        for id_ in self.collected:
-            if id_ not in self.cases:
-                reason = "it did not run: the run had ended before"
-                checks = [
-                    Check(it, Verdict.UNTESTABLE, blocked_by=reason) for it in requirements_of(id_)
-                ]
-                self.cases[id_] = Case(id_, checks=checks, error=NOT_RUN)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self.broken.append(report.longreprtext)
-
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self.interrupted = excinfo.value.args
-
-    def pytest_internalerror(self, excrepr: object) -> None:
-        self.broken.append(str(excrepr))
-
-
-NOT_RUN = "not run"
-"""The error of a case of which nothing is known."""
