@@ -1,4 +1,4 @@
 """Faults: the ways in which a peer misbehaves, and the answers that it sends, as frozen values.
 
-It imports nothing but `harness.errors` and itself. Begin with `kinds.py`, the list of all faults.
+It imports no other room. Begin with `kinds.py`, the list of all faults.
 """

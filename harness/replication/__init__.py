@@ -1,6 +1,6 @@
 """The fake replication socket of a fake node, over which relays mint tokens.
 
-It imports `witness`, `faults`, `profiles`, `transport` and `peer`. Begin with `socket.py`, then
+It imports `witness`, `faults`, `transport` and `peer`. Begin with `socket.py`, then
 read `conversation.py`, which serves one connection.
 """
 
