@@ -205,5 +205,10 @@ from .witness.requests import (
 from .witness.requests import (
     UploadWitness as UploadWitness,
 )
-from .witness.wire.finding import Finding as Finding
+from .witness.wire.finding import (
+    Finding as Finding,
+)
+from .witness.wire.finding import (
+    Rule as Rule,
+)
 from .witness.wire.reader import check_upload as check_upload

@@ -1,4 +1,4 @@
-"""The cluster's certificate authority, and server certificates with exactly one flaw each."""
+"""The cluster's certificate authority, and server certificates with one flaw each."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 class Authority:
-    """One certificate authority, as every node of a cluster trusts it.
+    """A certificate authority, such as the one that every node of a cluster trusts.
 
     Args:
-        directory: where `file` is to lie; left out, it is a temporary file, which is removed with
-            this object, unless its process is killed.
+        directory: where `file` is written; by default it is a temporary file, which is removed
+            with this object, unless its process is killed.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -42,7 +42,7 @@ class Authority:
 
     @cached_property
     def file(self) -> Path:
-        """The certificate as the CA bundle that relays are given."""
+        """The certificate as a CA bundle for relays."""
         if self._directory is not None:
             return self.write(self._directory / "fake-authority.pem")
         descriptor, name = tempfile.mkstemp(prefix="fake-authority-", suffix=".pem")
@@ -51,12 +51,12 @@ class Authority:
         return self.write(Path(name))
 
     def write(self, path: Path) -> Path:
-        """Write the certificate to a file of the caller's."""
+        """Write the certificate to a file."""
         path.write_bytes(self.pem)
         return path
 
     def client_context(self) -> ssl.SSLContext:
-        """A TLS client context that trusts this authority alone."""
+        """A TLS client context that trusts only this authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._ca.configure_trust(context)
         return context
@@ -71,14 +71,14 @@ class Authority:
         """A TLS server context with a leaf certificate; the same one for the same arguments.
 
         Args:
-            identities: host names and IP addresses that the leaf names.
-            flaw: what to get wrong; None for a certificate that any client accepts.
-            only: the one version of TLS to speak; None for 1.2 and 1.3.
-            client_certificate: whether clients are asked for a certificate of this authority, or
-                refused without one.
+            identities: host names and IP addresses in the leaf.
+            flaw: what is wrong with the certificate; None for a valid one.
+            only: the only version of TLS; None for 1.2 and 1.3.
+            client_certificate: whether a certificate of this authority is requested of clients, or
+                required.
         """
         key = (*identities, flaw, only, client_certificate)
-        if key not in self._contexts:  # loading a key costs more than all the rest of a peer
+        if key not in self._contexts:  # loading a key is the slowest step of starting a peer
             context = _server_context(*self.leaf(*identities, flaw=flaw))
             if only is not None:
                 context.minimum_version = context.maximum_version = _VERSIONS[only]
@@ -89,7 +89,7 @@ class Authority:
         return self._contexts[key]
 
     def leaf(self, *identities: str, flaw: CertificateFlaw | None = None) -> tuple[bytes, bytes]:
-        """A new server certificate, as PEM: its private key, and its chain."""
+        """A new server certificate, as PEM: its private key and its chain."""
         ca, now = self._ca, datetime.now(UTC)
         not_before, not_after = now - timedelta(days=2), now + timedelta(days=365)
         match flaw:
@@ -133,7 +133,7 @@ def _server_context(key: bytes, chain: bytes) -> ssl.SSLContext:
 
 
 def _self_signed(identities: Iterable[str]) -> tuple[bytes, bytes]:
-    """Key and certificate; trustme makes leaves of an authority only."""
+    """Key and certificate; trustme makes none without an authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self-signed")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What all parts of one fake node share: its path, its credentials, its tokens, its faults."""
+"""The state of one fake node: its path, credentials, tokens and faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NodeState:
         path: path of the operations API, with its query if it has one; other paths answer 404.
         profile: how the node answers when no fault is due.
         schedule: which fault is due.
-        username: the user who may deploy; by default, a name of this node alone.
+        username: the user who may deploy; by default, a name that only this node has.
         password: the password of that user; by default, a random one.
         tokens: every token that the node issued.
     """
@@ -47,11 +47,11 @@ class NodeState:
         return b64encode(f"{self.username}:{self.password}".encode()).decode()
 
     def credential_of(self, request: RequestWitness) -> Credential:
-        """What the Authorization header of a request is worth at this node."""
+        """The kind of credential in the Authorization header of a request."""
         return self.tokens.worth(request.header("authorization"), (self.username, self.password))
 
     def issue_tokens(self, fault: OneFault | None) -> dict[str, str]:
-        """Issue `operation_token` and `refresh_token` (MINT-04), as a fault of mints says."""
+        """Issue `operation_token` and `refresh_token` (MINT-04), with the due fault of mints."""
         token = self.tokens.issue(
             self.username,
             expire_first=fault.first if isinstance(fault, TokensExpire) else 0,

@@ -80,7 +80,7 @@ class OperationsApi:
         try:
             conversation.receive(until="ready")
             body = _from_json(reader.content)
-        finally:  # also when the client goes in the middle
+        finally:  # also when the connection ends in the middle
             if _is_mint(body, reader):
                 known = {"body": body} if isinstance(body, dict) else {}
                 witness = exchange.witness_as(MintWitness, reader=reader, **known)

@@ -13,7 +13,7 @@ _BLOCK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A staged payload: where it lies, its length in bytes, and its SHA-256 in hex."""
+    """A staged payload: its path, its length in bytes, and its SHA-256 in hex."""
 
     path: Path
     size: int

@@ -1,4 +1,4 @@
-"""The tokens of one fake peer: shaped like Harper's, and telling whose they are anywhere."""
+"""The tokens of one fake peer: shaped like Harper's, and different from any other peer's."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def lifetime(expires_in: object) -> float | None:
-    """How many seconds a token lives that is asked for so, as Harper reads it.
+    """The lifetime of a token in seconds, from `expires_in` as Harper reads it.
 
-    A number counts seconds, a text without a unit milliseconds. None where that is no time, or one
-    of weeks and years.
+    A number counts seconds, a text without a unit milliseconds. None when it is not a time, or a
+    time in weeks or years.
     """
     if isinstance(expires_in, int | float) and not isinstance(expires_in, bool):
         return float(expires_in)
@@ -35,7 +35,7 @@ def lifetime(expires_in: object) -> float | None:
 
 
 class TokenBook:
-    """Issues tokens and knows them again; safe to use from many threads."""
+    """Issues tokens and recognizes them; safe to use from many threads."""
 
     def __init__(self, node: str) -> None:
         """Keep the tokens of the node of this name."""
@@ -48,8 +48,8 @@ class TokenBook:
         """A new operation token.
 
         Args:
-            username: goes into the claims.
-            expire_first: so many tokens of this peer, from its first, have expired when used.
+            username: a claim of the token.
+            expire_first: this many tokens, from the peer's first, are expired.
             forbidden: the user of the token may not deploy.
         """
         token = self._new(username, "operation")
@@ -66,11 +66,11 @@ class TokenBook:
         return token
 
     def worth(self, authorization: str | None, user: tuple[str, str] | None = None) -> Credential:
-        """What an Authorization header is worth; its scheme is case-sensitive, as in Harper.
+        """The kind of credential in an Authorization header, with a case-sensitive scheme.
 
         Args:
-            authorization: the header's value; None when there is none.
-            user: name and password of the one user whose password is good; None knows no Basic.
+            authorization: the header's value; None without the header.
+            user: name and password of the only user; None rejects the scheme Basic.
         """
         if authorization is None:
             return "missing"
@@ -83,7 +83,7 @@ class TokenBook:
             return self._worth.get(credential, "unknown") if credential else "empty"
 
     def appear_in(self, text: str) -> bool:
-        """Whether any token of this peer stands in a text."""
+        """Whether a text contains a token of this peer."""
         with self._lock:
             return any(token in text for token in self._worth)
 
@@ -95,7 +95,7 @@ class TokenBook:
         return text
 
     def _new(self, username: str, subject: str) -> str:
-        """A JSON Web Token by its looks (MINT-05); the signature is random and unique."""
+        """A JSON Web Token in form (MINT-05); the signature is random and unique."""
         now = int(time.time())
         claims = {"username": username, "super_user": True, "node": self._node}
         claims |= {"iat": now, "exp": now + _LIFETIME, "sub": subject}

@@ -33,12 +33,9 @@ class ConnectionEnded(ConnectionError):  # noqa: N818 - an end is not always an 
 class State(Enum):
     """What a connection is doing."""
 
-    ACTIVE = auto()
-    """Reads, answers, or waits for the rest of a request."""
-    IDLE = auto()
-    """Waits for a request, of which it has read nothing."""
-    SILENT = auto()
-    """Open, but reads and writes nothing more."""
+    ACTIVE = auto()  # reads, answers, or waits for the rest of a request
+    IDLE = auto()  # waits for a request, of which it has read nothing
+    SILENT = auto()  # is open, but reads and writes nothing more
     CLOSED = auto()
 
 
@@ -122,16 +119,15 @@ class Connection:
             self.witness.changed.notify_all()
 
     def _poll_for(self, events: int, seconds: float) -> bool:
-        """Wait for events; False when none happens in time. Commands are obeyed meanwhile."""
+        """Wait for events; False when none happens in time. A command is obeyed at once."""
         self._poll.modify(self._fd, events)
         deadline = time.monotonic() + seconds
         while True:
             self.obey()
-            ready = self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-            if not ready:
-                return False
-            if all(fd == self._fd for fd, _ in ready):
-                return True
+            left = max(0.0, deadline - time.monotonic())
+            ready = {fd for fd, _ in self._poll.poll(left * 1000)}
+            if ready <= {self._fd} and (ready or time.monotonic() >= deadline):
+                return bool(ready)
 
     def _time_out(self, purpose: str) -> NoReturn:
         self.witness.note(MomentKind.TIMED_OUT, purpose=purpose, seconds=self.timeout)
@@ -145,12 +141,9 @@ class Connection:
         if command is Command.SILENCE:
             if self.state is not State.SILENT:
                 self.be_silent()
-            return
-        if command is Command.RESET:
-            self.reset()
         else:
-            self.close()
-        raise ConnectionEnded("the peer was stopped")
+            (self.reset if command is Command.RESET else self.close)()
+            raise ConnectionEnded("the peer was stopped")
 
     def read_into(self, buffer: memoryview) -> int:
         """Fill `buffer` with the ready bytes; wait for the first; 0 at the client's FIN."""

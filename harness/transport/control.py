@@ -9,12 +9,9 @@ from enum import Enum
 class Command(Enum):
     """What every connection of a server does at once, also one that is accepted later."""
 
-    CLOSE = "close"
-    """End with FIN."""
-    RESET = "reset"
-    """End with RST."""
-    SILENCE = "silence"
-    """Read and write nothing more; a CLOSE or RESET may follow."""
+    CLOSE = "close"  # end with FIN
+    RESET = "reset"  # end with RST
+    SILENCE = "silence"  # read and write nothing more; a CLOSE or RESET may follow
 
 
 class Control:

@@ -17,8 +17,8 @@ from harness.witness.wire import OperationReader, UploadReader
 from harness.witness.wire.finding import show
 
 _BLOCK = 256 * 1024
-_QUOTED = 4096  # bytes of an answer that are kept for a quote
-_SMALL_BLOCK = 4096  # bytes that are read at a time up to the file part
+_QUOTED = 4096  # bytes of an answer kept for a quote
+_SMALL_BLOCK = 4096  # bytes read at a time up to the file part
 _READS_PER_SECOND = 20  # of a peer that reads slowly
 
 Until = Literal["file", "ready", "end"]

@@ -12,8 +12,7 @@ from harness.transport.connection import Connection
 from harness.witness.connections import RequestWitness
 from harness.witness.moments import MomentKind
 
-ENVIRON_KEY = "harness.transport.exchange"
-"""Where the WSGI environment of a request holds its exchange."""
+ENVIRON_KEY = "harness.transport.exchange"  # in the WSGI environment of a request
 _W = TypeVar("_W", bound=RequestWitness)
 
 

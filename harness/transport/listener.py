@@ -34,6 +34,7 @@ class Listener:
         self,
         host: str,
         port: int,
+        serve: Callable[[Connection], object],
         *,
         timeout: float,
         witnesses: list[ConnectionWitness],
@@ -44,11 +45,13 @@ class Listener:
         Args:
             host: loopback address.
             port: TCP port; 0 takes a free port.
+            serve: called with each connection, in its thread.
             timeout: longest wait for one read or write on a connection, in seconds.
             witnesses: gets the witness of each connection.
             changed: notified about each new moment of a witness.
         """
         self.accepted = 0
+        self._serve = serve
         self._timeout = timeout
         self._witnesses = witnesses
         self._changed = changed
@@ -66,12 +69,12 @@ class Listener:
         self._socket.settimeout(0)
         self.port: int = self._socket.getsockname()[1]
         self.control = Control()
-
-    def start(self, serve: Callable[[Connection], object]) -> None:
-        """Accept connections; `serve` is called with each one in its thread."""
         self._accepting = threading.Thread(
-            target=self._accept_all, args=(serve,), name=f"peer-{self.port}", daemon=True
+            target=self._accept_all, name=f"peer-{self.port}", daemon=True
         )
+
+    def start(self) -> None:
+        """Accept connections."""
         self._accepting.start()
 
     def stop(self, command: Command) -> None:
@@ -102,15 +105,15 @@ class Listener:
             and not any(connection.has_input for connection in idle)
         )
 
-    def _accept_all(self, serve: Callable[[Connection], object]) -> None:
+    def _accept_all(self) -> None:
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         poll.register(self.control, select.POLLHUP)  # a silent server continues to accept
         while all(fd == self._socket.fileno() for fd, _ in poll.poll()):
-            self._accept(serve)
+            self._accept()
         self._socket.close()
 
-    def _accept(self, serve: Callable[[Connection], object]) -> None:
+    def _accept(self) -> None:
         # One step for `is_at_rest`: a connection waits in the kernel, or is counted.
         with self._changed:
             try:
@@ -120,14 +123,14 @@ class Listener:
             self.accepted += 1
         thread = threading.Thread(
             target=self._run,
-            args=(serve, sock, f"{host}:{port}"),
+            args=(sock, f"{host}:{port}"),
             name=f"peer-{self.port}-from-{port}",
             daemon=True,
         )
         self._threads = {it for it in self._threads if it.is_alive()} | {thread}
         thread.start()
 
-    def _run(self, serve: Callable[[Connection], object], sock: socket.socket, client: str) -> None:
+    def _run(self, sock: socket.socket, client: str) -> None:
         """Serve one connection, in its thread."""
         witness = ConnectionWitness(client, changed=self._changed)
         witness.note(MomentKind.ACCEPTED, client=client)
@@ -136,7 +139,7 @@ class Listener:
             self._witnesses.append(witness)
             self._connections.add(connection)
         try:
-            serve(connection)
+            self._serve(connection)
         finally:
             connection.close()
             with self._changed:

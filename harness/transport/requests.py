@@ -21,9 +21,7 @@ from harness.witness.wire.finding import show
 from harness.witness.wire.head import read_operation_head
 from harness.witness.wire.plain import read_plain_head
 
-HEAD_LIMIT = 64 * 1024
-"""Bytes of a request head that a peer reads."""
-
+HEAD_LIMIT = 64 * 1024  # bytes of a request head that a peer reads
 _HEAD_END = b"\r\n\r\n"
 _BLOCK = 64 * 1024
 

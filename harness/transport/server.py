@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +37,7 @@ class StreamingServer(HTTPServer):
     takes `Exchange.of(request)` and sets `answered`.
 
     Attributes:
+        ssl_context: serves TLS from the next `start` on; None serves plain HTTP.
         otherwise: answers a request that no `expect_request` matches, or leaves it for a 404.
         malformed: refuses a request with a malformed head, with a status, and ends the connection.
         connections: the witness of every accepted connection, in order.
@@ -49,7 +49,6 @@ class StreamingServer(HTTPServer):
         host: str = "127.0.0.1",
         port: int = 0,
         *,
-        ssl_context: ssl.SSLContext | None = None,
         greet: Callable[[Connection], bool] | None = None,
         timeout: float = 30.0,
     ) -> None:
@@ -58,7 +57,6 @@ class StreamingServer(HTTPServer):
         Args:
             host: loopback address to bind.
             port: TCP port; 0 takes a free port.
-            ssl_context: serve TLS with it; None serves plain HTTP.
             greet: called for each accepted connection, in its own thread, before the TLS handshake;
                 False ends the connection (a fault has been shown).
             timeout: longest wait for one read or write on a connection, in seconds.
@@ -71,7 +69,7 @@ class StreamingServer(HTTPServer):
                 f"host {host!r}: a fake peer serves on the loopback only, out of reach of other "
                 "machines; give an address such as 127.0.0.1 or ::1"
             )
-        super().__init__(host, port, ssl_context=ssl_context, threaded=True)
+        super().__init__(host, port)
         self.greet = greet
         self.timeout = timeout
         self.otherwise: Callable[[Exchange], None] | None = None
@@ -102,12 +100,13 @@ class StreamingServer(HTTPServer):
         listener = Listener(
             self.host,
             self.port,
+            self._serve,
             timeout=self.timeout,
             witnesses=self.connections,
             changed=self.changed,
         )
         self.port, self._listener = listener.port, listener
-        listener.start(self._serve)
+        listener.start()
 
     def _serve(self, connection: Connection) -> None:
         """Serve one connection, in its thread."""

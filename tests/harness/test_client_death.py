@@ -57,9 +57,9 @@ class Phase:
         elif self.head:
             sent = upload_head(peer, token) + sent
         client.send(sent)
-        came = b""
-        while self.read not in came:
-            came += client.read()
+        answer = b""
+        while self.read not in answer:
+            answer += client.read()
 
 
 def early(then: Any) -> faults.AnswerEarly:

@@ -1,4 +1,4 @@
-"""Request heads that are none: witnessed as they came, judged, and without their credentials."""
+"""Malformed request heads: witnessed, judged, and shown without their credentials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UPLOAD = (
 
 
 @pytest.mark.parametrize(
-    ("came", "instead", "expected"),
+    ("right", "wrong", "expected"),
     [
         (b"HTTP/1.1", b"HTTP/1.x", "POST <target> HTTP/1.1"),
         (b"HTTP/1.1", b"HTTP/2.0", "POST <target> HTTP/1.1"),
@@ -31,10 +31,10 @@ UPLOAD = (
     ],
 )
 def test_a_malformed_head_is_witnessed_judged_and_refused(
-    cluster: FakeCluster, came: bytes, instead: bytes, expected: str
+    cluster: FakeCluster, right: bytes, wrong: bytes, expected: str
 ) -> None:
     peer = cluster.peer()
-    head = UPLOAD.replace(came, instead, 1)
+    head = UPLOAD.replace(right, wrong, 1)
     with RawClient(peer.url, ca_file=cluster.ca_file) as client:
         client.send(head)
         answer = client.read_answer()

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug import Request, Response
+from werkzeug.exceptions import HTTPException, abort
 
 from harness.cluster import FakeCluster
 from harness.faults.events import Event, EventStream
@@ -93,6 +95,45 @@ def test_a_handler_that_raises_is_reported_by_check(cluster: FakeCluster) -> Non
         client.send(b"GET /broken HTTP/1.1\r\nHost: p\r\n\r\n")
         assert client.read_answer().status == 500
     with pytest.raises(LookupError, match="a defect in a handler"):
+        peer.http.check()
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        ("Content-Length: 5", b"hello"),
+        ("Transfer-Encoding: chunked", b"2\r\nhe\r\n3;x\r\nllo\r\n0\r\n\r\n"),
+    ],
+)
+def test_a_handler_of_a_test_reads_a_body_in_any_framing(
+    cluster: FakeCluster, framing: str, body: bytes
+) -> None:
+    peer = cluster.peer()
+
+    def echo(request: Request) -> Response:
+        shown = [request.args["x"], request.headers["X-Two"], request.get_data(as_text=True)]
+        return Response(" ".join(shown))
+
+    peer.http.expect_request("/echo é", method="POST").respond_with_handler(echo)
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        head = "POST /echo%20%C3%A9?x=1 HTTP/1.1\r\nHost: p\r\nX-Two: a\r\nX-Two: b\r\n"
+        client.send(f"{head}{framing}\r\n\r\n".encode() + body)
+        assert client.read_answer().body == b"1 a,b hello"
+        assert client.read() == b""
+    peer.http.check()
+
+
+def test_a_handler_of_a_test_may_abort(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+
+    def refuse(_: Request) -> Response:
+        abort(418)
+
+    peer.http.expect_request("/tea").respond_with_handler(refuse)
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(b"GET /tea HTTP/1.1\r\nHost: p\r\n\r\n")
+        assert client.read_answer().status == 418
+    with pytest.raises(HTTPException):
         peer.http.check()
 
 

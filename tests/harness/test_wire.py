@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from multipart import MultipartSegment, PushMultipartParser  # type: ignore[import-untyped]
 
-from harness.witness.wire import UploadReader, check_head, check_upload
+from harness.witness.wire import Rule, UploadReader, check_head, check_upload
 
 VECTORS = Path(__file__).parents[2] / "fixtures" / "wire"
 VALID = sorted((VECTORS / "valid").glob("*.http"))
@@ -117,6 +117,12 @@ def test_an_invalid_upload_has_exactly_its_findings(path: Path) -> None:
         assert len(finding.got) <= 80
         assert finding.got.replace("…", "").isascii()
         assert finding.got.isprintable()
+
+
+def test_every_rule_is_broken_by_a_vector() -> None:
+    """But for a value of a mebibyte, and the framing of an operation in JSON: see test_mints."""
+    broken = {finding.rule for path in INVALID for finding in check_upload(path.read_bytes())}
+    assert set(Rule) - broken == {Rule.VALUE_LENGTH, Rule.ONE_FRAMING}
 
 
 def test_the_table_names_every_invalid_vector_and_no_other() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import IntEnum, auto
-from typing import ClassVar
+from collections.abc import Callable, Sequence
 
-from harness.witness.wire.content import Field, FilePart, StrayContent
+from harness.witness.wire.content import Data, Field, FilePart, StrayContent
 from harness.witness.wire.finding import (
     MAX_FIELDS,
     MAX_FINDINGS,
     MAX_PART_HEAD,
-    MAX_VALUE,
     Findings,
     Rule,
     show,
@@ -19,20 +16,12 @@ from harness.witness.wire.finding import (
 from harness.witness.wire.part import PartHead, read_part_head
 
 
-class _Step(IntEnum):
-    CONTENT = auto()  # of a part, or before the first delimiter
-    DELIMITED = auto()  # right after `--boundary`
-    PART_HEAD = auto()
-    EPILOGUE = auto()
-    LOST = auto()  # the rest is only counted: its parts are unknown
-
-
 class FormBody:
     """Reads a multipart body: its parts, and the rules that it breaks.
 
     Only CR can begin a delimiter, and no other byte of it is CR, because a boundary has none
-    (RFC 2046 section 5.1.1). So when a delimiter that seemed to begin turns out to be content,
-    no other one can have begun inside it: one count of matched bytes is enough.
+    (RFC 2046 section 5.1.1). So when the beginning of a delimiter turns out to be content, no
+    other delimiter can begin inside it: one count of matched bytes is enough.
     """
 
     def __init__(self, boundary: bytes, mark_offsets: Sequence[int]) -> None:
@@ -43,10 +32,10 @@ class FormBody:
         self.length = 0
         self._mark_offsets = mark_offsets
         self._delimiter = b"\r\n--" + boundary
-        # The first delimiter has no CRLF of its own: it is as if the head's last one began it.
+        # The first delimiter has no CRLF before it: the last CRLF of the head takes its place.
         self._first = 2  # index of the first delimiter byte that is part of the body
         self._matched = 2  # delimiter bytes seen so far
-        self._step = _Step.CONTENT if boundary else _Step.LOST
+        self._step: _Step = FormBody._read_content if boundary else FormBody._count
         self._shown = show(self._delimiter[2:])
         self._content: Field | FilePart | StrayContent | None = (
             StrayContent(Rule.PREAMBLE, 0, delimiter=self._shown) if boundary else None
@@ -54,45 +43,43 @@ class FormBody:
         self._partial = bytearray()  # of a delimiter's line end, or of a part's header block
         self._line_at = 0  # in the header block: where its last line begins
         self._base = 0  # offset in the body of index 0 of the block being fed
-        self._names: set[str] = set()
         self._field_count = 0
         self._padded = False  # the padding of this delimiter line was noted
-        self._misplaced = False  # a part after the file was noted
         self._unknown_part = False  # a part could not be read: it may have been the file
 
-    def feed(self, data: bytes | bytearray, pos: int, end: int) -> None:
+    def feed(self, data: Data, pos: int, end: int) -> None:
         self._base = self.length - pos
         while pos < end:
-            pos = self._STEPS[self._step](self, data, pos, end)
+            pos = self._step(self, data, pos, end)
         self.length = self._base + end
 
     def finish(self, *, cut: bool) -> None:
-        """Note what is missing at the end; a body that was `cut` in its framing is not blamed."""
+        """Note what is missing at the end, unless the body was `cut` in its framing."""
         if not cut:
             self._release()
-        elif self._step is _Step.EPILOGUE:
+        elif self._step is FormBody._read_epilogue:
             return  # after a wrong chunk size, framing looks like an epilogue
         if isinstance(self._content, StrayContent) and self._content.finish(self.findings):
             return
-        if cut or self._step in (_Step.EPILOGUE, _Step.LOST):
+        if cut or self._step in (FormBody._read_epilogue, FormBody._count):
             return
-        if self._step is _Step.DELIMITED and self._partial.startswith(b"--"):
+        if self._step is FormBody._read_delimiter_end and self._partial.startswith(b"--"):
             self.findings.note(Rule.CLOSING_DELIMITER_END, self.length, "the end")
         else:
             rule = Rule.CUT_BEFORE_FILE if self.file is None else Rule.CUT_AFTER_FILE
             self.findings.note(rule, self.length, "the end of the body", delimiter=self._shown)
 
-    # Each step reads some of data[pos:end] and returns where it stopped.
+    # Each step reads some of data[pos:end], returns where it stopped, and may set the next step.
 
-    def _content_step(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def _read_content(self, data: Data, pos: int, end: int) -> int:
         if self._matched:
-            return self._delimiter_step(data, pos, end)
+            return self._read_delimiter(data, pos, end)
         at = data.find(self._delimiter, pos, end)
         if at >= 0:
             self._take_in(data, pos, at)
             self._end_part()
             return at + len(self._delimiter)
-        # Only the last CR can have begun a delimiter that continues in the next block.
+        # Only the last CR can begin a delimiter that continues in the next block.
         begun = data.rfind(b"\r", max(pos, end - len(self._delimiter) + 1), end)
         if begun >= 0 and self._delimiter.startswith(data[begun:end]):
             self._take_in(data, pos, begun)
@@ -101,7 +88,7 @@ class FormBody:
             self._take_in(data, pos, end)
         return end
 
-    def _delimiter_step(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def _read_delimiter(self, data: Data, pos: int, end: int) -> int:
         """Compare the rest of a delimiter that began in an earlier block."""
         wanted = self._delimiter[self._matched : self._matched + end - pos]
         if data[pos : pos + len(wanted)] != wanted:
@@ -113,43 +100,26 @@ class FormBody:
         return pos + len(wanted)
 
     def _release(self) -> None:
-        """What looked like the beginning of a delimiter was content."""
+        """The matched beginning of a delimiter was content."""
         begun, self._matched = self._matched, 0
         self._take_in(self._delimiter, self._first, begun)
         self._first = 0
 
-    def _take_in(self, data: bytes | bytearray, start: int, end: int) -> None:
+    def _take_in(self, data: Data, start: int, end: int) -> None:
         if self._content is not None and start < end:
             self._content.update(data, start, end)
 
     def _end_part(self) -> None:
         self._matched = self._first = 0
-        match self._content:
-            case FilePart():
-                self._content.complete = True
-            case Field():
-                self._keep(self._content)
-            case StrayContent():
-                self._content.finish(self.findings)
+        if self._content is not None:
+            self._content.finish(self.findings)
+        if isinstance(self._content, Field):
+            self.fields.append(self._content)
         self._content = None
         self._padded = False
-        self._step = _Step.DELIMITED
+        self._step = FormBody._read_delimiter_end
 
-    def _keep(self, field: Field) -> None:
-        self.fields.append(field)
-        name = show(field.name.encode()[:40])
-        if field.length > MAX_VALUE:
-            at = field.offset + MAX_VALUE
-            self.findings.note(Rule.VALUE_LENGTH, at, f"{field.length} in {name}")
-            return
-        value = field.value
-        try:
-            value.decode()
-        except UnicodeDecodeError as error:
-            got = f"byte 0x{value[error.start]:02x} in {name}"
-            self.findings.note(Rule.VALUE_UTF8, field.offset + error.start, got)
-
-    def _delimited_step(self, data: bytes | bytearray, pos: int, _end: int) -> int:
+    def _read_delimiter_end(self, data: Data, pos: int, _end: int) -> int:
         """Read one byte of what follows `--boundary`."""
         self._partial.append(data[pos])
         got = bytes(self._partial)
@@ -157,7 +127,7 @@ class FormBody:
         if got == b"\r\n":
             self._partial.clear()
             self._line_at = 0
-            self._step = _Step.PART_HEAD
+            self._step = FormBody._read_part_head
         elif got == b"--\r\n":
             self._close(here + 1, whole=True)
         elif got in (b" ", b"\t", b"-- ", b"--\t"):  # readers skip these (RFC 2046 section 5.1.1)
@@ -170,7 +140,7 @@ class FormBody:
         return pos + 1
 
     def _bad_line_end(self, got: bytes, offset: int) -> None:
-        """A delimiter line that goes on with the wrong byte, the last of `got`."""
+        """Note a delimiter line with a wrong byte, the last of `got`."""
         is_lf = got.endswith(b"\n")
         if got.startswith(b"--"):
             rule = Rule.CLOSING_DELIMITER_LF if is_lf else Rule.CLOSING_DELIMITER_END
@@ -179,18 +149,18 @@ class FormBody:
         else:
             rule = Rule.DELIMITER_LF if is_lf else Rule.DELIMITER_END
             self.findings.note(rule, offset, show(got))
-            self._step = _Step.LOST
+            self._step = FormBody._count
 
     def _close(self, offset: int, *, whole: bool) -> None:
         """The closing delimiter ended at `offset`; unless it is whole, the rest is not judged."""
-        self._step = _Step.EPILOGUE
+        self._step = FormBody._read_epilogue
         self.complete = whole
         if whole:
             self._content = StrayContent(Rule.AFTER_CLOSING_DELIMITER, offset)
         if self.file is None and not self._unknown_part:
             self.findings.note(Rule.FILE_MISSING, offset, f"{self._field_count} fields and no file")
 
-    def _part_head_step(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def _read_part_head(self, data: Data, pos: int, end: int) -> int:
         """Read one line of a part's header block, or as much of it as there is."""
         begun = len(self._partial)
         stop = min(end, pos + MAX_PART_HEAD + 2 - begun)
@@ -213,7 +183,7 @@ class FormBody:
 
     def _enter_content(self) -> None:
         self._partial.clear()
-        self._step = _Step.CONTENT
+        self._step = FormBody._read_content
 
     def _begin_part(self, raw: bytes, empty_line: bytes, content_at: int) -> None:
         self._enter_content()
@@ -239,28 +209,25 @@ class FormBody:
         self._field_count += 1
         if self.file is not None:
             self._misplace(Rule.FIELD_AFTER_FILE, offset, head.raw)
-        if name in self._names:
+        if any(field.name == name for field in self.fields):
             self.findings.note(Rule.FIELD_TWICE, offset, show(head.raw))
         if self._field_count == MAX_FIELDS + 1:
             self.findings.note(Rule.FIELD_COUNT, offset, show(head.raw))
         if self._field_count <= MAX_FIELDS:
-            self._names.add(name)
             self._content = Field(name, head.raw, content_at)
 
     def _misplace(self, rule: Rule, offset: int, raw: bytes) -> None:
         """Note the first part after the file, and no other."""
-        if not self._misplaced:
+        if not any(it.rule in (Rule.SECOND_FILE, Rule.FIELD_AFTER_FILE) for it in self.findings):
             self.findings.note(rule, offset, show(raw))
-        self._misplaced = True
 
-    def _pass_step(self, data: bytes | bytearray, pos: int, end: int) -> int:
-        self._take_in(data, pos, end)
+    def _read_epilogue(self, data: Data, _pos: int, end: int) -> int:
+        self._take_in(data, _pos, end)
         return end
 
-    _STEPS: ClassVar = {
-        _Step.CONTENT: _content_step,
-        _Step.DELIMITED: _delimited_step,
-        _Step.PART_HEAD: _part_head_step,
-        _Step.EPILOGUE: _pass_step,
-        _Step.LOST: _pass_step,
-    }
+    def _count(self, _data: Data, _pos: int, end: int) -> int:
+        """The rest has no readable parts: only count it."""
+        return end
+
+
+_Step = Callable[[FormBody, Data, int, int], int]

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from harness.witness.wire.finding import MAX_SHOWN, MAX_VALUE, Findings, Rule, show
 
-WINDOW = 256
-"""Bytes kept of each end of the file."""
+Data = bytes | bytearray
+"""A block of raw bytes; no reader keeps a reference to it."""
+
+WINDOW = 256  # bytes kept of each end of the file
 
 
 @dataclass(slots=True)
@@ -48,10 +50,22 @@ class Field(_Part):
         """The value, at most `MAX_VALUE` bytes of it."""
         return bytes(self._value)
 
-    def update(self, data: bytes | bytearray, start: int, end: int) -> None:
+    def update(self, data: Data, start: int, end: int) -> None:
         self._value += data[start : min(end, start + MAX_VALUE - len(self._value))]
         self._hash.update(memoryview(data)[start:end])
         self.length += end - start
+
+    def finish(self, findings: Findings) -> None:
+        """Note a value that is too long, or not in UTF-8."""
+        name = show(self.name.encode()[:40])
+        if self.length > MAX_VALUE:
+            findings.note(Rule.VALUE_LENGTH, self.offset + MAX_VALUE, f"{self.length} in {name}")
+            return
+        try:
+            self._value.decode()
+        except UnicodeDecodeError as error:
+            got = f"byte 0x{self._value[error.start]:02x} in {name}"
+            findings.note(Rule.VALUE_UTF8, self.offset + error.start, got)
 
 
 @dataclass(slots=True)
@@ -71,7 +85,7 @@ class FilePart(_Part):
     complete: bool = False
     first: bytes = b""
     marks: dict[int, str] = field(default_factory=dict)
-    _last: bytes | bytearray = field(default=b"", repr=False)
+    _last: Data = field(default=b"", repr=False)
     _wanted: list[int] = field(default_factory=list, repr=False)  # descending
 
     def mark_at(self, offsets: Iterable[int]) -> None:
@@ -84,7 +98,7 @@ class FilePart(_Part):
         """The last 256 bytes so far."""
         return bytes(self._last)
 
-    def update(self, data: bytes | bytearray, start: int, end: int) -> None:
+    def update(self, data: Data, start: int, end: int) -> None:
         # The path of every byte of a payload: no copies, few calls.
         while self._wanted and self._wanted[-1] <= self.length + end - start:
             start = self._mark_within(data, start)
@@ -98,7 +112,10 @@ class FilePart(_Part):
             self._last = (self._last + data[start:end])[-WINDOW:]
         self.length += size
 
-    def _mark_within(self, data: bytes | bytearray, start: int) -> int:
+    def finish(self, _findings: Findings) -> None:
+        self.complete = True
+
+    def _mark_within(self, data: Data, start: int) -> int:
         """Read up to the next mark, and mark it; return where that was."""
         wanted = self._wanted.pop()
         mark = start + wanted - self.length
@@ -117,7 +134,7 @@ class StrayContent:
         self._values = values
         self._shown = bytearray()
 
-    def update(self, data: bytes | bytearray, start: int, end: int) -> None:
+    def update(self, data: Data, start: int, end: int) -> None:
         self._shown += data[start : min(end, start + MAX_SHOWN - len(self._shown))]
 
     def finish(self, findings: Findings) -> bool:

@@ -9,23 +9,12 @@ from typing import Literal
 Layer = Literal["head", "framing", "body"]
 """The request head, the framing of the body (RFC 9112 section 7), the body (RFC 7578)."""
 
-MAX_SHOWN = 80
-"""Characters of `Finding.got`."""
-
-MAX_FINDINGS = 50
-"""Findings kept per layer: enough for a person, and a bound for a hostile sender."""
-
-MAX_LINE = 4096
-"""Bytes of a chunk-size or trailer line, with its line end."""
-
-MAX_FIELDS = 64
-"""Fields that a peer keeps (PARSE-19)."""
-
-MAX_VALUE = 1 << 20
-"""Bytes of a field value that a peer keeps (PARSE-18)."""
-
-MAX_PART_HEAD = 16 * 1024
-"""Bytes of a part's header block that a peer reads (PARSE-20)."""
+MAX_SHOWN = 80  # characters of `Finding.got`
+MAX_FINDINGS = 50  # kept per layer: enough for a person, and a bound for a hostile sender
+MAX_LINE = 4096  # bytes of a chunk-size or trailer line, with its line end
+MAX_FIELDS = 64  # fields that a peer keeps (PARSE-19)
+MAX_VALUE = 1 << 20  # bytes of a field value that a peer keeps (PARSE-18)
+MAX_PART_HEAD = 16 * 1024  # bytes of a part's header block that a peer reads (PARSE-20)
 
 
 @unique

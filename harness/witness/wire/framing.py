@@ -6,14 +6,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import IntEnum, auto
-from typing import ClassVar
 
+from harness.witness.wire.content import Data
 from harness.witness.wire.finding import MAX_LINE, Findings, Rule, show
 from harness.witness.wire.head import FramingKind, RequestHead
 from harness.witness.wire.headers import read_line
 
-Deliver = Callable[[bytes | bytearray, int, int], None]
+Deliver = Callable[[Data, int, int], None]
 """Takes body bytes `data[start:end]`, which it must not keep."""
 
 _KEPT = 32  # sizes, extensions and trailers that a witness keeps
@@ -59,7 +58,7 @@ class FramingReader(ABC):
         self._deliver = deliver
 
     @abstractmethod
-    def feed(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def feed(self, data: Data, pos: int, end: int) -> int:
         """Read `data[pos:end]`, deliver the content, return where the message ended."""
 
     @abstractmethod
@@ -75,7 +74,7 @@ class LengthReader(FramingReader):
         self._length = head.content_length
         self.framing.terminated = self._length == 0
 
-    def feed(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def feed(self, data: Data, pos: int, end: int) -> int:
         stop = min(end, pos + self._length - self.framing.length)
         self._deliver(data, pos, stop)
         self.framing.length += stop - pos
@@ -88,56 +87,48 @@ class LengthReader(FramingReader):
             self.findings.note(Rule.BODY_LENGTH, self.framing.length, got, length=self._length)
 
 
-class _Step(IntEnum):
-    SIZE = auto()
-    DATA = auto()
-    DATA_END = auto()
-    TRAILER = auto()
-    LOST = auto()  # the rest is only counted: its framing is unknown
-
-
 class ChunkedReader(FramingReader):
     """Chunked framing (WIRE-13). Extensions and trailers are legal and only recorded."""
 
     def __init__(self, head: RequestHead, deliver: Deliver) -> None:
         super().__init__(head, deliver)
-        self._step = _Step.SIZE
-        self._left = 0  # bytes of the current chunk still to come
-        self._partial = bytearray()  # the beginning of a line that is not whole yet
+        self._step: _Step = ChunkedReader._read_size_line
+        self._left = 0  # missing bytes of the current chunk
+        self._partial = bytearray()  # the beginning of an incomplete line
         self._line_at = 0  # offset of the line read last
 
-    def feed(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def feed(self, data: Data, pos: int, end: int) -> int:
         framing = self.framing
         while pos < end and not framing.terminated:
             before = pos
-            pos = self._STEPS[self._step](self, data, pos, end)
+            pos = self._step(self, data, pos, end)
             framing.length += pos - before
         return pos
 
     def close(self, reason: str) -> None:
         at, number = self.framing.length, self.framing.chunks
-        if self.framing.terminated or self._step is _Step.LOST:
+        if self.framing.terminated or self._step is ChunkedReader._count:
             return
-        if self._step is _Step.DATA:
+        if self._step is ChunkedReader._read_data:
             self.findings.note(Rule.CHUNK_CUT, at, reason, left=self._left, number=number)
-        elif self._step is _Step.TRAILER:
+        elif self._step is ChunkedReader._read_trailer:
             self.findings.note(Rule.LAST_CHUNK_END, at, reason)
         else:
             self.findings.note(Rule.LAST_CHUNK, at, f"{reason} after chunk {number}")
 
-    def _size(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def _read_size_line(self, data: Data, pos: int, end: int) -> int:
         pos, line = self._take_line(data, pos, end)
         if line:
             size = self._read_size(line)
             if size is None:
-                self._step = _Step.LOST
+                self._step = ChunkedReader._count
             elif size == 0:
-                self._step = _Step.TRAILER
+                self._step = ChunkedReader._read_trailer
             else:
                 self._begin_chunk(size)
         return pos
 
-    def _take_line(self, data: bytes | bytearray, pos: int, end: int) -> tuple[int, bytes]:
+    def _take_line(self, data: Data, pos: int, end: int) -> tuple[int, bytes]:
         """Continue a line of at most `MAX_LINE` bytes: where it stopped, the line once whole."""
         stop = min(end, pos + MAX_LINE - len(self._partial))
         newline = data.find(b"\n", pos, stop)
@@ -148,7 +139,7 @@ class ChunkedReader(FramingReader):
         if newline < 0:
             if len(self._partial) == MAX_LINE:
                 self.findings.note(Rule.LINE_LENGTH, self._line_at, show(self._partial))
-                self._step = _Step.LOST
+                self._step = ChunkedReader._count
             return stop, b""
         line = bytes(self._partial)
         self._partial.clear()
@@ -169,7 +160,7 @@ class ChunkedReader(FramingReader):
         return size if 0 <= size < 1 << 64 else None
 
     def _begin_chunk(self, size: int) -> None:
-        self._step = _Step.DATA
+        self._step = ChunkedReader._read_data
         self._left = size
         framing = self.framing
         framing.chunks += 1
@@ -178,36 +169,38 @@ class ChunkedReader(FramingReader):
         if len(framing.first_sizes) < _KEPT:
             framing.first_sizes.append(size)
 
-    def _data(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def _read_data(self, data: Data, pos: int, end: int) -> int:
         stop = min(end, pos + self._left)
         self._deliver(data, pos, stop)
         self._left -= stop - pos
         return stop if self._left else self._end_chunk(data, stop, end)
 
-    def _end_chunk(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def _end_chunk(self, data: Data, pos: int, end: int) -> int:
         """Begin the next chunk at once if the usual bytes between two chunks are all here."""
         match = _NEXT_CHUNK.match(data, pos, end)
         size = int(match[1], 16) if match else 0
         if match and size:
             self._begin_chunk(size)
             return match.end()
-        self._step = _Step.DATA_END
+        self._step = ChunkedReader._read_data_end
         return pos
 
-    def _data_end(self, data: bytes | bytearray, pos: int, _end: int) -> int:
+    def _read_data_end(self, data: Data, pos: int, _end: int) -> int:
         """Read one byte of the CRLF after a chunk."""
         self._partial.append(data[pos])
         got = bytes(self._partial)
         if got == b"\r":
             return pos + 1
         self._partial.clear()
-        self._step = _Step.SIZE if got in (b"\r\n", b"\n") else _Step.LOST
+        self._step = (
+            ChunkedReader._read_size_line if got in (b"\r\n", b"\n") else ChunkedReader._count
+        )
         if got != b"\r\n":
             at, number = self.framing.length + 1 - len(got), self.framing.chunks
             self.findings.note(Rule.CHUNK_END, at, show(got), number=number)
         return pos + 1
 
-    def _trailer(self, data: bytes | bytearray, pos: int, end: int) -> int:
+    def _read_trailer(self, data: Data, pos: int, end: int) -> int:
         pos, line = self._take_line(data, pos, end)
         if line in (b"\r\n", b"\n"):
             self.framing.terminated = True
@@ -222,13 +215,8 @@ class ChunkedReader(FramingReader):
                 self.findings.note(trailer.defect.in_trailer, trailer.offset, got)
         return pos
 
-    def _lost(self, _data: bytes | bytearray, _pos: int, end: int) -> int:
+    def _count(self, _data: Data, _pos: int, end: int) -> int:
         return end
 
-    _STEPS: ClassVar = {
-        _Step.SIZE: _size,
-        _Step.DATA: _data,
-        _Step.DATA_END: _data_end,
-        _Step.TRAILER: _trailer,
-        _Step.LOST: _lost,
-    }
+
+_Step = Callable[[ChunkedReader, Data, int, int], int]

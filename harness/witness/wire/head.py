@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.witness.wire.finding import Finding, Findings, Rule, show
-from harness.witness.wire.headers import HeaderLine, HeadLines, cut_head, lenient_parameters
+from harness.witness.wire.headers import HeaderLine, lenient_parameters
+from harness.witness.wire.plain import PlainHead, read_plain_head
 
 FramingKind = Literal["chunked", "length", "none"]
 
@@ -46,7 +47,7 @@ def check_head(head: bytes) -> list[Finding]:
 
 def read_head(raw: bytes) -> RequestHead:
     """Read the raw head of an upload, from its request line to its empty line."""
-    head, findings = cut_head(raw), Findings()
+    head, findings = read_plain_head(raw), Findings()
     if head.start:
         findings.note(Rule.EMPTY_LINE_FIRST, 0, "an empty line")
     if not head.empty_line:
@@ -54,7 +55,7 @@ def read_head(raw: bytes) -> RequestHead:
     elif head.empty_line == b"\n":
         findings.note(Rule.HEAD_LF, head.end, "LF alone")
     _check_request_line(head, findings)
-    for line in head.headers:
+    for line in head.lines:
         if line.defect is not None:
             findings.note(line.defect.in_head, line.offset, line.redacted)
     _find_one("host", Rule.HOST, head, findings)
@@ -69,7 +70,7 @@ def read_head(raw: bytes) -> RequestHead:
 
 def read_operation_head(raw: bytes) -> RequestHead:
     """Read the raw head of an operation in JSON; any framing that RFC 9112 §6 allows is right."""
-    head, findings = cut_head(raw), Findings()
+    head, findings = read_plain_head(raw), Findings()
     codings, lengths = head.named("transfer-encoding"), head.named("content-length")
     kind, length = _read_framing(head)
     if (codings or lengths) and kind != "length" and (lengths or not _is_chunked(codings)):
@@ -77,7 +78,7 @@ def read_operation_head(raw: bytes) -> RequestHead:
     return RequestHead(kind, length, b"", findings)
 
 
-def _check_request_line(head: HeadLines, findings: Findings) -> None:
+def _check_request_line(head: PlainHead, findings: Findings) -> None:
     """POST over HTTP/1.1 (HTTP-01). The target is not shown: a query may hold a credential."""
     line = head.request_line
     if _REQUEST_LINE.fullmatch(line):
@@ -93,7 +94,7 @@ def _check_request_line(head: HeadLines, findings: Findings) -> None:
         findings.note(Rule.REQUEST_LINE, head.start, got)
 
 
-def _find_one(name: str, rule: Rule, head: HeadLines, findings: Findings) -> HeaderLine | None:
+def _find_one(name: str, rule: Rule, head: PlainHead, findings: Findings) -> HeaderLine | None:
     """The first header of that name; a finding unless it is the only one."""
     named = head.named(name)
     if not named:
@@ -103,7 +104,7 @@ def _find_one(name: str, rule: Rule, head: HeadLines, findings: Findings) -> Hea
     return named[0] if named else None
 
 
-def _check_authorization(head: HeadLines, findings: Findings) -> None:
+def _check_authorization(head: PlainHead, findings: Findings) -> None:
     """HTTP-01: one bearer token. Nothing of a credential is ever shown."""
     line = _find_one("authorization", Rule.AUTHORIZATION, head, findings)
     if line is not None and not _BEARER.fullmatch(line.trimmed):
@@ -112,7 +113,7 @@ def _check_authorization(head: HeadLines, findings: Findings) -> None:
         findings.note(Rule.BEARER, line.offset, f"Authorization: {shown} …")
 
 
-def _read_boundary(head: HeadLines, findings: Findings) -> bytes:
+def _read_boundary(head: PlainHead, findings: Findings) -> bytes:
     """WIRE-01 and WIRE-02; the boundary to read the body with, read leniently."""
     line = _find_one("content-type", Rule.CONTENT_TYPE_ONCE, head, findings)
     if line is None:
@@ -128,7 +129,7 @@ def _read_boundary(head: HeadLines, findings: Findings) -> bytes:
     return b"" if b"\r" in boundary else boundary
 
 
-def _check_framing(head: HeadLines, findings: Findings) -> None:
+def _check_framing(head: PlainHead, findings: Findings) -> None:
     """WIRE-13: chunked and nothing else."""
     codings, lengths = head.named("transfer-encoding"), head.named("content-length")
     if not _is_chunked(codings):
@@ -139,7 +140,7 @@ def _check_framing(head: HeadLines, findings: Findings) -> None:
         findings.note(Rule.CONTENT_LENGTH, lengths[0].offset, _show(lengths[0]))
 
 
-def _read_framing(head: HeadLines) -> tuple[FramingKind, int]:
+def _read_framing(head: PlainHead) -> tuple[FramingKind, int]:
     """How to find the end of the body, read leniently, and the Content-Length."""
     codings, lengths = head.named("transfer-encoding"), head.named("content-length")
     if codings:

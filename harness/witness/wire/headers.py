@@ -14,7 +14,6 @@ from harness.witness.wire.finding import Rule
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+\Z")
 _NAME = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_EMPTY = (b"\r\n", b"\n")
 
 
 class LineDefect(Enum):
@@ -65,40 +64,6 @@ class HeaderLine:
     def trimmed(self) -> bytes:
         """The value without spaces and tabs around it."""
         return self.value.strip(b" \t")
-
-
-@dataclass(frozen=True, slots=True)
-class HeadLines:
-    """A raw request head, cut into lines.
-
-    Attributes:
-        start: Offset of the request line, behind the line ends that a server skips (section 2.2).
-        request_line: With its line end; empty when there is none.
-        headers: Every line between the request line and the empty line.
-        end: Offset of the empty line, or of the end of a head without one.
-        empty_line: The line that ends the head; empty when there is none.
-    """
-
-    start: int
-    request_line: bytes
-    headers: list[HeaderLine]
-    end: int
-    empty_line: bytes
-
-    def named(self, name: str) -> list[HeaderLine]:
-        """The headers with this name, which is in lower case."""
-        return [line for line in self.headers if line.name == name]
-
-
-def cut_head(raw: bytes) -> HeadLines:
-    """Cut a raw request head into its lines."""
-    start = len(raw) - len(raw.lstrip(b"\r\n"))
-    lines = [line for _, line in raw_lines(raw[start:], start)]
-    request_line = lines[0] if lines else b""
-    empty_line = lines[-1] if lines and lines[-1] in _EMPTY else b""
-    end = len(raw) - len(empty_line)
-    first = start + len(request_line)
-    return HeadLines(start, request_line, header_lines(raw[first:end], first), end, empty_line)
 
 
 def raw_lines(block: bytes, offset: int) -> Iterator[tuple[int, bytes]]:

@@ -6,17 +6,13 @@ import re
 from collections.abc import Sequence
 
 from harness.witness.wire.body import FormBody
-from harness.witness.wire.content import Field, FilePart
+from harness.witness.wire.content import Data, Field, FilePart
 from harness.witness.wire.finding import Finding, Rule, show
 from harness.witness.wire.framing import ChunkedReader, Deliver, Framing, LengthReader
 from harness.witness.wire.head import RequestHead, read_head, read_operation_head
 
-MAX_EXCESS = 64 * 1024
-"""Bytes kept of those after the end of the message."""
-
-MAX_OPERATION = 64 * 1024
-"""Bytes of body that a fake peer reads of an operation in JSON."""
-
+MAX_EXCESS = 64 * 1024  # bytes kept after the end of the message
+MAX_OPERATION = 64 * 1024  # bytes kept of the body of an operation in JSON
 _HEAD_END = re.compile(rb"\n\r?\n")
 
 
@@ -27,16 +23,13 @@ class MessageReader:
         self.answered = False
         """Set it once the final answer is sent: later bytes may be the next request."""
         self._head = head
-        self._framing = (ChunkedReader if head.framing == "chunked" else LengthReader)(
-            head, deliver
-        )
+        framing_reader = ChunkedReader if head.framing == "chunked" else LengthReader
+        self._framing = framing_reader(head, deliver)
         self.framing: Framing = self._framing.framing
         self._excess = bytearray()
         self._closed = False
 
-    def feed(
-        self, data: bytes | bytearray | memoryview, start: int = 0, end: int | None = None
-    ) -> None:
+    def feed(self, data: Data | memoryview, start: int = 0, end: int | None = None) -> None:
         """Read `data[start:end]`, the next raw bytes after the head, cut anywhere.
 
         No reference to `data` is kept. A bytearray or bytes is read in place; a memoryview, which
@@ -61,7 +54,7 @@ class MessageReader:
     def _ended(self, *, cut: bool) -> None:
         """The message has ended; `cut` before it was whole."""
 
-    def _keep_excess(self, data: bytes | bytearray, start: int, end: int) -> None:
+    def _keep_excess(self, data: Data, start: int, end: int) -> None:
         """Keep bytes after the end of the message."""
         self.framing.bytes_after += end - start
         self._excess += data[start : min(end, start + MAX_EXCESS - len(self._excess))]
@@ -100,7 +93,7 @@ class OperationReader(MessageReader):
         """Bytes of the body so far, without framing."""
         super().__init__(read_operation_head(head), self._take_in)
 
-    def _take_in(self, data: bytes | bytearray, start: int, end: int) -> None:
+    def _take_in(self, data: Data, start: int, end: int) -> None:
         self._content += data[start : min(end, start + MAX_OPERATION - len(self._content))]
         self.length += end - start
 
@@ -145,7 +138,7 @@ class UploadReader(MessageReader):
         if self.complete and self.framing.kind == "length":
             self._ended(cut=False)
 
-    def _keep_excess(self, data: bytes | bytearray, start: int, end: int) -> None:
+    def _keep_excess(self, data: Data, start: int, end: int) -> None:
         """WIRE-13: nothing follows the message before it is answered."""
         if not self.framing.bytes_after and not self.answered and self.framing.kind != "none":
             got = f"more bytes, the first {show(data[start : start + 1])}"
