@@ -62,15 +62,15 @@ def _blocks(file: io.FileIO, payload: StagedPayload) -> Iterator[bytes]:
     # In the thread of the event loop: passing each block between threads cost more processor time
     # than reading, encrypting and sending it.
     left = payload.size
-    _check_unchanged(file, payload)
-    while left:
-        with _failing("not readable"):
+    with _failing("not readable"):
+        _check_unchanged(file, payload)
+        while left:
             block = file.read(min(left, BLOCK_BYTES))
-        if not block:
-            raise OriginError("payload", "staged payload ended early")
-        left -= len(block)
-        yield block
-    _check_unchanged(file, payload)
+            if not block:
+                raise OriginError("payload", "staged payload ended early")
+            left -= len(block)
+            yield block
+        _check_unchanged(file, payload)
 
 
 def _check_unchanged(file: io.FileIO, payload: StagedPayload) -> None:

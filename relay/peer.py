@@ -5,7 +5,7 @@ import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import aiohttp
@@ -13,7 +13,7 @@ from yarl import URL
 
 from relay.answer import Answer, success_members
 from relay.connection import CLOSE_SECONDS, Connections
-from relay.errors import InputError, OriginError, PeerError
+from relay.errors import InputError, OriginError, PeerError, Stage
 from relay.events import Event
 from relay.failures import translated
 from relay.limits import Limits
@@ -144,11 +144,6 @@ class Peer:
 
 def mint_failure(reason: str, cause: Exception | None = None) -> PeerError:
     """A failed mint with the text of SEQ-06; failing to connect keeps its own stage."""
-    known = cause if isinstance(cause, PeerError) else PeerError("mint", reason)
-    return PeerError(
-        known.stage if known.stage in {"connect", "tls"} else "mint",
-        f"token mint failed: {reason}",
-        status_code=known.status_code,
-        retryable=known.retryable,
-        retry_after=known.retry_after,
-    )
+    failure = cause if isinstance(cause, PeerError) else PeerError("mint", reason)
+    stage: Stage = failure.stage if failure.stage in {"connect", "tls"} else "mint"
+    return replace(failure, stage=stage, reason=f"token mint failed: {reason}", uncertain=False)

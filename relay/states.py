@@ -110,6 +110,14 @@ class Exchange:
     status: int | None = None  # of the answer, once its head is there
     read_error: AttemptError | None = None  # of the payload
 
+    def __post_init__(self) -> None:
+        self._seconds = {
+            Limit.STALL: self.limits.stall,
+            Limit.ANSWER: self.limits.answer,
+            Limit.CLOSE: _CLOSE_SECONDS,
+            Limit.NOW: 0.0,
+        }
+
     @property
     def is_sent(self) -> bool:
         return self.body is SENT
@@ -122,12 +130,7 @@ class Exchange:
         rule = RULES[self.body, self.answer]
         if rule.limit is before.limit and rule.restarted_by is not step:
             return None
-        return {
-            Limit.STALL: self.limits.stall,
-            Limit.ANSWER: self.limits.answer,
-            Limit.CLOSE: _CLOSE_SECONDS,
-            Limit.NOW: 0.0,
-        }[rule.limit]
+        return self._seconds[rule.limit]
 
     def failure(self, error: PeerError | TimeoutError | None) -> AttemptError | None:
         """Why the attempt failed, if it did; `error` ended it, or None after a complete success."""

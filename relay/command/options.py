@@ -22,7 +22,7 @@ _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 _EPILOG = """\
 Credentials are never read from the command line. The first of these counts: a token in
 --token-file; the password of --user in --password-file; a token in RELAY_TOKEN; the password in
-RELAY_PASSWORD; a password typed at the terminal. RELAY_USER replaces --user.
+RELAY_PASSWORD; a password typed at the terminal. RELAY_USER is the default of --user.
 
 exit codes: 0 every node succeeded, 1 some node failed, 2 bad usage (nothing was sent), 3 the
 deploy ended but its records could not be written, 129, 130 or 143 interrupted by a hang-up,
@@ -54,9 +54,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="relay", description="Send a deploy package to every node of a cluster."
-    )
+    parser = argparse.ArgumentParser("relay", description="Deploy to every node of a cluster.")
     parser.add_argument(
         "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
     )
@@ -72,21 +70,14 @@ def parser() -> argparse.ArgumentParser:
     )
     add = verb.add_argument
     repeatable: dict[str, Any] = {"action": "append", "default": []}
+    limits = ", ".join(f"{name} (default: {vars(Limits())[name]:g})" for name in _TIMES)
     add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
     add("--node", metavar="NAME=URL", help="a node; repeatable", **repeatable)
-    add(
-        "--nodes",
-        type=_path,
-        metavar="FILE",
-        help="nodes, one NAME=URL in each line; repeatable",
-        **repeatable,
-    )
-    add("--only", metavar="NAME", help="deploy to this one of the nodes; repeatable", **repeatable)
+    add("--nodes", type=_path, metavar="FILE", help="nodes, one per line; repeatable", **repeatable)
+    add("--only", metavar="NAME", help="deploy to this node only; repeatable", **repeatable)
     add("--project", help="name of the component (default: from PATH)")
     add("--field", metavar="KEY=VALUE", help="another field; repeatable", **repeatable)
-    add(
-        "--exclude", metavar="GLOB", help="leave out these names or paths; repeatable", **repeatable
-    )
+    add("--exclude", metavar="GLOB", help="leave out matching files; repeatable", **repeatable)
     add(
         "--skip-node-modules",
         dest="exclude",
@@ -104,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     add("--insecure", metavar="NAME", help="do not verify this node; repeatable", **repeatable)
     add("--allow-http", action="store_true", help="allow plain http to other machines")
     add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
-    add("--limit", metavar="NAME=SECONDS", help=_limits_help(), **repeatable)
+    add("--limit", metavar="NAME=SECONDS", help=f"time limits: {limits}; repeatable", **repeatable)
     add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
     add("--probe", action="store_true", help="ask each node for its version first")
     add(
@@ -114,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("at-once", "rolling"),
         help="restart the nodes that took the package, all at once or one after another",
     )
-    add("--quiet", action="store_true", help="show no progress, and ask for none")
+    add("--quiet", action="store_true", help="show no progress, and do not ask nodes for it")
     output = verb.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON document, no table")
     output.add_argument("--events", action="store_true", help="print each event as a JSON line")
@@ -124,12 +115,6 @@ def parser() -> argparse.ArgumentParser:
 def _refuse_secrets(parser: argparse.ArgumentParser) -> None:
     for secret in ("--password", "--token"):
         parser.add_argument(secret, action=_Refused, help=argparse.SUPPRESS)
-
-
-def _limits_help() -> str:
-    defaults = Limits()
-    known = ", ".join(f"{name} ({getattr(defaults, name):g})" for name in _TIMES)
-    return f"a time limit, by default {known}; repeatable"
 
 
 def _path(text: str) -> Path:
