@@ -36,10 +36,12 @@ class FakeCluster:
         sockets: every replication socket started so far, in order.
         fronts: every proxy and nginx started so far, in order.
         profile: that of peers which are started without one.
+        judging: see `Endpoint`; for peers and sockets that are started later.
 
     """
 
     profile: ProfileName = "strict"
+    judging = False
 
     def __init__(self, peers: int = 0, *, authority: Authority | None = None) -> None:
         """Start a cluster of `peers` healthy peers; add others with `peer`."""
@@ -81,6 +83,7 @@ class FakeCluster:
         how.setdefault("profile", self.profile)
         signed_by = (authority or self.authority) if tls else None
         peer = FakePeer(signed_by, name=name, fault=fault, **how)
+        peer.judging = self.judging
         self._cleanup.enter_context(peer)
         self.peers.append(peer)
         return peer
@@ -121,7 +124,9 @@ class FakeCluster:
         """
         signed_by = (authority or self.authority) if tls else None
         how.setdefault("host", peer.http.host)
-        at = self._cleanup.enter_context(FakeReplicationSocket(signed_by, peer.node, **how))
+        at = FakeReplicationSocket(signed_by, peer.node, **how)
+        at.judging = self.judging
+        self._cleanup.enter_context(at)
         self.sockets.append(at)
         return at
 

@@ -22,11 +22,21 @@ class FaultSchedule:
         self._by_group = _by_group(fault)
         self.faults: tuple[Fault, ...] = tuple(self._by_group.values())
         self._begun: Counter[Group] = Counter()
+        self._shown: set[Group] = set()
         self._lock = threading.Lock()
 
     def standing(self, kind: type[_F]) -> _F | None:
         """The fault of this class, if it is always shown."""
         return next((fault for fault in self.faults if isinstance(fault, kind)), None)
+
+    def show(self, group: Group) -> None:
+        """Note that a client came to see the fault of this group, or one of its turns."""
+        self._shown.add(group)
+
+    def not_shown(self, *others: Group) -> Fault | None:
+        """The first fault that no client came to see; those of the groups `others` were seen."""
+        seen = self._shown | {*others}
+        return next((fault for group, fault in self._by_group.items() if group not in seen), None)
 
     def due(self, group: Group) -> OneFault | None:
         """The fault for the next connection, upload or mint; call it once for each."""

@@ -96,7 +96,7 @@ def _found(relay: str) -> Prerequisite:
 def try_healthy_deploy(target: Target, authority: Authority | None = None) -> Control:
     """How far the relay comes with a healthy peer."""
     with FakeCluster(authority=authority) as cluster, tempfile.TemporaryDirectory() as where:
-        cluster.profile = "witness"
+        cluster.profile, cluster.judging = "witness", True
         payload = stage_payload(Path(where) / "package.tar.gz", CONTROL_BYTES)
         relay = Relay(target, ca_file=cluster.ca_file, payload=payload, cluster=cluster)
         return control(relay, cluster)

@@ -102,7 +102,10 @@ class OperationsApi:
         self, witness: MintWitness, conversation: Conversation, credential: Credential
     ) -> None:
         profile = self._node.profile
-        match fault := self._node.schedule.due("mint"):
+        fault = self._node.schedule.due("mint")
+        if not isinstance(fault, faults.TokensExpire | faults.MintForAnotherUser):
+            self._node.schedule.show("mint")
+        match fault:
             case faults.MintAnswer(answer):
                 conversation.answer(answer)
             case faults.MintHangs():
@@ -131,18 +134,26 @@ class OperationsApi:
         reader = UploadReader(exchange.witness.raw_head, mark_offsets=self._mark_offsets)
         upload = exchange.witness_as(UploadWitness, reader=reader)
         conversation = Conversation(exchange, self._node.profile, reader, self._node.redacted)
-        match self._node.schedule.due("upload"):
+        schedule = self._node.schedule
+        if self._node.credential_of(upload) in {"expired", "forbidden"}:
+            schedule.show("mint")
+        match schedule.due("upload"):
             case faults.ResetAfter(received):
                 conversation.receive(limit=received)
+                if reader.received == received:
+                    schedule.show("upload")
                 conversation.end(End.RESET)
             case faults.StopReadingAfter(received, until):
                 conversation.receive(limit=received)
+                if reader.received == received:
+                    schedule.show("upload")
                 self._stop_reading(conversation, upload, until)
             case faults.CloseWithoutAnswer():
                 conversation.receive()
+                schedule.show("upload")
                 conversation.end(End.CLOSE)
             case faults.AnswerEarly() as early:
-                self._answer_early(conversation, early)
+                self._answer_early(conversation, reader, early)
             case faults.ReadSlowly(rate):
                 self._serve(conversation, upload, rate=rate)
             case answer if isinstance(answer, get_args(AnyAnswer | EventStream)):
@@ -177,6 +188,8 @@ class OperationsApi:
     ) -> None:
         """Receive and answer an upload as the profile does; `answer` replaces its last answer."""
         decision = self._decide(conversation, upload, answer, rate)
+        if decision.answer is answer:
+            self._node.schedule.show("upload")
         conversation.answer(decision.answer, decision.then)
 
     def _decide(
@@ -190,6 +203,8 @@ class OperationsApi:
         credential = self._node.credential_of(upload)
         if refusal := profile.at_head(upload, credential):
             return refusal
+        if rate is not None:
+            self._node.schedule.show("upload")
         conversation.receive(until="file", rate=rate)
         early = profile.at_file(upload, credential) if upload.reader.file_started else None
         if isinstance(early, Decision):
@@ -201,11 +216,19 @@ class OperationsApi:
                 return Decision(ParserAnswer(408), "close")
         return Decision(answer) if answer else profile.at_end(upload, credential)
 
-    def _answer_early(self, conversation: Conversation, early: AnswerEarly) -> None:
+    def _answer_early(
+        self, conversation: Conversation, reader: UploadReader, early: AnswerEarly
+    ) -> None:
         if early.at == "file":
             conversation.receive(until="file")
+            is_early = reader.file_started
         elif early.at != "head":
             conversation.receive(limit=early.at)
+            is_early = reader.received == early.at
+        else:
+            is_early = True
+        if is_early:
+            self._node.schedule.show("upload")
         then = "silence" if early.then == "stop" else early.then  # for good, unlike a profile
         conversation.answer(early.answer, then, early.grace)
 

@@ -10,7 +10,7 @@ from typing import Self, TypedDict
 from harness.errors import Unseen
 from harness.faults import kinds as faults
 from harness.faults.checks import check_number
-from harness.faults.kinds import Fault
+from harness.faults.kinds import Fault, Group
 from harness.faults.schedule import FaultSchedule
 from harness.peer.certificates import Authority
 from harness.peer.node import NodeState
@@ -112,6 +112,7 @@ class FakePeer(Endpoint):
             self.http.ssl_context = self._tls_context(self._authority)
         self.http.start()
         if self.node.schedule.standing(faults.Refuse):
+            self.node.schedule.show("connection")  # nobody can see a refused connection
             self.http.stop()
             self._keep_port()
         return self
@@ -218,9 +219,19 @@ class FakePeer(Endpoint):
         """Every fault of it."""
         return self.node.schedule.faults
 
+    @property
+    def fault_not_shown(self) -> Fault | None:
+        of_tls: tuple[Group, ...] = ("version of TLS", "client certificate", "certificate")
+        began = any(seen.began_tls for seen in self.live_connections)
+        return self.node.schedule.not_shown(*(of_tls if began else ()))
+
     def _greet(self, connection: Connection) -> bool:
         """Show a fault that comes before the TLS handshake; False ends the connection."""
-        match self.node.schedule.due("connection"):
+        fault = self.node.schedule.due("connection")
+        if fault is not None:
+            self.node.schedule.show("connection")
+            connection.witness.showed_fault = True
+        match fault:
             case faults.ResetAtAccept():
                 connection.reset()
             case faults.SilentAfterAccept():

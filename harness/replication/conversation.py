@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import NoReturn
 
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong
@@ -38,22 +39,28 @@ class SocketConversation:
         witness: SocketWitness,
         fault: ReplicationFault | None,
         issue: Issue,
+        show_fault: Callable[[], None],
     ) -> None:
-        """Talk on `link`; `issue` mints a pair of tokens."""
+        """Talk on `link`; `issue` mints a pair of tokens, `show_fault` notes that it was shown."""
         self._link = link
         self._socket = WebSocket(link)
         self._seen = witness
         self._fault = fault
         self._issue = issue
+        self._show_fault = show_fault
 
     def run(self) -> NoReturn:
         """Upgrade, then serve one request after another until the connection ends."""
         self._upgrade()
         match self._fault:
             case faults.Dropped(at="upgrade", how=how):
+                self._show_fault()
                 self._drop(how)
             case faults.Unauthorized(when="at once", reason=reason):
+                self._show_fault()
                 self._close(1008, reason)
+            case faults.Subprotocol() | faults.WrongAccept():
+                self._show_fault()
         try:
             while True:
                 if message := self._receive():
@@ -111,6 +118,7 @@ class SocketConversation:
     def _take(self, message: MessageWitness) -> None:
         """Answer a message if it asks for an operation and the client is allowed in."""
         if isinstance(self._fault, faults.Unauthorized):
+            self._show_fault()
             self._close(1008, self._fault.reason)
         if self._seen.let_in_by is None:
             self._close(1008, "Unauthorized")
@@ -121,6 +129,7 @@ class SocketConversation:
         self._answer(message.request_id, message.body.get("operation"))
 
     def _answer(self, request_id: int, operation: object) -> None:
+        self._show_fault()
         match self._fault:
             case faults.Dropped(at="request", how=how):
                 self._drop(how)

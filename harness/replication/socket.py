@@ -72,6 +72,7 @@ class FakeReplicationSocket(Endpoint):
         super().__init__(f"{node.name} (replication)", StreamingServer(host, timeout=timeout))
         self.fault = fault
         self.node = node
+        self._fault_shown = False
         self._known_nodes = known_nodes
         self._authority = authority
         self.http.expect_request("/", method="GET").respond_with_handler(self._serve)
@@ -96,7 +97,18 @@ class FakeReplicationSocket(Endpoint):
                 f"fault {fault!r} is not a fault of a replication socket: give an object of a "
                 "class in harness.replication.faults, or a CertificateFlaw"
             )
-        self._fault = fault
+        self._fault, self._fault_shown = fault, False
+
+    @property
+    def fault_not_shown(self) -> ReplicationFault | None:
+        if isinstance(self._fault, CertificateFlaw):
+            is_shown = any(seen.began_tls for seen in self.live_connections)
+        else:
+            is_shown = self._fault_shown
+        return None if is_shown else self._fault
+
+    def _show_fault(self) -> None:
+        self._fault_shown = True
 
     def start(self) -> Self:
         if self._authority is not None:
@@ -142,6 +154,8 @@ class FakeReplicationSocket(Endpoint):
         """Handle one connection; a handler of pytest-httpserver."""
         exchange = Exchange.of(request)
         fault = self.fault
+        if isinstance(fault, socket_faults.UpgradeRefused | socket_faults.UpgradeHangs):
+            self._show_fault()
         if isinstance(fault, socket_faults.UpgradeRefused):
             return Response("no upgrade\n", fault.status)
         if problem := _problem_of_upgrade(exchange.witness):
@@ -153,7 +167,9 @@ class FakeReplicationSocket(Endpoint):
             return Response()  # never sent: the exchange is answered
         seen = exchange.witness_as(SocketWitness, let_in_by=self._let_in_by(exchange))
         try:
-            SocketConversation(exchange.connection, seen, fault, lambda: self._issue(seen)).run()
+            SocketConversation(
+                exchange.connection, seen, fault, lambda: self._issue(seen), self._show_fault
+            ).run()
         except ConnectionEnded as error:
             seen.connection.note(MomentKind.SOCKET_ENDED, reason=error)
         return Response()  # never sent: the exchange is answered

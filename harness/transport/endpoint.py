@@ -20,10 +20,13 @@ class Endpoint(ABC):
     Attributes:
         title: its name in timelines.
         http: the pytest-httpserver underneath, for further handlers of a test.
+        judging: whether it serves a judge: then the connections of stray clients are kept apart,
+            and a request that does not end is told by `unsettled` instead of an error.
+        unsettled: the request that had not ended when the witnesses were read; "" without one.
     """
 
+    judging = False
     unsettled = ""
-    fault_not_shown: object = None
 
     def __init__(self, title: str, http: StreamingServer) -> None:
         self.title = title
@@ -57,19 +60,47 @@ class Endpoint(ABC):
         return f"<{type(self).__name__} {self.title} {self.url}>"
 
     @property
+    @abstractmethod
+    def fault_not_shown(self) -> object:
+        """The first of its faults that no client came to see; None when each was shown."""
+
+    @property
     def connections(self) -> list[ConnectionWitness]:
         """Every accepted connection, in order, also those without a request.
 
         Raises:
             TimeoutError: a request has not ended; the text shows its timeline.
         """
-        self.http.settle()
+        self.settle()
         return self.live_connections
+
+    def settle(self) -> None:
+        """Wait until no request is in progress.
+
+        Raises:
+            TimeoutError: a request has not ended; the text shows its timeline.
+        """
+        if self.unsettled:
+            return  # not waited for again
+        try:
+            self.http.settle()
+        except TimeoutError:
+            if not self.judging:
+                raise
+            open_ones = (it.requests for it in self.live_connections if it.closed_by is None)
+            if requests := [each[-1] for each in open_ones if each]:
+                self.unsettled = requests[0].progress
 
     @property
     def live_connections(self) -> list[ConnectionWitness]:
         """Every connection so far, also those with a request in progress."""
-        return list(self.http.connections)
+        seen = list(self.http.connections)
+        return [it for it in seen if not it.is_stray] if self.judging else seen
+
+    @property
+    def strays(self) -> list[ConnectionWitness]:
+        """The connections of clients that are no relay."""
+        return [seen for seen in list(self.http.connections) if seen.is_stray]
 
     @property
     def requests(self) -> list[RequestWitness]:

@@ -20,7 +20,8 @@ from harness.witness.moments import MomentKind
 
 _PURPOSE = "the TLS handshake"
 _ALERT = 21  # content type (RFC 8446 section 5.1)
-_CERTIFICATE = 11  # handshake message (section 4)
+_CLIENT_HELLO = 1  # handshake messages (section 4)
+_CERTIFICATE = 11
 _UNTAPPED = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 _UNTAPPED.verify_mode = ssl.CERT_OPTIONAL  # or `getpeercert` would hide the client's
 
@@ -109,11 +110,13 @@ def _reason_of(error: OSError, witness: ConnectionWitness) -> str:
 
 def read_client_hello(connection: Connection) -> None:
     """Read the first TLS record of the client, and leave it unanswered."""
+    connection.wait_for_request()
     header = connection.read(5)
     size = int.from_bytes(header[3:5])
     record = connection.read(size)
     if len(header) < 5 or len(record) < size:  # noqa: PLR2004 - as read
         raise ConnectionEnded("the client closed the connection in its ClientHello")
+    connection.witness.began_tls = True
     connection.witness.note(MomentKind.CLIENT_HELLO, size=len(header) + size)
 
 
@@ -138,6 +141,8 @@ def _saw_message(
         else:
             witness.alert_sent = name
             witness.note(MomentKind.ALERT_SENT, name=name)
+    elif direction == "read" and kind == _CLIENT_HELLO:
+        witness.began_tls = True
     elif direction == "read" and kind == _CERTIFICATE and data[:1] == bytes([_CERTIFICATE]):
         witness.client_certificate = first_certificate(data, is_newest=sock.version() == "TLSv1.3")
 

@@ -114,6 +114,7 @@ class StreamingServer(HTTPServer):
             connection.obey()
             if self.greet is not None and not self.greet(connection):
                 return
+            connection.wait_for_request()  # a client that sends nothing has nothing in progress
             if self.ssl_context is not None:
                 handshake.shake_hands(connection, self.ssl_context)
             serve_requests(connection, self._answer, self.malformed)

@@ -40,12 +40,27 @@ class ConnectionWitness:
     """The last TLS alert of the peer in the handshake, such as `unknown_ca` (RFC 8446 §6.2)."""
     alert_received: str | None = None
     """The last TLS alert of the client in the handshake."""
+    began_tls: bool = False
+    """Whether a ClientHello was read."""
+    showed_fault: bool = False
+    """Whether a fault of the peer's connections was shown on it."""
     requests: list[RequestWitness] = field(default_factory=list, repr=False)
     accepted_at: float = field(default_factory=time.monotonic)
     closed_at: float | None = None
     closed_by: Side | None = None
     """The side that ended it; None while it is open."""
     closed_with: Ending | None = None
+
+    @property
+    def is_stray(self) -> bool:
+        """Whether nothing on it came from a relay: a port scan, a health check.
+
+        Such a client sends no ClientHello, or completes a handshake and requests nothing, or only
+        asks for a page without credentials.
+        """
+        if self.requests:
+            return all(request.is_stray for request in self.requests)
+        return not self.showed_fault and (not self.began_tls or self.tls_version is not None)
 
     def note(self, kind: MomentKind, **data: Any) -> None:
         with self.changed:
@@ -100,6 +115,18 @@ class RequestWitness:
     def header(self, name: str) -> str | None:
         """The first value of a header; case does not matter in its name."""
         return next((v for n, v in self.headers if n.lower() == name.lower()), None)
+
+    @property
+    def is_stray(self) -> bool:
+        """Whether no relay sends it: a GET, a HEAD or an OPTIONS without credentials."""
+        is_relays = self.header("authorization") or self.header("upgrade")
+        return self.method in {"GET", "HEAD", "OPTIONS"} and not is_relays
+
+    @property
+    def progress(self) -> str:
+        """How far it came, while it is in progress."""
+        last = self.connection.moments[-1]
+        return f"{self.method} {self.redacted_target} is in progress; last seen of it: {last}"
 
     @property
     def redacted_head(self) -> str:

@@ -51,6 +51,7 @@ def cluster(fake_cluster: FakeCluster) -> FakeCluster:
     So a broken rule fails the checks of that rule alone.
     """
     fake_cluster.profile = "witness"
+    fake_cluster.judging = True
     return fake_cluster
 
 

@@ -18,19 +18,16 @@ _STATUSES = ("success", "failed")
 
 def always(cluster: FakeCluster, relay: Relay) -> Iterator[Check]:
     """The failed checks of this kind; nothing is said where all is well."""
+    for endpoint in [*cluster.peers, *cluster.sockets]:
+        endpoint.settle()
+        if endpoint.unsettled:
+            subject = f"the requests at {endpoint.title} after the deploy"
+            yield _failed("KIT-08", subject, "none in progress", endpoint.unsettled)
     yield from _findings(cluster)
     for command, outcome in zip(relay.commands, relay.outcomes, strict=False):
         if outcome.refused is None and not outcome.cancelled:
             yield from _records(command, outcome)
     yield from _uploads(cluster, relay)
-    for peer in cluster.peers:
-        if text := peer.unsettled:
-            yield _failed(
-                "KIT-08",
-                f"the connections of {peer.name} after the deploy",
-                "no request in progress",
-                text,
-            )
 
 
 def _failed(id_: str, subject: str, expected: str, got: str, rule: str = "") -> Check:
