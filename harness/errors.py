@@ -1,7 +1,5 @@
 """Errors that every room may raise."""
 
-from __future__ import annotations
-
 
 class InputError(ValueError):
     """A user's mistake; the text names the thing, its value and the remedy.

@@ -1,7 +1,5 @@
 """A first look: a real relay of the sample component to four TLS nodes, one of which fails."""
 
-from __future__ import annotations
-
 import shlex
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """`relay-harness lint`: what is right and wrong with an adapter, message by message."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import tempfile

@@ -1,7 +1,5 @@
 """What the commands print, for a person or a program."""
 
-from __future__ import annotations
-
 import os
 import sys
 import unicodedata

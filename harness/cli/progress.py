@@ -1,7 +1,5 @@
 """The progress of a run: a bar on a terminal, nothing elsewhere."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 

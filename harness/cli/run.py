@@ -1,7 +1,5 @@
 """`relay-harness run`: judge a relay, print what was found, write baselines and reports."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime as dt
 import tempfile

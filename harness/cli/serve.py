@@ -1,7 +1,5 @@
 """Hold a fake cluster up for programs outside of this process."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

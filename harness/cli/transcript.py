@@ -1,7 +1,5 @@
 """An exchange of messages with one adapter, checked at every message and kept to be shown."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

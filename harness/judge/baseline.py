@@ -5,8 +5,6 @@ passes, when it matches nothing, and when its date is past. A failure in `flaky`
 only its date turns it red.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import json
 import tomllib

@@ -1,7 +1,5 @@
 """The requirements that a relay is judged by, read from `requirements.toml`."""
 
-from __future__ import annotations
-
 import tomllib
 from functools import cache
 from pathlib import Path

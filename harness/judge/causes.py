@@ -1,7 +1,5 @@
 """What several failures share: one cause for many checks. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Hashable

@@ -1,7 +1,5 @@
 """Gathers the cases of a run from the reports of pytest, also from the workers of xdist."""
 
-from __future__ import annotations
-
 import msgspec
 import pytest
 

@@ -1,7 +1,5 @@
 """What a requirement demands, why, and which cases check it; read from catalogue and cases."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Likely mistakes behind a failed check, each with its remedy. Pure."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A signal that ends what runs here as Ctrl-C does."""
 
-from __future__ import annotations
-
 import signal
 from typing import NoReturn
 

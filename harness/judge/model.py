@@ -1,7 +1,5 @@
 """What a run says: verdicts, the checks of each case, the result. Pure."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """What must hold before a run is worth its time: the relay deploys to one healthy peer."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os
@@ -62,8 +60,10 @@ def prerequisite(relay: str) -> Prerequisite:
         found: Prerequisite = ours.recv()
     except EOFError:
         found = Prerequisite(relay, blocked_by=_ENDED)
-    finally:
+    except BaseException:
         process.terminate()
+        raise
+    finally:
         process.join()
     if found.unusable:
         raise InputError(found.unusable)

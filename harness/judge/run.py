@@ -1,7 +1,5 @@
 """Run the conformance cases with pytest, from any directory, and return the result."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime as dt
 import os

@@ -1,7 +1,5 @@
 """Where the conformance cases and fixtures lie: inside an installed wheel, or in a checkout."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]

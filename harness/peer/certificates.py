@@ -1,7 +1,5 @@
 """The cluster's certificate authority, and server certificates with one flaw each."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import ssl

@@ -1,7 +1,5 @@
 """The state of one fake node: its path, credentials, tokens and faults."""
 
-from __future__ import annotations
-
 import secrets
 from base64 import b64encode
 from dataclasses import dataclass, field

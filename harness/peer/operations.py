@@ -1,7 +1,5 @@
 """The operations API of a fake peer: minting, uploads, and the fault that is due at each."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, get_args

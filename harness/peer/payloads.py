@@ -1,7 +1,5 @@
 """Payloads of any size: seeded, hashed while they are written, never in memory."""
 
-from __future__ import annotations
-
 import hashlib
 import random
 from collections.abc import Iterator

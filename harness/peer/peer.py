@@ -1,7 +1,5 @@
 """One fake peer: its life, its place on the network, what it witnessed."""
 
-from __future__ import annotations
-
 import socket
 import ssl
 from collections.abc import Sequence

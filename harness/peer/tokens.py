@@ -1,7 +1,5 @@
 """The tokens of one fake peer: shaped like Harper's, and different from any other peer's."""
 
-from __future__ import annotations
-
 import json
 import re
 import secrets

@@ -1,7 +1,5 @@
 """Acts at a moment that a peer witnesses: a deploy is cancelled, a payload is changed."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

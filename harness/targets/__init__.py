@@ -4,8 +4,6 @@ They import `harness.errors` and each other; only `reference.py` imports `relay/
 with `deploy_command.py` and `outcome.py`, what a target gets and returns.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Collection
 from typing import Protocol

@@ -1,7 +1,5 @@
 """What a target may declare that its relay can do. Pure."""
 
-from __future__ import annotations
-
 CAPABILITIES: dict[str, str] = {
     "mint.operations": "Mints a token over a node's operations API, as that node's user.",
     "mint.replication": "Mints a token over a node's replication socket.",

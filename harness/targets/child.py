@@ -1,7 +1,5 @@
 """A child process that is asked a line and answers with a line, in time or not at all."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import selectors

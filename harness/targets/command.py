@@ -1,7 +1,5 @@
 """A relay in any language, behind an adapter: a child process that speaks JSON lines."""
 
-from __future__ import annotations
-
 import contextlib
 import shlex
 from collections.abc import Sequence

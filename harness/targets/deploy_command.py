@@ -4,8 +4,6 @@ The same classes are the messages of the adapter protocol: `messages` writes and
 `adapter.schema.json` is generated from them.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

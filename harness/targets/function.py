@@ -1,7 +1,5 @@
 """A relay that is a Python function: `python:package.module:function`."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import inspect

@@ -3,8 +3,6 @@
 One JSON object per line in each direction.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any, NoReturn, TypeVar
 

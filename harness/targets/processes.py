@@ -1,7 +1,5 @@
 """What any user of this machine can see of a process and its children."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading

@@ -1,7 +1,5 @@
 """The reference relay, in this process: the only file of the harness that imports `relay`."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from importlib.metadata import version

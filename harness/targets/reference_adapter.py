@@ -4,8 +4,6 @@ Arguments are the capabilities that it declares, all by default. With fewer, the
 demands of a relay no more than the relay declares.
 """
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import traceback

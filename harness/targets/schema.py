@@ -1,7 +1,5 @@
 """JSON Schemas, generated from the classes that are read and written. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

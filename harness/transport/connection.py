@@ -5,8 +5,6 @@ wait at once. A read fills the caller's buffer with all that the kernel and TLS 
 per TLS record would make a Python server slow.
 """
 
-from __future__ import annotations
-
 import contextlib
 import select
 import socket

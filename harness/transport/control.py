@@ -1,7 +1,5 @@
 """Commands of a server to the threads of all its connections, which obey at once."""
 
-from __future__ import annotations
-
 import socket
 from enum import Enum
 

@@ -1,7 +1,5 @@
 """One request on a live connection: its body is received, and it is answered by a script."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Literal

@@ -1,7 +1,5 @@
 """A server of the fake cluster, and what it witnessed."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self

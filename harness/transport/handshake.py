@@ -4,8 +4,6 @@ OpenSSL hands over each message in clear, also those that are encrypted on the w
 both sides, and a client's certificate even when it is refused.
 """
 
-from __future__ import annotations
-
 import contextlib
 import select
 import socket

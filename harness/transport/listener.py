@@ -1,7 +1,5 @@
 """Accepts connections on a port, and gives each connection a thread."""
 
-from __future__ import annotations
-
 import os
 import select
 import socket

@@ -1,7 +1,5 @@
 """The requests of one connection, one after another, and the answers of pytest-httpserver."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from email.utils import formatdate

@@ -5,8 +5,6 @@ and polls twice a second for its end. Here a handler runs as soon as the request
 each connection has a thread from the start, and `stop` wakes every thread and waits for it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ipaddress
 import threading

@@ -1,7 +1,5 @@
 """The things that can happen at a peer, each with its place in an exchange and its text."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field

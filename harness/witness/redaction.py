@@ -1,7 +1,5 @@
 """Credentials cut out of raw request heads. Pure."""
 
-from __future__ import annotations
-
 import re
 
 _NAMES = rb"token|password|secret|credential|authorization|cookie|api-?key"

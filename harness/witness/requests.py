@@ -1,7 +1,5 @@
 """What a peer saw of uploads, mints and other operations."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from harness.errors import Unseen

@@ -1,7 +1,5 @@
 """What was seen on connections, as text for a person and as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import TypedDict
 

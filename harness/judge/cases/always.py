@@ -1,7 +1,5 @@
 """What is looked at after every case, whatever it is about; each rule is charged by itself."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

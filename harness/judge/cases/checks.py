@@ -1,7 +1,5 @@
 """The looks of one case: `with check("URL-08"): assert peer.upload.path == "/ops/"`."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a relay does with a healthy cluster: the control of every case that expects less."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 from msgspec import Struct

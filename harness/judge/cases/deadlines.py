@@ -1,7 +1,5 @@
 """The times, in seconds, that several cases share."""
 
-from __future__ import annotations
-
 IN_TIME = 8.0
 """A deploy that nothing should delay ends within it: far from a hang, and from a loaded machine."""
 

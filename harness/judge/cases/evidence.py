@@ -1,7 +1,5 @@
 """What is known of a case that did not pass: commands, records, output, what the peers saw."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Sequence

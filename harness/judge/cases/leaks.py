@@ -1,7 +1,5 @@
 """Passwords and tokens of fake peers, searched for wherever they do not belong (BUG-41)."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools

@@ -4,8 +4,6 @@ Loaded by `relay-harness run` and by the kit's own tests (`-p harness.judge.case
 the tests of others. Each report of a case carries one attribute, the case as JSON values.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Generator

@@ -1,7 +1,5 @@
 """A target in the words of the cases: `relay.deploy(to=[peer])[peer].status`."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, get_args

@@ -1,7 +1,5 @@
 """What a failed comparison means, in the terms of the wire. Pure."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A badge for a README: how many requirements a relay keeps. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from xml.sax.saxutils import escape
 

@@ -1,7 +1,5 @@
 """JUnit XML, as the common CI servers read it. Pure."""
 
-from __future__ import annotations
-
 import re
 from xml.etree import ElementTree as ET
 

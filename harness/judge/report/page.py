@@ -1,7 +1,5 @@
 """The page: a matrix of requirements and runs, and a section for each failure. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from itertools import groupby

@@ -1,7 +1,5 @@
 """The result of one run as a JSON document, from which every report is made."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path

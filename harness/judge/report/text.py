@@ -1,7 +1,5 @@
 """The summary that a person reads in a terminal. Pure."""
 
-from __future__ import annotations
-
 import shlex
 import textwrap
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ itself; `multipart` only reads on where a header breaks a rule. Begin with `Uplo
 `reader.py`, and with `Rule` in `finding.py`, which lists every rule that an upload can break.
 """
 
-from __future__ import annotations
-
 from harness.witness.wire.content import Field, FilePart
 from harness.witness.wire.finding import Finding, Rule
 from harness.witness.wire.framing import Framing

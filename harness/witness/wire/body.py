@@ -1,7 +1,5 @@
 """The multipart body of an upload (RFC 7578, WIRE-03 to WIRE-05), read without I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from harness.witness.wire.content import Data, Field, FilePart, StrayContent

@@ -1,7 +1,5 @@
 """The rules of the wire format, the findings of broken ones, and bytes shown to a person."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Literal

@@ -1,7 +1,5 @@
 """The framing of a request body (RFC 9112 sections 6 and 7), read as it arrives, without I/O."""
 
-from __future__ import annotations
-
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable

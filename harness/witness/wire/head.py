@@ -1,7 +1,5 @@
 """The head of an upload request, checked line by line. Pure."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Header lines, as a request head, a part and the trailers of chunked framing all have them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

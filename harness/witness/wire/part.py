@@ -1,7 +1,5 @@
 """The header block of one part of a multipart body, judged. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Any request head, read leniently: its lines, and what it seems to say. Pure."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

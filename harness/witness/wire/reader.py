@@ -1,7 +1,5 @@
 """Readers of one request: they find its end, keep what a witness shows, and judge it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 
