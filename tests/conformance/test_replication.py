@@ -195,11 +195,10 @@ def test_an_unusual_right_answer_is_read(
     peer, plain = cluster.peer(), cluster.peer()
     socket, other = cluster.replication(peer, fault=fault), cluster.replication(plain)
     relay.deploy(to=[relay.minting_over(socket, peer), relay.minting_over(other, plain)])
-    check.need(plain.uploads, "the relay uses no plain answer of a socket either")
-    token = socket.socket.token
-    check.need(token, "the socket answered no mint")
     with check(requirement, "the tokens of the uploads"):
-        assert [upload.token for upload in peer.uploads] == [token]
+        check.need(plain.uploads, "the relay uses no plain answer of a socket either")
+        check.need(socket.socket.token, "the socket answered no mint")
+        assert [upload.token for upload in peer.uploads] == [socket.socket.token]
 
 
 def test_a_ping_is_answered(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
