@@ -87,11 +87,11 @@ def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     "SEQ-08",
     "BUG-41",
     killed_by=(
+        case(test_fanout.test_each_peer_mints_its_own_token),
         case(test_secrets.test_no_peer_is_sent_a_credential_of_another),
         case(test_secrets.test_no_file_with_a_credential_is_left_behind),
     ),
 )
-@mutant("SEQ-08", killed_by=case(test_fanout.test_each_peer_mints_its_own_token))
 def the_first_token_serves_all(patch: pytest.MonkeyPatch) -> None:
     minted: list[str] = []
 
