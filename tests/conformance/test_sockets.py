@@ -120,11 +120,12 @@ def test_a_socket_that_does_not_exist_fails_the_mint(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """A socket where nothing listens fails the mint."""
-    peer = cluster.peer()
-    socket = cluster.replication(peer)
-    node = relay.minting_over(socket, peer)
+    peer, other = cluster.peer(), cluster.peer()
+    socket, plain = cluster.replication(peer), cluster.replication(other)
+    nodes = [relay.minting_over(socket, peer), relay.minting_over(plain, other)]
     socket.stop()
-    outcome = relay.deploy(to=[node])
+    outcome = relay.deploy(to=nodes)
+    check.need(plain.connections, "the relay opened no socket of another node either")
     with check("WS-16", "the status of the record"):
         assert outcome[peer].status == "failed"
     look_at_a_failed_mint(check, peer, outcome)
