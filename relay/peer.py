@@ -21,7 +21,7 @@ from relay.node import LocalSettings, Mint, Node
 from relay.redact import Secrets
 from relay.retry import seconds_until
 from relay.token import fits_a_header
-from relay.urls import Endpoint, resolve_replication
+from relay.urls import Endpoint, resolve_replication, server_name
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,7 @@ class Peer:
                 URL(endpoint.url, encoded=True),
                 protocols=(subprotocol,),
                 ssl=self.tls,
+                server_hostname=server_name(self.node),
                 max_msg_size=self.limits.answer_bytes,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
             ) as websocket:

@@ -15,6 +15,7 @@ _PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _NEVER_IN_A_URL = re.compile("[\\0- \x7f\ud800-\udfff]")
 # The last group of an IPv6 address is not a port (URL-09).
 _WITH_PORT = re.compile(r"(\[.*\]|[^:]*):\d+")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 # Where user info may stand, also in text that is not a URL.
 _USER_INFO = re.compile(r"^([^/]*//)?.*@", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:[^/?#]*//)?([^/?#]*)")
@@ -64,6 +65,16 @@ def resolve_replication(
     ports = (own, secure, insecure, DEFAULT_REPLICATION_PORT)
     url = node.replication_url or _put_together(_WEBSOCKET, node.host or name, ports)
     return _parse(node, url, _WEBSOCKET, allow_http=allow_http)
+
+
+def server_name(node: Node) -> str | None:
+    """The name in the TLS handshake of a replication socket (WS-06); None: the URL's host."""
+    name = _bare_name(node.name)
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return name if _HOST_NAME.fullmatch(name) else None
+    return None
 
 
 def is_loopback(host: str) -> bool:

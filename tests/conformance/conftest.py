@@ -15,8 +15,9 @@ from harness.judge.prerequisite import try_healthy_deploy
 from harness.targets import Record, Target, open_target
 
 ORDER = (
-    "url", "tls", "token", "mint_answers", "replication", "sockets", "wire", "fields", "values",
-    "payload", "answers", "answers_framing", "records", "events", "events_forms", "fanout",
+    "url", "tls", "token", "mint_answers", "replication", "sockets", "sockets_trust", "wire",
+    "fields", "values", "payload", "answers", "answers_framing", "records", "events",
+    "events_forms", "fanout",
 )  # fmt: skip
 """The files of cases whose stage of a deploy comes first: reach, trust, mint, upload, answer,
 record. The others are about faults and come last."""

@@ -1,4 +1,4 @@
-"""How a mint is answered: in every form that HTTP has, elsewhere, without an end, too late."""
+"""How a mint is answered: in every form that HTTP has, without an end, too late."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from functools import partial
 import pytest
 from attrs import evolve
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer, AnyAnswer, Drip, End, HeadThenSilence, Held, Script
-from harness.faults.kinds import MintAnswer
+from harness import Answer, Drip, End, FakeCluster, FakePeer, HeadThenSilence, Held, MintAnswer
+from harness.faults.answers import AnyAnswer, Script
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import IN_TIME
 from harness.judge.cases.relay import Relay
-from harness.peer.peer import FakePeer
 from harness.targets import Limits
 
-requirement = pytest.mark.requirement
-
-IN_TIME = 8.0  # seconds: far from a hang, and far from a loaded machine
+REASON = "token mint failed: "
 SOON = 0.5
+"""Seconds after a late answer within which an upload would begin."""
 
 
 class UntilTheEnd(Answer):
@@ -32,18 +31,11 @@ class UntilTheEnd(Answer):
         yield End.CLOSE
 
 
-def has_gone(peer: FakePeer) -> bool:
-    """Whether the relay has closed its connections before anything was answered."""
-    seen = peer.live_connections
-    answered = any("answer" in request.times for it in seen for request in it.requests)
-    return not answered and all(it.closed_by == "client" for it in seen)
-
-
-@requirement("SEQ-06", "HTTP-05", "EARLY-10")
 @pytest.mark.parametrize("form", ["chunked", "until the end", "interim"])
 def test_the_answer_of_a_mint_is_read_in_every_form_that_http_has(
-    cluster: FakeCluster, relay: Relay, form: str
+    cluster: FakeCluster, relay: Relay, check: Checks, form: str
 ) -> None:
+    """The token is read from a chunked answer, one without a length, and one after others."""
     peer = cluster.peer()
     minted = Answer(json=peer.node.issue_tokens(None))
     in_form: dict[str, Answer] = {
@@ -52,10 +44,12 @@ def test_the_answer_of_a_mint_is_read_in_every_form_that_http_has(
         "interim": evolve(minted, interim=(100, 103)),
     }
     peer.fault = MintAnswer(in_form[form])
-    assert relay.deploy(to=[relay.minting(peer)])[peer].status == "success"
+    relay.deploy(to=[relay.minting(peer)])
+    with check("EARLY-10" if form == "interim" else "HTTP-05", "the tokens of the uploads"):
+        check.need(peer.mints, f"{peer.name} saw no mint")
+        assert [upload.token for upload in peer.uploads] == [minted.json["operation_token"]]
 
 
-@requirement("HTTP-03", "SEQ-06")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -65,25 +59,42 @@ def test_the_answer_of_a_mint_is_read_in_every_form_that_http_has(
     ids=["silence", "drip"],
 )
 def test_a_mint_whose_answer_does_not_end_is_given_up_in_time(
-    cluster: FakeCluster, relay: Relay, answer: AnyAnswer
+    cluster: FakeCluster, relay: Relay, check: Checks, answer: AnyAnswer
 ) -> None:
+    """A mint whose answer does not end is given up at the limit of a mint, without an upload."""
     peer = cluster.peer(fault=MintAnswer(answer))
-    record = relay.deploy(to=[peer], limits=Limits(mint=0.3), deadline=IN_TIME)[peer]
-    assert record.reason.startswith("token mint failed: ")
-    assert peer.uploads == []
+    with check("HTTP-03", "the end of the deploy, with a limit of 0.3 s for a mint"):
+        outcome = relay.deploy(to=[peer], limits=Limits(mint=0.3), deadline=IN_TIME)
+    with check("SEQ-06", "the begin of the reason"):
+        assert outcome[peer].reason[: len(REASON)] == REASON
+    with check("SEQ-06", "the uploads after the failed mint"):
+        assert len(peer.uploads) == 0
 
 
-@requirement("HTTP-03", "SEQ-06")
-def test_a_mint_that_was_given_up_is_followed_by_no_upload(
-    cluster: FakeCluster, relay: Relay
+def is_over(peer: FakePeer) -> bool:
+    """Whether an upload began, or the relay closed every connection before an answer."""
+    seen = peer.live_connections
+    answered = any("answer" in request.times for it in seen for request in it.requests)
+    closed = not answered and all(it.closed_by == "client" for it in seen)
+    return closed or bool(peer.live_uploads)
+
+
+def test_a_mint_that_is_given_up_is_not_followed_by_an_upload(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """What was only not waited for would deploy behind the back of a failed record."""
+    """A mint that is answered after its limit is not followed by an upload.
+
+    A relay that only stops to wait for it would deploy after the failed record.
+    """
     peer, given_up = cluster.peer(), threading.Event()
     minted = Answer(json=peer.node.issue_tokens(None))
     peer.fault = MintAnswer(Held(minted, until=partial(given_up.wait, 0.2)))
-    record = relay.deploy(to=[peer], limits=Limits(mint=0.1), deadline=IN_TIME)[peer]
+    with check("HTTP-03", "the end of the deploy, with a limit of 0.1 s for a mint"):
+        outcome = relay.deploy(to=[peer], limits=Limits(mint=0.1), deadline=IN_TIME)
     given_up.set()
-    assert record.reason.startswith("token mint failed: ")
-    with contextlib.suppress(TimeoutError):  # a relay may let it come, and throw it away
-        peer.wait_until(lambda peer: bool(peer.live_uploads) or has_gone(peer), SOON)
-    assert peer.live_uploads == []
+    with contextlib.suppress(TimeoutError):  # a relay may read the answer and ignore it
+        peer.wait_until(is_over, SOON)
+    with check("SEQ-06", "the begin of the reason"):
+        assert outcome[peer].reason[: len(REASON)] == REASON
+    with check("SEQ-06", "the uploads after the failed mint"):
+        assert len(peer.live_uploads) == 0

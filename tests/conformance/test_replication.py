@@ -1,273 +1,289 @@
-"""Minting over the replication socket of a node: the dialogue, and every way it goes wrong."""
+"""Minting over the replication socket of a node: where it is, the request, the answer, the end."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+import contextlib
 from urllib.parse import urlsplit
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer, End, Held
-from harness.faults.kinds import CertificateFlaw, TokensExpire
-from harness.judge.cases.relay import Relay
-from harness.peer.peer import FakePeer
-from harness.replication import FakeReplicationSocket
-from harness.replication.faults import (
+from harness import (
+    Answer,
     Dropped,
-    ErrorAnswer,
+    FakeCluster,
+    FakePeer,
+    FakeReplicationSocket,
     Fragments,
-    Garbage,
+    Held,
     LateAnswer,
     NestedToken,
-    NoAnswer,
     OthersFirst,
     PingFirst,
     ReplicationFault,
-    Subprotocol,
-    Unauthorized,
+    SocketWitness,
+    TokensExpire,
     UnknownRequestId,
-    UpgradeHangs,
-    UpgradeRefused,
     WideMaps,
-    WithoutToken,
-    WithToken,
-    WrongAccept,
 )
-from harness.targets import DeployNode, Limits, LocalSettings, ReplicationMint
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import AN_HOUR, IN_TIME
+from harness.judge.cases.relay import Relay
+from harness.peer.tokens import lifetime
+from harness.replication.witness import MessageWitness
+from harness.targets import Limits, LocalSettings
+from harness.witness.moments import MomentKind
 
-requirement = pytest.mark.requirement
-
-IN_TIME = 8.0  # seconds: far from a hang, and far from a loaded machine
-
-
-def through(relay: Relay, peer: FakePeer, socket: FakeReplicationSocket) -> DeployNode:
-    """The node of a peer that is to mint over this socket."""
-    return relay.node(peer, mint=ReplicationMint(), replication_url=socket.url)
-
-
-@requirement("WS-08", "WS-10", "WS-11", "WS-13", "WS-14", "MINT-01", "SEQ-04")
-def test_a_mint_is_one_request_and_one_answer(cluster: FakeCluster, relay: Relay) -> None:
-    peer = cluster.peer()
-    socket = cluster.replication(peer)
-    assert relay.deploy(to=[through(relay, peer, socket)])[peer].status == "success"
-    seen = socket.socket
-    assert seen.broken is None
-    [asked] = seen.operations
-    assert (asked["operation"], asked["requestId"]) == ("create_authentication_tokens", 1)
-    assert "role" not in asked
-    assert [(m.code, m.request_id) for m in seen.messages] == [(136, 1), (137, 1)]
-    assert seen.closed_by == "client"
-    assert peer.upload.token == seen.token
-    assert peer.mints == []
+REQUEST = 136
 
 
-def is_closed_by_its_client(socket: FakeReplicationSocket) -> bool:
-    return [seen.closed_by for seen in socket.live_sockets] == ["client"]
+def assert_used(peer: FakePeer, token: str | None) -> None:
+    """The peer's one upload has this token, which the socket put into its answer."""
+    used = [upload.token for upload in peer.uploads]
+    shown = f"{len(used)}, {used.count(token)} of them with this token" if used else "none"
+    assert used == [token], f"expected one upload with the token of the answer, got {shown}"
 
 
-@requirement("WS-14")
-def test_a_socket_is_closed_when_its_answer_has_come(cluster: FakeCluster, relay: Relay) -> None:
-    """Left open, it would stand as long as the upload takes; peers hold one for each deploy."""
-    peer = cluster.peer()
-    socket = cluster.replication(peer)
-    is_closed = partial(socket.wait_until, is_closed_by_its_client, IN_TIME)
-    peer.fault = Held(Answer(json={"message": "done"}), until=is_closed)
-    assert relay.deploy(to=[through(relay, peer, socket)])[peer].status == "success"
+def sent_on(seen: SocketWitness) -> list[MessageWitness]:
+    """The messages of the relay."""
+    return [message for message in seen.messages if message.sender == "client"]
 
 
-@requirement("WS-03")
-def test_the_handshake_asks_for_the_subprotocol(cluster: FakeCluster, relay: Relay) -> None:
-    peer = cluster.peer()
-    socket = cluster.replication(peer)
-    relay.deploy(to=[through(relay, peer, socket)])
-    assert socket.socket.subprotocols == ["harperdb-replication-v1"]
+# -- where the socket is -------------------------------------------------------------------------
 
 
-@requirement("WS-01")
 def test_a_replication_url_without_a_path_means_the_root(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """The socket is at the replication URL, with the path / if the URL has none."""
     peer = cluster.peer()
     socket = cluster.replication(peer)
-    node = replace(through(relay, peer, socket), replication_url=socket.url.rstrip("/"))
-    assert relay.deploy(to=[node])[peer].status == "success"
-    assert socket.socket.target == "/"
+    url = socket.url.rstrip("/")
+    relay.deploy(to=[relay.minting_over(socket, peer, replication_url=url)])
+    with check("WS-01", "the targets of the requests at the replication URL"):
+        assert [request.target for request in socket.requests] == ["/"]
 
 
-@requirement("WS-02", "WS-01")
-def test_a_name_with_a_port_is_where_the_socket_is(cluster: FakeCluster, relay: Relay) -> None:
+def test_the_port_in_a_name_is_the_port_of_the_socket(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Without a replication URL, host and port of the socket are those of the node's name."""
     peer = cluster.peer()
     socket = cluster.replication(peer)
     name = urlsplit(socket.url).netloc
-    node = replace(through(relay, peer, socket), name=name, replication_url=None)
-    assert relay.deploy(to=[node]).statuses == ["success"]
-    assert socket.socket.token == peer.upload.token
+    relay.deploy(to=[relay.minting_over(socket, peer, name=name, replication_url=None)])
+    with check("WS-02", "the sockets at the host and port of the node's name"):
+        assert len(socket.sockets) == 1
 
 
-@requirement("WS-01")
 def test_without_a_url_the_socket_is_at_the_replication_port_of_the_origin(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """Without a replication URL and a port in the name, the port is the origin's secure one."""
     peer = cluster.peer()
     socket = cluster.replication(peer)
     where = urlsplit(socket.url)
-    node = replace(through(relay, peer, socket), name=where.hostname or "", replication_url=None)
+    node = relay.minting_over(socket, peer, name=where.hostname, replication_url=None)
     settings = LocalSettings(secure_replication_port=where.port, insecure_replication_port=9)
-    assert relay.deploy(to=[node], local=settings).statuses == ["success"]
-    assert socket.socket.target == "/"
+    relay.deploy(to=[node], local=settings)
+    with check("WS-01", "the targets of the requests at the origin's secure replication port"):
+        assert [request.target for request in socket.requests] == ["/"]
 
 
-@requirement("SEQ-08", "BUG-39")
-def test_each_peer_mints_on_its_own_socket_and_no_payload_goes_there(
-    cluster: FakeCluster, relay: Relay
+def test_the_handshake_requests_the_subprotocol(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """The WebSocket handshake requests the subprotocol of replication."""
+    peer = cluster.peer()
+    socket = cluster.replication(peer)
+    relay.deploy(to=[relay.minting_over(socket, peer)])
+    with check("WS-03", "Sec-WebSocket-Protocol"):
+        check.need(socket.requests, "no handshake of a WebSocket reached the socket")
+        offered = [request.header("sec-websocket-protocol") for request in socket.requests]
+        assert offered == ["harperdb-replication-v1"]
+
+
+# -- the request ---------------------------------------------------------------------------------
+
+
+def test_a_mint_is_one_request_and_one_answer(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A mint is one request for a token, without waiting for a greeting, and one answer."""
+    peer = cluster.peer()
+    socket = cluster.replication(peer)
+    relay.deploy(to=[relay.minting_over(socket, peer)])
+    with check("WS-14", "the side that closes the socket"):
+        check.need(socket.socket.token, "the socket answered no mint")
+        assert socket.socket.closed_by == "client"
+    seen = socket.socket
+    sent = sent_on(seen)
+    with check("WS-13", "the messages of the relay"):
+        check.need(not seen.broken, f"the peer closed the socket: {seen.broken}")
+        assert sent, "expected a request, got none before the end of the socket"
+    is_one_request = [message.code for message in sent] == [REQUEST]
+    with check("WS-08", "the messages of the relay"):
+        check.need(sent or seen.broken, "the relay sent no message")
+        shown = ", ".join(map(str, sent)) or seen.broken
+        assert is_one_request, f"expected one message with the code {REQUEST}, got {shown}"
+    check.need(is_one_request, "the relay did not send one request (WS-08)")
+    request = sent[0].body
+    with check("WS-10", "the value after the code 136"):
+        assert isinstance(request, dict), f"expected a map, got {sent[0]}"
+    check.need(isinstance(request, dict), "the request is not a map")
+    with check("WS-10", "the requestId of the request"):
+        assert request.get("requestId") == 1
+    with check("MINT-01", "the operation of the request"):
+        assert request.get("operation") == "create_authentication_tokens"
+    with check("MINT-01", "the members of the request"):
+        assert "role" not in request
+    with check("WS-11", "the tokens of the uploads"):
+        check.need(seen.token, "the socket answered no mint")
+        assert_used(peer, seen.token)
+    with check("SEQ-04", "the begin of the upload"):
+        early = sent[0].at - peer.upload.times["head"]
+        assert early <= 0, f"expected after the request for its token, got {early:.3f} s before it"
+    with check("MINT-08", "the tokens that the relay mints for one attempt"):
+        assert len(seen.tokens) + len(peer.mints) <= 1
+
+
+def test_a_mint_over_a_socket_asks_for_a_short_lifetime(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A mint over the replication socket asks for a lifetime of an hour at most."""
+    peer = cluster.peer()
+    socket = cluster.replication(peer)
+    relay.deploy(to=[relay.minting_over(socket, peer)])
+    operations = socket.socket.operations
+    check.need(operations, "the socket saw no request")
+    with check("MINT-07", "expires_in of the request"):
+        given = operations[0].get("expires_in")
+        seconds = lifetime(given)
+        assert seconds is not None, f"expected a lifetime, got {given or 'nothing'}"
+        assert 0 < seconds <= AN_HOUR, f"expected at most {AN_HOUR} s, got {seconds:g} s"
+
+
+def test_each_peer_mints_on_its_own_socket_and_no_payload_is_sent_there(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Each peer's token is minted on its own socket, and the payload is sent on no socket."""
     peers = [cluster.peer() for _ in range(3)]
     sockets = [cluster.replication(peer) for peer in peers]
-    nodes = [through(relay, *pair) for pair in zip(peers, sockets, strict=True)]
-    assert relay.deploy(to=nodes).statuses == ["success"] * 3
+    relay.deploy(to=map(relay.minting_over, sockets, peers))
     for peer, socket in zip(peers, sockets, strict=True):
-        assert peer.upload.token == socket.socket.token
-        assert sum(m.size for m in socket.socket.messages if m.sender == "client") < 1_000
+        seen = socket.socket
+        with check("SEQ-08", f"the token of the upload to {peer.name}"):
+            check.need(seen.token, f"the socket of {peer.name} answered no mint")
+            assert peer.upload.token == seen.token
+        with check("BUG-39", f"the bytes of the messages to the socket of {peer.name}"):
+            check.need(sent_on(seen), f"the socket of {peer.name} saw no message")
+            size = sum(message.size for message in sent_on(seen))
+            assert size < 1_000, f"expected fewer than 1,000 bytes, got {size:,}"
 
 
-@requirement("WS-09", "WS-15", "WS-17", "MINT-02")
+# -- the answer ----------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
-    "fault",
+    ("requirement", "fault"),
     [
-        *(WideMaps(), OthersFirst(), UnknownRequestId(), NestedToken(), LateAnswer(0, 0.05)),
-        pytest.param(Fragments(), marks=requirement("WS-11")),
-        pytest.param(PingFirst(), marks=requirement("WS-11")),
+        ("WS-09", WideMaps()),
+        ("WS-11", LateAnswer(0, 0.05)),
+        ("WS-11", Fragments()),
+        ("WS-11", PingFirst()),
+        ("WS-15", OthersFirst()),
+        ("WS-17", UnknownRequestId()),
+        ("MINT-02", NestedToken()),
     ],
-    ids=lambda fault: type(fault).__name__,
+    ids=lambda it: "" if isinstance(it, str) else type(it).__name__,
 )
-def test_an_answer_that_is_odd_but_right_is_a_token(
-    cluster: FakeCluster, relay: Relay, fault: ReplicationFault
+def test_an_unusual_right_answer_is_read(
+    cluster: FakeCluster, relay: Relay, check: Checks, requirement: str, fault: ReplicationFault
 ) -> None:
+    """The relay uses the token of the answer in any lawful form, and of no other message."""
+    peer, plain = cluster.peer(), cluster.peer()
+    socket, other = cluster.replication(peer, fault=fault), cluster.replication(plain)
+    relay.deploy(to=[relay.minting_over(socket, peer), relay.minting_over(other, plain)])
+    with check(requirement, "the tokens of the uploads"):
+        check.need(plain.uploads, "the relay uses no plain answer of a socket either")
+        check.need(socket.socket.token, "the socket answered no mint")
+        assert_used(peer, socket.socket.token)
+
+
+def test_a_ping_is_answered(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """The relay answers a ping on the socket."""
     peer = cluster.peer()
-    socket = cluster.replication(peer, fault=fault)
-    assert relay.deploy(to=[through(relay, peer, socket)])[peer].status == "success"
-    assert peer.upload.token == socket.socket.token
+    socket = cluster.replication(peer, fault=PingFirst())
+    relay.deploy(to=[relay.minting_over(socket, peer)])
+    seen = [moment.kind for moment in socket.socket.connection.moments]
+    check.need(MomentKind.PING_SENT in seen, "the socket sent no ping")
+    with check("WS-19", "the pongs of the relay"):
+        assert seen.count(MomentKind.PONG_RECEIVED) >= 1
 
 
-@requirement("SEQ-06", "WS-05", "WS-12", "WS-16", "MINT-03")
-@pytest.mark.parametrize(
-    ("fault", "told"),
-    [
-        (Unauthorized("at once"), "Unauthorized"),
-        (Unauthorized("first message", "no hdb_nodes entry"), "no hdb_nodes entry"),
-        (ErrorAnswer("ClientError: no such user"), "ClientError: no such user"),
-        (UpgradeRefused(503), ""),
-        (WrongAccept(), ""),
-        (Subprotocol("harperdb-replication-v2"), ""),
-        (Dropped("upgrade"), ""),
-        (Dropped("request"), ""),
-        (Dropped("answer"), ""),
-        (Dropped("request", End.CLOSE), ""),
-        (WithoutToken(), "peer did not return an operation_token"),
-        (WithToken(""), "peer did not return an operation_token"),
-        (WithToken(5), "peer did not return an operation_token"),
-        (WithToken("a\r\nX-Injected: 1"), ""),
-        (WithToken("a b"), ""),
-    ],
-    ids=lambda value: "" if isinstance(value, str) else repr(value),
-)
-def test_a_socket_without_a_token_fails_the_mint(
-    cluster: FakeCluster, relay: Relay, fault: ReplicationFault, told: str
+def closed_at(seen: SocketWitness) -> float:
+    """When the relay began to close a socket; never, if it did not."""
+    if seen.close_received is not None:
+        return seen.close_received.at
+    ended = seen.connection.closed_at if seen.connection.closed_by == "client" else None
+    return ended or float("inf")
+
+
+def is_closed(socket: FakeReplicationSocket) -> bool:
+    return bool(socket.live_sockets) and closed_at(socket.live_sockets[0]) < float("inf")
+
+
+def test_a_socket_is_closed_after_its_answer_and_not_after_the_upload(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    peer, other = cluster.peer(), cluster.peer()
-    nodes = [
-        through(relay, peer, cluster.replication(peer, fault=fault)),
-        through(relay, other, cluster.replication(other)),
-    ]
-    outcome = relay.deploy(to=nodes)
-    assert outcome.statuses == ["failed", "success"]
-    assert outcome[peer].reason.startswith("token mint failed: ")
-    assert told in outcome[peer].reason
-    assert peer.requests == []
+    """The relay closes the socket while the upload is in progress.
 
-
-@requirement("WS-16", "SEQ-06")
-def test_a_socket_that_does_not_exist_fails_the_mint(cluster: FakeCluster, relay: Relay) -> None:
+    An open one stays as long as the upload takes, and a peer holds one for each deploy.
+    """
     peer = cluster.peer()
     socket = cluster.replication(peer)
-    node = through(relay, peer, socket)
-    socket.stop()
-    record = relay.deploy(to=[node])[peer]
-    assert record.reason.startswith("token mint failed: ")
-    assert peer.requests == []
+
+    def wait() -> None:
+        with contextlib.suppress(TimeoutError):
+            socket.wait_until(is_closed, IN_TIME)
+
+    peer.fault = Held(Answer(json={"message": "done"}), until=wait)
+    relay.deploy(to=[relay.minting_over(socket, peer)])
+    with check("WS-14", "the end of the socket"):
+        is_early = closed_at(socket.socket) <= peer.upload.times["answer"]
+        assert is_early, "expected before the answer to the upload, got later or never"
 
 
-@requirement("HTTP-03", "WS-15", "WS-17")
-@pytest.mark.parametrize(
-    "fault",
-    [NoAnswer(), UnknownRequestId(then_answer=False), Garbage(), Garbage(b""), UpgradeHangs()],
-    ids=lambda fault: type(fault).__name__,
-)
-def test_a_socket_that_does_not_answer_is_given_up_in_time(
-    cluster: FakeCluster, relay: Relay, fault: ReplicationFault
+def test_a_token_of_a_socket_may_be_expired(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    peer = cluster.peer()
-    node = through(relay, peer, cluster.replication(peer, fault=fault))
-    record = relay.deploy(to=[node], limits=Limits(mint=0.4), deadline=IN_TIME)[peer]
-    assert record.reason.startswith("token mint failed: ")
-    assert peer.requests == []
-
-
-@requirement("WS-06")
-@pytest.mark.parametrize("flaw", CertificateFlaw, ids=lambda flaw: flaw.value)
-def test_a_flawed_certificate_of_a_socket_is_refused(
-    cluster: FakeCluster, relay: Relay, flaw: CertificateFlaw
-) -> None:
-    peer = cluster.peer()
-    socket = cluster.replication(peer, fault=flaw)
-    record = relay.deploy(to=[through(relay, peer, socket)])[peer]
-    assert record.status == "failed"
-    assert socket.sockets == []
-    assert peer.requests == []
-
-
-@requirement("WS-06", "KIT-03")
-def test_a_socket_that_knows_nodes_by_their_certificate_lets_the_relay_in(
-    cluster: FakeCluster, relay: Relay, client_certificate: Path
-) -> None:
-    peer = cluster.peer()
-    socket = cluster.replication(peer, known_nodes=["origin.example"])
-    outcome = relay.deploy(
-        to=[through(relay, peer, socket)],
-        certificate_file=client_certificate,
-        key_file=client_certificate,
-    )
-    assert outcome[peer].status == "success"
-    assert socket.socket.let_in_by == "certificate"
-
-
-@requirement("WS-06")
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_the_handshake_of_a_socket_names_a_host_and_no_address(
-    cluster: FakeCluster, relay: Relay, host: str
-) -> None:
-    peer = cluster.peer(host="127.0.0.1")
-    socket = cluster.replication(peer)
-    url = socket.url.replace("127.0.0.1", host)
-    node = replace(through(relay, peer, socket), replication_url=url)
-    assert relay.deploy(to=[node])[peer].status == "success"
-    assert socket.socket.connection.server_name == (None if host[0].isdigit() else host)
-
-
-@requirement("MINT-12")
-def test_a_token_of_a_socket_may_have_expired(cluster: FakeCluster, relay: Relay) -> None:
+    """An expired token of a socket is a failed record with 401 and the peer's words."""
     peer = cluster.peer(fault=TokensExpire())
-    record = relay.deploy(to=[through(relay, peer, cluster.replication(peer))])[peer]
-    assert (record.status_code, record.reason) == (401, "token expired")
+    socket = cluster.replication(peer)
+    record = relay.deploy(to=[relay.minting_over(socket, peer)])[peer]
+    check.need(peer.uploads, "the relay sent no upload with the expired token")
+    with check("MINT-12", "the status code of the record"):
+        assert record.status_code == 401
+    with check("MINT-12", "the reason of the record"):
+        assert record.reason == "token expired"
 
 
-@requirement("RTY-03", "WS-14")
-def test_another_attempt_opens_another_socket(cluster: FakeCluster, relay: Relay) -> None:
+def test_another_attempt_opens_another_socket(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A second attempt opens a second socket, whose request has the requestId 1 again."""
     peer = cluster.peer()
     socket = cluster.replication(peer, fault=Dropped("request"))
     limits = Limits(attempts=2, retry_delay=0.01)
-    relay.deploy(to=[through(relay, peer, socket)], limits=limits)
-    assert [[m.request_id for m in seen.messages] for seen in socket.sockets] == [[1], [1]]
+    relay.deploy(to=[relay.minting_over(socket, peer)], limits=limits)
+    sockets = socket.sockets
+    check.need(sockets, "no socket was opened")
+    with check("RTY-02", "the sockets after a connection was lost before its answer"):
+        assert len(sockets) >= 2
+    with check("RTY-04", "the sockets of two allowed attempts"):
+        assert len(sockets) <= 2
+    for seen in sockets[1:]:
+        with check("RTY-03", "the requests for a token of the second attempt"):
+            assert len(seen.operations) == 1
+        with check("WS-10", "the requestId of the second attempt"):
+            check.need(seen.operations, "the second socket saw no request")
+            assert seen.operations[0].get("requestId") == 1

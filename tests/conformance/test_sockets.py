@@ -1,119 +1,239 @@
-"""What holds for a mint over the replication socket as for any other: time, memory, trust."""
+"""How a mint over the replication socket fails, and what never opens a socket."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.kinds import CertificateFlaw
+from harness import (
+    Dropped,
+    End,
+    ErrorAnswer,
+    FakeCluster,
+    FakePeer,
+    FakeReplicationSocket,
+    Garbage,
+    NoAnswer,
+    ReplicationFault,
+    Subprotocol,
+    Unauthorized,
+    UnknownRequestId,
+    UpgradeHangs,
+    UpgradeRefused,
+    WithoutToken,
+    WithToken,
+    WrongAccept,
+)
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import IN_TIME, SOON
 from harness.judge.cases.relay import Relay
-from harness.peer.certificates import Authority
-from harness.peer.peer import FakePeer
-from harness.peer.tokens import lifetime
 from harness.peer.triggers import cancel_deploy
-from harness.replication import FakeReplicationSocket
-from harness.replication.faults import NoAnswer, PingFirst
-from harness.targets import DeployNode, ReplicationMint
+from harness.targets import Limits, Outcome
 
-requirement = pytest.mark.requirement
-
-IN_TIME = 8.0  # seconds: far from a hang, and far from a loaded machine
-AN_HOUR = 3_600
+REASON = "token mint failed: "
+NO_TOKEN = "peer did not return an operation_token"
 
 
-def through(relay: Relay, peer: FakePeer, socket: FakeReplicationSocket, **how: Any) -> DeployNode:
-    """The node of a peer that is to mint over this socket."""
-    usual = {"mint": ReplicationMint(), "replication_url": socket.url}
-    return relay.node(peer, **{**usual, **how})
+def deploy_to_two(
+    cluster: FakeCluster, relay: Relay, fault: ReplicationFault
+) -> tuple[FakePeer, FakePeer, Outcome]:
+    """Deploy to a peer whose socket has this fault, and to a healthy peer."""
+    peer, other = cluster.peer(), cluster.peer()
+    sockets = cluster.replication(peer, fault=fault), cluster.replication(other)
+    return peer, other, relay.deploy(to=map(relay.minting_over, sockets, [peer, other]))
 
 
-def every_connection_is_closed(socket: FakeReplicationSocket) -> bool:
-    """All that there were, of which the peer closes the one whose client has said goodbye."""
-    closed_by = [seen.closed_by for seen in socket.live_connections]
-    return bool(closed_by) and None not in closed_by
+def look_at_a_failed_mint(check: Checks, peer: FakePeer, outcome: Outcome) -> None:
+    """A failed mint is a failed record that says so, and nothing is uploaded."""
+    with check("SEQ-06", "the begin of the reason"):
+        assert outcome[peer].reason[: len(REASON)] == REASON
+    with check("SEQ-06", "the requests to the operations API"):
+        check.need(outcome[peer].status == "failed", "the mint did not fail")
+        assert len(peer.requests) == 0
 
 
-@requirement("MINT-07")
-def test_a_mint_over_a_socket_asks_for_a_short_lifetime(cluster: FakeCluster, relay: Relay) -> None:
-    peer = cluster.peer()
-    socket = cluster.replication(peer)
-    relay.deploy(to=[through(relay, peer, socket)])
-    [asked] = socket.socket.operations
-    seconds = lifetime(asked.get("expires_in"))
-    assert seconds is not None
-    assert 0 < seconds <= AN_HOUR
-
-
-@requirement("WS-19")
-def test_a_ping_is_answered(cluster: FakeCluster, relay: Relay) -> None:
-    peer = cluster.peer()
-    socket = cluster.replication(peer, fault=PingFirst())
-    relay.deploy(to=[through(relay, peer, socket)])
-    assert "pong received" in str(socket.socket.connection)
-
-
-@requirement("SEQ-05", "SEQ-07")
-@pytest.mark.parametrize("wrong", ["url", "payload"])
-def test_what_is_wrong_at_home_opens_no_socket(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path, wrong: str
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (Unauthorized("at once"), "Unauthorized"),
+        (Unauthorized("first message", "no hdb_nodes entry"), "no hdb_nodes entry"),
+    ],
+    ids=["at once", "first message"],
+)
+def test_a_socket_closed_with_1008_fails_the_mint_with_the_reason_of_the_close(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: ReplicationFault, text: str
 ) -> None:
+    """A socket that the peer closes with 1008 fails the mint with the peer's reason."""
+    peer, other, outcome = deploy_to_two(cluster, relay, fault)
+    with check("WS-05", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("WS-05", "the reason of the record"):
+        assert text in outcome[peer].reason
+    look_at_a_failed_mint(check, peer, outcome)
+    with check("AGG-04", "the record of the healthy peer"):
+        assert outcome[other].status == "success"
+
+
+def test_an_error_in_the_answer_fails_the_mint_with_its_text(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """An answer with an error fails the mint with the text of the error."""
+    fault = ErrorAnswer("ClientError: no such user")
+    peer, other, outcome = deploy_to_two(cluster, relay, fault)
+    with check("WS-12", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("WS-12", "the reason of the record"):
+        assert fault.error in outcome[peer].reason
+    look_at_a_failed_mint(check, peer, outcome)
+    with check("AGG-04", "the record of the healthy peer"):
+        assert outcome[other].status == "success"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        UpgradeRefused(503),
+        WrongAccept(),
+        Subprotocol("harperdb-replication-v2"),
+        Dropped("upgrade"),
+        Dropped("request"),
+        Dropped("answer"),
+        Dropped("request", End.CLOSE),
+    ],
+    ids=repr,
+)
+def test_a_socket_that_does_not_open_or_ends_early_fails_the_mint(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: ReplicationFault
+) -> None:
+    """A socket that is refused, not upgraded, or ended before the answer fails the mint."""
+    peer, other, outcome = deploy_to_two(cluster, relay, fault)
+    with check("WS-16", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    look_at_a_failed_mint(check, peer, outcome)
+    with check("AGG-04", "the record of the healthy peer"):
+        assert outcome[other].status == "success"
+
+
+def test_a_socket_that_does_not_exist_fails_the_mint(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A socket where nothing listens fails the mint."""
+    peer, other = cluster.peer(), cluster.peer()
+    socket, plain = cluster.replication(peer), cluster.replication(other)
+    nodes = [relay.minting_over(socket, peer), relay.minting_over(plain, other)]
+    socket.stop()
+    outcome = relay.deploy(to=nodes)
+    check.need(plain.connections, "the relay opened no socket of another node either")
+    with check("WS-16", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    look_at_a_failed_mint(check, peer, outcome)
+
+
+@pytest.mark.parametrize("fault", [WithoutToken(), WithToken(""), WithToken(5)], ids=repr)
+def test_an_answer_of_a_socket_without_a_token_fails_the_mint(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: ReplicationFault
+) -> None:
+    """An answer of a socket without a usable token fails the mint with a text that says so."""
+    peer, other, outcome = deploy_to_two(cluster, relay, fault)
+    with check("MINT-03", "the uploads after an answer without a token"):
+        assert len(peer.uploads) == 0
+    with check("MINT-03", "the reason of the record"):
+        check.need(not peer.uploads, "the relay took another value for a token")
+        assert outcome[peer].reason.removeprefix(REASON) == NO_TOKEN
+    with check("SEQ-06", "the begin of the reason"):
+        check.need(not peer.uploads, "the relay took another value for a token")
+        assert outcome[peer].reason[: len(REASON)] == REASON
+    with check("AGG-04", "the record of the healthy peer"):
+        assert outcome[other].status == "success"
+
+
+@pytest.mark.parametrize("token", ["a\r\nX-Injected: 1", "a b"], ids=ascii)
+def test_a_token_of_a_socket_that_cannot_stand_in_a_header_fails_the_mint(
+    cluster: FakeCluster, relay: Relay, check: Checks, token: str
+) -> None:
+    """A token that cannot stand in a header fails the mint, and no header is made of it."""
+    peer, other, outcome = deploy_to_two(cluster, relay, WithToken(token))
+    with check("BUG-35", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("BUG-35", "the requests to the operations API"):
+        assert len(peer.requests) == 0
+    with check("SEQ-06", "the begin of the reason"):
+        check.need(not peer.requests, "the relay used the token")
+        assert outcome[peer].reason[: len(REASON)] == REASON
+    with check("AGG-04", "the record of the healthy peer"):
+        assert outcome[other].status == "success"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [NoAnswer(), UnknownRequestId(then_answer=False), Garbage(), Garbage(b""), UpgradeHangs()],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_socket_without_an_answer_is_given_up_in_time(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: ReplicationFault
+) -> None:
+    """A mint over a socket without an answer ends at the limit of a mint, with a failed record."""
+    peer = cluster.peer()
+    node = relay.minting_over(cluster.replication(peer, fault=fault), peer)
+    with check("HTTP-03", "the end of the deploy, with a limit of 0.4 s for a mint"):
+        outcome = relay.deploy(to=[node], limits=Limits(mint=0.4), deadline=IN_TIME)
+    if isinstance(fault, UnknownRequestId):
+        with check("WS-17", "the uploads with a token of another request"):
+            assert len(peer.uploads) == 0
+    look_at_a_failed_mint(check, peer, outcome)
+
+
+def test_an_unusable_url_opens_no_socket(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """No token is minted over the socket of a node whose operations API has an unusable URL."""
+    peer, other = cluster.peer(), cluster.peer()
+    socket, plain = cluster.replication(peer), cluster.replication(other)
+    node = relay.minting_over(socket, peer, url="https://127.0.0.1:port/")
+    outcome = relay.deploy(to=[node, relay.minting_over(plain, other)])
+    check.need(plain.connections, "the relay opened no socket of another node either")
+    with check("SEQ-07", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("SEQ-07", "the connections to the socket"):
+        assert len(socket.connections) == 0
+
+
+def test_a_missing_payload_opens_no_socket(
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
+) -> None:
+    """No socket is opened for a payload that is missing."""
     peer = cluster.peer()
     socket = cluster.replication(peer)
-    url = "https://127.0.0.1:port/" if wrong == "url" else peer.url
-    staged = tmp_path / "never-staged.tar.gz" if wrong == "payload" else None
-    node = through(relay, peer, socket, url=url)
-    assert relay.deploy(to=[node], payload=staged)[peer].status == "failed"
-    assert socket.connections == []
+    node = relay.minting_over(socket, peer)
+    relay.deploy(to=[node])
+    before = len(socket.connections)
+    check.need(before, "the relay opened no socket for a payload that exists either")
+    outcome = relay.deploy(to=[node], payload=tmp_path / "never-staged.tar.gz")
+    with check("SEQ-05", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("SEQ-05", "the connections to the socket"):
+        assert len(socket.connections) - before == 0
 
 
-@requirement("KIT-01")
-def test_a_deploy_given_up_closes_its_sockets(cluster: FakeCluster, relay: Relay) -> None:
+def open_connections(socket: FakeReplicationSocket) -> int:
+    return sum(seen.closed_by is None for seen in socket.live_connections)
+
+
+def test_a_cancelled_deploy_closes_its_sockets(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A cancelled deploy closes its sockets at once."""
+
     def deploy(after: float) -> FakeReplicationSocket:
         peer = cluster.peer()
         socket = cluster.replication(peer, fault=NoAnswer())
-        node = through(relay, peer, socket)
-        outcome = relay.deploy(to=[node], cancel_after=after, deadline=after + IN_TIME)
-        assert outcome.cancelled or outcome[peer].status == "failed"
+        node = relay.minting_over(socket, peer)
+        with check("KIT-01", "the end of the cancelled deploy"):
+            relay.deploy(to=[node], cancel_after=after, deadline=after + IN_TIME)
         return socket
 
     socket = cancel_deploy(deploy, lambda socket: bool(socket.live_sockets))
-    socket.wait_until(every_connection_is_closed)
-
-
-# -- trust ---------------------------------------------------------------------------------------
-
-
-@requirement("WS-06", "TLS-02")
-def test_the_authority_of_a_node_is_that_of_its_socket(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
-) -> None:
-    authority = Authority()
-    ca_file = authority.write(tmp_path / "ca-of-node-1.pem")
-    peer = cluster.peer(authority=authority)
-    socket = cluster.replication(peer, authority=authority)
-    node = through(relay, peer, socket, ca_file=ca_file)
-    assert relay.deploy(to=[node])[peer].status == "success"
-
-
-@requirement("WS-06", "TLS-01")
-def test_a_node_that_switches_verification_off_does_so_for_its_socket(
-    cluster: FakeCluster, relay: Relay
-) -> None:
-    peer = cluster.peer(fault=CertificateFlaw.EXPIRED)
-    socket = cluster.replication(peer, fault=CertificateFlaw.EXPIRED)
-    node = through(relay, peer, socket, verify=False)
-    assert relay.deploy(to=[node])[peer].status == "success"
-
-
-@requirement("TLS-06")
-def test_plain_ws_to_another_machine_is_refused(cluster: FakeCluster, relay: Relay) -> None:
-    """At no loopback address, which yet is this machine itself."""
-    peer = cluster.peer(host="127.0.0.1")
-    socket = cluster.replication(peer, tls=False)
-    url = socket.url.replace("127.0.0.1", "0.0.0.0")
-    outcome = relay.deploy(to=[through(relay, peer, socket, replication_url=url)])
-    assert outcome.refused or outcome[peer].status == "failed"
-    assert socket.connections == []
+    with contextlib.suppress(TimeoutError):
+        socket.wait_until(lambda socket: not open_connections(socket), SOON)
+    with check("KIT-01", "the connections that a cancelled deploy leaves open"):
+        assert open_connections(socket) == 0

@@ -1,4 +1,4 @@
-"""Whom the relay trusts."""
+"""Which certificates the relay trusts, which name and certificate it shows, when it needs TLS."""
 
 from __future__ import annotations
 
@@ -6,205 +6,267 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.kinds import CertificateFlaw as Flaw
-from harness.faults.kinds import (
+from harness import (
+    Authority,
+    CertificateFlaw,
     ClientCertificateRequired,
     CloseInHandshake,
+    FakeCluster,
+    FakePeer,
     Fault,
     TlsOnly,
-    TlsVersion,
 )
+from harness.faults.kinds import TlsVersion
+from harness.judge.cases.checks import Checks
 from harness.judge.cases.relay import Relay
-from harness.peer.certificates import Authority
 from harness.targets import GivenToken, ReplicationMint
 
-requirement = pytest.mark.requirement
+of_every_flaw = pytest.mark.parametrize("flaw", CertificateFlaw, ids=lambda flaw: flaw.value)
 
 
-@requirement("TLS-02")
-def test_a_certificate_of_the_cluster_is_trusted(cluster: FakeCluster, relay: Relay) -> None:
-    peer = cluster.peer()
-    assert relay.deploy(to=[peer])[peer].status == "success"
-    assert {seen.tls_version for seen in peer.connections} <= {"TLSv1.2", "TLSv1.3"}
+def requests_to(check: Checks, peer: FakePeer) -> int:
+    """The number of requests to a peer; Unseen when no connection reached it."""
+    check.need(peer.connections, f"no connection reached {peer.name}")
+    return len(peer.requests)
 
 
-@requirement("TLS-01")
-@pytest.mark.parametrize("flaw", Flaw, ids=lambda flaw: flaw.value)
-def test_a_flawed_certificate_is_refused_before_anything_is_sent(
-    cluster: FakeCluster, relay: Relay, flaw: Flaw
+def test_a_certificate_of_the_cluster_is_trusted(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """A certificate of the cluster's authority is trusted."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer])
+    with check("TLS-02", "the requests to a peer with a certificate of the cluster"):
+        assert len(peer.requests) > 0
+
+
+@of_every_flaw
+def test_a_flawed_certificate_is_refused_before_a_request(
+    cluster: FakeCluster, relay: Relay, check: Checks, flaw: CertificateFlaw
+) -> None:
+    """A peer with a flawed certificate is sent nothing, and has a failed record."""
     peer = cluster.peer(fault=flaw)
     record = relay.deploy(to=[peer])[peer]
-    assert record.status == "failed"
-    assert record.reason
-    assert "statusCode" not in record
-    assert peer.requests == []
+    with check("TLS-01", f"the requests to a peer whose certificate is {flaw.value}"):
+        assert requests_to(check, peer) == 0
+    check.need(not peer.requests, "the relay accepted the certificate (TLS-01)")
+    with check("RES-10", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-10", "the members of the record"):
+        assert "statusCode" not in record.members
 
 
-@requirement("TLS-01")
-@pytest.mark.parametrize("flaw", Flaw, ids=lambda flaw: flaw.value)
+@of_every_flaw
 @pytest.mark.parametrize("mint", [GivenToken, ReplicationMint], ids=lambda it: it.__name__)
-def test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way(
-    cluster: FakeCluster, relay: Relay, flaw: Flaw, mint: type[GivenToken | ReplicationMint]
+def test_an_upload_is_verified_also_after_no_mint_on_the_same_api(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    flaw: CertificateFlaw,
+    mint: type[GivenToken | ReplicationMint],
 ) -> None:
-    """A mint over the same API fails first, and hides an upload that trusts anybody."""
+    """An upload is verified also if its token was not minted over the same API.
+
+    A mint over the same API fails first, and hides an upload that trusts any certificate.
+    """
     peer = cluster.peer(fault=flaw)
     token = peer.tokens.issue(peer.username)
     node = relay.node(peer, mint=GivenToken(token) if mint is GivenToken else ReplicationMint())
-    assert relay.deploy(to=[node])[peer].status == "failed"
-    assert peer.requests == []
+    relay.deploy(to=[node])
+    with check("TLS-01", f"the requests to a peer whose certificate is {flaw.value}"):
+        assert requests_to(check, peer) == 0
 
 
-@requirement("TLS-01")
-@pytest.mark.parametrize("flaw", Flaw, ids=lambda flaw: flaw.value)
-def test_verification_ends_where_the_node_switches_it_off(
-    cluster: FakeCluster, relay: Relay, flaw: Flaw
+@of_every_flaw
+def test_verification_can_be_disabled_for_a_node(
+    cluster: FakeCluster, relay: Relay, check: Checks, flaw: CertificateFlaw
 ) -> None:
+    """A node whose verification is disabled may have a certificate with any flaw."""
     peer = cluster.peer(fault=flaw)
-    assert relay.deploy(to=[peer], verify=False)[peer].status == "success"
+    relay.deploy(to=[peer], verify=False)
+    with check("TLS-01", "the uploads to a node whose verification is disabled"):
+        assert len(peer.uploads) == 1
 
 
-@requirement("TLS-01")
-def test_what_was_let_pass_once_is_verified_the_next_time(
-    cluster: FakeCluster, relay: Relay
+def test_a_node_is_verified_in_the_deploy_after_one_without_verification(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """A connection, or what it was made with, that is kept by its address forgets why."""
-    peer = cluster.peer(fault=Flaw.EXPIRED)
-    assert relay.deploy(to=[peer], verify=False)[peer].status == "success"
-    before = len(peer.requests)
-    assert relay.deploy(to=[peer])[peer].status == "failed"
-    assert len(peer.requests) == before
+    """Verification that was disabled for one deploy is enabled again for the next.
+
+    A connection, or a TLS context, that is kept by address or name can forget this.
+    """
+    peer = cluster.peer(fault=CertificateFlaw.EXPIRED)
+    relay.deploy(to=[peer], verify=False)
+    check.need(peer.requests, "the relay sent nothing although verification was disabled")
+    connections, requests = len(peer.connections), len(peer.requests)
+    relay.deploy(to=[peer])
+    more = len(peer.requests) - requests
+    check.need(more or len(peer.connections) > connections, "no second connection was opened")
+    with check("TLS-01", "the requests of the second deploy"):
+        assert more == 0
 
 
-@requirement("TLS-01")
-def test_verification_stays_on_for_the_other_nodes(cluster: FakeCluster, relay: Relay) -> None:
-    trusting, strict = (cluster.peer(fault=Flaw.EXPIRED) for _ in range(2))
-    outcome = relay.deploy(to=[relay.node(trusting, verify=False), strict])
-    assert outcome.statuses == ["success", "failed"]
-    assert strict.requests == []
+def test_verification_stays_enabled_for_the_other_nodes(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Verification that is disabled for one node is enabled for another."""
+    without, with_it = (cluster.peer(fault=CertificateFlaw.EXPIRED) for _ in range(2))
+    relay.deploy(to=[relay.node(without, verify=False), with_it])
+    with check("TLS-01", "the uploads to the node whose verification is disabled"):
+        assert len(without.uploads) == 1
+    with check("TLS-01", "the requests to the node whose verification is enabled"):
+        assert requests_to(check, with_it) == 0
 
 
-@requirement("TLS-02")
 def test_an_authority_that_was_not_given_is_not_trusted(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
 ) -> None:
+    """A certificate is refused if its authority is not in the CA file."""
     peer = cluster.peer()
     ca_file = Authority().write(tmp_path / "another-ca.pem")
-    assert relay.deploy(to=[peer], ca_file=ca_file)[peer].status == "failed"
-    assert peer.requests == []
+    relay.deploy(to=[peer], ca_file=ca_file)
+    node = [peer, *cluster.sockets]
+    with check("TLS-01", "the requests to a node whose authority is not in the CA file"):
+        check.need(any(it.connections for it in node), f"no connection reached {peer.name}")
+        assert sum(len(it.requests) for it in node) == 0
 
 
-@requirement("TLS-02")
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["lf", "crlf"])
 def test_every_authority_of_a_file_is_trusted(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path, line_end: bytes
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path, line_end: bytes
 ) -> None:
-    """While an authority is replaced, the old one and the new one stand in one file."""
+    """Every authority of a CA file is trusted.
+
+    While an authority is replaced, the old one and the new one are in one file.
+    """
     old, ca_file = Authority(), tmp_path / "both.pem"
     both = b"the old one:\n" + old.pem + b"\nthe new one:\n" + cluster.authority.pem
     ca_file.write_bytes(both.replace(b"\n", line_end))
     peers = [cluster.peer(authority=old), cluster.peer()]
-    outcome = relay.deploy(to=peers, ca_file=ca_file)
-    assert outcome.statuses == ["success", "success"]
+    relay.deploy(to=peers, ca_file=ca_file)
+    for place, peer in zip(("first", "second"), peers, strict=True):
+        with check("TLS-02", f"the requests to a peer of the {place} authority in the file"):
+            assert len(peer.requests) > 0
 
 
-@requirement("TLS-02")
 def test_the_authority_of_a_node_is_trusted_for_that_node_alone(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
 ) -> None:
+    """A node's own authority is trusted for this node and for no other."""
     authority = Authority()
     ca_file = authority.write(tmp_path / "ca-of-node-1.pem")
     own, other, usual = (cluster.peer(authority=it) for it in (authority, authority, None))
-    outcome = relay.deploy(to=[relay.node(own, ca_file=ca_file), other, usual])
-    assert outcome.statuses == ["success", "failed", "success"]
-    assert other.requests == []
+    relay.deploy(to=[relay.node(own, ca_file=ca_file), other, usual])
+    with check("TLS-02", "the requests to the node with an authority of its own"):
+        assert len(own.requests) > 0
+    with check("TLS-02", "the requests to another node with a certificate of that authority"):
+        assert requests_to(check, other) == 0
+    with check("TLS-02", "the requests to a node with a certificate of the cluster"):
+        assert len(usual.requests) > 0
 
 
-@requirement("TLS-02")
-def test_a_node_with_an_authority_of_its_own_may_have_a_certificate_of_the_cluster(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
+def test_a_node_with_its_own_authority_may_have_a_certificate_of_the_cluster(
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
 ) -> None:
+    """The cluster's authority is trusted also for a node with an authority of its own."""
     peer = cluster.peer()
     ca_file = Authority().write(tmp_path / "ca-of-node-1.pem")
-    assert relay.deploy(to=[relay.node(peer, ca_file=ca_file)])[peer].status == "success"
+    relay.deploy(to=[relay.node(peer, ca_file=ca_file)])
+    with check("TLS-02", "the requests to a peer with a certificate of the cluster"):
+        assert len(peer.requests) > 0
 
 
-@requirement("TLS-02", "TLS-03")
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_the_handshake_names_a_host_and_no_address(
-    cluster: FakeCluster, relay: Relay, host: str
+    cluster: FakeCluster, relay: Relay, check: Checks, host: str
 ) -> None:
+    """The TLS handshake names the host of the URL, unless the host is an IP address."""
     peer = cluster.peer(host="127.0.0.1")
     node = relay.node(peer, url=f"https://{host}:{peer.http.port}/")
-    assert relay.deploy(to=[node])[peer].status == "success"
-    named = {seen.server_name for seen in peer.connections if seen.requests}
-    assert named == ({None} if host[0].isdigit() else {host})
+    relay.deploy(to=[node])
+    server_name = None if host[0].isdigit() else host
+    check.need(peer.requests, f"no request reached {peer.name}")
+    for request in peer.requests:
+        with check("TLS-03", "the server name of the handshake"):
+            assert request.connection.server_name == server_name
 
 
-@requirement("TLS-02")
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
-def test_either_version_of_tls_will_do(
-    cluster: FakeCluster, relay: Relay, version: TlsVersion
+def test_a_certificate_is_trusted_with_each_version_of_tls(
+    cluster: FakeCluster, relay: Relay, check: Checks, version: TlsVersion
 ) -> None:
+    """A certificate of the cluster is trusted with each version of TLS that the relay has."""
     peer = cluster.peer(fault=TlsOnly(version))
-    assert relay.deploy(to=[peer])[peer].status == "success"
+    relay.deploy(to=[peer])
+    if any(seen.alert_sent == "protocol_version" for seen in peer.connections):
+        pytest.skip(f"TLS {version}")
+    with check("TLS-02", f"the requests with TLS {version}"):
+        assert len(peer.requests) > 0
 
 
-@requirement("RES-10")
 @pytest.mark.parametrize("fault", [CloseInHandshake(), ClientCertificateRequired()], ids=repr)
 def test_a_handshake_that_fails_is_a_failed_record(
-    cluster: FakeCluster, relay: Relay, fault: Fault
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
 ) -> None:
+    """A TLS handshake that fails is a failed record without a status code."""
     peer = cluster.peer(fault=fault)
     record = relay.deploy(to=[peer])[peer]
-    assert record.status == "failed"
-    assert record.reason
-    assert "statusCode" not in record
+    check.need(peer.connections, f"no connection reached {peer.name}")
+    with check("RES-10", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-10", "the members of the record"):
+        assert "statusCode" not in record.members
 
 
-@requirement("KIT-03")
-def test_a_peer_that_asks_for_a_certificate_is_shown_the_own_one(
-    cluster: FakeCluster, relay: Relay, client_certificate: Path
+def test_a_peer_that_requests_a_certificate_is_shown_the_relays_own(
+    cluster: FakeCluster, relay: Relay, check: Checks, client_certificate: Path
 ) -> None:
+    """A peer that requests a certificate is shown the relay's own, on every connection."""
     peer = cluster.peer(fault=ClientCertificateRequired())
-    outcome = relay.deploy(
-        to=[peer], certificate_file=client_certificate, key_file=client_certificate
-    )
-    assert outcome[peer].status == "success"
-    assert all(seen.client_certificate for seen in peer.connections)
+    relay.deploy(to=[peer], certificate_file=client_certificate, key_file=client_certificate)
+    with check("KIT-03", "the connections on which the relay shows no certificate"):
+        check.need(peer.connections, f"no connection reached {peer.name}")
+        assert sum(seen.client_certificate is None for seen in peer.connections) == 0
+    with check("KIT-03", "the requests to a peer that requires a certificate"):
+        assert len(peer.requests) > 0
 
 
-@requirement("KIT-03")
-def test_the_key_of_the_own_certificate_may_be_in_a_file_of_its_own(
-    cluster: FakeCluster, relay: Relay, client_certificate: Path, tmp_path: Path
+def test_the_key_of_the_certificate_may_be_in_another_file(
+    cluster: FakeCluster, relay: Relay, check: Checks, client_certificate: Path, tmp_path: Path
 ) -> None:
+    """The relay's certificate and its key may be in two files."""
     peer = cluster.peer(fault=ClientCertificateRequired())
     key, begin, chain = client_certificate.read_text().partition("-----BEGIN CERTIFICATE-----")
     certificate_file, key_file = tmp_path / "chain.pem", tmp_path / "key.pem"
     certificate_file.write_text(begin + chain)
     key_file.write_text(key)
-    outcome = relay.deploy(to=[peer], certificate_file=certificate_file, key_file=key_file)
-    assert outcome[peer].status == "success"
+    relay.deploy(to=[peer], certificate_file=certificate_file, key_file=key_file)
+    with check("KIT-03", "the requests to a peer that requires a certificate"):
+        assert len(peer.requests) > 0
 
 
 NO_LOOPBACK = "http://0.0.0.0:{port}/"
-"""No loopback address, and yet this machine itself: nothing has to listen on a network for it."""
+"""Not a loopback address, and yet this machine: no service has to listen on a network for it."""
 
 
-@requirement("TLS-06")
-def test_plain_http_to_another_machine_is_refused(cluster: FakeCluster, relay: Relay) -> None:
-    peer = cluster.peer(tls=False, host="127.0.0.1")
-    node = relay.node(peer, url=NO_LOOPBACK.format(port=peer.http.port))
-    outcome = relay.deploy(to=[node])
-    assert outcome.refused or outcome[peer].status == "failed"
-    assert peer.connections == []
-
-
-@requirement("TLS-06")
-def test_plain_http_to_another_machine_is_used_where_it_is_allowed(
-    cluster: FakeCluster, relay: Relay
+def test_plain_http_to_another_machine_is_refused(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """Plain http to another machine is refused."""
+    peer = cluster.peer(tls=False, host="127.0.0.1")
+    outcome = relay.deploy(to=[relay.node(peer, url=NO_LOOPBACK.format(port=peer.http.port))])
+    with check("TLS-06", "the deploy over plain http to another machine"):
+        assert outcome.fails(peer), "expected a refusal or a failed record, got a success"
+    with check("TLS-06", "the connections to the peer"):
+        assert len(peer.connections) == 0
+
+
+def test_plain_http_to_another_machine_is_used_if_the_deploy_allows_it(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Plain http to another machine is used if the deploy allows it."""
     peer = cluster.peer(tls=False, host="127.0.0.1")
     node = relay.node(peer, url=NO_LOOPBACK.format(port=peer.http.port))
-    assert relay.deploy(to=[node], allow_http=True)[peer].status == "success"
+    relay.deploy(to=[node], allow_http=True)
+    with check("TLS-06", "the uploads over plain http"):
+        assert len(peer.uploads) == 1

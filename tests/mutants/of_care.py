@@ -44,16 +44,12 @@ REFUSED = case(test_fields.test_a_value_that_a_peer_would_cut_is_refused)
 # -- secrets -------------------------------------------------------------------------------------
 
 
-@mutant("BUG-41", killed_by=case(test_secrets.test_a_token_that_a_peer_quotes_stands_in_no_record))
+@mutant("BUG-41", killed_by=case(test_secrets.test_a_token_that_a_peer_quotes_is_in_no_record))
 def a_quoted_token_is_not_hidden(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Secrets, "hide", lambda _, value: value)
 
 
-@mutant(
-    "BUG-41",
-    "SEQ-06",
-    killed_by=case(test_secrets.test_a_password_that_a_peer_quotes_stands_in_no_record),
-)
+@mutant("BUG-41", killed_by=case(test_secrets.test_a_password_that_a_peer_quotes_is_in_no_record))
 def a_quoted_password_is_not_hidden(patch: pytest.MonkeyPatch) -> None:
     add = Secrets.add
 
@@ -66,9 +62,7 @@ def a_quoted_password_is_not_hidden(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-41",
-    killed_by=case(
-        test_secrets.test_a_password_that_a_peer_quotes_stands_in_no_record, at="upload"
-    ),
+    killed_by=case(test_secrets.test_a_password_that_a_peer_quotes_is_in_no_record, at="upload"),
 )
 def a_password_is_not_hidden_after_the_mint(patch: pytest.MonkeyPatch) -> None:
     keep_words(patch, lambda words: {s: word for s, word in words.items() if word == "[token]"})
@@ -76,7 +70,7 @@ def a_password_is_not_hidden_after_the_mint(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-41",
-    killed_by=case(test_secrets.test_a_token_of_an_earlier_attempt_stands_in_no_record),
+    killed_by=case(test_secrets.test_a_token_of_an_earlier_attempt_is_in_no_record),
 )
 def the_last_token_alone_is_hidden(patch: pytest.MonkeyPatch) -> None:
     keep_words(patch, lambda words: dict(list(words.items())[-1:]))
@@ -97,8 +91,8 @@ def keep_words(patch: pytest.MonkeyPatch, keep: Callable[[dict[str, str]], dict[
 @mutant(
     "BUG-41",
     killed_by=(
-        case(test_secrets.test_a_token_that_an_event_quotes_stands_in_no_record, name="error"),
-        case(test_secrets.test_a_token_that_an_event_quotes_stands_in_no_record, name="done"),
+        case(test_secrets.test_a_token_that_an_event_quotes_is_in_no_record, name="error"),
+        case(test_secrets.test_a_token_that_an_event_quotes_is_in_no_record, name="done"),
     ),
 )
 def secrets_in_events_are_not_hidden(patch: pytest.MonkeyPatch) -> None:
@@ -129,7 +123,7 @@ def a_failure_shows_the_head_of_its_mint(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, lambda records: list(map(shown, records)))
 
 
-@mutant("BUG-41", killed_by=case(test_secrets.test_no_process_shows_a_credential_while_it_deploys))
+@mutant("BUG-41", killed_by=case(test_secrets.test_no_process_shows_a_credential_during_a_deploy))
 def a_password_is_an_argument_of_a_program(patch: pytest.MonkeyPatch) -> None:
     mint = OperationsMint.mint
 
@@ -177,7 +171,7 @@ def a_mint_is_latin_1(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "TLS-06",
-    killed_by=case(test_tls.test_plain_http_to_another_machine_is_used_where_it_is_allowed),
+    killed_by=case(test_tls.test_plain_http_to_another_machine_is_used_if_the_deploy_allows_it),
 )
 def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
     def never(node: Node, local: LocalSettings, *, allow_http: bool) -> Endpoint:

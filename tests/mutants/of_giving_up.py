@@ -146,9 +146,8 @@ def a_late_deploy_goes_on_in_the_background(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "HTTP-03",
     "SEQ-06",
-    killed_by=case(test_mint_answers.test_a_mint_that_was_given_up_is_followed_by_no_upload),
+    killed_by=case(test_mint_answers.test_a_mint_that_is_given_up_is_not_followed_by_an_upload),
 )
 def a_late_mint_is_used(patch: pytest.MonkeyPatch) -> None:
     attempt, leave = fanout._attempt, Connections.__aexit__

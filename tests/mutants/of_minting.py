@@ -84,12 +84,9 @@ def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "SEQ-08",
     "BUG-41",
-    killed_by=(case(test_secrets.test_no_peer_is_sent_a_credential_of_another),),
-)
-@mutant(
-    "SEQ-08",
     killed_by=(
         case(test_fanout.test_each_peer_mints_its_own_token),
+        case(test_secrets.test_no_peer_is_sent_a_credential_of_another),
         case(test_secrets.test_no_file_with_a_credential_is_left_behind),
     ),
 )
@@ -188,7 +185,7 @@ def any_value_is_a_token(patch: pytest.MonkeyPatch) -> None:
         case(test_token.test_an_expired_token_is_a_failed_record_in_the_words_of_the_peer),
         case(test_early.test_a_real_peer_refuses_a_made_up_token_at_the_head_and_reads_on),
         case(test_early.test_a_real_peer_refuses_an_expired_token_at_the_file_and_stops_reading),
-        case(test_replication.test_a_token_of_a_socket_may_have_expired),
+        case(test_replication.test_a_token_of_a_socket_may_be_expired),
         case(test_token.test_a_given_token_is_used_as_it_is_and_nothing_is_minted),
     ),
 )
@@ -224,7 +221,7 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
     "SEQ-05",
     killed_by=(
         case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone),
-        case(test_sockets.test_what_is_wrong_at_home_opens_no_socket, wrong="payload"),
+        case(test_sockets.test_a_missing_payload_opens_no_socket),
     ),
     spares=case(REFUSED),
 )

@@ -152,7 +152,7 @@ def the_payload_is_deleted(patch: pytest.MonkeyPatch) -> None:
         case(test_faults.test_a_peer_that_takes_no_more_bytes_is_given_up_in_time),
         case(test_faults.test_a_peer_that_says_nothing_after_an_upload_is_given_up_in_time),
         case(test_answers.test_an_answer_without_an_end_is_given_up_in_time),
-        case(test_replication.test_a_socket_that_does_not_answer_is_given_up_in_time),
+        case(test_sockets.test_a_socket_without_an_answer_is_given_up_in_time),
         case(test_token.test_a_mint_without_an_answer_is_given_up_in_time),
         case(test_mint_answers.test_a_mint_whose_answer_does_not_end_is_given_up_in_time),
     ),
@@ -233,7 +233,7 @@ def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_cancel.test_no_peer_sees_a_clean_end_of_what_was_given_up),
         case(test_cancel.test_a_deploy_given_up_closes_its_connections_at_every_stage),
-        case(test_sockets.test_a_deploy_given_up_closes_its_sockets),
+        case(test_sockets.test_a_cancelled_deploy_closes_its_sockets),
     ),
 )
 def a_cancelled_deploy_goes_on(patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
-from aiohttp._websocket.reader_py import WebSocketReader
+from aiohttp._websocket.reader_py import WebSocketDataQueue, WebSocketReader
 
 from harness.replication.faults import (
     Fragments,
@@ -28,14 +28,14 @@ from relay.errors import AttemptError
 from relay.peer import Peer, mint_failure
 from relay.replication import ReplicationMint
 from relay.urls import resolve_replication
-from tests.conformance import test_memory, test_replication, test_sockets
+from tests.conformance import test_memory, test_replication, test_sockets, test_sockets_trust
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 from tests.mutants.of_urls import nothing_happens, without_verification
 
 ONE_REQUEST = case(test_replication.test_a_mint_is_one_request_and_one_answer)
-ODD = test_replication.test_an_answer_that_is_odd_but_right_is_a_token
-FAILED = test_replication.test_a_socket_without_a_token_fails_the_mint
+UNUSUAL = test_replication.test_an_unusual_right_answer_is_read
+ENDED = test_sockets.test_a_socket_that_does_not_open_or_ends_early_fails_the_mint
 
 
 def shorten_the_limit_of_a_mint(patch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,6 @@ def any_answer(frame: Any, code: int | None, number: int | None) -> Any:
     "WS-01",
     killed_by=(
         case(test_replication.test_a_replication_url_without_a_path_means_the_root),
-        case(test_replication.test_the_handshake_of_a_socket_names_a_host_and_no_address),
         case(
             test_replication.test_without_a_url_the_socket_is_at_the_replication_port_of_the_origin
         ),
@@ -81,17 +80,17 @@ def the_socket_has_another_path(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("WS-02", killed_by=case(test_replication.test_a_name_with_a_port_is_where_the_socket_is))
+@mutant("WS-02", killed_by=case(test_replication.test_the_port_in_a_name_is_the_port_of_the_socket))
 def two_characters_of_the_port_are_removed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(urls, "_bare_name", lambda name: name[:-2] if ":" in name else name)
 
 
-@mutant("WS-03", killed_by=case(test_replication.test_the_handshake_asks_for_the_subprotocol))
+@mutant("WS-03", killed_by=case(test_replication.test_the_handshake_requests_the_subprotocol))
 def another_subprotocol_is_asked_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(replication, "SUBPROTOCOL", "harperdb-replication-v2")
 
 
-@mutant("WS-16", killed_by=case(FAILED, fault=WrongAccept()))
+@mutant("WS-16", killed_by=case(ENDED, fault=WrongAccept()))
 def the_accept_header_is_not_checked(patch: pytest.MonkeyPatch) -> None:
     class Anything(str):
         __slots__ = ()
@@ -106,16 +105,35 @@ def the_accept_header_is_not_checked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(aiohttp.client, "base64", lax)
 
 
-@mutant("WS-05", "WS-12", killed_by=case(FAILED, told="Unauthorized"))
+@mutant(
+    "WS-05",
+    killed_by=case(
+        test_sockets.test_a_socket_closed_with_1008_fails_the_mint_with_the_reason_of_the_close
+    ),
+)
+@mutant(
+    "WS-12",
+    killed_by=case(test_sockets.test_an_error_in_the_answer_fails_the_mint_with_its_text),
+)
 def the_reason_of_a_close_is_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(peer, "mint_failure", lambda _, cause=None: mint_failure("failed", cause))
 
 
 @mutant(
-    "WS-16",
+    "SEQ-06",
     killed_by=(
-        case(FAILED, told=""),
-        case(test_replication.test_a_socket_that_does_not_exist_fails_the_mint),
+        case(ENDED),
+        case(test_sockets.test_a_socket_that_does_not_exist_fails_the_mint),
+    ),
+)
+@mutant(
+    "MINT-03",
+    killed_by=case(test_sockets.test_an_answer_of_a_socket_without_a_token_fails_the_mint),
+)
+@mutant(
+    "BUG-35",
+    killed_by=case(
+        test_sockets.test_a_token_of_a_socket_that_cannot_stand_in_a_header_fails_the_mint
     ),
 )
 def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
@@ -131,13 +149,12 @@ def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "WS-06",
-    killed_by=(
-        case(test_replication.test_a_flawed_certificate_of_a_socket_is_refused),
-        case(
-            test_replication.test_a_socket_that_knows_nodes_by_their_certificate_lets_the_relay_in
-        ),
-    ),
+    "TLS-01",
+    killed_by=case(test_sockets_trust.test_a_flawed_certificate_of_a_socket_is_refused),
+)
+@mutant(
+    "KIT-03",
+    killed_by=case(test_sockets_trust.test_a_socket_accepts_the_relay_by_its_certificate),
 )
 def the_socket_is_not_verified(patch: pytest.MonkeyPatch) -> None:
     connect = Peer.replication_socket
@@ -163,7 +180,7 @@ def the_answer_has_another_code(patch: pytest.MonkeyPatch) -> None:
     shorten_the_limit_of_a_mint(patch)
 
 
-@mutant("WS-09", killed_by=case(ODD))
+@mutant("WS-09", killed_by=case(UNUSUAL))
 def wide_maps_are_not_read(patch: pytest.MonkeyPatch) -> None:
     read = replication.operation_response
     change_answer(patch, lambda frame: None if b"\xde" in frame[:4] else read(frame))
@@ -182,17 +199,17 @@ def a_greeting_is_expected(patch: pytest.MonkeyPatch) -> None:
     shorten_the_limit_of_a_mint(patch)
 
 
-@mutant("WS-15", killed_by=case(ODD, fault=OthersFirst()))
+@mutant("WS-15", killed_by=case(UNUSUAL, fault=OthersFirst()))
 def every_message_is_an_answer(patch: pytest.MonkeyPatch) -> None:
     change_answer(patch, lambda frame: any_answer(frame, None, None))
 
 
-@mutant("WS-17", killed_by=case(ODD, fault=UnknownRequestId()))
+@mutant("WS-17", killed_by=case(UNUSUAL, fault=UnknownRequestId()))
 def every_answer_is_for_this_request(patch: pytest.MonkeyPatch) -> None:
     change_answer(patch, lambda frame: any_answer(frame, 137, None))
 
 
-@mutant("WS-11", killed_by=case(ODD, fault=Fragments()))
+@mutant("WS-11", killed_by=case(UNUSUAL, fault=Fragments()))
 def every_frame_is_a_message(patch: pytest.MonkeyPatch) -> None:
     class FrameByFrame(WebSocketReader):
         def _handle_frame(self, _: object, opcode: int, *rest: Any) -> None:
@@ -200,15 +217,20 @@ def every_frame_is_a_message(patch: pytest.MonkeyPatch) -> None:
             super()._handle_frame(final, opcode or aiohttp.WSMsgType.BINARY, *rest)
 
     patch.setattr(aiohttp.client, "WebSocketReader", FrameByFrame)
+    # The queue in C takes no reader in Python.
+    patch.setattr(aiohttp.client, "WebSocketDataQueue", WebSocketDataQueue)
     shorten_the_limit_of_a_mint(patch)
 
 
-@mutant("WS-19", killed_by=case(test_sockets.test_a_ping_is_answered))
+@mutant("WS-19", killed_by=case(test_replication.test_a_ping_is_answered))
 def pings_are_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(aiohttp.ClientWebSocketResponse, "pong", nothing_happens)
 
 
-@mutant("MINT-07", killed_by=case(test_sockets.test_a_mint_over_a_socket_asks_for_a_short_lifetime))
+@mutant(
+    "MINT-07",
+    killed_by=case(test_replication.test_a_mint_over_a_socket_asks_for_a_short_lifetime),
+)
 def a_socket_mints_for_a_day(patch: pytest.MonkeyPatch) -> None:
     change_request(patch, lambda request: [request[0], {**request[1], "expires_in": "1d"}])
 
@@ -226,7 +248,7 @@ def a_message_has_no_size_limit(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("WS-11", killed_by=case(ODD, fault=PingFirst()))
+@mutant("WS-11", killed_by=case(UNUSUAL, fault=PingFirst()))
 def a_ping_is_the_end(patch: pytest.MonkeyPatch) -> None:
     connect = functools.partialmethod(aiohttp.ClientSession.ws_connect, autoping=False)
     patch.setattr(aiohttp.ClientSession, "ws_connect", connect)
@@ -235,14 +257,19 @@ def a_ping_is_the_end(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "BUG-39",
     killed_by=case(
-        test_replication.test_each_peer_mints_on_its_own_socket_and_no_payload_goes_there
+        test_replication.test_each_peer_mints_on_its_own_socket_and_no_payload_is_sent_there
     ),
 )
 def the_payload_travels_in_the_frame(patch: pytest.MonkeyPatch) -> None:
     change_request(patch, lambda request: [request[0], {**request[1], "payload": bytes(9_000)}])
 
 
-@mutant("WS-14", killed_by=case(test_replication.test_a_socket_is_closed_when_its_answer_has_come))
+@mutant(
+    "WS-14",
+    killed_by=case(
+        test_replication.test_a_socket_is_closed_after_its_answer_and_not_after_the_upload
+    ),
+)
 def sockets_are_closed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> None:
     connect, leave = Peer.replication_socket, Connections.__aexit__
     kept = contextlib.AsyncExitStack()

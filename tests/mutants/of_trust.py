@@ -15,11 +15,11 @@ from relay.node import Node
 from relay.peer import Peer
 from relay.tls import Tls, contexts_for
 from relay.urls import Endpoint
-from tests.conformance import test_sockets, test_tls
+from tests.conformance import test_sockets_trust, test_tls
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import Trust, change_tls, without_verification
 
-UPLOAD = test_tls.test_an_upload_is_verified_also_where_nothing_was_minted_on_its_way
+UPLOAD = test_tls.test_an_upload_is_verified_also_after_no_mint_on_the_same_api
 
 
 @mutant("TLS-01", killed_by=(case(UPLOAD, mint=GivenToken), case(UPLOAD, mint=ReplicationMint)))
@@ -33,7 +33,10 @@ def an_upload_is_not_verified(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Peer, "exchange", trusting)
 
 
-@mutant("TLS-01", killed_by=case(test_tls.test_what_was_let_pass_once_is_verified_the_next_time))
+@mutant(
+    "TLS-01",
+    killed_by=case(test_tls.test_a_node_is_verified_in_the_deploy_after_one_without_verification),
+)
 def contexts_are_cached_by_name(patch: pytest.MonkeyPatch) -> None:
     known: dict[str, ssl.SSLContext] = {}
 
@@ -46,7 +49,7 @@ def contexts_are_cached_by_name(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "TLS-02",
     killed_by=case(
-        test_tls.test_a_node_with_an_authority_of_its_own_may_have_a_certificate_of_the_cluster
+        test_tls.test_a_node_with_its_own_authority_may_have_a_certificate_of_the_cluster
     ),
 )
 def the_authority_of_a_node_is_its_only_one(patch: pytest.MonkeyPatch) -> None:
@@ -59,7 +62,7 @@ def the_authority_of_a_node_is_its_only_one(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "KIT-03",
-    killed_by=case(test_tls.test_the_key_of_the_own_certificate_may_be_in_a_file_of_its_own),
+    killed_by=case(test_tls.test_the_key_of_the_certificate_may_be_in_another_file),
 )
 def the_key_file_is_ignored(patch: pytest.MonkeyPatch) -> None:
     def without_key(nodes: list[Trust], how: Tls) -> tuple[list[Trust], Tls]:
@@ -69,13 +72,14 @@ def the_key_file_is_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "WS-06",
     "TLS-01",
-    "TLS-02",
-    killed_by=(
-        case(test_sockets.test_the_authority_of_a_node_is_that_of_its_socket),
-        case(test_sockets.test_a_node_that_switches_verification_off_does_so_for_its_socket),
+    killed_by=case(
+        test_sockets_trust.test_verification_that_is_disabled_for_a_node_is_disabled_for_its_socket
     ),
+)
+@mutant(
+    "TLS-02",
+    killed_by=case(test_sockets_trust.test_the_authority_of_a_node_is_trusted_for_its_socket),
 )
 def a_socket_trusts_as_the_cluster_does(patch: pytest.MonkeyPatch) -> None:
     connect, usual = Peer.replication_socket, list[ssl.SSLContext]()

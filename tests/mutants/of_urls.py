@@ -16,7 +16,7 @@ from relay.node import Node
 from relay.peer import Peer
 from relay.tls import Tls, contexts_for
 from relay.urls import Endpoint, resolve
-from tests.conformance import test_answers, test_sockets, test_tls, test_url
+from tests.conformance import test_answers, test_sockets, test_sockets_trust, test_tls, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 
@@ -123,9 +123,7 @@ def an_unusable_url_ends_the_deploy(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(urls, "_unusable", unusable)
 
 
-@mutant(
-    "SEQ-07", killed_by=case(test_sockets.test_what_is_wrong_at_home_opens_no_socket, wrong="url")
-)
+@mutant("SEQ-07", killed_by=case(test_sockets.test_an_unusable_url_opens_no_socket))
 def a_url_is_resolved_after_the_mint(patch: pytest.MonkeyPatch) -> None:
     token, unusable = Peer.token, dict[str, AttemptError]()
 
@@ -191,8 +189,8 @@ def without_verification(peer: Peer) -> Peer:
 @mutant(
     "TLS-01",
     killed_by=(
-        case(test_tls.test_a_flawed_certificate_is_refused_before_anything_is_sent),
-        case(test_tls.test_verification_stays_on_for_the_other_nodes),
+        case(test_tls.test_a_flawed_certificate_is_refused_before_a_request),
+        case(test_tls.test_verification_stays_enabled_for_the_other_nodes),
         case(test_tls.test_an_authority_that_was_not_given_is_not_trusted),
     ),
 )
@@ -200,7 +198,7 @@ def nothing_is_verified(patch: pytest.MonkeyPatch) -> None:
     change_tls(patch, lambda nodes, tls: ([(file, False) for file, _ in nodes], tls))
 
 
-@mutant("TLS-01", killed_by=case(test_tls.test_verification_ends_where_the_node_switches_it_off))
+@mutant("TLS-01", killed_by=case(test_tls.test_verification_can_be_disabled_for_a_node))
 def verification_cannot_be_switched_off(patch: pytest.MonkeyPatch) -> None:
     change_tls(patch, lambda nodes, tls: ([(file, True) for file, _ in nodes], tls))
 
@@ -209,9 +207,9 @@ def verification_cannot_be_switched_off(patch: pytest.MonkeyPatch) -> None:
     "TLS-02",
     killed_by=(
         case(test_tls.test_a_certificate_of_the_cluster_is_trusted),
-        case(test_tls.test_either_version_of_tls_will_do),
+        case(test_tls.test_a_certificate_is_trusted_with_each_version_of_tls),
     ),
-    spares=case(test_tls.test_a_flawed_certificate_is_refused_before_anything_is_sent),
+    spares=case(test_tls.test_a_flawed_certificate_is_refused_before_a_request),
 )
 def the_authority_of_the_cluster_is_not_loaded(patch: pytest.MonkeyPatch) -> None:
     change_tls(patch, lambda nodes, tls: (nodes, replace(tls, ca_file=None)))
@@ -236,6 +234,10 @@ class WrongName(ssl.SSLContext):
     "TLS-03",
     killed_by=case(test_tls.test_the_handshake_names_a_host_and_no_address, host="127.0.0.1"),
 )
+@mutant(
+    "WS-06",
+    killed_by=case(test_sockets_trust.test_the_handshake_of_a_socket_names_the_node_and_no_address),
+)
 def every_handshake_has_a_wrong_name(patch: pytest.MonkeyPatch) -> None:
     def context(trusted: tuple[str, ...], _verify: bool) -> ssl.SSLContext:  # noqa: FBT001
         made = WrongName(ssl.PROTOCOL_TLS_CLIENT)
@@ -248,7 +250,8 @@ def every_handshake_has_a_wrong_name(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "KIT-03", killed_by=case(test_tls.test_a_peer_that_asks_for_a_certificate_is_shown_the_own_one)
+    "KIT-03",
+    killed_by=case(test_tls.test_a_peer_that_requests_a_certificate_is_shown_the_relays_own),
 )
 def the_own_certificate_is_not_shown(patch: pytest.MonkeyPatch) -> None:
     change_tls(patch, lambda nodes, tls: (nodes, Tls(tls.ca_file)))
@@ -258,7 +261,7 @@ def the_own_certificate_is_not_shown(patch: pytest.MonkeyPatch) -> None:
     "TLS-06",
     killed_by=(
         case(test_tls.test_plain_http_to_another_machine_is_refused),
-        case(test_sockets.test_plain_ws_to_another_machine_is_refused),
+        case(test_sockets_trust.test_plain_ws_to_another_machine_is_refused),
     ),
 )
 def every_host_is_loopback(patch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def a_redirect_within_a_node_is_followed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(connection, "_refuse_redirect", refuse_others)
 
 
-@mutant("BUG-41", killed_by=case(test_secrets.test_a_cookie_of_one_peer_reaches_no_other))
+@mutant("BUG-41", killed_by=case(test_secrets.test_a_cookie_of_one_peer_is_not_sent_to_another))
 def cookies_are_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(aiohttp, "DummyCookieJar", lambda: aiohttp.CookieJar(unsafe=True))
 
