@@ -23,7 +23,7 @@ def write(results: Sequence[Result], directory: Path) -> list[Path]:
         OSError: it cannot be written to.
     """
     # Most runs write no report; they need not wait for a template engine.
-    from harness.judge.report import badge, junit, page, result
+    from harness.judge.report import badge, junit, page, result  # noqa: PLC0415
 
     directory.mkdir(parents=True, exist_ok=True)
     contents = {"index.html": page.render(results)}
