@@ -18,11 +18,11 @@ from relay.fanout import FanOut
 from relay.report import Record, Report
 from tests.conformance import (
     test_answers,
+    test_attempts,
     test_fanout,
     test_faults,
     test_isolation,
     test_payload,
-    test_retry,
     test_streaming,
     test_wire,
 )
@@ -96,7 +96,7 @@ def answers_are_parsed_when_all_have_come(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_fanout.test_one_failing_peer_leaves_the_others_untouched),
         case(test_isolation.test_the_fate_of_a_peer_is_its_own),
-        case(test_retry.test_a_peer_is_tried_again_on_its_own),
+        case(test_attempts.test_each_peer_has_its_own_attempts),
     ),
 )
 def one_failure_fails_all(patch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,12 @@ from relay.retry import Retry, seconds_until
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
+    test_attempts,
     test_cancel,
     test_early,
     test_fanout,
     test_faults,
+    test_final,
     test_memory,
     test_mint_answers,
     test_payload,
@@ -40,7 +42,7 @@ from tests.mutants.of_answers import change_limits
 
 WHOLE = case(test_fanout.test_every_peer_receives_the_staged_payload_whole)
 REFUSED_EARLY = test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status
-FINAL = test_retry.test_an_answer_of_any_other_kind_is_final
+FINAL = test_final.test_an_answer_of_any_other_kind_is_final
 
 
 def change_blocks(
@@ -256,10 +258,10 @@ def what_is_given_up_goes_on(patch: pytest.MonkeyPatch) -> None:
     "RTY-04",
     killed_by=(
         case(FINAL),
-        case(test_retry.test_wrong_credentials_do_not_get_better),
-        case(test_retry.test_a_certificate_does_not_get_better),
-        case(test_retry.test_an_answer_that_was_begun_is_not_asked_for_again),
-        case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
+        case(test_final.test_an_answer_of_any_other_kind_to_a_mint_is_final),
+        case(test_final.test_a_bad_certificate_is_final),
+        case(test_final.test_an_answer_that_has_begun_is_final),
+        case(test_final.test_a_whole_upload_without_an_answer_is_not_sent_again),
     ),
 )
 def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
@@ -273,9 +275,9 @@ def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "RTY-04",
     killed_by=(
-        case(test_retry.test_attempts_are_as_many_as_were_allowed, attempts=2),
+        case(test_attempts.test_all_allowed_attempts_are_made_and_no_more, attempts=2),
         case(test_replication.test_another_attempt_opens_another_socket),
-        case(test_retry.test_a_refused_connection_is_tried_again),
+        case(test_retry.test_a_refused_connection_is_retried),
     ),
 )
 def there_is_one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
@@ -286,9 +288,8 @@ def there_is_one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "RTY-02",
     "RTY-04",
-    killed_by=case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
+    killed_by=case(test_final.test_a_whole_upload_without_an_answer_is_not_sent_again),
 )
 def lost_patience_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
     too_slow = _Sending._too_slow
@@ -301,12 +302,12 @@ def lost_patience_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_Sending, "_too_slow", passing)
 
 
-@mutant("RTY-02", killed_by=case(test_retry.test_what_passes_is_tried_again))
+@mutant("RTY-02", killed_by=case(test_retry.test_a_temporary_failure_is_retried))
 def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Retry, "delay", lambda *_: None)
 
 
-@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_is_waited_for))
+@mutant("KIT-04", killed_by=case(test_retry.test_the_relay_waits_as_long_as_retry_after_says))
 def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
     patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, longest_delay=0.0), *at))
