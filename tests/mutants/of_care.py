@@ -212,7 +212,7 @@ def a_success_is_sent_again(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "KIT-01",
-    killed_by=case(test_cancel.test_a_deploy_that_ends_before_is_not_given_up),
+    killed_by=case(test_cancel.test_a_deploy_that_ends_earlier_is_not_cancelled),
     spares=REFUSED,
 )
 def every_deploy_is_given_up(patch: pytest.MonkeyPatch) -> None:

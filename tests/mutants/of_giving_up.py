@@ -38,7 +38,7 @@ from tests.mutants.of_sending import change_members
 SLOW = case(test_faults.test_a_peer_that_is_slow_and_goes_on_is_not_given_up)
 NO_END = test_answers.test_an_answer_without_an_end_is_given_up_in_time
 CLOSED = test_streaming.test_the_payload_is_closed_wherever_an_attempt_ends
-GIVEN_UP = test_cancel.test_a_deploy_given_up_closes_its_connections_at_every_stage
+GIVEN_UP = test_cancel.test_a_cancelled_deploy_closes_its_connections_at_every_stage
 
 
 # -- too long, and not long enough ---------------------------------------------------------------
@@ -116,10 +116,10 @@ def an_upload_may_connect_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "HTTP-03",
-    "RES-11",
+    "KIT-08",
     killed_by=(
-        case(test_cancel.test_an_upload_that_is_given_up_never_ends_well),
-        case(test_cancel.test_the_connection_of_a_peer_that_is_given_up_is_closed),
+        case(test_cancel.test_an_upload_that_is_given_up_is_never_completed),
+        case(test_cancel.test_the_connection_to_a_peer_that_is_given_up_is_closed),
     ),
 )
 def what_takes_too_long_goes_on_unseen(patch: pytest.MonkeyPatch) -> None:
@@ -182,9 +182,7 @@ def the_answer_of_a_deploy_that_is_given_up_is_waited_for(patch: pytest.MonkeyPa
     patch.setattr(_Sending, "outcome", waiting)
 
 
-@mutant(
-    "KIT-01", killed_by=case(test_cancel.test_nothing_is_tried_again_after_a_deploy_was_given_up)
-)
+@mutant("KIT-01", killed_by=case(test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled))
 def the_end_of_a_pause_is_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         with contextlib.suppress(asyncio.CancelledError):

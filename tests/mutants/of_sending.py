@@ -232,8 +232,8 @@ def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "KIT-01",
     killed_by=(
-        case(test_cancel.test_no_peer_sees_a_clean_end_of_what_was_given_up),
-        case(test_cancel.test_a_deploy_given_up_closes_its_connections_at_every_stage),
+        case(test_cancel.test_no_peer_sees_a_complete_body_of_a_cancelled_deploy),
+        case(test_cancel.test_a_cancelled_deploy_closes_its_connections_at_every_stage),
         case(test_sockets.test_a_deploy_given_up_closes_its_sockets),
     ),
 )
