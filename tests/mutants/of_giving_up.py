@@ -17,6 +17,7 @@ import pytest
 import relay as reference
 from harness.faults.answers import Answer
 from harness.faults.kinds import AnswerEarly, mint_refused
+from harness.targets.reference import ReferenceTarget
 from relay import fanout, upload
 from relay.connection import Connections, Peer
 from relay.errors import AttemptError
@@ -29,6 +30,7 @@ from tests.conformance import (
     test_cancel,
     test_faults,
     test_mint_answers,
+    test_patience,
     test_streaming,
 )
 from tests.mutants.mutant import case, mutant
@@ -109,6 +111,21 @@ def an_upload_may_connect_for_ever(patch: pytest.MonkeyPatch) -> None:
         return post(*at, **how)
 
     patch.setattr(aiohttp.ClientSession, "post", patient)
+
+
+@mutant(
+    "HTTP-03",
+    killed_by=case(test_patience.test_a_relay_with_its_own_limits_gives_up_peers_that_do_nothing),
+)
+def a_relay_without_limits_waits_for_ever(patch: pytest.MonkeyPatch) -> None:
+    with_its_own_limits(patch, reference.Limits(connect=60))
+
+
+def with_its_own_limits(patch: pytest.MonkeyPatch, limits: reference.Limits) -> None:
+    """Let the reference take no time limits from the deploy command."""
+    declared = ReferenceTarget.capabilities - {"limits"}
+    patch.setattr(ReferenceTarget, "capabilities", declared)
+    change_limits(patch, lambda _: limits)
 
 
 # -- what goes on --------------------------------------------------------------------------------

@@ -9,11 +9,13 @@ import pytest
 from harness.cluster import FakeCluster
 from harness.judge.cases.relay import Relay
 from harness.judge.model import Verdict
+from relay import Limits
 from tests.conformance import (
     test_answers,
     test_early,
     test_fields,
     test_isolation,
+    test_patience,
     test_retry,
     test_secrets,
     test_token,
@@ -22,6 +24,7 @@ from tests.conformance import (
 )
 from tests.mutants.mutant import Case, case
 from tests.mutants.odd import ODD, Patch
+from tests.mutants.of_giving_up import with_its_own_limits
 
 BREADTH = [
     case(test_wire.test_an_accept_header_admits_json),
@@ -75,3 +78,20 @@ def test_an_odd_relay_breaks_no_rule_of_the_wire_format(
     peer = cluster.peer()
     relay.deploy(to=[peer])
     assert peer.upload.findings == []
+
+
+def test_a_relay_with_its_own_limits_passes(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_its_own_limits(monkeypatch, Limits(connect=0.4, mint=0.4, stall=0.4))
+    patient = test_patience.test_a_relay_with_its_own_limits_gives_up_peers_that_do_nothing
+    judged = case(patient).run(request)
+    assert judged.verdict is Verdict.PASSED, judged.checks
+
+
+def test_a_relay_that_takes_its_limits_from_the_deploy_is_not_waited_for(
+    request: pytest.FixtureRequest,
+) -> None:
+    patient = test_patience.test_a_relay_with_its_own_limits_gives_up_peers_that_do_nothing
+    judged = case(patient).run(request)
+    assert judged.verdict is Verdict.NOT_APPLICABLE, judged.checks
