@@ -38,6 +38,7 @@ from harness.peer.triggers import (
 from harness.targets import Limits
 
 A_WHILE = 0.5  # seconds in which another attempt would be seen
+CANCELLED_AFTER = (0.2, 1, 4)  # seconds
 NO_ANSWER = StopReadingAfter(1_000_000_000)
 
 
@@ -143,7 +144,7 @@ def test_nothing_is_retried_after_a_deploy_was_cancelled(
     cancelled; if it is slow as well, it gets more time.
     """
     limits = Limits(attempts=3, retry_delay=pause)
-    for after in (0.2, 1, 4):
+    for after in CANCELLED_AFTER:
         peer = cluster.peer(fault=in_turn(first, None))
         late = partial(an_upload_begins_after, time.monotonic() + after)
         with check("KIT-01", f"the end of a deploy that is cancelled after {after:g} s"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
 
@@ -18,7 +19,6 @@ from harness import (
     MintDropped,
     OneFault,
     Payload,
-    ReadSlowly,
     StopReadingAfter,
     TokensExpire,
     UnfinishedChunks,
@@ -31,7 +31,6 @@ from harness import (
 from harness.judge.cases.checks import Checks
 from harness.judge.cases.deadlines import THRICE
 from harness.judge.cases.relay import Relay
-from harness.peer.triggers import as_soon_as, the_file_has_begun
 from harness.targets import Limits
 
 NO_ANSWER_IN_TIME = Limits(attempts=3, retry_delay=0.01, answer=0.3)
@@ -54,12 +53,17 @@ def name_of(value: object) -> str:
     ids=name_of,
 )
 def test_an_answer_of_any_other_kind_is_final(
-    cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault, requirement: str
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    fault: Answer | UnfinishedChunks,
+    requirement: str,
 ) -> None:
     """After an answer other than 502, 503 and 504 the relay makes no other attempt."""
     peer = cluster.peer(fault=fault)
     record = relay.deploy(to=[peer], limits=THRICE)[peer]
-    with check("RTY-04", "the uploads to a peer that gives this answer"):
+    end = ", cut short" if isinstance(fault, UnfinishedChunks) else ""
+    with check("RTY-04", f"the uploads to a peer that answers {fault.status}{end}"):
         assert len(peer.uploads) == 1
     with check(requirement, "the status of the record"):
         assert record.status == "failed"
@@ -179,7 +183,7 @@ def test_an_answer_of_any_other_kind_to_a_mint_is_final(
     """
     peer = cluster.peer(fault=fault)
     record = relay.deploy(to=[peer], limits=THRICE)[peer]
-    with check("RTY-04", "the mints on a peer that gives this answer"):
+    with check("RTY-04", f"the mints on a peer that answers them with {fault.answer.status}"):
         assert len(peer.mints) == 1
     with check("SEQ-06", "the status of the record"):
         assert record.status == "failed"
@@ -208,9 +212,8 @@ def test_a_payload_that_shrinks_is_not_sent_again(
     cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
     """After the payload has shrunk during the upload the relay makes no other attempt."""
-    peer = cluster.peer(fault=ReadSlowly(40_000_000))
-    with as_soon_as(the_file_has_begun, peer, lambda: os.truncate(large.path, 1_000_000)):
-        record = relay.deploy(to=[peer], payload=large.path, limits=THRICE)[peer]
+    peer = cluster.peer(fault=StopReadingAfter(70_000, partial(os.truncate, large.path, 1_000_000)))
+    record = relay.deploy(to=[peer], payload=large.path, limits=THRICE)[peer]
     with check("BUG-14", "the status of the record"):
         assert record.status == "failed"
     with check("RTY-04", "the uploads of a payload that shrinks"):

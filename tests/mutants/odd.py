@@ -20,6 +20,7 @@ import relay as reference
 from relay import connection, formdata, tls
 from relay.connection import Connections, Peer
 from relay.report import Record, Report
+from relay.retry import Retry
 from relay.token import OperationsMint
 from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_blocks
@@ -189,3 +190,9 @@ def mints_on_a_connection_of_their_own(patch: pytest.MonkeyPatch) -> None:
             return await mint(self, peer, own)
 
     patch.setattr(OperationsMint, "mint", alone)
+
+
+@odd
+def no_pause_before_another_attempt(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+    patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, first_delay=0.0), *at))

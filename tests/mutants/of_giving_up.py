@@ -40,6 +40,7 @@ from tests.mutants.of_sending import change_members
 SLOW = case(test_faults.test_a_peer_that_is_slow_and_goes_on_is_not_given_up)
 NO_END = test_answers.test_an_answer_without_an_end_is_given_up_in_time
 CLOSED = test_streaming.test_the_payload_is_closed_wherever_an_attempt_ends
+RETRIED = test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled
 GIVEN_UP = test_cancel.test_a_cancelled_deploy_closes_its_connections_at_every_stage
 
 
@@ -199,13 +200,26 @@ def the_answer_of_a_deploy_that_is_given_up_is_waited_for(patch: pytest.MonkeyPa
     patch.setattr(_Sending, "outcome", waiting)
 
 
-@mutant("KIT-01", killed_by=case(test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled))
+@mutant("KIT-01", killed_by=case(RETRIED))
 def the_end_of_a_pause_is_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(seconds)
 
     patch.setattr(fanout, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+
+
+@mutant("KIT-01", killed_by=case(RETRIED, first=test_cancel.NO_ANSWER))
+def a_cancelled_attempt_is_made_again(patch: pytest.MonkeyPatch) -> None:
+    attempt = fanout._attempt
+
+    async def again(*what: Any) -> Any:
+        try:
+            return await attempt(*what)
+        except asyncio.CancelledError:
+            return await attempt(*what)
+
+    patch.setattr(fanout, "_attempt", again)
 
 
 # -- what stays open -----------------------------------------------------------------------------

@@ -45,7 +45,14 @@ KILLS_NONE = {
 """Cases that no mutant of the reference can fail, with the reason."""
 
 # What a case waits for, or sends, at most: less of it, or a mutant would take long to die.
-SHORTER = {"IN_TIME": 0.5, "SOON": 0.4, "HUGE": 40, "MUCH": 40, "PATIENCE": 0.5}
+SHORTER = {
+    "IN_TIME": 0.5,
+    "SOON": 0.4,
+    "PATIENCE": 0.5,
+    "CANCELLED_AFTER": (0.2, 0.4),
+    "HUGE": 40,
+    "MUCH": 40,
+}
 
 KILLS = [
     pytest.param(mutant, case, id=f"{mutant.name}-{case.function.__name__}", marks=case.conditions)

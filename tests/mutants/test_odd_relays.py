@@ -12,6 +12,7 @@ from harness.judge.model import Verdict
 from relay import Limits
 from tests.conformance import (
     test_answers,
+    test_cancel,
     test_early,
     test_fields,
     test_isolation,
@@ -49,6 +50,12 @@ ODD_BOUNDARIES = [relay_of for relay_of in ODD if relay_of.__name__.startswith("
 OF_MINTS = [case(test_secrets.test_no_peer_is_sent_a_credential_of_another)]
 ODD_MINTS = [relay_of for relay_of in ODD if "mint" in relay_of.__name__]
 
+OF_PAUSES = [
+    case(test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled),
+    case(test_retry.test_the_relay_waits_as_long_as_retry_after_says),
+]
+ODD_PAUSES = [relay_of for relay_of in ODD if "pause" in relay_of.__name__]
+
 
 @pytest.mark.parametrize(
     ("relay_of", "case"),
@@ -56,6 +63,7 @@ ODD_MINTS = [relay_of for relay_of in ODD if "mint" in relay_of.__name__]
         *product(ODD, BREADTH),
         *product(ODD_BOUNDARIES, OF_BOUNDARIES),
         *product(ODD_MINTS, OF_MINTS),
+        *product(ODD_PAUSES, OF_PAUSES),
     ],
     ids=lambda it: it.function.__name__ if isinstance(it, Case) else it.__name__,
 )
