@@ -138,12 +138,12 @@ class OperationsApi:
         match schedule.due("upload"):
             case faults.ResetAfter(received):
                 conversation.receive(limit=received)
-                if reader.received == received:
+                if reader.received == received or reader.complete:
                     schedule.show("upload")
                 conversation.end(End.RESET)
             case faults.StopReadingAfter(received, until):
                 conversation.receive(limit=received)
-                if reader.received == received:
+                if reader.received == received or reader.complete:
                     schedule.show("upload")
                 self._stop_reading(conversation, upload, until)
             case faults.CloseWithoutAnswer():

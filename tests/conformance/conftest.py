@@ -23,9 +23,15 @@ ORDER = (
 record. The others are about faults and come last."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the cases in the order of the stages of a deploy."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the cases in the order of the stages of a deploy.
+
+    The case that may wait for minutes runs last, or at the side of all others if there are several
+    workers.
+    """
     rank = {f"test_{name}.py": number for number, name in enumerate(ORDER)}
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    rank["test_patience.py"] = -1 if workers > 1 else len(ORDER) + 1
     items.sort(key=lambda item: rank.get(item.path.name, len(ORDER)))
 
 

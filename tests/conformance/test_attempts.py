@@ -1,151 +1,182 @@
-"""What another attempt is made of, and what never, and what the record says of several."""
+"""How many attempts the relay makes, with what, and what the record says of them."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.faults.kinds import (
-    AnswerEarly,
-    CloseInHandshake,
+from harness import (
+    Answer,
     CloseWithoutAnswer,
-    HangInHandshake,
-    MintAnswer,
-    MintDropped,
+    FakeCluster,
     OneFault,
-    ReadSlowly,
-    ResetAtAccept,
+    ResetAfter,
     TokensExpire,
     in_turn,
-    mint_refused,
-    mint_without_token,
 )
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import THRICE
 from harness.judge.cases.relay import Relay
-from harness.peer.payloads import Payload
-from harness.peer.triggers import act_when, has_file_part
-from harness.targets import Limits
+from harness.targets import GivenToken, Limits
 
-requirement = pytest.mark.requirement
+# -- how many ------------------------------------------------------------------------------------
 
-THRICE = Limits(attempts=3, retry_delay=0.01)
-BUSY = Answer.error(503, "busy")
+
+@pytest.mark.parametrize(("attempts", "requirement"), [(1, "RTY-01"), (2, "RTY-04"), (3, "RTY-04")])
+def test_all_allowed_attempts_are_made_and_no_more(
+    cluster: FakeCluster, relay: Relay, check: Checks, attempts: int, requirement: str
+) -> None:
+    """The relay makes as many attempts as the deploy allows, and reports the last answer."""
+    peer = cluster.peer(fault=Answer(503, json={"error": "busy"}))
+    record = relay.deploy(to=[peer], limits=Limits(attempts=attempts, retry_delay=0.01))[peer]
+    with check("RES-05", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-05", "the status code of the record"):
+        assert record.status_code == 503
+    with check("RES-06", "the reason of the record"):
+        assert record.reason == "busy"
+    if attempts > 1:
+        with check("RTY-02", "the uploads to a peer that answers 503"):
+            assert len(peer.uploads) >= 2
+        check.need(len(peer.uploads) >= 2, "the relay made no second attempt")
+    with check(requirement, "the uploads to a peer that answers 503"):
+        assert len(peer.uploads) == attempts
+    if attempts > 1:
+        with check("RTY-04", "attempts in the record"):
+            assert record["attempts"] == len(peer.uploads)
+
+
+def test_each_peer_has_its_own_attempts(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """The attempts to one peer do not depend on the failures of others."""
+    alone = cluster.peer(fault=in_turn(Answer(503), Answer(503), None))
+    relay.deploy(to=[alone], limits=THRICE)
+    with check("RTY-02", "the uploads to a peer that answers 503 twice, deployed to alone"):
+        assert len(alone.uploads) == 3
+    check.need(len(alone.uploads) == 3, "alone, the peer did not get three attempts either")
+    busy = [cluster.peer(fault=in_turn(Answer(503), Answer(503), None)) for _ in range(2)]
+    refusing, healthy = cluster.peer(fault=Answer(500)), cluster.peer()
+    outcome = relay.deploy(to=[*busy, refusing, healthy], limits=THRICE)
+    for peer in busy:
+        with check("AGG-04", f"the uploads to {peer.name}, which answers 503 twice"):
+            assert len(peer.uploads) == 3
+    with check("AGG-04", "the uploads to the healthy peer"):
+        assert len(healthy.uploads) == 1
+    with check("RTY-04", "the uploads to the peer that answers 500"):
+        assert len(refusing.uploads) == 1
+    for peer in (*busy, healthy):
+        with check("AGG-04", f"the record of {peer.name}, which answers 200 in the end"):
+            check.need(peer.uploads, f"{peer.name} saw no upload")
+            check.need(peer.uploads[-1].answer_status == 200, f"{peer.name} did not answer 200")
+            assert outcome[peer].status == "success"
+
+
+# -- with what -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [ResetAfter(70_000), CloseWithoutAnswer(), Answer(502), Answer(503), Answer(504)],
+    ids=lambda it: str(it.status) if isinstance(it, Answer) else type(it).__name__,
+)
+def test_every_attempt_has_a_new_token_and_the_payload_from_its_first_byte(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault
+) -> None:
+    """Each attempt has its own token and boundary, and sends what a first attempt sends."""
+    once, peer = cluster.peer(), cluster.peer(fault=in_turn(fault, fault, None))
+    relay.deploy(to=[once])
+    node = relay.node(peer)
+    relay.deploy(to=[node], limits=THRICE)
+    check.need(len(peer.uploads) == 3, f"{peer.name} saw {len(peer.uploads)} uploads, not three")
+    tokens = [upload.token for upload in peer.uploads]
+    if not isinstance(node.mint, GivenToken):
+        with check("RTY-03", "the different tokens of three attempts"):
+            assert len(set(tokens)) == 3
+    if peer.mints:
+        with check("MINT-08", "the mints of three attempts"):
+            assert len(peer.mints) <= 3
+        with check("RTY-03", "the uploads without the token that was minted for them"):
+            minted = [mint.token for mint in peer.mints]
+            assert sum(token not in minted[at : at + 1] for at, token in enumerate(tokens)) == 0
+    with check("WIRE-02", "the different boundaries of three attempts"):
+        assert len({upload.header("content-type") for upload in peer.uploads}) == 3
+    first, last = once.upload.file, peer.uploads[-1].file
+    with check("RTY-03", "the file of the third attempt, compared with that of a first attempt"):
+        check.need(first, "a first attempt had no file either")
+        check.need(last, "the third attempt had no file")
+        assert first is not None
+        assert last is not None
+        assert last.length == first.length
+        assert last.sha256 == first.sha256
+
+
+def test_an_expired_token_is_never_used_again(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A token that has expired is not used for another attempt.
+
+    Whether the relay makes another attempt after this refusal is its own decision.
+    """
+    peer = cluster.peer(fault=TokensExpire(first=1))
+    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    check.need(peer.uploads, f"{peer.name} saw no upload")
+    with check("RTY-03", "the uploads that repeat the token of another upload"):
+        assert len(peer.uploads) - len({upload.token for upload in peer.uploads}) == 0
+    with check("MINT-08", "the mints of these uploads"):
+        assert len(peer.mints) <= len(peer.uploads)
+    if peer.uploads[-1].answer_status == 200:
+        with check("RES-01", "the status of the record after an upload that was answered 200"):
+            assert record.status == "success"
+    else:
+        with check("MINT-12", "the status of the record after an upload that was answered 401"):
+            assert record.status == "failed"
+
+
+# -- when ----------------------------------------------------------------------------------------
+
+
+LATER = (("Retry-After", "1"),)
 
 
 # -- what the record says ------------------------------------------------------------------------
 
 
-@requirement("RTY-04", "RES-05")
+def test_the_relay_counts_the_attempts_itself(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The attempts in the record are not those that the peer's answer names."""
+    answer = Answer(json={"message": "done", "attempts": 99})
+    peer = cluster.peer(fault=in_turn(Answer(503), answer))
+    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    with check("RES-02", "attempts in the record, where the answer says 99"):
+        check.need(len(peer.uploads) >= 2, "the relay made no second attempt")
+        assert record.members.get("attempts") != 99
+    with check("RES-01", "the status of the record"):
+        check.need(len(peer.uploads) >= 2, "the relay made no second attempt")
+        assert record.status == "success"
+
+
 @pytest.mark.parametrize(
-    ("last", "code"),
-    [(Answer.error(400, "boom"), 400), (CloseWithoutAnswer(), None)],
+    ("last", "code", "requirement"),
+    [(Answer.error(400, "boom"), 400, "RES-05"), (CloseWithoutAnswer(), None, "RES-10")],
     ids=["refused", "lost"],
 )
 def test_the_record_of_a_failure_is_that_of_the_last_attempt(
-    cluster: FakeCluster, relay: Relay, last: OneFault, code: int | None
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    *,
+    last: OneFault,
+    code: int | None,
+    requirement: str,
 ) -> None:
-    peer = cluster.peer(fault=in_turn(BUSY, last))
-    limits = Limits(attempts=2, retry_delay=0.01)
-    record = relay.deploy(to=[peer], limits=limits)[peer]
-    assert (record.status, record["attempts"]) == ("failed", 2)
-    assert record.status_code == code
-    assert "busy" not in record.reason
-
-
-# -- what is tried again -------------------------------------------------------------------------
-
-
-@requirement("RTY-02")
-@pytest.mark.parametrize(
-    "fault",
-    [ResetAtAccept(), CloseInHandshake(), HangInHandshake()],
-    ids=lambda it: type(it).__name__,
-)
-def test_a_connection_that_could_not_be_made_is_tried_again(
-    cluster: FakeCluster, relay: Relay, fault: OneFault
-) -> None:
-    peer = cluster.peer(fault=in_turn(fault, None))
-    limits = Limits(connect=0.5, attempts=3, retry_delay=0.01)
-    record = relay.deploy(to=[peer], limits=limits)[peer]
-    assert record.status == "success"
-    assert record["attempts"] > 1
-
-
-@requirement("RTY-02")
-def test_a_host_that_was_not_found_is_looked_for_again(cluster: FakeCluster, relay: Relay) -> None:
-    peer = cluster.peer()
-    node = relay.node(peer, url="https://no-such-host.invalid:9925/")
-    limits = Limits(attempts=2, retry_delay=0.01)
-    record = relay.deploy(to=[node], limits=limits)[peer]
-    assert (record.status, record["attempts"]) == ("failed", 2)
-
-
-@requirement("RTY-02", "RTY-04")
-@pytest.mark.parametrize(("status", "uploads"), [(503, 2), (403, 1)])
-def test_a_refusal_on_the_way_is_tried_again_as_any_other_is(
-    cluster: FakeCluster, relay: Relay, large: Payload, status: int, uploads: int
-) -> None:
-    peer = cluster.peer(fault=AnswerEarly(Answer.error(status, "no"), then="stop"))
-    limits = Limits(attempts=2, retry_delay=0.01)
-    record = relay.deploy(to=[peer], payload=large.path, limits=limits)[peer]
-    assert (record.status, record.status_code) == ("failed", status)
-    assert len(peer.uploads) == uploads
-
-
-# -- what never is -------------------------------------------------------------------------------
-
-
-@requirement("RTY-01")
-@pytest.mark.parametrize(
-    "fault",
-    [CloseWithoutAnswer(), MintDropped(), Answer(503), MintAnswer(Answer(503))],
-    ids=lambda fault: type(fault).__name__,
-)
-def test_nothing_is_tried_again_unasked(
-    cluster: FakeCluster, relay: Relay, fault: OneFault
-) -> None:
-    """Some HTTP clients send a request again by themselves."""
-    peer = cluster.peer(fault=in_turn(fault, None))
-    assert relay.deploy(to=[relay.minting(peer)])[peer].status == "failed"
-    assert len(peer.mints) == 1
-    assert len(peer.uploads) <= 1
-
-
-@requirement("RTY-04", "SEQ-06")
-@pytest.mark.parametrize(
-    "fault",
-    [
-        *(mint_refused(status=status) for status in (401, 403, 429, 500)),
-        MintAnswer(Answer.redirect("/elsewhere")),
-        mint_without_token(),
-    ],
-    ids=["401", "403", "429", "500", "redirect", "no-token"],
-)
-def test_an_answer_of_any_other_kind_to_a_mint_is_final(
-    cluster: FakeCluster, relay: Relay, fault: MintAnswer
-) -> None:
-    peer = cluster.peer(fault=fault)
-    assert relay.deploy(to=[peer], limits=THRICE)[peer].status == "failed"
-    assert len(peer.mints) == 1
-
-
-@requirement("RTY-04", "MINT-12")
-def test_an_expired_token_is_replaced_once_at_most(cluster: FakeCluster, relay: Relay) -> None:
-    peer = cluster.peer(fault=TokensExpire(first=9))
-    limits = Limits(attempts=4, retry_delay=0.01)
-    record = relay.deploy(to=[peer], limits=limits)[peer]
-    assert (record.status_code, record.reason) == (401, "token expired")
-    assert len(peer.uploads) <= 2
-
-
-@requirement("RTY-04", "BUG-14")
-def test_a_payload_that_shrinks_is_not_sent_again(
-    cluster: FakeCluster, relay: Relay, large: Payload
-) -> None:
-    peer = cluster.peer(fault=ReadSlowly(40_000_000))
-    with act_when(has_file_part, peer, lambda: os.truncate(large.path, 1_000_000)):
-        record = relay.deploy(to=[peer], payload=large.path, limits=THRICE)[peer]
-    assert record.status == "failed"
-    assert len(peer.uploads) == 1
+    """The record of a failure has the status code and the reason of the last attempt."""
+    peer = cluster.peer(fault=in_turn(Answer.error(503, "busy"), last))
+    record = relay.deploy(to=[peer], limits=Limits(attempts=2, retry_delay=0.01))[peer]
+    check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
+    with check(requirement, "the status of the record"):
+        assert record.status == "failed"
+    with check(requirement, "the status code of the record"):
+        assert record.status_code == code
+    with check(requirement, "the reason of the record, where the first attempt failed with busy"):
+        assert "busy" not in record.reason
+    with check("RTY-04", "attempts in the record"):
+        assert record["attempts"] == 2

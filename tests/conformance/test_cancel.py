@@ -1,28 +1,34 @@
-"""A deploy or a peer that is given up: nothing goes on, and nobody is left with half a package."""
+"""A cancelled deploy, and a peer that the relay gives up: nothing continues behind the records."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.faults.kinds import (
+from harness import (
+    Answer,
+    ConnectionWitness,
+    FakeCluster,
+    FakePeer,
     Fault,
     HangInHandshake,
     MintHangs,
+    OneFault,
+    Payload,
     ReadSlowly,
     SilentAfterAccept,
     StopReadingAfter,
     in_turn,
 )
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import IN_TIME, SOON
 from harness.judge.cases.relay import Relay
-from harness.peer.payloads import Payload
-from harness.peer.peer import FakePeer
 from harness.peer.triggers import (
     cancel_deploy,
     has_connection,
@@ -31,27 +37,34 @@ from harness.peer.triggers import (
 )
 from harness.targets import Limits
 
-requirement = pytest.mark.requirement
-
-IN_TIME = 8.0
 A_WHILE = 0.5  # seconds in which another attempt would be seen
+CANCELLED_AFTER = (0.2, 1, 4)  # seconds
 NO_ANSWER = StopReadingAfter(1_000_000_000)
 
 
-def closed_by(peer: FakePeer) -> set[object]:
-    """Who has closed its connections; None where one is open."""
-    return {seen.closed_by for seen in peer.http.connections}
+def open_connections(peer: FakePeer) -> list[ConnectionWitness]:
+    return [seen for seen in peer.live_connections if seen.closed_by is None]
 
 
-def every_connection_is_closed(peer: FakePeer) -> bool:
-    """All of those that there were, some of them perhaps by the peer, as the relay had asked for.
-
-    A deploy that never began proves nothing.
-    """
-    return "client" in closed_by(peer) and None not in closed_by(peer)
+def wait_for_closing(peer: FakePeer, seconds: float) -> None:
+    """Wait until a peer has no open connection, for so many seconds at most."""
+    with contextlib.suppress(TimeoutError):
+        peer.wait_until(lambda peer: not open_connections(peer), seconds)
 
 
-@requirement("KIT-01")
+def cancel(relay: Relay, check: Checks, peers: list[FakePeer], after: float, **how: Any) -> None:
+    """Deploy to peers that do not answer, and cancel that after so many seconds."""
+    with check("KIT-01", f"the end of a deploy that is cancelled after {after:g} s"):
+        outcome = relay.deploy(to=peers, cancel_after=after, deadline=after + IN_TIME, **how)
+    for peer in peers:
+        with check("KIT-01", f"the outcome of the cancelled deploy for {peer.name}"):
+            failed = outcome.cancelled or outcome.fails(peer)
+            assert failed, "expected a cancelled deploy or a failed record, got a success"
+
+
+# -- cancelled deploys ---------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     ("fault", "is_far_enough"),
     [
@@ -62,82 +75,124 @@ def every_connection_is_closed(peer: FakePeer) -> bool:
     ],
     ids=["SilentAfterAccept", "HangInHandshake", "MintHangs", "StopReadingAfter"],
 )
-def test_a_deploy_given_up_closes_its_connections_at_every_stage(
-    cluster: FakeCluster, relay: Relay, fault: Fault, is_far_enough: Callable[[FakePeer], bool]
+def test_a_cancelled_deploy_closes_its_connections_at_every_stage(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    fault: Fault,
+    has_come: Callable[[FakePeer], bool],
 ) -> None:
+    """A cancelled deploy ends at once and closes its connections, whatever the relay waits for."""
+
     def deploy(after: float) -> FakePeer:
         peer = cluster.peer(fault=fault)
-        outcome = relay.deploy(to=[peer], cancel_after=after, deadline=after + IN_TIME)
-        assert outcome.cancelled or outcome[peer].status == "failed"
+        cancel(relay, check, [peer], after)
         return peer
 
-    cancel_deploy(deploy, is_far_enough).wait_until(every_connection_is_closed)
+    peer = cancel_deploy(deploy, has_come)
+    wait_for_closing(peer, SOON)
+    with check("KIT-01", "the connections that are open after the deploy was cancelled"):
+        assert len(open_connections(peer)) == 0
+    with check("KIT-01", "the connections that the relay closed"):
+        check.need(not open_connections(peer), "not every connection was closed")
+        closed = [seen for seen in peer.live_connections if seen.closed_by == "client"]
+        assert len(closed) >= 1
 
 
-@requirement("KIT-01", "RES-11")
-def test_no_peer_sees_a_clean_end_of_what_was_given_up(
-    cluster: FakeCluster, relay: Relay, large: Payload
+def test_no_peer_sees_a_complete_body_of_a_cancelled_deploy(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
+    """A deploy that is cancelled during its uploads completes none of them."""
+
     def deploy(after: float) -> list[FakePeer]:
         slowly = ReadSlowly(int(large.size / (4 * after)))
         peers = [cluster.peer(fault=slowly) for _ in range(3)]
-        outcome = relay.deploy(
-            to=peers, payload=large.path, cancel_after=after, deadline=after + IN_TIME
-        )
-        assert outcome.cancelled or outcome.statuses == ["failed"] * 3
+        cancel(relay, check, peers, after, payload=large.path)
         return peers
 
     peers = cancel_deploy(deploy, lambda peers: any(map(has_upload, peers)))
     for peer in peers:
-        peer.wait_until(lambda peer: None not in closed_by(peer))
-    assert not any(upload.complete for peer in peers for upload in peer.uploads)
+        wait_for_closing(peer, SOON)
+        with check("KIT-01", f"the connections to {peer.name} that are open after the deploy"):
+            assert len(open_connections(peer)) == 0
+        with check("KIT-01", f"the complete uploads to {peer.name}"):
+            assert sum(upload.complete for upload in peer.live_uploads) == 0
 
 
-@requirement("KIT-01")
-def test_a_deploy_that_ends_before_is_not_given_up(cluster: FakeCluster, relay: Relay) -> None:
+def test_a_deploy_that_ends_earlier_is_not_cancelled(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A deploy that ends before the time at which it would be cancelled is a success."""
     peer = cluster.peer()
-    assert relay.deploy(to=[peer], cancel_after=20)[peer].status == "success"
+    outcome = relay.deploy(to=[peer], cancel_after=20)
+    with check("KIT-01", "the outcome of a deploy that would be cancelled after 20 s"):
+        assert not outcome.cancelled, "expected records, got a cancelled deploy"
+        assert not outcome.fails(peer), f"expected a success, got {outcome}"
 
 
-@requirement("KIT-01")
-def test_nothing_is_tried_again_after_a_deploy_was_given_up(
-    cluster: FakeCluster, relay: Relay
+@pytest.mark.parametrize(
+    ("first", "pause"),
+    [(Answer(503), 1_000), (NO_ANSWER, 0.01)],
+    ids=["in-a-pause", "in-an-attempt"],
+)
+def test_nothing_is_retried_after_a_deploy_was_cancelled(
+    cluster: FakeCluster, relay: Relay, check: Checks, first: OneFault, pause: float
 ) -> None:
-    """The pause is long, for relays that may choose any part of it."""
+    """No attempt begins after the deploy was cancelled.
 
-    def deploy(after: float) -> FakePeer:
-        peer = cluster.peer(fault=in_turn(Answer(503), None))
-        limits = Limits(attempts=3, retry_delay=1_000 * after)
-        outcome = relay.deploy(
-            to=[peer], cancel_after=after, limits=limits, deadline=after + IN_TIME
-        )
-        assert outcome.cancelled or outcome[peer].status == "failed"
-        return peer
+    A relay that makes no pause, or a short one, makes its second attempt before the deploy is
+    cancelled; if it is slow as well, it gets more time.
+    """
+    limits = Limits(attempts=3, retry_delay=pause)
+    for after in CANCELLED_AFTER:
+        peer = cluster.peer(fault=in_turn(first, None))
+        late = partial(an_upload_begins_after, time.monotonic() + after)
+        with check("KIT-01", f"the end of a deploy that is cancelled after {after:g} s"):
+            relay.deploy(to=[peer], cancel_after=after, deadline=after + IN_TIME, limits=limits)
+        with contextlib.suppress(TimeoutError):
+            peer.wait_until(late, A_WHILE)
+        if peer.live_uploads and not late(peer):
+            break
+    check.need(peer.live_uploads, f"the relay began no upload in {after:g} s")
+    with check("KIT-01", "the uploads that began after the deploy was cancelled"):
+        assert not late(peer), "expected none, got one"
 
-    peer = cancel_deploy(deploy, has_upload)
-    with contextlib.suppress(TimeoutError):
-        peer.wait_until(lambda peer: len(peer.live_uploads) > 1, A_WHILE)
-    assert len(peer.live_uploads) == 1
+
+def an_upload_begins_after(when: float, peer: FakePeer) -> bool:
+    return any(upload.times["head"] > when for upload in peer.live_uploads)
 
 
-@requirement("HTTP-03")
+# -- peers that the relay gives up ---------------------------------------------------------------
+
+
 @pytest.mark.parametrize("fault", [MintHangs(), NO_ANSWER], ids=lambda fault: type(fault).__name__)
-def test_the_connection_of_a_peer_that_is_given_up_is_closed(
-    cluster: FakeCluster, relay: Relay, fault: Fault
+def test_the_connection_to_a_peer_that_is_given_up_is_closed(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
 ) -> None:
-    """Who only stops waiting may deploy behind the record of a failure."""
+    """The relay closes the connection to a peer that it gives up.
+
+    A relay that only stops waiting may deploy behind the record of a failure.
+    """
     peer = cluster.peer(fault=fault)
-    assert relay.deploy(to=[peer], limits=Limits(mint=0.4, answer=0.4))[peer].status == "failed"
-    peer.wait_until(every_connection_is_closed, IN_TIME)
+    with check("HTTP-03", "the end of the deploy, with limits of 0.4 s for mint and answer"):
+        outcome = relay.deploy(to=[peer], limits=Limits(mint=0.4, answer=0.4))
+    with check("HTTP-03", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    wait_for_closing(peer, IN_TIME)
+    with check("KIT-08", "the connections that are open behind the record of a failure"):
+        assert len(open_connections(peer)) == 0
 
 
-@requirement("HTTP-03", "RES-11")
-def test_an_upload_that_is_given_up_never_ends_well(
-    cluster: FakeCluster, relay: Relay, large: Payload
+def test_an_upload_that_is_given_up_is_never_completed(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
-    given_up = threading.Event()
-    peer = cluster.peer(fault=StopReadingAfter(1_000_000, partial(given_up.wait, IN_TIME)))
-    record = relay.deploy(to=[peer], payload=large.path, limits=Limits(stall=0.4))[peer]
-    given_up.set()
-    assert record.status == "failed"
-    assert not peer.upload.complete
+    """The relay completes no upload behind the record of its failure."""
+    goes_on = threading.Event()
+    peer = cluster.peer(fault=StopReadingAfter(1_000_000, partial(goes_on.wait, IN_TIME)))
+    with check("HTTP-03", "the end of the deploy, with a limit of 0.4 s without progress"):
+        outcome = relay.deploy(to=[peer], payload=large.path, limits=Limits(stall=0.4))
+    goes_on.set()
+    with check("HTTP-03", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("HTTP-03", "the complete uploads behind the record of a failure"):
+        assert sum(upload.complete for upload in peer.uploads) == 0

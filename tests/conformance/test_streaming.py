@@ -1,4 +1,4 @@
-"""Streaming: the payload is read while it is sent, to all peers at once, and held by nobody."""
+"""Streaming: the relay sends while it reads, to all peers at the same time, and closes the file."""
 
 from __future__ import annotations
 
@@ -7,83 +7,109 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.faults.kinds import (
+from harness import (
+    Answer,
     AnswerEarly,
     CertificateFlaw,
     CloseWithoutAnswer,
+    FakeCluster,
+    FakePeer,
     Fault,
     HangInHandshake,
     MintHangs,
+    Payload,
     ReadSlowly,
     Refuse,
     ResetAfter,
     StopReadingAfter,
     mint_refused,
 )
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import SOON
 from harness.judge.cases.relay import Relay
-from harness.peer.payloads import Payload
-from harness.peer.peer import FakePeer
-from harness.peer.triggers import act_when, has_file_part, has_upload
 from harness.targets import Limits
 from harness.targets.processes import open_files
 
-requirement = pytest.mark.requirement
-
 MEGABYTE = 1_000_000
-SOON = 5.0  # seconds in which whoever is served at all gets on, on a machine however loaded
+
+
+# -- all peers at the same time ------------------------------------------------------------------
 
 
 def has_been_served(peer: FakePeer) -> bool:
     return any("answer end" in upload.times for upload in peer.live_uploads)
 
 
+def need_uploads(check: Checks, peers: Sequence[FakePeer]) -> None:
+    """Raise Unseen unless an upload reached each of these peers, however late."""
+    for peer in peers:
+        check.need(peer.uploads, f"{peer.name} saw no upload")
+
+
 def wait_for(peers: Sequence[FakePeer], until: Callable[[FakePeer], bool]) -> None:
-    """Wait for all of these peers to have come so far, as long as any of them gets on."""
+    """Wait until this holds of all these peers, as long as any of them makes progress."""
     for peer in peers:
         while not until(peer):
-            before = list(map(_how_far, peers))
+            before = list(map(_progress, peers))
             try:
                 peer.wait_until(until, SOON)
             except TimeoutError:
-                if before == list(map(_how_far, peers)):
+                if before == list(map(_progress, peers)):
                     raise
 
 
-def _how_far(peer: FakePeer) -> int:
-    """A number that grows with all that the peer sees."""
+def _progress(peer: FakePeer) -> int:
+    """A number that grows with everything that the peer sees."""
     received = sum(upload.reader.received for upload in peer.live_uploads)
     return received + sum(len(seen.moments) for seen in peer.live_connections)
 
 
-@requirement("SEQ-03", "AGG-04")
 @pytest.mark.parametrize("place", [0, 1, 3])
 def test_a_peer_that_stalls_delays_no_other(
-    cluster: FakeCluster, relay: Relay, large: Payload, place: int
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload, place: int
 ) -> None:
-    """The stalling peer goes on only when every other one has been served to its end."""
+    """While one peer stalls, the relay serves the others to their end, each with the same file.
+
+    The stalling peer continues after every other peer was served.
+    """
     others = [cluster.peer() for _ in range(3)]
-    stalling = cluster.peer(
-        fault=StopReadingAfter(100_000, partial(wait_for, others, has_been_served))
-    )
+    served = threading.Event()
+
+    def wait_for_others() -> None:
+        wait_for(others, has_been_served)
+        served.set()
+
+    stalling = cluster.peer(fault=StopReadingAfter(100_000, wait_for_others))
     peers = [*others[:place], stalling, *others[place:]]
-    assert relay.deploy(to=peers, payload=large.path).statuses == ["success"] * 4
-    assert {peer.upload.file and peer.upload.file.sha256 for peer in peers} == {large.sha256}
+    outcome = relay.deploy(to=peers, payload=large.path)
+    with check("SEQ-03", "the uploads to three other peers while one stalls"):
+        need_uploads(check, others)
+        assert served.is_set(), "expected all to end, got at least one that waits"
+    for peer in others:
+        with check("AGG-04", f"the record of {peer.name}, which does not stall"):
+            assert outcome[peer].status == "success"
+    whole = [upload for peer in peers for upload in peer.uploads if upload.complete]
+    files = {upload.file.sha256 for upload in whole if upload.file}
+    with check("SEQ-03", "the different files that the peers received"):
+        check.need(len(whole) == 4, f"the peers saw {len(whole)} whole uploads, not four")
+        assert len(files) == 1
+    with check("FLD-08", "the SHA-256 of the file that all peers received"):
+        check.need(len(files) == 1, "the peers received different files (SEQ-03)")
+        assert files == {large.sha256}
 
 
-@requirement("SEQ-03")
 @pytest.mark.parametrize("count", [2, 20])
-def test_all_peers_are_served_at_once(cluster: FakeCluster, relay: Relay, count: int) -> None:
-    """None goes on before all have begun.
+def test_all_peers_are_served_at_the_same_time(
+    cluster: FakeCluster, relay: Relay, check: Checks, count: int
+) -> None:
+    """All uploads begin before any of them ends.
 
-    Pools of threads and of connections have 8 or 16 of them where nobody sets a number.
+    Many pools of threads and connections have 8 or 16 places by default.
     """
     together = threading.Barrier(count)
     begun: list[int] = []
@@ -97,21 +123,24 @@ def test_all_peers_are_served_at_once(cluster: FakeCluster, relay: Relay, count:
 
     peers = [cluster.peer(fault=StopReadingAfter(1_000, wait_for_all)) for _ in range(count)]
     outcome = relay.deploy(to=peers)
-    had_begun = begun[0] if begun else count
-    assert had_begun == count, f"{had_begun} of {count} uploads began before one had ended"
-    assert outcome.statuses == ["success"] * count
+    with check("SEQ-03", f"the uploads of {count} that began before one had ended"):
+        need_uploads(check, peers)
+        assert (begun[0] if begun else count) == count
+    with check("RES-01", "the peers without the record of a success"):
+        check.need(not begun, "not all uploads began before one had ended (SEQ-03)")
+        assert [peer.name for peer in peers if outcome[peer].status != "success"] == []
 
 
-@requirement("AGG-04", "SEQ-03")
 @pytest.mark.parametrize(
     "fault", [MintHangs(), HangInHandshake()], ids=lambda it: type(it).__name__
 )
-def test_no_upload_waits_for_a_peer_that_has_not_got_so_far(
-    cluster: FakeCluster, relay: Relay, fault: Fault
+def test_no_upload_waits_for_a_peer_that_has_not_minted_or_connected(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
 ) -> None:
-    """To mint everywhere first, and only then upload, lets the slowest peer hold up all others.
+    """An upload begins although other peers have not minted, or not even connected.
 
-    So does a lock that is held while a token is minted, whoever comes to it first.
+    If a relay mints everywhere first, or holds a lock while it mints, the slowest peer delays all
+    others.
     """
     peers = [cluster.peer(fault=turn) for turn in (fault, None) * 3]
     lost, healthy = peers[::2], peers[1::2]
@@ -128,15 +157,25 @@ def test_no_upload_waits_for_a_peer_that_has_not_got_so_far(
     watcher.start()
     outcome = relay.deploy(to=peers)
     watcher.join()
-    assert begun.is_set(), "an upload began only when the lost peers had been given up"
-    assert outcome.statuses == ["failed", "success"] * 3
+    with check("SEQ-03", "the uploads to healthy peers while the others hang"):
+        need_uploads(check, healthy)
+        assert begun.is_set(), "expected all to begin, got at least one that waits"
+    for peer in healthy:
+        with check("AGG-04", f"the record of {peer.name}, which is healthy"):
+            assert outcome[peer].status == "success"
 
 
-@requirement("BUG-20", "SEQ-03")
+# -- the file ------------------------------------------------------------------------------------
+
+
 def test_the_first_bytes_leave_before_the_end_of_the_payload_is_read(
-    cluster: FakeCluster, relay: Relay, large: Payload
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
-    """The end is written over when the first bytes have come: nobody can have read it before."""
+    """The first bytes reach a peer before the relay reads the end of the payload.
+
+    The end of the file is overwritten when the first bytes have reached the peer, so a relay that
+    sends the old end has read it before.
+    """
     peer = cluster.peer(fault=ReadSlowly(40 * MEGABYTE))
 
     def change_the_end() -> None:
@@ -146,25 +185,32 @@ def test_the_first_bytes_leave_before_the_end_of_the_payload_is_read(
 
     with act_when(has_file_part, peer, change_the_end):
         relay.deploy(to=[peer], payload=large.path)
-    assert peer.upload.file is not None
-    assert not (peer.upload.complete and peer.upload.file.sha256 == large.sha256)
+    with check("BUG-20", "the end of a payload that changes when its first bytes arrive"):
+        file = peer.upload.file
+        check.need(file, "the upload has no file part")
+        old = file is not None and peer.upload.complete and file.sha256 == large.sha256
+        assert not old, "expected a read after the first bytes left, got the end from before"
 
 
-@requirement("EARLY-11")
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system shows no open files")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="this system shows no open files"
+)
+
+
+@needs_proc
 def test_the_payload_is_closed_on_every_path(
-    cluster: FakeCluster, relay: Relay, payload: Payload
+    cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload
 ) -> None:
+    """The relay closes the payload however the upload to a peer ends."""
     faults: list[Fault | None]
     faults = [None, ResetAfter(70_000), CloseWithoutAnswer(), Answer(500), AnswerEarly(Answer(403))]
     faults += [Refuse(), CertificateFlaw.EXPIRED]
     relay.deploy(to=[cluster.peer(fault=fault) for fault in faults])
-    still_open = _descriptors(relay, payload)
-    assert still_open == 0, f"{still_open} descriptors of the payload are open after the deploy"
+    with check("EARLY-11", "the descriptors of the payload that are open after the deploy"):
+        assert _descriptors(relay, payload) == 0
 
 
-@requirement("EARLY-11")
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system shows no open files")
+@needs_proc
 @pytest.mark.parametrize(
     ("fault", "how"),
     [
@@ -174,17 +220,27 @@ def test_the_payload_is_closed_on_every_path(
         (StopReadingAfter(0), {"limits": Limits(stall=0.4)}),
         (ReadSlowly(2 * MEGABYTE), {"cancel_after": 0.2}),
     ],
-    ids=["mint", "retried", "refused", "stalled", "given-up"],
+    ids=["mint", "retried", "refused", "stalled", "cancelled"],
 )
 def test_the_payload_is_closed_wherever_an_attempt_ends(
-    cluster: FakeCluster, relay: Relay, large: Payload, fault: Fault, how: dict[str, Any]
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    large: Payload,
+    *,
+    fault: Fault,
+    how: dict[str, Any],
 ) -> None:
-    """More than buffers hold: where it has been read to its end, it is easily closed."""
+    """The relay closes the payload after an attempt that ends before its last byte was read.
+
+    The payload is more than buffers hold.
+    """
     relay.deploy(to=[cluster.peer(fault=fault)], payload=large.path, **how)
     deadline = time.monotonic() + SOON
-    while (still_open := _descriptors(relay, large)) and time.monotonic() < deadline:
+    while _descriptors(relay, large) and time.monotonic() < deadline:
         threading.Event().wait(0.05)
-    assert still_open == 0, f"{still_open} descriptors of the payload are open after the deploy"
+    with check("EARLY-11", "the descriptors of the payload that are open after the deploy"):
+        assert _descriptors(relay, large) == 0
 
 
 def _descriptors(relay: Relay, payload: Payload) -> int:

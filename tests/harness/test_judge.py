@@ -15,8 +15,8 @@ CONFTEST = "from tests.conformance.conftest import *\n"
 CASES = """
 import sys
 import pytest
-from harness import Answer, ResetAfter
-from harness.targets import Limits
+from harness import Answer, MintHangs
+from harness.targets import GivenToken, Limits
 from harness.targets.outcome import TargetBrokeError, TargetHungError, TargetSkippedError
 
 def test_two_looks(cluster, relay, check):
@@ -139,8 +139,8 @@ def test_a_success_without_an_upload(cluster, relay, check, monkeypatch):
         assert peer.upload.path == "/"
 
 def test_a_fault_that_was_never_shown(cluster, relay, check):
-    peer = cluster.peer(fault=ResetAfter(90_000_000))
-    record = relay.deploy(to=[peer])[peer]
+    peer = cluster.peer(fault=MintHangs())
+    record = relay.deploy(to=[relay.node(peer, mint=GivenToken(peer.tokens.issue("x")))])[peer]
     with check("RES-10"):
         assert record.status == "success"
 """

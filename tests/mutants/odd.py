@@ -21,6 +21,7 @@ from relay import formdata, peer, tls
 from relay.connection import Connections
 from relay.peer import Peer
 from relay.report import Record, Report
+from relay.retry import Retry
 from relay.token import OperationsMint
 from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_blocks
@@ -190,3 +191,9 @@ def mints_on_their_own_connection(patch: pytest.MonkeyPatch) -> None:
             return await mint(self, replace(context, connections=own))
 
     patch.setattr(OperationsMint, "mint", alone)
+
+
+@odd
+def no_pause_before_another_attempt(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+    patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, first_delay=0.0), *at))

@@ -10,21 +10,26 @@ from typing import Any
 import pytest
 
 from harness.faults.answers import Answer
-from harness.faults.kinds import HangInHandshake, MintAnswer, mint_refused, mint_without_token
+from harness.faults.kinds import MintAnswer, mint_refused, mint_without_token
+from harness.judge.cases.deadlines import THRICE
 from relay import fanout, peer, retry, upload
 from relay.errors import AttemptError, OriginError, PeerError
 from relay.report import Record, failed_record, success_record
 from relay.retry import Retry
 from relay.upload import _Sending
-from tests.conformance import test_attempts, test_retry
+from tests.conformance import (
+    test_attempts,
+    test_final,
+    test_retry,
+)
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_sending import change_members
 
 LAST = test_attempts.test_the_record_of_a_failure_is_that_of_the_last_attempt
-CONNECTING = test_attempts.test_a_connection_that_could_not_be_made_is_tried_again
-ON_THE_WAY = test_attempts.test_a_refusal_on_the_way_is_tried_again_as_any_other_is
-OF_A_MINT = test_attempts.test_an_answer_of_any_other_kind_to_a_mint_is_final
-UNASKED = test_attempts.test_nothing_is_tried_again_unasked
+CONNECTING = test_retry.test_a_connection_that_fails_is_retried
+ON_THE_WAY = test_retry.test_a_refusal_during_the_upload_is_retried_like_any_other
+OF_A_MINT = test_final.test_an_answer_of_any_other_kind_to_a_mint_is_final
+UNASKED = test_final.test_nothing_is_retried_unless_the_deploy_allows_it
 
 
 def final_if(patch: pytest.MonkeyPatch, is_final: Callable[[AttemptError], bool]) -> None:
@@ -75,7 +80,7 @@ def change_mint_failure(patch: pytest.MonkeyPatch, change: Callable[[PeerError],
 # -- the record ----------------------------------------------------------------------------------
 
 
-@mutant("RTY-04", "RES-05", killed_by=case(LAST, code=400))
+@mutant("RES-05", killed_by=case(LAST, code=400))
 def the_first_failure_is_reported(patch: pytest.MonkeyPatch) -> None:
     def first(node: str, failures: Sequence[AttemptError]) -> Record:
         return {**failed_record(node, failures), **failed_record(node, failures[:1])}
@@ -83,7 +88,7 @@ def the_first_failure_is_reported(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "failed_record", first)
 
 
-@mutant("RTY-04", killed_by=case(LAST, code=None))
+@mutant("RES-10", killed_by=case(LAST, code=None))
 def members_of_an_earlier_failure_stay(patch: pytest.MonkeyPatch) -> None:
     def filled(node: str, failures: Sequence[AttemptError]) -> Record:
         return {**failed_record(node, failures[:1]), **failed_record(node, failures)}
@@ -91,7 +96,7 @@ def members_of_an_earlier_failure_stay(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "failed_record", filled)
 
 
-@mutant("RTY-04", killed_by=case(test_retry.test_what_passes_is_tried_again))
+@mutant("RES-02", killed_by=case(test_retry.test_a_temporary_failure_is_retried))
 def a_success_keeps_the_reason_of_its_failures(patch: pytest.MonkeyPatch) -> None:
     def explained(node: str, members: Any, attempts: int) -> Record:
         why = {"reason": "busy", "statusCode": 503} if attempts > 1 else {}
@@ -108,12 +113,12 @@ def a_connection_that_breaks_before_its_request_is_final(patch: pytest.MonkeyPat
     final_if(patch, lambda failure: "no connection in" not in failure.reason)
 
 
-@mutant("RTY-02", killed_by=case(CONNECTING, fault=HangInHandshake()))
+@mutant("RTY-02", killed_by=case(test_retry.test_a_connection_that_hangs_is_retried))
 def a_connection_that_takes_too_long_is_final(patch: pytest.MonkeyPatch) -> None:
     final_if(patch, lambda failure: "no connection in" in failure.reason)
 
 
-@mutant("RTY-02", killed_by=case(test_attempts.test_a_host_that_was_not_found_is_looked_for_again))
+@mutant("RTY-02", killed_by=case(test_retry.test_an_unknown_host_is_retried))
 def a_host_that_is_not_found_is_final(patch: pytest.MonkeyPatch) -> None:
     final_if(patch, lambda failure: "cannot find its host" in failure.reason)
 
@@ -139,7 +144,7 @@ def judge_on_the_way(patch: pytest.MonkeyPatch, *, is_worth_it: bool) -> None:
     change_members(patch, judged)
 
 
-@mutant("RTY-02", killed_by=case(test_retry.test_a_mint_that_fails_in_passing_is_tried_again))
+@mutant("RTY-02", killed_by=case(test_retry.test_a_mint_that_fails_temporarily_is_retried))
 def a_failed_mint_is_final(patch: pytest.MonkeyPatch) -> None:
     def final(failed: PeerError) -> None:
         failed.retryable = failed.stage == "connect"
@@ -148,9 +153,8 @@ def a_failed_mint_is_final(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "KIT-04",
     "RTY-02",
-    killed_by=case(test_retry.test_retry_after_without_a_time_to_wait_for_stops_nobody),
+    killed_by=case(test_retry.test_a_retry_after_without_a_usable_time_prevents_no_retry),
 )
 def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
     def seconds(retry_after: str | None, now: datetime) -> float | None:
@@ -164,12 +168,14 @@ def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(peer, "seconds_until", seconds)
 
 
-@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_of_a_mint_is_waited_for))
+@mutant(
+    "KIT-04", killed_by=case(test_retry.test_the_relay_waits_as_long_as_retry_after_of_a_mint_says)
+)
 def retry_after_of_a_mint_is_ignored(patch: pytest.MonkeyPatch) -> None:
     change_mint_failure(patch, lambda failed: setattr(failed, "retry_after", None))
 
 
-@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_is_waited_for))
+@mutant("KIT-04", killed_by=case(test_retry.test_the_relay_waits_as_long_as_retry_after_says))
 def retry_after_counts_with_503_alone(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
 
@@ -210,22 +216,22 @@ def a_mint_without_a_token_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     again_if(patch, lambda failure: "did not return" in failure.reason)
 
 
-@mutant("RTY-04", killed_by=case(test_attempts.test_an_expired_token_is_replaced_once_at_most))
+@mutant("RTY-04", killed_by=case(test_final.test_an_expired_token_is_replaced_once_at_most))
 def an_expired_token_is_replaced_again_and_again(patch: pytest.MonkeyPatch) -> None:
     again_if(patch, retry._token_expired)
 
 
-@mutant("RTY-04", killed_by=case(test_attempts.test_a_payload_that_shrinks_is_not_sent_again))
+@mutant("RTY-04", killed_by=case(test_final.test_a_payload_that_shrinks_is_not_sent_again))
 def a_fault_of_the_origin_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     again_if(patch, lambda failure: isinstance(failure, OriginError))
 
 
-@mutant("RTY-02", "AGG-04", killed_by=case(test_retry.test_a_peer_is_tried_again_on_its_own))
+@mutant("AGG-04", killed_by=case(test_attempts.test_each_peer_has_its_own_attempts))
 def all_peers_share_the_attempts(patch: pytest.MonkeyPatch) -> None:
     failed: list[AttemptError] = []
 
     def is_one_too_many(failure: AttemptError) -> bool:
         failed.append(failure)
-        return len(failed) >= test_retry.THRICE.attempts
+        return len(failed) >= THRICE.attempts
 
     final_if(patch, is_one_too_many)

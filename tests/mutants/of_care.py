@@ -27,7 +27,7 @@ from tests.conformance import (
     test_cancel,
     test_events,
     test_fields,
-    test_retry,
+    test_final,
     test_secrets,
     test_tls,
     test_token,
@@ -194,7 +194,7 @@ def the_secure_port_of_the_origin_is_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "resolve", insecure)
 
 
-@mutant("RTY-04", killed_by=case(test_retry.test_a_success_is_final), spares=REFUSED)
+@mutant("RTY-04", killed_by=case(test_final.test_a_success_is_final), spares=REFUSED)
 def a_success_is_sent_again(patch: pytest.MonkeyPatch) -> None:
     send = upload.send
 
@@ -207,7 +207,7 @@ def a_success_is_sent_again(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "KIT-01",
-    killed_by=case(test_cancel.test_a_deploy_that_ends_before_is_not_given_up),
+    killed_by=case(test_cancel.test_a_deploy_that_ends_earlier_is_not_cancelled),
     spares=REFUSED,
 )
 def every_deploy_is_cancelled(patch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import pytest
 import relay as reference
 from harness.faults.answers import Answer
 from harness.faults.kinds import AnswerEarly, mint_refused
+from harness.targets.reference import ReferenceTarget
 from relay import fanout, upload
 from relay.connection import Connections
 from relay.errors import AttemptError
@@ -30,6 +31,7 @@ from tests.conformance import (
     test_cancel,
     test_faults,
     test_mint_answers,
+    test_patience,
     test_streaming,
 )
 from tests.mutants.mutant import case, mutant
@@ -39,7 +41,8 @@ from tests.mutants.of_sending import change_members
 SLOW = case(test_faults.test_a_peer_that_is_slow_and_goes_on_is_not_given_up)
 NO_END = test_answers.test_an_answer_without_an_end_is_given_up_in_time
 CLOSED = test_streaming.test_the_payload_is_closed_wherever_an_attempt_ends
-GIVEN_UP = test_cancel.test_a_deploy_given_up_closes_its_connections_at_every_stage
+RETRIED = test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled
+GIVEN_UP = test_cancel.test_a_cancelled_deploy_closes_its_connections_at_every_stage
 
 
 # -- limits --------------------------------------------------------------------------------------
@@ -116,15 +119,30 @@ def an_upload_has_no_limit_of_connecting(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(aiohttp.ClientSession, "post", patient)
 
 
+@mutant(
+    "HTTP-03",
+    killed_by=case(test_patience.test_a_relay_with_its_own_limits_gives_up_peers_that_do_nothing),
+)
+def a_relay_without_limits_waits_for_ever(patch: pytest.MonkeyPatch) -> None:
+    with_its_own_limits(patch, reference.Limits(connect=60))
+
+
+def with_its_own_limits(patch: pytest.MonkeyPatch, limits: reference.Limits) -> None:
+    """Let the reference take no time limits from the deploy command."""
+    declared = ReferenceTarget.capabilities - {"limits"}
+    patch.setattr(ReferenceTarget, "capabilities", declared)
+    change_limits(patch, lambda _: limits)
+
+
 # -- work that is not cancelled ------------------------------------------------------------------
 
 
 @mutant(
     "HTTP-03",
-    "RES-11",
+    "KIT-08",
     killed_by=(
-        case(test_cancel.test_an_upload_that_is_given_up_never_ends_well),
-        case(test_cancel.test_the_connection_of_a_peer_that_is_given_up_is_closed),
+        case(test_cancel.test_an_upload_that_is_given_up_is_never_completed),
+        case(test_cancel.test_the_connection_to_a_peer_that_is_given_up_is_closed),
     ),
 )
 def a_late_deploy_goes_on_in_the_background(patch: pytest.MonkeyPatch) -> None:
@@ -186,15 +204,26 @@ def a_cancelled_deploy_waits_for_its_answer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_Sending, "outcome", waiting)
 
 
-@mutant(
-    "KIT-01", killed_by=case(test_cancel.test_nothing_is_tried_again_after_a_deploy_was_given_up)
-)
+@mutant("KIT-01", killed_by=case(RETRIED))
 def a_cancelled_pause_starts_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(seconds)
 
     patch.setattr(fanout, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+
+
+@mutant("KIT-01", killed_by=case(RETRIED, first=test_cancel.NO_ANSWER))
+def a_cancelled_attempt_is_made_again(patch: pytest.MonkeyPatch) -> None:
+    attempt = fanout._attempt
+
+    async def again(*what: Any) -> Any:
+        try:
+            return await attempt(*what)
+        except asyncio.CancelledError:
+            return await attempt(*what)
+
+    patch.setattr(fanout, "_attempt", again)
 
 
 # -- files that stay open ------------------------------------------------------------------------

@@ -24,14 +24,15 @@ from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
     test_answers_framing,
+    test_attempts,
     test_early,
     test_events,
     test_fanout,
     test_fields,
+    test_final,
     test_mint_answers,
     test_payload,
     test_records,
-    test_retry,
     test_secrets,
 )
 from tests.mutants.mutant import case, mutant
@@ -225,10 +226,9 @@ def numbers_come_before_other_names(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "RTY-04",
     "RES-02",
     killed_by=(
-        case(test_retry.test_the_attempts_are_counted_by_the_relay),
+        case(test_attempts.test_the_relay_counts_the_attempts_itself),
         case(test_records.test_no_answer_changes_what_is_the_relays_own, status="success"),
     ),
 )
@@ -276,7 +276,9 @@ def a_media_type_has_no_parameters(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "RTY-04",
-    killed_by=case(test_retry.test_a_stream_that_was_begun_is_final, stream=test_retry.BEGUN[2]),
+    killed_by=case(
+        test_final.test_an_event_stream_that_has_begun_is_final, stream=test_final.BEGUN[2]
+    ),
 )
 def an_incomplete_stream_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     end = StreamedAnswer.end

@@ -15,11 +15,11 @@ from relay.node import MintContext
 from relay.payload import StagedPayload, _state
 from relay.token import OperationsMint
 from tests.conformance import (
+    test_attempts,
     test_early,
     test_fanout,
     test_payload,
     test_replication,
-    test_retry,
     test_secrets,
     test_sockets,
     test_token,
@@ -107,8 +107,8 @@ def the_first_token_serves_all(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "RTY-03",
     killed_by=(
-        case(test_retry.test_every_attempt_has_a_new_token_and_the_payload_from_its_first_byte),
-        case(test_retry.test_a_token_that_had_expired_is_never_used_again),
+        case(test_attempts.test_every_attempt_has_a_new_token_and_the_payload_from_its_first_byte),
+        case(test_attempts.test_an_expired_token_is_never_used_again),
     ),
 )
 def a_token_is_kept_for_the_next_attempt(patch: pytest.MonkeyPatch) -> None:

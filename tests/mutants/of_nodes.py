@@ -18,11 +18,11 @@ from relay.peer import Peer
 from relay.report import Record, Report
 from tests.conformance import (
     test_answers,
+    test_attempts,
     test_fanout,
     test_faults,
     test_isolation,
     test_payload,
-    test_retry,
     test_streaming,
     test_wire,
 )
@@ -96,7 +96,7 @@ def answers_are_parsed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> No
     killed_by=(
         case(test_fanout.test_one_failing_peer_leaves_the_others_untouched),
         case(test_isolation.test_the_fate_of_a_peer_is_its_own),
-        case(test_retry.test_a_peer_is_tried_again_on_its_own),
+        case(test_attempts.test_each_peer_has_its_own_attempts),
     ),
 )
 def one_failure_fails_all(patch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def one_failure_fails_all(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "SEQ-03",
     killed_by=(
-        case(test_streaming.test_all_peers_are_served_at_once),
+        case(test_streaming.test_all_peers_are_served_at_the_same_time),
         case(test_streaming.test_a_peer_that_stalls_delays_no_other),
     ),
 )
@@ -141,12 +141,11 @@ def a_lost_peer_is_skipped_for_a_while(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "_attempt", breaking)
 
 
-LATE = test_streaming.test_no_upload_waits_for_a_peer_that_has_not_got_so_far
+LATE = test_streaming.test_no_upload_waits_for_a_peer_that_has_not_minted_or_connected
 
 
 @mutant(
     "SEQ-03",
-    "AGG-04",
     killed_by=(case(LATE, fault=MintHangs()), case(LATE, fault=HangInHandshake())),
 )
 def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
@@ -168,7 +167,7 @@ def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Peer, "token", together)
 
 
-@mutant("SEQ-03", "AGG-04", killed_by=case(LATE, fault=MintHangs()))
+@mutant("SEQ-03", killed_by=case(LATE, fault=MintHangs()))
 def one_token_is_minted_at_a_time(patch: pytest.MonkeyPatch) -> None:
     token = Peer.token
     locks = dict[object, asyncio.Lock]()

@@ -22,10 +22,12 @@ from relay.states import Exchange
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
+    test_attempts,
     test_cancel,
     test_early,
     test_fanout,
     test_faults,
+    test_final,
     test_memory,
     test_mint_answers,
     test_payload,
@@ -41,7 +43,7 @@ from tests.mutants.of_answers import change_limits
 
 WHOLE = case(test_fanout.test_every_peer_receives_the_staged_payload_whole)
 REFUSED_EARLY = test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status
-FINAL = test_retry.test_an_answer_of_any_other_kind_is_final
+FINAL = test_final.test_an_answer_of_any_other_kind_is_final
 
 
 def change_blocks(
@@ -231,8 +233,8 @@ def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "KIT-01",
     killed_by=(
-        case(test_cancel.test_no_peer_sees_a_clean_end_of_what_was_given_up),
-        case(test_cancel.test_a_deploy_given_up_closes_its_connections_at_every_stage),
+        case(test_cancel.test_no_peer_sees_a_complete_body_of_a_cancelled_deploy),
+        case(test_cancel.test_a_cancelled_deploy_closes_its_connections_at_every_stage),
         case(test_sockets.test_a_cancelled_deploy_closes_its_sockets),
     ),
 )
@@ -257,10 +259,10 @@ def a_cancelled_deploy_goes_on(patch: pytest.MonkeyPatch) -> None:
     "RTY-04",
     killed_by=(
         case(FINAL),
-        case(test_retry.test_wrong_credentials_do_not_get_better),
-        case(test_retry.test_a_certificate_does_not_get_better),
-        case(test_retry.test_an_answer_that_was_begun_is_not_asked_for_again),
-        case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
+        case(test_final.test_an_answer_of_any_other_kind_to_a_mint_is_final),
+        case(test_final.test_a_bad_certificate_is_final),
+        case(test_final.test_an_answer_that_has_begun_is_final),
+        case(test_final.test_a_whole_upload_without_an_answer_is_not_sent_again),
     ),
 )
 def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
@@ -274,9 +276,9 @@ def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "RTY-04",
     killed_by=(
-        case(test_retry.test_attempts_are_as_many_as_were_allowed, attempts=2),
+        case(test_attempts.test_all_allowed_attempts_are_made_and_no_more, attempts=2),
         case(test_replication.test_another_attempt_opens_another_socket),
-        case(test_retry.test_a_refused_connection_is_tried_again),
+        case(test_retry.test_a_refused_connection_is_retried),
     ),
 )
 def there_is_an_extra_attempt(patch: pytest.MonkeyPatch) -> None:
@@ -287,9 +289,8 @@ def there_is_an_extra_attempt(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "RTY-02",
     "RTY-04",
-    killed_by=case(test_retry.test_a_whole_upload_without_an_answer_is_not_sent_again),
+    killed_by=case(test_final.test_a_whole_upload_without_an_answer_is_not_sent_again),
 )
 def a_reached_limit_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
     failure = Exchange.failure
@@ -303,12 +304,12 @@ def a_reached_limit_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Exchange, "failure", passing)
 
 
-@mutant("RTY-02", killed_by=case(test_retry.test_what_passes_is_tried_again))
+@mutant("RTY-02", killed_by=case(test_retry.test_a_temporary_failure_is_retried))
 def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Retry, "delay", lambda *_: None)
 
 
-@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_is_waited_for))
+@mutant("KIT-04", killed_by=case(test_retry.test_the_relay_waits_as_long_as_retry_after_says))
 def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
     patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, longest_delay=0.0), *at))

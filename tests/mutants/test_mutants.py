@@ -45,7 +45,14 @@ KILLS_NONE = {
 """Cases that no mutant of the reference can fail, with the reason."""
 
 # Shorter waits and smaller payloads of the cases, so that mutants fail quickly.
-SHORTER = {"IN_TIME": 0.5, "SOON": 0.4, "HUGE": 40, "MUCH": 40}
+SHORTER = {
+    "IN_TIME": 0.5,
+    "SOON": 0.4,
+    "PATIENCE": 0.5,
+    "CANCELLED_AFTER": (0.2, 0.4),
+    "HUGE": 40,
+    "MUCH": 40,
+}
 
 KILLS = [
     pytest.param(mutant, case, id=f"{mutant.name}-{case.function.__name__}", marks=case.conditions)

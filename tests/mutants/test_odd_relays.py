@@ -9,11 +9,14 @@ import pytest
 from harness.cluster import FakeCluster
 from harness.judge.cases.relay import Relay
 from harness.judge.model import Verdict
+from relay import Limits
 from tests.conformance import (
     test_answers,
+    test_cancel,
     test_early,
     test_fields,
     test_isolation,
+    test_patience,
     test_retry,
     test_secrets,
     test_token,
@@ -22,6 +25,7 @@ from tests.conformance import (
 )
 from tests.mutants.mutant import Case, case
 from tests.mutants.odd import ODD, Patch
+from tests.mutants.of_giving_up import with_its_own_limits
 
 BREADTH = [
     case(test_wire.test_an_accept_header_admits_json),
@@ -32,7 +36,7 @@ BREADTH = [
     case(test_answers.test_a_success_holds_the_members_of_the_answer),
     case(test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status),
     case(test_isolation.test_the_fate_of_a_peer_is_its_own, first=8),
-    case(test_retry.test_what_passes_is_tried_again),
+    case(test_retry.test_a_temporary_failure_is_retried),
     case(test_secrets.test_a_token_that_a_peer_quotes_is_in_no_record),
 ]
 
@@ -46,6 +50,12 @@ ODD_BOUNDARIES = [relay_of for relay_of in ODD if relay_of.__name__.startswith("
 OF_MINTS = [case(test_secrets.test_no_peer_is_sent_a_credential_of_another)]
 ODD_MINTS = [relay_of for relay_of in ODD if "mint" in relay_of.__name__]
 
+OF_PAUSES = [
+    case(test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled),
+    case(test_retry.test_the_relay_waits_as_long_as_retry_after_says),
+]
+ODD_PAUSES = [relay_of for relay_of in ODD if "pause" in relay_of.__name__]
+
 
 @pytest.mark.parametrize(
     ("relay_of", "case"),
@@ -53,6 +63,7 @@ ODD_MINTS = [relay_of for relay_of in ODD if "mint" in relay_of.__name__]
         *product(ODD, BREADTH),
         *product(ODD_BOUNDARIES, OF_BOUNDARIES),
         *product(ODD_MINTS, OF_MINTS),
+        *product(ODD_PAUSES, OF_PAUSES),
     ],
     ids=lambda it: it.function.__name__ if isinstance(it, Case) else it.__name__,
 )
@@ -75,3 +86,20 @@ def test_an_odd_relay_breaks_no_rule_of_the_wire_format(
     peer = cluster.peer()
     relay.deploy(to=[peer])
     assert peer.upload.findings == []
+
+
+def test_a_relay_with_its_own_limits_passes(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_its_own_limits(monkeypatch, Limits(connect=0.4, mint=0.4, stall=0.4))
+    patient = test_patience.test_a_relay_with_its_own_limits_gives_up_peers_that_do_nothing
+    judged = case(patient).run(request)
+    assert judged.verdict is Verdict.PASSED, judged.checks
+
+
+def test_a_relay_that_takes_its_limits_from_the_deploy_is_not_waited_for(
+    request: pytest.FixtureRequest,
+) -> None:
+    patient = test_patience.test_a_relay_with_its_own_limits_gives_up_peers_that_do_nothing
+    judged = case(patient).run(request)
+    assert judged.verdict is Verdict.NOT_APPLICABLE, judged.checks

@@ -82,12 +82,14 @@ def _uploads(cluster: FakeCluster, relay: Relay) -> Iterator[Check]:
         for record in outcome.records:
             successes[str(record.members.get("node"))] += record.status == "success"
     unanswered = len(relay.commands) - len(relay.outcomes)
+    retries = any(command.limits.attempts > 1 for command in relay.commands)
     for peer in cluster.peers:
         uploads = peer.live_uploads
         if len(uploads) > allowed[peer.name] > 0 and not unanswered:
             subject = f"the uploads to {peer.name}"
             limit = f"at most {allowed[peer.name]}, as many as the attempts that were allowed"
-            yield _failed("RTY-01", subject, limit, str(len(uploads)))
+            id_ = "RTY-04" if retries else "RTY-01"
+            yield _failed(id_, subject, limit, str(len(uploads)))
         whole = sum(upload.reader.body_complete for upload in uploads)
         if whole < successes[peer.name]:
             subject = f"the successes reported for {peer.name}"

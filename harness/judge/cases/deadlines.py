@@ -1,4 +1,6 @@
-"""The times, in seconds, that several cases share."""
+"""The times, in seconds, and the limits that several cases share."""
+
+from harness.targets.deploy_command import Limits
 
 IN_TIME = 8.0
 """A deploy that nothing should delay ends within it: far from a hang, and from a loaded machine."""
@@ -7,3 +9,6 @@ SOON = 5.0
 """A relay that makes any progress has made it by then, also on a loaded machine."""
 
 AN_HOUR = 3_600
+
+THRICE = Limits(attempts=3, retry_delay=0.01)
+"""Three attempts, as fast as the relay likes."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 from harness.cluster import FakeCluster
-from harness.faults.kinds import MintFault
+from harness.faults.kinds import group_of
 from harness.peer.payloads import Payload
 from harness.replication.socket import FakeReplicationSocket
 from harness.targets import Target
@@ -61,8 +61,7 @@ def usual_mint(served: Served, declared: Collection[str]) -> Mint:
 
 def _has_mint_fault(served: Served | DeployNode) -> bool:
     """Whether a node has a fault that only a mint over its operations API can see."""
-    faults = getattr(served, "faults", ())
-    return any(isinstance(fault, get_args(MintFault)) for fault in faults)
+    return any(group_of(fault) == "mint" for fault in getattr(served, "faults", ()))
 
 
 class Relay:

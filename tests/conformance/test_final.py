@@ -1,0 +1,240 @@
+"""Which answers and failures are final: the relay makes no other attempt after them."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import pytest
+
+from harness import (
+    Answer,
+    CertificateFlaw,
+    CloseWithoutAnswer,
+    EventStream,
+    FakeCluster,
+    Fault,
+    HeadThenSilence,
+    MintAnswer,
+    MintDropped,
+    OneFault,
+    Payload,
+    StopReadingAfter,
+    TokensExpire,
+    UnfinishedChunks,
+    failure_events,
+    in_turn,
+    mint_refused,
+    mint_without_token,
+    success_events,
+)
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import THRICE
+from harness.judge.cases.relay import Relay
+from harness.targets import Limits
+
+NO_ANSWER_IN_TIME = Limits(attempts=3, retry_delay=0.01, answer=0.3)
+
+
+# -- answers to an upload ------------------------------------------------------------------------
+
+
+def name_of(value: object) -> str:
+    return str(value.status) if isinstance(value, Answer) else type(value).__name__
+
+
+@pytest.mark.parametrize(
+    ("fault", "requirement"),
+    [
+        *((Answer(status), "RES-05") for status in (300, 307, 400, 401, 403, 404, 408)),
+        *((Answer(status), "RES-05") for status in (409, 413, 415, 429, 500, 501, 505)),
+        (UnfinishedChunks(Answer(json={"message": "done"})), "RES-12"),
+    ],
+    ids=name_of,
+)
+def test_an_answer_of_any_other_kind_is_final(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    fault: Answer | UnfinishedChunks,
+    requirement: str,
+) -> None:
+    """After an answer other than 502, 503 and 504 the relay makes no other attempt."""
+    peer = cluster.peer(fault=fault)
+    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    end = ", cut short" if isinstance(fault, UnfinishedChunks) else ""
+    with check("RTY-04", f"the uploads to a peer that answers {fault.status}{end}"):
+        assert len(peer.uploads) == 1
+    with check(requirement, "the status of the record"):
+        assert record.status == "failed"
+
+
+BEGUN = [
+    EventStream(failure_events("disk full")),
+    EventStream(failure_events("busy", 503)),
+    EventStream(success_events()[:-1]),
+    EventStream(success_events()[:-1], truncated=True),
+]
+
+
+@pytest.mark.parametrize(
+    ("stream", "requirement"),
+    [(BEGUN[0], "RES-13"), (BEGUN[1], "RES-13"), (BEGUN[2], "SSE-16"), (BEGUN[3], "SSE-16")],
+    ids=["error", "error-503", "no-end", "cut"],
+)
+def test_an_event_stream_that_has_begun_is_final(
+    cluster: FakeCluster, relay: Relay, check: Checks, stream: EventStream, requirement: str
+) -> None:
+    """After the begin of an event stream the relay makes no other attempt."""
+    peer = cluster.peer(fault=stream)
+    record = relay.deploy(to=[peer], limits=THRICE, events=True)[peer]
+    with check("RTY-04", "the uploads to a peer that began an event stream"):
+        assert len(peer.uploads) == 1
+    with check(requirement, "the status of the record"):
+        assert record.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "requirement"),
+    [(Answer(200), "HTTP-05"), (Answer(204), "HTTP-05"), (Answer(json={"error": "no"}), "RES-14")],
+    ids=["200", "204", "error"],
+)
+def test_a_success_is_final(
+    cluster: FakeCluster, relay: Relay, check: Checks, answer: Answer, requirement: str
+) -> None:
+    """After a success the relay makes no other attempt."""
+    peer = cluster.peer(fault=answer)
+    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    with check("RTY-04", "the uploads to a peer that answered 2xx"):
+        assert len(peer.uploads) == 1
+    with check(requirement, "the status of the record"):
+        assert record.status == "success"
+
+
+def test_an_answer_that_has_begun_is_final(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """After the head of a success the relay makes no other attempt, even if the rest is missing.
+
+    The peer has the whole payload and may have deployed it.
+    """
+    peer = cluster.peer(fault=HeadThenSilence(Answer(json={"message": "done"})))
+    with check("HTTP-03", "the end of the deploy, with a limit of 0.3 s for an answer"):
+        outcome = relay.deploy(to=[peer], limits=NO_ANSWER_IN_TIME)
+    with check("HTTP-03", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("RTY-04", "the uploads to a peer that began to answer 200"):
+        assert len(peer.uploads) == 1
+
+
+def test_a_whole_upload_without_an_answer_is_not_sent_again(
+    cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload
+) -> None:
+    """After a whole upload without an answer in time the relay makes no other attempt.
+
+    The peer has the whole payload and may be deploying it.
+    """
+    peer = cluster.peer(fault=StopReadingAfter(10 * payload.size))
+    with check("HTTP-03", "the end of the deploy, with a limit of 0.3 s for an answer"):
+        outcome = relay.deploy(to=[peer], limits=NO_ANSWER_IN_TIME)
+    with check("HTTP-03", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("RTY-04", "the uploads to a peer that has the whole payload"):
+        check.need(any(it.complete for it in peer.uploads), "no whole upload reached the peer")
+        assert len(peer.uploads) == 1
+
+
+# -- certificates and mints ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault", [CertificateFlaw.EXPIRED, CertificateFlaw.WRONG_AUTHORITY, CertificateFlaw.WRONG_HOST]
+)
+def test_a_bad_certificate_is_final(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
+) -> None:
+    """After a certificate that does not verify the relay makes no other attempt."""
+    peer = cluster.peer(fault=fault)
+    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    with check("TLS-01", "the requests to a peer with a bad certificate"):
+        assert len(peer.requests) == 0
+    with check("TLS-01", "the status of the record"):
+        assert record.status == "failed"
+    with check("RTY-04", "the connections to a peer with a bad certificate"):
+        check.need(not peer.requests, "the relay does not verify the certificate (TLS-01)")
+        assert len(peer.connections) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(mint_refused(status=status) for status in (401, 403, 429, 500)),
+        MintAnswer(Answer.redirect("/elsewhere")),
+        mint_without_token(),
+    ],
+    ids=["401", "403", "429", "500", "redirect", "no-token"],
+)
+def test_an_answer_of_any_other_kind_to_a_mint_is_final(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: MintAnswer
+) -> None:
+    """After a mint with an answer other than 502, 503 and 504 the relay makes no other attempt.
+
+    Some peers lock a user out after several wrong passwords.
+    """
+    peer = cluster.peer(fault=fault)
+    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    with check("RTY-04", f"the mints on a peer that answers them with {fault.answer.status}"):
+        assert len(peer.mints) == 1
+    with check("SEQ-06", "the status of the record"):
+        assert record.status == "failed"
+    with check("SEQ-06", "the uploads after the failed mint"):
+        assert peer.uploads == []
+
+
+def test_an_expired_token_is_replaced_once_at_most(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """After two expired tokens the relay makes no other attempt."""
+    peer = cluster.peer(fault=TokensExpire(first=9))
+    record = relay.deploy(to=[peer], limits=Limits(attempts=4, retry_delay=0.01))[peer]
+    with check("RTY-04", "the uploads to a peer that answers 401, token expired"):
+        assert len(peer.uploads) <= 2
+    with check("MINT-12", "the status code of the record"):
+        assert record.status_code == 401
+    with check("MINT-12", "the reason of the record"):
+        assert record.reason == "token expired"
+
+
+# -- failures of the origin, and deploys without another attempt -----------------------------------
+
+
+def test_a_payload_that_shrinks_is_not_sent_again(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """After the payload has shrunk during the upload the relay makes no other attempt."""
+    peer = cluster.peer(fault=StopReadingAfter(70_000, partial(os.truncate, large.path, 1_000_000)))
+    record = relay.deploy(to=[peer], payload=large.path, limits=THRICE)[peer]
+    with check("BUG-14", "the status of the record"):
+        assert record.status == "failed"
+    with check("RTY-04", "the uploads of a payload that shrinks"):
+        assert len(peer.uploads) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [CloseWithoutAnswer(), MintDropped(), Answer(503), MintAnswer(Answer(503))],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_nothing_is_retried_unless_the_deploy_allows_it(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault
+) -> None:
+    """Without leave for another attempt the relay makes one.
+
+    Some HTTP clients send a request again by themselves.
+    """
+    peer = cluster.peer(fault=in_turn(fault, None))
+    relay.deploy(to=[relay.minting(peer)])
+    with check("RTY-01", "the mints on a peer that fails the first attempt"):
+        assert len(peer.mints) == 1
+    with check("RTY-01", "the uploads to a peer that fails the first attempt"):
+        assert len(peer.uploads) <= 1
