@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from harness.errors import Unseen
 from harness.peer.peer import FakePeer
 
 _T = TypeVar("_T")
@@ -40,13 +41,13 @@ def cancel_deploy(deploy: Callable[[float], _T], is_far_enough: Callable[[_T], b
         is_far_enough: called with the result of `deploy`.
 
     Raises:
-        AssertionError: no deploy got far enough.
+        Unseen: no deploy got far enough.
     """
     for after in _CANCEL_AFTER:
         result = deploy(after)
         if is_far_enough(result):
             return result
-    raise AssertionError(f"the relay did not get far enough within {after:g} s of its deploy")
+    raise Unseen(f"the relay did not get far enough within {after:g} s of its deploy")
 
 
 @contextlib.contextmanager

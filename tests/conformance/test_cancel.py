@@ -80,7 +80,7 @@ def test_a_cancelled_deploy_closes_its_connections_at_every_stage(
     relay: Relay,
     check: Checks,
     fault: Fault,
-    has_come: Callable[[FakePeer], bool],
+    is_far_enough: Callable[[FakePeer], bool],
 ) -> None:
     """A cancelled deploy ends at once and closes its connections, whatever the relay waits for."""
 
@@ -89,7 +89,7 @@ def test_a_cancelled_deploy_closes_its_connections_at_every_stage(
         cancel(relay, check, [peer], after)
         return peer
 
-    peer = cancel_deploy(deploy, has_come)
+    peer = cancel_deploy(deploy, is_far_enough)
     wait_for_closing(peer, SOON)
     with check("KIT-01", "the connections that are open after the deploy was cancelled"):
         assert len(open_connections(peer)) == 0

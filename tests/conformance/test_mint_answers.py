@@ -88,9 +88,9 @@ def test_a_mint_that_is_given_up_is_not_followed_by_an_upload(
     """
     peer, given_up = cluster.peer(), threading.Event()
     minted = Answer(json=peer.node.issue_tokens(None))
-    peer.fault = MintAnswer(Held(minted, until=partial(given_up.wait, 0.2)))
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.1 s for a mint"):
-        outcome = relay.deploy(to=[peer], limits=Limits(mint=0.1), deadline=IN_TIME)
+    peer.fault = MintAnswer(Held(minted, until=partial(given_up.wait, 2)))
+    with check("HTTP-03", "the end of the deploy, with a limit of 1 s for a mint"):
+        outcome = relay.deploy(to=[peer], limits=Limits(mint=1), deadline=IN_TIME)
     given_up.set()
     with contextlib.suppress(TimeoutError):  # a relay may read the answer and ignore it
         peer.wait_until(is_over, SOON)

@@ -32,6 +32,7 @@ from harness import (
 from harness.judge.cases.checks import Checks
 from harness.judge.cases.deadlines import SOON
 from harness.judge.cases.relay import Relay
+from harness.peer.triggers import act_when, has_file_part, has_upload
 from harness.targets import Limits
 from harness.targets.processes import open_files
 

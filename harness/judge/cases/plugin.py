@@ -176,7 +176,9 @@ def _not_earned(relay: Relay, cluster: FakeCluster) -> str:
     uploads = [upload for peer in cluster.peers for upload in peer.live_uploads]
     if relay.blocked_by and not any(upload.complete for upload in uploads):
         return relay.blocked_by
-    told = {node.name for command in relay.commands for node in command.nodes}
+    # A deploy that is cancelled may not get so far; its case looks for how far it got.
+    whole = (command for command in relay.commands if command.cancel_after is None)
+    told = {node.name for command in whole for node in command.nodes}
     named = [(it.name, it) for it in cluster.peers] + [(it.name, it) for it in cluster.sockets]
     for name, endpoint in named:
         if name in told and (fault := endpoint.fault_not_shown):
