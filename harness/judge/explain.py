@@ -28,22 +28,25 @@ def cases_by_requirement(directory: Path | None = None) -> dict[str, list[str]]:
     """
     cases = defaultdict(list)
     for path in sorted((directory or conformance_cases()).glob("test_*.py")):
-        for name, ids in _cases_in(path).items():
-            for id_ in ids:
+        for name, (ids, of_parameters) in _cases_in(path).items():
+            for id_ in dict.fromkeys([*ids, *of_parameters]):
                 cases[id_].append(f"{path.name}::{name}")
     return dict(cases)
 
 
 def requirements_of(node_id: str, path: Path | None = None) -> list[str]:
-    """What a case checks, by its pytest id.
+    """What a case checks, by its pytest id; of ids that are parameters, its own.
 
     Args:
         node_id: file and function, perhaps with parameters.
         path: of the file; by default it is one of the conformance cases.
     """
-    file, _, name = node_id.partition("::")
+    file, _, case = node_id.partition("::")
     path = path or conformance_cases() / file.rpartition("/")[2]
-    return _cases_in(path).get(name.partition("[")[0], [])
+    name, _, parameters = case.partition("[")
+    ids, of_parameters = _cases_in(path).get(name, ([], []))
+    own = [id_ for id_ in of_parameters if id_ in parameters] or of_parameters
+    return list(dict.fromkeys([*ids, *own]))
 
 
 @cache
@@ -56,21 +59,26 @@ def after_every_case() -> set[str]:
 
 
 @cache
-def _cases_in(path: Path) -> dict[str, list[str]]:
-    """The ids that each case of a file checks, by the name of its function."""
+def _cases_in(path: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """The ids in the body and in the parameters of each case of a file, by its name."""
     module = ast.parse(path.read_text(encoding="utf-8"))
     functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
     return {
-        name: list(dict.fromkeys(_ids(name, functions, set())))
-        for name in functions
+        name: (
+            list(dict.fromkeys(_ids(name, functions, set()))),
+            [id_ for mark in function.decorator_list for id_ in _ids_in(mark)],
+        )
+        for name, function in functions.items()
         if name.startswith("test_")
     }
 
 
 def _ids(name: str, functions: dict[str, ast.FunctionDef], seen: set[str]) -> Iterator[str]:
     seen.add(name)
-    yield from _ids_in(functions[name])
-    for node in ast.walk(functions[name]):
+    function = functions[name]
+    body = ast.Module([ast.Expr(ast.Lambda(function.args, ast.Constant(0))), *function.body], [])
+    yield from _ids_in(body)
+    for node in ast.walk(body):
         match node:
             case ast.Attribute(value=ast.Name("check"), attr="wire"):
                 yield from sorted({rule.id for rule in Rule})

@@ -10,7 +10,12 @@ import pytest
 from harness.cli.main import main
 from harness.errors import InputError
 from harness.judge.catalogue import excluded, requirements, sources
-from harness.judge.explain import after_every_case, cases_by_requirement, explain
+from harness.judge.explain import (
+    after_every_case,
+    cases_by_requirement,
+    explain,
+    requirements_of,
+)
 from harness.targets.capabilities import CAPABILITIES
 from harness.witness.wire import Rule
 
@@ -128,6 +133,17 @@ def test_cases_are_found_without_importing_them(tmp_path: Path) -> None:
         "AB-03": ["test_one.py::test_by_a_helper"],
         "AB-04": ["test_one.py::test_by_parameter"],
     }
+
+
+def test_a_row_checks_its_own_requirement(tmp_path: Path) -> None:
+    """Of ids that are parameters, those in the pytest id; all where it names none."""
+    file = tmp_path / "test_one.py"
+    file.write_text(
+        '@pytest.mark.parametrize("x", ["AB-04", "AB-05"])\n'
+        "def test_rows(check, x):\n    with check(x): ...\n    with check('AB-01'): ...\n"
+    )
+    assert requirements_of("test_one.py::test_rows[AB-05-two]", file) == ["AB-01", "AB-05"]
+    assert requirements_of("test_one.py::test_rows[two]", file) == ["AB-01", "AB-04", "AB-05"]
 
 
 def test_the_wire_check_stands_for_every_rule(tmp_path: Path) -> None:
