@@ -97,12 +97,13 @@ def relay(target: Target, cluster: FakeCluster, payload: Payload, blocked_by: st
 
 
 @pytest.fixture
-def record_of(cluster: FakeCluster, relay: Relay) -> Callable[[Fault], Record]:
-    """The record of a peer with this fault, which was asked for events."""
+def records_of(cluster: FakeCluster, relay: Relay) -> Callable[..., list[Record]]:
+    """The records of peers with these faults, which were all asked for events in one deploy."""
 
-    def deploy(fault: Fault) -> Record:
-        peer = cluster.peer(fault=fault)
-        return relay.deploy(to=[peer], events=True)[peer]
+    def deploy(*faults: Fault) -> list[Record]:
+        peers = [cluster.peer(fault=fault) for fault in faults]
+        outcome = relay.deploy(to=peers, events=True)
+        return [outcome[peer] for peer in peers]
 
     return deploy
 

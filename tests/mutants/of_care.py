@@ -236,8 +236,8 @@ def a_stream_must_begin_with_its_comment(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "SSE-18",
-    killed_by=case(test_events.test_a_plain_answer_in_the_place_of_a_stream_is_read_as_one),
+    "HTTP-05",
+    killed_by=case(test_events.test_a_plain_answer_instead_of_a_stream_is_a_success),
 )
 def who_asks_for_a_stream_takes_nothing_else(patch: pytest.MonkeyPatch) -> None:
     async def strict(members: Any, sending: _Sending, response: Any) -> Any:

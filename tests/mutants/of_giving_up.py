@@ -66,7 +66,7 @@ def begin_with_an_upload(patch: pytest.MonkeyPatch, limit: str) -> None:
     patch.setattr(_Sending, "_allow", in_all)
 
 
-@mutant("HTTP-03", killed_by=case(NO_END, fault=test_answers.ForEver(chunk_size=1)))
+@mutant("HTTP-03", killed_by=case(NO_END, fault=test_answers.Endless(chunk_size=1)))
 def an_answer_may_come_for_ever(patch: pytest.MonkeyPatch) -> None:
     read = aiohttp.StreamReader.readany
 

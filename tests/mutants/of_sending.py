@@ -39,7 +39,7 @@ from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 
 WHOLE = case(test_fanout.test_every_peer_receives_the_staged_payload_whole)
-REFUSED_EARLY = test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status
+REFUSED_EARLY = test_early.test_a_refusal_during_the_upload_is_a_record_with_its_reason_and_status
 FINAL = test_retry.test_an_answer_of_any_other_kind_is_final
 
 
@@ -165,12 +165,7 @@ def limits_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "EARLY-01",
-    "EARLY-08",
-    killed_by=(
-        case(REFUSED_EARLY, then="drain"),
-        case(REFUSED_EARLY, then="grace"),
-        case(test_early.test_a_real_peer_refuses_a_project_at_the_file_and_stops_reading),
-    ),
+    killed_by=case(REFUSED_EARLY, then="drain"),
 )
 def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
     async def hidden(members: Any, sending: _Sending, response: Any) -> Any:
@@ -188,7 +183,7 @@ def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
     "EARLY-04",
     "EARLY-07",
     killed_by=(
-        case(test_early.test_a_peer_that_never_reads_again_after_its_refusal_stalls_nobody),
+        case(test_early.test_a_peer_that_never_reads_again_after_its_refusal_delays_no_peer),
         case(test_early.test_a_refusal_in_a_stream_that_began_early_has_its_reason),
     ),
 )
@@ -202,10 +197,9 @@ def no_answer_is_read_before_all_is_sent(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "EARLY-08",
     "RES-12",
     killed_by=case(
-        test_early.test_an_answer_cut_short_by_a_peer_that_takes_no_more_ends_the_upload
+        test_early.test_an_answer_cut_short_by_a_peer_that_reads_no_more_ends_the_upload
     ),
 )
 def hang_ups_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
@@ -214,9 +208,7 @@ def hang_ups_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-34",
-    killed_by=case(
-        test_early.test_the_head_of_a_success_before_the_payload_has_come_does_not_end_the_upload
-    ),
+    killed_by=case(test_early.test_the_head_of_a_success_during_the_upload_does_not_end_it),
 )
 def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
