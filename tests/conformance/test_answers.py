@@ -201,7 +201,11 @@ def test_a_connection_lost_is_a_failed_record_without_a_status_code(
 
 @pytest.mark.parametrize(
     "members",
-    [{"node": "somebody-else"}, {"status": "failed"}, {"node": None, "status": None}],
+    [
+        {"node": "somebody-else"},
+        {"status": "failed", "reason": "of the peer"},
+        {"node": None, "status": None},
+    ],
     ids=["another-node", "another-status", "both-null"],
 )
 def test_no_answer_changes_node_and_status(
@@ -215,7 +219,7 @@ def test_no_answer_changes_node_and_status(
     with check("RES-02", "the status of the record"):
         assert record.status == "success"
     with check("RES-02", "the members that the record takes from the answer"):
-        own = {"node": peer.name, "status": "success"}
+        own = {"node": peer.name, "status": "success", "reason": None}
         taken = [name for name in members if record.members.get(name, own[name]) == members[name]]
         assert taken == []
     with check("AGG-03", "the node of the record"):

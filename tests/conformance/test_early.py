@@ -33,8 +33,7 @@ def need_refusal(check: Checks, record: Record) -> None:
     """Need the reason and the status of the control in its record."""
     check.need(
         (record.reason, record.status_code) == (REASON, 403),
-        "the record of the control, a peer that refuses and reads on, has not the reason and the "
-        "status of the refusal (EARLY-01)",
+        "the record of the control, a simpler refusal, does not have its reason and its status",
     )
 
 
@@ -43,36 +42,56 @@ def sha256_of(upload: UploadWitness) -> str | None:
     return upload.file.sha256 if upload.file else None
 
 
-@pytest.mark.parametrize("at", ["head", "file", 70_000])
-@pytest.mark.parametrize(
-    ("then", "id_"), [("drain", "EARLY-01"), ("stop", "EARLY-04"), ("grace", "EARLY-08")]
-)
-def test_a_refusal_during_the_upload_is_a_record_with_its_reason_and_status(
-    cluster: FakeCluster,
-    relay: Relay,
-    check: Checks,
-    large: Payload,
-    *,
-    at: Literal["head", "file"] | int,
-    then: Literal["drain", "stop", "grace"],
-    id_: str,
-) -> None:
-    """A refusal during the upload is a failed record with its reason and its status.
+At = Literal["head", "file"] | int
 
-    The peer reads on, or stops reading, or resets the connection a second after its answer.
-    """
-    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, then))
-    control = cluster.peer(fault=REFUSED if then == "drain" else READS_ON)
-    with check(id_, "the end of the deploy"):
-        outcome = relay.deploy(to=[peer, control], payload=large.path, deadline=IN_TIME)
-    need_refusal(check, outcome[control])
-    record = outcome[peer]
+
+def has_the_refusal(check: Checks, id_: str, record: Record, control: Record) -> None:
+    """Look for the refusal in a record, if that of the control has it."""
     with check(id_, "the status of the record"):
+        need_refusal(check, control)
         assert record.status == "failed"
     with check(id_, "the status code of the record"):
+        need_refusal(check, control)
         assert record.status_code == 403
     with check(id_, "the reason of the record"):
+        need_refusal(check, control)
         assert record.reason == REASON
+
+
+@pytest.mark.parametrize("at", ["head", "file", 70_000])
+def test_a_refusal_during_the_upload_is_a_record_with_its_reason_and_status(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload, at: At
+) -> None:
+    """A refusal during the upload is a failed record with its reason and its status."""
+    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, "drain"))
+    control = cluster.peer(fault=REFUSED)
+    with check("EARLY-01", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer, control], payload=large.path, deadline=IN_TIME)
+    has_the_refusal(check, "EARLY-01", outcome[peer], outcome[control])
+
+
+@pytest.mark.parametrize("at", ["head", "file", 70_000])
+def test_a_refusal_after_which_the_peer_stops_reading_is_its_record(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload, at: At
+) -> None:
+    """A refusal after which the peer stops reading is a failed record with its reason."""
+    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, "stop"))
+    control = cluster.peer(fault=READS_ON)
+    with check("EARLY-04", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer, control], payload=large.path, deadline=IN_TIME)
+    has_the_refusal(check, "EARLY-04", outcome[peer], outcome[control])
+
+
+@pytest.mark.parametrize("at", ["head", "file", 70_000])
+def test_a_reset_after_a_refusal_does_not_hide_it(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload, at: At
+) -> None:
+    """A reset of the connection, a second after a refusal, does not hide the refusal."""
+    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, "grace"))
+    control = cluster.peer(fault=READS_ON)
+    with check("EARLY-08", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer, control], payload=large.path, deadline=IN_TIME)
+    has_the_refusal(check, "EARLY-08", outcome[peer], outcome[control])
 
 
 @pytest.mark.parametrize("at", ["head", "file", 1_000_000])
@@ -83,7 +102,7 @@ def test_a_refusal_after_which_the_peer_closes_is_a_failed_record_at_once(
     check: Checks,
     large: Payload,
     *,
-    at: Literal["head", "file"] | int,
+    at: At,
     then: Literal["close", "grace"],
 ) -> None:
     """A refusal after which the peer closes or resets the connection is a failed record at once.
@@ -113,11 +132,7 @@ def test_a_peer_that_never_reads_again_after_its_refusal_delays_no_peer(
         )
     with check("AGG-04", "the record of the healthy peer"):
         assert outcome[other].status == "success"
-    need_refusal(check, outcome[control])
-    with check("EARLY-04", "the status of the record"):
-        assert outcome[stalling].status == "failed"
-    with check("EARLY-04", "the reason of the record"):
-        assert outcome[stalling].reason == REASON
+    has_the_refusal(check, "EARLY-04", outcome[stalling], outcome[control])
 
 
 def test_an_answer_cut_short_by_a_peer_that_reads_no_more_ends_the_upload(
@@ -155,7 +170,7 @@ def test_a_success_before_the_end_of_the_payload_is_none_without_the_whole_paylo
     check: Checks,
     large: Payload,
     *,
-    at: Literal["head", "file"] | int,
+    at: At,
 ) -> None:
     """A success before the end of the upload is reported as one only if the upload is whole.
 
@@ -216,12 +231,13 @@ def test_a_real_peer_refuses_an_expired_token_at_the_file_and_stops_reading(
     control = cluster.peer(fault=READS_ON)
     with check("EARLY-04", "the end of the deploy"):
         outcome = relay.deploy(to=[peer, control], payload=large.path, deadline=IN_TIME)
-    need_refusal(check, outcome[control])
     with check("EARLY-04", "the status of the record"):
         assert outcome[peer].status == "failed"
     with check("MINT-12", "the status code of the record"):
+        need_refusal(check, outcome[control])
         assert outcome[peer].status_code == 401
     with check("MINT-12", "the reason of the record"):
+        need_refusal(check, outcome[control])
         assert outcome[peer].reason == "token expired"
 
 
@@ -237,10 +253,11 @@ def test_a_real_peer_refuses_a_project_at_the_file_and_stops_reading(
             request={"project": "a b"},
             deadline=IN_TIME,
         )
-    need_refusal(check, outcome[control])
     with check("RES-05", "the status code of the record"):
+        need_refusal(check, outcome[control])
         assert outcome[peer].status_code == 400
     with check("EARLY-04", "the reason of the record"):
+        need_refusal(check, outcome[control])
         assert "alphanumeric" in outcome[peer].reason
 
 
@@ -275,10 +292,11 @@ def test_a_refusal_in_a_stream_that_began_early_has_its_reason(
         outcome = relay.deploy(
             to=[peer, control], payload=large.path, events=True, deadline=IN_TIME
         )
-    check.need(outcome[control].reason == reason, "the same event after the upload is no reason")
     with check("EARLY-07", "the status of the record"):
+        check.need(outcome[control].status == "failed", "the control is not failed (RES-13)")
         assert outcome[peer].status == "failed"
     with check("EARLY-07", "the reason of the record"):
+        check.need(outcome[control].reason == reason, "the control has another reason (SSE-09)")
         assert outcome[peer].reason == reason
 
 

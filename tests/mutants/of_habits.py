@@ -173,7 +173,10 @@ def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "EARLY-10",
-    killed_by=case(test_answers_framing.test_an_interim_answer_during_the_upload_does_not_end_it),
+    killed_by=(
+        case(test_answers_framing.test_an_interim_answer_during_the_upload_does_not_end_it),
+        case(test_early.test_a_refusal_after_100_continue_is_the_answer),
+    ),
 )
 def an_interim_answer_is_an_answer(patch: pytest.MonkeyPatch) -> None:
     read = ResponseHandler.read

@@ -80,6 +80,7 @@ def the_peer_may_overwrite_node_and_status(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(REFUSED),
         case(test_events.test_a_refusal_instead_of_a_stream_has_its_reason),
+        case(test_early.test_a_real_peer_refuses_a_payload_after_it_has_the_whole),
         case(test_token.test_a_token_that_may_not_deploy_is_a_failed_record_with_403),
     ),
 )

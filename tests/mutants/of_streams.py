@@ -171,6 +171,28 @@ def the_recorder_has_the_last_word(patch: pytest.MonkeyPatch) -> None:
     fail_at(patch, lambda name, text: name == "_recorder_finished" and "failed" in text)
 
 
+@mutant("SSE-10", killed_by=case(test_events.test_the_end_of_the_recorder_does_not_make_a_success))
+def the_recorder_takes_back_an_error(patch: pytest.MonkeyPatch) -> None:
+    take, end = StreamedAnswer._take, StreamedAnswer.end
+
+    def lenient(self: StreamedAnswer, name: str, text: str) -> Any:
+        if name == "_recorder_finished" and "success" in text and vars(self).pop("failure", None):
+            self._result = {}
+        try:
+            return take(self, name, text)
+        except PeerError as error:
+            vars(self)["failure"] = error
+            return None
+
+    def ended(self: StreamedAnswer) -> dict[str, object]:
+        if failure := vars(self).get("failure"):
+            raise failure
+        return end(self)
+
+    patch.setattr(StreamedAnswer, "_take", lenient)
+    patch.setattr(StreamedAnswer, "end", ended)
+
+
 @mutant(
     "SSE-14",
     killed_by=case(test_events.test_a_stream_may_be_silent_for_longer_than_an_upload_may_stall),
@@ -200,7 +222,7 @@ def a_stream_that_just_ends_is_a_success(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StreamedAnswer, "end", lenient)
 
 
-@mutant("SSE-17", killed_by=case(SPLIT, chunk_size=1))
+@mutant("HTTP-05", killed_by=case(SPLIT, chunk_size=1))
 def every_byte_is_decoded_on_its_own(patch: pytest.MonkeyPatch) -> None:
     feed = EventParser.feed
     patch.setattr(
@@ -219,6 +241,11 @@ def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
             yield from self._take(line.decode())
 
     patch.setattr(EventParser, "feed", feed)
+
+
+@mutant("SSE-17", killed_by=case(test_events.test_the_last_event_needs_no_blank_line_after_it))
+def an_event_ends_with_a_blank_line(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(EventParser, "end", lambda _: iter(()))
 
 
 @mutant("SSE-09", killed_by=case(LONG_LINE))
