@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,11 +99,11 @@ def relay(target: Target, cluster: FakeCluster, payload: Payload, blocked_by: st
 
 @pytest.fixture
 def records_of(cluster: FakeCluster, relay: Relay) -> Callable[..., list[Record]]:
-    """The records of peers with these faults, which were all asked for events in one deploy."""
+    """The records of one deploy to peers with these faults, in the order of the faults."""
 
-    def deploy(*faults: Fault) -> list[Record]:
+    def deploy(*faults: Fault, **how: Any) -> list[Record]:
         peers = [cluster.peer(fault=fault) for fault in faults]
-        outcome = relay.deploy(to=peers, events=True)
+        outcome = relay.deploy(to=peers, **how)
         return [outcome[peer] for peer in peers]
 
     return deploy
