@@ -129,7 +129,7 @@ def test_a_comment_in_a_stream_changes_nothing(
     has_changed_nothing(check, "SSE-03", record, plain)
 
 
-def test_a_stream_without_its_first_comment_is_read_alike(
+def test_a_stream_without_its_first_comment_is_read_the_same_way(
     records_of: RecordsOf, check: Checks
 ) -> None:
     """A stream is read in the same way without the comment with which peers begin it."""
@@ -216,7 +216,7 @@ def test_data_of_several_lines_is_joined(records_of: RecordsOf, check: Checks) -
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 @pytest.mark.parametrize("chunk_size", [None, 1, 7, 100_000])
 @pytest.mark.parametrize("outcome", ["success", "failed"])
-def test_a_stream_is_read_alike_however_it_is_split(
+def test_a_stream_is_read_the_same_way_however_it_is_split(
     records_of: RecordsOf, check: Checks, line_end: str, chunk_size: int | None, outcome: str
 ) -> None:
     """A stream makes the same record with LF or CRLF, and split at any byte."""

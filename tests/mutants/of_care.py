@@ -223,7 +223,10 @@ def every_deploy_is_given_up(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reference, "deploy", never)
 
 
-@mutant("SSE-03", killed_by=case(test_events.test_a_stream_without_its_first_comment_is_read_alike))
+@mutant(
+    "SSE-03",
+    killed_by=case(test_events.test_a_stream_without_its_first_comment_is_read_the_same_way),
+)
 def a_stream_must_begin_with_its_comment(patch: pytest.MonkeyPatch) -> None:
     feed = StreamedAnswer.feed
 

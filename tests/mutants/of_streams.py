@@ -16,7 +16,7 @@ from tests.conformance import test_events, test_events_forms
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
 
-SPLIT = test_events.test_a_stream_is_read_alike_however_it_is_split
+SPLIT = test_events.test_a_stream_is_read_the_same_way_however_it_is_split
 FAILED = test_events.test_an_error_event_is_a_failure_with_its_message
 ANY_ERROR = test_events_forms.test_an_error_event_of_any_form_is_a_failure_with_a_reason
 LONG_LINE = test_events_forms.test_a_long_line_of_a_stream_is_read_whole
