@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from harness.cluster import FakeCluster
+from harness.judge.cases.checks import CUT
 from harness.judge.cases.relay import Relay
 from harness.judge.cases.wording import shown
 from harness.judge.model import Check, Verdict
@@ -14,8 +15,6 @@ from harness.targets.outcome import Outcome, Record
 from harness.witness.wire.finding import Finding, Rule
 
 _STATUSES = ("success", "failed")
-_CUT = {Rule.BODY_LENGTH, Rule.CHUNK_CUT, Rule.LAST_CHUNK, Rule.LAST_CHUNK_END}
-"""What is missing in an upload whose connection was closed: after a refusal, that is lawful."""
 
 
 def always(cluster: FakeCluster, relay: Relay) -> Iterator[Check]:
@@ -45,7 +44,7 @@ def _findings(cluster: FakeCluster) -> Iterator[Check]:
     for peer in cluster.peers:
         for upload in peer.live_uploads:
             for finding in upload.findings:
-                if finding.rule not in _CUT:
+                if finding.rule not in CUT:
                     found.setdefault(finding.rule, finding)
     for rule, finding in found.items():
         subject = f"the upload, {finding.layer} byte {finding.offset}"

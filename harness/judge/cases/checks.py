@@ -15,6 +15,9 @@ from harness.targets.outcome import TargetBrokeError
 from harness.witness.requests import UploadWitness
 from harness.witness.wire.finding import Rule
 
+CUT = {Rule.BODY_LENGTH, Rule.CHUNK_CUT, Rule.LAST_CHUNK, Rule.LAST_CHUNK_END}
+"""What is missing at the end of an upload that the client has cut, as it may after a refusal."""
+
 last_comparison: list[Comparison] = []
 """The comparison that pytest explained last; a hook of the judge's plugin fills it."""
 
@@ -73,6 +76,11 @@ class Checks:
             if upload.complete:
                 passed = sorted({rule.id for rule in Rule} - broken)
                 self.checks += [Check(id_, Verdict.PASSED, "the upload") for id_ in passed]
+            self.checks += [
+                Check(it.id, Verdict.FAILED, "the upload", it.expected, it.got, rule=it.rule.name)
+                for it in upload.findings
+                if it.rule in CUT
+            ]
 
     def need(self, held: object, otherwise: str) -> None:
         """Raise Unseen with a text unless something held that the next checks take."""
