@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,12 +106,13 @@ def relay(target: Target, cluster: FakeCluster, payload: Payload, blocked_by: st
 
 
 @pytest.fixture
-def record_of(cluster: FakeCluster, relay: Relay) -> Callable[[Fault], Record]:
-    """The record of a peer with this fault, which was asked for events."""
+def records_of(cluster: FakeCluster, relay: Relay) -> Callable[..., list[Record]]:
+    """The records of one deploy to peers with these faults, in the order of the faults."""
 
-    def deploy(fault: Fault) -> Record:
-        peer = cluster.peer(fault=fault)
-        return relay.deploy(to=[peer], events=True)[peer]
+    def deploy(*faults: Fault, **how: Any) -> list[Record]:
+        peers = [cluster.peer(fault=fault) for fault in faults]
+        outcome = relay.deploy(to=peers, **how)
+        return [outcome[peer] for peer in peers]
 
     return deploy
 

@@ -1,55 +1,78 @@
-"""What the relay makes of a peer's answer: one record, whatever came."""
+"""The record that the relay makes of a peer's answer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer, EndlessHead, HeadThenSilence, Pause, Script
-from harness.faults.kinds import CloseWithoutAnswer, Fault, MintAnswer, ResetAfter
+from harness import (
+    Answer,
+    CloseWithoutAnswer,
+    EndlessHead,
+    FakeCluster,
+    Fault,
+    HeadThenSilence,
+    MintAnswer,
+    ResetAfter,
+)
+from harness.faults.answers import Pause, Script
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import IN_TIME
 from harness.judge.cases.relay import Relay
-from harness.targets import Limits
+from harness.targets import Limits, Record
 
-requirement = pytest.mark.requirement
+RecordsOf = Callable[..., list[Record]]
+DONE = Answer(json={"message": "done"})
+NO_MEMBERS = "the record of a JSON object has none of its members either (RES-01)"
+NO_REASON = "the error text of a simple refusal is not the reason either (RES-06)"
 
-IN_TIME = 8.0  # seconds: far from a hang, and far from a loaded machine
 
-
-@requirement("RES-01")
-def test_a_success_holds_the_members_of_the_answer(cluster: FakeCluster, relay: Relay) -> None:
+def test_a_success_holds_the_members_of_the_answer(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The record of a success holds every member of the peer's JSON object, unchanged."""
     answer: dict[str, object]
     answer = {"message": "Successfully deployed: demo", "deployment_id": "5f0c", "extra": [1, {}]}
     answer |= {"none": None, "no": False, "zero": 0, "text": "", "when": "2026-01-02T03:04:05Z"}
     answer |= {"Deep": {"Key": [None, {"At": "2026-01-02T03:04:05.600Z"}]}}
     peer = cluster.peer(fault=Answer(json=answer))
     record = relay.deploy(to=[peer])[peer]
-    assert record.status == "success"
-    assert {name: record[name] for name in answer} == answer
+    with check("RES-01", "the status of the record"):
+        assert record.status == "success"
+    for name, value in answer.items():
+        with check("RES-01", f'the member "{name}" of the record'):
+            assert record[name] == value
 
 
-@requirement("RES-03")
 @pytest.mark.parametrize("body", ["", "deployed\n", "<p>fine</p>"])
 def test_a_success_that_is_not_json_has_the_body_as_its_message(
-    cluster: FakeCluster, relay: Relay, body: str
+    records_of: RecordsOf, check: Checks, body: str
 ) -> None:
-    peer = cluster.peer(fault=Answer(body=body, content_type="text/plain"))
-    record = relay.deploy(to=[peer])[peer]
-    assert (record.status, record["message"]) == ("success", body)
+    """A success that is not JSON has the body as its message."""
+    record, control = records_of(Answer(body=body, content_type="text/plain"), DONE)
+    with check("RES-03", "the status of the record"):
+        assert record.status == "success"
+    with check("RES-03", "the message of the record"):
+        check.need("message" in control, NO_MEMBERS)
+        assert record["message"] == body
 
 
-@requirement("RES-01", "RES-05", "RES-06")
 @pytest.mark.parametrize(
-    ("status", "of"), [(200, "application/json; charset=utf-8"), (200, None), (500, "text/plain")]
+    ("status", "content_type"),
+    [(200, "application/json; charset=utf-8"), (200, None), (500, "text/plain")],
 )
-def test_json_is_known_by_its_look(
-    cluster: FakeCluster, relay: Relay, status: int, of: str | None
+def test_json_is_recognised_by_its_form(
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int, content_type: str | None
 ) -> None:
-    peer = cluster.peer(fault=Answer(status, body='{"message":"in JSON"}', content_type=of))
+    """A body that is JSON is read as JSON, whatever its Content-Type is."""
+    answer = Answer(status, body='{"message":"in JSON"}', content_type=content_type)
+    peer = cluster.peer(fault=answer)
     record = relay.deploy(to=[peer])[peer]
-    assert record["message" if status == 200 else "reason"] == "in JSON"
+    with check("RES-01" if status == 200 else "RES-06", "the text of the answer in the record"):
+        assert (record["message"] if status == 200 else record.reason) == "in JSON"
 
 
-@requirement("RES-05", "RES-06", "RES-07")
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -61,142 +84,223 @@ def test_json_is_known_by_its_look(
         (Answer(500, json={"error": None, "message": None}), '{"error":null,"message":null}'),
         (Answer(500, json={"other": 1}), '{"other":1}'),
         (Answer(500), "HTTP 500"),
-        (Answer(502, body="<h1>Bad\nGateway</h1>\n", content_type="text/html"), None),
-        (Answer(503, body="x" * 500, content_type="text/plain"), "x" * 200),
-        (Answer(503, body="é" * 500, content_type="text/plain"), "é" * 200),
-        (Answer(500, json={"error": "long " * 8_000}), "long " * 8_000),
+        (
+            Answer(502, body="<h1>Bad\nGateway</h1>\n", content_type="text/html"),
+            "<h1>Bad\nGateway</h1>\n",
+        ),
         (Answer(500, json={"error": " npm ERR!\n code 1\n"}), " npm ERR!\n code 1\n"),
         (Answer(403, json={"error": "no"}), "no"),
     ],
     ids=[
         *("error", "message", "error-null-and-message", "error-empty-and-message"),
-        *("message-empty", "both-null", "neither", "empty", "html", "text-of-500"),
-        *("text-of-500-beyond-ascii", "error-of-500", "error-of-lines", "error-of-403"),
+        *("message-empty", "both-null", "neither", "empty", "html"),
+        *("error-of-lines", "error-of-403"),
     ],
 )
 def test_a_refusal_is_a_failed_record_with_reason_and_status(
-    cluster: FakeCluster, relay: Relay, answer: Answer, reason: str | None
+    cluster: FakeCluster, relay: Relay, check: Checks, answer: Answer, reason: str
 ) -> None:
+    """The record of a refusal is failed, with the peer's words and the status code."""
     peer = cluster.peer(fault=answer)
     record = relay.deploy(to=[peer])[peer]
-    assert record.status == "failed"
-    assert record.status_code == answer.status
-    assert record.reason == (answer.content.decode() if reason is None else reason)
+    with check("RES-05", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-05", "the status code of the record"):
+        assert record.status_code == answer.status
+    with check("RES-06", "the reason of the record"):
+        assert record.reason == reason
 
 
-@requirement("RES-07")
-def test_a_reason_that_is_cut_holds_whole_characters(cluster: FakeCluster, relay: Relay) -> None:
-    """A character beyond the first plane is one for some languages, and two for others."""
+@pytest.mark.parametrize("character", ["x", "é"], ids=["ascii", "beyond-ascii"])
+def test_a_raw_body_in_a_reason_is_cut_to_200_characters(
+    cluster: FakeCluster, relay: Relay, check: Checks, character: str
+) -> None:
+    """A raw body of 500 characters is cut to 200 in the reason."""
+    answer = Answer(503, body=character * 500, content_type="text/plain")
+    peer = cluster.peer(fault=answer)
+    record = relay.deploy(to=[peer])[peer]
+    with check("RES-05", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-05", "the status code of the record"):
+        assert record.status_code == 503
+    with check("RES-07", "the characters of the reason"):
+        check.need(set(record.reason) == {character}, "the reason is not the body (RES-06)")
+        assert len(record.reason) == 200
+
+
+def test_an_error_text_is_not_cut(records_of: RecordsOf, check: Checks) -> None:
+    """An error text of 40,003 characters is the whole reason."""
+    text = "long " * 8_000 + "end"
+    record, control = records_of(Answer(500, json={"error": text}), Answer.error(500, "boom"))
+    with check("RES-05", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-05", "the status code of the record"):
+        assert record.status_code == 500
+    with check("RES-07", "the reason of the record"):
+        check.need(control.reason == "boom", NO_REASON)
+        assert record.reason == text
+
+
+def test_a_reason_that_is_cut_holds_whole_characters(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A reason that is cut holds whole characters only.
+
+    A character beyond the first plane is one for some languages, and two for others.
+    """
     body = "x" + "🚀" * 300
     peer = cluster.peer(fault=Answer(503, body=body, content_type="text/plain"))
-    assert relay.deploy(to=[peer])[peer].reason in {body[:100], body[:200]}
+    record = relay.deploy(to=[peer])[peer]
+    with check("RES-07", "the reason of the record"):
+        check.need(record.reason[:50] == body[:50], "the reason is not the body (RES-06)")
+        assert record.reason in (body[:100], body[:200])
 
 
-@requirement("HTTP-04")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_a_failure_and_not_followed(
-    cluster: FakeCluster, relay: Relay, status: int
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int
 ) -> None:
+    """A redirect of the upload is a failed record, and nothing is sent to its target."""
     other = cluster.peer("other")
     peer = cluster.peer(fault=Answer(status, headers=(("Location", other.url),)))
     record = relay.deploy(to=[peer])[peer]
-    assert (record.status, record.status_code) == ("failed", status)
-    assert other.requests == []
+    with check("HTTP-04", "the status of the record"):
+        assert record.status == "failed"
+    with check("HTTP-04", "the requests to the target of the redirect"):
+        assert len(other.requests) == 0
+    with check("RES-05", "the status code of the record"):
+        check.need(not other.requests, "the redirect was followed (HTTP-04)")
+        assert record.status_code == status
 
 
-@requirement("HTTP-04")
 @pytest.mark.parametrize(("at", "status"), [("upload", 307), ("mint", 302)])
 def test_a_redirect_within_its_node_is_not_followed_either(
-    cluster: FakeCluster, relay: Relay, at: str, status: int
+    cluster: FakeCluster, relay: Relay, check: Checks, at: str, status: int
 ) -> None:
+    """A redirect to another path of the same node is not followed either."""
     peer = cluster.peer()
     to = Answer.redirect(f"{peer.url}elsewhere", status)
     peer.fault = MintAnswer(to) if at == "mint" else to
-    record = relay.deploy(to=[relay.minting(peer)])[peer]
-    assert record.status == "failed"
-    assert {request.target for request in peer.requests} == {peer.path}
+    record = relay.deploy(to=[peer])[peer]
+    with check("HTTP-04", "the status of the record"):
+        assert record.status == "failed"
+    with check("HTTP-04", "the targets of the requests"):
+        assert {request.target for request in peer.requests} == {peer.path}
 
 
-@requirement("RES-10")
 @pytest.mark.parametrize(
     "fault", [CloseWithoutAnswer(), ResetAfter(70_000)], ids=lambda fault: type(fault).__name__
 )
-def test_a_connection_lost_is_a_failed_record_without_a_status(
-    cluster: FakeCluster, relay: Relay, fault: Fault
+def test_a_connection_lost_is_a_failed_record_without_a_status_code(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
 ) -> None:
+    """A connection that is lost before an answer is a failed record without a status code."""
     peer = cluster.peer(fault=fault)
     record = relay.deploy(to=[peer])[peer]
-    assert record.status == "failed"
-    assert record.reason
-    assert "statusCode" not in record
+    with check("RES-10", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-10", "the members of the record"):
+        assert "statusCode" not in record.members
 
 
-@requirement("RES-02", "AGG-03")
 @pytest.mark.parametrize(
-    "told",
-    [{"node": "somebody-else"}, {"status": "failed"}, {"node": None, "status": None}],
+    "members",
+    [
+        {"node": "somebody-else"},
+        {"status": "failed", "reason": "of the peer"},
+        {"node": None, "status": None},
+    ],
     ids=["another-node", "another-status", "both-null"],
 )
-def test_node_and_status_are_the_relays_own(
-    cluster: FakeCluster, relay: Relay, told: dict[str, object]
+def test_no_answer_changes_node_and_status(
+    cluster: FakeCluster, relay: Relay, check: Checks, members: dict[str, object]
 ) -> None:
-    peer = cluster.peer(fault=Answer(json={"message": "done", **told}))
-    [record] = relay.deploy(to=[peer]).records
-    assert (record["node"], record.status, record["message"]) == (peer.name, "success", "done")
+    """The relay sets node and status itself, whatever the answer of a success says."""
+    peer = cluster.peer(fault=Answer(json={"message": "done", **members}))
+    outcome = relay.deploy(to=[peer])
+    check.need(len(outcome.records) == 1, f"there are {len(outcome.records)} records, not one")
+    record = outcome.records[0]
+    with check("RES-02", "the status of the record"):
+        assert record.status == "success"
+    with check("RES-02", "the members that the record takes from the answer"):
+        own = {"node": peer.name, "status": "success", "reason": None}
+        taken = [name for name in members if record.members.get(name, own[name]) == members[name]]
+        assert taken == []
+    with check("AGG-03", "the node of the record"):
+        assert record.node == peer.name
+    with check("RES-01", "the message of the record"):
+        check.need(record.status == "success", "the record is not a success")
+        assert record["message"] == "done"
 
 
-@requirement("RES-14")
 def test_a_success_with_an_error_member_is_a_success_that_keeps_it(
-    cluster: FakeCluster, relay: Relay
+    records_of: RecordsOf, check: Checks
 ) -> None:
-    peer = cluster.peer(fault=Answer(json={"message": "done", "error": "of an old deploy"}))
-    record = relay.deploy(to=[peer])[peer]
-    assert (record.status, record["error"]) == ("success", "of an old deploy")
+    """A success with an error member is a success, and its record keeps that member."""
+    answer = Answer(json={"message": "done", "error": "of an old deploy"})
+    record, control = records_of(answer, DONE)
+    with check("RES-14", "the status of the record"):
+        assert record.status == "success"
+    with check("RES-14", 'the member "error" of the record'):
+        check.need("message" in control, NO_MEMBERS)
+        assert record["error"] == "of an old deploy"
 
 
-@requirement("RES-04")
 @pytest.mark.parametrize("value", [["a", 1], [], "text", 5, 0, True, False, None], ids=repr)
 def test_a_success_that_is_no_object_is_the_result(
-    cluster: FakeCluster, relay: Relay, value: object
+    records_of: RecordsOf, check: Checks, value: object
 ) -> None:
-    peer = cluster.peer(fault=Answer(json=value))
-    record = relay.deploy(to=[peer])[peer]
-    assert (record.status, record["result"]) == ("success", value)
+    """A success whose JSON is not an object has the value as its result."""
+    record, control = records_of(Answer(json=value), DONE)
+    with check("RES-04", "the status of the record"):
+        assert record.status == "success"
+    with check("RES-04", "the result of the record"):
+        check.need("message" in control, NO_MEMBERS)
+        assert record["result"] == value
 
 
-@requirement("HTTP-05")
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 204, 206, 299])
 def test_every_status_of_the_two_hundreds_is_a_success(
-    cluster: FakeCluster, relay: Relay, status: int
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int
 ) -> None:
+    """Every status from 200 to 299 is a success."""
     peer = cluster.peer(fault=Answer(status))
-    assert relay.deploy(to=[peer])[peer].status == "success"
+    record = relay.deploy(to=[peer])[peer]
+    with check("HTTP-05", f"the status of the record of an answer {status}"):
+        assert record.status == "success"
 
 
-@requirement("HTTP-05")
 @pytest.mark.parametrize("status", [200, 500])
-def test_a_character_split_on_the_way_is_whole(
-    cluster: FakeCluster, relay: Relay, status: int
+def test_a_character_split_between_chunks_is_whole(
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int
 ) -> None:
+    """A character whose bytes arrive in several chunks is whole in the record."""
     text = "☃ naïve 🚀 deploy"
     peer = cluster.peer(fault=Answer(status, json={"message": text}, chunk_size=1))
     record = relay.deploy(to=[peer])[peer]
-    assert record["message" if status == 200 else "reason"] == text
+    with check("HTTP-05", "the text of the answer in the record"):
+        check.need(status == 500 or "message" in record, "the record has no message")
+        assert text in (str(record["message"]) if status == 200 else record.reason)
 
 
-@requirement("HTTP-05", "RES-05", "AGG-02")
 @pytest.mark.parametrize("status", [200, 500])
-def test_a_body_that_is_no_utf_8_changes_nothing_of_the_status(
-    cluster: FakeCluster, relay: Relay, status: int
+def test_a_body_that_is_not_utf_8_does_not_change_the_status(
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int
 ) -> None:
+    """The status of an answer decides the record, even if its body is not UTF-8."""
     body = '{"message": "größe"}'.encode("latin-1")
     peer = cluster.peer(fault=Answer(status, body=body, content_type="application/json"))
     record = relay.deploy(to=[peer])[peer]
-    assert record.status == ("success" if status == 200 else "failed")
-    assert record.status_code == (None if status == 200 else status)
+    if status == 200:
+        with check("HTTP-05", "the status of the record"):
+            assert record.status == "success"
+    else:
+        with check("RES-05", "the status of the record"):
+            assert record.status == "failed"
+        with check("RES-05", "the status code of the record"):
+            assert record.status_code == status
 
 
-@requirement("RES-08")
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -207,13 +311,15 @@ def test_a_body_that_is_no_utf_8_changes_nothing_of_the_status(
     ids=str,
 )
 def test_an_error_that_is_an_object_is_readable(
-    cluster: FakeCluster, relay: Relay, error: object, reason: str
+    records_of: RecordsOf, check: Checks, error: object, reason: str
 ) -> None:
-    peer = cluster.peer(fault=Answer(500, json={"error": error}))
-    assert relay.deploy(to=[peer])[peer].reason == reason
+    """An error that is an object gives its message as the reason, or else its JSON text."""
+    record, control = records_of(Answer(500, json={"error": error}), Answer.error(500, "boom"))
+    with check("RES-08", "the reason of the record"):
+        check.need(control.reason == "boom", NO_REASON)
+        assert record.reason == reason
 
 
-@requirement("RES-09")
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -226,14 +332,17 @@ def test_an_error_that_is_an_object_is_readable(
     ids=["null", "text", "list", "number", "zero"],
 )
 def test_a_refusal_that_is_no_object_is_its_own_reason(
-    cluster: FakeCluster, relay: Relay, answer: Answer, reason: str
+    records_of: RecordsOf, check: Checks, answer: Answer, reason: str
 ) -> None:
-    peer = cluster.peer(fault=answer)
-    assert relay.deploy(to=[peer])[peer].reason == reason
+    """A refusal that is not an object has its body as the reason, and a number its digits."""
+    record, control = records_of(answer, Answer.error(500, "boom"))
+    with check("RES-09", "the reason of the record"):
+        check.need(control.reason == "boom", NO_REASON)
+        assert record.reason == reason
 
 
-class ForEver(Answer):
-    """An answer that goes on and on, a byte at a time."""
+class Endless(Answer):
+    """An answer without an end: a byte every tenth of a second."""
 
     def script(self, *, keep_alive: bool) -> Script:
         yield self.head(keep_alive=keep_alive)
@@ -242,30 +351,34 @@ class ForEver(Answer):
             yield Pause(0.1)
 
 
-@requirement("HTTP-03")
 @pytest.mark.parametrize(
     "fault",
-    [
-        HeadThenSilence(Answer(json={"message": "done"})),
-        EndlessHead(),
-        ForEver(chunk_size=1),
-    ],
+    [HeadThenSilence(Answer(json={"message": "done"})), EndlessHead(), Endless(chunk_size=1)],
     ids=lambda fault: type(fault).__name__,
 )
 def test_an_answer_without_an_end_is_given_up_in_time(
-    cluster: FakeCluster, relay: Relay, fault: Fault
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
 ) -> None:
+    """An answer without an end is given up at the limit of an answer, with a failed record."""
     peer = cluster.peer(fault=fault)
-    record = relay.deploy(to=[peer], limits=Limits(answer=0.5), deadline=IN_TIME)[peer]
-    assert record.status == "failed"
-    assert record.reason
+    with check("HTTP-03", "the end of the deploy, with a limit of 0.5 s for an answer"):
+        outcome = relay.deploy(to=[peer], limits=Limits(answer=0.5), deadline=IN_TIME)
+    with check("HTTP-03", "the status of the record"):
+        assert outcome[peer].status == "failed"
 
 
-@requirement("RES-01", "HTTP-06")
-def test_an_encoded_answer_is_never_taken_for_text(cluster: FakeCluster, relay: Relay) -> None:
-    """A relay that asks for no encoding may undo one, or not; the status counts either way."""
+def test_an_encoded_answer_is_never_taken_for_text(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """An answer with Content-Encoding gzip is a success, and is decoded if the relay allows gzip.
+
+    A relay that does not ask for an encoding may decode it or not; the status counts either way.
+    """
     peer = cluster.peer(fault=Answer(json={"message": "done"}).gzipped())
     record = relay.deploy(to=[peer])[peer]
-    assert record.status == "success"
+    with check("HTTP-05", "the status of the record"):
+        assert record.status == "success"
     if "gzip" in (peer.upload.header("accept-encoding") or ""):
-        assert record["message"] == "done"
+        with check("RES-01", "the message of the record"):
+            check.need(record.status == "success", "the record is not a success")
+            assert record["message"] == "done"

@@ -1,4 +1,4 @@
-"""How an answer is framed: read to its end in every form of HTTP, and no further."""
+"""How the relay finds the end of an answer, in every form of HTTP."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import (
+from harness import (
     Answer,
-    Await,
+    AnswerEarly,
     ContentLengthOff,
     End,
-    Script,
+    FakeCluster,
+    Fault,
     UnfinishedChunks,
+    stage_payload,
 )
+from harness.faults.answers import Await, Script
 from harness.faults.http1 import status_line
-from harness.faults.kinds import AnswerEarly, Fault
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import IN_TIME
 from harness.judge.cases.relay import Relay
-from harness.peer.payloads import stage_payload
-
-requirement = pytest.mark.requirement
-
-IN_TIME = 8.0  # seconds: far from a hang, and far from a loaded machine
 
 
 @frozen
 class Raw(Answer):
-    """An answer as it goes on the wire; one without a length ends with its connection."""
+    """An answer with exactly these bytes; without a length, the connection ends it."""
 
     wire: bytes = b""
 
@@ -41,7 +39,6 @@ class Raw(Answer):
 JSON = b'{"message":"final"}'
 
 
-@requirement("HTTP-05", "RES-01")
 @pytest.mark.parametrize(
     "wire",
     [
@@ -54,49 +51,81 @@ JSON = b'{"message":"final"}'
     ],
     ids=["to-its-end", "http-1.0", "no-phrase", "long-phrase", "extension-and-trailer"],
 )
-def test_an_answer_is_read_in_every_form_that_http_has(
-    cluster: FakeCluster, relay: Relay, wire: bytes
+def test_an_answer_is_read_in_every_form_of_http(
+    cluster: FakeCluster, relay: Relay, check: Checks, wire: bytes
 ) -> None:
-    """Proxies and older servers frame their answers as a node does not (RFC 9112)."""
+    """A success is read in every form of HTTP (RFC 9112).
+
+    Proxies and older servers frame their answers in another way than a node.
+    """
     peer = cluster.peer(fault=Raw(wire=wire))
-    record = relay.deploy(to=[peer], deadline=IN_TIME)[peer]
-    assert (record.status, record["message"]) == ("success", "final")
+    with check("HTTP-05", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer], deadline=IN_TIME)
+    with check("HTTP-05", "the status of the record"):
+        assert outcome[peer].status == "success"
+    with check("RES-01", "the message of the record"):
+        check.need(outcome[peer].status == "success", "the record is not a success")
+        assert outcome[peer]["message"] == "final"
 
 
-@requirement("HTTP-05", "RES-03")
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_that_never_has_a_body_is_whole_without_a_length(
-    cluster: FakeCluster, relay: Relay, status: int
+def test_an_answer_that_never_has_a_body_is_complete_without_a_length(
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int
 ) -> None:
-    """RFC 9112 section 6.3: nothing comes behind the head, and the connection stays open."""
+    """An answer 204 or 304 ends with its head, and the connection stays open (RFC 9112 §6.3)."""
     wire = f"HTTP/1.1 {status} X\r\nX-No-Length: here\r\n\r\n".encode()
     peer = cluster.peer(fault=Raw(status, wire=wire))
-    record = relay.deploy(to=[peer], deadline=IN_TIME)[peer]
-    assert record.status == ("success" if status == 204 else "failed")
-    assert record.status_code == (None if status == 204 else status)
+    with check("HTTP-05" if status == 204 else "RES-05", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer], deadline=IN_TIME)
+    if status == 204:
+        with check("HTTP-05", "the status of the record"):
+            assert outcome[peer].status == "success"
+    else:
+        with check("RES-05", "the status of the record"):
+            assert outcome[peer].status == "failed"
+        with check("RES-05", "the status code of the record"):
+            assert outcome[peer].status_code == status
 
 
-@requirement("RES-12")
 @pytest.mark.parametrize("wire", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nDate: x\r\nCont"])
 def test_a_head_that_breaks_off_is_no_answer(
-    cluster: FakeCluster, relay: Relay, wire: bytes
+    cluster: FakeCluster, relay: Relay, check: Checks, wire: bytes
 ) -> None:
-    """Some readers of HTTP take the end of the connection for the end of the head."""
+    """A head that breaks off is a failed record.
+
+    Some readers of HTTP take the end of the connection for the end of the head.
+    """
     peer = cluster.peer(fault=Raw(wire=wire.replace(b"length", b"")))
-    record = relay.deploy(to=[peer])[peer]
-    assert record.status == "failed"
-    assert record.reason
+    with check("RES-12", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer])
+    with check("RES-12", "the status of the record"):
+        assert outcome[peer].status == "failed"
 
 
-@requirement("EARLY-10", "RES-01")
 @pytest.mark.parametrize("interim", [(100,), (102, 103), (100, 100, 103)])
 @pytest.mark.parametrize("status", [200, 500])
-def test_interim_answers_are_passed_over(
-    cluster: FakeCluster, relay: Relay, interim: tuple[int, ...], status: int
+def test_interim_answers_are_skipped(
+    cluster: FakeCluster, relay: Relay, check: Checks, interim: tuple[int, ...], status: int
 ) -> None:
+    """Interim answers are skipped, and the final answer makes the record."""
     peer = cluster.peer(fault=Answer(status, json={"message": "final"}, interim=interim))
-    record = relay.deploy(to=[peer])[peer]
-    assert record["message" if status == 200 else "reason"] == "final"
+    with check("EARLY-10", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer])
+    record = outcome[peer]
+    if status == 200:
+        with check("EARLY-10", "the status of the record"):
+            assert record.status == "success"
+        with check("RES-01", "the message of the record"):
+            check.need(record.status == "success", "the record is not a success")
+            assert record["message"] == "final"
+    else:
+        with check("EARLY-10", "the status of the record"):
+            assert record.status == "failed"
+        with check("EARLY-10", "the status code of the record"):
+            assert record.status_code not in interim
+        with check("RES-06", "the reason of the record"):
+            check.need(record.status_code not in interim, "an interim answer makes the record")
+            assert record.reason == "final"
 
 
 class InterimAtOnce(Answer):
@@ -108,18 +137,24 @@ class InterimAtOnce(Answer):
         yield from super().script(keep_alive=keep_alive)
 
 
-@requirement("EARLY-10")
-def test_an_interim_answer_on_the_way_does_not_end_the_upload(
-    cluster: FakeCluster, relay: Relay, tmp_path: Path
+def test_an_interim_answer_during_the_upload_does_not_end_it(
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
 ) -> None:
+    """An interim answer during the upload does not end the upload."""
     payload = stage_payload(tmp_path / "payload", 4_000_000)
     peer = cluster.peer(fault=AnswerEarly(InterimAtOnce(json={"message": "final"})))
-    record = relay.deploy(to=[peer], payload=payload.path, deadline=IN_TIME)[peer]
-    assert (record.status, record["message"]) == ("success", "final")
-    assert peer.upload.complete
+    with check("EARLY-10", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer], payload=payload.path, deadline=IN_TIME)
+    with check("EARLY-10", "the upload after the interim answer"):
+        upload = peer.upload
+        assert upload.complete, f"expected a whole body, got {upload.reader.received:,} bytes"
+    with check("EARLY-10", "the status of the record"):
+        assert outcome[peer].status == "success"
+    with check("RES-01", "the message of the record"):
+        check.need(outcome[peer].status == "success", "the record is not a success")
+        assert outcome[peer]["message"] == "final"
 
 
-@requirement("RES-12")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -131,26 +166,34 @@ def test_an_interim_answer_on_the_way_does_not_end_the_upload(
     ids=["length-of-200", "length-of-500", "chunks-then-fin", "chunks-then-rst"],
 )
 def test_an_answer_that_breaks_off_is_a_failed_record(
-    cluster: FakeCluster, relay: Relay, fault: Fault
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
 ) -> None:
+    """An answer that ends before its announced length, or without a last chunk, is a failure."""
     peer = cluster.peer(fault=fault)
-    record = relay.deploy(to=[peer])[peer]
-    assert record.status == "failed"
-    assert record.reason
+    with check("RES-12", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer])
+    with check("RES-12", "the status of the record"):
+        assert outcome[peer].status == "failed"
 
 
-@requirement("BUG-30", "RES-05")
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("chunk_size", [None, 1_000_000], ids=["length", "chunked"])
 def test_an_answer_of_a_hundred_megabytes_is_one_short_record(
-    cluster: FakeCluster, relay: Relay, status: int, chunk_size: int | None
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int, chunk_size: int | None
 ) -> None:
-    """Nobody needs that much; a relay may stop reading, and keeps little of it in any case."""
+    """An answer of 100 MB makes a record of fewer than 2,000,000 characters.
+
+    A relay needs less than that: it may stop reading, and it keeps only a part.
+    """
     block = b"there is no end to this error; " * 33_000
     times = 100 if chunk_size is None else 5
     answer = Answer(status, body=block, times=times, content_type="text/plain")
     peer = cluster.peer(fault=answer)
     record = relay.deploy(to=[peer])[peer]
-    assert sum(len(str(value)) for value in record.members.values()) < 2_000_000
+    with check("BUG-30", "the characters of the record"):
+        assert sum(len(str(value)) for value in record.members.values()) < 2_000_000
     if status == 500:
-        assert (record.status, record.status_code) == ("failed", 500)
+        with check("RES-05", "the status of the record"):
+            assert record.status == "failed"
+        with check("RES-05", "the status code of the record"):
+            assert record.status_code == 500

@@ -1,4 +1,4 @@
-"""Answers before their time: refusals while the upload goes on, in all the ways peers show them."""
+"""Answers before the end of the upload, in all the ways in which peers send them."""
 
 from __future__ import annotations
 
@@ -6,187 +6,316 @@ from typing import Literal
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer, Drip, UnfinishedChunks
-from harness.faults.events import EventStream, failure_events
-from harness.faults.kinds import AnswerEarly, TokensExpire
+from harness import (
+    Answer,
+    AnswerEarly,
+    Drip,
+    EventStream,
+    FakeCluster,
+    Payload,
+    TokensExpire,
+    UnfinishedChunks,
+    UploadWitness,
+    failure_events,
+)
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import IN_TIME
 from harness.judge.cases.relay import Relay
-from harness.peer.payloads import Payload
-from harness.targets import GivenToken, Limits
+from harness.targets import GivenToken, Limits, Record
 
-requirement = pytest.mark.requirement
+REASON = "may not deploy here"
+REFUSED = Answer.error(403, REASON)
+READS_ON = AnswerEarly(REFUSED, "file", "drain")
+"""The control of cases about a peer that does more than to refuse during the upload."""
 
-REFUSED = Answer.error(403, "may not deploy here")
-IN_TIME = 8.0
+
+def need_refusal(check: Checks, record: Record) -> None:
+    """Need the reason and the status of the control in its record."""
+    check.need(
+        (record.reason, record.status_code) == (REASON, 403),
+        "the record of the control, a simpler refusal, does not have its reason and its status",
+    )
 
 
-@requirement("EARLY-01", "EARLY-08")
+def sha256_of(upload: UploadWitness) -> str | None:
+    """The SHA-256 of the payload that arrived; None without a file part."""
+    return upload.file.sha256 if upload.file else None
+
+
+At = Literal["head", "file"] | int
+
+
+def has_the_refusal(check: Checks, id_: str, record: Record, control: Record) -> None:
+    """Look for the refusal in a record, if that of the control has it."""
+    with check(id_, "the status of the record"):
+        need_refusal(check, control)
+        assert record.status == "failed"
+    with check(id_, "the status code of the record"):
+        need_refusal(check, control)
+        assert record.status_code == 403
+    with check(id_, "the reason of the record"):
+        need_refusal(check, control)
+        assert record.reason == REASON
+
+
 @pytest.mark.parametrize("at", ["head", "file", 70_000])
-@pytest.mark.parametrize("then", ["drain", "stop", "grace"])
-def test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status(
-    cluster: FakeCluster,
-    relay: Relay,
-    large: Payload,
-    at: Literal["head", "file"] | int,
-    then: Literal["drain", "stop", "grace"],
+def test_a_refusal_during_the_upload_is_a_record_with_its_reason_and_status(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload, at: At
 ) -> None:
-    """With `grace` the connection breaks behind the answer, which must not hide it."""
-    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, then))
-    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
-    assert record.status == "failed"
-    assert (record.status_code, record.reason) == (403, "may not deploy here")
+    """A refusal during the upload is a failed record with its reason and its status."""
+    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, "drain"))
+    control = cluster.peer(fault=REFUSED)
+    with check("EARLY-01", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer, control], payload=large.path, deadline=IN_TIME)
+    has_the_refusal(check, "EARLY-01", outcome[peer], outcome[control])
 
 
-@requirement("EARLY-02")
+@pytest.mark.parametrize("at", ["head", "file", 70_000])
+def test_a_refusal_after_which_the_peer_stops_reading_is_its_record(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload, at: At
+) -> None:
+    """A refusal after which the peer stops reading is a failed record with its reason."""
+    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, "stop"))
+    control = cluster.peer(fault=READS_ON)
+    with check("EARLY-04", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer, control], payload=large.path, deadline=IN_TIME)
+    has_the_refusal(check, "EARLY-04", outcome[peer], outcome[control])
+
+
+@pytest.mark.parametrize("at", ["head", "file", 70_000])
+def test_a_reset_after_a_refusal_does_not_hide_it(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload, at: At
+) -> None:
+    """A reset of the connection, a second after a refusal, does not hide the refusal."""
+    peer = cluster.peer(fault=AnswerEarly(REFUSED, at, "grace"))
+    control = cluster.peer(fault=READS_ON)
+    with check("EARLY-08", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer, control], payload=large.path, deadline=IN_TIME)
+    has_the_refusal(check, "EARLY-08", outcome[peer], outcome[control])
+
+
 @pytest.mark.parametrize("at", ["head", "file", 1_000_000])
 @pytest.mark.parametrize("then", ["close", "grace"])
-def test_a_refusal_behind_which_the_peer_closes_is_a_failed_record_at_once(
+def test_a_refusal_after_which_the_peer_closes_is_a_failed_record_at_once(
     cluster: FakeCluster,
     relay: Relay,
+    check: Checks,
     large: Payload,
-    at: Literal["head", "file"] | int,
+    *,
+    at: At,
     then: Literal["close", "grace"],
 ) -> None:
-    """With FIN, and nothing is read any more, or with a reset, as when a socket is just closed.
+    """A refusal after which the peer closes or resets the connection is a failed record at once.
 
-    Whether the answer or the broken pipe is seen first is a race; it fails either way.
+    The relay may see the answer or the broken pipe first; the record is failed either way.
     """
     peer = cluster.peer(fault=AnswerEarly(REFUSED, at, then, grace=0))
-    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
-    assert record.status == "failed"
-    assert record.reason
-    assert record.status_code in (403, None)
+    with check("EARLY-02", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)
+    record = outcome[peer]
+    with check("EARLY-02", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-02", "the status code of the record"):
+        assert record.status_code in (403, None)
 
 
-@requirement("EARLY-04")
-def test_a_peer_that_never_reads_again_after_its_refusal_stalls_nobody(
-    cluster: FakeCluster, relay: Relay, large: Payload
+def test_a_peer_that_never_reads_again_after_its_refusal_delays_no_peer(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
+    """A peer that stops reading after its refusal delays neither its record nor another peer."""
     stalling, other = cluster.peer(fault=AnswerEarly(REFUSED, "file", "stop")), cluster.peer()
+    control = cluster.peer(fault=READS_ON)
     limits = Limits(stall=20, answer=20)
-    outcome = relay.deploy(
-        to=[stalling, other], payload=large.path, limits=limits, deadline=IN_TIME
-    )
-    assert outcome.statuses == ["failed", "success"]
-    assert outcome[stalling].reason == "may not deploy here"
+    with check("EARLY-04", "the end of the deploy, with a limit of 20 s for a stall"):
+        outcome = relay.deploy(
+            to=[stalling, other, control], payload=large.path, limits=limits, deadline=IN_TIME
+        )
+    with check("AGG-04", "the record of the healthy peer"):
+        assert outcome[other].status == "success"
+    has_the_refusal(check, "EARLY-04", outcome[stalling], outcome[control])
 
 
-@requirement("EARLY-08", "RES-12")
-def test_an_answer_cut_short_by_a_peer_that_takes_no_more_ends_the_upload(
-    cluster: FakeCluster, relay: Relay, large: Payload
+def test_an_answer_cut_short_by_a_peer_that_reads_no_more_ends_the_upload(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
-    """It drips until every buffer between the two is full; what lies there is not waited for."""
+    """An answer that breaks off during the upload is a failed record at once.
+
+    The peer sends it slowly, until all buffers between relay and peer are full; the relay does
+    not wait until they are empty.
+    """
     cut = Drip(UnfinishedChunks(Answer.error(500, "no space left")), bytes_per_second=1000)
     peer = cluster.peer(fault=AnswerEarly(cut, 100_000))
-    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
-    assert record.status == "failed"
-    assert record.reason
+    with check("RES-12", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)
+    with check("RES-12", "the status of the record"):
+        assert outcome[peer].status == "failed"
 
 
-@requirement("EARLY-05")
 def test_the_rest_of_a_refused_payload_is_not_sent(
-    cluster: FakeCluster, relay: Relay, large: Payload
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
-    peer = cluster.peer(fault=AnswerEarly(REFUSED, "file", "drain"))
+    """After a refusal, less than half of a payload of 16 MB is sent."""
+    peer = cluster.peer(fault=READS_ON)
     relay.deploy(to=[peer], payload=large.path)
-    assert peer.upload.received_after_answer < large.size / 2
-    assert not peer.upload.complete
+    with check("EARLY-05", "the bytes of the upload after the refusal"):
+        assert peer.upload.received_after_answer < large.size // 2
+    with check("EARLY-05", "the upload after the refusal"):
+        assert not peer.upload.complete, "expected an upload that stops, got the whole upload"
 
 
-@requirement("FLD-08", "RES-01", "BUG-34")
 @pytest.mark.parametrize("at", ["head", "file", 8_000_000])
-def test_a_success_before_its_time_is_none_without_the_whole_payload(
-    cluster: FakeCluster, relay: Relay, large: Payload, at: Literal["head", "file"] | int
+def test_a_success_before_the_end_of_the_payload_is_none_without_the_whole_payload(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    large: Payload,
+    *,
+    at: At,
 ) -> None:
-    """Some clients stop sending at any answer; then nobody may call it a success."""
+    """A success before the end of the upload is reported as one only if the upload is whole.
+
+    Some clients stop sending at any answer; then the record is failed.
+    """
     peer = cluster.peer(fault=AnswerEarly(Answer(json={"message": "done"}), at, "drain"))
     record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
+    with check("RES-02", "the upload of a success"):
+        upload, received = peer.upload, f"{peer.upload.reader.received:,}"
+        failed = record.status == "failed"
+        assert failed or upload.complete, f"expected a whole upload, got {received} bytes of it"
     if record.status == "success":
-        assert peer.upload.complete
-        assert peer.upload.file is not None
-        assert peer.upload.file.sha256 == large.sha256
-    else:
-        assert record.reason
+        with check("FLD-08", "the SHA-256 of the payload"):
+            check.need(peer.upload.complete, "the upload is not whole (RES-02)")
+            assert sha256_of(peer.upload) == large.sha256
 
 
-@requirement("EARLY-10")
-def test_a_refusal_behind_a_hundred_continue_is_the_answer(
-    cluster: FakeCluster, relay: Relay, large: Payload
+def test_a_refusal_after_100_continue_is_the_answer(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
+    """A refusal after 100 Continue, in the same moment, is the answer."""
     refusal = Answer.error(401, "invalid token", interim=(100,))
     peer = cluster.peer(fault=AnswerEarly(refusal, "head", "stop"))
-    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
-    assert (record.status_code, record.reason) == (401, "invalid token")
+    plain = cluster.peer(fault=AnswerEarly(Answer.error(401, "invalid token"), "head", "stop"))
+    outcome = relay.deploy(to=[peer, plain], payload=large.path, deadline=IN_TIME)
+    control = (outcome[plain].status_code, outcome[plain].reason)
+    check.need(control == (401, "invalid token"), "the refusal alone is not in its record either")
+    with check("EARLY-10", "the status code of the record"):
+        assert outcome[peer].status_code == 401
+    with check("EARLY-10", "the reason of the record"):
+        assert outcome[peer].reason == "invalid token"
 
 
-# -- as a real peer of version 5.1 shows it ------------------------------------------------------
+# -- as a real peer of version 5.1 does it -------------------------------------------------------
 
 
-@requirement("EARLY-01", "MINT-12")
 def test_a_real_peer_refuses_a_made_up_token_at_the_head_and_reads_on(
-    cluster: FakeCluster, relay: Relay, large: Payload
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
-    peer = cluster.peer(profile="harper-5.1")
+    """A real peer refuses an unknown token at the head of the upload, with 401 and its text."""
+    peer, control = cluster.peer(profile="harper-5.1"), cluster.peer(fault=READS_ON)
     node = relay.node(peer, mint=GivenToken("made-up"))
-    record = relay.deploy(to=[node], payload=large.path, deadline=IN_TIME)[peer]
-    assert (record.status_code, record.reason) == (401, "invalid token")
+    outcome = relay.deploy(to=[node, control], payload=large.path, deadline=IN_TIME)
+    need_refusal(check, outcome[control])
+    with check("EARLY-01", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("MINT-12", "the status code of the record"):
+        assert outcome[peer].status_code == 401
+    with check("MINT-12", "the reason of the record"):
+        assert outcome[peer].reason == "invalid token"
 
 
-@requirement("EARLY-04", "MINT-12")
 def test_a_real_peer_refuses_an_expired_token_at_the_file_and_stops_reading(
-    cluster: FakeCluster, relay: Relay, large: Payload
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
+    """A real peer refuses an expired token at the file part and stops reading."""
     peer = cluster.peer(profile="harper-5.1", fault=TokensExpire(first=9))
-    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
-    assert (record.status_code, record.reason) == (401, "token expired")
+    control = cluster.peer(fault=READS_ON)
+    with check("EARLY-04", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer, control], payload=large.path, deadline=IN_TIME)
+    with check("EARLY-04", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("MINT-12", "the status code of the record"):
+        need_refusal(check, outcome[control])
+        assert outcome[peer].status_code == 401
+    with check("MINT-12", "the reason of the record"):
+        need_refusal(check, outcome[control])
+        assert outcome[peer].reason == "token expired"
 
 
-@requirement("EARLY-04", "EARLY-08")
 def test_a_real_peer_refuses_a_project_at_the_file_and_stops_reading(
-    cluster: FakeCluster, relay: Relay, large: Payload
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
-    peer = cluster.peer(profile="harper-5.1")
-    outcome = relay.deploy(
-        to=[peer], payload=large.path, request={"project": "a b"}, deadline=IN_TIME
-    )
-    assert outcome[peer].status_code == 400
-    assert "alphanumeric" in outcome[peer].reason
+    """A real peer refuses the name of a project at the file part and stops reading."""
+    peer, control = cluster.peer(profile="harper-5.1"), cluster.peer(fault=READS_ON)
+    with check("EARLY-04", "the end of the deploy"):
+        outcome = relay.deploy(
+            to=[peer, control],
+            payload=large.path,
+            request={"project": "a b"},
+            deadline=IN_TIME,
+        )
+    with check("RES-05", "the status code of the record"):
+        need_refusal(check, outcome[control])
+        assert outcome[peer].status_code == 400
+    with check("EARLY-04", "the reason of the record"):
+        need_refusal(check, outcome[control])
+        assert "alphanumeric" in outcome[peer].reason
 
 
-@requirement("EARLY-01")
-def test_a_real_peer_refuses_a_payload_when_it_has_it_all(
-    cluster: FakeCluster, relay: Relay, payload: Payload
+def test_a_real_peer_refuses_a_payload_after_it_has_the_whole(
+    cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload
 ) -> None:
-    """Seeded bytes are no tar file, which such a peer finds out after it has stored them all."""
+    """A real peer refuses a payload that is not a tar file after it has stored the whole."""
     peer = cluster.peer(profile="harper-5.1")
     record = relay.deploy(to=[peer], payload=payload.path)[peer]
-    assert (record.status, record.status_code) == ("failed", 500)
-    assert record.reason
-    assert peer.upload.file is not None
-    assert peer.upload.file.length == payload.size
+    with check("RES-05", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-05", "the status code of the record"):
+        assert record.status_code == 500
+    with check("FLD-08", "the length of the payload"):
+        length = peer.upload.file.length if peer.upload.file else 0
+        assert length == payload.size
 
 
 # -- inside an event stream ----------------------------------------------------------------------
 
 
-@requirement("EARLY-07", "BUG-34")
 def test_a_refusal_in_a_stream_that_began_early_has_its_reason(
-    cluster: FakeCluster, relay: Relay, large: Payload
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
-    stream = EventStream(failure_events("'project' is required", 400), after_upload=False)
-    peer = cluster.peer(fault=AnswerEarly(stream, "file", "stop"))
-    record = relay.deploy(to=[peer], payload=large.path, events=True, deadline=IN_TIME)[peer]
-    assert (record.status, record.reason) == ("failed", "'project' is required")
+    """A refusal as an event during the upload, after which the peer stops reading, is a failure."""
+    reason = "'project' is required"
+    events = failure_events(reason, 400)
+    early = EventStream(events, after_upload=False)
+    peer = cluster.peer(fault=AnswerEarly(early, "file", "stop"))
+    control = cluster.peer(fault=EventStream(events))
+    with check("EARLY-07", "the end of the deploy"):
+        outcome = relay.deploy(
+            to=[peer, control], payload=large.path, events=True, deadline=IN_TIME
+        )
+    with check("EARLY-07", "the status of the record"):
+        check.need(outcome[control].status == "failed", "the control is not failed (RES-13)")
+        assert outcome[peer].status == "failed"
+    with check("EARLY-07", "the reason of the record"):
+        check.need(outcome[control].reason == reason, "the control has another reason (SSE-09)")
+        assert outcome[peer].reason == reason
 
 
-@requirement("BUG-34")
-def test_the_head_of_a_success_before_the_payload_has_come_does_not_end_the_upload(
-    cluster: FakeCluster, relay: Relay, large: Payload
+def test_the_head_of_a_success_during_the_upload_does_not_end_it(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
-    peer = cluster.peer(fault=EventStream())
+    """The head of a stream with status 200 during the upload does not end the upload."""
+    peer, small = cluster.peer(fault=EventStream()), cluster.peer(fault=EventStream())
+    control = relay.deploy(to=[small], events=True)[small]
+    check.need(control.status == "success", "it is not a success with a payload of 200 kB either")
     record = relay.deploy(to=[peer], payload=large.path, events=True)[peer]
-    assert record.status == "success"
-    assert peer.upload.complete
-    assert peer.upload.file is not None
-    assert peer.upload.file.sha256 == large.sha256
-    assert peer.upload.times["answer"] < peer.upload.times["body end"]
+    upload = peer.upload
+    early = upload.times.get("body end", float("inf")) - upload.times["answer"]
+    check.need(early > 0, "the answer did not begin before the end of the upload")
+    with check("BUG-34", "the upload after the head of the answer"):
+        assert upload.complete, f"expected a whole upload, got {upload.reader.received:,} bytes"
+    with check("FLD-08", "the SHA-256 of the payload"):
+        check.need(upload.complete, "the upload is not whole (BUG-34)")
+        assert sha256_of(upload) == large.sha256
+    with check("SSE-09", "the status of the record"):
+        check.need(upload.complete, "the upload is not whole (BUG-34)")
+        assert record.status == "success"

@@ -1,140 +1,250 @@
-"""Event streams: asked for, read however they are split, and judged by their last event."""
+"""Event streams: how they are requested, how they are read, and which event makes the record."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.faults.events import Event, EventStream, failure_events, success_events
-from harness.faults.kinds import Fault
+from harness import (
+    Answer,
+    Event,
+    EventStream,
+    FakeCluster,
+    failure_events,
+    success_events,
+)
+from harness.judge.cases.checks import Checks
 from harness.judge.cases.relay import Relay
 from harness.targets import GivenToken, Limits, Record
 
-requirement = pytest.mark.requirement
+RecordsOf = Callable[..., list[Record]]
+MESSAGE = "Successfully deployed: demo"
+DONE = Event("done", {"result": {"message": MESSAGE}})
+PLAIN = EventStream((DONE,))
+"""The control of most cases: what a relay that reads streams makes a success of."""
+NOT_READ = "the control, the same stream without what the case is about, is not a success either"
+NO_REASON = "the text of the same refusal without a request for events is not the reason (RES-06)"
 
-DONE = Event("done", {"result": {"message": "Successfully deployed: demo"}})
 
-
-def record_of(cluster: FakeCluster, relay: Relay, fault: Fault) -> Record:
-    peer = cluster.peer(fault=fault)
-    return relay.deploy(to=[peer], events=True)[peer]
-
-
-@requirement("SSE-01")
-def test_a_stream_is_asked_for_by_its_media_type(cluster: FakeCluster, relay: Relay) -> None:
+def test_a_stream_is_requested_by_its_media_type(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A request for events has Accept: text/event-stream."""
     peer = cluster.peer()
     relay.deploy(to=[peer], events=True)
-    assert "text/event-stream" in (peer.upload.header("accept") or "").lower()
+    with check("SSE-01", "the Accept of the upload"):
+        assert "text/event-stream" in (peer.upload.header("accept") or "").lower()
 
 
-@requirement("SSE-09", "SSE-10", "RES-01")
-def test_the_result_of_done_makes_the_success(cluster: FakeCluster, relay: Relay) -> None:
-    record = record_of(cluster, relay, EventStream(success_events(deployment_id="5f0c")))
-    assert record.status == "success"
-    assert record["message"] == "Successfully deployed: demo"
-    assert record["deployment_id"] == "5f0c"
-
-
-@requirement("RES-02", "SSE-09")
-def test_a_result_with_node_and_status_does_not_change_them(
-    cluster: FakeCluster, relay: Relay
+def test_the_result_of_done_makes_the_success(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    told = Event("done", {"result": {"node": "another", "status": "failed", "message": "done"}})
-    record = record_of(cluster, relay, EventStream((told,)))
-    assert (record["node"], record.status, record["message"]) == ("node-1", "success", "done")
+    """The event done is a success with the members of its result."""
+    done = success_events(deployment_id="5f0c")[-1]
+    peer = cluster.peer(fault=EventStream((done,), prime=False))  # its first comment: SSE-03
+    record = relay.deploy(to=[peer], events=True)[peer]
+    with check("SSE-09", "the status of the record"):
+        assert record.status == "success"
+    with check("SSE-09", 'the member "message" of the record'):
+        assert record["message"] == MESSAGE
+    with check("SSE-09", 'the member "deployment_id" of the record'):
+        assert record["deployment_id"] == "5f0c"
 
 
-@requirement("SSE-02", "SSE-09", "RES-13")
+def test_a_result_with_node_and_status_does_not_change_them(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The relay sets node and status itself, whatever the result of done says."""
+    given = {"node": "another", "status": "failed", "reason": "of the peer", "message": "done"}
+    stream = EventStream((Event("done", {"result": given}),))
+    peer, plain = cluster.peer(fault=stream), cluster.peer(fault=PLAIN)
+    outcome = relay.deploy(to=[peer, plain], events=True)
+    check.need(outcome[plain].status == "success", NOT_READ)
+    others = [record for record in outcome.records if record is not outcome[plain]]
+    check.need(len(others) == 1, f"there are {len(others)} records of {peer.name}, not one")
+    with check("RES-02", "the node of the record"):
+        assert others[0].node != "another"
+    with check("RES-02", "the status of the record"):
+        assert others[0].status == "success"
+    with check("SSE-09", "the message of the record"):
+        check.need(others[0].status == "success", "the record is not a success (RES-02)")
+        assert others[0]["message"] == "done"
+
+
 @pytest.mark.parametrize("code", [500, 400, 7, "ERR_INVALID_ARG_TYPE"])
 def test_an_error_event_is_a_failure_with_its_message(
-    cluster: FakeCluster, relay: Relay, code: int | str
+    records_of: RecordsOf, check: Checks, code: int | str
 ) -> None:
-    record = record_of(cluster, relay, EventStream(failure_events("disk full", code)))
-    assert (record.status, record.reason) == ("failed", "disk full")
-    assert record.status_code in (code if code in {400, 500} else None, None)
+    """The event error is a failure with its message; only a code of HTTP is its status code."""
+    record, plain = records_of(EventStream(failure_events("disk full", code)), PLAIN, events=True)
+    check.need(plain.status == "success", NOT_READ)
+    with check("RES-13", "the status of the record"):
+        assert record.status == "failed"
+    with check("SSE-09", "the reason of the record"):
+        assert record.reason == "disk full"
+    with check("RES-02", "the status code of the record"):
+        allowed = (code, None) if code in {400, 500} else (None,)
+        assert record.status_code in allowed
 
 
-@requirement("RES-13")
 @pytest.mark.parametrize(
     "events", [failure_events("disk full"), (*failure_events("disk full"), DONE)]
 )
-def test_an_error_event_that_nobody_asked_for_is_a_failure(
-    cluster: FakeCluster, relay: Relay, events: tuple[Event, ...]
+def test_an_error_event_without_a_request_for_events_is_a_failure(
+    cluster: FakeCluster, relay: Relay, check: Checks, events: tuple[Event, ...]
 ) -> None:
-    peer = cluster.peer(fault=EventStream(events))
-    record = relay.deploy(to=[peer])[peer]
-    assert (record.status, record.reason) == ("failed", "disk full")
+    """The event error is a failure also in a stream that the relay did not request."""
+    peer, plain = cluster.peer(fault=EventStream(events)), cluster.peer(fault=PLAIN)
+    outcome = relay.deploy(to=[peer, plain])
+    with check("RES-13", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    if "events" in relay.target.capabilities:
+        with check("SSE-09", "the reason of the record"):
+            check.need(outcome[plain].status == "success", NOT_READ)
+            assert outcome[peer].reason == "disk full"
 
 
-@requirement("SSE-03", "SSE-10", "SSE-06", "SSE-20", "SSE-17")
+def has_changed_nothing(check: Checks, id_: str, record: Record, plain: Record) -> None:
+    """Look whether a stream makes the same success as the control."""
+    check.need(plain.status == "success", NOT_READ)
+    message = plain.members.get("message")
+    check.need(message == MESSAGE, "the message of the control is not that of its result (SSE-09)")
+    with check(id_, "the status of the record"):
+        assert record.status == "success"
+    with check(id_, "the message of the record"):
+        assert record["message"] == MESSAGE
+
+
+@pytest.mark.parametrize("comment", [": a comment\n\n", ": a comment\n"])
+def test_a_comment_in_a_stream_changes_nothing(
+    records_of: RecordsOf, check: Checks, comment: str
+) -> None:
+    """A comment in a stream changes nothing."""
+    events = success_events()
+    record, plain = records_of(
+        EventStream((comment, *events), prime=False), EventStream(events, prime=False), events=True
+    )
+    has_changed_nothing(check, "SSE-03", record, plain)
+
+
+def test_a_stream_without_its_first_comment_is_read_the_same_way(
+    records_of: RecordsOf, check: Checks
+) -> None:
+    """A stream is read in the same way without the comment with which peers begin it."""
+    events = success_events()
+    record, plain = records_of(EventStream(events, prime=False), EventStream(events), events=True)
+    has_changed_nothing(check, "SSE-03", record, plain)
+
+
 @pytest.mark.parametrize(
-    "noise",
+    "event",
     [
-        ": a comment\n\n",
-        ": a comment\n",
-        "id: 5\n\n",
-        "retry: 100\n\n",
-        "event: heartbeat\ndata: \n\n",
-        "event: heartbeat\ndata\n\n",
-        "event: heartbeat\n\n",
-        'event: _recorder_finished\ndata: {"status":"failed"}\n\n',
+        'event: heartbeat\ndata: {"at":1}\n\n',
         'event: phase\ndata: {"phase":"upload","status":"progress"}\n\n',
         "event: phase\ndata: not json\n\n",
         'event: peer\ndata: {"node":"node-9","status":"failed","error":"no"}\n\n',
         'event: install\ndata: {"line":"error: \\u2603"}\n\n',
     ],
 )
-def test_what_a_stream_tells_beside_its_end_changes_nothing(
-    cluster: FakeCluster, relay: Relay, noise: str
+def test_an_event_before_the_last_one_changes_nothing(
+    records_of: RecordsOf, check: Checks, event: str
 ) -> None:
-    record = record_of(cluster, relay, EventStream((noise, *success_events())))
-    assert (record.status, record["message"]) == ("success", "Successfully deployed: demo")
+    """An event other than done and error, known or unknown, changes nothing."""
+    record, plain = records_of(EventStream((event, *success_events())), PLAIN, events=True)
+    has_changed_nothing(check, "SSE-06", record, plain)
 
 
-@requirement("SSE-10")
-def test_what_comes_behind_an_error_does_not_take_it_back(
-    cluster: FakeCluster, relay: Relay
+@pytest.mark.parametrize(
+    "event",
+    [
+        "event: heartbeat\ndata: \n\n",
+        "event: heartbeat\ndata\n\n",
+        "event: heartbeat\n\n",
+        "id: 5\n\n",
+        "retry: 100\n\n",
+    ],
+)
+def test_an_event_with_empty_data_changes_nothing(
+    records_of: RecordsOf, check: Checks, event: str
 ) -> None:
+    """An event with empty data, or without any, changes nothing."""
+    with_data = 'event: heartbeat\ndata: {"at":1}\n\n'
+    record, plain = records_of(
+        EventStream((event, DONE)), EventStream((with_data, DONE)), events=True
+    )
+    has_changed_nothing(check, "SSE-20", record, plain)
+
+
+def test_the_end_of_the_recorder_does_not_make_a_failure(
+    records_of: RecordsOf, check: Checks
+) -> None:
+    """The event _recorder_finished with the status failed does not make a failure of a success."""
+    finished = 'event: _recorder_finished\ndata: {"status":"failed"}\n\n'
+    others = [it for it in success_events() if it.name != "_recorder_finished"]
+    record, plain = records_of(
+        EventStream((finished, *success_events())), EventStream(others), events=True
+    )
+    has_changed_nothing(check, "SSE-10", record, plain)
+
+
+def test_the_end_of_the_recorder_does_not_make_a_success(
+    records_of: RecordsOf, check: Checks
+) -> None:
+    """The event _recorder_finished with the status success does not make a success of a failure."""
     finished = Event("_recorder_finished", {"status": "success"})
-    record = record_of(cluster, relay, EventStream((*failure_events("disk full"), finished)))
-    assert (record.status, record.reason) == ("failed", "disk full")
+    error = failure_events("disk full")
+    record, plain = records_of(EventStream((*error, finished)), EventStream(error), events=True)
+    check.need(plain.status == "failed", "the error event alone is not a failure either (RES-13)")
+    with check("SSE-10", "the status of the record"):
+        assert record.status == "failed"
+    with check("SSE-10", "the reason of the record"):
+        assert record.reason == plain.reason
 
 
-@requirement("SSE-04")
-def test_data_of_several_lines_is_joined(cluster: FakeCluster, relay: Relay) -> None:
-    text = 'event: error\ndata: {"message":\ndata: "npm failed",\ndata: "code": 500}\n\n'
-    assert record_of(cluster, relay, EventStream((text,))).reason == "npm failed"
+def test_data_of_several_lines_is_joined(records_of: RecordsOf, check: Checks) -> None:
+    """The lines of the data of one event are joined with LF."""
+    error = 'event: error\ndata: {"message":\ndata: "npm failed",\ndata: "code": 500}\n\n'
+    one_line = 'event: error\ndata: {"message": "npm failed", "code": 500}\n\n'
+    record, plain = records_of(EventStream((error,)), EventStream((one_line,)), events=True)
+    check.need(plain.reason == "npm failed", "the reason is not the message of the error (SSE-09)")
+    with check("SSE-04", "the reason of the record"):
+        assert record.reason == "npm failed"
 
 
-@requirement("SSE-17", "SSE-04", "HTTP-05")
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 @pytest.mark.parametrize("chunk_size", [None, 1, 7, 100_000])
 @pytest.mark.parametrize("outcome", ["success", "failed"])
-def test_a_stream_reads_the_same_however_it_is_split(
-    cluster: FakeCluster, relay: Relay, line_end: str, chunk_size: int | None, outcome: str
+def test_a_stream_is_read_the_same_way_however_it_is_split(
+    records_of: RecordsOf, check: Checks, line_end: str, chunk_size: int | None, outcome: str
 ) -> None:
+    """A stream makes the same record with LF or CRLF, and split at any byte."""
     text = "line one ☃\nline two 🚀"
     last = Event("done", {"result": {"message": text}})
     events = (last,) if outcome == "success" else failure_events(text)
     stream = EventStream(events, "\n" if line_end == "\n" else "\r\n", chunk_size)
-    record = record_of(cluster, relay, stream)
-    assert record.status == outcome
-    assert (record["message"] if outcome == "success" else record.reason) == text
+    record, plain = records_of(stream, EventStream(events), events=True)
+    check.need(plain.status == outcome, f"the control, with LF and not split, is not {outcome}")
+    member = "message" if outcome == "success" else "reason"
+    words = str(plain.members.get(member))
+    check.need(words.startswith("line one"), f"the {member} of the control is not its text")
+    with check("HTTP-05", f"the {member} of the control"):
+        assert "☃" in words
+    with check("SSE-17", "the status of the record"):
+        assert record.status == outcome
+    with check("SSE-17", f"the {member} of the record"):
+        assert record[member] == plain[member]
 
 
-@requirement("SSE-17")
-def test_the_last_event_needs_no_empty_line_behind_it(cluster: FakeCluster, relay: Relay) -> None:
-    record = record_of(cluster, relay, EventStream((DONE.record().rstrip("\n"),)))
-    assert (record.status, record["message"]) == ("success", "Successfully deployed: demo")
+def test_the_last_event_needs_no_blank_line_after_it(records_of: RecordsOf, check: Checks) -> None:
+    """The last event of a stream counts also without a blank line after it."""
+    record, plain = records_of(EventStream((DONE.record().rstrip("\n"),)), PLAIN, events=True)
+    has_changed_nothing(check, "SSE-17", record, plain)
 
 
-@requirement("SSE-09", "SSE-17")
 @pytest.mark.parametrize(
-    "text",
+    "form",
     [
         "event:done\ndata:{data}\n\n",
         "data: {data}\nevent: done\n\n",
@@ -142,58 +252,62 @@ def test_the_last_event_needs_no_empty_line_behind_it(cluster: FakeCluster, rela
     ],
     ids=["no-space", "name-last", "more-lines"],
 )
-def test_an_event_is_read_in_every_form_that_streams_have(
-    cluster: FakeCluster, relay: Relay, text: str
+def test_an_event_is_read_in_every_form_of_a_stream(
+    records_of: RecordsOf, check: Checks, form: str
 ) -> None:
-    text = text.replace("{data}", '{"result":{"message":"done"}}')
-    record = record_of(cluster, relay, EventStream((text,)))
-    assert (record.status, record["message"]) == ("success", "done")
+    """An event is read without a space after its colons, with its name last, or with more lines."""
+    event = form.replace("{data}", '{"result":{"message":"Successfully deployed: demo"}}')
+    record, plain = records_of(EventStream((event,)), PLAIN, events=True)
+    has_changed_nothing(check, "SSE-09", record, plain)
 
 
-@requirement("RES-13", "SSE-02")
-@pytest.mark.parametrize("of", ["text/event-stream; charset=utf-8", "Text/Event-Stream"])
-def test_a_stream_is_known_by_its_media_type_however_it_is_written(
-    cluster: FakeCluster, relay: Relay, of: str
+@pytest.mark.parametrize("media_type", ["text/event-stream; charset=utf-8", "Text/Event-Stream"])
+def test_the_media_type_of_a_stream_may_have_parameters_and_capitals(
+    records_of: RecordsOf, check: Checks, media_type: str
 ) -> None:
-    head = Answer(content_type=of, chunk_size=1)
-    record = record_of(cluster, relay, EventStream(failure_events("disk full"), head=head))
-    assert (record.status, record.reason) == ("failed", "disk full")
+    """A stream is recognised by its media type, with parameters or in capitals."""
+    head = Answer(content_type=media_type, chunk_size=1)
+    record, plain = records_of(
+        EventStream(failure_events("disk full"), head=head), PLAIN, events=True
+    )
+    check.need(plain.status == "success", NOT_READ)
+    with check("RES-13", "the status of the record"):
+        assert record.status == "failed"
+    with check("SSE-09", "the reason of the record"):
+        assert record.reason == "disk full"
 
 
-@requirement("SSE-03")
-def test_a_stream_without_its_first_comment_is_read_alike(
-    cluster: FakeCluster, relay: Relay
-) -> None:
-    assert record_of(cluster, relay, EventStream(prime=False)).status == "success"
-
-
-@requirement("SSE-16", "SSE-02")
 @pytest.mark.parametrize("truncated", [False, True])
 @pytest.mark.parametrize("events", [(), success_events()[:-1]], ids=["nothing", "all-but-done"])
 def test_a_stream_that_ends_without_done_or_error_is_a_failure(
-    cluster: FakeCluster, relay: Relay, events: tuple[Event, ...], *, truncated: bool
+    records_of: RecordsOf, check: Checks, events: tuple[Event, ...], *, truncated: bool
 ) -> None:
-    record = record_of(cluster, relay, EventStream(events, truncated=truncated))
-    assert record.status == "failed"
-    assert record.reason
+    """A stream that ends without done or error is a failure."""
+    record, plain = records_of(EventStream(events, truncated=truncated), PLAIN, events=True)
+    check.need(plain.status == "success", NOT_READ)
+    with check("SSE-16", "the status of the record"):
+        assert record.status == "failed"
 
 
 def silent_for(seconds: float) -> Iterator[Event]:
-    """The events of a success, behind a silence."""
+    """The events of a success after a silence."""
     threading.Event().wait(seconds)
     yield from success_events()
 
 
-@requirement("SSE-14")
 def test_a_stream_may_be_silent_for_longer_than_an_upload_may_stall(
-    cluster: FakeCluster, relay: Relay
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """A silence of 1.2 s in a stream is no failure, with an upload that may stall for 0.8 s."""
+    plain = cluster.peer(fault=EventStream(success_events()))
     peer = cluster.peer(fault=EventStream(silent_for(1.2)))
     limits = Limits(connect=0.8, mint=0.8, stall=0.8)
-    assert relay.deploy(to=[peer], events=True, limits=limits)[peer].status == "success"
+    outcome = relay.deploy(to=[peer, plain], events=True, limits=limits)
+    check.need(outcome[plain].status == "success", NOT_READ)
+    with check("SSE-14", "the status of the record"):
+        assert outcome[peer].status == "success"
 
 
-@requirement("SSE-18", "RES-05")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -203,35 +317,58 @@ def test_a_stream_may_be_silent_for_longer_than_an_upload_may_stall(
     ],
     ids=["json", "event-without-a-type", "event"],
 )
-def test_a_refusal_in_the_place_of_a_stream_has_its_reason(
-    cluster: FakeCluster, relay: Relay, answer: Answer
+def test_a_refusal_instead_of_a_stream_has_its_reason(
+    records_of: RecordsOf, check: Checks, answer: Answer
 ) -> None:
-    record = record_of(cluster, relay, answer)
-    assert (record.status, record.status_code) == ("failed", 401)
-    assert record.reason == "token expired"
+    """A refusal instead of a stream is a failure with its text, as JSON or as an event."""
+    (plain,) = records_of(Answer.error(401, "token expired"))
+    (record,) = records_of(answer, events=True)
+    with check("RES-05", "the status of the record"):
+        assert record.status == "failed"
+    with check("RES-05", "the status code of the record"):
+        assert record.status_code == 401
+    with check("SSE-18", "the reason of the record"):
+        check.need(plain.reason == "token expired", NO_REASON)
+        assert record.reason == "token expired"
 
 
-@requirement("SSE-18")
-def test_a_plain_answer_in_the_place_of_a_stream_is_read_as_one(
-    cluster: FakeCluster, relay: Relay
+def test_a_plain_answer_instead_of_a_stream_is_a_success(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    record = record_of(cluster, relay, Answer(json={"message": "an older peer"}))
-    assert (record.status, record["message"]) == ("success", "an older peer")
+    """A success in JSON instead of a stream is a success with the members of its object."""
+    peer = cluster.peer(fault=Answer(json={"message": "an older peer"}))
+    record = relay.deploy(to=[peer], events=True)[peer]
+    with check("HTTP-05", "the status of the record"):
+        assert record.status == "success"
+    with check("RES-01", "the message of the record"):
+        check.need(record.status == "success", "the record is not a success")
+        assert record["message"] == "an older peer"
 
 
-@requirement("SSE-18", "MINT-12")
-def test_a_real_peer_frames_its_refusal_as_an_event(cluster: FakeCluster, relay: Relay) -> None:
+def test_a_real_peer_sends_its_refusal_as_an_event(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A real peer sends its refusal of a token as one event, and its text is the reason."""
     peer = cluster.peer(profile="harper-5.1")
     node = relay.node(peer, mint=GivenToken("made-up"))
     record = relay.deploy(to=[node], events=True)[peer]
-    assert (record.status_code, record.reason) == (401, "invalid token")
+    with check("MINT-12", "the status code of the record"):
+        assert record.status_code == 401
+    with check("SSE-18", "the reason of the record"):
+        assert record.reason == "invalid token"
 
 
-@requirement("SSE-02", "SSE-09")
-def test_a_real_peer_fails_inside_of_its_stream(cluster: FakeCluster, relay: Relay) -> None:
-    """Seeded bytes are no tar file."""
-    peer = cluster.peer(profile="harper-5.1")
-    record = relay.deploy(to=[peer], events=True)[peer]
-    assert record.status == "failed"
-    assert record.reason
-    assert peer.upload.answer_status == 200
+def test_a_real_peer_fails_inside_its_stream(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A real peer answers 200 and fails inside the stream: the record is failed.
+
+    The payload of the case is not a tar file.
+    """
+    peer, plain = cluster.peer(profile="harper-5.1"), cluster.peer(fault=PLAIN)
+    outcome = relay.deploy(to=[peer, plain], events=True)
+    check.need(outcome[plain].status == "success", NOT_READ)
+    with check("SSE-02", "the status of the record"):
+        status = peer.upload.answer_status
+        check.need(status == 200, f"the peer answered {status}, and not 200 with a stream")
+        assert outcome[peer].status == "failed"

@@ -1,68 +1,112 @@
-"""What a record says of itself: the relay's own word, whatever a peer would have it say."""
+"""The members of a record that the relay alone sets, whatever a peer says."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.faults.events import Event, EventStream
-from harness.faults.kinds import CertificateFlaw, Fault, Refuse, ResetAfter, mint_refused
+from harness import (
+    Answer,
+    CertificateFlaw,
+    Event,
+    EventStream,
+    FakeCluster,
+    Fault,
+    Refuse,
+    ResetAfter,
+    mint_refused,
+)
+from harness.judge.cases.checks import Checks
 from harness.judge.cases.relay import Relay
 
-requirement = pytest.mark.requirement
-
-OWN = "node", "status", "reason", "statusCode", "hint", "attempts", "uncertain", "stage"
-TOLD = dict.fromkeys(OWN, "told by the peer")
-ERROR_EVENT = EventStream((Event("error", {**TOLD, "message": "final"}),))
+Members = dict[str, object]
+OWN = ("status", "reason", "statusCode", "hint", "attempts", "uncertain", "stage")
+"""Members that the relay alone sets, beside the node."""
 
 
-@requirement("RES-02")
+def refusal(members: Members) -> Answer:
+    return Answer(500, json={**members, "error": "final"})
+
+
+def success(members: Members) -> Answer:
+    return Answer(json={**members, "message": "final"})
+
+
+def error_event(members: Members) -> EventStream:
+    return EventStream((Event("error", {**members, "message": "final"}),))
+
+
+def done_event(members: Members) -> EventStream:
+    return EventStream((Event("done", {"result": {**members, "message": "final"}}),))
+
+
 @pytest.mark.parametrize(
-    ("answer", "status"),
-    [
-        (Answer(500, json={**TOLD, "error": "final"}), "failed"),
-        (Answer(json={**TOLD, "message": "final"}), "success"),
-        (ERROR_EVENT, "failed"),
-        (EventStream((Event("done", {"result": {**TOLD, "message": "final"}}),)), "success"),
-    ],
-    ids=["refusal", "success", "error", "done"],
+    ("answer_with", "status"),
+    [(refusal, "failed"), (success, "success"), (error_event, "failed"), (done_event, "success")],
 )
-def test_no_answer_changes_what_is_the_relays_own(
-    cluster: FakeCluster, relay: Relay, answer: Answer | EventStream, status: str
+def test_no_answer_changes_the_members_that_the_relay_sets(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    answer_with: Callable[[Members], Answer | EventStream],
+    status: str,
 ) -> None:
-    peer = cluster.peer(fault=answer)
-    outcome = relay.deploy(to=[peer], events=isinstance(answer, EventStream))
-    [record] = outcome.records
-    assert (record["node"], record.status) == (peer.name, status)
-    assert record["message" if status == "success" else "reason"] == "final"
-    assert [name for name in OWN if record.members.get(name) == TOLD[name]] == []
+    """The node, the status and the other members that the relay sets are not the peer's."""
+    given: Members = dict.fromkeys(OWN, "from the peer")
+    given |= {"node": "node-9", "status": "failed" if status == "success" else "success"}
+    peer, plain = (cluster.peer(fault=answer_with(members)) for members in (given, {}))
+    outcome = relay.deploy(to=[peer, plain], events=isinstance(answer_with({}), EventStream))
+    control = outcome[plain]
+    check.need(control.status == status, f"without these members the record is not {status} either")
+    others = [record for record in outcome.records if record is not control]
+    check.need(len(others) == 1, f"there are {len(others)} records of {peer.name}, not one")
+    record = others[0]
+    with check("AGG-03", "the node of the record"):
+        assert record.node == peer.name
+    with check("RES-02", 'the member "node" of the record'):
+        assert record.node != given["node"]
+    for name in OWN:
+        with check("RES-02", f'the member "{name}" of the record'):
+            if name == "reason" and status == "failed":
+                check.need(control.reason == "final", "without these members it is another one")
+            assert record.members.get(name) == control.members.get(name)
+    if status == "success":
+        with check("RES-01", "the message of the record"):
+            message = control.members.get("message")
+            check.need(message == "final", "without these members it is another one")
+            assert record["message"] == "final"
 
 
-@requirement("RES-02")
-def test_nothing_is_uncertain_that_was_answered_or_never_sent(
-    cluster: FakeCluster, relay: Relay
+def test_no_record_is_uncertain_after_an_answer_or_without_an_upload(
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
+    """No record is marked as uncertain when the peer answered, or when nothing was sent to it."""
     faults: list[Fault | None] = [None, Answer(401), Answer(500), Refuse()]
-    outcome = relay.deploy(to=[cluster.peer(fault=fault) for fault in faults])
-    assert not any(record.members.get("uncertain") for record in outcome.records)
+    peers = [cluster.peer(fault=fault) for fault in faults]
+    outcome = relay.deploy(to=peers)
+    for peer in peers:
+        with check("RES-02", f'the member "uncertain" of the record of {peer.name}'):
+            assert outcome[peer].members.get("uncertain") in (None, False)
 
 
-@requirement("RES-02")
 @pytest.mark.parametrize(
     ("fault", "stages"),
     [
-        (Refuse(), {"connect", "mint"}),  # it was to mint that it connected
-        (CertificateFlaw.EXPIRED, {"tls", "mint"}),
-        (mint_refused(), {"mint"}),
-        (ResetAfter(70_000), {"upload", "answer"}),
-        (Answer(500), {"answer"}),
+        (Refuse(), ("connect", "mint")),  # the mint connects
+        (CertificateFlaw.EXPIRED, ("tls", "mint")),
+        (mint_refused(), ("mint",)),
+        (ResetAfter(70_000), ("upload", "answer")),
+        (Answer(500), ("answer",)),
     ],
     ids=["refused", "untrusted", "mint", "reset", "answer"],
 )
-def test_a_stage_is_how_far_it_came(
-    cluster: FakeCluster, relay: Relay, fault: Fault, stages: set[str]
+def test_a_stage_is_where_the_attempt_failed(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault, stages: tuple[str, ...]
 ) -> None:
-    record = relay.deploy(to=[peer := cluster.peer(fault=fault)])[peer]
-    assert record.status == "failed"
-    assert record.members.get("stage") in {None, *stages}
+    """The stage in a failed record, if there is any, is where the attempt failed."""
+    peer = cluster.peer(fault=fault)
+    record = relay.deploy(to=[peer])[peer]
+    with check("RES-02", "the stage in the record"):
+        check.need(record.status == "failed", "the record is not failed")
+        assert record.members.get("stage") in (None, *stages)

@@ -11,12 +11,12 @@ from tests.conformance.conftest import (
     cluster,
     large,
     payload,
-    record_of,
+    records_of,
     relay,
     staged,
 )
 
-__all__ = ["client_certificate", "cluster", "large", "payload", "record_of", "relay", "staged"]
+__all__ = ["client_certificate", "cluster", "large", "payload", "records_of", "relay", "staged"]
 
 
 @pytest.fixture

@@ -29,10 +29,11 @@ from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
 
 KEPT = case(test_answers.test_a_success_holds_the_members_of_the_answer)
-LOOK = test_answers.test_json_is_known_by_its_look
+LOOK = test_answers.test_json_is_recognised_by_its_form
 REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
+RAW = test_answers.test_a_raw_body_in_a_reason_is_cut_to_200_characters
 NO_END = test_memory.test_memory_does_not_grow_with_a_head_or_an_event
-SPLIT = test_answers.test_a_character_split_on_the_way_is_whole
+SPLIT = test_answers.test_a_character_split_between_chunks_is_whole
 
 
 def change_reason(patch: pytest.MonkeyPatch, change: Callable[[object, str, str], str]) -> None:
@@ -64,7 +65,7 @@ def dates_are_formatted_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Answer, "text", property(anew))
 
 
-@mutant("RES-01", "RES-05", "RES-06", killed_by=case(LOOK))
+@mutant("RES-01", "RES-06", killed_by=(case(LOOK, status=200), case(LOOK, status=500)))
 def json_is_known_by_its_type(patch: pytest.MonkeyPatch) -> None:
     read = Peer.read
 
@@ -112,17 +113,17 @@ def the_reason_is_the_raw_body(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda _value, text, _reason: text[:200])
 
 
-@mutant("RES-07", killed_by=case(REFUSED, reason="long " * 8_000))
+@mutant("RES-07", killed_by=case(test_answers.test_an_error_text_is_not_cut))
 def every_reason_is_cut(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda _value, _text, reason: reason[:1_000])
 
 
-@mutant("RES-07", killed_by=case(REFUSED, reason="x" * 200))
+@mutant("RES-07", killed_by=case(RAW, character="x"))
 def no_reason_is_cut(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(answer, "RAW_REASON_UNITS", 1 << 20)
 
 
-@mutant("RES-07", killed_by=case(REFUSED, reason="long " * 8_000))
+@mutant("RES-07", killed_by=case(test_answers.test_an_error_text_is_not_cut))
 def answers_have_16_kib(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda limits: replace(limits, answer_bytes=1 << 14))
 

@@ -218,7 +218,10 @@ def every_deploy_is_cancelled(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reference, "deploy", never)
 
 
-@mutant("SSE-03", killed_by=case(test_events.test_a_stream_without_its_first_comment_is_read_alike))
+@mutant(
+    "SSE-03",
+    killed_by=case(test_events.test_a_stream_without_its_first_comment_is_read_the_same_way),
+)
 def a_stream_must_begin_with_its_comment(patch: pytest.MonkeyPatch) -> None:
     feed = StreamedAnswer.feed
 
@@ -231,8 +234,8 @@ def a_stream_must_begin_with_its_comment(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "SSE-18",
-    killed_by=case(test_events.test_a_plain_answer_in_the_place_of_a_stream_is_read_as_one),
+    "HTTP-05",
+    killed_by=case(test_events.test_a_plain_answer_instead_of_a_stream_is_a_success),
 )
 def a_requested_stream_must_be_a_stream(patch: pytest.MonkeyPatch) -> None:
     async def strict(members: Any, sending: _Sending, response: Any) -> Any:

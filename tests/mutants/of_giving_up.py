@@ -71,7 +71,7 @@ def start_with_an_upload(patch: pytest.MonkeyPatch, limit: str) -> None:
     patch.setattr(Exchange, "advance", in_all)
 
 
-@mutant("HTTP-03", killed_by=case(NO_END, fault=test_answers.ForEver(chunk_size=1)))
+@mutant("HTTP-03", killed_by=case(NO_END, fault=test_answers.Endless(chunk_size=1)))
 def every_block_of_an_answer_restarts_its_limit(patch: pytest.MonkeyPatch) -> None:
     read = aiohttp.StreamReader.readany
 

@@ -42,9 +42,11 @@ from tests.mutants.of_sending import change_members
 from tests.mutants.of_streams import change_line
 
 BEYOND_ASCII = '["ü","☃ 🚀"]'.encode()
-NO_UTF_8 = test_answers.test_a_body_that_is_no_utf_8_changes_nothing_of_the_status
-EARLY_SUCCESS = test_early.test_a_success_before_its_time_is_none_without_the_whole_payload
-FORMS = test_events.test_an_event_is_read_in_every_form_that_streams_have
+NO_UTF_8 = test_answers.test_a_body_that_is_not_utf_8_does_not_change_the_status
+EARLY_SUCCESS = (
+    test_early.test_a_success_before_the_end_of_the_payload_is_none_without_the_whole_payload
+)
+FORMS = test_events.test_an_event_is_read_in_every_form_of_a_stream
 
 
 # -- the body ------------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None
 # -- answers -------------------------------------------------------------------------------------
 
 
-@mutant("FLD-08", "BUG-34", killed_by=case(EARLY_SUCCESS, at="file"))
+@mutant("RES-02", killed_by=case(EARLY_SUCCESS, at="file"))
 def an_early_success_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
         received = await members(sending, response)
@@ -150,8 +152,10 @@ def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "HTTP-05",
     killed_by=(
-        case(test_answers_framing.test_an_answer_is_read_in_every_form_that_http_has),
-        case(test_answers_framing.test_an_answer_that_never_has_a_body_is_whole_without_a_length),
+        case(test_answers_framing.test_an_answer_is_read_in_every_form_of_http),
+        case(
+            test_answers_framing.test_an_answer_that_never_has_a_body_is_complete_without_a_length
+        ),
         case(
             test_mint_answers.test_the_answer_of_a_mint_is_read_in_every_form_that_http_has,
             form="until the end",
@@ -171,7 +175,10 @@ def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "EARLY-10",
-    killed_by=case(test_answers_framing.test_an_interim_answer_on_the_way_does_not_end_the_upload),
+    killed_by=(
+        case(test_answers_framing.test_an_interim_answer_during_the_upload_does_not_end_it),
+        case(test_early.test_a_refusal_after_100_continue_is_the_answer),
+    ),
 )
 def an_interim_answer_is_an_answer(patch: pytest.MonkeyPatch) -> None:
     read = ResponseHandler.read
@@ -193,7 +200,7 @@ def text_must_be_utf_8(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "RES-07",
     killed_by=case(
-        test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status, reason="é" * 200
+        test_answers.test_a_raw_body_in_a_reason_is_cut_to_200_characters, character="é"
     ),
 )
 def a_reason_is_cut_by_bytes(patch: pytest.MonkeyPatch) -> None:
@@ -229,7 +236,7 @@ def numbers_come_before_other_names(patch: pytest.MonkeyPatch) -> None:
     "RES-02",
     killed_by=(
         case(test_attempts.test_the_relay_counts_the_attempts_itself),
-        case(test_records.test_no_answer_changes_what_is_the_relays_own, status="success"),
+        case(test_records.test_no_answer_changes_the_members_that_the_relay_sets, status="success"),
     ),
 )
 def the_peer_may_count_the_attempts(patch: pytest.MonkeyPatch) -> None:
@@ -248,7 +255,7 @@ def the_peer_may_count_the_attempts(patch: pytest.MonkeyPatch) -> None:
 # -- event streams -------------------------------------------------------------------------------
 
 
-@mutant("SSE-17", killed_by=case(FORMS))
+@mutant("SSE-09", killed_by=case(FORMS))
 def a_space_after_the_colon_is_required(patch: pytest.MonkeyPatch) -> None:
     def shortened(_: EventParser, line: str) -> str:
         name, colon, value = line.partition(":")
@@ -257,7 +264,7 @@ def a_space_after_the_colon_is_required(patch: pytest.MonkeyPatch) -> None:
     change_line(patch, shortened)
 
 
-@mutant("SSE-09", killed_by=case(FORMS, text="data: {data}\nevent: done\n\n"))
+@mutant("SSE-09", killed_by=case(FORMS, form="data: {data}\nevent: done\n\n"))
 def the_name_of_an_event_must_come_first(patch: pytest.MonkeyPatch) -> None:
     def first(parser: EventParser, line: str) -> str:
         return ":" if line.startswith("event") and parser._data else line
@@ -267,8 +274,7 @@ def the_name_of_an_event_must_come_first(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "RES-13",
-    "SSE-02",
-    killed_by=case(test_events.test_a_stream_is_known_by_its_media_type_however_it_is_written),
+    killed_by=case(test_events.test_the_media_type_of_a_stream_may_have_parameters_and_capitals),
 )
 def a_media_type_has_no_parameters(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(upload, "is_event_stream", lambda status, of: status < 300 and of == EVENT_STREAM)

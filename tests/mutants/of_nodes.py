@@ -40,7 +40,7 @@ def records_are_sorted_by_name(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "AGG-03",
     killed_by=(
-        case(test_answers.test_node_and_status_are_the_relays_own),
+        case(test_answers.test_no_answer_changes_node_and_status),
         case(test_faults.test_nothing_but_failures_is_a_report_like_any_other),
         case(test_payload.test_a_payload_that_vanishes_on_the_way_ends_in_a_record),
     ),

@@ -19,6 +19,7 @@ from tests.conformance import (
     test_answers_framing,
     test_early,
     test_events,
+    test_events_forms,
     test_faults,
     test_records,
     test_tls,
@@ -51,7 +52,7 @@ def without(member: str) -> Callable[[list[Record]], list[Record]]:
     "RES-01",
     killed_by=(
         case(test_answers.test_a_success_holds_the_members_of_the_answer),
-        case(test_answers_framing.test_interim_answers_are_passed_over),
+        case(test_answers_framing.test_interim_answers_are_skipped),
     ),
 )
 def a_success_holds_nothing_of_the_answer(patch: pytest.MonkeyPatch) -> None:
@@ -60,8 +61,9 @@ def a_success_holds_nothing_of_the_answer(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "RES-02",
+    "AGG-03",
     killed_by=(
-        case(test_answers.test_node_and_status_are_the_relays_own),
+        case(test_answers.test_no_answer_changes_node_and_status),
         case(test_events.test_a_result_with_node_and_status_does_not_change_them),
     ),
 )
@@ -77,7 +79,8 @@ def the_peer_may_overwrite_node_and_status(patch: pytest.MonkeyPatch) -> None:
     "RES-05",
     killed_by=(
         case(REFUSED),
-        case(test_events.test_a_refusal_in_the_place_of_a_stream_has_its_reason),
+        case(test_events.test_a_refusal_instead_of_a_stream_has_its_reason),
+        case(test_early.test_a_real_peer_refuses_a_payload_after_it_has_the_whole),
         case(test_token.test_a_token_that_may_not_deploy_is_a_failed_record_with_403),
     ),
 )
@@ -102,7 +105,7 @@ def a_408_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "RES-10",
     killed_by=(
-        case(test_answers.test_a_connection_lost_is_a_failed_record_without_a_status),
+        case(test_answers.test_a_connection_lost_is_a_failed_record_without_a_status_code),
         case(test_faults.test_a_connection_that_never_is_costs_one_record),
         case(test_faults.test_a_host_that_does_not_exist_costs_one_record),
         case(test_faults.test_a_reset_anywhere_in_an_upload_costs_one_record),
@@ -119,18 +122,17 @@ def a_lost_connection_has_a_status(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "EARLY-02",
+    "KIT-07",
     killed_by=(
-        case(test_early.test_a_refusal_behind_which_the_peer_closes_is_a_failed_record_at_once),
-        case(test_early.test_a_real_peer_refuses_a_payload_when_it_has_it_all),
-        case(test_early.test_a_refusal_behind_a_hundred_continue_is_the_answer),
+        case(test_events_forms.test_an_error_event_of_any_form_is_a_failure_with_a_reason),
+        case(test_early.test_a_refusal_after_which_the_peer_closes_is_a_failed_record_at_once),
     ),
 )
 def a_refusal_leaves_no_reason(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, without("reason"))
 
 
-OWN = test_records.test_no_answer_changes_what_is_the_relays_own
+OWN = test_records.test_no_answer_changes_the_members_that_the_relay_sets
 
 
 def merge_into_failures(patch: pytest.MonkeyPatch) -> None:
@@ -142,7 +144,7 @@ def merge_into_failures(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "failed_record", merged)
 
 
-@mutant("RES-02", killed_by=case(OWN, status="failed"))
+@mutant("RES-02", "AGG-03", killed_by=case(OWN, status="failed"))
 def a_refusal_is_merged_into_its_record(patch: pytest.MonkeyPatch) -> None:
     def noted(answer: Answer) -> dict[str, object]:
         try:
@@ -155,7 +157,7 @@ def a_refusal_is_merged_into_its_record(patch: pytest.MonkeyPatch) -> None:
     merge_into_failures(patch)
 
 
-@mutant("RES-02", killed_by=case(OWN, answer=test_records.ERROR_EVENT))
+@mutant("RES-02", "AGG-03", killed_by=case(OWN, answer_with=test_records.error_event))
 def an_error_event_is_merged_into_its_record(patch: pytest.MonkeyPatch) -> None:
     change_error(patch, lambda error, data: vars(error).update(members=data))
     merge_into_failures(patch)
@@ -163,13 +165,13 @@ def an_error_event_is_merged_into_its_record(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "RES-02",
-    killed_by=case(test_records.test_nothing_is_uncertain_that_was_answered_or_never_sent),
+    killed_by=case(test_records.test_no_record_is_uncertain_after_an_answer_or_without_an_upload),
 )
 def everything_is_uncertain(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, lambda records: [{**record, "uncertain": True} for record in records])
 
 
-STAGE = test_records.test_a_stage_is_how_far_it_came
+STAGE = test_records.test_a_stage_is_where_the_attempt_failed
 
 
 @mutant("RES-02", killed_by=(case(STAGE, fault=Answered(500)), case(STAGE, fault=mint_refused())))

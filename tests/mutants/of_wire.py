@@ -19,7 +19,6 @@ from relay.formdata import FormData
 from relay.payload import StagedPayload, measure
 from relay.peer import Peer
 from tests.conformance import (
-    test_answers,
     test_faults,
     test_payload,
     test_wire,
@@ -171,7 +170,6 @@ def a_request_for_events_has_another_media_type(patch: pytest.MonkeyPatch) -> No
     "HTTP-01",
     killed_by=(
         case(KEEPS_TO),
-        case(test_answers.test_an_encoded_answer_is_never_taken_for_text),
         case(test_faults.test_a_peer_that_is_slow_and_goes_on_is_not_given_up),
         case(test_wire.test_the_upload_names_its_host_and_carries_one_bearer_token),
     ),

@@ -34,7 +34,7 @@ BREADTH = [
     case(test_url.test_credentials_in_a_url_are_sent_to_nobody),
     case(test_token.test_a_refused_mint_fails_the_peer_without_an_upload),
     case(test_answers.test_a_success_holds_the_members_of_the_answer),
-    case(test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status),
+    case(test_early.test_a_refusal_during_the_upload_is_a_record_with_its_reason_and_status),
     case(test_isolation.test_the_fate_of_a_peer_is_its_own, first=8),
     case(test_retry.test_a_temporary_failure_is_retried),
     case(test_secrets.test_a_token_that_a_peer_quotes_is_in_no_record),

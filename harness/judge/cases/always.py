@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from harness.cluster import FakeCluster
+from harness.judge.cases.checks import CUT
 from harness.judge.cases.relay import Relay
 from harness.judge.cases.wording import shown
 from harness.judge.model import Check, Verdict
@@ -12,8 +13,6 @@ from harness.targets.outcome import Outcome, Record
 from harness.witness.wire.finding import Finding, Rule
 
 _STATUSES = ("success", "failed")
-_CUT = {Rule.BODY_LENGTH, Rule.CHUNK_CUT, Rule.LAST_CHUNK, Rule.LAST_CHUNK_END}
-"""What is missing in an upload whose connection was closed: after a refusal, that is lawful."""
 
 
 def always(cluster: FakeCluster, relay: Relay) -> Iterator[Check]:
@@ -40,7 +39,7 @@ def _findings(cluster: FakeCluster) -> Iterator[Check]:
     for peer in cluster.peers:
         for upload in peer.live_uploads:
             for finding in upload.findings:
-                if finding.rule not in _CUT:
+                if finding.rule not in CUT:
                     found.setdefault(finding.rule, finding)
     for rule, finding in found.items():
         subject = f"the upload, {finding.layer} byte {finding.offset}"
@@ -49,8 +48,9 @@ def _findings(cluster: FakeCluster) -> Iterator[Check]:
 
 def _records(command: DeployCommand, outcome: Outcome) -> Iterator[Check]:
     names = [node.name for node in command.nodes]
-    if None in outcome.nodes:
-        yield _failed("AGG-03", "the node of a record", "a name", shown(None))
+    if strange := [name for name in outcome.nodes if names and name not in names]:
+        expected = f"one of {', '.join(map(shown, names))}"
+        yield _failed("AGG-03", "the node of a record", expected, shown(strange[0]))
     elif outcome.nodes != names:
         yield _failed("AGG-01", "the nodes of the records", shown(names), shown(outcome.nodes))
     for record in outcome.records:

@@ -13,6 +13,9 @@ from harness.targets.outcome import TargetBrokeError
 from harness.witness.requests import UploadWitness
 from harness.witness.wire.finding import Rule
 
+CUT = {Rule.BODY_LENGTH, Rule.CHUNK_CUT, Rule.LAST_CHUNK, Rule.LAST_CHUNK_END}
+"""What is missing at the end of an upload that the client has cut, as it may after a refusal."""
+
 last_comparison: list[Comparison] = []
 """The comparison that pytest explained last; a hook of the judge's plugin fills it."""
 
@@ -65,12 +68,23 @@ class Checks:
             raise CaseOver(str(broke).partition("\n")[0]) from broke
 
     def wire(self, *uploads: UploadWitness) -> None:
-        """Look at every rule of the wire format in whole uploads; a rule is charged by itself."""
+        """Look at every rule of the wire format; a rule is charged by itself.
+
+        Raises:
+            Unseen: an upload is not whole, and the rules that it broke do not say why.
+        """
         for upload in uploads:
             broken = {finding.rule.id for finding in upload.findings}
             if upload.complete:
                 passed = sorted({rule.id for rule in Rule} - broken)
                 self.checks += [Check(id_, Verdict.PASSED, "the upload") for id_ in passed]
+                continue
+            cut = [it for it in upload.findings if it.rule in CUT and upload.answer_status is None]
+            self.checks += [
+                Check(it.id, Verdict.FAILED, "the upload", it.expected, it.got, rule=it.rule.name)
+                for it in cut
+            ]
+            self.need(cut, "the upload is not whole, so its other rules cannot be judged")
 
     def need(self, held: object, otherwise: str) -> None:
         """Raise Unseen with a text unless something held that the next checks take."""
