@@ -11,12 +11,13 @@ from relay import fanout, request
 from relay.request import forwarded_fields
 from tests.conformance import test_fields, test_values, test_wire
 from tests.mutants.mutant import case, mutant
-from tests.mutants.of_values import VALUES
+from tests.mutants.of_values import TEXTS, VALUES
 
 Fields = Mapping[str, object]
 
 NAMES = test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse
 LONG_LIST = ["x" * 65_536] * 16
+PLACE = test_fields.test_replicated_keeps_its_place_or_is_the_last_field
 
 
 def change_fields(patch: pytest.MonkeyPatch, change: Callable[[Fields, Fields], Fields]) -> None:
@@ -46,14 +47,14 @@ def members_of_the_origin_are_forwarded(patch: pytest.MonkeyPatch) -> None:
     "FLD-02",
     killed_by=(
         case(test_fields.test_replicated_is_sent_as_false),
-        case(test_fields.test_replicated_is_the_last_field_when_the_request_had_none),
+        case(PLACE, given={"restart": False}),
     ),
 )
 def replicated_is_left_out(patch: pytest.MonkeyPatch) -> None:
     change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n != "replicated"})
 
 
-@mutant("FLD-02", killed_by=case(test_fields.test_replicated_keeps_its_place_among_the_fields))
+@mutant("FLD-02", killed_by=case(PLACE))
 def replicated_comes_last(patch: pytest.MonkeyPatch) -> None:
     change_fields(
         patch,
@@ -66,7 +67,7 @@ def replicated_comes_last(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-03",
-    killed_by=case(test_fields.test_replicated_is_the_five_letters_false_whatever_was_given),
+    killed_by=case(test_fields.test_replicated_is_the_text_false_for_every_given_value),
 )
 def replicated_is_false_as_python_writes_it(patch: pytest.MonkeyPatch) -> None:
     change_fields(patch, lambda fields, _: {**fields, "replicated": "False"})
@@ -75,8 +76,9 @@ def replicated_is_false_as_python_writes_it(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "FLD-04",
     killed_by=(
-        case(test_fields.test_a_member_is_forwarded_with_its_value),
+        case(TEXTS),
         case(test_fields.test_sixty_four_fields_arrive),
+        case(test_fields.test_a_value_of_a_mebibyte_arrives_whole),
     ),
 )
 def only_known_members_are_forwarded(patch: pytest.MonkeyPatch) -> None:
@@ -94,7 +96,7 @@ def members_are_sorted(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "FLD-04",
     killed_by=case(
-        test_fields.test_names_that_mean_something_to_a_command_line_or_a_form_are_forwarded
+        test_fields.test_names_with_a_meaning_for_a_command_line_or_a_form_are_forwarded
     ),
 )
 def members_of_a_command_line_stay_behind(patch: pytest.MonkeyPatch) -> None:
@@ -109,22 +111,21 @@ def empty_objects_stay_behind(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-05",
-    "WIRE-16",
     killed_by=case(test_fields.test_a_member_that_carries_credentials_is_not_forwarded),
 )
 def credentials_are_forwarded(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "_DENIED", set())
 
 
-HIDDEN = test_fields.test_a_name_that_quotes_or_line_breaks_hide_is_not_forwarded
-SECOND = test_fields.test_no_second_replicated_hides_behind_quotes_or_line_breaks
+HIDDEN = test_fields.test_a_forbidden_name_with_quotes_or_line_breaks_is_not_forwarded
+SECOND = test_fields.test_no_second_replicated_is_sent_for_a_name_with_quotes_or_line_breaks
 
 
 @mutant(
     "FLD-01",
     "FLD-03",
     "FLD-05",
-    "WIRE-10",
+    "WIRE-03",  # each field name once
     "PARSE-16",
     killed_by=(
         case(NAMES, name=""),
@@ -141,7 +142,7 @@ def names_are_cleaned_when_they_are_written(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "PARSE-19",
-    killed_by=case(test_fields.test_what_a_peer_must_know_is_among_the_first_sixty_four_fields),
+    killed_by=case(test_fields.test_the_necessary_fields_are_among_the_first_sixty_four),
 )
 def any_number_of_fields_is_sent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "MAX_FIELDS", 10_000)

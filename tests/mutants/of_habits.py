@@ -48,7 +48,7 @@ FORMS = test_events.test_an_event_is_read_in_every_form_that_streams_have
 # -- the body ------------------------------------------------------------------------------------
 
 
-@mutant("WIRE-05", killed_by=case(test_payload.test_the_name_of_the_staged_file_stays_at_home))
+@mutant("WIRE-05", killed_by=case(test_payload.test_the_name_of_the_staged_file_is_not_sent))
 def the_file_is_called_as_it_is_staged(patch: pytest.MonkeyPatch) -> None:
     begin = _Sending.__post_init__
 
@@ -63,7 +63,9 @@ def the_file_is_called_as_it_is_staged(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "WIRE-06",
-    killed_by=case(test_fields.test_a_member_is_forwarded_with_its_value, wire=BEYOND_ASCII),
+    killed_by=case(
+        test_fields.test_any_other_value_is_forwarded_as_compact_json, wire=BEYOND_ASCII
+    ),
 )
 def json_is_ascii(patch: pytest.MonkeyPatch) -> None:
     def dumps(value: object, **how: Any) -> str:
@@ -74,7 +76,7 @@ def json_is_ascii(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-04",
-    killed_by=case(test_fields.test_a_name_that_only_looks_like_one_that_stays_behind_is_forwarded),
+    killed_by=case(test_fields.test_a_name_that_only_resembles_a_forbidden_one_is_forwarded),
 )
 def names_that_every_object_has_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     inherited = {"constructor", "toString", "valueOf", "hasOwnProperty"}
@@ -83,9 +85,7 @@ def names_that_every_object_has_are_forgotten(patch: pytest.MonkeyPatch) -> None
 
 @mutant(
     "FLD-08",
-    killed_by=case(
-        test_payload.test_a_size_beyond_what_a_small_number_holds_is_no_smaller_payload, bits=32
-    ),
+    killed_by=case(test_payload.test_a_size_of_more_than_32_bits_is_not_cut, bits=32),
 )
 def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
     blocks = payload._blocks
@@ -101,11 +101,8 @@ def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "RES-11",
     "BUG-14",
-    killed_by=case(
-        test_payload.test_a_payload_that_shrinks_before_it_is_opened_is_never_sent_as_another_one
-    ),
+    killed_by=case(test_payload.test_a_payload_that_shrinks_before_it_is_read_fails_the_record),
 )
 def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(upload, "opened", lambda staged: opened(measure(staged.path)))
@@ -211,7 +208,7 @@ def a_reason_is_cut_before_secrets_are_taken_out(patch: pytest.MonkeyPatch) -> N
 
 @mutant(
     "AGG-01",
-    killed_by=case(test_fanout.test_records_come_in_node_order, names=test_fanout.ODD_NAMES[0]),
+    killed_by=case(test_fanout.test_records_are_in_node_order, names=test_fanout.ODD_NAMES[0]),
 )
 def numbers_come_before_other_names(patch: pytest.MonkeyPatch) -> None:
     """As the members of an object in JavaScript do."""

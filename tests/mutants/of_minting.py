@@ -90,6 +90,7 @@ def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
 )
 @mutant(
     "SEQ-08",
+    "BUG-41",  # a token is sent to another node
     killed_by=(
         case(test_fanout.test_each_peer_mints_its_own_token),
         case(test_secrets.test_no_file_with_a_credential_is_left_behind),
@@ -225,7 +226,7 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "SEQ-05",
     killed_by=(
-        case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone),
+        case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing),
         case(test_sockets.test_what_is_wrong_at_home_opens_no_socket, wrong="payload"),
     ),
     spares=case(REFUSED),

@@ -75,9 +75,7 @@ def a_url_that_is_refused_is_quoted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "resolve", quoting)
 
 
-@mutant(
-    "HTTP-04", "SEQ-06", killed_by=case(test_token.test_a_mint_is_not_redirected, status=307)
-)
+@mutant("HTTP-04", "SEQ-06", killed_by=case(test_token.test_a_mint_is_not_redirected, status=307))
 def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
     follow_redirects(patch, of_mints_alone=True)
 

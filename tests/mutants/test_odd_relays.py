@@ -31,7 +31,7 @@ BREADTH = [
     case(test_token.test_a_refused_mint_fails_the_peer_without_an_upload),
     case(test_answers.test_a_success_holds_the_members_of_the_answer),
     case(test_early.test_a_refusal_on_the_way_is_a_record_with_its_reason_and_status),
-    case(test_isolation.test_the_fate_of_a_peer_is_its_own, first=8),
+    case(test_isolation.test_a_record_depends_on_the_fault_of_its_own_peer_alone, first=8),
     case(test_retry.test_what_passes_is_tried_again),
     case(test_secrets.test_a_token_that_a_peer_quotes_stands_in_no_record),
 ]
