@@ -18,9 +18,9 @@ def test_nothing_in_a_name_is_escaped(
     cluster: FakeCluster, relay: Relay, check: Checks, name: str
 ) -> None:
     """The other characters in the name of a field are not escaped."""
-    need_upload(cluster, relay, {"note": "value"})
     peer = cluster.peer()
     relay.deploy(to=[peer], request={name: "value"})
+    need_upload(cluster, relay, {"note": "value"})
     with check("WIRE-10", "the names of the fields"):
         assert name in names_of(peer)
 
@@ -29,9 +29,9 @@ def test_a_lone_surrogate_in_a_name_becomes_the_replacement_character(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """A lone surrogate in the name of a field is sent as U+FFFD."""
-    need_upload(cluster, relay, {"note": "value"})
     peer = cluster.peer()
     relay.deploy(to=[peer], request={"a\ud800b": "value"})
+    need_upload(cluster, relay, {"note": "value"})
     with check("WIRE-12", "the names of the fields"):
         assert "a\ufffdb" in names_of(peer)
 
@@ -94,10 +94,10 @@ def test_a_lone_surrogate_inside_json_is_sent_as_an_escape_or_replaced(
 
     To send nothing to any peer is as good.
     """
-    need_upload(cluster, relay, {"notes": ["a character"]})
     peer = cluster.peer()
     text = "a\ud800b"
     outcome = relay.deploy(to=[peer], request={"notes": [text]})
+    need_upload(cluster, relay, {"notes": ["a character"]})
     with check("WIRE-12", "the texts in the field notes"):
         check.need(peer.requests or outcome.fails(peer), f"{peer.name} saw no request")
         if peer.requests:
@@ -109,10 +109,10 @@ def test_another_operation_is_not_relayed(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """A request with another operation than deploy_component is refused, and nothing is sent."""
-    need_upload(cluster, relay, {"operation": "deploy_component"})
     peer = cluster.peer()
     outcome = relay.deploy(to=[peer], request={"operation": "drop_component"})
-    with check("KIT-06", "the requests to the peer"):
+    need_upload(cluster, relay, {"operation": "deploy_component"})
+    with check("KIT-06", "the number of requests"):
         assert len(peer.requests) == 0
     with check("KIT-06", "the deploy with the operation drop_component"):
         refused = outcome.fails(peer)
