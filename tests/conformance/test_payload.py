@@ -83,10 +83,14 @@ def test_a_payload_of_any_size_arrives_whole(
     payload = stage_payload(tmp_path / "payload", size)
     peer = cluster.peer()
     relay.deploy(to=[peer], payload=payload.path)
-    with check("FLD-08", "the length of the payload in bytes"):
-        assert file_of(peer.upload).length == size
+    check_arrives(check, peer, payload.sha256)
+
+
+def check_arrives(check: Checks, peer: FakePeer, sha256: str) -> None:
+    with check("FLD-08", "the number of uploads"):
+        assert len(peer.uploads) > 0
     with check("FLD-08", "the SHA-256 of the payload"):
-        assert file_of(peer.upload).sha256 == payload.sha256
+        assert file_of(peer.upload).sha256 == sha256
 
 
 @pytest.mark.parametrize(
@@ -110,8 +114,7 @@ def test_a_payload_that_looks_like_its_own_end_arrives_whole(
     path.write_bytes(content)
     peer = cluster.peer()
     relay.deploy(to=[peer], payload=path)
-    with check("FLD-08", "the SHA-256 of the payload"):
-        assert file_of(peer.upload).sha256 == hashlib.sha256(content).hexdigest()
+    check_arrives(check, peer, hashlib.sha256(content).hexdigest())
 
 
 def test_another_payload_under_the_same_name_is_read_anew(
@@ -149,8 +152,7 @@ def test_the_name_of_the_staged_file_is_not_sent(
         assert file_of(peer.upload).filename == "package.tar.gz"
     with check("WIRE-05", "the type of the file part"):
         assert file_of(peer.upload).content_type == "application/gzip"
-    with check("FLD-08", "the SHA-256 of the payload"):
-        assert file_of(peer.upload).sha256 == payload.sha256
+    check_arrives(check, peer, payload.sha256)
 
 
 @pytest.mark.parametrize("bits", [31, 32])
@@ -178,7 +180,7 @@ def test_a_size_of_more_than_32_bits_is_not_cut(
         assert record.status_code == 403
     with check("EARLY-04", "the reason of the record, when the peer stops reading"):
         check.need(not cut, "the upload ended before the refusal (FLD-08)")
-        assert record.reason == "enough"
+        assert "enough" in record.reason
 
 
 @pytest.mark.parametrize("fault", [None, ResetAfter(70_000), Answer(500)], ids=str)

@@ -102,7 +102,11 @@ def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-14",
-    killed_by=case(test_payload.test_a_payload_that_shrinks_before_it_is_read_fails_the_record),
+    "FLD-08",
+    killed_by=(
+        case(test_payload.test_a_payload_that_shrinks_before_it_is_read_fails_the_record),
+        case(test_payload.test_a_payload_that_is_replaced_is_not_sent_as_the_first_one),
+    ),
 )
 def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(upload, "opened", lambda staged: opened(measure(staged.path)))

@@ -33,12 +33,12 @@ def names_of(peer: FakePeer) -> list[str]:
     return [part.name for upload in peer.uploads for part in upload.field_parts]
 
 
-def text_of(upload: UploadWitness, name: str, given: str) -> bytes | None:
-    """The value of a text field, None when it is missing.
+def text_of(peer: FakePeer, name: str, given: str) -> bytes | None:
+    """The value of a text field in the upload to a peer; None without the field or the upload.
 
     JSON quotes around the given text are taken off, because they break WIRE-06 alone.
     """
-    value = upload.fields.get(name)
+    value = peer.upload.fields.get(name) if peer.uploads else None
     try:
         quoted = json.loads(value or b"")
     except ValueError:
