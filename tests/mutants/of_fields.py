@@ -9,7 +9,11 @@ import pytest
 
 from relay import fanout, request
 from relay.request import forwarded_fields
-from tests.conformance import test_fields, test_values, test_wire
+from tests.conformance import (
+    test_fields,
+    test_refused_requests,
+    test_wire,
+)
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_values import TEXTS, VALUES
 
@@ -77,8 +81,8 @@ def replicated_is_false_as_python_writes_it(patch: pytest.MonkeyPatch) -> None:
     "FLD-04",
     killed_by=(
         case(TEXTS),
-        case(test_fields.test_sixty_four_fields_arrive),
-        case(test_fields.test_a_value_of_a_mebibyte_arrives_whole),
+        case(test_refused_requests.test_sixty_four_fields_arrive),
+        case(test_refused_requests.test_a_value_of_a_mebibyte_arrives_whole),
     ),
 )
 def only_known_members_are_forwarded(patch: pytest.MonkeyPatch) -> None:
@@ -142,20 +146,24 @@ def names_are_cleaned_when_they_are_written(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "PARSE-19",
-    killed_by=case(test_fields.test_the_necessary_fields_are_among_the_first_sixty_four),
+    killed_by=case(test_refused_requests.test_the_necessary_fields_are_among_the_first_sixty_four),
 )
 def any_number_of_fields_is_sent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "MAX_FIELDS", 10_000)
 
 
-@mutant("PARSE-18", killed_by=case(test_fields.test_a_value_that_a_peer_would_cut_is_refused))
+@mutant(
+    "PARSE-18", killed_by=case(test_refused_requests.test_a_value_that_a_peer_would_cut_is_refused)
+)
 def values_of_any_length_are_sent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "MAX_VALUE_BYTES", 1 << 40)
 
 
 @mutant(
     "PARSE-18",
-    killed_by=case(test_fields.test_a_value_that_a_peer_would_cut_is_refused, value=LONG_LIST),
+    killed_by=case(
+        test_refused_requests.test_a_value_that_a_peer_would_cut_is_refused, value=LONG_LIST
+    ),
 )
 def only_texts_are_measured(patch: pytest.MonkeyPatch) -> None:
     check = request._check_value
@@ -176,7 +184,7 @@ def a_name_may_be_anything(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "MAX_NAME_BYTES", 1 << 40)
 
 
-@mutant("KIT-06", killed_by=case(test_values.test_another_operation_is_not_relayed))
+@mutant("KIT-06", killed_by=case(test_refused_requests.test_another_operation_is_not_relayed))
 def any_operation_is_relayed(patch: pytest.MonkeyPatch) -> None:
     def forwarded(given: Fields) -> Fields:
         return {**forwarded_fields({**given, "operation": "deploy_component"}), **given}
@@ -187,7 +195,7 @@ def any_operation_is_relayed(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "PARSE-32",
     killed_by=case(
-        test_fields.test_a_project_that_a_peer_would_not_read_as_text_is_refused_or_quoted
+        test_refused_requests.test_a_project_that_a_peer_would_not_read_as_text_is_refused_or_quoted
     ),
 )
 def a_project_of_digits_is_sent(patch: pytest.MonkeyPatch) -> None:
@@ -196,7 +204,9 @@ def a_project_of_digits_is_sent(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "WIRE-09",
-    killed_by=case(test_fields.test_a_value_without_a_json_form_is_refused_before_anything_is_sent),
+    killed_by=case(
+        test_refused_requests.test_a_value_without_a_json_form_is_refused_before_anything_is_sent
+    ),
     spares=case(test_wire.test_no_credential_stands_in_the_body),
 )
 def values_are_serialised_when_they_are_due(patch: pytest.MonkeyPatch) -> None:

@@ -29,9 +29,11 @@ from tests.conformance import (
     test_fields,
     test_mint_answers,
     test_payload,
+    test_payload_changes,
     test_records,
     test_retry,
     test_secrets,
+    test_values,
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_fields import change_fields
@@ -64,7 +66,7 @@ def the_file_is_called_as_it_is_staged(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "WIRE-06",
     killed_by=case(
-        test_fields.test_any_other_value_is_forwarded_as_compact_json, wire=BEYOND_ASCII
+        test_values.test_any_other_value_is_forwarded_as_compact_json, wire=BEYOND_ASCII
     ),
 )
 def json_is_ascii(patch: pytest.MonkeyPatch) -> None:
@@ -104,8 +106,8 @@ def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
     "BUG-14",
     "FLD-08",
     killed_by=(
-        case(test_payload.test_a_payload_that_shrinks_before_it_is_read_fails_the_record),
-        case(test_payload.test_a_payload_that_is_replaced_is_not_sent_as_the_first_one),
+        case(test_payload_changes.test_a_payload_that_shrinks_before_it_is_read_fails_the_record),
+        case(test_payload_changes.test_a_payload_that_is_replaced_is_not_sent_as_the_first_one),
     ),
 )
 def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from tests.conformance import (
     test_faults,
     test_isolation,
     test_payload,
+    test_payload_changes,
     test_retry,
     test_streaming,
 )
@@ -41,7 +42,7 @@ def records_are_sorted_by_name(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_answers.test_node_and_status_are_the_relays_own),
         case(test_faults.test_a_deploy_that_fails_everywhere_has_every_record),
-        case(test_payload.test_a_payload_that_vanishes_ends_in_a_record),
+        case(test_payload_changes.test_a_payload_that_vanishes_ends_in_a_record),
     ),
     spares=case(test_fanout.test_a_deploy_to_no_nodes_has_no_records),
 )

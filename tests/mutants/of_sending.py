@@ -28,6 +28,7 @@ from tests.conformance import (
     test_memory,
     test_mint_answers,
     test_payload,
+    test_payload_changes,
     test_replication,
     test_retry,
     test_sockets,
@@ -98,8 +99,8 @@ def the_payload_stays_open(patch: pytest.MonkeyPatch) -> None:
     "RES-11",
     "BUG-14",
     killed_by=(
-        case(test_payload.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
-        case(test_payload.test_a_payload_that_grows_fails_the_record),
+        case(test_payload_changes.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
+        case(test_payload_changes.test_a_payload_that_grows_fails_the_record),
     ),
 )
 def what_is_missing_of_a_payload_is_made_up(patch: pytest.MonkeyPatch) -> None:
@@ -115,7 +116,9 @@ def what_is_missing_of_a_payload_is_made_up(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-08",
-    killed_by=case(test_payload.test_a_payload_that_is_replaced_is_not_sent_as_the_first_one),
+    killed_by=case(
+        test_payload_changes.test_a_payload_that_is_replaced_is_not_sent_as_the_first_one
+    ),
 )
 def a_payload_is_known_by_its_size(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(payload, "_state", lambda status: (status.st_size,))

@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 from relay import formdata
-from tests.conformance import test_fields, test_values, test_wire
+from tests.conformance import (
+    test_fields,
+    test_values,
+    test_wire,
+)
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import ANOTHER
 
-TEXTS = test_fields.test_a_text_is_forwarded_raw
-VALUES = test_fields.test_any_other_value_is_forwarded_as_compact_json
+TEXTS = test_values.test_a_text_is_forwarded_raw
+VALUES = test_values.test_any_other_value_is_forwarded_as_compact_json
 ARRIVES = test_values.test_a_text_arrives_as_it_is
 
 
@@ -47,7 +51,7 @@ def text_is_in_quotes(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: json.dumps(value).encode())
 
 
-@mutant("WIRE-07", killed_by=case(test_fields.test_null_is_sent_as_the_text_null))
+@mutant("WIRE-07", killed_by=case(test_values.test_null_is_sent_as_the_text_null))
 def null_is_an_empty_text(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: "" if value is None else value)
 
@@ -82,14 +86,14 @@ def line_breaks_in_values_become_one(patch: pytest.MonkeyPatch) -> None:
     "WIRE-12",
     killed_by=(
         case(test_fields.test_text_beyond_ascii_is_utf_8),
-        case(test_fields.test_a_lone_surrogate_becomes_the_replacement_character),
+        case(test_values.test_a_lone_surrogate_becomes_the_replacement_character),
     ),
 )
 def text_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "_utf8", lambda text: text.encode("latin-1", "replace"))
 
 
-@mutant("WIRE-12", killed_by=case(test_fields.test_a_name_beyond_ascii_is_utf_8))
+@mutant("WIRE-12", killed_by=case(test_values.test_a_name_beyond_ascii_is_utf_8))
 def names_are_ascii(patch: pytest.MonkeyPatch) -> None:
     written = formdata.name_bytes
     patch.setattr(formdata, "name_bytes", lambda name: written(ascii(name)[1:-1]))

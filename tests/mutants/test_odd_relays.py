@@ -12,8 +12,8 @@ from harness.judge.model import Verdict
 from tests.conformance import (
     test_answers,
     test_early,
-    test_fields,
     test_isolation,
+    test_refused_requests,
     test_retry,
     test_secrets,
     test_token,
@@ -25,7 +25,7 @@ from tests.mutants.odd import ODD, Patch
 
 BREADTH = [
     case(test_wire.test_an_accept_header_admits_json),
-    case(test_fields.test_a_value_that_a_peer_would_cut_is_refused),
+    case(test_refused_requests.test_a_value_that_a_peer_would_cut_is_refused),
     case(test_url.test_the_path_and_query_of_the_operations_api_url_are_kept, path="/ops/"),
     case(test_url.test_credentials_in_a_url_are_sent_to_nobody),
     case(test_token.test_a_refused_mint_fails_the_peer_without_an_upload),

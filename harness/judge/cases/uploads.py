@@ -52,6 +52,12 @@ def as_utf_8(text: str) -> bytes:
     return whole.encode()
 
 
+def need_field(peer: FakePeer, name: str) -> None:
+    """Raise Unseen unless the upload to a peer has this field, which nothing forbids."""
+    if name not in peer.upload.fields:
+        raise Unseen(f"the member {name} is not forwarded either (FLD-04)")
+
+
 def need_upload(cluster: FakeCluster, relay: Relay, request: Mapping[str, Any]) -> None:
     """Raise Unseen unless the relay forwards these members to a healthy peer.
 
