@@ -1,4 +1,4 @@
-"""The staged payload: missing, odd, deceptive, and changing while it is sent."""
+"""The staged payload: missing, empty, of any size, content and name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from harness import (
     AnswerEarly,
     FakeCluster,
     Payload,
-    ReadSlowly,
     ResetAfter,
     stage_payload,
 )
@@ -22,7 +21,6 @@ from harness.judge.cases.relay import Relay
 from harness.judge.cases.uploads import file_of, whole_uploads
 from harness.peer.peer import FakePeer
 
-SLOWLY = ReadSlowly(40_000_000)
 MISSING = "staged payload missing: "
 
 
@@ -31,11 +29,13 @@ def test_a_missing_payload_fails_every_peer_and_sends_nothing(
 ) -> None:
     """A missing payload is a failed record of every peer with that reason, and nothing is sent."""
     peers = [cluster.peer() for _ in range(3)]
-    outcome = relay.deploy(to=peers, payload=tmp_path / "never-staged.tar.gz")
+    with check("AGG-02", "the deploy of a missing payload"):
+        outcome = relay.deploy(to=peers, payload=tmp_path / "never-staged.tar.gz")
+        assert outcome.refused is None, f"expected records, got a refusal: {outcome.refused}"
     for peer in peers:
-        with check("SEQ-05", f"the begin of the reason in the record of {peer.name}"):
-            assert outcome.refused is None, f"expected records, got a refusal: {outcome.refused}"
+        with check("SEQ-05", f"the status of the record of {peer.name}"):
             assert outcome[peer].status == "failed"
+        with check("SEQ-05", f"the begin of the reason in the record of {peer.name}"):
             assert outcome[peer].reason[: len(MISSING)] == MISSING
         with check("SEQ-05", f"the number of requests to {peer.name}"):
             assert len(peer.requests) == 0
@@ -62,7 +62,10 @@ def test_an_empty_payload_fails_every_peer_and_sends_nothing(
 ) -> None:
     """An empty payload is a failed record, and nothing is sent."""
     peer = cluster.peer()
-    outcome = relay.deploy(to=[peer], payload=stage_payload(tmp_path / "empty", 0).path)
+    empty = stage_payload(tmp_path / "empty", 0)
+    with check("AGG-02", "the deploy of an empty payload"):
+        outcome = relay.deploy(to=[peer], payload=empty.path)
+        assert outcome.refused is None, f"expected records, got a refusal: {outcome.refused}"
     with check("KIT-02", "the status of the record"):
         assert outcome[peer].status == "failed"
     with check("KIT-02", "the number of requests"):
@@ -81,6 +84,7 @@ def test_a_payload_of_any_size_arrives_whole(
 
 
 def check_arrives(check: Checks, peer: FakePeer, sha256: str) -> None:
+    """Look at the upload to a peer and at the bytes of its file part."""
     with check("FLD-08", "the number of uploads"):
         assert len(peer.uploads) > 0
     with check("FLD-08", "the SHA-256 of the payload"):
@@ -162,19 +166,19 @@ def test_a_size_of_more_than_32_bits_is_not_cut(
     payload.touch()
     os.truncate(payload, (1 << bits) + 50_000)
     peer = cluster.peer(fault=AnswerEarly(Answer.error(403, "enough"), 1_000_000, "stop"))
-    record = relay.deploy(to=[peer], payload=payload)[peer]
+    outcome = relay.deploy(to=[peer], payload=payload)
     cut = whole_uploads(peer)
     if cut:
         peer.fault = None  # the upload ended before the peer could refuse it
     with check("FLD-08", f"the bytes of the payload, of {payload.stat().st_size:,}"):
-        check.need(peer.uploads, f"{peer.name} saw no upload")
+        assert peer.uploads, "expected an upload, got none"
         assert not cut, f"expected more than 1,000,000, got {file_of(cut[0]).length:,} and the end"
     with check("EARLY-01", "the status code of the refusal during the upload"):
         check.need(not cut, "the upload ended before the refusal (FLD-08)")
-        assert record.status_code == 403
+        assert outcome[peer].status_code == 403
     with check("EARLY-04", "the reason of the record, when the peer stops reading"):
         check.need(not cut, "the upload ended before the refusal (FLD-08)")
-        assert "enough" in record.reason
+        assert "enough" in outcome[peer].reason
 
 
 @pytest.mark.parametrize("fault", [None, ResetAfter(70_000), Answer(500)], ids=str)

@@ -28,6 +28,7 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
         as_soon_as(the_file_has_begun, peers[0], lambda: os.truncate(large.path, 15_000_000)),
     ):
         outcome = relay.deploy(to=peers, payload=large.path)
+        need_begin(peers[0])
     for peer in peers:
         with check("BUG-14", f"the status of the record of {peer.name}"):
             need_late_reading(peer, large)
@@ -35,6 +36,12 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
         with check("RES-11", f"the number of complete bodies at {peer.name}"):
             need_late_reading(peer, large)
             assert len(whole_uploads(peer)) == 0
+
+
+def need_begin(peer: FakePeer) -> None:
+    """Raise Unseen unless the payload changed because its first bytes had arrived."""
+    if not the_file_has_begun(peer):
+        raise Unseen(f"the payload did not change, because {peer.name} saw no byte of it")
 
 
 def need_late_reading(peer: FakePeer, payload: Payload) -> None:
@@ -53,6 +60,7 @@ def test_a_payload_that_grows_fails_the_record(
         as_soon_as(the_file_has_begun, peer, lambda: os.truncate(large.path, 17_000_000)),
     ):
         outcome = relay.deploy(to=[peer], payload=large.path)
+        need_begin(peer)
     with check("BUG-14", "the status of the record"):
         assert outcome[peer].status == "failed"
     with check("RES-11", "the number of complete bodies of a failed deploy"):
@@ -73,6 +81,7 @@ def test_a_payload_that_vanishes_ends_in_a_record(
         as_soon_as(the_file_has_begun, peer, large.path.unlink),
     ):
         outcome = relay.deploy(to=[peer], payload=large.path)
+        need_begin(peer)
     check_failed_or_whole(check, outcome, peer, large)
 
 

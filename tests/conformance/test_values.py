@@ -160,7 +160,10 @@ def test_json_means_what_the_request_said(
     escaped, texts = ["<b>&amp;</b>", "a/b", 'say "no"'], ["2026-01-02T03:04:05Z", " x\n"]
     peer = cluster.peer()
     relay.deploy(to=[peer], request={"notes": [*escaped, *texts]})
-    arrived = json_list(check, peer.upload.fields["notes"])
+    value = peer.upload.fields["notes"]
+    with check("WIRE-06", "the value of the field notes"):
+        assert meaning(value), f"expected JSON, got {value.decode(errors='replace')}"
+    arrived = json_list(check, value)
     with check("FLD-04", "the number of texts in the field notes"):
         assert len(arrived) == 5
     with check("WIRE-11", "the texts that other senders escape"):
