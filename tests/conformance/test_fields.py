@@ -179,7 +179,7 @@ def test_members_are_forwarded_in_the_order_of_the_request(
     given = {"urlPath": "/x", "restart": "rolling", "force": True, "install_timeout": 1}
     relay.deploy(to=[peer], request=given)
     with check("FLD-04", "the names of the fields apart from replicated, in order"):
-        names = [name for name in names_of(peer) if name != "replicated"]
+        names = [name for name in peer.upload.fields if name != "replicated"]
         assert names == ["operation", "project", *given]
 
 
