@@ -1,100 +1,131 @@
-"""All peers at once, each on its own: the happy path, and one peer failing among three."""
+"""All peers at once, each independent of the others: three healthy peers, and one that fails."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.faults.kinds import CloseWithoutAnswer, Fault, ResetAfter, mint_refused
+from harness import (
+    Answer,
+    CloseWithoutAnswer,
+    FakeCluster,
+    Fault,
+    Payload,
+    ResetAfter,
+    mint_refused,
+)
+from harness.judge.cases.checks import Checks
 from harness.judge.cases.relay import Relay
-from harness.peer.payloads import Payload
+from harness.judge.cases.uploads import file_of
+from harness.peer.peer import FakePeer
+from harness.targets import Outcome
 
-requirement = pytest.mark.requirement
 
-
-@requirement("SEQ-03", "FLD-08")
 def test_every_peer_receives_the_staged_payload_whole(
-    cluster: FakeCluster, relay: Relay, payload: Payload
+    cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload
 ) -> None:
+    """Each of three peers receives the whole payload, from its first byte."""
     peers = [cluster.peer() for _ in range(3)]
-    outcome = relay.deploy(to=peers)
-    assert outcome.statuses == ["success"] * 3
+    relay.deploy(to=peers)
     for peer in peers:
-        file = peer.upload.file
-        assert file is not None
-        assert (file.length, file.sha256) == (payload.size, payload.sha256)
+        with check("FLD-08", f"the SHA-256 of the payload at {peer.name}"):
+            assert file_of(peer.upload).sha256 == payload.sha256
+    with check("SEQ-03", "the number of different beginnings of the payload at three peers"):
+        assert len({file_of(peer.upload).first for peer in peers}) == 1
 
 
 ODD_NAMES = [("b", "10", "9"), ("b", "2", "__proto__", 'ü \n"☃')]
 
 
-@requirement("AGG-01")
 @pytest.mark.parametrize("names", [("node-b", "node-c", "node-a"), *ODD_NAMES], ids=ascii)
-def test_records_come_in_node_order(
-    cluster: FakeCluster, relay: Relay, names: tuple[str, ...]
+def test_records_are_in_node_order(
+    cluster: FakeCluster, relay: Relay, check: Checks, names: tuple[str, ...]
 ) -> None:
-    """Tables of some languages have an order of their own for numbers, or names they mistake."""
+    """The records are in the order of the nodes, although the first node fails.
+
+    Tables of some languages sort numbers before other names, or give a meaning to some names.
+    """
     peers = [cluster.peer(name) for name in names]
-    peers[0].fault = Answer.error(500, "the first to answer is not the first to settle")
-    assert relay.deploy(to=peers).nodes == list(names)
+    peers[0].fault = Answer.error(500, "the first node fails")
+    outcome = relay.deploy(to=peers)
+    with check("AGG-01", "the nodes of the records"):
+        check.need(outcome.refused is None, f"the relay refused the deploy: {outcome.refused}")
+        assert outcome.nodes == list(names)
 
 
-@requirement("AGG-01", "AGG-05")
-def test_a_deploy_to_no_nodes_has_no_records(relay: Relay) -> None:
-    assert relay.deploy(to=[]).records == ()
+def test_a_deploy_to_no_nodes_has_no_records(relay: Relay, check: Checks) -> None:
+    """The report of a deploy to no nodes has no records; to refuse the deploy is as good."""
+    outcome = relay.deploy(to=[])
+    with check("AGG-05", "the number of records"):
+        assert len(outcome.records) == 0
 
 
-@requirement("SEQ-08")
-def test_each_peer_mints_its_own_token(cluster: FakeCluster, relay: Relay) -> None:
+def test_each_peer_mints_its_own_token(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """Each upload carries the token that its own peer minted."""
     peers = [cluster.peer() for _ in range(3)]
     relay.deploy(to=map(relay.minting, peers))
     for peer in peers:
-        assert peer.upload.token == peer.mints[-1].token
+        with check("SEQ-08", f"the token of the upload to {peer.name}"):
+            check.need(peer.mint.token, f"{peer.name} minted no token")
+            same = peer.upload.token == peer.mint.token
+            assert same, f"expected the token that {peer.name} minted, got another one"
 
 
-@requirement("AGG-04")
 @pytest.mark.parametrize(
-    "fault",
+    ("requirement", "fault"),
     [
-        Answer.error(500, "boom"),
-        ResetAfter(70_000),
-        CloseWithoutAnswer(),
-        mint_refused(),
+        ("RES-05", Answer.error(500, "boom")),
+        ("RES-10", ResetAfter(70_000)),
+        ("RES-10", CloseWithoutAnswer()),
+        ("SEQ-06", mint_refused()),
     ],
-    ids=lambda fault: type(fault).__name__,
+    ids=lambda it: it if isinstance(it, str) else type(it).__name__,
 )
 @pytest.mark.parametrize("failing", [0, 1, 2])
-def test_one_failing_peer_leaves_the_others_untouched(
-    cluster: FakeCluster, relay: Relay, payload: Payload, fault: Fault, failing: int
+def test_one_failing_peer_changes_nothing_for_the_others(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    payload: Payload,
+    *,
+    requirement: str,
+    fault: Fault,
+    failing: int,
 ) -> None:
+    """A peer that fails has a failed record, and the other two receive and report everything."""
     peers = [cluster.peer(fault=fault if i == failing else None) for i in range(3)]
     outcome = relay.deploy(to=peers)
+    lost = peers.pop(failing)
+    with check(requirement, "the status of the record of the failing peer"):
+        assert outcome[lost].status == "failed"
     for peer in peers:
-        if peer.fault is None:
-            assert outcome[peer].status == "success"
-            assert outcome[peer]["message"] == "Successfully deployed: demo"
-            assert peer.upload.file is not None
-            assert peer.upload.file.sha256 == payload.sha256
-        else:
-            assert outcome[peer].status == "failed"
+        check_untouched(check, outcome, peer, payload)
+
+
+def check_untouched(check: Checks, outcome: Outcome, peer: FakePeer, payload: Payload) -> None:
+    """Look at all that a failing neighbour could change for a healthy peer."""
+    with check("AGG-04", f"the status of the record of the healthy {peer.name}"):
+        assert outcome[peer].status == "success"
+    with check("FLD-08", f"the SHA-256 of the payload at the healthy {peer.name}"):
+        assert file_of(peer.upload).sha256 == payload.sha256
+    with check("RES-01", f"the message in the record of the healthy {peer.name}"):
+        check.need(outcome[peer].status == "success", "the record is failed (AGG-04)")
+        assert "Successfully deployed" in str(outcome[peer]["message"])
 
 
 DEEP = 100_000
 
 
-@requirement("AGG-02", "AGG-04")
 @pytest.mark.parametrize("body", ["[" * DEEP, '{"a":' * DEEP], ids=["lists", "objects"])
 def test_an_answer_nested_too_deeply_costs_one_record(
-    cluster: FakeCluster, relay: Relay, payload: Payload, body: str
+    cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload, body: str
 ) -> None:
-    """Most readers of JSON fail at such depth before they see that the text has no end."""
+    """An answer that is nested too deeply costs at most the record of its own peer.
+
+    Most readers of JSON fail at such depth before they see that the text does not end.
+    """
     deep = cluster.peer(fault=Answer(body=body, content_type="application/json"))
     other = cluster.peer()
-    outcome = relay.deploy(to=[deep, other])
-    assert outcome.nodes == [deep.name, other.name]
-    assert outcome[deep].status in {"success", "failed"}
-    assert outcome[other].status == "success"
-    assert outcome[other]["message"] == "Successfully deployed: demo"
-    assert other.upload.file is not None
-    assert other.upload.file.sha256 == payload.sha256
+    with check("AGG-02", "the deploy"):
+        outcome = relay.deploy(to=[deep, other])
+        assert outcome.refused is None, f"expected records, got a refusal: {outcome.refused}"
+    check_untouched(check, outcome, other, payload)

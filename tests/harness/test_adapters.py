@@ -133,7 +133,7 @@ def test_a_relay_that_mints_in_one_way_is_asked_for_no_other(
 ) -> None:
     """What it does not declare is not applicable; all else is asked, with the mint that it has."""
     only = f"cmd:{COMMANDS['reference']} {mint}"
-    one = "--case=test_fanout.py::test_one_failing_peer_leaves_the_others_untouched"
+    one = "--case=test_fanout.py::test_one_failing_peer_changes_nothing_for_the_others"
     whole = "--case=test_fanout.py::test_every_peer_receives_the_staged_payload_whole"
     code = main(["run", "-v", "--relay", only, one, whole])
     told = capsys.readouterr().out

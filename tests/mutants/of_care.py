@@ -26,7 +26,7 @@ from relay.urls import Endpoint, resolve
 from tests.conformance import (
     test_cancel,
     test_events,
-    test_fields,
+    test_fanout,
     test_final,
     test_secrets,
     test_tls,
@@ -39,7 +39,7 @@ from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_members
 from tests.mutants.of_urls import change_nodes
 
-REFUSED = case(test_fields.test_a_value_that_a_peer_would_cut_is_refused)
+REFUSED = case(test_token.test_a_refused_mint_fails_the_peer_without_an_upload)
 
 # -- secrets -------------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ def a_success_is_sent_again(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "KIT-01",
     killed_by=case(test_cancel.test_a_deploy_that_ends_earlier_is_not_cancelled),
-    spares=REFUSED,
+    spares=case(test_fanout.test_a_deploy_to_no_nodes_has_no_records),
 )
 def every_deploy_is_cancelled(patch: pytest.MonkeyPatch) -> None:
     async def never(**how: Any) -> Any:

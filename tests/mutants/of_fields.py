@@ -9,14 +9,19 @@ import pytest
 
 from relay import fanout, request
 from relay.request import forwarded_fields
-from tests.conformance import test_fields, test_values, test_wire
+from tests.conformance import (
+    test_fields,
+    test_refused_requests,
+    test_wire,
+)
 from tests.mutants.mutant import case, mutant
-from tests.mutants.of_values import VALUES
+from tests.mutants.of_values import TEXTS, VALUES
 
 Fields = Mapping[str, object]
 
 NAMES = test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse
 LONG_LIST = ["x" * 65_536] * 16
+PLACE = test_fields.test_replicated_keeps_its_place_or_is_the_last_field
 
 
 def change_fields(patch: pytest.MonkeyPatch, change: Callable[[Fields, Fields], Fields]) -> None:
@@ -46,14 +51,14 @@ def members_of_the_origin_are_forwarded(patch: pytest.MonkeyPatch) -> None:
     "FLD-02",
     killed_by=(
         case(test_fields.test_replicated_is_sent_as_false),
-        case(test_fields.test_replicated_is_the_last_field_when_the_request_had_none),
+        case(PLACE, given={"restart": False}),
     ),
 )
 def replicated_is_left_out(patch: pytest.MonkeyPatch) -> None:
     change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n != "replicated"})
 
 
-@mutant("FLD-02", killed_by=case(test_fields.test_replicated_keeps_its_place_among_the_fields))
+@mutant("FLD-02", killed_by=case(PLACE))
 def replicated_comes_last(patch: pytest.MonkeyPatch) -> None:
     change_fields(
         patch,
@@ -66,7 +71,7 @@ def replicated_comes_last(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-03",
-    killed_by=case(test_fields.test_replicated_is_the_five_letters_false_whatever_was_given),
+    killed_by=case(test_fields.test_replicated_is_the_text_false_for_every_given_value),
 )
 def replicated_is_false_as_python_writes_it(patch: pytest.MonkeyPatch) -> None:
     change_fields(patch, lambda fields, _: {**fields, "replicated": "False"})
@@ -75,8 +80,9 @@ def replicated_is_false_as_python_writes_it(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "FLD-04",
     killed_by=(
-        case(test_fields.test_a_member_is_forwarded_with_its_value),
-        case(test_fields.test_sixty_four_fields_arrive),
+        case(TEXTS),
+        case(test_refused_requests.test_sixty_four_fields_arrive),
+        case(test_refused_requests.test_a_value_of_a_mebibyte_arrives_whole),
     ),
 )
 def only_known_members_are_forwarded(patch: pytest.MonkeyPatch) -> None:
@@ -94,7 +100,7 @@ def members_are_sorted(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "FLD-04",
     killed_by=case(
-        test_fields.test_names_that_mean_something_to_a_command_line_or_a_form_are_forwarded
+        test_fields.test_names_with_a_meaning_for_a_command_line_or_a_form_are_forwarded
     ),
 )
 def members_of_a_command_line_stay_behind(patch: pytest.MonkeyPatch) -> None:
@@ -109,22 +115,21 @@ def empty_objects_stay_behind(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-05",
-    "WIRE-16",
     killed_by=case(test_fields.test_a_member_that_carries_credentials_is_not_forwarded),
 )
 def credentials_are_forwarded(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "_DENIED", set())
 
 
-HIDDEN = test_fields.test_a_name_that_quotes_or_line_breaks_hide_is_not_forwarded
-SECOND = test_fields.test_no_second_replicated_hides_behind_quotes_or_line_breaks
+HIDDEN = test_fields.test_a_forbidden_name_with_quotes_or_line_breaks_is_not_forwarded
+SECOND = test_fields.test_no_second_replicated_is_sent_for_a_name_with_quotes_or_line_breaks
 
 
 @mutant(
     "FLD-01",
     "FLD-03",
     "FLD-05",
-    "WIRE-10",
+    "WIRE-03",  # each field name once
     "PARSE-16",
     killed_by=(
         case(NAMES, name=""),
@@ -141,20 +146,24 @@ def names_are_cleaned_after_the_checks(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "PARSE-19",
-    killed_by=case(test_fields.test_what_a_peer_must_know_is_among_the_first_sixty_four_fields),
+    killed_by=case(test_refused_requests.test_the_necessary_fields_are_among_the_first_sixty_four),
 )
 def any_number_of_fields_is_sent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "MAX_FIELDS", 10_000)
 
 
-@mutant("PARSE-18", killed_by=case(test_fields.test_a_value_that_a_peer_would_cut_is_refused))
+@mutant(
+    "PARSE-18", killed_by=case(test_refused_requests.test_a_value_that_a_peer_would_cut_is_refused)
+)
 def values_of_any_length_are_sent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "MAX_VALUE_BYTES", 1 << 40)
 
 
 @mutant(
     "PARSE-18",
-    killed_by=case(test_fields.test_a_value_that_a_peer_would_cut_is_refused, value=LONG_LIST),
+    killed_by=case(
+        test_refused_requests.test_a_value_that_a_peer_would_cut_is_refused, value=LONG_LIST
+    ),
 )
 def only_texts_are_measured(patch: pytest.MonkeyPatch) -> None:
     check = request._check_value
@@ -175,7 +184,7 @@ def a_name_may_be_anything(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "MAX_NAME_BYTES", 1 << 40)
 
 
-@mutant("KIT-06", killed_by=case(test_values.test_another_operation_is_not_relayed))
+@mutant("KIT-06", killed_by=case(test_refused_requests.test_another_operation_is_not_relayed))
 def any_operation_is_relayed(patch: pytest.MonkeyPatch) -> None:
     def forwarded(given: Fields) -> Fields:
         return {**forwarded_fields({**given, "operation": "deploy_component"}), **given}
@@ -186,7 +195,7 @@ def any_operation_is_relayed(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "PARSE-32",
     killed_by=case(
-        test_fields.test_a_project_that_a_peer_would_not_read_as_text_is_refused_or_quoted
+        test_refused_requests.test_a_project_that_a_peer_would_not_read_as_text_is_refused_or_quoted
     ),
 )
 def a_project_of_digits_is_sent(patch: pytest.MonkeyPatch) -> None:
@@ -195,7 +204,9 @@ def a_project_of_digits_is_sent(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "WIRE-09",
-    killed_by=case(test_fields.test_a_value_without_a_json_form_is_refused_before_anything_is_sent),
+    killed_by=case(
+        test_refused_requests.test_a_value_without_a_json_form_is_refused_before_anything_is_sent
+    ),
     spares=case(test_wire.test_no_credential_stands_in_the_body),
 )
 def values_are_serialised_during_the_upload(patch: pytest.MonkeyPatch) -> None:

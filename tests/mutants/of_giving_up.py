@@ -38,7 +38,7 @@ from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 from tests.mutants.of_sending import change_members
 
-SLOW = case(test_faults.test_a_peer_that_is_slow_and_goes_on_is_not_given_up)
+SLOW = case(test_faults.test_a_slow_peer_is_not_given_up)
 NO_END = test_answers.test_an_answer_without_an_end_is_given_up_in_time
 CLOSED = test_streaming.test_the_payload_is_closed_wherever_an_attempt_ends
 RETRIED = test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled
@@ -90,7 +90,7 @@ def every_block_of_an_answer_restarts_its_limit(patch: pytest.MonkeyPatch) -> No
 
 @mutant(
     "HTTP-03",
-    killed_by=case(test_faults.test_a_refusal_on_the_way_that_does_not_end_is_given_up_in_time),
+    killed_by=case(test_faults.test_a_refusal_that_does_not_end_is_given_up_in_time),
 )
 def a_refusal_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
     advance = Exchange.advance

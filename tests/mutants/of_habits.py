@@ -32,8 +32,10 @@ from tests.conformance import (
     test_final,
     test_mint_answers,
     test_payload,
+    test_payload_changes,
     test_records,
     test_secrets,
+    test_values,
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_fields import change_fields
@@ -52,7 +54,7 @@ FORMS = test_events.test_an_event_is_read_in_every_form_of_a_stream
 # -- the body ------------------------------------------------------------------------------------
 
 
-@mutant("WIRE-05", killed_by=case(test_payload.test_the_name_of_the_staged_file_stays_at_home))
+@mutant("WIRE-05", killed_by=case(test_payload.test_the_name_of_the_staged_file_is_not_sent))
 def the_file_has_its_staged_name(patch: pytest.MonkeyPatch) -> None:
     begin = _Sending.__post_init__
 
@@ -67,7 +69,9 @@ def the_file_has_its_staged_name(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "WIRE-06",
-    killed_by=case(test_fields.test_a_member_is_forwarded_with_its_value, wire=BEYOND_ASCII),
+    killed_by=case(
+        test_values.test_any_other_value_is_forwarded_as_compact_json, wire=BEYOND_ASCII
+    ),
 )
 def json_is_ascii(patch: pytest.MonkeyPatch) -> None:
     def dumps(value: object, **how: Any) -> str:
@@ -78,7 +82,7 @@ def json_is_ascii(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-04",
-    killed_by=case(test_fields.test_a_name_that_only_looks_like_one_that_stays_behind_is_forwarded),
+    killed_by=case(test_fields.test_a_name_that_only_resembles_a_forbidden_one_is_forwarded),
 )
 def names_of_object_prototypes_are_left_out(patch: pytest.MonkeyPatch) -> None:
     inherited = {"constructor", "toString", "valueOf", "hasOwnProperty"}
@@ -87,9 +91,7 @@ def names_of_object_prototypes_are_left_out(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-08",
-    killed_by=case(
-        test_payload.test_a_size_beyond_what_a_small_number_holds_is_no_smaller_payload, bits=32
-    ),
+    killed_by=case(test_payload.test_a_size_of_more_than_32_bits_is_not_cut, bits=32),
 )
 def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
     blocks = payload._blocks
@@ -105,10 +107,11 @@ def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "RES-11",
     "BUG-14",
-    killed_by=case(
-        test_payload.test_a_payload_that_shrinks_before_it_is_opened_is_never_sent_as_another_one
+    "FLD-08",
+    killed_by=(
+        case(test_payload_changes.test_a_payload_that_shrinks_before_it_is_read_fails_the_record),
+        case(test_payload_changes.test_a_payload_that_is_replaced_is_not_sent_as_the_first_one),
     ),
 )
 def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None:
@@ -220,7 +223,7 @@ def a_reason_is_cut_before_secrets_are_removed(patch: pytest.MonkeyPatch) -> Non
 
 @mutant(
     "AGG-01",
-    killed_by=case(test_fanout.test_records_come_in_node_order, names=test_fanout.ODD_NAMES[0]),
+    killed_by=case(test_fanout.test_records_are_in_node_order, names=test_fanout.ODD_NAMES[0]),
 )
 def numbers_come_before_other_names(patch: pytest.MonkeyPatch) -> None:
     """Like the members of an object in JavaScript."""

@@ -220,8 +220,8 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "SEQ-05",
     killed_by=(
-        case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone),
         case(test_sockets.test_a_missing_payload_opens_no_socket),
+        case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing),
     ),
     spares=case(REFUSED),
 )

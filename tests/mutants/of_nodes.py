@@ -23,13 +23,13 @@ from tests.conformance import (
     test_faults,
     test_isolation,
     test_payload,
+    test_payload_changes,
     test_streaming,
-    test_wire,
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_records import change_report, without
 
-ORDER = case(test_fanout.test_records_come_in_node_order)
+ORDER = case(test_fanout.test_records_are_in_node_order)
 
 
 @mutant("AGG-01", killed_by=ORDER)
@@ -41,10 +41,10 @@ def records_are_sorted_by_name(patch: pytest.MonkeyPatch) -> None:
     "AGG-03",
     killed_by=(
         case(test_answers.test_no_answer_changes_node_and_status),
-        case(test_faults.test_nothing_but_failures_is_a_report_like_any_other),
-        case(test_payload.test_a_payload_that_vanishes_on_the_way_ends_in_a_record),
+        case(test_faults.test_a_deploy_that_fails_everywhere_has_every_record),
+        case(test_payload_changes.test_a_payload_that_vanishes_ends_in_a_record),
     ),
-    spares=case(test_wire.test_an_accept_header_admits_json),
+    spares=case(test_fanout.test_a_deploy_to_no_nodes_has_no_records),
 )
 def records_have_no_names(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, without("node"))
@@ -58,8 +58,8 @@ def no_nodes_have_a_record(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "AGG-02",
     killed_by=(
-        case(test_faults.test_a_connection_that_never_is_costs_one_record),
-        case(test_isolation.test_the_fate_of_a_peer_is_its_own),
+        case(test_faults.test_a_peer_that_takes_no_connection_costs_one_record),
+        case(test_isolation.test_a_record_depends_on_the_fault_of_its_own_peer_alone),
         case(test_faults.test_a_peer_that_closes_without_an_answer_costs_one_record),
         case(test_payload.test_a_directory_is_no_payload),
     ),
@@ -76,7 +76,6 @@ def a_failure_breaks_the_deploy(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "AGG-02",
-    "AGG-04",
     killed_by=case(test_fanout.test_an_answer_nested_too_deeply_costs_one_record),
 )
 def answers_are_parsed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> None:
@@ -94,9 +93,9 @@ def answers_are_parsed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> No
 @mutant(
     "AGG-04",
     killed_by=(
-        case(test_fanout.test_one_failing_peer_leaves_the_others_untouched),
-        case(test_isolation.test_the_fate_of_a_peer_is_its_own),
         case(test_attempts.test_each_peer_has_its_own_attempts),
+        case(test_fanout.test_one_failing_peer_changes_nothing_for_the_others),
+        case(test_isolation.test_a_record_depends_on_the_fault_of_its_own_peer_alone),
     ),
 )
 def one_failure_fails_all(patch: pytest.MonkeyPatch) -> None:
@@ -124,9 +123,7 @@ def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FanOut, "__init__", in_turn)
 
 
-@mutant(
-    "SEQ-03", "RES-10", killed_by=case(test_faults.test_a_peer_that_has_come_back_is_served_again)
-)
+@mutant("SEQ-03", killed_by=case(test_faults.test_a_peer_that_is_back_is_served_again))
 def a_lost_peer_is_skipped_for_a_while(patch: pytest.MonkeyPatch) -> None:
     attempt, lost = fanout._attempt, set[str]()
 

@@ -90,7 +90,7 @@ def the_status_code_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "EARLY-12",
-    killed_by=case(test_faults.test_a_peer_that_has_lost_patience_is_a_failed_record_with_408),
+    killed_by=case(test_faults.test_a_peer_that_answers_408_is_a_failed_record_with_408),
 )
 def a_408_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
     change_report(
@@ -106,9 +106,9 @@ def a_408_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
     "RES-10",
     killed_by=(
         case(test_answers.test_a_connection_lost_is_a_failed_record_without_a_status_code),
-        case(test_faults.test_a_connection_that_never_is_costs_one_record),
+        case(test_faults.test_a_peer_that_takes_no_connection_costs_one_record),
         case(test_faults.test_a_host_that_does_not_exist_costs_one_record),
-        case(test_faults.test_a_reset_anywhere_in_an_upload_costs_one_record),
+        case(test_faults.test_a_reset_at_any_byte_of_an_upload_costs_one_record),
         case(test_tls.test_a_handshake_that_fails_is_a_failed_record),
     ),
 )

@@ -19,7 +19,7 @@ from relay import payload, peer, sockets, upload
 from relay.errors import AttemptError, PeerError
 from relay.payload import StagedPayload, opened
 from relay.retry import Retry, seconds_until
-from relay.states import Exchange
+from relay.states import Exchange, Step
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
@@ -32,6 +32,7 @@ from tests.conformance import (
     test_memory,
     test_mint_answers,
     test_payload,
+    test_payload_changes,
     test_replication,
     test_retry,
     test_sockets,
@@ -101,8 +102,8 @@ def the_payload_stays_open(patch: pytest.MonkeyPatch) -> None:
     "RES-11",
     "BUG-14",
     killed_by=(
-        case(test_payload.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
-        case(test_payload.test_a_payload_that_grows_is_never_sent_as_another_one),
+        case(test_payload_changes.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
+        case(test_payload_changes.test_a_payload_that_grows_fails_the_record),
     ),
 )
 def missing_bytes_of_a_payload_are_zeros(patch: pytest.MonkeyPatch) -> None:
@@ -118,14 +119,17 @@ def missing_bytes_of_a_payload_are_zeros(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-08",
-    "BUG-14",
-    killed_by=case(test_payload.test_a_payload_that_is_replaced_is_never_sent_as_another_one),
+    killed_by=case(
+        test_payload_changes.test_a_payload_that_is_replaced_is_not_sent_as_the_first_one
+    ),
 )
 def a_payload_is_known_by_its_size(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(payload, "_state", lambda status: (status.st_size,))
 
 
-@mutant("FLD-08", killed_by=case(test_payload.test_what_is_staged_anew_under_the_same_name_is_sent))
+@mutant(
+    "FLD-08", killed_by=case(test_payload.test_another_payload_under_the_same_name_is_read_anew)
+)
 def a_payload_is_cached_by_its_name(patch: pytest.MonkeyPatch) -> None:
     kept: dict[Path, list[bytes]] = {}
 
@@ -152,7 +156,7 @@ def the_payload_is_deleted(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_faults.test_a_peer_that_does_not_connect_is_given_up_in_time),
         case(test_faults.test_a_peer_that_takes_no_more_bytes_is_given_up_in_time),
-        case(test_faults.test_a_peer_that_says_nothing_after_an_upload_is_given_up_in_time),
+        case(test_faults.test_a_peer_that_does_not_answer_an_upload_is_given_up_in_time),
         case(test_answers.test_an_answer_without_an_end_is_given_up_in_time),
         case(test_sockets.test_a_socket_without_an_answer_is_given_up_in_time),
         case(test_token.test_a_mint_without_an_answer_is_given_up_in_time),

@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 
 from relay import formdata
-from tests.conformance import test_fields, test_values, test_wire
+from tests.conformance import (
+    test_fields,
+    test_values,
+    test_wire,
+)
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import ANOTHER
 
-VALUES = test_fields.test_a_member_is_forwarded_with_its_value
+TEXTS = test_values.test_a_text_is_forwarded_raw
+VALUES = test_values.test_any_other_value_is_forwarded_as_compact_json
+ARRIVES = test_values.test_a_text_arrives_as_it_is
 
 
 def compact(value: object, **how: Any) -> str:
@@ -40,20 +46,12 @@ def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda v: v if isinstance(v, str) else json.dumps(v).encode())
 
 
-@mutant(
-    "WIRE-06",
-    killed_by=(
-        case(VALUES, value="plain"),
-        case(test_fields.test_a_name_beyond_ascii_is_utf_8),
-        case(test_fields.test_a_value_of_a_mebibyte_arrives_whole),
-    ),
-    spares=ANOTHER,
-)
+@mutant("WIRE-06", killed_by=case(TEXTS), spares=ANOTHER)
 def text_is_in_quotes(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: json.dumps(value).encode())
 
 
-@mutant("WIRE-07", killed_by=case(VALUES, value=None))
+@mutant("WIRE-07", killed_by=case(test_values.test_null_is_sent_as_the_text_null))
 def null_is_an_empty_text(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: "" if value is None else value)
 
@@ -88,18 +86,26 @@ def line_breaks_in_values_become_one(patch: pytest.MonkeyPatch) -> None:
     "WIRE-12",
     killed_by=(
         case(test_fields.test_text_beyond_ascii_is_utf_8),
-        case(test_fields.test_half_a_character_becomes_the_replacement_character),
+        case(test_values.test_a_lone_surrogate_becomes_the_replacement_character),
     ),
 )
 def text_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "_utf8", lambda text: text.encode("latin-1", "replace"))
 
 
+@mutant("WIRE-12", killed_by=case(test_values.test_a_name_beyond_ascii_is_utf_8))
+def names_are_ascii(patch: pytest.MonkeyPatch) -> None:
+    written = formdata.name_bytes
+    patch.setattr(
+        formdata, "name_bytes", lambda name: written(name).decode().encode("ascii", "replace")
+    )
+
+
 @mutant(
     "WIRE-12",
     killed_by=(
-        case(test_values.test_half_a_character_in_a_name_becomes_the_replacement_character),
-        case(test_values.test_half_a_character_in_json_is_no_trouble_on_the_way),
+        case(test_values.test_a_lone_surrogate_in_a_name_becomes_the_replacement_character),
+        case(test_values.test_a_lone_surrogate_inside_json_is_sent_as_an_escape_or_replaced),
     ),
 )
 def half_a_character_is_a_question_mark(patch: pytest.MonkeyPatch) -> None:
@@ -111,26 +117,25 @@ def half_a_character_is_a_question_mark(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, encoded)
 
 
-@mutant("FLD-04", "WIRE-06", killed_by=case(VALUES, wire=b"1234567"))
+@mutant("FLD-04", killed_by=case(VALUES, wire=b"1234567"))
 def a_number_has_six_digits(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: b"%g" % value if type(value) in (int, float) else value)
 
 
-@mutant("FLD-04", "WIRE-11", killed_by=case(test_values.test_a_text_arrives_as_it_is))
+@mutant("FLD-04", "WIRE-11", killed_by=(case(ARRIVES), case(ARRIVES, text="a line\n")))
 def texts_are_trimmed(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: value.strip() if isinstance(value, str) else value)
 
 
-@mutant("FLD-04", "WIRE-11", killed_by=case(test_values.test_a_text_arrives_as_it_is, text="a\0b"))
+@mutant("FLD-04", killed_by=case(ARRIVES, text="a\0b"))
 def texts_end_at_a_nul(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda v: v.partition("\0")[0] if isinstance(v, str) else v)
 
 
 @mutant(
-    "WIRE-06",
     "WIRE-11",
     killed_by=(
-        case(test_values.test_a_text_arrives_as_it_is, text="<b>&amp;</b>"),
+        case(ARRIVES, text="<b>&amp;</b>"),
         case(test_values.test_json_means_what_the_request_said),
     ),
 )

@@ -25,7 +25,7 @@ from tests.conformance import (
 )
 from tests.mutants.mutant import KEEPS_TO, case, mutant
 
-ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing_to_anyone)
+ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing)
 FORM = test_wire.test_neither_its_size_nor_events_change_the_form_of_an_upload
 
 
@@ -170,7 +170,7 @@ def a_request_for_events_has_another_media_type(patch: pytest.MonkeyPatch) -> No
     "HTTP-01",
     killed_by=(
         case(KEEPS_TO),
-        case(test_faults.test_a_peer_that_is_slow_and_goes_on_is_not_given_up),
+        case(test_faults.test_a_slow_peer_is_not_given_up),
         case(test_wire.test_the_upload_names_its_host_and_carries_one_bearer_token),
     ),
     spares=ANOTHER,

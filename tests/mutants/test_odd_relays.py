@@ -14,9 +14,9 @@ from tests.conformance import (
     test_answers,
     test_cancel,
     test_early,
-    test_fields,
     test_isolation,
     test_patience,
+    test_refused_requests,
     test_retry,
     test_secrets,
     test_token,
@@ -29,15 +29,15 @@ from tests.mutants.of_giving_up import with_its_own_limits
 
 BREADTH = [
     case(test_wire.test_an_accept_header_admits_json),
-    case(test_fields.test_a_value_that_a_peer_would_cut_is_refused),
+    case(test_refused_requests.test_a_value_that_a_peer_would_cut_is_refused),
     case(test_url.test_the_path_and_query_of_the_operations_api_url_are_kept, path="/ops/"),
     case(test_url.test_credentials_in_a_url_are_sent_to_nobody),
     case(test_token.test_a_refused_mint_fails_the_peer_without_an_upload),
     case(test_answers.test_a_success_holds_the_members_of_the_answer),
     case(test_early.test_a_refusal_during_the_upload_is_a_record_with_its_reason_and_status),
-    case(test_isolation.test_the_fate_of_a_peer_is_its_own, first=8),
     case(test_retry.test_a_temporary_failure_is_retried),
     case(test_secrets.test_a_token_that_a_peer_quotes_is_in_no_record),
+    case(test_isolation.test_a_record_depends_on_the_fault_of_its_own_peer_alone, first=8),
 ]
 
 

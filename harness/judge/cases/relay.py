@@ -141,11 +141,15 @@ class Relay:
         needed = set(command.needs)
         if any(map(_has_mint_fault, to)):
             needed.add(MINT_CAPABILITIES[OperationsMint])
-        if missing := needed - set(self.target.capabilities):
-            raise NotApplicable(missing)
+        self.need(*needed)
         self.commands.append(command)
         self.outcomes.append(self.target.deploy(command, deadline))
         return self.outcomes[-1]
+
+    def need(self, *capabilities: str) -> None:
+        """Raise NotApplicable unless the target declares all of these."""
+        if missing := set(capabilities) - set(self.target.capabilities):
+            raise NotApplicable(missing)
 
     def node(self, served: Served, **how: Any) -> DeployNode:
         """A peer as the origin knows it; `how` are attributes of `DeployNode` that differ."""

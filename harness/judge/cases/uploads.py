@@ -1,0 +1,73 @@
+"""Uploads in the words of the cases; a part that was not sent raises Unseen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from harness.cluster import FakeCluster
+from harness.errors import Unseen
+from harness.judge.cases.relay import Relay
+from harness.peer.peer import FakePeer
+from harness.witness.requests import UploadWitness
+from harness.witness.wire import FilePart
+
+
+def file_of(upload: UploadWitness) -> FilePart:
+    """The file part of an upload; Unseen when there is none, or when it does not end."""
+    if upload.file is None:
+        raise Unseen("the upload has no file part")
+    if not upload.file.complete:
+        raise Unseen(f"the file part does not end after its {upload.file.length:,} bytes")
+    return upload.file
+
+
+def whole_uploads(peer: FakePeer) -> list[UploadWitness]:
+    """The uploads to a peer with a complete body."""
+    return [upload for upload in peer.uploads if upload.complete]
+
+
+def names_of(peer: FakePeer) -> list[str]:
+    """The names of the fields in every upload to a peer, in order."""
+    return [part.name for upload in peer.uploads for part in upload.field_parts]
+
+
+def text_of(peer: FakePeer, name: str, given: str) -> bytes | None:
+    """The value of a text field in the upload to a peer; None without the field or the upload.
+
+    JSON quotes around the given text are taken off, because they break WIRE-06 alone.
+    """
+    value = peer.upload.fields.get(name) if peer.uploads else None
+    try:
+        quoted = json.loads(value or b"")
+    except ValueError:
+        return value
+    return as_utf_8(given) if quoted == given else value
+
+
+def as_utf_8(text: str) -> bytes:
+    """A text as WIRE-12 has it: U+FFFD instead of a lone surrogate."""
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.encode()
+
+
+def need_field(peer: FakePeer, name: str) -> None:
+    """Raise Unseen unless the upload to a peer has this field, which nothing forbids."""
+    if name not in peer.upload.fields:
+        raise Unseen(f"the member {name} is not forwarded either (FLD-04)")
+
+
+def need_upload(cluster: FakeCluster, relay: Relay, request: Mapping[str, Any]) -> None:
+    """Raise Unseen unless the relay forwards these members to a healthy peer.
+
+    The control of a case in which the relay may refuse members that are much like them.
+    """
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request=request)
+    if not peer.uploads:
+        raise Unseen("the relay sends no upload for the nearest request that is allowed")
+    names = names_of(peer)
+    if missing := [name for name in request if name not in names]:
+        shown = ", ".join(missing[:3])
+        raise Unseen(f"the relay does not forward {shown} of the nearest request that is allowed")

@@ -1,0 +1,135 @@
+"""A staged payload that shrinks, grows, vanishes or is replaced while it is deployed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import Answer, FakeCluster, Held, MintAnswer, Payload, ReadSlowly
+from harness.errors import Unseen
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.relay import Relay
+from harness.judge.cases.uploads import file_of, whole_uploads
+from harness.peer.peer import FakePeer
+from harness.peer.triggers import act_when, has_file_part
+from harness.targets import Outcome
+
+SLOWLY = ReadSlowly(40_000_000)
+
+
+def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """A payload that shrinks while it is sent is a failed record, and no peer sees its end."""
+    peers = [cluster.peer(fault=SLOWLY), cluster.peer(fault=SLOWLY)]
+    with (
+        check("BUG-14", "the end of the deploy"),
+        act_when(has_file_part, peers[0], lambda: os.truncate(large.path, 15_000_000)),
+    ):
+        outcome = relay.deploy(to=peers, payload=large.path)
+        need_begin(peers[0])
+    for peer in peers:
+        with check("BUG-14", f"the status of the record of {peer.name}"):
+            need_late_reading(peer, large)
+            assert outcome[peer].status == "failed"
+        with check("RES-11", f"the number of complete bodies at {peer.name}"):
+            need_late_reading(peer, large)
+            assert len(whole_uploads(peer)) == 0
+
+
+def need_begin(peer: FakePeer) -> None:
+    """Raise Unseen unless the payload changed because its first bytes had arrived."""
+    if not has_file_part(peer):
+        raise Unseen(f"the payload did not change, because {peer.name} saw no byte of it")
+
+
+def need_late_reading(peer: FakePeer, payload: Payload) -> None:
+    """Raise Unseen when the payload arrived whole: then the relay had read it before."""
+    if any(file_of(upload).sha256 == payload.sha256 for upload in whole_uploads(peer)):
+        raise Unseen("the relay had read the whole payload before it shrank")
+
+
+def test_a_payload_that_grows_fails_the_record(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """A payload that grows while it is sent is a failed record, and the peer sees no end."""
+    peer = cluster.peer(fault=SLOWLY)
+    with (
+        check("BUG-14", "the end of the deploy"),
+        act_when(has_file_part, peer, lambda: os.truncate(large.path, 17_000_000)),
+    ):
+        outcome = relay.deploy(to=[peer], payload=large.path)
+        need_begin(peer)
+    with check("BUG-14", "the status of the record"):
+        assert outcome[peer].status == "failed"
+    with check("RES-11", "the number of complete bodies of a failed deploy"):
+        check.need(outcome[peer].status == "failed", "the record is a success (BUG-14)")
+        assert len(whole_uploads(peer)) == 0
+
+
+def test_a_payload_that_vanishes_ends_in_a_record(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """A payload that is deleted while it is sent is a failed record, or arrives whole.
+
+    It may arrive whole where an open file outlives its name.
+    """
+    peer = cluster.peer(fault=SLOWLY)
+    with (
+        check("BUG-14", "the end of the deploy"),
+        act_when(has_file_part, peer, large.path.unlink),
+    ):
+        outcome = relay.deploy(to=[peer], payload=large.path)
+        need_begin(peer)
+    check_failed_or_whole(check, outcome, peer, large)
+
+
+def check_failed_or_whole(
+    check: Checks, outcome: Outcome, peer: FakePeer, payload: Payload
+) -> None:
+    """Look at the upload: it holds the payload that was staged at first, or has no end."""
+    if outcome[peer].status == "failed":
+        with check("RES-11", "the number of complete bodies of a failed deploy"):
+            check.need(peer.uploads, f"{peer.name} saw no upload")
+            assert len(whole_uploads(peer)) == 0
+    else:
+        with check("FLD-08", "the SHA-256 of the payload"):
+            assert file_of(peer.upload).sha256 == payload.sha256
+
+
+def minting_after(peer: FakePeer, act: Callable[[], object]) -> MintAnswer:
+    """A good mint of this peer, which is answered after this act."""
+    return MintAnswer(Held(Answer(json=peer.node.issue_tokens(None)), until=act))
+
+
+def test_a_payload_that_shrinks_before_it_is_read_fails_the_record(
+    cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload
+) -> None:
+    """A payload that shrinks during the mint is a failed record.
+
+    The payload that is deployed is the one that was staged when the deploy began.
+    """
+    peer = cluster.peer()
+    peer.fault = minting_after(peer, lambda: os.truncate(payload.path, 100_000))
+    outcome = relay.deploy(to=[peer], payload=payload.path)
+    with check("BUG-14", "the status of the record"):
+        need_late_reading(peer, payload)
+        assert outcome[peer].status == "failed"
+    with check("RES-11", "the number of complete bodies of a failed deploy"):
+        check.need(outcome[peer].status == "failed", "the record is a success (BUG-14)")
+        assert len(whole_uploads(peer)) == 0
+
+
+def test_a_payload_that_is_replaced_is_not_sent_as_the_first_one(
+    cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload, tmp_path: Path
+) -> None:
+    """A payload that is replaced during the mint is a failed record, or the first one arrives.
+
+    A relay that has opened the first one may send it. The second one has the same size.
+    """
+    peer, other = cluster.peer(), tmp_path / "other"
+    other.write_bytes(bytes(payload.size))
+    peer.fault = minting_after(peer, lambda: other.replace(payload.path))
+    outcome = relay.deploy(to=[peer], payload=payload.path)
+    check_failed_or_whole(check, outcome, peer, payload)

@@ -1,0 +1,132 @@
+"""Requests that a peer would not read as they are meant: they are refused, and nothing is sent."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness import FakeCluster
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.relay import Relay
+from harness.judge.cases.uploads import names_of, need_upload, text_of
+from harness.peer.peer import FakePeer
+
+REFUSED = "expected a refusal of the deploy or a failed record, got a success"
+
+
+def test_sixty_four_fields_arrive(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """Every field of a request with 64 fields arrives."""
+    peer = cluster.peer()
+    given = {f"extra-{n}": n for n in range(61)}
+    relay.deploy(to=[peer], request=given)
+    with check("FLD-04", "the members that are not forwarded"):
+        sent = names_of(peer)
+        assert [name for name in given if name not in sent] == []
+    with check("FLD-04", "the value of the field extra-60"):
+        assert peer.upload.fields["extra-60"] == b"60"
+    with check("PARSE-19", "the necessary fields after the first 64"):
+        check.need(peer.uploads, f"{peer.name} saw no upload")
+        assert necessary_and_late(peer) == []
+
+
+def necessary_and_late(peer: FakePeer) -> list[str]:
+    """The fields after the first 64 of an upload that a peer must have."""
+    late = [part.name for upload in peer.uploads for part in upload.field_parts[64:]]
+    return [name for name in late if name in {"operation", "project", "replicated"}]
+
+
+def test_the_necessary_fields_are_among_the_first_sixty_four(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Operation, project and replicated are among the first 64 fields of more than 64.
+
+    To refuse a request with more fields is as good.
+    """
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={f"extra-{n}": n for n in range(80)})
+    need_upload(cluster, relay, {f"extra-{n}": n for n in range(61)})
+    with check("PARSE-19", "the necessary fields after the first 64"):
+        check.need(peer.uploads or outcome.fails(peer), f"{peer.name} saw no upload")
+        assert necessary_and_late(peer) == []
+
+
+def test_a_value_of_a_mebibyte_arrives_whole(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A value of 1,048,576 bytes, the longest that a peer keeps, is forwarded unchanged."""
+    peer = cluster.peer()
+    value = "0123456789abcdef" * 65_536
+    relay.deploy(to=[peer], request={"note": value})
+    with check("FLD-04", "the length of the field note, in bytes"):
+        assert len(text_of(peer, "note", value) or b"") == len(value)
+        same = text_of(peer, "note", value) == value.encode()
+        assert same, "expected the text of the request, got another one of this length"
+
+
+@pytest.mark.parametrize("value", ["é" * 524_289, ["x" * 65_536] * 16], ids=["text", "list"])
+def test_a_value_that_a_peer_would_cut_is_refused(
+    cluster: FakeCluster, relay: Relay, check: Checks, value: str | list[str]
+) -> None:
+    """A value that is longer than 1,048,576 bytes is refused."""
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={"note": value})
+    need_upload(cluster, relay, {"note": value[:1]})
+    with check("PARSE-18", "the number of uploads with a value that is too long"):
+        assert len(peer.uploads) == 0
+    with check("PARSE-18", "the deploy with a value that is too long"):
+        assert outcome.fails(peer), REFUSED
+
+
+@pytest.mark.parametrize(
+    "project", ["123", "1e3", "-1", "1.5", "0", "true", "false", "null", '{"a":1}', "[1]"]
+)
+def test_a_project_that_a_peer_would_not_read_as_text_is_refused_or_quoted(
+    cluster: FakeCluster, relay: Relay, check: Checks, project: str
+) -> None:
+    """A project whose name is JSON is sent in JSON quotes; to refuse it is as good."""
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={"project": project})
+    need_upload(cluster, relay, {"project": "demo"})
+    with check("PARSE-32", "the project as a peer reads it"):
+        if peer.uploads:
+            assert as_a_peer_reads(peer.upload.fields["project"]) == project
+        else:
+            assert outcome.fails(peer), REFUSED
+
+
+def as_a_peer_reads(value: bytes) -> object:
+    """A value as JSON, and as a text if it is not JSON."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value.decode(errors="replace")
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", float("nan"), [float("inf")]])
+def test_a_value_without_a_json_form_is_refused_before_anything_is_sent(
+    cluster: FakeCluster, relay: Relay, check: Checks, value: object
+) -> None:
+    """A value that has no JSON form is refused before the relay sends anything to any peer."""
+    relay.need("native_values")
+    peers = [cluster.peer(), cluster.peer()]
+    outcome = relay.deploy(to=peers, request={"note": value})
+    need_upload(cluster, relay, {"note": ["value"]})
+    for peer in peers:
+        with check("WIRE-09", f"the number of requests to {peer.name}"):
+            assert len(peer.requests) == 0
+        with check("WIRE-09", f"the deploy to {peer.name}"):
+            assert outcome.fails(peer), REFUSED
+
+
+def test_another_operation_is_not_relayed(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A request with another operation than deploy_component is refused, and nothing is sent."""
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={"operation": "drop_component"})
+    need_upload(cluster, relay, {"operation": "deploy_component"})
+    with check("KIT-06", "the number of requests"):
+        assert len(peer.requests) == 0
+    with check("KIT-06", "the deploy with the operation drop_component"):
+        assert outcome.fails(peer), REFUSED
