@@ -195,7 +195,8 @@ def test_a_refusal_after_100_continue_is_the_answer(
     refusal = Answer.error(401, "invalid token", interim=(100,))
     peer = cluster.peer(fault=AnswerEarly(refusal, "head", "stop"))
     plain = cluster.peer(fault=AnswerEarly(Answer.error(401, "invalid token"), "head", "stop"))
-    outcome = relay.deploy(to=[peer, plain], payload=large.path, deadline=IN_TIME)
+    with check("EARLY-04", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer, plain], payload=large.path, deadline=IN_TIME)
     control = (outcome[plain].status_code, outcome[plain].reason)
     check.need(control == (401, "invalid token"), "the refusal alone is not in its record either")
     with check("EARLY-10", "the status code of the record"):
@@ -213,13 +214,15 @@ def test_a_real_peer_refuses_a_made_up_token_at_the_head_and_reads_on(
     """A real peer refuses an unknown token at the head of the upload, with 401 and its text."""
     peer, control = cluster.peer(profile="harper-5.1"), cluster.peer(fault=READS_ON)
     node = relay.node(peer, mint=GivenToken("made-up"))
-    outcome = relay.deploy(to=[node, control], payload=large.path, deadline=IN_TIME)
-    need_refusal(check, outcome[control])
+    with check("EARLY-01", "the end of the deploy"):
+        outcome = relay.deploy(to=[node, control], payload=large.path, deadline=IN_TIME)
     with check("EARLY-01", "the status of the record"):
         assert outcome[peer].status == "failed"
     with check("MINT-12", "the status code of the record"):
+        need_refusal(check, outcome[control])
         assert outcome[peer].status_code == 401
     with check("MINT-12", "the reason of the record"):
+        need_refusal(check, outcome[control])
         assert outcome[peer].reason == "invalid token"
 
 
