@@ -117,13 +117,11 @@ class Mutant:
         apply: patches the reference.
         requirements: the requirements that it breaks.
         killed_by: the cases that must see it.
-        spares: a case that must pass, so that the bug is one bug.
     """
 
     apply: Patch
     requirements: tuple[str, ...]
     killed_by: tuple[Case, ...]
-    spares: Case
 
     @property
     def name(self) -> str:
@@ -136,14 +134,12 @@ A_HEALTHY_DEPLOY = case(KEEPS_TO)
 MUTANTS: list[Mutant] = []
 
 
-def mutant(
-    *requirements: str, killed_by: Case | tuple[Case, ...], spares: Case = A_HEALTHY_DEPLOY
-) -> Callable[[Patch], Patch]:
+def mutant(*requirements: str, killed_by: Case | tuple[Case, ...]) -> Callable[[Patch], Patch]:
     """Register a function that patches the reference so that it breaks these requirements."""
     cases = (killed_by,) if isinstance(killed_by, Case) else killed_by
 
     def register(apply: Patch) -> Patch:
-        MUTANTS.append(Mutant(apply, requirements, cases, spares))
+        MUTANTS.append(Mutant(apply, requirements, cases))
         return apply
 
     return register

@@ -207,7 +207,6 @@ def a_project_of_digits_is_sent(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(
         test_refused_requests.test_a_value_without_a_json_form_is_refused_before_anything_is_sent
     ),
-    spares=case(test_wire.test_no_credential_stands_in_the_body),
 )
 def values_are_serialised_during_the_upload(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "_check_value", lambda name, value: None)  # noqa: ARG005

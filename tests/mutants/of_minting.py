@@ -44,11 +44,7 @@ def change_request(
     patch.setattr(peer, "json", SimpleNamespace(dumps=lambda request: json.dumps(change(request))))
 
 
-@mutant(
-    "SEQ-04",
-    killed_by=case(test_token.test_an_upload_begins_when_its_token_is_there),
-    spares=ASKED,
-)
+@mutant("SEQ-04", killed_by=case(test_token.test_an_upload_begins_when_its_token_is_there))
 def an_upload_does_not_wait_for_its_token(patch: pytest.MonkeyPatch) -> None:
     def change(mint: Minting) -> Minting:
         async def too_late(self: OperationsMint, context: MintContext) -> str:
@@ -223,12 +219,9 @@ def tokens_are_logged(patch: pytest.MonkeyPatch) -> None:
         case(test_sockets.test_a_missing_payload_opens_no_socket),
         case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing),
     ),
-    spares=case(REFUSED),
 )
 @mutant(
-    "KIT-02",
-    killed_by=case(test_payload.test_an_empty_payload_fails_every_peer_and_sends_nothing),
-    spares=case(REFUSED),
+    "KIT-02", killed_by=case(test_payload.test_an_empty_payload_fails_every_peer_and_sends_nothing)
 )
 def the_payload_is_checked_during_the_upload(patch: pytest.MonkeyPatch) -> None:
     def later(path: Any) -> StagedPayload:

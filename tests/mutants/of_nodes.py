@@ -44,7 +44,6 @@ def records_are_sorted_by_name(patch: pytest.MonkeyPatch) -> None:
         case(test_faults.test_a_deploy_that_fails_everywhere_has_every_record),
         case(test_payload_changes.test_a_payload_that_vanishes_ends_in_a_record),
     ),
-    spares=case(test_fanout.test_a_deploy_to_no_nodes_has_no_records),
 )
 def records_have_no_names(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, without("node"))

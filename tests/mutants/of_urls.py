@@ -209,7 +209,6 @@ def verification_cannot_be_switched_off(patch: pytest.MonkeyPatch) -> None:
         case(test_tls.test_a_certificate_of_the_cluster_is_trusted),
         case(test_tls.test_a_certificate_is_trusted_with_each_version_of_tls),
     ),
-    spares=case(test_tls.test_a_flawed_certificate_is_refused_before_a_request),
 )
 def the_authority_of_the_cluster_is_not_loaded(patch: pytest.MonkeyPatch) -> None:
     change_tls(patch, lambda nodes, tls: (nodes, replace(tls, ca_file=None)))

@@ -173,7 +173,6 @@ def a_request_for_events_has_another_media_type(patch: pytest.MonkeyPatch) -> No
         case(test_faults.test_a_slow_peer_is_not_given_up),
         case(test_wire.test_the_upload_names_its_host_and_carries_one_bearer_token),
     ),
-    spares=ANOTHER,
 )
 def the_token_has_no_scheme(patch: pytest.MonkeyPatch) -> None:
     change_headers(
