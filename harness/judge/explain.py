@@ -51,11 +51,10 @@ def requirements_of(node_id: str, path: Path | None = None) -> list[str]:
 
 @cache
 def after_every_case() -> set[str]:
-    """The ids that are looked at after every case: those in the source of `cases/always.py`."""
-    module = ast.parse(
-        Path(__file__).with_name("cases").joinpath("always.py").read_text(encoding="utf-8")
-    )
-    return set(_ids_in(module)) | {rule.id for rule in Rule}
+    """The ids that are looked at after every case: those in `always.py` and `plugin.py`."""
+    sources = (Path(__file__).with_name("cases") / name for name in ("always.py", "plugin.py"))
+    modules = (ast.parse(source.read_text(encoding="utf-8")) for source in sources)
+    return {id_ for module in modules for id_ in _ids_in(module)} | {rule.id for rule in Rule}
 
 
 @cache

@@ -218,9 +218,13 @@ class FakePeer(Endpoint):
         return self.node.schedule.faults
 
     @property
+    def has_fault(self) -> bool:
+        return bool(self.faults)
+
+    @property
     def fault_not_shown(self) -> Fault | None:
         of_tls: tuple[Group, ...] = ("version of TLS", "client certificate", "certificate")
-        began = any(seen.began_tls for seen in self.live_connections)
+        began = any(seen.has_spoken for seen in self.live_connections)
         return self.node.schedule.not_shown(*(of_tls if began else ()))
 
     def _greet(self, connection: Connection) -> bool:

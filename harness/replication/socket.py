@@ -100,9 +100,13 @@ class FakeReplicationSocket(Endpoint):
         self._fault, self._fault_shown = fault, False
 
     @property
+    def has_fault(self) -> bool:
+        return self._fault is not None
+
+    @property
     def fault_not_shown(self) -> ReplicationFault | None:
         if isinstance(self._fault, CertificateFlaw):
-            is_shown = any(seen.began_tls for seen in self.live_connections)
+            is_shown = any(seen.has_spoken for seen in self.live_connections)
         else:
             is_shown = self._fault_shown
         return None if is_shown else self._fault

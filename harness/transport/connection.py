@@ -216,12 +216,13 @@ class Connection:
 
         A client that closes with bytes on their way is not noticed: they are not read.
         """
-        self._fall_silent(MomentKind.SILENT)
+        self.fall_silent(MomentKind.SILENT)
         if self.is_open:  # an answer to `Connection: close` has closed it
             self.pause(_FOR_EVER)
         self.end_with_client()
 
-    def _fall_silent(self, why: MomentKind) -> None:
+    def fall_silent(self, why: MomentKind) -> None:
+        """Count as silent, for this reason: nothing more is read from it."""
         if self.is_open:
             self.state = State.SILENT
             self._poll.modify(self._control, select.POLLHUP)
@@ -249,7 +250,7 @@ class Connection:
         """
         if self.is_open:
             self._send_end()
-            self._fall_silent(MomentKind.HELD_OPEN)
+            self.fall_silent(MomentKind.HELD_OPEN)
             self.pause(self.timeout)
             self._release()
 

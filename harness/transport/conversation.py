@@ -179,7 +179,7 @@ class Conversation:
         self.receive(limit=self._reader.received + self._profile.read_ahead, seconds=seconds)
         if self._reader.complete:
             return
-        self._connection.witness.note(MomentKind.STOPPED_READING)
+        self._connection.fall_silent(MomentKind.STOPPED_READING)
         if seconds is None:
             self._connection.be_silent()
         self._pause(begin + seconds - time.monotonic())

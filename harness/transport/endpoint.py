@@ -63,6 +63,11 @@ class Endpoint(ABC):
         """The first of its faults that no client came to see; None when each was shown."""
 
     @property
+    @abstractmethod
+    def has_fault(self) -> bool:
+        """Whether it misbehaves at all."""
+
+    @property
     def connections(self) -> list[ConnectionWitness]:
         """Every accepted connection, in order, also those without a request.
 

@@ -114,7 +114,7 @@ def read_client_hello(connection: Connection) -> None:
     record = connection.read(size)
     if len(header) < 5 or len(record) < size:  # noqa: PLR2004 - as read
         raise ConnectionEnded("the client closed the connection in its ClientHello")
-    connection.witness.began_tls = True
+    connection.witness.has_spoken = True
     connection.witness.note(MomentKind.CLIENT_HELLO, size=len(header) + size)
 
 
@@ -140,7 +140,7 @@ def _saw_message(
             witness.alert_sent = name
             witness.note(MomentKind.ALERT_SENT, name=name)
     elif direction == "read" and kind == _CLIENT_HELLO:
-        witness.began_tls = True
+        witness.has_spoken = True
     elif direction == "read" and kind == _CERTIFICATE and data[:1] == bytes([_CERTIFICATE]):
         witness.client_certificate = first_certificate(data, is_newest=sock.version() == "TLSv1.3")
 

@@ -75,6 +75,7 @@ def _read_head(connection: Connection) -> bytes | None:
     block = memoryview(bytearray(16 * 1024))
     while len(head) < HEAD_LIMIT:
         count = connection.read_into(block)
+        connection.witness.has_spoken |= count > 0
         head += block[:count]
         start = len(head) - len(head.lstrip(b"\r\n"))
         end = head.find(_HEAD_END, start) + len(_HEAD_END)

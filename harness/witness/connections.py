@@ -40,8 +40,8 @@ class ConnectionWitness:
     """The last TLS alert of the peer in the handshake, such as `unknown_ca` (RFC 8446 §6.2)."""
     alert_received: str | None = None
     """The last TLS alert of the client in the handshake."""
-    began_tls: bool = False
-    """Whether a ClientHello was read."""
+    has_spoken: bool = False
+    """Whether a ClientHello was read, or without TLS a byte of a request."""
     showed_fault: bool = False
     """Whether a fault of the peer's connections was shown on it."""
     requests: list[RequestWitness] = field(default_factory=list, repr=False)
@@ -60,7 +60,7 @@ class ConnectionWitness:
         """
         if self.requests:
             return all(request.is_stray for request in self.requests)
-        return not self.showed_fault and (not self.began_tls or self.tls_version is not None)
+        return not self.showed_fault and (not self.has_spoken or self.tls_version is not None)
 
     def note(self, kind: MomentKind, **data: Any) -> None:
         with self.changed:

@@ -12,7 +12,7 @@ from attrs import evolve
 from harness import Answer, Drip, End, FakeCluster, FakePeer, HeadThenSilence, Held, MintAnswer
 from harness.faults.answers import AnyAnswer, Script
 from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import IN_TIME
+from harness.judge.cases.deadlines import IN_TIME, LIMIT
 from harness.judge.cases.relay import Relay
 from harness.targets import Limits
 
@@ -88,9 +88,9 @@ def test_a_mint_that_is_given_up_is_not_followed_by_an_upload(
     """
     peer, given_up = cluster.peer(), threading.Event()
     minted = Answer(json=peer.node.issue_tokens(None))
-    peer.fault = MintAnswer(Held(minted, until=partial(given_up.wait, 2)))
-    with check("HTTP-03", "the end of the deploy, with a limit of 1 s for a mint"):
-        outcome = relay.deploy(to=[peer], limits=Limits(mint=1), deadline=IN_TIME)
+    peer.fault = MintAnswer(Held(minted, until=partial(given_up.wait, 2 * LIMIT)))
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for a mint"):
+        outcome = relay.deploy(to=[peer], limits=Limits(mint=LIMIT), deadline=IN_TIME)
     given_up.set()
     with contextlib.suppress(TimeoutError):  # a relay may read the answer and ignore it
         peer.wait_until(is_over, SOON)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import FakeCluster, Payload, Refuse
+from harness import FakeCluster, Payload, Refuse, ResetAtAccept
 from harness.fronts.nginx import NginxFront, nginx_available
 from harness.judge.cases.checks import Checks
 from harness.judge.cases.relay import Relay
@@ -144,7 +144,13 @@ def test_an_ipv6_address_may_stand_in_a_name_or_a_replication_url(
 ) -> None:
     """An IPv6 address is read from a node's name and from its replication URL."""
     peer = cluster.peer(name, host="::1")
-    node = relay.node(peer, url=None, port=peer.http.port, replication_url=replication_url)
+    node = relay.node(
+        peer,
+        url=None,
+        port=peer.http.port,
+        mint=relay.minting(peer).mint,
+        replication_url=replication_url,
+    )
     relay.deploy(to=[node])
     with check("URL-09", f"the uploads to the node {name}"):
         assert len(peer.uploads) == 1
@@ -154,7 +160,7 @@ def test_the_url_of_a_node_wins_over_its_parts(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """A node's own URL wins over its host, its port and the origin's settings."""
-    peer, other = cluster.peer(), cluster.peer()
+    peer, other = cluster.peer(), cluster.peer(fault=ResetAtAccept())
     node = relay.node(peer, host=other.http.host, port=other.http.port)
     relay.deploy(to=[node], local=LocalSettings(secure_port=other.http.port))
     with check("URL-01", "the uploads to the node's URL"):
@@ -208,7 +214,8 @@ def test_the_host_of_a_replication_url_is_used_and_its_port_is_not(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """The host of the replication URL is used for the operations API, its port is not."""
-    peer, other = cluster.peer(), cluster.peer()
+    peer = cluster.peer()
+    other = cluster.peer(host=peer.http.host, fault=ResetAtAccept())
     node = relay.node(
         peer,
         url=None,
@@ -237,7 +244,7 @@ def test_the_host_of_a_node_wins_over_its_replication_url_and_its_name(
         mint=relay.minting(peer).mint,
         replication_url="wss://127.9.9.9:9933",
     )
-    relay.deploy(to=[node])
+    relay.deploy(to=[node], local=LocalSettings(secure_port=peer.http.port))
     with check("URL-04", "the uploads to the node's host"):
         assert len(peer.uploads) == 1
 
@@ -276,6 +283,8 @@ def test_an_unusable_url_costs_its_own_node_and_mints_nothing(
     """An unusable URL is a failed record of its node, and nothing is minted for it."""
     healthy, lost = cluster.peer(), cluster.peer()
     outcome = relay.deploy(to=[relay.node(lost, url=url), healthy])
+    with check("SEQ-07", "the outcome of the deploy"):
+        assert outcome.refused is None, f"expected records, got a refusal: {outcome.refused}"
     with check("SEQ-07", "the status of the record"):
         assert outcome[lost].status == "failed"
     with check("SEQ-07", "the connections to the node"):

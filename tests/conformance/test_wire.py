@@ -110,11 +110,12 @@ def test_a_value_that_looks_like_an_earlier_boundary_arrives_as_it_is(
 
     A boundary that can be computed from an earlier upload would end the value's part.
     """
-    peer = cluster.peer()
+    peer, other = cluster.peer(), cluster.peer()
     relay.deploy(to=[peer])
-    earlier = boundary_in(peer.upload.header("content-type") or "")
+    relay.deploy(to=[peer])
+    older, earlier = (boundary_in(it.header("content-type") or "") for it in peer.uploads)
     check.need(earlier, "the upload has no boundary")
-    other = cluster.peer()
+    check.need(older != earlier, "two uploads share a boundary (WIRE-02)")
     value = f"before\r\n--{earlier}--\r\nafter"
     relay.deploy(to=[other], request={"note": value})
     with check("WIRE-11", "the value of the field note"):

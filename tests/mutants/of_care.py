@@ -181,8 +181,8 @@ def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "URL-02",
     "URL-03",
+    "URL-10",
     killed_by=case(test_url.test_a_node_of_no_port_is_at_the_secure_port_of_the_origin),
 )
 def the_secure_port_of_the_origin_is_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def the_secure_port_of_the_origin_is_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "resolve", insecure)
 
 
-@mutant("RTY-04", killed_by=case(test_final.test_a_success_is_final))
+@mutant("RTY-04", "RTY-01", killed_by=case(test_final.test_a_success_is_final))
 def a_success_is_sent_again(patch: pytest.MonkeyPatch) -> None:
     send = upload.send
 

@@ -210,3 +210,17 @@ def a_project_of_digits_is_sent(patch: pytest.MonkeyPatch) -> None:
 )
 def values_are_serialised_during_the_upload(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "_check_value", lambda name, value: None)  # noqa: ARG005
+
+
+@mutant(
+    "WIRE-11",
+    killed_by=case(test_wire.test_a_value_that_looks_like_an_earlier_boundary_arrives_as_it_is),
+)
+def closing_delimiters_in_values_are_removed(patch: pytest.MonkeyPatch) -> None:
+    change_fields(
+        patch,
+        lambda fields, _: {
+            name: re.sub("\r\n--.*--\r\n", "\r\n", value) if isinstance(value, str) else value
+            for name, value in fields.items()
+        },
+    )

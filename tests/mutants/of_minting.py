@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -46,23 +47,32 @@ def change_request(
 
 @mutant("SEQ-04", killed_by=case(test_token.test_an_upload_begins_when_its_token_is_there))
 def an_upload_does_not_wait_for_its_token(patch: pytest.MonkeyPatch) -> None:
-    def change(mint: Minting) -> Minting:
-        async def too_late(self: OperationsMint, context: MintContext) -> str:
-            await mint(self, context)
-            return "not-there-yet"
+    mint, attempt = OperationsMint.mint, fanout._attempt
+    later: list[tuple[OperationsMint, MintContext]] = []
 
-        return too_late
+    async def hasty(self: OperationsMint, context: MintContext) -> str:
+        later.append((self, context))
+        return "not-there-yet"
 
-    change_mint(patch, change)
+    async def upload_first(*what: Any) -> Any:
+        result = await attempt(*what)
+        await mint(*later.pop())
+        return result
+
+    patch.setattr(OperationsMint, "mint", hasty)
+    patch.setattr(fanout, "_attempt", upload_first)
 
 
 @mutant(
     "SEQ-06",
     killed_by=(
         case(REFUSED),
-        case(test_token.test_a_mint_without_a_token_fails_the_peer_without_an_upload),
         case(test_token.test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload),
     ),
+)
+@mutant(
+    "MINT-03",
+    killed_by=case(test_token.test_a_mint_without_a_token_fails_the_peer_without_an_upload),
 )
 def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     def change(mint: Minting) -> Minting:
@@ -150,6 +160,7 @@ def the_mint_asks_for_no_lifetime(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "MINT-11",
+    "BUG-41",  # the password of a node is sent to another
     killed_by=case(test_token.test_a_mint_carries_the_credentials_of_its_own_node),
 )
 def the_first_credentials_serve_all(patch: pytest.MonkeyPatch) -> None:
@@ -167,12 +178,20 @@ def plain_token(answer: Any) -> str:
 @mutant("MINT-02", killed_by=case(test_token.test_a_token_inside_of_results_is_found))
 @mutant("MINT-03", killed_by=case(test_token.test_what_is_no_token_fails_the_mint, token=5))
 @mutant(
-    "BUG-35",
+    "SEQ-06",
     killed_by=case(test_token.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
 )
 def any_value_is_a_token(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(token, "token_in", plain_token)
     patch.setattr(peer, "fits_a_header", lambda _: True)
+
+
+@mutant(
+    "BUG-35",
+    killed_by=case(test_token.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
+)
+def a_token_is_cleaned_until_it_fits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(token, "token_in", lambda answer: re.sub("[^!-~]", "", plain_token(answer)))
 
 
 @mutant(

@@ -69,7 +69,6 @@ def change_members(patch: pytest.MonkeyPatch, change: Callable[..., Any]) -> Non
     killed_by=(
         WHOLE,
         case(test_payload.test_a_payload_of_any_size_arrives_whole),
-        case(test_url.test_a_node_behind_a_path_prefix_proxy_is_reached),
         case(test_payload.test_a_payload_that_looks_like_its_own_end_arrives_whole),
         case(test_url.test_a_node_behind_nginx_is_reached),
     ),

@@ -189,13 +189,15 @@ def wide_maps_are_not_read(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("WS-13", killed_by=ONE_REQUEST)
 def a_greeting_is_expected(patch: pytest.MonkeyPatch) -> None:
-    answer = ReplicationMint._answer
+    connect = Peer.replication_socket
 
-    async def polite(self: ReplicationMint, socket: Any, *rest: Any) -> Any:
-        await socket.receive()
-        return await answer(self, socket, *rest)
+    @contextlib.asynccontextmanager
+    async def polite(self: Peer, subprotocol: str) -> AsyncIterator[Any]:
+        async with connect(self, subprotocol) as socket:
+            await socket.receive()
+            yield socket
 
-    patch.setattr(ReplicationMint, "_answer", polite)
+    patch.setattr(Peer, "replication_socket", polite)
     shorten_the_limit_of_a_mint(patch)
 
 

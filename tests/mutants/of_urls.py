@@ -45,13 +45,7 @@ def the_scheme_is_always_https(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant(
-    "URL-03",
-    killed_by=(
-        case(PORTS),
-        case(test_url.test_the_host_of_a_node_wins_over_its_replication_url_and_its_name),
-    ),
-)
+@mutant("URL-03", killed_by=case(PORTS))
 def the_port_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
     change_nodes(patch, lambda node: replace(node, port=None))
 
@@ -64,6 +58,14 @@ def the_port_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
 )
 def a_name_keeps_its_port(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(urls, "_bare_name", lambda name: name)
+
+
+@mutant(
+    "URL-04",
+    killed_by=case(test_url.test_the_host_of_a_node_wins_over_its_replication_url_and_its_name),
+)
+def the_replication_url_wins_over_the_host(patch: pytest.MonkeyPatch) -> None:
+    change_nodes(patch, lambda node: replace(node, host=None) if node.replication_url else node)
 
 
 @mutant(

@@ -54,7 +54,6 @@ def a_fragment_belongs_to_the_path(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "URL-04",
     "URL-09",
     killed_by=case(
         test_url.test_an_ipv6_address_may_stand_in_a_name_or_a_replication_url, name="::1"
@@ -75,7 +74,11 @@ def a_refused_url_is_quoted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "resolve", quoting)
 
 
-@mutant("HTTP-04", "SEQ-06", killed_by=case(test_token.test_a_mint_is_not_redirected, status=307))
+@mutant(
+    "HTTP-04",
+    "BUG-41",  # the password is sent along
+    killed_by=case(test_token.test_a_mint_is_not_redirected, status=307),
+)
 def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
     follow_redirects(patch, of_mints_alone=True)
 

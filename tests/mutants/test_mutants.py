@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.judge.catalogue import requirements
-from harness.judge.explain import cases_by_requirement
+from harness.judge.explain import after_every_case, cases_by_requirement
+from harness.judge.model import Case as Judged
 from harness.judge.model import Verdict
 from tests.mutants import (  # noqa: F401 - they register their mutants
     of_answers,
@@ -29,7 +30,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_ways,
     of_wire,
 )
-from tests.mutants.mutant import A_HEALTHY_DEPLOY, MUTANTS, Case, Judged, Mutant
+from tests.mutants.mutant import A_HEALTHY_DEPLOY, MUTANTS, Case, Mutant
 
 # Requirements without a mutant. Remove an id when it has one; add none without a reason.
 NO_MUTANT_YET = {
@@ -48,6 +49,7 @@ KILLS_NONE = {
 SHORTER = {
     "IN_TIME": 0.5,
     "SOON": 0.4,
+    "LIMIT": 0.1,
     "PATIENCE": 0.5,
     "CANCELLED_AFTER": (0.2, 0.4),
     "HUGE": 40,
@@ -111,5 +113,5 @@ def test_every_case_kills_a_mutant() -> None:
 def test_a_case_claims_what_its_mutant_breaks() -> None:
     """A case must not kill a mutant by chance, while it checks another requirement."""
     for mutant in MUTANTS:
-        claimed = set[str]().union(*(case.requirements for case in mutant.killed_by))
+        claimed = after_every_case().union(*(case.requirements for case in mutant.killed_by))
         assert set(mutant.requirements) <= claimed, mutant.name

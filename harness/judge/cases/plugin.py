@@ -123,8 +123,7 @@ def judge(
     rest = [id_ for id_ in requirements_of(case.id, path) if id_ not in seen]
     _conclude(case, rest, ended_by)
     if relay.commands:
-        if reason := _not_earned(relay, cluster):
-            _block(case, reason)
+        _block(case, relay, cluster)
         case.checks += always(cluster, relay)
         for where in leaks(cluster.peers, relay, changed_since(before)):
             case.checks.append(Check("BUG-41", Verdict.FAILED, "passwords and tokens", got=where))
@@ -171,24 +170,32 @@ def _said(error: AssertionError) -> str:
     return text.removeprefix("assert ")
 
 
-def _not_earned(relay: Relay, cluster: FakeCluster) -> str:
-    """Why the case proves nothing; empty when what it is about took place."""
+def _block(case: Case, relay: Relay, cluster: FakeCluster) -> None:
+    """Make untestable what the case does not prove, because what it is about did not happen.
+
+    Where one of several faults was not shown, a failure is still a failure.
+    """
     uploads = [upload for peer in cluster.peers for upload in peer.live_uploads]
     if relay.blocked_by and not any(upload.complete for upload in uploads):
-        return relay.blocked_by
+        _make_untestable(case, relay.blocked_by, Verdict.PASSED, Verdict.FAILED)
+        return
     # A deploy that is cancelled may not get so far; its case looks for how far it got.
     whole = (command for command in relay.commands if command.cancel_after is None)
     told = {node.name for command in whole for node in command.nodes}
-    named = [(it.name, it) for it in cluster.peers] + [(it.name, it) for it in cluster.sockets]
-    for name, endpoint in named:
-        if name in told and (fault := endpoint.fault_not_shown):
-            return f"{endpoint.title} never came to show its fault {fault!r}"
-    return ""
+    endpoints = {it: it.name for it in cluster.peers} | {it: it.name for it in cluster.sockets}
+    faulty = [it for it, name in endpoints.items() if name in told and it.has_fault]
+    hidden = [(it.title, fault) for it in faulty if (fault := it.fault_not_shown) is not None]
+    if hidden:
+        title, fault = hidden[0]
+        reason = f"{title} never came to show its fault {fault!r}"
+        went_ahead = all(outcome.refused is None for outcome in relay.outcomes)
+        none_was_shown = len(hidden) == len(faulty) and went_ahead
+        _make_untestable(case, reason, Verdict.PASSED, *[Verdict.FAILED] * none_was_shown)
 
 
-def _block(case: Case, reason: str) -> None:
+def _make_untestable(case: Case, reason: str, *verdicts: Verdict) -> None:
     for check in case.checks:
-        if check.verdict in {Verdict.PASSED, Verdict.FAILED}:
+        if check.verdict in verdicts:
             check.verdict, check.blocked_by = Verdict.UNTESTABLE, reason
             check.expected = check.got = ""
 

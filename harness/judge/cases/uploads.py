@@ -10,6 +10,7 @@ from harness.cluster import FakeCluster
 from harness.errors import Unseen
 from harness.judge.cases.relay import Relay
 from harness.peer.peer import FakePeer
+from harness.witness.connections import RequestWitness
 from harness.witness.requests import UploadWitness
 from harness.witness.wire import FilePart
 
@@ -26,6 +27,13 @@ def file_of(upload: UploadWitness) -> FilePart:
 def whole_uploads(peer: FakePeer) -> list[UploadWitness]:
     """The uploads to a peer with a complete body."""
     return [upload for upload in peer.uploads if upload.complete]
+
+
+def requests_for(peer: FakePeer, target: str) -> list[RequestWitness]:
+    """The requests for this target, also those that a relay sends without its credentials."""
+    peer.settle()
+    every = (request for seen in list(peer.http.connections) for request in seen.requests)
+    return [request for request in every if request.target == target]
 
 
 def names_of(peer: FakePeer) -> list[str]:
