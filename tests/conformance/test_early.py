@@ -307,9 +307,7 @@ def test_the_head_of_a_success_during_the_upload_does_not_end_it(
     cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
     """The head of a stream with status 200 during the upload does not end the upload."""
-    peer, small = cluster.peer(fault=EventStream()), cluster.peer(fault=EventStream())
-    control = relay.deploy(to=[small], events=True)[small]
-    check.need(control.status == "success", "it is not a success with a payload of 200 kB either")
+    peer = cluster.peer(fault=EventStream())
     record = relay.deploy(to=[peer], payload=large.path, events=True)[peer]
     upload = peer.upload
     early = upload.times.get("body end", float("inf")) - upload.times["answer"]

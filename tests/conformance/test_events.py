@@ -9,6 +9,7 @@ import pytest
 
 from harness import (
     Answer,
+    AnswerEarly,
     Event,
     EventStream,
     FakeCluster,
@@ -93,17 +94,16 @@ def test_an_error_event_is_a_failure_with_its_message(
     "events", [failure_events("disk full"), (*failure_events("disk full"), DONE)]
 )
 def test_an_error_event_without_a_request_for_events_is_a_failure(
-    cluster: FakeCluster, relay: Relay, check: Checks, events: tuple[Event, ...]
+    records_of: RecordsOf, relay: Relay, check: Checks, events: tuple[Event, ...]
 ) -> None:
     """The event error is a failure also in a stream that the relay did not request."""
-    peer, plain = cluster.peer(fault=EventStream(events)), cluster.peer(fault=PLAIN)
-    outcome = relay.deploy(to=[peer, plain])
+    record, plain = records_of(EventStream(events), PLAIN)
     with check("RES-13", "the status of the record"):
-        assert outcome[peer].status == "failed"
+        assert record.status == "failed"
     if "events" in relay.target.capabilities:
         with check("SSE-09", "the reason of the record"):
-            check.need(outcome[plain].status == "success", NOT_READ)
-            assert outcome[peer].reason == "disk full"
+            check.need(plain.status == "success", NOT_READ)
+            assert record.reason == "disk full"
 
 
 def has_changed_nothing(check: Checks, id_: str, record: Record, plain: Record) -> None:
@@ -304,6 +304,7 @@ def test_a_stream_may_be_silent_for_longer_than_an_upload_may_stall(
     limits = Limits(connect=0.8, mint=0.8, stall=0.8)
     outcome = relay.deploy(to=[peer, plain], events=True, limits=limits)
     check.need(outcome[plain].status == "success", NOT_READ)
+    check.need(peer.upload.complete, "the upload is not whole (BUG-34)")
     with check("SSE-14", "the status of the record"):
         assert outcome[peer].status == "success"
 
@@ -350,12 +351,15 @@ def test_a_real_peer_sends_its_refusal_as_an_event(
 ) -> None:
     """A real peer sends its refusal of a token as one event, and its text is the reason."""
     peer = cluster.peer(profile="harper-5.1")
+    early = cluster.peer(fault=AnswerEarly(Answer.error(403, "may not deploy here"), "head"))
     node = relay.node(peer, mint=GivenToken("made-up"))
-    record = relay.deploy(to=[node], events=True)[peer]
+    outcome = relay.deploy(to=[node, early], events=True)
+    control = (outcome[early].status_code, outcome[early].reason)
+    check.need(control == (403, "may not deploy here"), "the control has another record (EARLY-01)")
     with check("MINT-12", "the status code of the record"):
-        assert record.status_code == 401
+        assert outcome[peer].status_code == 401
     with check("SSE-18", "the reason of the record"):
-        assert record.reason == "invalid token"
+        assert outcome[peer].reason == "invalid token"
 
 
 def test_a_real_peer_fails_inside_its_stream(

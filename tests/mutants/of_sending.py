@@ -202,21 +202,28 @@ def no_answer_is_read_before_all_is_sent(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("EARLY-08", killed_by=case(test_early.test_a_reset_after_a_refusal_does_not_hide_it))
 def a_refusal_is_read_late(patch: pytest.MonkeyPatch) -> None:
-    received = ResponseHandler.data_received
+    received, drain = ResponseHandler.data_received, ResponseHandler._drain_helper
+    waiting: set[ResponseHandler] = set()
 
     def later(self: ResponseHandler, data: bytes) -> None:
-        if not data.startswith(b"HTTP/1.1 403"):
+        if data.startswith(b"HTTP/1.1 403"):
+            waiting.add(self)
+            asyncio.get_running_loop().call_later(1.3, deliver, self, data)
+        else:
             received(self, data)
-            return
-        self.pause_writing()
-        asyncio.get_running_loop().call_later(1.3, deliver, self, data)
 
     def deliver(self: ResponseHandler, data: bytes) -> None:
+        waiting.discard(self)
         if self.transport is not None:
-            self.resume_writing()
             received(self, data)
 
+    async def drained(self: ResponseHandler) -> None:
+        while self in waiting:  # noqa: ASYNC110 - it sends nothing meanwhile
+            await asyncio.sleep(0.01)
+        await drain(self)
+
     patch.setattr(ResponseHandler, "data_received", later)
+    patch.setattr(ResponseHandler, "_drain_helper", drained)
 
 
 @mutant(
