@@ -18,7 +18,8 @@ from harness.targets import Record, Target, open_target
 
 ORDER = (
     "url", "tls", "token", "mint_answers", "replication", "sockets", "wire", "fields", "values",
-    "payload", "answers", "answers_framing", "records", "events", "events_forms", "fanout",
+    "payload", "answers", "answers_framing", "refusals", "records", "events", "events_forms",
+    "fanout",
 )  # fmt: skip
 """The files of cases whose stage of a deploy comes first: reach, trust, mint, upload, answer,
 record. The others are about faults and come last."""

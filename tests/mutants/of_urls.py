@@ -15,7 +15,7 @@ from relay.connection import Peer
 from relay.errors import AttemptError, InputError, OriginError
 from relay.node import Endpoint, Node, resolve
 from relay.tls import Tls, contexts_for
-from tests.conformance import test_answers, test_sockets, test_tls, test_url
+from tests.conformance import test_refusals, test_sockets, test_tls, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 
@@ -147,7 +147,7 @@ def a_url_is_read_when_its_token_is_there(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "HTTP-04",
-    killed_by=case(test_answers.test_a_redirect_is_a_failure_and_not_followed, status=302),
+    killed_by=case(test_refusals.test_a_redirect_is_a_failure_and_not_followed, status=302),
 )
 def redirects_are_followed(patch: pytest.MonkeyPatch) -> None:
     follow_redirects(patch)

@@ -15,7 +15,7 @@ from relay import node as node_module
 from relay.connection import Peer
 from relay.errors import InputError, OriginError
 from relay.node import Endpoint, Node, resolve
-from tests.conformance import test_answers, test_secrets, test_tls, test_token, test_url
+from tests.conformance import test_refusals, test_secrets, test_tls, test_token, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import change_nodes, follow_redirects
 
@@ -85,7 +85,7 @@ def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "HTTP-04",
     killed_by=case(
-        test_answers.test_a_redirect_within_its_node_is_not_followed_either, at="mint", status=302
+        test_refusals.test_a_redirect_within_its_node_is_not_followed_either, at="mint", status=302
     ),
 )
 def a_redirect_within_a_node_is_followed(patch: pytest.MonkeyPatch) -> None:
