@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from harness import Authority, FakeCluster, Fault, InputError, Payload, stage_payload
+from harness.errors import Unseen
 from harness.judge.cases.relay import Relay
 from harness.judge.prerequisite import try_healthy_deploy
 from harness.targets import Record, Target, open_target
 
 ORDER = (
     "url", "tls", "token", "mint_answers", "replication", "sockets", "sockets_trust", "wire",
-    "fields", "values", "refused_requests", "payload", "answers", "answers_framing", "records",
-    "events", "events_forms", "fanout",
+    "fields", "values", "refused_requests", "payload", "answers", "answers_framing", "refusals",
+    "records", "events", "events_forms", "fanout",
 )  # fmt: skip
 """The files of cases whose stage of a deploy comes first: reach, trust, mint, upload, answer,
 record. The others are about faults and come last."""
@@ -107,11 +108,14 @@ def relay(target: Target, cluster: FakeCluster, payload: Payload, blocked_by: st
 
 @pytest.fixture
 def records_of(cluster: FakeCluster, relay: Relay) -> Callable[..., list[Record]]:
-    """The records of one deploy to peers with these faults, in the order of the faults."""
+    """The records of one deploy to peers with these faults, all of which get a whole upload."""
 
     def deploy(*faults: Fault, **how: Any) -> list[Record]:
         peers = [cluster.peer(fault=fault) for fault in faults]
         outcome = relay.deploy(to=peers, **how)
+        for peer in peers:
+            if not peer.upload.complete:
+                raise Unseen(f"the upload to {peer.name} is not whole")
         return [outcome[peer] for peer in peers]
 
     return deploy

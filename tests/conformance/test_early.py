@@ -10,13 +10,10 @@ from harness import (
     Answer,
     AnswerEarly,
     Drip,
-    EventStream,
     FakeCluster,
     Payload,
     TokensExpire,
     UnfinishedChunks,
-    UploadWitness,
-    failure_events,
 )
 from harness.judge.cases.checks import Checks
 from harness.judge.cases.deadlines import IN_TIME
@@ -29,20 +26,15 @@ READS_ON = AnswerEarly(REFUSED, "file", "drain")
 """The control of cases about a peer that does more than to refuse during the upload."""
 
 
+At = Literal["head", "file"] | int
+
+
 def need_refusal(check: Checks, record: Record) -> None:
     """Need the reason and the status of the control in its record."""
     check.need(
         (record.reason, record.status_code) == (REASON, 403),
         "the record of the control, a simpler refusal, does not have its reason and its status",
     )
-
-
-def sha256_of(upload: UploadWitness) -> str | None:
-    """The SHA-256 of the payload that arrived; None without a file part."""
-    return upload.file.sha256 if upload.file else None
-
-
-At = Literal["head", "file"] | int
 
 
 def has_the_refusal(check: Checks, id_: str, record: Record, control: Record) -> None:
@@ -163,31 +155,6 @@ def test_the_rest_of_a_refused_payload_is_not_sent(
         assert not peer.upload.complete, "expected an upload that stops, got the whole upload"
 
 
-@pytest.mark.parametrize("at", ["head", "file", 8_000_000])
-def test_a_success_before_the_end_of_the_payload_is_none_without_the_whole_payload(
-    cluster: FakeCluster,
-    relay: Relay,
-    check: Checks,
-    large: Payload,
-    *,
-    at: At,
-) -> None:
-    """A success before the end of the upload is reported as one only if the upload is whole.
-
-    Some clients stop sending at any answer; then the record is failed.
-    """
-    peer = cluster.peer(fault=AnswerEarly(Answer(json={"message": "done"}), at, "drain"))
-    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
-    with check("RES-02", "the upload of a success"):
-        upload, received = peer.upload, f"{peer.upload.reader.received:,}"
-        failed = record.status == "failed"
-        assert failed or upload.complete, f"expected a whole upload, got {received} bytes of it"
-    if record.status == "success":
-        with check("FLD-08", "the SHA-256 of the payload"):
-            check.need(peer.upload.complete, "the upload is not whole (RES-02)")
-            assert sha256_of(peer.upload) == large.sha256
-
-
 def test_a_refusal_after_100_continue_is_the_answer(
     cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
@@ -277,48 +244,3 @@ def test_a_real_peer_refuses_a_payload_after_it_has_the_whole(
     with check("FLD-08", "the length of the payload"):
         length = peer.upload.file.length if peer.upload.file else 0
         assert length == payload.size
-
-
-# -- inside an event stream ----------------------------------------------------------------------
-
-
-def test_a_refusal_in_a_stream_that_began_early_has_its_reason(
-    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
-) -> None:
-    """A refusal as an event during the upload, after which the peer stops reading, is a failure."""
-    reason = "'project' is required"
-    events = failure_events(reason, 400)
-    early = EventStream(events, after_upload=False)
-    peer = cluster.peer(fault=AnswerEarly(early, "file", "stop"))
-    control = cluster.peer(fault=EventStream(events))
-    with check("EARLY-07", "the end of the deploy"):
-        outcome = relay.deploy(
-            to=[peer, control], payload=large.path, events=True, deadline=IN_TIME
-        )
-    with check("EARLY-07", "the status of the record"):
-        check.need(outcome[control].status == "failed", "the control is not failed (RES-13)")
-        assert outcome[peer].status == "failed"
-    with check("EARLY-07", "the reason of the record"):
-        check.need(outcome[control].reason == reason, "the control has another reason (SSE-09)")
-        assert outcome[peer].reason == reason
-
-
-def test_the_head_of_a_success_during_the_upload_does_not_end_it(
-    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
-) -> None:
-    """The head of a stream with status 200 during the upload does not end the upload."""
-    peer, healthy = cluster.peer(fault=EventStream()), cluster.peer()
-    control = relay.deploy(to=[healthy], events=True)[healthy]
-    check.need(control.status == "success", "it is not a success after a whole upload either")
-    record = relay.deploy(to=[peer], payload=large.path, events=True)[peer]
-    upload = peer.upload
-    early = upload.times.get("body end", float("inf")) - upload.times["answer"]
-    check.need(early > 0, "the answer did not begin before the end of the upload")
-    with check("BUG-34", "the upload after the head of the answer"):
-        assert upload.complete, f"expected a whole upload, got {upload.reader.received:,} bytes"
-    with check("FLD-08", "the SHA-256 of the payload"):
-        check.need(upload.complete, "the upload is not whole (BUG-34)")
-        assert sha256_of(upload) == large.sha256
-    with check("SSE-09", "the status of the record"):
-        check.need(upload.complete, "the upload is not whole (BUG-34)")
-        assert record.status == "success"

@@ -1,4 +1,4 @@
-"""The forms in which peers, and later versions of them, write the last event of a stream."""
+"""The forms in which peers, proxies and later versions write a stream and its last event."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from harness.judge.cases.checks import Checks
 from harness.targets import Record
 
 RecordsOf = Callable[..., list[Record]]
-DONE = Event("done", {"result": {"message": "Successfully deployed: demo"}})
+MESSAGE = "Successfully deployed: demo"
+DONE = Event("done", {"result": {"message": MESSAGE}})
 PLAIN = EventStream((DONE,))
-NOT_READ = "the control, a stream with the event done, is not a success either"
+NOT_READ = "the control, a stream with the event done, is not the success that it reports"
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,88 @@ def test_a_stream_has_any_status_of_a_success(records_of: RecordsOf, check: Chec
     plain_stream = EventStream((DONE,), head=head)
     record, plain = records_of(
         EventStream(failure_events("disk full"), head=head), plain_stream, events=True
+    )
+    check.need(plain.status == "success", NOT_READ)
+    with check("RES-13", "the status of the record"):
+        assert record.status == "failed"
+    with check("SSE-09", "the reason of the record"):
+        assert record.reason == "disk full"
+
+
+def test_data_of_several_lines_is_joined(records_of: RecordsOf, check: Checks) -> None:
+    """The lines of the data of one event are joined with LF."""
+    error = 'event: error\ndata: {"message":\ndata: "npm failed",\ndata: "code": 500}\n\n'
+    one_line = 'event: error\ndata: {"message": "npm failed", "code": 500}\n\n'
+    record, plain = records_of(EventStream((error,)), EventStream((one_line,)), events=True)
+    check.need(plain.reason == "npm failed", "the reason is not the message of the error (SSE-09)")
+    with check("SSE-04", "the reason of the record"):
+        assert record.reason == "npm failed"
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("chunk_size", [None, 1, 7, 100_000])
+@pytest.mark.parametrize("outcome", ["success", "failed"])
+def test_a_stream_is_read_the_same_way_however_it_is_split(
+    records_of: RecordsOf, check: Checks, line_end: str, chunk_size: int | None, outcome: str
+) -> None:
+    """A stream makes the same record with LF or CRLF, and split at any byte."""
+    text = "line one ☃\nline two 🚀"
+    last = Event("done", {"result": {"message": text}})
+    events = (last,) if outcome == "success" else failure_events(text)
+    stream = EventStream(events, "\n" if line_end == "\n" else "\r\n", chunk_size)
+    record, plain = records_of(stream, EventStream(events), events=True)
+    check.need(plain.status == outcome, f"the control, with LF and not split, is not {outcome}")
+    member = "message" if outcome == "success" else "reason"
+    words = str(plain.members.get(member))
+    check.need(words.startswith("line one"), f"the {member} of the control is not its text")
+    with check("HTTP-05", f"the {member} of the control"):
+        assert "☃" in words
+    with check("SSE-17", "the status of the record"):
+        assert record.status == outcome
+    with check("SSE-17", f"the {member} of the record"):
+        assert record[member] == plain[member]
+
+
+def test_the_last_event_needs_no_blank_line_after_it(records_of: RecordsOf, check: Checks) -> None:
+    """The last event of a stream counts also without a blank line after it."""
+    record, plain = records_of(EventStream((DONE.record().rstrip("\n"),)), PLAIN, events=True)
+    check.need(plain.members.get("message") == MESSAGE, NOT_READ)
+    with check("SSE-17", "the status of the record"):
+        assert record.status == "success"
+    with check("SSE-17", "the message of the record"):
+        assert record["message"] == MESSAGE
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "event:done\ndata:{data}\n\n",
+        "data: {data}\nevent: done\n\n",
+        "id: 7\nevent: done\nretry: 5\n: still here\ndata: {data}\n\n",
+    ],
+    ids=["no-space", "name-last", "more-lines"],
+)
+def test_an_event_is_read_in_every_form_of_a_stream(
+    records_of: RecordsOf, check: Checks, form: str
+) -> None:
+    """An event is read without a space after its colons, with its name last, or with more lines."""
+    event = form.replace("{data}", '{"result":{"message":"Successfully deployed: demo"}}')
+    record, plain = records_of(EventStream((event,)), PLAIN, events=True)
+    check.need(plain.members.get("message") == MESSAGE, NOT_READ)
+    with check("SSE-09", "the status of the record"):
+        assert record.status == "success"
+    with check("SSE-09", "the message of the record"):
+        assert record["message"] == MESSAGE
+
+
+@pytest.mark.parametrize("media_type", ["text/event-stream; charset=utf-8", "Text/Event-Stream"])
+def test_the_media_type_of_a_stream_may_have_parameters_and_capitals(
+    records_of: RecordsOf, check: Checks, media_type: str
+) -> None:
+    """A stream is recognised by its media type, with parameters or in capitals."""
+    head = Answer(content_type=media_type, chunk_size=1)
+    record, plain = records_of(
+        EventStream(failure_events("disk full"), head=head), PLAIN, events=True
     )
     check.need(plain.status == "success", NOT_READ)
     with check("RES-13", "the status of the record"):

@@ -78,6 +78,25 @@ def test_no_answer_changes_the_members_that_the_relay_sets(
             assert record["message"] == "final"
 
 
+def test_a_result_with_node_and_status_does_not_change_them(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The relay sets node and status itself, whatever the result of the event done says."""
+    given: Members = {"node": "another", "status": "failed", "reason": "of the peer"}
+    peer, plain = (cluster.peer(fault=done_event(members)) for members in (given, {}))
+    outcome = relay.deploy(to=[peer, plain], events=True)
+    check.need(outcome[plain].status == "success", "without these members it is no success either")
+    others = [record for record in outcome.records if record is not outcome[plain]]
+    check.need(len(others) == 1, f"there are {len(others)} records of {peer.name}, not one")
+    with check("RES-02", "the node of the record"):
+        assert others[0].node != "another"
+    with check("RES-02", "the status of the record"):
+        assert others[0].status == "success"
+    with check("SSE-09", "the message of the record"):
+        check.need(others[0].status == "success", "the record is not a success (RES-02)")
+        assert others[0]["message"] == "final"
+
+
 def test_no_record_is_uncertain_after_an_answer_or_without_an_upload(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -39,8 +40,12 @@ NOT_TAKEN = "it takes streamed deploys from 5.1 on"
 
 @dataclass(frozen=True)
 class Harper:
-    """One of them, and who may deploy to it."""
+    """One of them, and who may deploy to it.
 
+    Its replication socket has a certificate for `name` (WS-06).
+    """
+
+    name: str
     url: str
     user: str
     password: str
@@ -49,7 +54,7 @@ class Harper:
 
     def node(self, mint: relay.Mint | None = None) -> relay.Node:
         return relay.Node(
-            "harper",
+            self.name,
             self.url,
             mint=mint or relay.OperationsMint(self.user, self.password),
             replication_url=self.replication_url,
@@ -100,14 +105,17 @@ class Harper:
 def named_or_recorded(which: ProfileName | Literal["live"]) -> Iterator[Harper]:
     if which != "live":
         with FakeCluster() as cluster:
-            peer = cluster.peer(profile=which, username="admin")
+            peer = cluster.peer("harper.example", profile=which, username="admin")
             socket = cluster.replication(peer)
-            yield Harper(peer.url, "admin", peer.password, str(cluster.ca_file), socket.url)
+            yield Harper(
+                peer.name, peer.url, "admin", peer.password, str(cluster.ca_file), socket.url
+            )
         return
     if not all(name in os.environ for name in _ENVIRONMENT):
         pytest.skip(f"no live Harper: set {', '.join(_ENVIRONMENT)} (and RELAY_HARPER_CA)")
     further = (os.environ.get(f"RELAY_HARPER_{name}") for name in ("CA", "REPLICATION_URL"))
-    yield Harper(*(os.environ[name] for name in _ENVIRONMENT), *further)
+    url, user, password = (os.environ[name] for name in _ENVIRONMENT)
+    yield Harper(urlsplit(url).hostname or "", url, user, password, *further)
 
 
 @pytest.fixture(params=["live", "harper-5.1"])

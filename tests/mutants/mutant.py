@@ -105,7 +105,7 @@ def _values(row: Any, names: Sequence[str]) -> Sequence[Any]:
 
 
 def case(function: Callable[..., None], **values: Any) -> Case:
-    """`case(test_answers.test_a_redirect_is_a_failure_and_not_followed, status=302)`."""
+    """`case(test_refusals.test_a_redirect_is_a_failure_and_not_followed, status=302)`."""
     return Case(function, values)
 
 

@@ -24,14 +24,15 @@ from tests.conformance import (
     test_answers_framing,
     test_faults,
     test_memory,
+    test_refusals,
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
 
 KEPT = case(test_answers.test_a_success_holds_the_members_of_the_answer)
 LOOK = test_answers.test_json_is_recognised_by_its_form
-REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
-RAW = test_answers.test_a_raw_body_in_a_reason_is_cut_to_200_characters
+REFUSED = test_refusals.test_a_refusal_is_a_failed_record_with_reason_and_status
+RAW = test_refusals.test_a_raw_body_in_a_reason_is_cut_to_200_characters
 NO_END = test_memory.test_memory_does_not_grow_with_a_head_or_an_event
 SPLIT = test_answers.test_a_character_split_between_chunks_is_whole
 
@@ -113,7 +114,7 @@ def the_reason_is_the_raw_body(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda _value, text, _reason: text[:200])
 
 
-@mutant("RES-07", killed_by=case(test_answers.test_an_error_text_is_not_cut))
+@mutant("RES-07", killed_by=case(test_refusals.test_an_error_text_is_not_cut))
 def every_reason_is_cut(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda _value, _text, reason: reason[:1_000])
 
@@ -123,7 +124,7 @@ def no_reason_is_cut(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(answer, "RAW_REASON_UNITS", 1 << 20)
 
 
-@mutant("RES-07", killed_by=case(test_answers.test_an_error_text_is_not_cut))
+@mutant("RES-07", killed_by=case(test_refusals.test_an_error_text_is_not_cut))
 def answers_have_16_kib(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda limits: replace(limits, answer_bytes=1 << 14))
 
@@ -138,7 +139,7 @@ def a_reason_is_one_line(patch: pytest.MonkeyPatch) -> None:
     "RES-09",
     killed_by=(
         case(REFUSED, answer=Answered(500, json={"message": ""})),
-        case(test_answers.test_a_refusal_that_is_no_object_is_its_own_reason, reason="0"),
+        case(test_refusals.test_a_refusal_that_is_no_object_is_its_own_reason, reason="0"),
     ),
 )
 def what_is_falsy_is_absent(patch: pytest.MonkeyPatch) -> None:
@@ -160,7 +161,7 @@ def null_is_an_empty_text(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("RES-07", killed_by=case(test_answers.test_a_reason_that_is_cut_holds_whole_characters))
+@mutant("RES-07", killed_by=case(test_refusals.test_a_reason_that_is_cut_holds_whole_characters))
 def a_reason_ends_in_half_a_character(patch: pytest.MonkeyPatch) -> None:
     def units(text: str) -> str:
         return text.encode("utf-16-le")[:400].decode("utf-16-le", "surrogatepass")
@@ -168,7 +169,7 @@ def a_reason_ends_in_half_a_character(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(answer, "_first_units", units)
 
 
-@mutant("RES-08", killed_by=case(test_answers.test_an_error_that_is_an_object_is_readable))
+@mutant("RES-08", killed_by=case(test_refusals.test_an_error_that_is_an_object_is_readable))
 def an_object_is_shown_as_javascript_does(patch: pytest.MonkeyPatch) -> None:
     def shown(value: object, _text: str, reason: str) -> str:
         is_object = isinstance(value, dict) and isinstance(value.get("error"), dict)
@@ -177,7 +178,7 @@ def an_object_is_shown_as_javascript_does(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, shown)
 
 
-@mutant("RES-09", killed_by=case(test_answers.test_a_refusal_that_is_no_object_is_its_own_reason))
+@mutant("RES-09", killed_by=case(test_refusals.test_a_refusal_that_is_no_object_is_its_own_reason))
 def a_refusal_that_is_no_object_has_no_reason(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda value, _text, reason: reason if isinstance(value, dict) else "")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 import relay as reference
 from harness.faults.answers import Answer
@@ -29,6 +30,7 @@ from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
     test_cancel,
+    test_early,
     test_faults,
     test_mint_answers,
     test_patience,
@@ -266,3 +268,49 @@ def a_payload_is_closed_only_at_its_end(patch: pytest.MonkeyPatch) -> None:
             yield blocks()
 
     patch.setattr(upload, "opened", to_its_end)
+
+
+# -- refusals during an upload ---------------------------------------------------------------------
+
+
+@mutant("EARLY-08", killed_by=case(test_early.test_a_reset_after_a_refusal_does_not_hide_it))
+def a_refusal_is_read_late(patch: pytest.MonkeyPatch) -> None:
+    received, drain = ResponseHandler.data_received, ResponseHandler._drain_helper
+    waiting: set[ResponseHandler] = set()
+
+    def later(self: ResponseHandler, data: bytes) -> None:
+        if data.startswith(b"HTTP/1.1 403"):
+            waiting.add(self)
+            asyncio.get_running_loop().call_later(1.3, deliver, self, data)
+        else:
+            received(self, data)
+
+    def deliver(self: ResponseHandler, data: bytes) -> None:
+        waiting.discard(self)
+        if self.transport is not None:
+            received(self, data)
+
+    async def drained(self: ResponseHandler) -> None:
+        while self in waiting:  # noqa: ASYNC110 - it sends nothing meanwhile
+            await asyncio.sleep(0.01)
+        await drain(self)
+
+    patch.setattr(ResponseHandler, "data_received", later)
+    patch.setattr(ResponseHandler, "_drain_helper", drained)
+
+
+@mutant(
+    "EARLY-02",
+    killed_by=case(
+        test_early.test_a_refusal_after_which_the_peer_closes_is_a_failed_record_at_once, at="head"
+    ),
+)
+def a_peer_that_closes_is_waited_for(patch: pytest.MonkeyPatch) -> None:
+    async def patient(members: Any, sending: _Sending, response: Any) -> Any:
+        if response.headers.get("Connection") == "close" and not sending._exchange.is_sent:
+            sending._exchange.status = response.status
+            sending._advance(Step.REFUSAL_HEAD)  # nothing more is sent
+            await asyncio.sleep(60)
+        return await members(sending, response)
+
+    change_members(patch, patient)

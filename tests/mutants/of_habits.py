@@ -26,7 +26,8 @@ from tests.conformance import (
     test_answers_framing,
     test_attempts,
     test_early,
-    test_events,
+    test_early_success,
+    test_events_forms,
     test_fanout,
     test_fields,
     test_final,
@@ -34,6 +35,7 @@ from tests.conformance import (
     test_payload,
     test_payload_changes,
     test_records,
+    test_refusals,
     test_secrets,
     test_values,
 )
@@ -45,10 +47,8 @@ from tests.mutants.of_streams import change_line
 
 BEYOND_ASCII = '["ü","☃ 🚀"]'.encode()
 NO_UTF_8 = test_answers.test_a_body_that_is_not_utf_8_does_not_change_the_status
-EARLY_SUCCESS = (
-    test_early.test_a_success_before_the_end_of_the_payload_is_none_without_the_whole_payload
-)
-FORMS = test_events.test_an_event_is_read_in_every_form_of_a_stream
+EARLY_SUCCESS = test_early_success.test_an_early_success_is_none_without_the_whole_payload
+FORMS = test_events_forms.test_an_event_is_read_in_every_form_of_a_stream
 
 
 # -- the body ------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def text_must_be_utf_8(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "RES-07",
     killed_by=case(
-        test_answers.test_a_raw_body_in_a_reason_is_cut_to_200_characters, character="é"
+        test_refusals.test_a_raw_body_in_a_reason_is_cut_to_200_characters, character="é"
     ),
 )
 def a_reason_is_cut_by_bytes(patch: pytest.MonkeyPatch) -> None:
@@ -277,7 +277,9 @@ def the_name_of_an_event_must_come_first(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "RES-13",
-    killed_by=case(test_events.test_the_media_type_of_a_stream_may_have_parameters_and_capitals),
+    killed_by=case(
+        test_events_forms.test_the_media_type_of_a_stream_may_have_parameters_and_capitals
+    ),
 )
 def a_media_type_has_no_parameters(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(upload, "is_event_stream", lambda status, of: status < 300 and of == EVENT_STREAM)

@@ -191,7 +191,7 @@ def any_value_is_a_token(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_token.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
 )
 def a_token_is_cleaned_until_it_fits(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(token, "token_in", lambda answer: re.sub("[^!-~]", "", plain_token(answer)))
+    patch.setattr(token, "token_in", lambda answer: re.sub("[^a-z]", "", plain_token(answer)))
 
 
 @mutant(

@@ -22,13 +22,14 @@ from tests.conformance import (
     test_events_forms,
     test_faults,
     test_records,
+    test_refusals,
     test_tls,
     test_token,
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_streams import change_error
 
-REFUSED = test_answers.test_a_refusal_is_a_failed_record_with_reason_and_status
+REFUSED = test_refusals.test_a_refusal_is_a_failed_record_with_reason_and_status
 
 
 def change_report(
@@ -64,7 +65,7 @@ def a_success_holds_nothing_of_the_answer(patch: pytest.MonkeyPatch) -> None:
     "AGG-03",
     killed_by=(
         case(test_answers.test_no_answer_changes_node_and_status),
-        case(test_events.test_a_result_with_node_and_status_does_not_change_them),
+        case(test_records.test_a_result_with_node_and_status_does_not_change_them),
     ),
 )
 def the_peer_may_overwrite_node_and_status(patch: pytest.MonkeyPatch) -> None:
@@ -105,8 +106,8 @@ def a_408_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "RES-10",
     killed_by=(
-        case(test_answers.test_a_connection_lost_is_a_failed_record_without_a_status_code),
         case(test_faults.test_a_peer_that_takes_no_connection_costs_one_record),
+        case(test_refusals.test_a_connection_lost_is_a_failed_record_without_a_status_code),
         case(test_faults.test_a_host_that_does_not_exist_costs_one_record),
         case(test_faults.test_a_reset_at_any_byte_of_an_upload_costs_one_record),
         case(test_tls.test_a_handshake_that_fails_is_a_failed_record),

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.client_proto import ResponseHandler
 
 import relay as reference
 from relay import payload, peer, sockets, upload
 from relay.errors import AttemptError, PeerError
 from relay.payload import StagedPayload, opened
 from relay.retry import Retry, seconds_until
-from relay.states import Exchange, Step
+from relay.states import Exchange
 from relay.upload import _Sending
 from tests.conformance import (
     test_answers,
     test_attempts,
     test_cancel,
     test_early,
+    test_early_success,
     test_fanout,
     test_faults,
     test_final,
@@ -194,7 +194,7 @@ def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
         case(test_early.test_a_refusal_after_which_the_peer_stops_reading_is_its_record),
         case(test_early.test_a_peer_that_never_reads_again_after_its_refusal_delays_no_peer),
         case(test_early.test_a_real_peer_refuses_a_project_at_the_file_and_stops_reading),
-        case(test_early.test_a_refusal_in_a_stream_that_began_early_has_its_reason),
+        case(test_early_success.test_a_refusal_in_a_stream_that_began_early_has_its_reason),
     ),
 )
 def no_answer_is_read_before_the_upload_finished(patch: pytest.MonkeyPatch) -> None:
@@ -204,42 +204,6 @@ def no_answer_is_read_before_the_upload_finished(patch: pytest.MonkeyPatch) -> N
         return await members(sending, response)
 
     change_members(patch, later)
-
-
-@mutant("EARLY-08", killed_by=case(test_early.test_a_reset_after_a_refusal_does_not_hide_it))
-def a_refusal_is_read_late(patch: pytest.MonkeyPatch) -> None:
-    received = ResponseHandler.data_received
-
-    def later(self: ResponseHandler, data: bytes) -> None:
-        if not data.startswith(b"HTTP/1.1 403"):
-            received(self, data)
-            return
-        self.pause_writing()
-        asyncio.get_running_loop().call_later(1.3, deliver, self, data)
-
-    def deliver(self: ResponseHandler, data: bytes) -> None:
-        if self.transport is not None:
-            self.resume_writing()
-            received(self, data)
-
-    patch.setattr(ResponseHandler, "data_received", later)
-
-
-@mutant(
-    "EARLY-02",
-    killed_by=case(
-        test_early.test_a_refusal_after_which_the_peer_closes_is_a_failed_record_at_once, at="head"
-    ),
-)
-def a_peer_that_closes_is_waited_for(patch: pytest.MonkeyPatch) -> None:
-    async def patient(members: Any, sending: _Sending, response: Any) -> Any:
-        if response.headers.get("Connection") == "close" and not sending._exchange.is_sent:
-            sending._exchange.status = response.status
-            sending._advance(Step.REFUSAL_HEAD)  # nothing more is sent
-            await asyncio.sleep(60)
-        return await members(sending, response)
-
-    change_members(patch, patient)
 
 
 @mutant(
@@ -254,7 +218,7 @@ def hang_ups_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-34",
-    killed_by=case(test_early.test_the_head_of_a_success_during_the_upload_does_not_end_it),
+    killed_by=case(test_early_success.test_the_head_of_a_success_during_the_upload_does_not_end_it),
 )
 def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     async def hasty(members: Any, sending: _Sending, response: Any) -> Any:

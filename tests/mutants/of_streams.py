@@ -16,7 +16,7 @@ from tests.conformance import test_events, test_events_forms
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
 
-SPLIT = test_events.test_a_stream_is_read_the_same_way_however_it_is_split
+SPLIT = test_events_forms.test_a_stream_is_read_the_same_way_however_it_is_split
 FAILED = test_events.test_an_error_event_is_a_failure_with_its_message
 ANY_ERROR = test_events_forms.test_an_error_event_of_any_form_is_a_failure_with_a_reason
 LONG_LINE = test_events_forms.test_a_long_line_of_a_stream_is_read_whole
@@ -87,7 +87,7 @@ def a_comment_is_no_event(patch: pytest.MonkeyPatch) -> None:
     change_line(patch, strict)
 
 
-@mutant("SSE-04", killed_by=case(test_events.test_data_of_several_lines_is_joined))
+@mutant("SSE-04", killed_by=case(test_events_forms.test_data_of_several_lines_is_joined))
 def the_last_line_of_data_counts(patch: pytest.MonkeyPatch) -> None:
     def last(parser: EventParser, line: str) -> str:
         if line.startswith("data:"):
@@ -244,7 +244,9 @@ def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(EventParser, "feed", feed)
 
 
-@mutant("SSE-17", killed_by=case(test_events.test_the_last_event_needs_no_blank_line_after_it))
+@mutant(
+    "SSE-17", killed_by=case(test_events_forms.test_the_last_event_needs_no_blank_line_after_it)
+)
 def an_event_ends_with_a_blank_line(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(EventParser, "end", lambda _: iter(()))
 

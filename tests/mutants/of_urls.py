@@ -16,7 +16,7 @@ from relay.node import Node
 from relay.peer import Peer
 from relay.tls import Tls, contexts_for
 from relay.urls import Endpoint, resolve
-from tests.conformance import test_answers, test_sockets, test_sockets_trust, test_tls, test_url
+from tests.conformance import test_refusals, test_sockets, test_sockets_trust, test_tls, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 
@@ -148,7 +148,7 @@ def a_url_is_resolved_after_the_mint(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "HTTP-04",
-    killed_by=case(test_answers.test_a_redirect_is_a_failure_and_not_followed, status=302),
+    killed_by=case(test_refusals.test_a_redirect_is_a_failure_and_not_followed, status=302),
 )
 def redirects_are_followed(patch: pytest.MonkeyPatch) -> None:
     follow_redirects(patch)

@@ -15,7 +15,13 @@ from relay.errors import InputError, OriginError
 from relay.node import Node
 from relay.peer import Peer
 from relay.urls import Endpoint, resolve
-from tests.conformance import test_answers, test_secrets, test_tls, test_token, test_url
+from tests.conformance import (
+    test_refusals,
+    test_secrets,
+    test_tls,
+    test_token,
+    test_url,
+)
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import change_nodes, follow_redirects
 
@@ -63,7 +69,7 @@ def a_name_ends_at_its_first_colon(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(urls, "_bare_name", lambda name: name.partition(":")[0])
 
 
-@mutant("BUG-41", "KIT-05", killed_by=case(test_url.test_a_password_in_a_url_stands_in_no_record))
+@mutant("BUG-41", killed_by=case(test_url.test_a_password_in_a_url_stands_in_no_record))
 def a_refused_url_is_quoted(patch: pytest.MonkeyPatch) -> None:
     def quoting(node: Node, *rest: Any, **how: Any) -> Endpoint:
         try:
@@ -86,7 +92,7 @@ def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "HTTP-04",
     killed_by=case(
-        test_answers.test_a_redirect_within_its_node_is_not_followed_either, at="mint", status=302
+        test_refusals.test_a_redirect_within_its_node_is_not_followed_either, at="mint", status=302
     ),
 )
 def a_redirect_within_a_node_is_followed(patch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,92 @@
+"""Successes that begin before the end of the upload, and refusals inside them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from harness import (
+    Answer,
+    AnswerEarly,
+    EventStream,
+    FakeCluster,
+    Payload,
+    UploadWitness,
+    failure_events,
+)
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.deadlines import IN_TIME
+from harness.judge.cases.relay import Relay
+
+At = Literal["head", "file"] | int
+
+
+def sha256_of(upload: UploadWitness) -> str | None:
+    """The SHA-256 of the payload that arrived; None without a file part."""
+    return upload.file.sha256 if upload.file else None
+
+
+@pytest.mark.parametrize("at", ["head", "file", 8_000_000])
+def test_an_early_success_is_none_without_the_whole_payload(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    large: Payload,
+    *,
+    at: At,
+) -> None:
+    """A success before the end of the upload is reported as one only if the upload is whole.
+
+    Some clients stop sending at any answer; then the record is failed.
+    """
+    peer = cluster.peer(fault=AnswerEarly(Answer(json={"message": "done"}), at, "drain"))
+    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
+    with check("RES-02", "the upload of a success"):
+        upload, received = peer.upload, f"{peer.upload.reader.received:,}"
+        failed = record.status == "failed"
+        assert failed or upload.complete, f"expected a whole upload, got {received} bytes of it"
+    if record.status == "success":
+        with check("FLD-08", "the SHA-256 of the payload"):
+            check.need(peer.upload.complete, "the upload is not whole (RES-02)")
+            assert sha256_of(peer.upload) == large.sha256
+
+
+def test_a_refusal_in_a_stream_that_began_early_has_its_reason(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """A refusal as an event during the upload, after which the peer stops reading, is a failure."""
+    reason = "'project' is required"
+    events = failure_events(reason, 400)
+    early = EventStream(events, after_upload=False)
+    peer = cluster.peer(fault=AnswerEarly(early, "file", "stop"))
+    control = cluster.peer(fault=EventStream(events))
+    with check("EARLY-07", "the end of the deploy"):
+        outcome = relay.deploy(
+            to=[peer, control], payload=large.path, events=True, deadline=IN_TIME
+        )
+    with check("EARLY-07", "the status of the record"):
+        check.need(outcome[control].status == "failed", "the control is not failed (RES-13)")
+        assert outcome[peer].status == "failed"
+    with check("EARLY-07", "the reason of the record"):
+        check.need(outcome[control].reason == reason, "the control has another reason (SSE-09)")
+        assert outcome[peer].reason == reason
+
+
+def test_the_head_of_a_success_during_the_upload_does_not_end_it(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """The head of a stream with status 200 during the upload does not end the upload."""
+    peer = cluster.peer(fault=EventStream())
+    record = relay.deploy(to=[peer], payload=large.path, events=True)[peer]
+    upload = peer.upload
+    early = upload.times.get("body end", float("inf")) - upload.times["answer"]
+    check.need(early > 0, "the answer did not begin before the end of the upload")
+    with check("BUG-34", "the upload after the head of the answer"):
+        assert upload.complete, f"expected a whole upload, got {upload.reader.received:,} bytes"
+    with check("FLD-08", "the SHA-256 of the payload"):
+        check.need(upload.complete, "the upload is not whole (BUG-34)")
+        assert sha256_of(upload) == large.sha256
+    with check("SSE-09", "the status of the record"):
+        check.need(upload.complete, "the upload is not whole (BUG-34)")
+        assert record.status == "success"
