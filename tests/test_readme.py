@@ -217,7 +217,7 @@ def test_the_serve_command_runs_a_cluster() -> None:
 def test_the_node_relay_can_be_judged() -> None:
     skip_without("node")
     case = "test_url.py::test_the_mint_goes_to_the_same_path_and_query"
-    command = [*harness_command("cmd:node"), f"--case={case}"]
+    command = [*harness_command("cmd:node"), "-v", f"--case={case}"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert "passed         URL-08" in run.stdout, run.stdout + run.stderr
 
@@ -226,7 +226,7 @@ def test_the_relay_of_shell_and_curl_matches_its_baseline(tmp_path: Path) -> Non
     """No unknown failure, and no known failure that passes; the gate runs every case."""
     skip_without("curl")
     cases = [
-        "--case=test_wire.py::test_the_upload_keeps_to_the_wire_format[WIRE-03]",
+        "--case=test_wire.py::test_the_upload_keeps_to_the_wire_format",
         "--case=test_fields.py::test_quotes_and_line_breaks_are_deleted_from_a_name",
     ]
     command = [*harness_command("cmd:python3"), *cases]

@@ -64,7 +64,7 @@ def run(plan: Plan, output: Output) -> int:
     say(text.lines(result, verbose=output.verbose))
     if output.write_baseline:
         with _about_to_write(output.write_baseline):
-            draft = baselines.draft(known, looks, today=today)
+            draft = baselines.draft(known, looks, today=today, whole=not result.selection)
             output.write_baseline.write_text(draft, encoding="utf-8")
         say([f"{output.write_baseline}: a draft; give each entry its reason"])
     if output.report:

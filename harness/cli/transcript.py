@@ -51,7 +51,7 @@ class Transcript:
         """Start a fresh process and ask what it is."""
         self.end()
         self._child = Child(self.command)
-        self._started = self.ask(Started, Start(self.next_seq()))
+        self._started = self.ask(Started, Start(self.next_seq(), ca_file=self.cluster.ca_file))
         return self._started
 
     def begin_once(self) -> None:

@@ -47,8 +47,8 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
         return self.requirement == check.requirement and of_case
 
     def excuses(self, case: Case, check: Check) -> bool:
-        """Whether the failure of this check is the known one."""
-        failed = check.verdict in {Verdict.FAILED, Verdict.UNTESTABLE}
+        """Whether the failure of this check is the known one; what did not run is not known."""
+        failed = check.verdict in {Verdict.FAILED, Verdict.UNTESTABLE} and not case.error
         return failed and self.covers(case, check) and self.finding in {None, check.rule}
 
     def __str__(self) -> str:
@@ -122,8 +122,10 @@ def apply(baseline: Baseline, looks: Looks, *, today: dt.date, whole: bool) -> l
 
 def _unused(entry: Entry, verdict: Verdict, looks: Looks, *, whole: bool) -> str:
     verdicts = {check.verdict for case, check in looks if entry.covers(case, check)}
+    if not whole and (not verdicts or entry.case is None):
+        return ""  # its other cases may fail
     if not verdicts:
-        return "matches no case" if whole else ""
+        return "matches no case"
     if verdict is Verdict.KNOWN_FLAKY:
         return ""
     if verdicts == {Verdict.NOT_APPLICABLE}:
@@ -133,22 +135,23 @@ def _unused(entry: Entry, verdict: Verdict, looks: Looks, *, whole: bool) -> str
     return "passes"
 
 
-def draft(baseline: Baseline, looks: Looks, *, today: dt.date) -> str:
+def draft(baseline: Baseline, looks: Looks, *, today: dt.date, whole: bool) -> str:
     """A baseline in which every failure of this run is known; entries that still hold stay.
 
-    An entry is drafted for a whole requirement where each of its checks failed, else for a whole
-    function, else for one set of parameters: it excuses only failures that were seen.
+    An entry is for a whole requirement if every case ran and each of its checks failed, else for a
+    function, else for one set of parameters: it excuses only failures that were seen. Arguments are
+    those of `apply`.
     """
     used = {entry for entry, _ in baseline.entries() for look in looks if entry.covers(*look)}
     known = [entry for entry in baseline.known if entry in used]
     until = today + dt.timedelta(days=_DRAFT_DAYS)
     red = [(case, check) for case, check in looks if _is_drafted(case, check)]
     fine = [(case, check) for case, check in looks if not check.verdict.has_failed]
-    whole = {check.requirement for _, check in fine if check.verdict is Verdict.PASSED}
+    passed = {check.requirement for _, check in fine if check.verdict is Verdict.PASSED}
     partly = {(check.requirement, case.function) for case, check in fine}
     for case, check in red:
         name = None
-        if check.requirement in whole:
+        if check.requirement in passed or not whole:
             both = (check.requirement, case.function)
             name = case.name if both in partly else case.function
         entry = Entry(check.requirement, _DRAFT_REASON, until, name)

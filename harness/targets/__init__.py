@@ -6,6 +6,7 @@ with `deploy_command.py` and `outcome.py`, what a target gets and returns.
 
 import shlex
 from collections.abc import Collection
+from pathlib import Path
 from typing import Protocol
 
 from harness.errors import InputError
@@ -80,8 +81,12 @@ class Target(Protocol):
         """Release what the target holds; called once, after the last case."""
 
 
-def open_target(spec: str) -> Target:
+def open_target(spec: str, ca_file: Path | None = None) -> Target:
     """The target that `--relay` names: `reference`, `cmd:COMMAND` or `python:MODULE:FUNCTION`.
+
+    Args:
+        spec: names the target.
+        ca_file: what the deploys to come trust; an adapter learns it when it starts.
 
     Raises:
         InputError: the spec names none.
@@ -96,7 +101,7 @@ def open_target(spec: str) -> Target:
         from harness.targets.command import CommandTarget  # noqa: PLC0415 - only when judged
 
         try:
-            return CommandTarget(shlex.split(rest))
+            return CommandTarget(shlex.split(rest), ca_file)
         except ValueError as error:
             raise InputError(f"--relay {spec!r}: {error}") from error
     if kind == "python" and rest.count(":") == 1:

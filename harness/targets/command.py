@@ -3,9 +3,10 @@
 import contextlib
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from harness.targets import messages
 from harness.targets.child import Child, ChildError, ChildHungError
@@ -26,10 +27,16 @@ class CommandTarget:
     killed, and the next case gets a fresh one.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        """Prepare to run this command; nothing is started."""
+    def __init__(self, command: Sequence[str], ca_file: Path | None = None) -> None:
+        """Prepare to run this command; nothing is started.
+
+        Args:
+            command: starts the adapter.
+            ca_file: what the deploys to come trust, as `start` tells it.
+        """
         self.name = shlex.join(command)
         self._command = command
+        self._ca_file = ca_file or UNSET
         self._child: Child | None = None
         self._started: Started | None = None
         self._seq = 0
@@ -107,7 +114,9 @@ class CommandTarget:
                 child = Child(self._command)
             except ChildError as error:
                 raise TargetBrokeError(f"the adapter {error}") from error
-            self._started = self._ask(child, Start(self._next()), Started, START_SECONDS)
+            self._started = self._ask(
+                child, Start(self._next(), ca_file=self._ca_file), Started, START_SECONDS
+            )
             self._child, self._deploys = child, 0
         return self._child
 

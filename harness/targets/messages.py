@@ -4,6 +4,7 @@ One JSON object per line in each direction.
 """
 
 import json
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
@@ -36,10 +37,13 @@ class Start(Struct, tag_field="verb", tag="start"):
     Attributes:
         seq: number of the message.
         protocol: version of this protocol.
+        ca_file: the `ca_file` of the deploys to come, for a relay that reads it when it starts; a
+            deploy may name another.
     """
 
     seq: Seq
     protocol: int = PROTOCOL
+    ca_file: Path | UnsetType = UNSET
 
 
 class Stop(Struct, tag_field="verb", tag="stop"):
@@ -163,15 +167,19 @@ def plain(message: Struct) -> dict[str, Any]:
     Where a node has no URL, the origin's own ports are given: those of a stock one by default.
     """
     if not isinstance(message, DeployCommand):
-        return dict(msgspec.to_builtins(message))
+        return dict(msgspec.to_builtins(message, enc_hook=_path))
     needs_ports = any(
         node.url is None or (node.mint == ReplicationMint() and node.replication_url is None)
         for node in message.nodes
     )
     local = message.local or (STOCK if needs_ports else None)
     bare = msgspec.structs.replace(message, request={}, local=local)
-    members = msgspec.to_builtins(bare, enc_hook=lambda path: str(path.absolute()))
+    members = msgspec.to_builtins(bare, enc_hook=_path)
     return {**members, "request": message.request}
+
+
+def _path(path: Path) -> str:
+    return str(path.absolute())
 
 
 def encode(message: Struct) -> bytes:

@@ -38,9 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def target(pytestconfig: pytest.Config) -> Iterator[Target]:
+def target(pytestconfig: pytest.Config, relay_authority: Authority) -> Iterator[Target]:
     try:
-        target = open_target(pytestconfig.getoption("--relay"))
+        target = open_target(pytestconfig.getoption("--relay"), relay_authority.file)
     except InputError as error:
         pytest.exit(str(error), returncode=2)
     yield target

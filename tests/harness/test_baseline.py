@@ -88,7 +88,9 @@ def test_an_entry_is_good_on_its_last_day() -> None:
 def test_what_was_not_selected_is_not_stale() -> None:
     other = known(entry(requirement="URL-08"))
     assert apply(other, [look(Verdict.PASSED)], today=TODAY, whole=False) == []
-    [passes] = apply(known(entry()), [look(Verdict.PASSED)], today=TODAY, whole=False)
+    assert apply(known(entry()), [look(Verdict.PASSED)], today=TODAY, whole=False) == []
+    of_case = known(entry(case="test_one"))
+    [passes] = apply(of_case, [look(Verdict.PASSED)], today=TODAY, whole=False)
     assert "passes" in passes
 
 
@@ -113,7 +115,7 @@ def test_a_draft_makes_every_failure_known_and_keeps_what_holds() -> None:
     ]
     baseline = Baseline(known=(kept, gone), flaky=(sometimes,))
     apply(baseline, looks, today=TODAY, whole=True)
-    again = parse(draft(baseline, looks, today=TODAY), "draft")
+    again = parse(draft(baseline, looks, today=TODAY, whole=True), "draft")
     assert again.flaky == (sometimes,)
     assert [(it.requirement, it.case) for it in again.known] == [
         ("WIRE-03", "test_two"),
@@ -133,7 +135,7 @@ def test_a_draft_makes_every_failure_known_and_keeps_what_holds() -> None:
 
 def test_a_draft_excuses_nothing_that_passes() -> None:
     looks = [look(name="test_one[a]"), look(Verdict.PASSED, "test_one[b]")]
-    [entry_] = parse(draft(Baseline(), looks, today=TODAY), "draft").known
+    [entry_] = parse(draft(Baseline(), looks, today=TODAY, whole=True), "draft").known
     assert entry_.case == "test_one[a]"
 
 
@@ -141,7 +143,7 @@ def test_a_draft_excuses_no_error_of_the_harness_and_no_case_that_did_not_run() 
     case, check = look(Verdict.UNTESTABLE)
     case.error = "not run"
     looks = [(case, check), look(Verdict.HARNESS_ERROR)]
-    assert parse(draft(Baseline(), looks, today=TODAY), "draft") == Baseline()
+    assert parse(draft(Baseline(), looks, today=TODAY, whole=True), "draft") == Baseline()
 
 
 GOOD = 'requirement = "WIRE-03"\nreason = "r"\nuntil = 2027-01-31\n'

@@ -48,7 +48,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "requirement(*ids): REMOVE")
     if hasattr(config, "workerinput"):  # in a worker of xdist nobody else handles it
         signal.signal(signal.SIGTERM, interrupt)
 

@@ -32,9 +32,11 @@ def lines(result: Result, *, verbose: bool = False) -> Iterator[str]:
         yield f"selected: {result.selection}"
     if verbose:
         yield from _every_requirement(result)
-    found = causes(result)
-    for number, cause in enumerate(found, 1):
-        yield from _explained(cause, result.relay, example=number <= _EXAMPLES)
+    shown: set[str] = set()
+    for number, cause in enumerate(causes(result), 1):
+        is_new = cause.case.id not in shown
+        yield from _explained(cause, result.relay, example=number <= _EXAMPLES and is_new)
+        shown.add(cause.case.id)
     for text in result.broken:
         yield f"\nharness error: the cases could not run\n{text}"
     yield from _notes(result)
