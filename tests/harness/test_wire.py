@@ -114,7 +114,7 @@ def test_an_invalid_upload_has_exactly_its_findings(path: Path) -> None:
     for finding, words in zip(findings, wanted, strict=True):
         assert words["expected"] in finding.expected
         assert words["got"] in finding.got
-        assert len(finding.got) <= 80
+        assert len(finding.got) <= 120
         assert finding.got.replace("…", "").isascii()
         assert finding.got.isprintable()
 

@@ -131,7 +131,7 @@ def judge(
         for check in case.checks:
             check.expected, check.got = cut(check.expected, hide), cut(check.got, hide)
             check.blocked_by = cut(check.blocked_by, hide)
-            check.hint = hint_for(check)
+            check.hint = hint_for(check, case.function)
         case.evidence = gather([cluster], relay)
 
 

@@ -7,7 +7,8 @@ from typing import Literal
 Layer = Literal["head", "framing", "body"]
 """The request head, the framing of the body (RFC 9112 section 7), the body (RFC 7578)."""
 
-MAX_SHOWN = 80  # characters of `Finding.got`
+MAX_SHOWN = 120  # characters of `Finding.got`
+_FIRST, _LAST = 70, 45  # of them, of its beginning and its end
 MAX_FINDINGS = 50  # kept per layer: enough for a person, and a bound for a hostile sender
 MAX_LINE = 4096  # bytes of a chunk-size or trailer line, with its line end
 MAX_FIELDS = 64  # fields that a peer keeps (PARSE-19)
@@ -113,7 +114,7 @@ class Finding:
         offset: In bytes from the start of the rule's layer; framing starts right after the head
             and counts raw bytes.
         expected: What a conforming sender writes there.
-        got: What was seen, printable, at most 80 characters; no value of the request head.
+        got: What was seen, printable, at most 120 characters; no value of the request head.
     """
 
     rule: Rule
@@ -147,8 +148,11 @@ class Findings(list[Finding]):
 
 def show(data: bytes | bytearray) -> str:
     r"""Return `data` as one printable line of ASCII (`\r\n`, `\x00`, `\xff`), bounded."""
-    return _bounded(bytes(data[:MAX_SHOWN]).decode("latin-1").encode("unicode_escape").decode())
+    if len(data) > MAX_SHOWN:
+        data = data[:_FIRST] + b" ... " + data[-_LAST:]
+    return _bounded(bytes(data).decode("latin-1").encode("unicode_escape").decode())
 
 
 def _bounded(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    """The text, without its middle when it is long: what is wrong may stand at its end."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:_FIRST]} … {text[-_LAST:]}"

@@ -1,0 +1,131 @@
+"""Mistakes that HTTP and form libraries make by default, on top of the reference.
+
+They break the same requirements as the mutants of other files. Here they prove that the output
+names the mistake: see `test_hints.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import pytest
+
+from relay.formdata import FormData
+from tests.conformance import test_refusals, test_values
+from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
+from tests.mutants.of_answers import change_reason
+from tests.mutants.of_values import change_values
+from tests.mutants.of_wire import change_form, change_head, change_headers
+
+VALUES = test_values.test_any_other_value_is_forwarded_as_compact_json
+REFUSED = test_refusals.test_a_refusal_is_a_failed_record_with_reason_and_status
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A relay that makes one mistake of `hints.toml`, and the case whose output names it."""
+
+    apply: Patch
+    hint: str
+    seen_in: Case
+
+
+MISTAKES: list[Mistake] = []
+
+
+def mistake(hint: str, *, seen_in: Case = A_HEALTHY_DEPLOY) -> Callable[[Patch], Patch]:
+    """Register a function that patches the reference with the mistake of this hint."""
+
+    def register(apply: Patch) -> Patch:
+        MISTAKES.append(Mistake(apply, hint, seen_in))
+        return apply
+
+    return register
+
+
+def change_content_type(patch: pytest.MonkeyPatch, change: Callable[[str], str]) -> None:
+    def changed(headers: Mapping[str, str]) -> Mapping[str, str]:
+        return {**headers, "Content-Type": change(headers["Content-Type"])}
+
+    change_headers(patch, changed)
+
+
+def add_to_fields(patch: pytest.MonkeyPatch, header: bytes) -> None:
+    change_head(patch, b'name="project"\r\n', b'name="project"\r\n' + header + b"\r\n")
+
+
+@mistake("content-type-charset")
+def the_media_type_has_a_charset(patch: pytest.MonkeyPatch) -> None:
+    change_content_type(patch, lambda it: f"{it}; charset=UTF-8")
+
+
+@mistake("content-type-without-boundary")
+def the_media_type_is_set_by_hand(patch: pytest.MonkeyPatch) -> None:
+    change_content_type(patch, lambda _: "multipart/form-data")
+
+
+@mistake("body-compressed")
+def the_coding_of_the_file_is_declared(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda headers: {**headers, "Content-Encoding": "gzip"})
+
+
+@mistake("field-with-content-length")
+def fields_have_a_length(patch: pytest.MonkeyPatch) -> None:
+    add_to_fields(patch, b"Content-Length: 4")
+
+
+@mistake("field-with-transfer-encoding")
+def fields_have_the_encoding_of_a_mail(patch: pytest.MonkeyPatch) -> None:
+    add_to_fields(patch, b"Content-Transfer-Encoding: 8bit")
+
+
+@mistake("file-with-another-header")
+def the_file_has_the_encoding_of_a_mail(patch: pytest.MonkeyPatch) -> None:
+    usual = b"Content-Type: application/gzip\r\n"
+    change_head(patch, usual, usual + b"Content-Transfer-Encoding: binary\r\n")
+
+
+@mistake("extended-filename")
+def the_filename_is_extended(patch: pytest.MonkeyPatch) -> None:
+    extended = b"filename*=UTF-8''package.tar.gz"
+    change_head(patch, b'filename="package.tar.gz"', extended)
+
+
+def _boundary(form: FormData) -> bytes:
+    return form.content_type.rpartition("boundary=")[2].encode()
+
+
+@mistake("file-before-fields")
+def a_field_is_appended_after_the_file(patch: pytest.MonkeyPatch) -> None:
+    def after(form: FormData) -> FormData:
+        field = b'--%b\r\nContent-Disposition: form-data; name="late"\r\n\r\n1\r\n'
+        return replace(form, tail=form.tail[:2] + field % _boundary(form) + form.tail[2:])
+
+    change_form(patch, after)
+
+
+@mistake("list-as-several-fields")
+def a_list_has_a_part_for_each_item(patch: pytest.MonkeyPatch) -> None:
+    def twice(form: FormData) -> FormData:
+        part = re.search(rb'--[^\r]+\r\n[^\r]+name="project".+?\r\n(?=--)', form.head, re.DOTALL)
+        assert part is not None
+        return replace(form, head=form.head.replace(part[0], part[0] * 2))
+
+    change_form(patch, twice)
+
+
+@mistake("no-final-line-end")
+def the_body_ends_with_the_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
+    change_form(patch, lambda form: replace(form, tail=form.tail.removesuffix(b"\r\n")))
+
+
+@mistake("values-as-the-language-prints-them", seen_in=case(VALUES))
+def values_are_printed_by_python(patch: pytest.MonkeyPatch) -> None:
+    change_values(patch, lambda value: value if isinstance(value, str) else str(value).encode())
+
+
+@mistake("error-body-ignored", seen_in=case(REFUSED))
+def a_status_raises_an_error_of_the_library(patch: pytest.MonkeyPatch) -> None:
+    change_reason(patch, lambda *_: "500 Server Error: Internal Server Error for url: https://a/")

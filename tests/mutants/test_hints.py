@@ -1,0 +1,213 @@
+"""Each hint is shown for a relay that makes its mistake, and for no other mistake."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from harness.judge.hints import hints
+from harness.judge.model import Verdict
+from tests.mutants.mutant import MUTANTS, Case, Mutant, Patch
+from tests.mutants.of_libraries import MISTAKES, Mistake
+from tests.mutants.test_mutants import KILLS, SHORTER
+
+MAKE_IT = {
+    "content-type-charset": ("of_wire.a_request_for_events_has_another_media_type",),
+    "known-length": (
+        "of_wire.the_length_is_announced",
+        "of_wire.a_small_upload_is_sent_with_its_length",
+    ),
+    "expect-continue": ("of_wire.a_large_upload_expects_100_continue",),
+    "quoted-boundary": ("of_wire.the_boundary_is_quoted",),
+    "token-without-scheme": ("of_wire.the_token_has_no_scheme",),
+    "host-without-port": ("of_wire.host_has_no_port",),
+    "accept-of-a-browser": (
+        "of_wire.only_html_is_accepted",
+        "of_wire.a_mint_accepts_html",
+    ),
+    "field-with-content-type": ("of_wire.fields_have_a_type",),
+    "name-of-the-staged-file": (
+        "of_wire.the_file_has_another_name",
+        "of_habits.the_file_has_its_staged_name",
+    ),
+    "type-of-the-file": ("of_wire.the_file_has_the_general_type",),
+    "preamble-of-a-mail": ("of_wire.the_body_has_a_preamble",),
+    "no-closing-delimiter": ("of_wire.there_is_no_closing_delimiter",),
+    "unix-line-ends": ("of_wire.lines_end_with_lf_alone",),
+    "json-with-spaces": ("of_values.json_has_spaces",),
+    "json-in-ascii": ("of_habits.json_is_ascii",),
+    "text-in-quotes": ("of_values.text_is_in_quotes",),
+    "values-as-the-language-prints-them": ("of_fields.replicated_is_false_as_python_writes_it",),
+    "null-as-nothing": ("of_values.null_is_an_empty_text",),
+    "names-percent-encoded": ("of_values.names_are_escaped_as_browsers_do",),
+    "text-in-latin-1": ("of_values.text_is_latin_1",),
+    "names-cleaned-too-late": ("of_fields.names_are_cleaned_after_the_checks",),
+    "everything-forwarded": (
+        "of_fields.hidden_members_are_forwarded",
+        "of_fields.members_of_the_origin_are_forwarded",
+        "of_fields.credentials_are_forwarded",
+    ),
+    "replicated-forgotten": ("of_fields.replicated_is_left_out",),
+    "members-sorted": ("of_fields.members_are_sorted",),
+    "number-through-a-double": ("of_values.a_number_has_six_digits",),
+    "payload-in-memory": ("of_sending.the_payload_is_read_whole",),
+    "uploads-one-after-another": ("of_nodes.peers_are_served_in_turn",),
+    "descriptor-left-open": (
+        "of_sending.the_payload_stays_open",
+        "of_giving_up.a_payload_is_opened_before_the_mint",
+        "of_giving_up.a_payload_is_closed_only_at_its_end",
+    ),
+    "total-timeout": (
+        "of_giving_up.the_limit_of_a_stall_never_restarts",
+        "of_giving_up.the_limit_of_an_answer_begins_with_the_upload",
+    ),
+    "no-read-during-the-upload": ("of_sending.no_answer_is_read_before_the_upload_finished",),
+    "redirect-followed": (
+        "of_urls.redirects_are_followed",
+        "of_ways.a_redirected_mint_is_followed",
+        "of_ways.a_redirect_within_a_node_is_followed",
+    ),
+    "verification-off": ("of_urls.nothing_is_verified",),
+    "own-authority-not-loaded": ("of_urls.the_authority_of_the_cluster_is_not_loaded",),
+    "only-the-first-certificate": ("of_ways.one_certificate_of_a_file_is_trusted",),
+    "path-dropped": ("of_urls.the_path_is_lost",),
+    "ipv6-without-brackets": ("of_urls.an_ipv6_address_has_no_brackets",),
+    "only-200": ("of_answers.only_200_is_a_success",),
+    "answer-in-latin-1": ("of_answers.an_answer_is_latin_1",),
+    "characters-cut-by-blocks": ("of_streams.every_byte_is_decoded_on_its_own",),
+    "gzip-not-decoded": ("of_answers.an_encoding_is_requested_and_not_decoded",),
+    "answer-overwrites-the-record": ("of_records.the_peer_may_overwrite_node_and_status",),
+    "status-code-lost": ("of_records.the_status_code_is_lost",),
+    "raw-body-as-reason": ("of_answers.the_reason_is_the_raw_body",),
+    "object-as-javascript-prints-it": (
+        "of_answers.an_object_is_shown_as_javascript_does",
+        "of_streams.a_message_is_shown_as_javascript_does",
+    ),
+    "error-text-cut": ("of_answers.every_reason_is_cut",),
+    "truncated-answer-accepted": ("of_answers.an_incomplete_answer_is_a_success",),
+    "interim-answer-taken": ("of_habits.an_interim_answer_is_an_answer",),
+    "error-member-on-success": ("of_answers.an_error_member_is_a_failure",),
+    "stream-not-parsed": ("of_streams.a_stream_is_plain_text",),
+    "stream-with-crlf": ("of_streams.lines_end_with_lf_alone",),
+    "last-data-line-only": ("of_streams.the_last_line_of_data_counts",),
+    "no-accept-for-events": ("of_streams.no_stream_is_requested",),
+    "records-as-they-complete": (
+        "of_habits.numbers_come_before_other_names",
+        "of_nodes.records_are_sorted_by_name",
+    ),
+    "one-token-for-all": ("of_minting.the_first_token_serves_all",),
+    "token-cached-over-attempts": ("of_minting.a_token_is_kept_for_the_next_attempt",),
+    "second-token": ("of_minting.a_second_token_is_minted_and_dropped",),
+    "token-for-a-day": (
+        "of_minting.the_mint_asks_for_no_lifetime",
+        "of_sockets.a_socket_mints_for_a_day",
+    ),
+    "retry-of-the-library": (
+        "of_attempts.a_lost_upload_is_repeated_without_retry",
+        "of_attempts.a_refused_upload_is_repeated_without_retry",
+    ),
+    "every-failure-retried": ("of_sending.everything_is_tried_again",),
+    "retry-after-ignored": ("of_sending.retry_after_is_ignored",),
+    "retry-after-as-a-date": ("of_sending.a_date_in_retry_after_is_ignored",),
+    "secret-in-arguments": ("of_care.a_password_is_an_argument_of_a_program",),
+    "secret-in-output": ("of_minting.tokens_are_logged",),
+    "quoted-secret": (
+        "of_care.a_quoted_token_is_not_hidden",
+        "of_care.a_quoted_password_is_not_hidden",
+        "of_care.a_password_is_not_hidden_after_the_mint",
+    ),
+}
+"""The mutants that make the mistake of a hint; the others get no hint."""
+
+SILENT = {
+    (
+        "of_sending.the_payload_is_read_whole",
+        "test_the_first_bytes_leave_before_the_end_of_the_payload_is_read",
+    ),
+    ("of_sending.everything_is_tried_again", "test_an_answer_of_any_other_kind_to_a_mint_is_final"),
+    ("of_sending.everything_is_tried_again", "test_an_answer_that_has_begun_is_final"),
+    (
+        "of_sending.everything_is_tried_again",
+        "test_a_whole_upload_without_an_answer_is_not_sent_again",
+    ),
+    (
+        "of_streams.a_stream_is_plain_text",
+        "test_a_stream_that_ends_without_done_or_error_is_a_failure",
+    ),
+    (
+        "of_records.the_peer_may_overwrite_node_and_status",
+        "test_a_result_with_node_and_status_does_not_change_them",
+    ),
+    ("of_records.the_status_code_is_lost", "test_a_refusal_instead_of_a_stream_has_its_reason"),
+    (
+        "of_records.the_status_code_is_lost",
+        "test_a_real_peer_refuses_a_payload_after_it_has_the_whole",
+    ),
+    (
+        "of_records.the_status_code_is_lost",
+        "test_a_token_that_may_not_deploy_is_a_failed_record_with_403",
+    ),
+    ("of_urls.nothing_is_verified", "test_verification_stays_enabled_for_the_other_nodes"),
+    ("of_values.text_is_latin_1", "test_a_lone_surrogate_becomes_the_replacement_character"),
+    ("of_fields.replicated_is_left_out", "test_replicated_keeps_its_place_or_is_the_last_field"),
+    (
+        "of_fields.names_are_cleaned_after_the_checks",
+        "test_no_name_of_a_member_makes_a_part_that_peers_refuse",
+    ),
+    (
+        "of_fields.names_are_cleaned_after_the_checks",
+        "test_no_second_replicated_is_sent_for_a_name_with_quotes_or_line_breaks",
+    ),
+    (
+        "of_habits.an_interim_answer_is_an_answer",
+        "test_an_interim_answer_during_the_upload_does_not_end_it",
+    ),
+    ("of_minting.the_first_token_serves_all", "test_no_peer_is_sent_a_credential_of_another"),
+    ("of_minting.the_first_token_serves_all", "test_no_file_with_a_credential_is_left_behind"),
+}
+"""Cases that see such a mutant from afar, where the mistake is only one of several."""
+
+HINT_OF = {mutant: hint for hint, mutants in MAKE_IT.items() for mutant in mutants}
+
+
+@pytest.mark.parametrize(("mutant", "case"), KILLS)
+def test_a_mutant_gets_the_hint_of_its_own_mistake_alone(
+    mutant: Mutant, case: Case, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = name_of(mutant)
+    expected = {HINT_OF[name]} if name in HINT_OF else set()
+    if (name, case.function.__name__) in SILENT:
+        expected = set()
+    assert hints_for(mutant.apply, case, request, monkeypatch) == expected
+
+
+@pytest.mark.parametrize("it", MISTAKES, ids=lambda it: it.apply.__name__)
+def test_a_default_of_a_library_gets_its_hint_alone(
+    it: Mistake, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hints_for(it.apply, it.seen_in, request, monkeypatch) == {it.hint}
+
+
+def test_every_hint_is_proven() -> None:
+    assert set(HINT_OF.values()) | {it.hint for it in MISTAKES} == set(hints())
+    assert set(HINT_OF) <= {name_of(mutant) for mutant in MUTANTS}
+
+
+def name_of(mutant: Mutant) -> str:
+    return f"{mutant.apply.__module__.rpartition('.')[2]}.{mutant.name}"
+
+
+def hints_for(
+    apply: Patch, case: Case, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> set[str]:
+    """The names of the hints that the output of a case shows for a relay."""
+    apply(monkeypatch)
+    module = sys.modules[case.function.__module__]
+    for name, value in SHORTER.items():
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
+    checks = case.run(request).checks
+    assert any(check.verdict is Verdict.FAILED for check in checks), "the case sees no mistake"
+    named = {hint.text: name for name, hint in hints().items()}
+    return {named[check.hint] for check in checks if check.hint}
