@@ -115,6 +115,9 @@ from .faults.kinds import (
     mint_without_token as mint_without_token,
 )
 from .faults.text import parse_fault as parse_fault
+from .fronts.apache import ApacheFront as ApacheFront
+from .fronts.caddy import CaddyFront as CaddyFront
+from .fronts.haproxy import HaproxyFront as HaproxyFront
 from .fronts.nginx import NginxFront as NginxFront
 from .fronts.proxy import PathPrefixProxy as PathPrefixProxy
 from .peer.certificates import Authority as Authority

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from harness.faults.checks import check_int
 from harness.faults.kinds import Fault
+from harness.fronts.apache import ApacheFront
+from harness.fronts.caddy import CaddyFront
 from harness.fronts.front import Front
+from harness.fronts.haproxy import HaproxyFront
 from harness.fronts.nginx import NginxFront
 from harness.peer.certificates import Authority
 from harness.peer.peer import FakePeer, PeerOptions
@@ -34,7 +37,7 @@ class FakeCluster:
         ca_file: the authority's certificate, as a relay is given it.
         peers: every peer started so far, in order.
         sockets: every replication socket started so far, in order.
-        fronts: every proxy and nginx started so far, in order.
+        fronts: every proxy started so far, in order.
         profile: that of peers which are started without one.
         judging: see `Endpoint`; for peers and sockets that are started later.
 
@@ -96,8 +99,27 @@ class FakeCluster:
         return self._start_front(PathPrefixProxy(self.authority, peer, prefix))
 
     def nginx(self, peer: FakePeer, prefix: str, *, request_buffering: bool = False) -> NginxFront:
-        """Start a real nginx before `peer`; arguments as of `NginxFront`."""
+        """Start a real nginx before `peer`; arguments as of `RealFront`."""
         front = NginxFront(self.authority, peer, prefix, request_buffering=request_buffering)
+        return self._start_front(front)
+
+    def haproxy(
+        self, peer: FakePeer, prefix: str, *, request_buffering: bool = False
+    ) -> HaproxyFront:
+        """Start a real HAProxy before `peer`; arguments as of `RealFront`."""
+        front = HaproxyFront(self.authority, peer, prefix, request_buffering=request_buffering)
+        return self._start_front(front)
+
+    def apache(
+        self, peer: FakePeer, prefix: str, *, request_buffering: bool = False
+    ) -> ApacheFront:
+        """Start a real Apache httpd before `peer`; arguments as of `RealFront`."""
+        front = ApacheFront(self.authority, peer, prefix, request_buffering=request_buffering)
+        return self._start_front(front)
+
+    def caddy(self, peer: FakePeer, prefix: str, *, request_buffering: bool = False) -> CaddyFront:
+        """Start a real Caddy before `peer`; arguments as of `RealFront`."""
+        front = CaddyFront(self.authority, peer, prefix, request_buffering=request_buffering)
         return self._start_front(front)
 
     def _start_front(self, front: _Front) -> _Front:

@@ -1,4 +1,5 @@
-"""Fronts: proxies that operators put before a node, a path-prefix proxy and a real nginx.
+"""Fronts: proxies that operators put before a node. A path-prefix proxy, and real ones.
 
-They import `peer`. Begin with `front.py`, the base class of both.
+They import `peer`. Begin with `front.py`, the base class of all; `real.py` is that of nginx,
+HAProxy, Apache httpd and Caddy.
 """

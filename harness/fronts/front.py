@@ -5,7 +5,7 @@ from typing import Self
 
 from harness.peer.peer import FakePeer
 
-_NOT_IN_A_PREFIX = set('"\\$\r\n')
+_NOT_IN_A_PREFIX = set('"`{}\\$ \r\n')  # they have a meaning in some proxy's configuration
 
 
 class Front(ABC):

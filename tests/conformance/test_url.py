@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import FakeCluster, Payload, Refuse, ResetAtAccept
-from harness.fronts.nginx import NginxFront, nginx_available
+from harness.fronts.nginx import NginxFront
 from harness.judge.cases.checks import Checks
 from harness.judge.cases.relay import Relay
 from harness.targets import LocalSettings
@@ -87,7 +87,7 @@ def test_a_node_behind_a_path_prefix_proxy_is_reached(
         assert set(proxy.paths) == {f"/node-1/ops{path}"}
 
 
-@pytest.mark.skipif(not nginx_available(), reason="there is no nginx on this machine")
+@pytest.mark.skipif(not NginxFront.is_available(), reason="there is no nginx on this machine")
 def test_a_node_behind_nginx_is_reached(
     cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload
 ) -> None:
