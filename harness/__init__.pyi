@@ -120,6 +120,7 @@ from .fronts.caddy import CaddyFront as CaddyFront
 from .fronts.haproxy import HaproxyFront as HaproxyFront
 from .fronts.nginx import NginxFront as NginxFront
 from .fronts.proxy import PathPrefixProxy as PathPrefixProxy
+from .fronts.tinyproxy import Tinyproxy as Tinyproxy
 from .peer.certificates import Authority as Authority
 from .peer.payloads import (
     Payload as Payload,

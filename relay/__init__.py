@@ -39,7 +39,7 @@ Read the modules in this order; each imports only modules that stand after it:
     upload states               one attempt for one node
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises
-    sockets tls payload         name lookups, certificates and the staged file
+    sockets tls payload proxy   name lookups, certificates, the staged file, a proxy on the way
     request formdata report     what is sent, and what is returned
     retry answer events urls    rules of the protocol, without I/O
     redact node limits errors   small types that the others share

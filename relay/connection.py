@@ -5,16 +5,25 @@ import contextlib
 import socket
 import weakref
 from collections.abc import Iterable
-from typing import Self
+from typing import Self, TypedDict
 
 import aiohttp
 
 from relay.errors import PeerError
+from relay.failures import tunnel_failure
 from relay.limits import Limits
+from relay.proxy import proxies
 from relay.sockets import Lookups, PatientSocket
 
 CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close
 _POLL_SECONDS = 0.25  # between two searches for peers that have hung up
+
+
+class Route(TypedDict, total=False):
+    """Arguments of an aiohttp request that lead it through a proxy; none without a proxy."""
+
+    proxy: str
+    proxy_headers: dict[str, str]
 
 
 class Connections:
@@ -22,8 +31,10 @@ class Connections:
 
     session: aiohttp.ClientSession
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, proxy: str | None = None) -> None:
+        """`proxy`: the setting of `proxies`."""
         self.limits = limits
+        self.proxy_for = proxies(proxy)
         self._opened: weakref.WeakSet[PatientSocket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
@@ -32,7 +43,7 @@ class Connections:
         self.session = aiohttp.ClientSession(
             # All peers at once (SEQ-03); the default is at most 100 connections. Every request has
             # its own: a peer may close a used one silently, or stop reading it (EARLY-04).
-            connector=aiohttp.TCPConnector(
+            connector=_Tunnelling(
                 limit=0, keepalive_timeout=1e-6, socket_factory=self._open, resolver=Lookups()
             ),
             # Only connecting is timed here: aiohttp's other timers do not run while a body is sent.
@@ -77,6 +88,25 @@ class Connections:
             await asyncio.sleep(_POLL_SECONDS)
             before, found = found, {opened for opened in self._opened if opened.has_hung_up()}
             _shut_down(before & found)
+
+
+class _Tunnelling(aiohttp.TCPConnector):
+    """Says of a failed connection whether the proxy is at fault."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  the signature is that of aiohttp
+    ) -> aiohttp.connector.Connection:
+        try:
+            return await super().connect(req, traces, timeout)
+        except (aiohttp.ClientError, OSError) as error:
+            if req.proxy is None or (failure := tunnel_failure(error)) is None:
+                raise
+            way = f"{req.url.raw_authority} through proxy {req.proxy.raw_authority}"
+            failure.reason = f"{way}: {failure.reason}"
+        raise failure  # without the foreign error, whose request holds the proxy's credentials
 
 
 def _shut_down(sockets: Iterable[PatientSocket]) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 import aiohttp
 
@@ -22,6 +23,13 @@ _FAILURES: dict[type[Exception], tuple[Stage, str, bool]] = {
     aiohttp.WSServerHandshakeError: ("connect", "no WebSocket", False),
     aiohttp.ClientResponseError: ("answer", "the answer is not HTTP", False),
 }
+
+_TUNNEL_FAILURES: dict[type[Exception], str] = {
+    aiohttp.ClientConnectorDNSError: "cannot find the host of the proxy",
+    aiohttp.ClientProxyConnectionError: "cannot connect to the proxy",
+}
+_SERVER_ERRORS = 500
+_SHOWN = 100  # characters of a proxy's own words
 
 # By the reason of OpenSSL.
 _TLS_HINTS = {
@@ -59,6 +67,27 @@ def translated(address: str, connect: float, body_is_sent: Callable[[], bool]) -
             reason = f"{address}: no connection in {connect:g} s"
             ours = PeerError("connect", reason, retryable=True)
         raise ours or _failure(address, error, sent=body_is_sent()) from error
+
+
+def tunnel_failure(error: aiohttp.ClientError | OSError) -> PeerError | None:
+    """The failure of a proxy to open a tunnel, or None if something else failed.
+
+    In a tunnel, TLS is spoken with the peer. Nothing of a request is sent before it is open, so
+    another attempt is safe.
+    """
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        reason = f"the proxy opens no tunnel: HTTP {error.status} {error.message[:_SHOWN]}".rstrip()
+        if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            reason += "; it needs a user name and password"
+        return PeerError("connect", reason, retryable=error.status >= _SERVER_ERRORS)
+    causes = list(_chain(error))
+    if isinstance(error, TimeoutError) or any(isinstance(it, ssl.SSLError) for it in causes):
+        return None
+    if any(isinstance(cause, OSError) and cause.errno in NO_DESCRIPTORS for cause in causes):
+        return None
+    kind = next((kind for kind in _TUNNEL_FAILURES if isinstance(error, kind)), None)
+    what = _TUNNEL_FAILURES[kind] if kind else "the proxy opens no tunnel"
+    return PeerError("connect", f"{what}: {_text(error)}", retryable=True)
 
 
 def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:

@@ -35,6 +35,8 @@ class Reach(TypedDict, total=False):
     limits: Timeouts and size limits.
     local: The origin's own ports, for nodes without a URL.
     origin: Name of the origin, which is left out if it is among the nodes (SEQ-12).
+    proxy: URL of an HTTP proxy that tunnels to the nodes (CONNECT), or `env` for that of the
+        environment (HTTPS_PROXY, NO_PROXY). By default, and whatever the environment says, none.
     allow_http: Allow connections without TLS to other machines, to operations APIs (http) and
         replication sockets (ws); anyone on the way can then read the token (TLS-06).
     on_event: Called from the event loop with each `Event`; its exceptions are ignored.
@@ -45,6 +47,7 @@ class Reach(TypedDict, total=False):
     limits: Limits | None
     local: LocalSettings | None
     origin: str | None
+    proxy: str | None
     allow_http: bool
     on_event: Callable[[Event], None] | None
 
@@ -75,7 +78,8 @@ async def deploy(
             reach `on_event`. An answer in events is understood in any case.
         probe: Ask each peer for its version first, so that a peer that is too old gets a clear
             record (VER-01).
-        **reach: `mint`, `tls`, `limits`, `local`, `origin`, `allow_http`, `on_event`; see `Reach`.
+        **reach: `mint`, `tls`, `limits`, `local`, `origin`, `proxy`, `allow_http`, `on_event`; see
+            `Reach`.
 
     Returns:
         The report. An unusable URL or an unreadable payload is a failed record in it.
@@ -105,6 +109,7 @@ class FanOut:
         limits: Limits | None = None,
         local: LocalSettings | None = None,
         origin: str | None = None,
+        proxy: str | None = None,
         allow_http: bool = False,
         on_event: Callable[[Event], None] | None = None,
         last_event: str = "settled",
@@ -119,7 +124,7 @@ class FanOut:
         if duplicates := [name for name, count in names.items() if count > 1]:
             raise InputError(f"duplicate node name {duplicates[0]!r}")
         limits, local = limits or Limits(), local or LocalSettings()
-        self._connections = Connections(limits)
+        self._connections = Connections(limits, proxy)
         self._on_event = on_event
         self._last_event = last_event
         self._places = asyncio.Semaphore(1 if in_turn else limits.concurrency or len(others) or 1)
@@ -132,6 +137,7 @@ class FanOut:
             peer: Peer | AttemptError
             try:
                 api = resolve(node, local, allow_http=allow_http)
+                self._connections.proxy_for(api)  # which refuses an endpoint without TLS
                 peer = Peer(
                     node, api, context, own, self._connections, local, allow_http, self._emit
                 )

@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from relay.answer import Answer, success_members
-from relay.connection import CLOSE_SECONDS, Connections
+from relay.connection import CLOSE_SECONDS, Connections, Route
 from relay.errors import InputError, OriginError, PeerError, Stage
 from relay.events import Event
 from relay.failures import translated
@@ -87,13 +87,15 @@ class Peer:
         Raises:
             AttemptError: There is no complete answer; the stage says how far the exchange got.
         """
-        with translated(self.api.address, self.limits.connect, body_is_sent):
+        where, route = self._way_to(self.api)
+        with translated(where, self.limits.connect, body_is_sent):
             async with self.connections.session.post(
                 URL(self.api.url, encoded=True),  # path and query stay as given (URL-08)
                 data=body,
                 headers=headers,
                 ssl=self.tls,
                 allow_redirects=False,  # HTTP-04: the token goes nowhere else
+                **route,
             ) as response:
                 try:
                     yield response
@@ -131,7 +133,8 @@ class Peer:
         self, subprotocol: str
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
         endpoint = resolve_replication(self.node, self.local, allow_http=self.allow_http)
-        with translated(endpoint.address, self.limits.connect, lambda: True):
+        where, route = self._way_to(endpoint)
+        with translated(where, self.limits.connect, lambda: True):
             async with self.connections.session.ws_connect(
                 URL(endpoint.url, encoded=True),
                 protocols=(subprotocol,),
@@ -139,8 +142,19 @@ class Peer:
                 server_hostname=server_name(self.node),
                 max_msg_size=self.limits.answer_bytes,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+                **route,
             ) as websocket:
                 yield websocket
+
+    def _way_to(self, endpoint: Endpoint) -> tuple[str, Route]:
+        """How messages name the endpoint, and the arguments that lead to it."""
+        proxy = self.connections.proxy_for(endpoint)
+        if proxy is None:
+            return endpoint.address, {}
+        for secret in proxy.secrets:
+            self.hide(secret, "[proxy password]")
+        where = f"{endpoint.address} through proxy {proxy.address}"
+        return where, {"proxy": proxy.url, "proxy_headers": proxy.headers}
 
 
 def mint_failure(reason: str, cause: Exception | None = None) -> PeerError:

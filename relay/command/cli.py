@@ -86,6 +86,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),
         "limits": options.limits_in(arguments),
         "allow_http": arguments.allow_http,
+        "proxy": options.proxy_in(arguments),
     }
     # Find every mistake before a large directory is packed.
     forwarded_fields(request)

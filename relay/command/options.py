@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     add("--key", type=_path, metavar="FILE", help="PEM file with its private key (default: --cert)")
     add("--insecure", metavar="NAME", help="do not verify this node; repeatable", **repeatable)
     add("--allow-http", action="store_true", help="allow plain http to other machines")
+    add("--proxy", metavar="URL", help="reach the nodes through this HTTP proxy; env: HTTPS_PROXY")
     add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
     add("--limit", metavar="NAME=SECONDS", help=f"time limits: {limits}; repeatable", **repeatable)
     add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
@@ -200,6 +201,16 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except OSError as error:  # the working directory is gone
         raise InputError(f"cannot resolve {str(path)!r}; give --project") from error
+
+
+def proxy_in(arguments: argparse.Namespace) -> str | None:
+    proxy: str | None = arguments.proxy
+    if proxy is not None and "@" in proxy:
+        raise InputError(
+            "--proxy: other users can read a command line; "
+            "put a URL with credentials into HTTPS_PROXY, and give --proxy env"
+        )
+    return proxy
 
 
 def limits_in(arguments: argparse.Namespace) -> Limits:

@@ -1,0 +1,153 @@
+"""The setting of a proxy: its URL, the environment, the command line."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import relay
+from harness.cluster import FakeCluster
+from harness.fronts.tinyproxy import Tinyproxy
+from relay.proxy import proxies
+from relay.urls import resolve
+
+PASSWORD = "s3cret-of-the-proxy"
+NODE_PASSWORD = "pass-word-of-all"
+USER = f"BasicAuth origin {PASSWORD}"
+
+needs_tinyproxy = pytest.mark.skipif(
+    not Tinyproxy.is_available(), reason="tinyproxy is not on this machine (CI installs it)"
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def tinyproxy() -> Iterator[Tinyproxy]:
+    with Tinyproxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    path = tmp_path / "package.tar.gz"
+    path.write_bytes(gzip.compress(os.urandom(1_000_000)))
+    return path
+
+
+def run(cluster: FakeCluster, package: Path, *arguments: str, **environment: str) -> Any:
+    """`relay deploy` to every node; its exit code, and its output and errors as one text."""
+    nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "relay",
+            "deploy",
+            str(package),
+            "--project=demo",
+            *nodes,
+            f"--ca={cluster.ca_file}",
+            "--attempts=1",
+            *arguments,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        text=True,
+        env={**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": NODE_PASSWORD, **environment},
+    )
+
+
+@needs_tinyproxy
+def test_the_command_takes_a_proxy(
+    cluster: FakeCluster, tinyproxy: Tinyproxy, package: Path
+) -> None:
+    peer = cluster.peer(username="admin", password=NODE_PASSWORD)
+    assert run(cluster, package, HTTPS_PROXY=tinyproxy.url).returncode == 0
+    assert tinyproxy.tunnels == [], "the environment counts only if asked for"
+    ended = run(cluster, package, "--proxy", tinyproxy.url)
+    assert ended.returncode == 0, ended.stdout
+    assert len(tinyproxy.tunnels) == 2
+    ended = run(cluster, package, "--proxy=env", "--restart", HTTPS_PROXY=tinyproxy.url)
+    assert ended.returncode == 0, ended.stdout
+    assert len(tinyproxy.tunnels) > 4, "the restart goes through the proxy, too"
+    assert len(peer.uploads) == 3
+
+
+@needs_tinyproxy
+def test_credentials_of_the_environment_are_not_shown(cluster: FakeCluster, package: Path) -> None:
+    cluster.peer(username="admin", password=NODE_PASSWORD)
+    with Tinyproxy(USER) as proxy:
+        good = f"http://origin:{PASSWORD}@{proxy.address}"
+        ended = run(cluster, package, "--proxy=env", "--events", HTTPS_PROXY=good)
+        assert ended.returncode == 0, ended.stdout
+        assert PASSWORD not in ended.stdout
+        bad = f"http://other:{PASSWORD}@{proxy.address}"
+        ended = run(cluster, package, "--proxy=env", "--json", HTTPS_PROXY=bad)
+        assert ended.returncode == 1
+        assert f"through proxy {proxy.address}" in ended.stdout
+        assert PASSWORD not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("http://user:hidden@proxy.example:3128", "other users can read a command line"),
+        ("https://proxy.example:3128", "is not the URL of an HTTP proxy"),
+        ("socks5://proxy.example:1080", "is not the URL of an HTTP proxy"),
+        ("http://", "is not the URL of an HTTP proxy"),
+        ("http://proxy.example:99999", "is not the URL of an HTTP proxy"),
+        ("http://proxy.example:0", "is not the URL of an HTTP proxy"),
+        ("http://proxy.example/path", "is not the URL of an HTTP proxy"),
+        ("http://pro xy.example", "is not the URL of an HTTP proxy"),
+        ("http://a..b", "is not the URL of an HTTP proxy"),
+        ("", "is not the URL of an HTTP proxy"),
+        ("env", "neither HTTPS_PROXY nor ALL_PROXY is set"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used(
+    cluster: FakeCluster, package: Path, proxy: str, reason: str
+) -> None:
+    cluster.peer(username="admin", password=NODE_PASSWORD)
+    ended = run(cluster, package, f"--proxy={proxy}")
+    assert ended.returncode == 2
+    assert ended.stdout.startswith("relay: ")
+    assert reason in ended.stdout
+    assert "hidden" not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("proxy.example:3128", "http://proxy.example:3128"),
+        ("http://proxy.example", "http://proxy.example:80"),
+        ("http://PROXY.example/", "http://proxy.example:80"),
+        ("http://b\u00fccher.example:1", "http://xn--bcher-kva.example:1"),
+        ("http://[::1]:3128", "http://[::1]:3128"),
+        ("http://us%40er:p%3Aw@proxy.example:3128", "http://proxy.example:3128"),
+    ],
+)
+def test_the_url_of_a_proxy(text: str, url: str) -> None:
+    endpoint = resolve(relay.Node("n", "https://node.example/"))
+    proxy = proxies(text)(endpoint)
+    assert proxy is not None
+    assert proxy.url == url
+    if "@" in text:
+        assert base64.b64decode(proxy.headers["Proxy-Authorization"].split()[1]) == b"us@er:p:w"
+        assert "p:w" not in repr(proxy)
+    else:
+        assert proxy.headers == {}
