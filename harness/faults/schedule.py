@@ -29,6 +29,10 @@ class FaultSchedule:
         """The fault of this class, if it is always shown."""
         return next((fault for fault in self.faults if isinstance(fault, kind)), None)
 
+    def has(self, *groups: Group) -> bool:
+        """Whether there is a fault of one of these groups."""
+        return any(group in self._by_group for group in groups)
+
     def show(self, group: Group) -> None:
         """Note that a client came to see the fault of this group, or one of its turns."""
         self._shown.add(group)

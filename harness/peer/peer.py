@@ -21,6 +21,8 @@ from harness.transport.handshake import read_client_hello
 from harness.transport.server import StreamingServer
 from harness.witness.requests import MintWitness, UploadWitness
 
+_IN_HANDSHAKE: tuple[Group, ...] = ("version of TLS", "client certificate", "certificate")
+
 
 class PeerOptions(TypedDict, total=False):
     """Arguments of `FakePeer` that `FakeCluster.peer` passes on."""
@@ -222,10 +224,13 @@ class FakePeer(Endpoint):
         return bool(self.faults)
 
     @property
+    def has_fault_in_handshake(self) -> bool:
+        return self.node.schedule.has(*_IN_HANDSHAKE)
+
+    @property
     def fault_not_shown(self) -> Fault | None:
-        of_tls: tuple[Group, ...] = ("version of TLS", "client certificate", "certificate")
         began = any(seen.has_spoken for seen in self.live_connections)
-        return self.node.schedule.not_shown(*(of_tls if began else ()))
+        return self.node.schedule.not_shown(*(_IN_HANDSHAKE if began else ()))
 
     def _greet(self, connection: Connection) -> bool:
         """Show a fault that comes before the TLS handshake; False ends the connection."""

@@ -104,8 +104,12 @@ class FakeReplicationSocket(Endpoint):
         return self._fault is not None
 
     @property
+    def has_fault_in_handshake(self) -> bool:
+        return isinstance(self._fault, CertificateFlaw)
+
+    @property
     def fault_not_shown(self) -> ReplicationFault | None:
-        if isinstance(self._fault, CertificateFlaw):
+        if self.has_fault_in_handshake:
             is_shown = any(seen.has_spoken for seen in self.live_connections)
         else:
             is_shown = self._fault_shown

@@ -68,6 +68,11 @@ class Endpoint(ABC):
         """Whether it misbehaves at all."""
 
     @property
+    @abstractmethod
+    def has_fault_in_handshake(self) -> bool:
+        """Whether its TLS handshake shows a fault: a client may end the connection after it."""
+
+    @property
     def connections(self) -> list[ConnectionWitness]:
         """Every accepted connection, in order, also those without a request.
 
@@ -98,12 +103,16 @@ class Endpoint(ABC):
     def live_connections(self) -> list[ConnectionWitness]:
         """Every connection so far, also those with a request in progress."""
         seen = list(self.http.connections)
-        return [it for it in seen if not it.is_stray] if self.judging else seen
+        return [it for it in seen if not self._is_stray(it)] if self.judging else seen
 
     @property
     def strays(self) -> list[ConnectionWitness]:
         """The connections of clients that are no relay."""
-        return [seen for seen in list(self.http.connections) if seen.is_stray]
+        return [seen for seen in list(self.http.connections) if self._is_stray(seen)]
+
+    def _is_stray(self, seen: ConnectionWitness) -> bool:
+        refuses = self.has_fault_in_handshake and seen.has_spoken
+        return seen.is_stray and not refuses
 
     @property
     def requests(self) -> list[RequestWitness]:

@@ -128,6 +128,23 @@ def test_a_wrong_host_is_the_only_flaw_of_its_certificate(cluster: FakeCluster) 
     assert peer.connections[0].server_name == "another-host.invalid"
 
 
+def test_a_client_that_verifies_after_the_handshake_is_no_stray(cluster: FakeCluster) -> None:
+    """Some TLS clients compare the host name after the handshake, and close without an alert."""
+    peers = cluster.peer(fault=CertificateFlaw.WRONG_HOST), cluster.peer()
+    for peer in peers:
+        peer.judging = True
+        context = ssl.create_default_context(cafile=str(cluster.ca_file))
+        context.check_hostname = False
+        host, port = peer.http.host, peer.http.port
+        with socket.create_connection((host, port)) as bare:
+            context.wrap_socket(bare, server_hostname=host).close()
+        peer.wait_until(lambda it: all(seen.closed_by for seen in it.http.connections))
+    flawed, healthy = peers
+    assert (len(flawed.connections), len(flawed.strays)) == (1, 0)
+    assert flawed.fault_not_shown is None
+    assert (len(healthy.connections), len(healthy.strays)) == (0, 1)  # a health check does that
+
+
 def test_every_certificate_flaw_has_a_test() -> None:
     assert {flaw for flaw, _ in FLAWS} == set(CertificateFlaw)
 
