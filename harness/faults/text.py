@@ -1,7 +1,9 @@
-"""Faults as text, for command lines: `ResetAfter:65536`, `Answer:503`, `expired`. Pure."""
+"""Faults as text: `ResetAfter:65536` for command lines, words for people. Pure."""
 
 from __future__ import annotations
 
+import re
+from enum import Enum
 from http import HTTPStatus
 from http.client import responses
 from typing import Any, Literal, get_args, get_origin
@@ -14,6 +16,8 @@ from harness.faults.events import EventStream
 from harness.faults.http1 import BODILESS
 from harness.faults.kinds import CertificateFlaw, Fault, InTurn
 
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+_LONGEST = 60  # characters of one value of a fault
 _FLAWS = [flaw.value for flaw in CertificateFlaw]
 _CLASSES: dict[str, type] = {
     kind.__name__: kind for kind in get_args(Fault) if kind not in (CertificateFlaw, InTurn, Held)
@@ -98,3 +102,36 @@ def _answer(text: str = "200") -> Answer:
         return Answer(status)
     member = "message" if status < HTTPStatus.BAD_REQUEST else "error"
     return Answer(status, json={member: responses.get(status, "no such status")})
+
+
+def description(fault: object) -> str:
+    """A fault in words: `answer early (answer 403, at file, then close)`."""
+    if isinstance(fault, CertificateFlaw):
+        return f"a certificate that is {fault.value}"
+    if not attrs.has(type(fault)):
+        return str(fault)
+    words = _CAPITAL.sub(" ", type(fault).__name__).lower()
+    if isinstance(fault, InTurn):
+        return ", then ".join("nothing" if it is None else description(it) for it in fault.turns)
+    if isinstance(fault, Answer | EventStream):
+        return f"{words} {fault.status}"
+    values = (
+        _described(field.name, getattr(fault, field.name))
+        for field in attrs.fields(type(fault))  # type: ignore[arg-type]  # it has any
+        if field.repr and getattr(fault, field.name) != field.default
+    )
+    shown = ", ".join(filter(None, values))
+    return f"{words} ({shown})" if shown else words
+
+
+def _described(name: str, value: object) -> str:
+    """One value of a fault; empty for one that says nothing to a person."""
+    label = name.replace("_", " ")
+    match value:
+        case bool() | int() | float() | str():
+            return f"{label} {value}"[:_LONGEST]
+        case Enum():
+            return f"{label} {value.value}"
+        case _ if attrs.has(type(value)):
+            return description(value)
+    return ""

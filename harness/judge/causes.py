@@ -89,37 +89,62 @@ def _key(check: Check) -> Hashable:
 
 
 def summary(result: Result) -> str:
-    """One line: how much was judged, what failed, and why the rest was not judged."""
+    """One line: how much was judged, what failed, why the rest was not judged, the exit code."""
     verdicts = result.verdicts
     tally = Counter(verdicts.values())
     unjudged = tally[Verdict.NOT_APPLICABLE] + tally[Verdict.UNTESTABLE]
-    failed = Counter[str](
-        requirements()[id_].level
-        for id_, verdict in verdicts.items()
-        if verdict is Verdict.FAILED and not requirements()[id_].stricter
-    )
-    stricter = sum(
-        bool(requirements()[id_].stricter)
-        for id_, verdict in verdicts.items()
-        if verdict is Verdict.FAILED
-    )
     words = [f"judged {len(verdicts) - unjudged} of {len(requirements())} requirements"]
     words.append(f"{tally[Verdict.PASSED]} passed")
-    words += [f"{count(failed[level], level)} failed" for level in LEVELS if failed[level]]
-    if stricter:
-        words.append(f"{stricter} failed that are stricter than upstream")
+    words += failures(result)
     for verdict in (Verdict.KNOWN_FAILURE, Verdict.KNOWN_FLAKY, Verdict.HARNESS_ERROR):
         if tally[verdict]:
             words.append(count(tally[verdict], verdict.value))
     if found := causes(result):
         words.append(count(len(found), "cause"))
-    for verdict in (Verdict.UNTESTABLE, Verdict.NOT_APPLICABLE):
+    for verdict, why in _NOT_JUDGED.items():
         if tally[verdict]:
-            words.append(f"{tally[verdict]} {verdict.value}")
+            words.append(f"{tally[verdict]} {verdict.value} ({why})")
     if result.stale:
         words.append(f"{len(result.stale)} stale in the baseline")
     text = ", ".join(words)
-    return f"{text} ({count(len(result.cases), 'case')}, {result.seconds:.0f} s)"
+    ran = f"{text} ({count(len(result.cases), 'case')}, {result.seconds:.0f} s)"
+    why = why_red(result)
+    return f"{ran}; exit code 1: {why}" if why else ran
+
+
+_NOT_JUDGED = {
+    Verdict.UNTESTABLE: "what they look at did not happen",
+    Verdict.NOT_APPLICABLE: "needs a capability that is not declared",
+}
+
+
+def failures(result: Result) -> list[str]:
+    """How many requirements failed, by level; those that are stricter than upstream apart."""
+    failed = [
+        requirements()[id_] for id_, verdict in result.verdicts.items() if verdict is Verdict.FAILED
+    ]
+    levels = Counter[str](it.level for it in failed if not it.stricter)
+    words = [f"{count(levels[level], level)} failed" for level in LEVELS if levels[level]]
+    if stricter := sum(bool(it.stricter) for it in failed):
+        words.append(f"{stricter} failed that are stricter than upstream")
+    return words
+
+
+def why_red(result: Result) -> str:
+    """Why a run without a failed requirement fails nevertheless; empty when it does not."""
+    tally = Counter(result.verdicts.values())
+    if result.passed or tally[Verdict.FAILED]:
+        return ""
+    if result.prerequisite:
+        return "the relay does not deploy to a healthy node"
+    if result.broken:
+        return "the cases could not run"
+    if not result.ran:
+        return "nothing was judged"
+    reasons = [f"{tally[it]} {it.value}" for it in Verdict if it.is_red and tally[it]]
+    if result.stale:
+        reasons.append(f"{len(result.stale)} stale in the baseline")
+    return ", ".join(reasons)
 
 
 def count(number: int, noun: str) -> str:

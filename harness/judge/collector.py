@@ -1,5 +1,7 @@
 """Gathers the cases of a run from the reports of pytest, also from the workers of xdist."""
 
+from collections.abc import Generator
+
 import msgspec
 import pytest
 
@@ -27,6 +29,13 @@ class Collector:
         self.broken: list[str] = []
         self.interrupted: tuple[object, ...] = ()
         self.collected: list[str] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_main(self) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        except pytest.UsageError:  # pytest would print it in its own words
+            return pytest.ExitCode.USAGE_ERROR
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.collected = [item.nodeid for item in session.items]

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from string import ascii_uppercase
 
 from harness.errors import InputError
 from harness.judge.catalogue import excluded, requirements, sources
@@ -134,7 +135,8 @@ def explain(id_: str) -> Iterator[str]:
         yield f"reason: {excluded()[id_]}"
         return
     if id_ not in requirements():
-        near = [known for known in requirements() if _family(known) == _family(id_)]
+        letters = id_[: len(id_) - len(id_.lstrip(ascii_uppercase))]
+        near = [known for known in requirements() if _family(known) == letters]
         families = dict.fromkeys(map(_family, requirements()))
         there_are = ", ".join(near) or f"the families {', '.join(families)}"
         raise InputError(f"{id_!r}: no such requirement; there are {there_are}")

@@ -2,9 +2,10 @@
 
 import contextlib
 import datetime as dt
+import difflib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -95,7 +96,7 @@ def judge(plan: Plan, *plugins: object) -> Result:
     with _own_environment():
         code = pytest.main(_arguments(plan, cases), plugins=[collector, *plugins])
     if plan.selection and not collector.cases and code in _NOTHING_SELECTED:
-        raise _nothing_selected(plan.selection)
+        raise _nothing_selected(plan)
     broken = collector.broken
     if code is pytest.ExitCode.INTERRUPTED and not broken:
         raise KeyboardInterrupt(*collector.interrupted)
@@ -170,10 +171,25 @@ def _check_names(cases: Sequence[str]) -> None:
     known = {place for places in cases_by_requirement().values() for place in places}
     for case in cases:
         if case.partition("[")[0] not in known:
-            raise _nothing_selected(f"--case {case}")
+            raise InputError(f"--case {case}: no such case{_nearest(case, known)}")
 
 
-def _nothing_selected(asked: str) -> InputError:
+def _nearest(case: str, known: Collection[str]) -> str:
+    file, _, name = case.partition("[")[0].rpartition("::")
+    of_name = [place for place in known if place.endswith(f"::{name}")]
+    near = of_name or difflib.get_close_matches(f"{file}::{name}", known, n=1, cutoff=0.5)
+    if near:
+        return f"; the nearest name is {near[0]}"
+    return "; `relay-harness explain REQUIREMENT` lists the names of its cases"
+
+
+def _nothing_selected(plan: Plan) -> InputError:
+    for case in plan.cases:
+        place, bracket, _ = case.partition("[")
+        if bracket:
+            return InputError(
+                f"--case {case}: no such row in the table of this case; --case {place} runs all"
+            )
     return InputError(
-        f"{asked}: selects no case; `relay-harness explain REQUIREMENT` lists their names"
+        f"{plan.selection}: selects no case; `relay-harness explain REQUIREMENT` lists their names"
     )

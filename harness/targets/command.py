@@ -145,4 +145,4 @@ class CommandTarget:
             text += " (is its output flushed?)"
         shown = "\n".join(f"  | {line}" for line in stderr.splitlines())
         written = f"its standard error:\n{shown}" if shown else "its standard error is empty"
-        return f"asked to {asked}, the adapter {text}\n{written}"
+        return f"the adapter was asked to {asked} and {text}\n{written}"

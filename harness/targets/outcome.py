@@ -111,11 +111,11 @@ class Record:
         __tracebackhide__ = True
         if member not in self.members:
             names = ", ".join(self.members)
-            raise AssertionError(f"expected a member {member!r} in the record, got {names}")
+            raise AssertionError(f'expected a member "{member}" in the record, got {names}')
         return self.members[member]
 
     def __str__(self) -> str:
-        return json.dumps(dict(self.members), ensure_ascii=False, default=repr)
+        return json.dumps(dict(self.members), ensure_ascii=False, default=str)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,9 +78,25 @@ def test_the_installed_wheel_judges_from_any_directory(installed: Path, tmp_path
         (["run", "-n", "many"], ["-n", "'many'", "a number"]),
         (["run", "-k", "("], ["-k '('", "with and, or, not"]),
         (["run", "-n", "0", "-k", "no_such_case"], ["-k no_such_case: selects no case", "explain"]),
-        (["run", "--case", "test_wire.py::test_no"], ["--case test_wire.py::test_no: selects no"]),
-        (["run", "--case", "test_no.py::test_no"], ["test_no.py::test_no: selects no"]),
-        (["run", "-n", "1", CASES[0].replace("ops", "no")], ["kept[/no/]: selects no"]),
+        (
+            ["run", "--case", "test_wire.py::test_no"],
+            ["--case test_wire.py::test_no: no such case"],
+        ),
+        (
+            ["run", "--case", "test_no.py::test_no"],
+            ["--case test_no.py::test_no: no such case", "nearest"],
+        ),
+        (
+            ["run", "--case", f"no.py::{CASES[1].rpartition('::')[2]}"],
+            ["nearest name is test_wire.py::test_the_upload_keeps_to_the_wire_format"],
+        ),
+        (
+            ["run", "-n", "1", CASES[0].replace("ops", "no")],
+            ["kept[/no/]: no such row", "are_kept runs all"],
+        ),
+        (["run", "-n", "0", CASES[0].replace("ops", "no")], ["kept[/no/]: no such row"]),
+        (["run", "--case", "x"], ["--case x: no such case", "explain"]),
+        (["run", "--requirement", "WIRE3"], ["'WIRE3': no such requirement", "WIRE-03"]),
     ],
 )
 def test_bad_input_is_named_with_its_remedy(
@@ -89,6 +105,7 @@ def test_bad_input_is_named_with_its_remedy(
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert all(word in error for word in words), error
+    assert error.startswith("relay-harness: ")
 
 
 def test_the_demo_shows_four_nodes_and_one_failure(

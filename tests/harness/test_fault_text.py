@@ -8,7 +8,7 @@ from harness.faults import kinds as faults
 from harness.faults.answers import Answer, Drip, EndlessHead
 from harness.faults.events import EventStream
 from harness.faults.kinds import CertificateFlaw
-from harness.faults.text import fault_names, parse_fault
+from harness.faults.text import description, fault_names, parse_fault
 
 REFUSED = Answer(401, json={"error": "Unauthorized"})
 
@@ -77,3 +77,18 @@ def test_every_fault_can_be_written() -> None:
         text = ":".join([name, *(values.get(parameter, "401") for parameter in parameters)])
         fault = parse_fault(text)
         assert name in (type(fault).__name__, getattr(fault, "value", None))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (CertificateFlaw.EXPIRED, "a certificate that is expired"),
+        (faults.MintHangs(), "mint hangs"),
+        (faults.ResetAfter(65_536), "reset after (received 65536)"),
+        (faults.AnswerEarly(Answer(403), then="close"), "answer early (answer 403, then close)"),
+        (faults.InTurn((None, Answer(503))), "nothing, then answer 503"),
+        (ConnectionError("x"), "x"),
+    ],
+)
+def test_a_fault_has_words_for_people(fault: object, words: str) -> None:
+    assert description(fault) == words

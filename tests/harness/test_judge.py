@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.judge.cases.wording import Comparison
 from harness.judge.model import Case, Check, Verdict
 from tests.harness.driving import judged_in_here
 
@@ -212,7 +213,7 @@ def test_an_assertion_may_have_a_message_of_its_own(judged: dict[str, Case]) -> 
     check = only(judged["test_an_own_message"], "BUG-20")
     assert check.got == "memory grew by 51 MiB; at most 32 MiB are allowed"
     check = only(judged["test_a_missing_member"], "RES-01")
-    assert check.got.startswith("expected a member 'no-such' in the record, got ")
+    assert check.got.startswith('expected a member "no-such" in the record, got ')
 
 
 def test_what_stood_in_the_way_is_named(judged: dict[str, Case]) -> None:
@@ -259,3 +260,23 @@ def test_the_evidence_holds_commands_records_output_and_what_peers_saw(
     assert (record["node"], record["status"]) == ("node-1", "success")
     assert [it["node"] for it in other.timelines] == ["node-1"] * 2
     assert judged["test_two_looks"].verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected", "words"),
+    [
+        ("-1", -1, ("the number -1", 'the text "-1"')),
+        (True, "true", ('the text "true"', "the boolean true")),
+        (None, 500, ("500", "nothing")),
+        ("x" * 150, "x" * 200, ("(200 characters)", "(150 characters)")),
+        ("x" * 900, "x" * 200, ("(200 characters)", "(902 characters)")),
+        (b"\xff\r", b"a", ('"a"', '"\\xff\\r"')),
+    ],
+)
+def test_what_looks_alike_is_told_apart(
+    actual: object, expected: object, words: tuple[str, str]
+) -> None:
+    found = Comparison("==", actual, expected)
+    assert all(
+        text.endswith(end) for text, end in zip((found.expected, found.got), words, strict=True)
+    )

@@ -24,7 +24,7 @@ from harness.judge.model import Case, Check, Evidence, Result, Verdict
 from harness.judge.report import badge, junit, page, text
 from harness.judge.report.result import from_json, result_schema, to_json
 from harness.witness.timeline import ConnectionTimeline, TimelineMoment
-from tests.harness.driving import case, failed
+from tests.harness.driving import case, failed, result_of
 
 HOSTILE = "<script>alert('&')</script> \x00\x1b[31m \ud800 ünd 漢"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
@@ -124,7 +124,8 @@ def test_the_text_shows_causes_and_counts_the_rest(result: Result) -> None:
     assert "\nnot judged:\n  without retry: AGG-01\n" in shown
     assert " ".join(shown.split("\n\n")[-1].split()) == (
         "judged 5 of 133 requirements, 1 passed, 1 must failed, 1 known failure, 1 known flaky, "
-        "1 harness error, 3 causes, 1 untestable, 1 not applicable, 1 stale in the baseline "
+        "1 harness error, 3 causes, 1 untestable (what they look at did not happen), "
+        "1 not applicable (needs a capability that is not declared), 1 stale in the baseline "
         "(7 cases, 2 s)"
     )
     every = "\n".join(text.lines(result, verbose=True))
@@ -168,8 +169,47 @@ def test_what_is_stricter_than_upstream_is_counted_apart(monkeypatch: pytest.Mon
 def test_a_first_cause_comes_first() -> None:
     result = Result("reference", "0", "", 0.0, prerequisite="the relay trusted nobody")
     shown = list(text.lines(result))
-    assert shown[1] == "first cause: the relay trusted nobody"
+    assert shown[:2] == [
+        "failed: reference: first cause: the relay trusted nobody",
+        "The run ended before the cases. --keep-going runs them nevertheless.",
+    ]
+    last = " ".join(shown[-1].split())
+    assert last.endswith("exit code 1: the relay does not deploy to a healthy node")
     assert not result.passed
+
+
+def test_the_first_line_is_the_verdict_and_the_last_line_says_why_the_run_fails() -> None:
+    good = case("test_a", Check("WIRE-03", Verdict.PASSED))
+    blocked = case("test_b", Check("URL-08", Verdict.UNTESTABLE, blocked_by="no upload"))
+    first_and_last: list[tuple[tuple[Case, ...], str, str]] = [
+        ((good,), "passed: reference", "(1 case, 1 s)"),
+        ((good, blocked), "failed: reference: 1 untestable", "exit code 1: 1 untestable"),
+        ((case("test_c", failed("MINT-07")), good), "failed: reference: 1 ", "(2 cases, 1 s)"),
+        ((), "failed: reference: nothing was judged", "exit code 1: nothing was judged"),
+    ]
+    for cases, first, last in first_and_last:
+        shown = list(text.lines(result_of(*cases)))
+        assert shown[0].startswith(first)
+        assert " ".join(shown[-1].split()).endswith(last)
+
+
+def test_a_bad_relay_is_told_in_fewer_than_300_lines(result: Result) -> None:
+    seen = "\n".join(f"line {n}" for n in range(1_000))
+    evidence = Evidence(commands=["{}"], reported=["{}"], wrote=seen, seen=seen, trace=seen)
+    ids = list(requirements())
+    result.cases = [
+        case(f"test_{n}", failed(id_, subject="it", expected="a " * n, got=f"{n}" * n, hint=id_))
+        for n, id_ in enumerate(ids)
+    ]
+    for each in result.cases:
+        each.title, each.evidence = "It does " * 20, evidence
+    shown = "\n".join(text.lines(result)).splitlines()
+    assert len(shown) < 300
+    assert "without what the peers saw (-v prints it, --report DIR writes it):" in shown
+    assert "further causes, in short (-v prints them whole, --report DIR writes them):" in shown
+    assert any(it.endswith("more causes: -v prints all, --report DIR writes all") for it in shown)
+    whole = "\n".join(text.lines(result, verbose=True))
+    assert all(f"hint: {id_}" in whole for id_ in ids)
 
 
 def test_slow_cases_are_named() -> None:

@@ -297,7 +297,9 @@ def test_how_often_a_process_had_been_asked_before_is_said(
     """Its case may well pass alone."""
     target = hostile("dies at the second deploy")
     target.deploy(PLAIN)
-    with pytest.raises(TargetBrokeError, match=r"asked to deploy \(deploy 2 of this process\), "):
+    with pytest.raises(
+        TargetBrokeError, match=r"asked to deploy \(deploy 2 of this process\) and "
+    ):
         target.deploy(PLAIN)
 
 

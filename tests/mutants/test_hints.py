@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -120,6 +121,11 @@ MAKE_IT = {
 }
 """The mutants that make the mistake of a hint; the others get no hint."""
 
+A_REPR = re.compile(
+    r"""\b[A-Z][a-z]\w*\(|(^|[\s(\[])b['"]|<\w[\w.]* object|Traceback|\(<|dict_keys|, \)"""
+)
+"""A Python object as the language prints it, or a traceback: nothing for a stranger."""
+
 SILENT = {
     (
         "of_sending.the_payload_is_read_whole",
@@ -209,5 +215,8 @@ def hints_for(
             monkeypatch.setattr(module, name, value)
     checks = case.run(request).checks
     assert any(check.verdict is Verdict.FAILED for check in checks), "the case sees no mistake"
+    for check in checks:
+        words = f"{check.subject}\n{check.expected}\n{check.got}\n{check.blocked_by}"
+        assert not A_REPR.search(words), words
     named = {hint.text: name for name, hint in hints().items()}
     return {named[check.hint] for check in checks if check.hint}

@@ -61,7 +61,9 @@ def _shown(command: DeployCommand, hide: Callable[[str], str]) -> str:
     left_out = set(_THE_SAME_IN_EVERY_CASE)
     if command.limits == Limits():
         left_out.add("limits")
-    members = {k: v for k, v in messages.plain(command).items() if k not in left_out}
+    plain = messages.plain(command)
+    nodes = plain.pop("nodes")  # the longest: where a text is cut, the rest stays
+    members = {k: v for k, v in {**plain, "nodes": nodes}.items() if k not in left_out}
     return json.dumps(_shortened(members, hide), ensure_ascii=False, default=repr)
 
 

@@ -8,16 +8,19 @@ import os
 import signal
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from harness.cluster import FakeCluster
 from harness.errors import Unseen
+from harness.faults.text import description
 from harness.judge.cases import checks as looks
 from harness.judge.cases.always import always
 from harness.judge.cases.checks import CaseOver, Checks
 from harness.judge.cases.evidence import end_of, gather, hider
+from harness.judge.cases.ids import plain_id, plain_ids
 from harness.judge.cases.leaks import Files, changed_since, files_in_reach, leaks
 from harness.judge.cases.relay import NotApplicable, Relay
 from harness.judge.cases.wording import Comparison, cut
@@ -55,6 +58,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> None:
     """Keep the comparison that did not hold, for the message of a check."""
     looks.last_comparison[:] = [Comparison(op, left, right)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Name the rows of the cases' tables so that a shell and a person can read them."""
+    parametrize = metafunc.parametrize
+
+    def named(*args: Any, ids: Any = None, **how: Any) -> None:
+        parametrize(*args, ids=plain_ids(ids), **how)
+
+    metafunc.parametrize = named  # type: ignore[method-assign]  # pytest has no hook for given ids
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """The name of a row's value, where a case gives none."""
+    return plain_id(val)
 
 
 @pytest.fixture
@@ -186,7 +205,7 @@ def _block(case: Case, relay: Relay, cluster: FakeCluster) -> None:
     hidden = [(it.title, fault) for it in faulty if (fault := it.fault_not_shown) is not None]
     if hidden:
         title, fault = hidden[0]
-        reason = f"{title} never came to show its fault {fault!r}"
+        reason = f"{title} never came to show its fault: {description(fault)}"
         went_ahead = all(outcome.refused is None for outcome in relay.outcomes)
         none_was_shown = len(hidden) == len(faulty) and went_ahead
         _make_untestable(case, reason, Verdict.PASSED, *[Verdict.FAILED] * none_was_shown)

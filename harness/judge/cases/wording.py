@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 _LONGEST = 400  # characters of one value that are shown
+_LONG = 100  # characters of a text that nobody counts
 _KEPT = 180  # of its beginning, and of its end
 
 
@@ -31,7 +32,7 @@ class Comparison:
                 return f"{words} {_listed(self.right)}"
             return f"{'' if self.op == 'in' else 'no '}{shown(self.left)} among them"
         if self.op in _WORDS:
-            return f"{_WORDS[self.op]}{shown(self.right)}"
+            return f"{_WORDS[self.op]}{_beside(self.right, self.left)}"
         return f"{self.op} {shown(self.right)}"
 
     @property
@@ -40,7 +41,7 @@ class Comparison:
         in_text = isinstance(self.right, str | bytes)
         if self.op in ("in", "not in") and (in_text or not _is_choice(self.right)):
             return shown(self.right)
-        return shown(self.left)
+        return _beside(self.left, self.right) if self.op in _WORDS else shown(self.left)
 
 
 _WORDS = {
@@ -53,6 +54,28 @@ _WORDS = {
     ">": "more than ",
     ">=": "at least ",
 }
+
+
+def _beside(value: Any, other: Any) -> str:
+    """A value with what tells it from another one that looks like it: its kind, or its length."""
+    text = shown(value)
+    kinds = _kind(value), _kind(other)
+    if kinds[0] != kinds[1] and all(kinds):
+        return f"the {kinds[0]} {text}"
+    if isinstance(value, str) and isinstance(other, str) and len(value) != len(other):
+        told = len(value) > _LONGEST - 2  # `shown` says it
+        long = min(len(value), len(other)) > _LONG
+        return f"{text} ({len(value):,} characters)" if long and not told else text
+    return text
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls it; empty for what cannot be taken for another kind."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "text" if isinstance(value, str) else ""
 
 
 def _is_choice(value: Any) -> bool:

@@ -5,13 +5,16 @@ import textwrap
 from collections.abc import Iterator
 
 from harness.judge.catalogue import requirements
-from harness.judge.causes import Cause, causes, count, summary
+from harness.judge.causes import Cause, causes, count, failures, summary, why_red
 from harness.judge.model import Case, Check, Evidence, Result, Verdict
 
 _WIDTH = 100
 _SLOW = 5.0  # seconds, several times what any case takes that nothing delays
 _SHOWN = 5  # slow cases
-_EXAMPLES = 8  # causes that are shown with what the peers saw
+_EXAMPLES = 3  # causes that are shown with what the peers saw
+_EXAMPLES_UNTIL = 100  # line of the output after which no cause is
+_BRIEF_FROM = 200  # line of the output after which a cause takes a line or two
+_LINES = 250  # of the output, after which the other causes are counted
 _TIMELINE = 24  # lines of a timeline that an example shows
 _LONGEST = 300  # characters of a command or an outcome that an example shows
 _ORDER = [Verdict.FAILED, Verdict.HARNESS_ERROR, Verdict.UNTESTABLE]
@@ -22,26 +25,72 @@ def lines(result: Result, *, verbose: bool = False) -> Iterator[str]:
 
     Args:
         result: of the run.
-        verbose: a line for each requirement, also those that passed.
+        verbose: a line for each requirement, also those that passed, and every cause whole.
     """
-    identity = "" if result.identity == result.relay else f": {result.identity}"
-    yield f"judged {result.relay}{identity}"
-    if result.prerequisite:
-        yield from _filled(f"first cause: {result.prerequisite}")
+    yield from _filled(_headline(result))
+    if result.prerequisite and not result.cases:
+        yield "The run ended before the cases. --keep-going runs them nevertheless."
     if result.selection:
         yield f"selected: {result.selection}"
     if verbose:
         yield from _every_requirement(result)
-    shown: set[str] = set()
-    for number, cause in enumerate(causes(result), 1):
-        is_new = cause.case.id not in shown
-        yield from _explained(cause, result.relay, example=number <= _EXAMPLES and is_new)
-        shown.add(cause.case.id)
+    yield from _causes(result, verbose=verbose)
     for text in result.broken:
         yield f"\nharness error: the cases could not run\n{text}"
     yield from _notes(result)
     yield ""
     yield from _filled(summary(result))
+
+
+def _headline(result: Result) -> str:
+    """The verdict on the relay, and what matters most."""
+    identity = "" if result.identity in ("", result.relay) else f" ({result.identity})"
+    verdict = "passed" if result.passed else "failed"
+    if result.prerequisite:
+        words = f"first cause: {result.prerequisite}"
+    else:
+        words = ", ".join(failures(result)) or why_red(result)
+    return f"{verdict}: {result.relay}{identity}{': ' if words else ''}{words}"
+
+
+def _causes(result: Result, *, verbose: bool) -> Iterator[str]:
+    """Every cause: the first ones with what the peers saw, the last ones in few lines."""
+    found, shown, written = causes(result), set[str](), 0
+    has_example, brief = False, False
+    for number, cause in enumerate(found):
+        if written > _LINES and not verbose:
+            left = count(len(found) - number, "more cause")
+            yield f"\n{left}: -v prints all, --report DIR writes all"
+            return
+        if written > _BRIEF_FROM and not verbose:
+            if not brief:
+                yield "\nfurther causes, in short (-v prints them whole, --report DIR writes them):"
+            brief = True
+            block = list(_in_short(cause))
+        else:
+            full = verbose or (number < _EXAMPLES and written < _EXAMPLES_UNTIL)
+            if has_example and not full:
+                yield "\nwithout what the peers saw (-v prints it, --report DIR writes it):"
+            has_example = full
+            example = full and cause.case.id not in shown
+            block = list(_explained(cause, result.relay, example=example, whole=verbose))
+            shown.add(cause.case.id)
+        written += sum(text.count("\n") + 1 for text in block)
+        yield from block
+
+
+def _in_short(cause: Cause) -> Iterator[str]:
+    check = cause.check
+    if check.blocked_by:
+        words = f"blocked: {check.blocked_by}"
+    elif check.expected:
+        words = f"{check.subject}: expected {check.expected}, got {check.got}"
+    else:
+        words = f"{check.subject}: {check.got}"
+    ids = " ".join(cause.requirements)
+    yield from _filled(cut_middle(f"{check.verdict} ({cause.level}): {ids}: {words}"), "  ")
+    if check.hint:
+        yield from _filled(f"hint: {check.hint}", "    ")
 
 
 def _every_requirement(result: Result) -> Iterator[str]:
@@ -51,7 +100,7 @@ def _every_requirement(result: Result) -> Iterator[str]:
         yield f"{verdict:14} {id_:8} {requirements()[id_].sentence}  ({count(len(cases), 'case')})"
 
 
-def _explained(cause: Cause, relay: str, *, example: bool) -> Iterator[str]:
+def _explained(cause: Cause, relay: str, *, example: bool, whole: bool) -> Iterator[str]:
     case, check = cause.case, cause.check
     costs = f"{count(len(cause.requirements), 'requirement')}, {count(len(cause.cases), 'case')}"
     yield f"\n{check.verdict} ({cause.level}; {costs}): {' '.join(cause.requirements)}"
@@ -62,7 +111,7 @@ def _explained(cause: Cause, relay: str, *, example: bool) -> Iterator[str]:
     if case.error:
         yield textwrap.indent(case.error.rstrip(), "    ")
     if example and case.evidence:
-        yield from _evidence_lines(case.evidence)
+        yield from _evidence_lines(case.evidence, whole=whole)
     yield f"  run it alone: {alone(case, relay)}"
 
 
@@ -112,6 +161,13 @@ def _evidence_lines(evidence: Evidence, *, whole: bool = False) -> Iterator[str]
         yield from (f"    {line}" for line in kept)
         if len(kept) < len(text):
             yield f"    … {len(text) - len(kept)} more lines; --report writes all"
+
+
+def cut_middle(text: str, longest: int = 240) -> str:
+    """One line of a text, without its middle when it is long."""
+    text = " ".join(text.split())
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} … {text[-half:]}"
 
 
 def _by_deploy(texts: list[str], *, whole: bool) -> list[str]:
