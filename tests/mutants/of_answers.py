@@ -45,7 +45,11 @@ def change_reason(patch: pytest.MonkeyPatch, change: Callable[[object, str, str]
 
 def change_limits(patch: pytest.MonkeyPatch, change: Callable[[Limits], Limits]) -> None:
     begin = Connections.__init__
-    patch.setattr(Connections, "__init__", lambda self, limits: begin(self, change(limits)))
+
+    def changed(self: Connections, limits: Limits, *rest: Any) -> None:
+        begin(self, change(limits), *rest)
+
+    patch.setattr(Connections, "__init__", changed)
 
 
 @mutant("RES-01", killed_by=KEPT)
