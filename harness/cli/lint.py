@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from harness.cli.transcript import Transcript, WrongError
 from harness.cluster import FakeCluster
-from harness.faults.kinds import ReadSlowly, Refuse
+from harness.faults.kinds import CertificateFlaw, ReadSlowly, Refuse
 from harness.judge.cases.leaks import leaked
 from harness.peer.payloads import stage_payload
 from harness.targets import messages
@@ -75,7 +75,7 @@ def _missing_payload(transcript: Transcript) -> str:
 
 
 def _ca_file(transcript: Transcript) -> str:
-    """`ca_file` is used: without it no relay can trust the fake peers."""
+    """`ca_file` is what makes the relay trust a node, and not a disabled verification."""
     peer = transcript.cluster.peer()
     [record] = transcript.deploy(peer)
     if not any(seen.requests for seen in peer.live_connections):
@@ -83,7 +83,14 @@ def _ca_file(transcript: Transcript) -> str:
             f"no request reached {peer.name}; trust the certificates in ca_file. The record is "
             f"{record}"
         )
-    return "trusted"
+    stranger = transcript.cluster.peer(fault=CertificateFlaw.WRONG_AUTHORITY)
+    transcript.deploy(stranger)
+    if any(seen.requests for seen in stranger.live_connections):
+        raise WrongError(
+            f"a request reached {stranger.name}, whose certificate is of an authority outside "
+            "ca_file; verify certificates (TLS-01)"
+        )
+    return "its nodes are trusted, and no others"
 
 
 def _long_line(transcript: Transcript) -> str:

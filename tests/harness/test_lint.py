@@ -67,6 +67,19 @@ def test_what_is_wrong_is_said_at_its_message(
     assert "password-of-" not in shown, "what is shown may be pasted anywhere"
 
 
+def test_a_relay_that_verifies_nothing_does_not_use_the_ca_file(tmp_path: Path) -> None:
+    skip_without("curl")
+    copy = shutil.copytree(ROOT / "fixtures/adapters/curl", tmp_path / "curl")
+    script = (copy / "relay.sh").read_text(encoding="utf-8")
+    trusting = script.replace("--cacert", "--insecure --cacert")
+    assert trusting != script
+    (copy / "relay.sh").write_text(trusting, encoding="utf-8")
+    shown = "\n".join(text for _, text in lint([sys.executable, str(copy / "adapter.py")]))
+    assert re.search(r"wrong  trust of ca_file: a request reached node-\d, whose cert", shown), (
+        shown
+    )
+
+
 def test_a_silent_adapter_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.cli.transcript.SECONDS", 0.3)
     command = [sys.executable, "-S", "-I", str(HOSTILE), "hangs at start"]
