@@ -55,11 +55,15 @@ class Cause(Struct):
         return list({case.id: case for case, _ in self.looks}.values())
 
     @property
-    def weight(self) -> tuple[int, int, int]:
-        """Sorts what matters most first: failures before blocked checks, musts before shoulds."""
+    def weight(self) -> tuple[int, int, bool, int]:
+        """Sorts what matters most first: failures before blocked checks, musts before shoulds.
+
+        What only this kit demands comes last in its level.
+        """
         return (
             _ORDER.index(self.check.verdict),
             LEVELS.index(self.level),
+            all(requirements()[id_].stricter for id_ in self.requirements),
             -len(self.requirements),
         )
 

@@ -7,18 +7,22 @@ names the mistake: see `test_hints.py`.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
+from relay import tls
 from relay.formdata import FormData
-from tests.conformance import test_refusals, test_values
+from tests.conformance import test_refusals, test_tls, test_values
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
 from tests.mutants.of_answers import change_reason
 from tests.mutants.of_values import change_values
 from tests.mutants.of_wire import change_form, change_head, change_headers
 
+BY_NAME = test_tls.test_the_handshake_names_a_host_and_no_address
 VALUES = test_values.test_any_other_value_is_forwarded_as_compact_json
 REFUSED = test_refusals.test_a_refusal_is_a_failed_record_with_reason_and_status
 
@@ -124,6 +128,24 @@ def the_body_ends_with_the_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
 @mistake("values-as-the-language-prints-them", seen_in=case(VALUES))
 def values_are_printed_by_python(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: value if isinstance(value, str) else str(value).encode())
+
+
+class AddressAsName(ssl.SSLContext):
+    """Sends an address in the handshake; in this form, Python does not notice."""
+
+    def wrap_bio(self, *at: Any, **how: Any) -> ssl.SSLObject:
+        return super().wrap_bio(*at, **{**how, "server_hostname": "127.1"})
+
+
+@mistake("address-as-server-name", seen_in=case(BY_NAME, host="127.0.0.1"))
+def an_address_is_the_server_name(patch: pytest.MonkeyPatch) -> None:
+    def context(_trusted: tuple[str, ...], _verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+        made = AddressAsName(ssl.PROTOCOL_TLS_CLIENT)
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+        return made
+
+    patch.setattr(tls, "_shared_context", context)
 
 
 @mistake("error-body-ignored", seen_in=case(REFUSED))

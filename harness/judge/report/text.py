@@ -121,6 +121,8 @@ def _check_lines(check: Check) -> Iterator[str]:
         yield from _filled(f"blocked: {check.blocked_by}", "  ")
         return
     yield from _filled(requirements()[check.requirement].sentence, "  ")
+    if stricter := requirements()[check.requirement].stricter:
+        yield from _filled(f"stricter than upstream: {stricter}", "  ")
     where = f" ({check.where})" if check.where else ""
     subject = f"{check.subject}: " if check.subject else ""
     if check.expected:
