@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ SUCCESS = range(200, 300)  # HTTP-05
 _HTTP_CODES = range(100, 600)
 GATEWAY = frozenset({502, 504})  # the gateway gave up; the peer may have gone on
 _TRY_AGAIN = GATEWAY | {503}  # RTY-04
+_NO_EARLY_ANSWERS = re.compile("nginx|openresty|caddy", re.IGNORECASE)
 _MAX_DEPTH = 100  # levels of a JSON value
 _UNPARSABLE = object()
 
@@ -29,6 +31,7 @@ class Answer:
     status: int
     body: bytes
     retry_after: float | None = None  # seconds
+    hint: str | None = None  # the usual cause of this refusal
     cut: bool = False  # whether the rest of a long body was not read (BUG-30)
     hide: Hide = str  # removes secrets; shortening a text first may cut a secret in two
 
@@ -40,6 +43,17 @@ class Answer:
 def is_event_stream(status: int, content_type: str) -> bool:
     """Whether the answer reports its result in events; a refusal never does (SSE-02, SSE-18)."""
     return status in SUCCESS and content_type.partition(";")[0].strip().lower() == EVENT_STREAM
+
+
+def proxy_without_early_answers(server: str | None) -> str | None:
+    """The proxy that a `Server` header names, if it spoils an upload whose answer begins early.
+
+    A peer that is asked for events answers as soon as the file begins (SSE-02). nginx then passes
+    no more of the upload on. Caddy, like any server of Go's net/http without full duplex, drops up
+    to 256 KiB from the middle of the upload and passes the rest on.
+    """
+    found = _NO_EARLY_ANSWERS.match(server or "")
+    return found and found[0].lower()
 
 
 def success_members(answer: Answer) -> dict[str, object]:
@@ -55,6 +69,7 @@ def success_members(answer: Answer) -> dict[str, object]:
             status_code=answer.status,
             retryable=answer.status in _TRY_AGAIN,
             retry_after=answer.retry_after,
+            hint=answer.hint,
         )
     if answer.cut:
         reason = f"HTTP {answer.status}, but the answer is longer than {len(answer.body)} bytes"

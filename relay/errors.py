@@ -34,6 +34,7 @@ class AttemptError(Exception):
         uncertain: Whether the node may have deployed anyway.
         retryable: Whether another attempt is safe and may help (RTY-04).
         retry_after: Seconds that the peer asks to wait before it.
+        hint: The usual cause and its remedy, for the record.
         in_stream: Whether an error event reported it; then `status_code` is not an HTTP status.
     """
 
@@ -44,6 +45,7 @@ class AttemptError(Exception):
     uncertain: bool = False
     retryable: bool = False
     retry_after: float | None = None
+    hint: str | None = None
     in_stream: bool = False
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import aiohttp
 from yarl import URL
 
-from relay.answer import Answer, success_members
+from relay.answer import Answer, proxy_without_early_answers, success_members
 from relay.connection import CLOSE_SECONDS, Connections, Route
 from relay.errors import InputError, OriginError, PeerError, Stage
 from relay.events import Event
@@ -21,7 +21,7 @@ from relay.node import LocalSettings, Mint, Node
 from relay.redact import Secrets
 from relay.retry import seconds_until
 from relay.token import fits_a_header
-from relay.urls import Endpoint, resolve_replication, server_name
+from relay.urls import Endpoint, adds_a_slash, resolve_replication, server_name
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Peer:
     on_event: Callable[[Event], None]
     secrets: Secrets = field(default_factory=Secrets, repr=False)
     """Removed from the node's records and events, in case it quotes them (BUG-41)."""
+    fronts: set[str] = field(default_factory=set)
+    """Proxies in front of the node that spoil an upload whose answer begins early."""
 
     @property
     def limits(self) -> Limits:
@@ -97,6 +99,8 @@ class Peer:
                 allow_redirects=False,  # HTTP-04: the token goes nowhere else
                 **route,
             ) as response:
+                if front := proxy_without_early_answers(response.headers.get("Server")):
+                    self.fronts.add(front)
                 try:
                     yield response
                 except (aiohttp.ClientError, OSError) as error:  # after the head of the answer
@@ -112,7 +116,10 @@ class Peer:
                 response.close()
                 break
         cut = len(content) > longest
-        return Answer(response.status, bytes(content[:longest]), wait, cut, self.secrets.hide)
+        hint = None
+        if adds_a_slash(self.api, response.headers.get("Location", "")):
+            hint = f"a slash is missing at the end of its path; give the URL {self.api.slashed.url}"
+        return Answer(response.status, bytes(content[:longest]), wait, hint, cut, self.secrets.hide)
 
     async def ask(
         self, request: Mapping[str, object], *, token: str | None = None

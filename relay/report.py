@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from relay.answer import GATEWAY
 from relay.errors import AttemptError
 
 Record = dict[str, Any]
@@ -12,6 +13,7 @@ _OURS = {"node", "status", "reason", "statusCode", "hint", "stage", "uncertain",
 _MOVED = "redirects are not followed; give the URL of the redirect's target"
 _HINTS = {
     **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),  # HTTP-04
+    **dict.fromkeys((502, 504), "a proxy got no answer of the node, or not in its own time limit"),
     404: "is this the URL of its operations API?",
     413: "a proxy in front of the node limits the size of a body",
     415: "streamed deploys need Harper 5.1 or newer",  # VER-04, BUG-24
@@ -53,13 +55,20 @@ def failed_record(node: str, failures: Sequence[AttemptError]) -> Record:
     record: Record = {"node": node, "status": "failed", "reason": latest.reason}
     if latest.status_code is not None:
         record["statusCode"] = latest.status_code
-    is_of_deploy = latest.uncertain or latest.in_stream  # so URL and version are right
-    if latest.status_code in _HINTS and not is_of_deploy:
-        record["hint"] = _HINTS[latest.status_code]
+    if (hint := _hint(latest)) is not None:
+        record["hint"] = hint
     record["stage"] = latest.stage
     if any(failure.uncertain for failure in failures):
         record["uncertain"] = True
     return record | _attempts(len(failures))
+
+
+def _hint(failure: AttemptError) -> str | None:
+    # The node took the deploy, so URL and version are right.
+    is_of_deploy = failure.uncertain and failure.status_code not in GATEWAY
+    if failure.hint is not None or failure.in_stream or is_of_deploy:
+        return failure.hint
+    return _HINTS.get(failure.status_code or 0)
 
 
 def _attempts(count: int) -> Record:

@@ -13,6 +13,10 @@ from relay.errors import AttemptError, PeerError
 from relay.limits import Limits
 
 _CLOSE_SECONDS = 5.0  # how long a stream may stay open after its `done` event
+_STALLED = (
+    "the node or a proxy in front of it stopped reading; Apache httpd hides the answer of a node "
+    "that refuses a deploy and stops reading, so look into the node's log"
+)
 
 
 class BodyState(enum.Enum):
@@ -140,7 +144,8 @@ class Exchange:
             case End.EARLY:
                 return PeerError("answer", "success before the upload finished", uncertain=True)
             case End.STALLED:
-                return PeerError("upload", f"the peer took no data for {self.limits.stall:g} s")
+                reason = f"the peer took no data for {self.limits.stall:g} s"
+                return PeerError("upload", reason, hint=_STALLED)
             case End.NO_ANSWER:
                 reason = f"no answer in {self.limits.answer:g} s"
                 return PeerError("answer", reason, uncertain=True)

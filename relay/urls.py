@@ -3,8 +3,8 @@
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, urlsplit
+from dataclasses import dataclass, replace
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from relay.errors import InputError, OriginError
 from relay.node import DEFAULT_PORT, DEFAULT_REPLICATION_PORT, LocalSettings, Node
@@ -41,6 +41,12 @@ class Endpoint:
     def url(self) -> str:
         return f"{self.scheme}://{self.address}{self.target}"
 
+    @property
+    def slashed(self) -> "Endpoint":
+        """The endpoint with a slash at the end of its path."""
+        path, mark, query = self.target.partition("?")
+        return replace(self, target=f"{path}/{mark}{query}")
+
 
 def resolve(node: Node, local: LocalSettings = _STOCK, *, allow_http: bool = False) -> Endpoint:
     """Find a node's operations API.
@@ -75,6 +81,18 @@ def server_name(node: Node) -> str | None:
     except ValueError:
         return name if _HOST_NAME.fullmatch(name) else None
     return None
+
+
+def adds_a_slash(api: Endpoint, location: str) -> bool:
+    """Whether a redirect from an endpoint only adds a slash to its path, as nginx does."""
+    try:
+        to = urlsplit(urljoin(api.url, location))
+        port = to.port or _HTTP.get(to.scheme)
+    except ValueError:
+        return False
+    target = f"{to.path}?{to.query}" if to.query else to.path
+    found = (to.scheme, to.hostname, port, target)
+    return found == (api.scheme, api.host, api.port, api.slashed.target)
 
 
 def is_loopback(host: str) -> bool:

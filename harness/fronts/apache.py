@@ -26,7 +26,6 @@ LogLevel warn
 Listen 127.0.0.1:{port} https
 {user}
 {modules}
-LimitRequestBody 0
 Timeout 3720
 SSLEngine on
 SSLCertificateFile front.pem

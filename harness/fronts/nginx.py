@@ -28,7 +28,6 @@ http {{
     client_max_body_size 0;
     proxy_read_timeout 3720s;
     location / {{ return 404; }}
-    {bare_prefix}
     location "{prefix}/" {{
       proxy_pass {peer}/;
       proxy_http_version 1.1;
@@ -47,8 +46,8 @@ class NginxFront(RealFront):
     """A path prefix of a real nginx, whose `proxy_pass` leads to a peer.
 
     nginx decodes and normalises the path (`%41`, `/./`) and keeps the query. It sends its own
-    `Host`, `Connection: close`, and header names as the client wrote them. Of a chunked upload, the
-    peer witnesses:
+    `Host`, `Connection: close`, and header names as the client wrote them. It redirects the prefix
+    without a slash to the one with it. Of a chunked upload, the peer witnesses:
 
     - `request_buffering=False`: the body while the client sends it, in chunks of nginx. An upload
       with Content-Length keeps it.
@@ -57,18 +56,12 @@ class NginxFront(RealFront):
     """
 
     program = "nginx"
-    redirects_bare_prefix = False
-    """Whether the prefix without a slash is a 301 to the one with it, as nginx does by itself."""
 
     def _config(self, _directory: Path) -> str:
-        bare = (
-            "" if self.redirects_bare_prefix else f'location = "{self._prefix}" {{ return 404; }}'
-        )
         return _CONFIG.format(
             user=_user(),
             port=self._port,
             prefix=self._prefix,
-            bare_prefix=bare,
             peer=self._peer_origin,
             request_buffering="on" if self._request_buffering else "off",
             directives=self._directives,

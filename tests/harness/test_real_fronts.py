@@ -117,7 +117,8 @@ def test_outside_the_prefix_nothing_is_served(
 ) -> None:
     with RawClient(front.url, ca_file=cluster.ca_file) as client:
         client.send(post(path, {"Host": "p", "Content-Length": "0"}))
-        assert client.read_answer().status == 404
+        bare = front.program == "nginx" and path == "/a/b"
+        assert client.read_answer().status == (301 if bare else 404)
     assert peer.requests == []
 
 

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from relay.answer import Answer, failure_reason, success_members
+from relay.answer import (
+    Answer,
+    failure_reason,
+    proxy_without_early_answers,
+    success_members,
+)
 from relay.errors import PeerError
 from relay.report import Report, failed_record, success_record
 
@@ -113,3 +118,20 @@ def test_a_report_succeeds_when_every_node_did() -> None:
     assert Report([good]).succeeded
     assert not Report([good, bad]).succeeded
     assert not Report([]).succeeded
+
+
+@pytest.mark.parametrize(
+    ("server", "proxy"),
+    [
+        ("nginx", "nginx"),
+        ("nginx/1.22.1", "nginx"),
+        ("openresty/1.21", "openresty"),
+        ("Caddy", "caddy"),
+        ("Apache/2.4.71", None),
+        ("not nginx", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_proxies_that_spoil_early_answers(server: str | None, proxy: str | None) -> None:
+    assert proxy_without_early_answers(server) == proxy

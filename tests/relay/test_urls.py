@@ -4,7 +4,7 @@ import pytest
 
 from relay import InputError, LocalSettings, Node
 from relay.errors import OriginError
-from relay.urls import is_loopback, resolve
+from relay.urls import adds_a_slash, is_loopback, resolve
 
 
 @pytest.mark.parametrize(
@@ -155,3 +155,27 @@ def test_plain_http_to_another_machine_must_be_allowed() -> None:
 )
 def test_loopback_hosts(host: str, loopback: bool) -> None:  # noqa: FBT001  a table's column
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "expected"),
+    [
+        ("https://h/ops", "https://h/ops/", True),
+        ("https://h/ops", "https://h:443/ops/", True),
+        ("https://h:9925/ops", "/ops/", True),
+        ("https://h:9925/ops?x=1", "https://H:9925/ops/?x=1", True),
+        ("https://[::1]:9925/ops", "https://[::1]:9925/ops/", True),
+        ("https://h/ops", "https://other/ops/", False),
+        ("https://h/ops", "http://h/ops/", False),
+        ("https://h/ops", "https://h:8443/ops/", False),
+        ("https://h/ops", "//other/ops/", False),
+        ("https://h/ops", "https://h/ops", False),
+        ("https://h/ops", "https://h/other/", False),
+        ("https://h/ops?x=1", "https://h/ops/", False),
+        ("https://h/ops", "https://h:nonsense/ops/", False),
+        ("https://h/ops", "https://[", False),
+        ("https://h/ops", "", False),
+    ],
+)
+def test_a_redirect_that_adds_a_slash(url: str, location: str, *, expected: bool) -> None:
+    assert adds_a_slash(resolve(Node("n", url)), location) is expected

@@ -129,7 +129,8 @@ def test_a_html_page_of_a_proxy_is_shown_without_its_markup(
     peer_of(cluster, "a", fault=answer)
     assert main(["deploy", str(component), *options(cluster, files), "--attempts=1"]) == 1
     assert capsys.readouterr().out == (
-        "a\tfailed\tBad gateway try later (HTTP 502) (it may have deployed anyway)\n"
+        "a\tfailed\ta proxy got no answer of the node, or not in its own time limit: "
+        "Bad gateway try later (HTTP 502) (it may have deployed anyway)\n"
     )
 
 

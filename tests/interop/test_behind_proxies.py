@@ -1,0 +1,253 @@
+"""The relay to nodes behind real proxies, with and without their buffering of requests.
+
+Sizes are 3 and 20 MB; RELAY_PROXY_MB=300 adds another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import io
+import os
+import tarfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import relay
+from harness.cluster import FakeCluster
+from harness.faults.answers import Answer, Held
+from harness.faults.kinds import AnswerEarly
+from harness.fronts.apache import ApacheFront
+from harness.fronts.caddy import CaddyFront
+from harness.fronts.haproxy import HaproxyFront
+from harness.fronts.nginx import NginxFront
+from harness.fronts.real import RealFront
+from harness.peer.payloads import seeded_blocks
+from harness.peer.peer import FakePeer
+from tests.rawclient import mint
+
+DEPLOY = {"operation": "deploy_component", "project": "demo"}
+SIZES = [3, 20, *map(int, filter(None, [os.environ.get("RELAY_PROXY_MB")]))]
+REFUSED = Answer.error(403, "not allowed here")
+
+
+@pytest.fixture(
+    params=(NginxFront, HaproxyFront, ApacheFront, CaddyFront), ids=lambda kind: kind.program
+)
+def kind(request: pytest.FixtureRequest) -> type[RealFront]:
+    if not request.param.is_available():
+        pytest.skip(f"{request.param.program} is not on this machine (CI installs it)")
+    return request.param  # type: ignore[no-any-return]
+
+
+class _Seeded(io.RawIOBase):
+    """A file of pseudo-random bytes."""
+
+    def __init__(self, size: int) -> None:
+        self._blocks = seeded_blocks(size)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._rest = self._rest or next(self._blocks, b"")
+        taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, str]]:
+    """By their sizes in MB: packages that a Harper can unpack, and their SHA-256."""
+    found = {}
+    for size in SIZES:
+        path = tmp_path_factory.mktemp("package") / "package.tar.gz"
+        with tarfile.open(path, "w:gz", compresslevel=0) as archive:
+            for name, length in (("package/config.yaml", 0), ("package/data.bin", size << 20)):
+                member = tarfile.TarInfo(name)
+                member.size = length
+                archive.addfile(member, io.BufferedReader(_Seeded(length)))
+        with path.open("rb") as file:
+            found[size] = path, hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def deploy(
+    cluster: FakeCluster,
+    front: RealFront,
+    package: Path,
+    *,
+    mint: relay.Mint | None = None,
+    url: str | None = None,
+    **how: Any,
+) -> relay.Record:
+    own = relay.OperationsMint(front.username, front.password)
+    node = relay.Node(front.name, url or front.url, mint=mint or own)
+    how = {"limits": relay.Limits(mint=10, stall=5, answer=60), **how}
+    tls = relay.Tls(ca_file=cluster.ca_file)
+    return asyncio.run(relay.deploy([node], DEPLOY, package, tls=tls, **how)).records[0]
+
+
+def received(peer: FakePeer) -> list[str | None]:
+    """The SHA-256 of each file that reached the node."""
+    return [upload.file.sha256 if upload.file else None for upload in peer.uploads]
+
+
+@pytest.mark.parametrize("events", [False, True], ids=["json", "events"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("buffering", [False, True], ids=["unbuffered", "buffered"])
+def test_a_package_arrives_whole(
+    cluster: FakeCluster,
+    packages: dict[int, tuple[Path, str]],
+    kind: type[RealFront],
+    size: int,
+    *,
+    buffering: bool,
+    events: bool,
+) -> None:
+    package, sha256 = packages[size]
+    peer = cluster.peer(profile="harper-5.1")
+    seen: list[relay.Event] = []
+    with kind(cluster.authority, peer, "/ops", request_buffering=buffering) as front:
+        record = deploy(cluster, front, package, ask_for_events=events, on_event=seen.append)
+    assert (record["status"], record.get("attempts")) == ("success", None), record
+    assert received(peer) == [sha256]
+    names = {event.name for event in seen}
+    loses_events = kind in {NginxFront, CaddyFront}
+    assert ("phase" in names) == (events and not loses_events)
+    assert ("no_events" in names) == (events and loses_events)
+
+
+def test_caddy_damages_no_package_of_a_relay_that_learns_of_it_late(
+    cluster: FakeCluster, packages: dict[int, tuple[Path, str]]
+) -> None:
+    """No answer of the node was seen before the upload, because the token was given."""
+    if not CaddyFront.is_available():
+        pytest.skip("caddy is not on this machine (CI installs it)")
+    package, sha256 = packages[20]
+    peer = cluster.peer(profile="harper-5.1")
+    token = relay.GivenToken(mint(peer, cluster.ca_file))
+    with CaddyFront(cluster.authority, peer, "/ops") as front:
+        record = deploy(
+            cluster, front, package, mint=token, ask_for_events=True, retry=relay.Retry(2, 0.001)
+        )
+    assert (record["status"], record["attempts"]) == ("success", 2), record
+    assert received(peer)[-1] == sha256
+
+
+@pytest.mark.parametrize("then", ["drain", "grace", "stop"])
+@pytest.mark.parametrize("buffering", [False, True], ids=["unbuffered", "buffered"])
+def test_an_early_refusal(
+    cluster: FakeCluster,
+    packages: dict[int, tuple[Path, str]],
+    kind: type[RealFront],
+    *,
+    buffering: bool,
+    then: Any,
+) -> None:
+    """It arrives with its words, unless the node stops reading behind Apache httpd.
+
+    httpd writes to the node until its own time limit (ProxyTimeout), and reads no answer before.
+    """
+    package, _ = packages[20]
+    peer = cluster.peer(profile="witness", fault=AnswerEarly(REFUSED, "file", then))
+    limits = relay.Limits(stall=2, answer=2)
+    with kind(cluster.authority, peer, "/ops", request_buffering=buffering) as front:
+        record = deploy(cluster, front, package, limits=limits)
+    if kind is ApacheFront and then == "stop":
+        assert record["reason"] in {"the peer took no data for 2 s", "no answer in 2 s"}
+        assert buffering or "Apache httpd hides the answer" in record["hint"]
+    else:
+        assert (record["statusCode"], record["reason"]) == (403, "not allowed here")
+        assert "uncertain" not in record
+
+
+# -- what docs/deploying.md says of the settings ---------------------------------------------------
+
+PROXY_TIMEOUT = "</Location>\nProxyTimeout 1\n<Location />"
+
+
+def front_of(
+    cluster: FakeCluster, kind: type[RealFront], peer: FakePeer, directives: str
+) -> RealFront:
+    if not kind.is_available():
+        pytest.skip(f"{kind.program} is not on this machine (CI installs it)")
+    return kind(cluster.authority, peer, "/ops", directives=directives)
+
+
+@pytest.mark.parametrize(
+    ("kind", "directives"),
+    [
+        (NginxFront, "client_max_body_size 1m;"),
+        (CaddyFront, "request_body {\nmax_size 1MB\n}"),
+    ],
+    ids=["nginx", "caddy"],
+)
+def test_a_limit_of_the_body(
+    cluster: FakeCluster,
+    packages: dict[int, tuple[Path, str]],
+    kind: type[RealFront],
+    directives: str,
+) -> None:
+    package, _ = packages[3]
+    peer = cluster.peer()
+    with front_of(cluster, kind, peer, directives) as front:
+        record = deploy(cluster, front, package)
+    assert record["statusCode"] == 413, record
+    assert "limits the size of a body" in record["hint"]
+
+
+def test_apache_limits_no_body_that_it_passes_on(
+    cluster: FakeCluster, packages: dict[int, tuple[Path, str]]
+) -> None:
+    package, sha256 = packages[3]
+    peer = cluster.peer()
+    with front_of(cluster, ApacheFront, peer, "LimitRequestBody 1000000") as front:
+        assert deploy(cluster, front, package)["status"] == "success"
+    assert received(peer) == [sha256]
+
+
+@pytest.mark.parametrize(
+    ("kind", "directives"),
+    [
+        (NginxFront, "proxy_read_timeout 1s;"),
+        (HaproxyFront, "timeout server 1s"),
+        (ApacheFront, PROXY_TIMEOUT),
+    ],
+    ids=["nginx", "haproxy", "apache2"],
+)
+def test_a_proxy_that_waits_too_short_for_an_answer(
+    cluster: FakeCluster,
+    packages: dict[int, tuple[Path, str]],
+    kind: type[RealFront],
+    directives: str,
+) -> None:
+    package, _ = packages[3]
+    over = threading.Event()
+    peer = cluster.peer(fault=Held(Answer(), functools.partial(over.wait, 30)))
+    with front_of(cluster, kind, peer, directives) as front:
+        record = deploy(cluster, front, package)
+        over.set()
+    assert record["statusCode"] == (502 if kind is ApacheFront else 504), record
+    assert record["uncertain"]
+    assert "not in its own time limit" in record["hint"]
+
+
+def test_a_url_without_its_slash_names_the_one_with_it(
+    cluster: FakeCluster, packages: dict[int, tuple[Path, str]]
+) -> None:
+    """It is not followed: the password was sent to the given URL, and goes nowhere else."""
+    if not NginxFront.is_available():
+        pytest.skip("nginx is not on this machine (CI installs it)")
+    package, _ = packages[3]
+    peer = cluster.peer()
+    with NginxFront(cluster.authority, peer, "/ops") as front:
+        record = deploy(cluster, front, package, url=front.url.removesuffix("/"))
+        assert (record["statusCode"], peer.requests) == (301, [])
+        assert record["hint"].endswith(f"give the URL {front.url}")
+        assert deploy(cluster, front, package)["status"] == "success"
