@@ -18,7 +18,7 @@ from harness.judge.interrupts import interrupt
 from harness.peer.certificates import Authority
 from harness.peer.payloads import stage_payload
 from harness.targets import Target, TargetBrokeError, open_target
-from harness.targets.child import names_a_proxy
+from harness.targets.child import is_withheld
 from harness.targets.messages import no_way_to_mint
 
 CONTROL_BYTES = 200_000
@@ -74,7 +74,7 @@ def prerequisite(relay: str) -> Prerequisite:
 
 def _try(relay: str, result: Connection) -> None:
     signal.signal(signal.SIGTERM, interrupt)  # so that the target is closed
-    for name in filter(names_a_proxy, dict(os.environ)):
+    for name in filter(is_withheld, dict(os.environ)):
         del os.environ[name]
     with contextlib.suppress(KeyboardInterrupt):
         try:

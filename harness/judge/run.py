@@ -18,7 +18,7 @@ from harness.judge.collector import Collector
 from harness.judge.explain import cases_by_requirement, cases_of
 from harness.judge.model import Result
 from harness.judge.shipped_paths import conformance_cases
-from harness.targets.child import names_a_proxy
+from harness.targets.child import is_withheld
 
 _MOST_CRASHES = 100
 """Worker processes that a relay in the same process may end before no other is started."""
@@ -141,12 +141,12 @@ def _arguments(plan: Plan, cases: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _own_environment() -> Iterator[None]:
-    """Without variables that name pytest's plugins and options, or proxies.
+    """Without variables that name plugins and options of pytest, proxies or authorities.
 
     The workers of xdist inherit it.
     """
     before = dict(os.environ)
-    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", *filter(names_a_proxy, before)):
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", *filter(is_withheld, before)):
         os.environ.pop(name, None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     try:

@@ -17,6 +17,14 @@ MAX_LINE = 64 * 1024 * 1024
 _KEPT = 64 * 1024  # bytes of stderr, and of stdout, that are kept for a person
 _BLOCK = 64 * 1024
 _GOODBYE = 1.0  # seconds to read what a dead child has left behind
+_AUTHORITIES = {
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+}
 _TURN = 0.01  # seconds between two looks at whether a child has ended
 
 
@@ -30,9 +38,13 @@ class ChildHungError(ChildError):
     is_silent = False
 
 
-def names_a_proxy(variable: str) -> bool:
-    """Whether a variable of the environment sends libraries to a proxy: none leads to loopback."""
-    return variable.lower().endswith("_proxy")
+def is_withheld(variable: str) -> bool:
+    """Whether a variable of the environment is kept from a relay.
+
+    Those that name a proxy (none leads to loopback) or authorities: what a relay trusts is what the
+    deploy names, or its verdict would depend on the shell of its user.
+    """
+    return variable.lower().endswith("_proxy") or variable.upper() in _AUTHORITIES
 
 
 class Child:
@@ -58,7 +70,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
-                env={name: it for name, it in os.environ.items() if not names_a_proxy(name)},
+                env={name: it for name, it in os.environ.items() if not is_withheld(name)},
             )
         except OSError as error:
             raise ChildError(f"cannot run {command[0]!r}: {error.strerror or error}") from error

@@ -113,6 +113,7 @@ def test_a_value_that_looks_like_an_earlier_boundary_arrives_as_it_is(
     peer, other = cluster.peer(), cluster.peer()
     relay.deploy(to=[peer])
     relay.deploy(to=[peer])
+    check.need(len(peer.uploads) == 2, "two deploys did not make two uploads")
     older, earlier = (boundary_in(it.header("content-type") or "") for it in peer.uploads)
     check.need(earlier, "the upload has no boundary")
     check.need(older != earlier, "two uploads share a boundary (WIRE-02)")

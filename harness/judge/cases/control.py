@@ -65,6 +65,7 @@ def control(relay: Relay, cluster: FakeCluster) -> Control:
         words, record = _reported(relay.deploy(to=[peer]), peer.name)
     except (TargetBrokeError, TargetSkippedError) as error:
         words, record = str(error).partition("\n")[0], ""
+    peer.settle()  # what the relay has sent may still be on its way
     stage = Stage.NOTHING
     seen = peer.live_connections
     if seen:
