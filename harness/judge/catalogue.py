@@ -22,7 +22,10 @@ class Requirement(Struct, frozen=True, forbid_unknown_fields=True):
         why: what goes wrong otherwise.
         source: where it comes from.
         capability: a target needs any one of these to be judged by it; empty: none.
-        stricter: why it demands more than Harper's own relay does; empty when it does not.
+        stricter: what the original relay of Harper does instead, where it fails; empty when it
+            does not.
+        stricter_in: the cases in which it fails, a function or one row of its table; empty: it
+            does not meet the sentence at all.
     """
 
     level: Level
@@ -31,10 +34,16 @@ class Requirement(Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     capability: str | tuple[str, ...] = ()
     stricter: str = ""
+    stricter_in: tuple[str, ...] = ()
 
     @property
     def capabilities(self) -> tuple[str, ...]:
         return (self.capability,) if isinstance(self.capability, str) else self.capability
+
+    def is_stricter_in(self, case: str) -> bool:
+        """Whether the original fails, too, in a case of this name, with its parameters."""
+        cases = self.stricter_in or (case,)
+        return bool(self.stricter) and bool({case, case.partition("[")[0]} & set(cases))
 
 
 class Exclusion(Struct, frozen=True, forbid_unknown_fields=True):

@@ -51,6 +51,14 @@ class Cause(Struct):
         return next(level for level in LEVELS if level in levels)
 
     @property
+    def is_stricter(self) -> bool:
+        """Whether the original relay of Harper fails wherever this was seen, too."""
+        return all(
+            requirements()[check.requirement].is_stricter_in(case.name)
+            for case, check in self.looks
+        )
+
+    @property
     def cases(self) -> list[Case]:
         return list({case.id: case for case, _ in self.looks}.values())
 
@@ -63,7 +71,7 @@ class Cause(Struct):
         return (
             _ORDER.index(self.check.verdict),
             LEVELS.index(self.level),
-            all(requirements()[id_].stricter for id_ in self.requirements),
+            self.is_stricter,
             -len(self.requirements),
         )
 
@@ -124,13 +132,15 @@ _NOT_JUDGED = {
 
 def failures(result: Result) -> list[str]:
     """How many requirements failed, by level; those that are stricter than upstream apart."""
-    failed = [
-        requirements()[id_] for id_, verdict in result.verdicts.items() if verdict is Verdict.FAILED
-    ]
-    levels = Counter[str](it.level for it in failed if not it.stricter)
+    stricter = result.stricter
+    levels = Counter[str](
+        requirements()[id_].level
+        for id_, verdict in result.verdicts.items()
+        if verdict is Verdict.FAILED and id_ not in stricter
+    )
     words = [f"{count(levels[level], level)} failed" for level in LEVELS if levels[level]]
-    if stricter := sum(bool(it.stricter) for it in failed):
-        words.append(f"{stricter} failed that are stricter than upstream")
+    if stricter:
+        words.append(f"{len(stricter)} failed that are stricter than upstream")
     return words
 
 

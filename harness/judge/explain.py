@@ -145,6 +145,7 @@ def explain(id_: str) -> Iterator[str]:
     yield f"why: {requirement.why}"
     if requirement.stricter:
         yield f"stricter than upstream: {requirement.stricter}"
+        yield from (f"  only in {case}" for case in requirement.stricter_in)
     for source in requirement.source.split("; "):
         meaning = sources().get(source)
         yield f"source: {source}, {meaning}" if meaning else f"source: {source}"

@@ -200,6 +200,16 @@ class Result(Struct, omit_defaults=True):
         return {id_: looks[id_] for id_ in requirements() if id_ in looks}
 
     @property
+    def stricter(self) -> set[str]:
+        """The requirements that failed only where the original relay of Harper fails, too."""
+        failed = defaultdict(list)
+        for case, check in self.looks():
+            if check.verdict is Verdict.FAILED:
+                requirement = requirements()[check.requirement]
+                failed[check.requirement].append(requirement.is_stricter_in(case.name))
+        return {id_ for id_, stricter in failed.items() if all(stricter)}
+
+    @property
     def verdicts(self) -> dict[str, Verdict]:
         """The verdict of each requirement: the heaviest of its checks."""
         return {

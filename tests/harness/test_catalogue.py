@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,12 @@ from harness.judge.explain import (
     explain,
     requirements_of,
 )
+from harness.judge.shipped_paths import conformance_cases
 from harness.targets.capabilities import CAPABILITIES
 from harness.witness.wire import Rule
+
+# Defects of the command line or of another version of Harper: the original relay is free of them.
+NOT_IN_THE_RELAY = {"WIRE-16", "MINT-08", "SSE-16", "EARLY-04", "BUG-20", "BUG-34"}
 
 # The number of statements in each part of the protocol.
 STATEMENTS = {
@@ -67,6 +73,38 @@ def test_a_requirement_is_one_sentence_with_its_why_and_its_source(id_: str) -> 
     assert set(requirement.capabilities) <= set(CAPABILITIES), "add it to [capabilities]"
 
 
+@pytest.mark.parametrize("id_", [id_ for id_, it in requirements().items() if it.stricter])
+def test_what_is_stricter_than_upstream_says_what_the_original_does(id_: str) -> None:
+    requirement = requirements()[id_]
+    assert re.match(r"(In t|T)he original[^\n]+\.$", requirement.stricter)
+    assert (
+        requirement.source not in {"upstream relay", "upstream sender"} or requirement.stricter_in
+    )
+    known = {
+        place.rpartition("::")[2] for places in cases_by_requirement().values() for place in places
+    }
+    named = {case.partition("[")[0] for case in requirement.stricter_in}
+    assert named <= known, "no such case"
+    of_it = {place.rpartition("::")[2] for place in cases_by_requirement()[id_]}
+    assert id_ in after_every_case() or named <= of_it, "no case of this requirement"
+
+
+def test_the_rows_in_which_a_requirement_is_stricter_exist() -> None:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", str(conformance_cases())]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    names = {line.rpartition("::")[2] for line in run.stdout.splitlines()}
+    rows = {case for it in requirements().values() for case in it.stricter_in if "[" in case}
+    assert rows <= names
+    assert len(rows) == 2
+
+
+def test_a_known_defect_of_the_original_is_stricter_unless_a_capability_is_needed() -> None:
+    """What the original does wrong is no defect against it, so the summary counts it apart."""
+    defects = {id_ for id_, it in requirements().items() if it.source.startswith("upstream defect")}
+    unmarked = {id_ for id_ in defects if not requirements()[id_].stricter}
+    assert unmarked == NOT_IN_THE_RELAY
+
+
 def test_no_two_requirements_have_the_same_sentence() -> None:
     sentences = [requirement.sentence for requirement in requirements().values()]
     assert len(set(sentences)) == len(sentences)
@@ -97,9 +135,11 @@ def test_an_explanation_has_everything_in_the_catalogue() -> None:
     lines = list(explain("seq-06"))
     assert lines[0] == f"SEQ-06 (must): {requirements()['SEQ-06'].sentence}"
     assert lines[1].startswith("why: ")
-    assert lines[2] == f"source: upstream relay, {sources()['upstream relay']}"
-    assert lines[3].startswith("only with mint.operations: ")
-    assert lines[4].startswith("or mint.replication: ")
+    assert lines[2] == f"stricter than upstream: {requirements()['SEQ-06'].stricter}"
+    assert lines[3].startswith("  only in test_a_token_that_cannot_stand_in_a_header_fails_the")
+    assert lines[4] == f"source: upstream relay, {sources()['upstream relay']}"
+    assert lines[5].startswith("only with mint.operations: ")
+    assert lines[6].startswith("or mint.replication: ")
     assert "  test_token.py::test_a_refused_mint_fails_the_peer_without_an_upload" in lines
 
 

@@ -146,24 +146,36 @@ def test_failures_that_share_a_cause_are_one_block() -> None:
         case(f"test_b{n}", Check("URL-08", Verdict.UNTESTABLE, blocked_by=f"node-{n} saw nothing"))
         for n in range(30)
     ]
-    cases.append(case("test_c", failed("MINT-07", subject="expires_in", expected="5", got="6")))
+    cases.append(case("test_c", failed("KIT-04", subject="the pause", expected="5", got="6")))
     result = Result("reference", "0", "", 0.0, cases=cases)
     found = causes(result)
     assert [(it.requirements, len(it.cases), it.level) for it in found] == [
         (["WIRE-03"], 30, "must"),
-        (["MINT-07"], 1, "should"),
+        (["KIT-04"], 1, "should"),
         (["URL-08"], 30, "must"),
     ]
     assert len(list(text.lines(result))) < 60
     assert "1 must failed, 1 should failed" in summary(result)
 
 
-def test_what_is_stricter_than_upstream_is_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    strict = msgspec.structs.replace(requirements()["MINT-07"], stricter="upstream asks for none")
-    monkeypatch.setitem(requirements(), "MINT-07", strict)
-    result = Result("reference", "0", "", 0.0, cases=[case("test", failed("MINT-07"))])
-    assert "1 failed that are stricter than upstream" in summary(result)
-    assert "should failed" not in summary(result)
+def test_what_is_stricter_than_upstream_is_counted_apart() -> None:
+    in_one = "test_a_forbidden_name_with_quotes_or_line_breaks_is_not_forwarded[x]"
+    result = result_of(
+        case("test", failed("MINT-07"), failed("KIT-04")),
+        case(in_one, failed("FLD-01"), failed("FLD-08")),
+    )
+    words = "1 must failed, 1 should failed, 2 failed that are stricter than upstream, 4 causes"
+    assert words in summary(result)
+    assert words in html.unescape(page.render([result]))
+    reason = requirements()["FLD-01"].stricter
+    shown = " ".join("\n".join(text.lines(result, verbose=True)).split())
+    assert f"stricter than upstream: {reason}" in shown
+    assert f"<p>Stricter than upstream: {html.escape(reason)}</p>" in page.render([result])
+    document = json.loads(to_json(result))
+    stricter = {it["id"] for it in document["requirements"] if it["stricter"]}
+    assert stricter == {"MINT-07", "FLD-01"}
+    result.cases.append(case("test_another", failed("FLD-01")))
+    assert "2 musts failed" in summary(result), "the original does not fail there"
 
 
 def test_a_first_cause_comes_first() -> None:
@@ -184,7 +196,7 @@ def test_the_first_line_is_the_verdict_and_the_last_line_says_why_the_run_fails(
     first_and_last: list[tuple[tuple[Case, ...], str, str]] = [
         ((good,), "passed: reference", "(1 case, 1 s)"),
         ((good, blocked), "failed: reference: 1 untestable", "exit code 1: 1 untestable"),
-        ((case("test_c", failed("MINT-07")), good), "failed: reference: 1 ", "(2 cases, 1 s)"),
+        ((case("test_c", failed("KIT-04")), good), "failed: reference: 1 ", "(2 cases, 1 s)"),
         ((), "failed: reference: nothing was judged", "exit code 1: nothing was judged"),
     ]
     for cases, first, last in first_and_last:

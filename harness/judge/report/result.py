@@ -24,7 +24,7 @@ def to_json(result: Result) -> str:
                 "id": id_,
                 "level": requirements()[id_].level,
                 "sentence": requirements()[id_].sentence,
-                "stricter": requirements()[id_].stricter,
+                "stricter": id_ in result.stricter,
                 "verdict": verdict.value,
             }
             for id_, verdict in result.verdicts.items()

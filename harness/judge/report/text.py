@@ -105,6 +105,9 @@ def _explained(cause: Cause, relay: str, *, example: bool, whole: bool) -> Itera
     costs = f"{count(len(cause.requirements), 'requirement')}, {count(len(cause.cases), 'case')}"
     yield f"\n{check.verdict} ({cause.level}; {costs}): {' '.join(cause.requirements)}"
     yield from _check_lines(check)
+    if check.verdict is Verdict.FAILED and cause.is_stricter:
+        stricter = requirements()[check.requirement].stricter
+        yield from _filled(f"stricter than upstream: {stricter}", "  ")
     yield f"  example: {case.place}"
     if case.title:
         yield from _filled(case.title, "    ")
@@ -121,8 +124,6 @@ def _check_lines(check: Check) -> Iterator[str]:
         yield from _filled(f"blocked: {check.blocked_by}", "  ")
         return
     yield from _filled(requirements()[check.requirement].sentence, "  ")
-    if stricter := requirements()[check.requirement].stricter:
-        yield from _filled(f"stricter than upstream: {stricter}", "  ")
     where = f" ({check.where})" if check.where else ""
     subject = f"{check.subject}: " if check.subject else ""
     if check.expected:
