@@ -60,5 +60,9 @@ class PeerError(AttemptError):
     """The fault of the peer or of the network."""
 
 
+class SpoiledUploadError(PeerError):
+    """A proxy in front of the peer spoils an upload whose answer began early."""
+
+
 class RelayError(AttemptError):
     """The relay's own fault; it costs one record, not the deploy."""

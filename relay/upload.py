@@ -10,7 +10,7 @@ import aiohttp
 
 from relay import formdata
 from relay.answer import EVENT_STREAM, SUCCESS, StreamedAnswer, is_event_stream, success_members
-from relay.errors import AttemptError, PeerError
+from relay.errors import AttemptError, PeerError, SpoiledUploadError
 from relay.payload import StagedPayload, opened
 from relay.peer import Peer
 from relay.states import AnswerState, Exchange, Step
@@ -33,9 +33,24 @@ class Upload:
 async def send(upload: Upload, peer: Peer) -> dict[str, object]:
     """Deploy to one peer once and return the members of its answer.
 
+    If an answer shows only during the upload that a proxy spoils it, the upload is repeated at once
+    without asking for events. Both count as one attempt.
+
     Raises:
         AttemptError: It did not succeed.
     """
+    try:
+        return await _attempt(upload, peer)
+    except SpoiledUploadError as failure:
+        spoiled = failure
+    try:
+        return await _attempt(upload, peer)
+    except AttemptError as failure:
+        failure.uncertain |= spoiled.uncertain
+        raise
+
+
+async def _attempt(upload: Upload, peer: Peer) -> dict[str, object]:
     peer.emit("mint", {})
     token = await peer.token()
     if upload.probe:
@@ -120,11 +135,10 @@ class _Sending:
         if not is_event_stream(response.status, response.headers.get("Content-Type", "")):
             self._advance(Step.HEAD if response.status in SUCCESS else Step.REFUSAL_HEAD)
             return success_members(await self.peer.read(response))
-        if self.upload.ask_for_events and "caddy" in self.peer.fronts:
-            # No answer named it before. It passes a damaged upload on, so the node's word on it
-            # does not count; the next attempt does not ask for events.
-            reason = "caddy in front of the node drops a part of an upload that is answered early"
-            raise PeerError("answer", reason, uncertain=True, retryable=True)
+        if self.upload.ask_for_events and self.peer.fronts:  # which no answer has shown before
+            # Also if the connection has taken all: what arrives at the peer may still be damaged.
+            reason = f"{min(self.peer.fronts)} in front of the node spoils this upload"
+            raise SpoiledUploadError("answer", reason, uncertain=True, retryable=True)
         self._advance(Step.STREAM_HEAD)
         async for block in response.content.iter_any():
             for name, data in self._stream.feed(block):

@@ -123,21 +123,35 @@ def test_a_package_arrives_whole(
     assert ("no_events" in names) == (events and loses_events)
 
 
-def test_caddy_damages_no_package_of_a_relay_that_learns_of_it_late(
-    cluster: FakeCluster, packages: dict[int, tuple[Path, str]]
+@pytest.mark.parametrize("size", [3, 20])
+@pytest.mark.parametrize("buffering", [False, True], ids=["unbuffered", "buffered"])
+def test_a_proxy_that_shows_only_during_the_upload(
+    cluster: FakeCluster,
+    packages: dict[int, tuple[Path, str]],
+    kind: type[RealFront],
+    size: int,
+    *,
+    buffering: bool,
 ) -> None:
-    """No answer of the node was seen before the upload, because the token was given."""
-    if not CaddyFront.is_available():
-        pytest.skip("caddy is not on this machine (CI installs it)")
-    package, sha256 = packages[20]
+    """No answer of the node was seen before, because the token was given."""
+    package, sha256 = packages[size]
     peer = cluster.peer(profile="harper-5.1")
     token = relay.GivenToken(mint(peer, cluster.ca_file))
-    with CaddyFront(cluster.authority, peer, "/ops") as front:
+    seen: list[relay.Event] = []
+    with kind(cluster.authority, peer, "/ops", request_buffering=buffering) as front:
         record = deploy(
-            cluster, front, package, mint=token, ask_for_events=True, retry=relay.Retry(2, 0.001)
+            cluster, front, package, mint=token, ask_for_events=True, on_event=seen.append
         )
-    assert (record["status"], record["attempts"]) == ("success", 2), record
-    assert received(peer)[-1] == sha256
+    assert (record["status"], record.get("attempts")) == ("success", None), record
+    names = [event.name for event in seen]
+    if kind in {NginxFront, CaddyFront}:
+        assert names.count("mint") == 2, "the upload was repeated"
+        assert names.count("no_events") == 1
+        peer.wait_until(lambda peer: len(peer.live_uploads) == 2)
+        [last] = [file for upload in peer.live_uploads[-1:] if (file := upload.file)]
+        assert last.sha256 == sha256
+    else:
+        assert received(peer) == [sha256]
 
 
 @pytest.mark.parametrize("then", ["drain", "grace", "stop"])
