@@ -10,6 +10,8 @@ import functools
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -265,3 +267,23 @@ def test_a_url_without_its_slash_names_the_one_with_it(
         assert (record["statusCode"], peer.requests) == (301, [])
         assert record["hint"].endswith(f"give the URL {front.url}")
         assert deploy(cluster, front, package)["status"] == "success"
+
+
+def test_the_command_says_why_a_node_reports_no_progress(
+    cluster: FakeCluster, packages: dict[int, tuple[Path, str]]
+) -> None:
+    peer = cluster.peer(profile="harper-5.1")
+    with front_of(cluster, NginxFront, peer, "") as front:
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-m", "relay", "deploy", packages[20][0], "--project=demo"),
+                *(f"--node=eu={front.url}", f"--ca={cluster.ca_file}"),
+            ],
+            capture_output=True,
+            check=False,
+            text=True,
+            env={**os.environ, "RELAY_USER": front.username, "RELAY_PASSWORD": front.password},
+        )
+    assert ended.returncode == 0, ended.stderr
+    assert "eu: no progress from the node: nginx in front of the node spoils" in ended.stderr
+    assert received(peer) == [packages[20][1]]
