@@ -53,7 +53,9 @@ class Collector:
                 self.cases[report.nodeid] = case
         elif str(report.when) == "???":  # xdist's report of a worker that died
             ended = "the relay ended the process in which it ran"
-            case.checks = [Check("AGG-02", Verdict.FAILED, "the deploy", "records", ended)]
+            case.checks = [
+                Check("AGG-02", Verdict.FAILED, "the deploy", "records", f"none: {ended}")
+            ]
             rest = [id_ for id_ in requirements_of(report.nodeid) if id_ != "AGG-02"]
             case.checks += [Check(id_, Verdict.UNTESTABLE, blocked_by=ended) for id_ in rest]
         case.seconds += report.duration

@@ -46,11 +46,11 @@ def parse(data: bytes) -> tuple[int, Any]:
     """
     try:
         value = msgpack.unpackb(data, raw=False, strict_map_key=False, ext_hook=_extension)
-    except (ValueError, TypeError, RecursionError) as error:
-        text = f"not msgpack: {type(error).__name__} in {len(data)} bytes"
+    except (ValueError, TypeError, RecursionError):
+        text = f"not msgpack, in {len(data)} bytes"
         raise NotAControlMessage(text) from None
     if not isinstance(value, list) or not value or type(value[0]) is not int:
-        raise NotAControlMessage(f"not an array with a code but {type(value).__name__}")
+        raise NotAControlMessage("not an array that begins with a code")
     return value[0], value[1] if len(value) > 1 else None
 
 

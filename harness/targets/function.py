@@ -81,7 +81,7 @@ class FunctionTarget:
     def _result_of(self, command: DeployCommand, deadline: float) -> Any:
         future = self._call(messages.plain(command))
         if not wait([future], deadline).done:
-            raise TargetHungError(f"the function did not return within {deadline:.3g} s")
+            raise TargetHungError(f"the function did not answer within {deadline:.3g} s")
         if error := future.exception():
             text = "".join(traceback.format_exception(error))
             raise TargetBrokeError(f"the target reported an error of its own\n{text}") from error

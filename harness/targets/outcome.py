@@ -144,8 +144,9 @@ class Outcome:
             raise Unseen(f"the relay refused the deploy: {self.refused}")
         found = [record for record in self.records if record.node == node.name]
         if len(found) != 1:
-            names = ", ".join(map(str, self.nodes)) or "nobody"
-            raise Unseen(f"{len(found)} records are of {node.name}, not one; they are of {names}")
+            named = [name if isinstance(name, str) else "no name" for name in self.nodes]
+            names = ", ".join(named) or "none"
+            raise Unseen(f"{len(found)} records name {node.name}, not one; the names: {names}")
         return found[0]
 
     def fails(self, node: Named) -> bool:

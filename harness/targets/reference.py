@@ -39,7 +39,7 @@ class ReferenceTarget:
         try:
             return asyncio.run(asyncio.wait_for(self._deploy(command), deadline))
         except TimeoutError as error:
-            raise TargetHungError(f"no report within {deadline:.3g} s") from error
+            raise TargetHungError(f"the relay did not answer within {deadline:.3g} s") from error
 
     async def _deploy(self, command: DeployCommand) -> Outcome:
         limits = command.limits

@@ -79,7 +79,8 @@ def shake_hands(connection: Connection, context: ssl.SSLContext) -> None:
         # with Nagle's algorithm would hold its request back for 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
     witness.tls_version = sock.version()
-    witness.note(MomentKind.HANDSHAKE_DONE, version=sock.version(), server_name=witness.server_name)
+    sni = "no SNI" if witness.server_name is None else f"SNI {witness.server_name}"
+    witness.note(MomentKind.HANDSHAKE_DONE, version=sock.version(), sni=sni)
 
 
 def _finish_handshake(connection: Connection, sock: ssl.SSLSocket) -> None:

@@ -22,7 +22,7 @@ class MomentKind(Enum):
 
     ACCEPTED = Part.CONNECTION, "accepted from {client}"
     CLIENT_HELLO = Part.CONNECTION, "ClientHello read ({size} bytes)"
-    HANDSHAKE_DONE = Part.CONNECTION, "{version} handshake done, SNI {server_name}"
+    HANDSHAKE_DONE = Part.CONNECTION, "{version} handshake done, {sni}"
     HANDSHAKE_FAILED = Part.CONNECTION, "TLS handshake failed: {reason}"
     ALERT_SENT = Part.CONNECTION, "TLS alert sent: {name}"
     ALERT_RECEIVED = Part.CONNECTION, "TLS alert received: {name}"

@@ -59,7 +59,7 @@ class Fields(dict[str, bytes]):
 
     def __missing__(self, name: str) -> bytes:
         __tracebackhide__ = True
-        raise Unseen(f"no field {name!r} was sent; sent were {', '.join(self) or 'none'}")
+        raise Unseen(f'no field "{name}" was sent; sent were {", ".join(self) or "none"}')
 
 
 @dataclass(slots=True, kw_only=True)

@@ -85,7 +85,7 @@ BEGUN = [
 def test_an_event_stream_that_has_begun_is_final(
     cluster: FakeCluster, relay: Relay, check: Checks, stream: EventStream, requirement: str
 ) -> None:
-    """After the begin of an event stream the relay makes no other attempt."""
+    """After the beginning of an event stream the relay makes no other attempt."""
     peer = cluster.peer(fault=stream)
     record = relay.deploy(to=[peer], limits=THRICE, events=True)[peer]
     with check("RTY-04", "the uploads to a peer that began an event stream"):

@@ -42,7 +42,7 @@ class Row:
         fault: what the peer shows.
         status: of the record; a success has the whole payload.
         code: `statusCode` of the record.
-        reason: the begin of its reason.
+        reason: the beginning of its reason.
         sees: whether an upload reaches the peer.
     """
 

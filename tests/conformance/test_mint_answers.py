@@ -65,7 +65,7 @@ def test_a_mint_whose_answer_does_not_end_is_given_up_in_time(
     peer = cluster.peer(fault=MintAnswer(answer))
     with check("HTTP-03", "the end of the deploy, with a limit of 0.3 s for a mint"):
         outcome = relay.deploy(to=[peer], limits=Limits(mint=0.3), deadline=IN_TIME)
-    with check("SEQ-06", "the begin of the reason"):
+    with check("SEQ-06", "the beginning of the reason"):
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("SEQ-06", "the uploads after the failed mint"):
         assert len(peer.uploads) == 0
@@ -94,7 +94,7 @@ def test_a_mint_that_is_given_up_is_not_followed_by_an_upload(
     given_up.set()
     with contextlib.suppress(TimeoutError):  # a relay may read the answer and ignore it
         peer.wait_until(is_over, SOON)
-    with check("SEQ-06", "the begin of the reason"):
+    with check("SEQ-06", "the beginning of the reason"):
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("SEQ-06", "the uploads after the failed mint"):
         assert len(peer.live_uploads) == 0

@@ -35,7 +35,7 @@ def test_a_missing_payload_fails_every_peer_and_sends_nothing(
     for peer in peers:
         with check("SEQ-05", f"the status of the record of {peer.name}"):
             assert outcome[peer].status == "failed"
-        with check("SEQ-05", f"the begin of the reason in the record of {peer.name}"):
+        with check("SEQ-05", f"the beginning of the reason in the record of {peer.name}"):
             assert outcome[peer].reason[: len(MISSING)] == MISSING
         with check("SEQ-05", f"the number of requests to {peer.name}"):
             assert len(peer.requests) == 0

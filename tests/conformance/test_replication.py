@@ -139,7 +139,7 @@ def test_a_mint_is_one_request_and_one_answer(
     with check("WS-11", "the tokens of the uploads"):
         check.need(seen.token, "the socket answered no mint")
         assert_used(peer, seen.token)
-    with check("SEQ-04", "the begin of the upload"):
+    with check("SEQ-04", "the beginning of the upload"):
         early = sent[0].at - peer.upload.times["head"]
         assert early <= 0, f"expected after the request for its token, got {early:.3f} s before it"
     with check("MINT-08", "the tokens that the relay mints for one attempt"):

@@ -229,7 +229,7 @@ def test_retry_after_may_be_a_date(cluster: FakeCluster, relay: Relay, check: Ch
     busy = Answer(503, headers=(("Retry-After", formatdate(date, usegmt=True)),))
     peer = cluster.peer(fault=in_turn(busy, None))
     relay.deploy(to=[peer], limits=THRICE)
-    with check("KIT-04", "the begin of the second attempt, with a date in Retry-After"):
+    with check("KIT-04", "the beginning of the second attempt, with a date in Retry-After"):
         check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
         early = date - (peer.uploads[1].times["head"] + time.time() - time.monotonic())
         assert early <= A_TICK, f"expected at that date, got {early:.3f} s before it"

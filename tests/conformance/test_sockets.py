@@ -47,7 +47,7 @@ def deploy_to_two(
 
 def look_at_a_failed_mint(check: Checks, peer: FakePeer, outcome: Outcome) -> None:
     """A failed mint is a failed record that says so, and nothing is uploaded."""
-    with check("SEQ-06", "the begin of the reason"):
+    with check("SEQ-06", "the beginning of the reason"):
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("SEQ-06", "the requests to the operations API"):
         check.need(outcome[peer].status == "failed", "the mint did not fail")
@@ -142,7 +142,7 @@ def test_an_answer_of_a_socket_without_a_token_fails_the_mint(
     with check("MINT-03", "the reason of the record"):
         check.need(not peer.uploads, "the relay took another value for a token")
         assert outcome[peer].reason.removeprefix(REASON) == NO_TOKEN
-    with check("SEQ-06", "the begin of the reason"):
+    with check("SEQ-06", "the beginning of the reason"):
         check.need(not peer.uploads, "the relay took another value for a token")
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("AGG-04", "the record of the healthy peer"):
@@ -159,7 +159,7 @@ def test_a_token_of_a_socket_that_cannot_stand_in_a_header_fails_the_mint(
         assert outcome[peer].status == "failed"
     with check("BUG-35", "the requests to the operations API"):
         assert len(peer.requests) == 0
-    with check("SEQ-06", "the begin of the reason"):
+    with check("SEQ-06", "the beginning of the reason"):
         check.need(not peer.requests, "the relay used the token")
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("AGG-04", "the record of the healthy peer"):

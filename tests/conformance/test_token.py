@@ -84,7 +84,7 @@ def test_an_upload_begins_when_its_token_is_there(
     """Nothing of an upload is sent before the answer to its mint."""
     peer = cluster.peer()
     relay.deploy(to=[relay.minting(peer)])
-    with check("SEQ-04", "the begin of the upload"):
+    with check("SEQ-04", "the beginning of the upload"):
         early = peer.mint.times["answer"] - peer.upload.times["head"]
         assert early <= 0, f"expected after the answer to the mint, got {early:.3f} s before it"
 
@@ -198,7 +198,7 @@ def test_a_token_that_cannot_stand_in_a_header_fails_the_mint(
     with check("BUG-35", "the injected header"):
         injected = [it for it in peer.requests if it.header("x-injected") is not None]
         assert len(injected) == 0
-    with check("SEQ-06", "the begin of the reason"):
+    with check("SEQ-06", "the beginning of the reason"):
         check.need(not peer.uploads, "the relay used the token")
         assert record.reason[: len(REASON)] == REASON
 
@@ -224,7 +224,7 @@ def test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload(
     outcome = relay.deploy(to=[peer, other])
     with check("SEQ-06", "the status of the record"):
         assert outcome[peer].status == "failed"
-    with check("SEQ-06", "the begin of the reason"):
+    with check("SEQ-06", "the beginning of the reason"):
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("SEQ-06", "the uploads after the failed mint"):
         assert len(peer.uploads) == 0
@@ -242,7 +242,7 @@ def test_a_mint_is_not_redirected(
     record = relay.deploy(to=[peer])[peer]
     with check("HTTP-04", "the requests to the target of the redirect"):
         assert len(requests_for(other, "/moved")) == 0
-    with check("SEQ-06", "the begin of the reason"):
+    with check("SEQ-06", "the beginning of the reason"):
         assert record.reason[: len(REASON)] == REASON
     with check("SEQ-06", "the uploads after the failed mint"):
         assert len(peer.uploads) == 0
@@ -272,7 +272,7 @@ def test_a_mint_without_an_answer_is_given_up_in_time(
     peer, other = cluster.peer(fault=MintHangs()), cluster.peer()
     with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for a mint"):
         outcome = relay.deploy(to=[peer, other], limits=Limits(mint=LIMIT), deadline=IN_TIME)
-    with check("SEQ-06", "the begin of the reason"):
+    with check("SEQ-06", "the beginning of the reason"):
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("SEQ-06", "the uploads after the failed mint"):
         assert len(peer.uploads) == 0

@@ -148,7 +148,7 @@ def test_a_password_and_a_token_stand_in_no_repr() -> None:
 def test_what_is_not_there_is_unseen_and_names_what_is() -> None:
     with pytest.raises(Unseen, match="refused the deploy: too long"):
         _ = Outcome(refused="too long")[NODE]
-    with pytest.raises(Unseen, match="2 records are of node-1, not one"):
+    with pytest.raises(Unseen, match="2 records name node-1, not one"):
         _ = Outcome.of([{"node": "node-1"}, {"node": "node-1"}])[NODE]
     success = Outcome.of([{"node": "node-1", "status": "success"}])[NODE]
     with pytest.raises(Unseen, match="has the status success, not failed"):
@@ -327,7 +327,7 @@ def deploy(message):
     with pytest.raises(TargetBrokeError, match="it came back"):
         target.deploy(PLAIN)
     for _ in range(4):
-        with pytest.raises(TargetBrokeError, match="did not return"):
+        with pytest.raises(TargetBrokeError, match="did not answer"):
             target.deploy(PLAIN, 0.05)
 
 
@@ -436,7 +436,7 @@ def test_a_function_that_is_wrong_costs_its_case(
 )  # fmt: skip
 def test_a_function_that_hangs_costs_its_case(module: Callable[[str], str], code: str) -> None:
     target = FunctionTarget(f"{module(code)}:deploy")
-    with pytest.raises(TargetBrokeError, match=r"did not return within 0\.1 s"):
+    with pytest.raises(TargetBrokeError, match=r"did not answer within 0\.1 s"):
         target.deploy(PLAIN, 0.1)
 
 

@@ -169,7 +169,9 @@ def _conclude(case: Case, rest: list[str], ended_by: BaseException | None) -> No
             verdict = Verdict.NOT_APPLICABLE
         case TargetBrokeError():
             text = str(ended_by)
-            case.checks.append(Check("AGG-02", Verdict.FAILED, "the deploy", "records", text))
+            case.checks.append(
+                Check("AGG-02", Verdict.FAILED, "the deploy", "records", f"none: {text}")
+            )
         case TargetSkippedError() | Unseen() | CaseOver() | TimeoutError():
             pass
         case AssertionError():
@@ -205,7 +207,7 @@ def _block(case: Case, relay: Relay, cluster: FakeCluster) -> None:
     hidden = [(it.title, fault) for it in faulty if (fault := it.fault_not_shown) is not None]
     if hidden:
         title, fault = hidden[0]
-        reason = f"{title} never came to show its fault: {description(fault)}"
+        reason = f"the relay did not get as far as the fault of {title}: {description(fault)}"
         went_ahead = all(outcome.refused is None for outcome in relay.outcomes)
         none_was_shown = len(hidden) == len(faulty) and went_ahead
         _make_untestable(case, reason, Verdict.PASSED, *[Verdict.FAILED] * none_was_shown)

@@ -27,12 +27,13 @@ class Comparison:
         if self.op == "not in" and isinstance(self.right, str | bytes):
             return f"a text without {shown(self.left)}"
         if self.op in ("in", "not in"):
-            words = "one of" if self.op == "in" else "none of"
+            words = "one of " if self.op == "in" else "none of "
             if not isinstance(self.left, str) or _is_choice(self.right):
-                return f"{words} {_listed(self.right)}"
+                alone = self.op == "in" and len(self.right) == 1
+                return f"{'' if alone else words}{_listed(self.right)}"
             return f"{'' if self.op == 'in' else 'no '}{shown(self.left)} among them"
         if self.op in _WORDS:
-            return f"{_WORDS[self.op]}{_beside(self.right, self.left)}"
+            return f"{_WORDS[self.op]}{self._beside(self.right, self.left)}"
         return f"{self.op} {shown(self.right)}"
 
     @property
@@ -41,7 +42,11 @@ class Comparison:
         in_text = isinstance(self.right, str | bytes)
         if self.op in ("in", "not in") and (in_text or not _is_choice(self.right)):
             return shown(self.right)
-        return _beside(self.left, self.right) if self.op in _WORDS else shown(self.left)
+        return self._beside(self.left, self.right) if self.op in _WORDS else shown(self.left)
+
+    def _beside(self, value: Any, other: Any) -> str:
+        is_amount = isinstance(value, int) and self.op.startswith(("<", ">"))
+        return f"{value:,}" if is_amount else _beside(value, other)
 
 
 _WORDS = {
