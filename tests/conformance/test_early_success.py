@@ -15,6 +15,7 @@ from harness import (
     UploadWitness,
     failure_events,
 )
+from harness.fronts.caddy import CaddyFront
 from harness.judge.cases.checks import Checks
 from harness.judge.cases.deadlines import IN_TIME
 from harness.judge.cases.relay import Relay
@@ -71,6 +72,23 @@ def test_a_refusal_in_a_stream_that_began_early_has_its_reason(
     with check("EARLY-07", "the reason of the record"):
         check.need(outcome[control].reason == reason, "the control has another reason (SSE-09)")
         assert outcome[peer].reason == reason
+
+
+@pytest.mark.skipif(not CaddyFront.is_available(), reason="there is no Caddy on this machine")
+def test_a_payload_behind_caddy_arrives_whole_with_events(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """Caddy drops a part of an upload that is answered early; the last upload is whole anyway.
+
+    A node answers early only if it is asked for events.
+    """
+    peer = cluster.peer(profile="harper-5.1")
+    with CaddyFront(cluster.authority, peer, "/ops") as front:
+        relay.deploy(to=[front], payload=large.path, events=True)
+    with check("FLD-08", "the SHA-256 of the payload behind Caddy"):
+        check.need(peer.uploads, "no upload came through Caddy")
+        check.need(peer.uploads[-1].complete, "the upload is not whole (BUG-34)")
+        assert sha256_of(peer.uploads[-1]) == large.sha256
 
 
 def test_the_head_of_a_success_during_the_upload_does_not_end_it(

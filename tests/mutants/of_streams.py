@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from relay import answer, upload
+from relay import answer, peer, upload
 from relay.answer import StreamedAnswer
 from relay.errors import PeerError
 from relay.events import EventParser
 from relay.states import Exchange, Step
-from tests.conformance import test_events, test_events_forms
+from tests.conformance import test_early_success, test_events, test_events_forms
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers
 
@@ -270,3 +270,11 @@ def a_stream_has_200(patch: pytest.MonkeyPatch) -> None:
 @mutant("SSE-18", killed_by=case(test_events.test_a_real_peer_sends_its_refusal_as_an_event))
 def a_framed_refusal_is_a_raw_body(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(answer, "failure_reason", lambda given: given.text)
+
+
+@mutant(
+    "FLD-08",
+    killed_by=case(test_early_success.test_a_payload_behind_caddy_arrives_whole_with_events),
+)
+def no_proxy_spoils_an_upload(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(peer, "proxy_without_early_answers", lambda _: None)
