@@ -6,7 +6,7 @@ import ssl
 import tempfile
 import weakref
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from cryptography.x509.oid import NameOID
 
 from harness.faults.kinds import CertificateFlaw, TlsVersion
 
+# Years far from any clock, so that no clock is asked: a test may freeze Python's.
+_BEGIN, _PAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2001, 1, 1, tzinfo=UTC)
+_FUTURE, _END = datetime(2999, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -88,15 +91,14 @@ class Authority:
 
     def leaf(self, *identities: str, flaw: CertificateFlaw | None = None) -> tuple[bytes, bytes]:
         """A new server certificate, as PEM: its private key and its chain."""
-        ca, now = self._ca, datetime.now(UTC)
-        not_before, not_after = now - timedelta(days=2), now + timedelta(days=365)
+        ca, not_before, not_after = self._ca, _BEGIN, _END
         match flaw:
             case CertificateFlaw.WRONG_AUTHORITY:
                 ca = trustme.CA(organization_name="another authority")
             case CertificateFlaw.EXPIRED:
-                not_after = now - timedelta(days=1)
+                not_after = _PAST
             case CertificateFlaw.NOT_YET_VALID:
-                not_before = now + timedelta(days=1)
+                not_before = _FUTURE
             case CertificateFlaw.WRONG_HOST:
                 identities = ("another-host.invalid",)
             case CertificateFlaw.WRONG_ADDRESS:
@@ -134,15 +136,14 @@ def _self_signed(identities: Iterable[str]) -> tuple[bytes, bytes]:
     """Key and certificate; trustme makes none without an authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self-signed")])
-    now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(_BEGIN)
+        .not_valid_after(_END)
         .add_extension(
             x509.SubjectAlternativeName(list(map(_general_name, identities))), critical=False
         )

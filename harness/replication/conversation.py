@@ -1,7 +1,6 @@
 """One connection of a replication socket, from the upgrade to the close."""
 
 import math
-import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -23,6 +22,7 @@ from harness.replication.frames import (
 from harness.replication.websocket import ProtocolError, WebSocket, frame_head
 from harness.replication.witness import MessageWitness, SocketWitness
 from harness.transport.connection import Connection, ConnectionEnded
+from harness.witness.clock import now
 from harness.witness.connections import Side
 from harness.witness.moments import MomentKind
 
@@ -189,20 +189,20 @@ class SocketConversation:
 
     def _wait(self, late: faults.LateAnswer) -> None:
         """Wait until the answer is due, or drop a silent client."""
-        begun = heard = time.monotonic()
+        begun = heard = now()
         pings = len(self._seen.pings) + late.after_pings
         while True:
             is_pinged = len(self._seen.pings) >= pings
             due = begun + late.after_seconds if is_pinged else math.inf
             until = min(due, heard + late.silence_limit)
-            has_input = self._socket.wait_for_input(until - time.monotonic())
-            if time.monotonic() >= due:
+            has_input = self._socket.wait_for_input(until - now())
+            if now() >= due:
                 return
             if not has_input:
                 self._seen.connection.note(MomentKind.CLIENT_SILENT, seconds=late.silence_limit)
                 self._drop(End.CLOSE)
             self._receive()
-            heard = time.monotonic()
+            heard = now()
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -218,8 +218,8 @@ class SocketConversation:
         """Send a close frame, then receive until the client's close frame, or for some seconds."""
         self._socket.send(CloseConnection(code, reason))
         self._seen.saw_close("peer", code, reason)
-        deadline = time.monotonic() + _CLOSE_GRACE
-        while self._socket.wait_for_input(deadline - time.monotonic()):
+        deadline = now() + _CLOSE_GRACE
+        while self._socket.wait_for_input(deadline - now()):
             try:
                 self._receive()
             except ProtocolError as error:

@@ -4,13 +4,13 @@ Times are seconds of `time.monotonic`. TLS version, SNI, client certificate, FIN
 `ConnectionWitness`, as at the operations API.
 """
 
-import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import attrs
 
 from harness.replication.frames import REQUEST, redacted
+from harness.witness.clock import now
 from harness.witness.connections import RequestWitness, Side
 from harness.witness.moments import MomentKind
 
@@ -35,7 +35,7 @@ class MessageWitness:
     code: int | None
     body: Any = attrs.field(repr=False)
     problem: str | None = None
-    at: float = attrs.field(factory=time.monotonic)
+    at: float = attrs.field(factory=now)
 
     @property
     def request_id(self) -> Any:
@@ -53,7 +53,7 @@ class CloseWitness:
 
     code: int
     reason: str = ""
-    at: float = attrs.field(factory=time.monotonic)
+    at: float = attrs.field(factory=now)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class SocketWitness(RequestWitness):
         self.connection.note(kind, message=message)
 
     def saw_ping(self) -> None:
-        self.pings.append(time.monotonic())
+        self.pings.append(now())
         self.connection.note(MomentKind.PING_RECEIVED)
 
     def saw_close(self, sender: Side, code: int, reason: str) -> None:

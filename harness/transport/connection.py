@@ -10,11 +10,11 @@ import select
 import socket
 import ssl
 import struct
-import time
 from enum import Enum, auto
 from typing import NoReturn
 
 from harness.transport.control import Command, Control
+from harness.witness.clock import now
 from harness.witness.connections import ConnectionWitness
 from harness.witness.moments import MomentKind
 
@@ -81,7 +81,7 @@ class Connection:
 
     def wait(self, events: int, deadline: float, purpose: str) -> None:
         """Wait for events of the socket; raise `ConnectionEnded` at the deadline."""
-        if not self._poll_for(events, deadline - time.monotonic()):
+        if not self._poll_for(events, deadline - now()):
             self._time_out(purpose)
 
     def pause(self, seconds: float) -> bool:
@@ -119,12 +119,12 @@ class Connection:
     def _poll_for(self, events: int, seconds: float) -> bool:
         """Wait for events; False when none happens in time. A command is obeyed at once."""
         self._poll.modify(self._fd, events)
-        deadline = time.monotonic() + seconds
+        deadline = now() + seconds
         while True:
             self.obey()
-            left = max(0.0, deadline - time.monotonic())
+            left = max(0.0, deadline - now())
             ready = {fd for fd, _ in self._poll.poll(left * 1000)}
-            if ready <= {self._fd} and (ready or time.monotonic() >= deadline):
+            if ready <= {self._fd} and (ready or now() >= deadline):
                 return bool(ready)
 
     def _time_out(self, purpose: str) -> NoReturn:
@@ -151,7 +151,7 @@ class Connection:
             del self._ahead[:count]
             return count
         self.obey()
-        deadline = time.monotonic() + self.timeout
+        deadline = now() + self.timeout
         while self._client_end is None:
             if filled := self._read_ready(buffer):
                 return filled
@@ -199,7 +199,7 @@ class Connection:
     def write(self, data: bytes | memoryview) -> None:
         """Send everything, or raise `ConnectionEnded`."""
         view = memoryview(data)
-        deadline = time.monotonic() + self.timeout
+        deadline = now() + self.timeout
         while view:
             try:
                 view = view[self.sock.send(view) :]

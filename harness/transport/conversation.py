@@ -1,6 +1,5 @@
 """One request on a live connection: its body is received, and it is answered by a script."""
 
-import time
 from collections.abc import Callable
 from typing import Literal
 
@@ -10,6 +9,7 @@ from harness.profiles import Profile
 from harness.profiles.profile import Then
 from harness.transport.connection import ConnectionEnded
 from harness.transport.exchange import Exchange
+from harness.witness.clock import now
 from harness.witness.moments import MomentKind
 from harness.witness.wire import OperationReader, UploadReader
 from harness.witness.wire.finding import show
@@ -54,7 +54,7 @@ class Conversation:
         self._connection = exchange.connection
         self._buffer = bytearray()
         limit = profile.request_limit
-        self._deadline = None if limit is None else time.monotonic() + limit
+        self._deadline = None if limit is None else now() + limit
         self.timed_out = False
         """Whether the request took longer than the profile allows."""
 
@@ -77,7 +77,7 @@ class Conversation:
         reader = self._reader
         self._buffer = self._buffer or bytearray(_BLOCK)
         view = memoryview(self._buffer)
-        start = time.monotonic()
+        start = now()
         stop = None if seconds is None else start + seconds
         begun = reader.received
         if rate is not None:  # small reads, without long gaps between them
@@ -96,7 +96,7 @@ class Conversation:
                 return
             if rate is not None:
                 due = start + (reader.received - begun + count) / rate
-                self._connection.pause(due - time.monotonic())
+                self._connection.pause(due - now())
             self._feed(count)
 
     def _is_received(self, until: Until) -> bool:
@@ -111,7 +111,7 @@ class Conversation:
     def _wait(self, stop: float | None) -> bool:
         """Wait for bytes; False when `stop` or the time for the whole request is over first."""
         ends = [end for end in (stop, self._deadline) if end is not None]
-        if not ends or self._connection.wait_for_input(min(ends) - time.monotonic()):
+        if not ends or self._connection.wait_for_input(min(ends) - now()):
             return True
         self.timed_out = self._deadline == min(ends)
         return False
@@ -133,7 +133,7 @@ class Conversation:
         reader, witness = self._reader, self._exchange.witness
         if reader.received == 0:
             witness.mark("body", MomentKind.BODY)
-        witness.last_byte_at = time.monotonic()
+        witness.last_byte_at = now()
         reader.feed(self._buffer, 0, count)
         if isinstance(reader, UploadReader) and reader.file_started:
             witness.mark("file", MomentKind.FILE)
@@ -175,14 +175,14 @@ class Conversation:
         When the body ends within that little, the connection stays usable.
         """
         seconds = self._profile.reset_after
-        begin = time.monotonic()
+        begin = now()
         self.receive(limit=self._reader.received + self._profile.read_ahead, seconds=seconds)
         if self._reader.complete:
             return
         self._connection.fall_silent(MomentKind.STOPPED_READING)
         if seconds is None:
             self._connection.be_silent()
-        self._pause(begin + seconds - time.monotonic())
+        self._pause(begin + seconds - now())
         self.end(End.RESET)
 
     def _perform(self, script: Script) -> None:

@@ -8,11 +8,11 @@ import contextlib
 import select
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from typing import Any
 
 from harness.transport.connection import Connection, ConnectionEnded, is_fin
+from harness.witness.clock import now
 from harness.witness.connections import ConnectionWitness
 from harness.witness.moments import MomentKind
 
@@ -84,7 +84,7 @@ def shake_hands(connection: Connection, context: ssl.SSLContext) -> None:
 
 
 def _finish_handshake(connection: Connection, sock: ssl.SSLSocket) -> None:
-    deadline = time.monotonic() + connection.timeout
+    deadline = now() + connection.timeout
     while True:
         try:
             sock.do_handshake()

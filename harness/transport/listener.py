@@ -4,11 +4,11 @@ import os
 import select
 import socket
 import threading
-import time
 from collections.abc import Callable
 
 from harness.transport.connection import Connection, State, is_readable
 from harness.transport.control import Command, Control
+from harness.witness.clock import now
 from harness.witness.connections import ConnectionWitness
 from harness.witness.moments import MomentKind
 
@@ -82,10 +82,10 @@ class Listener:
             RuntimeError: a connection's thread did not end within 5 s.
         """
         self.control.give(command)
-        deadline = time.monotonic() + _STOP_DEADLINE
+        deadline = now() + _STOP_DEADLINE
         self._accepting.join()
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, deadline - now()))
         if self.accepted:
             raise RuntimeError(f"{self.accepted} connections of port {self.port} did not end")
         self.control.close()

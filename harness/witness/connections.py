@@ -7,10 +7,10 @@ The peer's threads write a witness at once; a test reads it afterwards. Times ar
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness.witness.clock import now
 from harness.witness.moments import Moment, MomentKind
 from harness.witness.redaction import redacted, redacted_target
 
@@ -45,7 +45,7 @@ class ConnectionWitness:
     showed_fault: bool = False
     """Whether a fault of the peer's connections was shown on it."""
     requests: list[RequestWitness] = field(default_factory=list, repr=False)
-    accepted_at: float = field(default_factory=time.monotonic)
+    accepted_at: float = field(default_factory=now)
     closed_at: float | None = None
     closed_by: Side | None = None
     """The side that ended it; None while it is open."""
@@ -70,7 +70,7 @@ class ConnectionWitness:
     def closed(self, by: Side, how: Ending) -> None:
         """Record the first close of the connection; a later one is only its echo."""
         if self.closed_by is None:
-            self.closed_by, self.closed_with, self.closed_at = by, how, time.monotonic()
+            self.closed_by, self.closed_with, self.closed_at = by, how, now()
             self.note(MomentKind.CLOSED, by=by, how=how)
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ class RequestWitness:
     def mark(self, phase: Phase, kind: MomentKind, **data: Any) -> None:
         """Record that a phase has been reached, here and in the connection's timeline."""
         if phase not in self.times:
-            self.times[phase] = time.monotonic()
+            self.times[phase] = now()
             self.connection.note(kind, **data)
 
     @property

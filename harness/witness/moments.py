@@ -1,10 +1,11 @@
 """The things that can happen at a peer, each with its place in an exchange and its text."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from harness.witness.clock import now
 
 
 class Part(Enum):
@@ -74,7 +75,7 @@ class Moment:
 
     kind: MomentKind
     data: Mapping[str, Any] = field(default_factory=dict)
-    at: float = field(default_factory=time.monotonic)
+    at: float = field(default_factory=now)
 
     def __str__(self) -> str:
         return self.kind.text.format_map(self.data).rstrip()
