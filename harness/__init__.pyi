@@ -129,6 +129,7 @@ from .peer.payloads import (
     stage_payload as stage_payload,
 )
 from .peer.peer import FakePeer as FakePeer
+from .peer.peer import Login as Login
 from .replication.faults import (
     Dropped as Dropped,
 )

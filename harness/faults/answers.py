@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json as _json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Literal
 
@@ -22,12 +22,13 @@ from harness.faults.checks import (
     check_int,
     check_number,
     check_status,
+    header_pairs,
 )
 from harness.faults.http1 import BODILESS, LAST_CHUNK, chunk, date_line, encode_head, status_line
 
 _BLOCK = 64 * 1024
 _UNSET: Any = object()
-Headers = tuple[tuple[str, str], ...]
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 CloseOrReset = Literal["close", "reset"]
 
 
@@ -72,7 +73,7 @@ class Answer:
         body: the body as it goes on the wire.
         times: how often `body` is sent, for large answers without the memory they would need.
         content_type: sent as Content-Type; None sends none. `json` sets it.
-        headers: further header lines, in order.
+        headers: further header lines, in order, as a mapping or as pairs; kept as pairs.
         chunk_size: None sends Content-Length; otherwise the body is chunked, this many bytes in
             each chunk. A chunk is held in memory.
         interim: statuses of interim answers (1xx) that are sent first.
@@ -83,7 +84,7 @@ class Answer:
     body: bytes | str = b""
     times: int = field(default=1, validator=check_int(least=1))
     content_type: str | None = None
-    headers: Headers = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), converter=header_pairs)
     chunk_size: int | None = field(default=None, validator=optional(check_int(least=1)))
     interim: tuple[int, ...] = field(
         default=(), validator=deep_iterable(check_int(least=100, most=199))

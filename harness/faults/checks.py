@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from types import UnionType
 from typing import Any, get_args
 
@@ -37,6 +37,33 @@ class Check:
             lambda value: self.allows(value) or other.allows(value),
             f"{self.allowed} or {other.allowed}",
         )
+
+
+def header_pairs(
+    value: Mapping[str, str] | Iterable[tuple[str, str]],
+) -> tuple[tuple[str, str], ...]:
+    """Header lines in order, from a mapping or from pairs; a converter of attrs fields.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: a name or a value is no text that a header line can hold.
+    """
+    given: Any = value  # a test without a type checker may give anything
+    pairs = tuple(given.items() if isinstance(given, Mapping) else given)
+    for pair in pairs:
+        match pair:
+            case (str(name), str(text)) if name and _is_line(name) and _is_line(text):
+                continue
+            case _:
+                raise ValueError(
+                    f"headers hold {pair!r}: give a mapping or pairs of a name and a value, "
+                    'such as {"Retry-After": "5"}; both are texts in latin-1 without line breaks'
+                )
+    return pairs
+
+
+def _is_line(text: str) -> bool:
+    return max(text, default="") <= "\xff" and not {"\r", "\n"} & {*text}
 
 
 def check_int(least: int, most: int | None = None) -> Check:

@@ -24,6 +24,13 @@ from harness.witness.requests import MintWitness, UploadWitness
 _IN_HANDSHAKE: tuple[Group, ...] = ("version of TLS", "client certificate", "certificate")
 
 
+class Login(TypedDict):
+    """User name and password of a node, for several nodes that share them: `peer(**login)`."""
+
+    username: str
+    password: str
+
+
 class PeerOptions(TypedDict, total=False):
     """Arguments of `FakePeer` that `FakeCluster.peer` passes on."""
 

@@ -199,3 +199,10 @@ def test_drip(cluster: FakeCluster) -> None:
     came = answer_to_upload(peer, cluster)
     assert came.json == {"message": "m"}
     assert time.monotonic() - started > 100 / rate
+
+
+def test_headers_are_a_mapping_or_pairs() -> None:
+    pairs = (("Retry-After", "5"), ("Set-Cookie", "a"), ("Set-Cookie", "b"))
+    assert Answer(503, headers=pairs).headers == pairs
+    assert Answer(503, headers=dict(pairs[:2])) == Answer(503, headers=list(pairs[:2]))
+    assert b"Retry-After: 5\r\n" in Answer(503, headers={"Retry-After": "5"}).head(keep_alive=True)

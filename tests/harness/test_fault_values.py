@@ -101,6 +101,10 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(faults.in_turn, OK, faults.MintHangs()), "turns"),
         (anyhow(faults.in_turn, faults.Refuse(), None), "turns"),
         (anyhow(faults.in_turn, CertificateFlaw.EXPIRED), "turns"),
+        (anyhow(Answer, 503, headers={"Retry-After": 5}), r"headers hold \('Retry-After', 5\)"),
+        (anyhow(Answer, 503, headers=["Retry-After: 5"]), "headers hold 'Retry-After: 5'"),
+        (anyhow(Answer, 503, headers={"A": "5\r\nB: 6"}), "without line breaks"),
+        (anyhow(Answer, 503, headers=(("A", "\u20ac"),)), "latin-1"),
         (anyhow(socket_faults.UpgradeRefused, 101), "status must .*, not 101"),
         (anyhow(socket_faults.Unauthorized, "later"), "when must .*, not 'later'"),
         (
