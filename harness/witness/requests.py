@@ -1,9 +1,13 @@
 """What a peer saw of uploads, mints and other operations."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from harness.errors import Unseen
 from harness.witness.connections import RequestWitness
+from harness.witness.expectation import differences
 from harness.witness.wire import (
     Field,
     FilePart,
@@ -91,6 +95,22 @@ class UploadWitness(_BodyWitness):
         """Bytes of the raw body that were read after the answer had begun."""
         at_answer = self.received_at_answer
         return 0 if at_answer is None else self.reader.received - at_answer
+
+    def check(self, request: Mapping[str, Any], payload: bytes | Path) -> None:
+        """Compare wire format, head, fields and file with what this upload must carry.
+
+        Args:
+            request: the members that must arrive; `operation` may be left out, and `replicated`
+                must arrive as `false` whatever is given (FLD-02).
+            payload: the bytes of the staged payload, or their file.
+
+        Raises:
+            AssertionError: the upload differs; the text has a line for each difference.
+        """
+        __tracebackhide__ = True
+        lines = list(differences(self, request, payload))
+        if lines:
+            raise AssertionError("\n  ".join(["the upload is not the expected one:", *lines]))
 
     def summary(self) -> str:
         """One line about the upload, and one for each finding; no value of a field is shown."""

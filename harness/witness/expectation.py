@@ -1,0 +1,96 @@
+"""How an upload differs from the request and the payload that it must carry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.witness.wire import Field, FilePart, Finding
+from harness.witness.wire.finding import show
+
+_MEMBERS_OF_ALL = {"operation": "deploy_component"}
+_REPLICATED = {"replicated": False}
+
+
+class Upload(Protocol):
+    """What is read of an `UploadWitness`."""
+
+    method: str
+
+    @property
+    def complete(self) -> bool: ...
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+    @property
+    def token(self) -> str | None: ...
+    @property
+    def fields(self) -> Mapping[str, bytes]: ...
+    @property
+    def field_parts(self) -> Sequence[Field]: ...
+    @property
+    def file(self) -> FilePart | None: ...
+
+
+def differences(upload: Upload, request: Mapping[str, Any], payload: bytes | Path) -> Iterator[str]:
+    """Each difference in one line, in the order of the upload.
+
+    Args:
+        upload: what a peer saw.
+        request: the members that must arrive. `operation` is `deploy_component` if left out;
+            `replicated` must arrive as `false`, whatever is given (FLD-02).
+        payload: the bytes of the staged payload, or their file, which is read in blocks.
+    """
+    if not upload.complete:
+        yield "the body is not complete"
+    for finding in upload.findings:
+        yield str(finding)
+    if upload.method != "POST":
+        yield f"method: expected POST, got {upload.method}"
+    if upload.token is None:
+        yield "authorization: expected a bearer token, got none"
+    yield from _of_fields(upload, {**_MEMBERS_OF_ALL, **request, **_REPLICATED})
+    yield from _of_file(upload, payload)
+
+
+def _of_fields(upload: Upload, expected: Mapping[str, Any]) -> Iterator[str]:
+    sent = [part.name for part in upload.field_parts]
+    for name in sorted({name for name in sent if sent.count(name) > 1}):
+        yield f"field {_named(name)}: sent {sent.count(name)} times"
+    for name, value in upload.fields.items():
+        if name not in expected:
+            yield f"field {_named(name)}: not part of the request"
+        elif value != (wanted := _encoded(expected[name])):
+            yield f"field {_named(name)}: expected {show(wanted)}, got {show(value)}"
+    for name in expected:
+        if name not in upload.fields:
+            yield f"field {_named(name)}: not sent"
+
+
+def _of_file(upload: Upload, payload: bytes | Path) -> Iterator[str]:
+    if upload.file is None:
+        yield "file: not sent"
+        return
+    if isinstance(payload, Path):
+        with payload.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        length = payload.stat().st_size
+    else:
+        digest, length = hashlib.sha256(payload).hexdigest(), len(payload)
+    if upload.file.length != length:
+        yield f"file: expected {length:,} bytes, got {upload.file.length:,}"
+    elif upload.file.sha256 != digest:
+        yield f"file: expected SHA-256 {digest}, got {upload.file.sha256}"
+
+
+def _encoded(value: Any) -> bytes:
+    """A text as it is, any other value as compact JSON (WIRE-06, WIRE-07)."""
+    if isinstance(value, str):
+        return value.encode()
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _named(name: str) -> str:
+    return show(name.encode())
