@@ -20,6 +20,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_habits,
     of_minting,
     of_nodes,
+    of_posture,
     of_records,
     of_sending,
     of_sockets,

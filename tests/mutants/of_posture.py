@@ -1,0 +1,125 @@
+"""Mutants whose trust differs between attempts, or between nodes that have something in common."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness import CertificateFlaw
+from relay import fanout
+from relay.peer import Peer
+from relay.tls import Tls, contexts_for
+from tests.conformance import test_posture
+from tests.mutants.mutant import case, mutant
+from tests.mutants.of_urls import Trust, without_verification
+
+
+def change_second_attempt(patch: pytest.MonkeyPatch, change: Callable[[Peer], Peer]) -> None:
+    """Make the second attempt for a node with another peer."""
+    attempt = fanout._attempt
+    attempts: Counter[str] = Counter()
+
+    async def changed(work: Any, peer: Peer) -> Any:
+        attempts[peer.node.name] += 1
+        return await attempt(work, change(peer) if attempts[peer.node.name] == 2 else peer)
+
+    patch.setattr(fanout, "_attempt", changed)
+
+
+def change_contexts(
+    patch: pytest.MonkeyPatch, of_own_authority: Callable[[list[Trust], Tls], list[ssl.SSLContext]]
+) -> None:
+    """Make the TLS contexts of the nodes with an authority of their own in another way."""
+
+    def changed(nodes: Iterable[Trust], how: Tls) -> list[ssl.SSLContext]:
+        return [(of_own_authority if it[0] else contexts_for)([it], how)[0] for it in nodes]
+
+    patch.setattr(fanout, "contexts_for", changed)
+
+
+@mutant("TLS-01", killed_by=case(test_posture.test_a_certificate_is_verified_in_the_second_attempt))
+def a_second_attempt_is_not_verified(patch: pytest.MonkeyPatch) -> None:
+    change_second_attempt(patch, without_verification)
+
+
+@mutant(
+    "TLS-01",
+    killed_by=case(test_posture.test_verification_is_disabled_by_node_and_not_by_host, first=True),
+)
+def verification_is_remembered_by_host(patch: pytest.MonkeyPatch) -> None:
+    without: set[str] = set()
+
+    def remembered(node: Any, api: Any, tls: ssl.SSLContext, *rest: Any) -> Peer:
+        peer = Peer(node, api, tls, *rest)
+        if tls.verify_mode is ssl.CERT_NONE:
+            without.add(api.host)
+        return without_verification(peer) if api.host in without else peer
+
+    patch.setattr(fanout, "Peer", remembered)
+
+
+@mutant(
+    "TLS-01",
+    killed_by=case(
+        test_posture.test_a_node_with_its_own_authority_is_verified_like_any_other,
+        flaw=CertificateFlaw.WRONG_ADDRESS,
+    ),
+)
+def the_host_of_a_node_with_its_own_authority_is_not_compared(patch: pytest.MonkeyPatch) -> None:
+    def without_host(nodes: list[Trust], how: Tls) -> list[ssl.SSLContext]:
+        [context] = contexts_for(nodes, replace(how))
+        context.check_hostname = False
+        return [context]
+
+    change_contexts(patch, without_host)
+
+
+@mutant(
+    "TLS-02", killed_by=case(test_posture.test_an_authority_of_its_own_is_trusted_in_every_attempt)
+)
+def a_second_attempt_forgets_the_authority_of_the_node(patch: pytest.MonkeyPatch) -> None:
+    change_second_attempt(
+        patch, lambda peer: replace(peer, tls=contexts_for([(None, True)], Tls())[0])
+    )
+
+
+@mutant(
+    "KIT-03",
+    killed_by=case(
+        test_posture.test_the_relays_certificate_is_shown_to_a_node_with_its_own_authority
+    ),
+)
+def no_certificate_is_shown_to_a_node_with_its_own_authority(patch: pytest.MonkeyPatch) -> None:
+    change_contexts(patch, lambda nodes, how: contexts_for(nodes, Tls(how.ca_file)))
+
+
+@mutant(
+    "KIT-03",
+    killed_by=case(test_posture.test_the_relays_certificate_is_shown_in_every_attempt),
+)
+def a_second_attempt_shows_no_certificate(patch: pytest.MonkeyPatch) -> None:
+    change_second_attempt(patch, without_verification)
+
+
+@mutant(
+    "MINT-08",
+    "BUG-41",  # the password of one node is sent to another
+    killed_by=case(test_posture.test_each_attempt_logs_in_as_the_user_of_its_node),
+)
+def a_second_attempt_logs_in_as_the_user_of_another_node(patch: pytest.MonkeyPatch) -> None:
+    mints: list[Any] = []
+    attempt = fanout._attempt
+    attempts: Counter[str] = Counter()
+
+    async def changed(work: Any, peer: Peer) -> Any:
+        attempts[peer.node.name] += 1
+        mints.append(peer.mint)
+        again = attempts[peer.node.name] == 2
+        return await attempt(work, replace(peer, mint=mints[0]) if again else peer)
+
+    patch.setattr(fanout, "_attempt", changed)
