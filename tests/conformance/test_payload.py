@@ -72,7 +72,13 @@ def test_an_empty_payload_fails_every_peer_and_sends_nothing(
         assert len(peer.requests) == 0
 
 
-@pytest.mark.parametrize("size", [1, 2, 65_535, 65_536, 65_537, 131_072, 262_144, 1_000_003])
+AT_A_MEBIBYTE = (1_048_575, 1_048_576, 1_048_577, 4_194_304)
+"""Sizes at a block of buffers and files, where a loop ends late or early."""
+
+
+@pytest.mark.parametrize(
+    "size", [1, 2, 65_535, 65_536, 65_537, 131_072, 262_144, 1_000_003, *AT_A_MEBIBYTE]
+)
 def test_a_payload_of_any_size_arrives_whole(
     cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path, size: int
 ) -> None:

@@ -36,19 +36,31 @@ def necessary_and_late(peer: FakePeer) -> list[str]:
     return [name for name in late if name in {"operation", "project", "replicated"}]
 
 
+@pytest.mark.parametrize("count", [62, 63, 80])
 def test_the_necessary_fields_are_among_the_first_sixty_four(
-    cluster: FakeCluster, relay: Relay, check: Checks
+    cluster: FakeCluster, relay: Relay, check: Checks, count: int
 ) -> None:
-    """Operation, project and replicated are among the first 64 fields of more than 64.
+    """Operation, project and replicated are among the first 64 fields of 65 or more.
 
     To refuse a request with more fields is as good.
     """
     peer = cluster.peer()
-    outcome = relay.deploy(to=[peer], request={f"extra-{n}": n for n in range(80)})
+    outcome = relay.deploy(to=[peer], request={f"extra-{n}": n for n in range(count)})
     need_upload(cluster, relay, {f"extra-{n}": n for n in range(61)})
     with check("PARSE-19", "the necessary fields after the first 64"):
         check.need(peer.uploads or outcome.fails(peer), f"{peer.name} saw no upload")
         assert necessary_and_late(peer) == []
+
+
+def test_a_list_of_a_mebibyte_arrives_whole(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A list of 1,048,576 bytes of JSON is forwarded unchanged: its form on the wire counts."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={"note": ["é" * 524_286]})
+    with check("FLD-04", "the length of the field note, in bytes"):
+        sent = peer.upload.fields["note"] if peer.uploads else b""
+        assert len(sent) == 1_048_576
 
 
 def test_a_value_of_a_mebibyte_arrives_whole(
@@ -64,7 +76,11 @@ def test_a_value_of_a_mebibyte_arrives_whole(
         assert same, "expected the text of the request, got another one of this length"
 
 
-@pytest.mark.parametrize("value", ["é" * 524_289, ["x" * 65_536] * 16], ids=["text", "list"])
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 1_048_577, "é" * 524_289, ["a", "x" * 1_048_569], ["x" * 65_536] * 16],
+    ids=["one byte", "text", "list of one byte more", "list"],
+)
 def test_a_value_that_a_peer_would_cut_is_refused(
     cluster: FakeCluster, relay: Relay, check: Checks, value: str | list[str]
 ) -> None:

@@ -153,6 +153,38 @@ def any_number_of_fields_is_sent(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
+    "PARSE-19",
+    killed_by=case(
+        test_refused_requests.test_the_necessary_fields_are_among_the_first_sixty_four, count=62
+    ),
+)
+def one_field_more_is_sent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "MAX_FIELDS", 65)
+
+
+@mutant(
+    "PARSE-18",
+    killed_by=(
+        case(
+            test_refused_requests.test_a_value_that_a_peer_would_cut_is_refused,
+            value="x" * 1_048_577,
+        ),
+        case(
+            test_refused_requests.test_a_value_that_a_peer_would_cut_is_refused,
+            value=["a", "x" * 1_048_569],
+        ),
+    ),
+)
+def one_byte_more_of_a_value_is_sent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "MAX_VALUE_BYTES", 1_048_577)
+
+
+@mutant("FLD-04", killed_by=case(test_refused_requests.test_a_list_of_a_mebibyte_arrives_whole))
+def the_last_byte_of_a_value_is_too_much(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "MAX_VALUE_BYTES", 1_048_575)
+
+
+@mutant(
     "PARSE-18", killed_by=case(test_refused_requests.test_a_value_that_a_peer_would_cut_is_refused)
 )
 def values_of_any_length_are_sent(patch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,20 @@ def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FanOut, "__init__", in_turn)
 
 
+@mutant(
+    "SEQ-03",
+    killed_by=case(test_streaming.test_all_peers_are_served_at_the_same_time, count=101),
+)
+def a_hundred_peers_are_served_at_once(patch: pytest.MonkeyPatch) -> None:
+    begin = FanOut.__init__
+
+    def with_a_pool(self: FanOut, *at: Any, **how: Any) -> None:
+        begin(self, *at, **how)
+        self._places = asyncio.Semaphore(100)
+
+    patch.setattr(FanOut, "__init__", with_a_pool)
+
+
 @mutant("SEQ-03", killed_by=case(test_faults.test_a_peer_that_is_back_is_served_again))
 def a_lost_peer_is_skipped_for_a_while(patch: pytest.MonkeyPatch) -> None:
     attempt, lost = fanout._attempt, set[str]()

@@ -77,6 +77,29 @@ def the_first_byte_of_a_block_is_lost(patch: pytest.MonkeyPatch) -> None:
     change_blocks(patch, lambda blocks: (block[1:] for block in blocks))
 
 
+def without_the_last_full_block(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    sent = 0
+    held = b""
+    for block in blocks:
+        if held:
+            yield held
+            sent += len(held)
+        held = block
+    if (sent + len(held)) % 1_048_576:
+        yield held
+
+
+@mutant(
+    "FLD-08",
+    killed_by=(
+        case(test_payload.test_a_payload_of_any_size_arrives_whole, size=1_048_576),
+        case(test_payload.test_a_payload_of_any_size_arrives_whole, size=4_194_304),
+    ),
+)
+def a_payload_of_whole_mebibytes_loses_its_last_block(patch: pytest.MonkeyPatch) -> None:
+    change_blocks(patch, without_the_last_full_block)
+
+
 @mutant(
     "BUG-20",
     killed_by=(
