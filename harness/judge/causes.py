@@ -10,6 +10,7 @@ from harness.judge.catalogue import LEVELS, requirements
 from harness.judge.model import Case, Check, Result, Verdict
 
 _VARIES = re.compile(r"0x[0-9a-f]+|\d+|node-\w+|'[^']*'|\"[^\"]*\"|/[\w./-]+")
+_KIND = 20  # characters by which messages of an own making are told apart
 _ORDER = (
     Verdict.FAILED,
     Verdict.HARNESS_ERROR,
@@ -37,6 +38,15 @@ class Cause(Struct):
     def check(self) -> Check:
         """The check that shows it best: the first."""
         return self.looks[0][1]
+
+    @property
+    def others(self) -> list[Check]:
+        """Other looks that differ from that one, each kind once."""
+        found: dict[Hashable, Check] = {}
+        for _, check in self.looks:
+            seen = check.requirement, _VARIES.sub("…", check.subject)
+            found.setdefault(seen if check.expected else (*seen, check.got[:_KIND]), check)
+        return [check for check in found.values() if check is not self.check]
 
     @property
     def requirements(self) -> list[str]:
@@ -95,9 +105,9 @@ def _key(check: Check) -> Hashable:
         return "blocked", _VARIES.sub("…", check.blocked_by)
     if check.hint:
         return check.requirement, check.hint
-    if not check.expected:
-        return check.requirement, _VARIES.sub("…", check.got.partition("\n")[0])
-    return check.requirement, _VARIES.sub("…", check.subject)
+    if check.reason:
+        return "reason", _VARIES.sub("…", check.reason)
+    return check.requirement
 
 
 def summary(result: Result) -> str:

@@ -57,6 +57,7 @@ class Check(Struct, omit_defaults=True):
         got: what was seen instead.
         where: file and line of the case.
         rule: the broken rule of the wire format, as `Rule` names it.
+        reason: the relay's own reason, where it reported a failure instead of a success.
         blocked_by: for an untestable or not applicable check, what stood in the way.
         hint: a likely mistake and its remedy.
         known: the reason in the baseline.
@@ -69,6 +70,7 @@ class Check(Struct, omit_defaults=True):
     got: str = ""
     where: str = ""
     rule: str = ""
+    reason: str = ""
     blocked_by: str = ""
     hint: str = ""
     known: str = ""

@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
-from relay import tls
+from relay import answer, tls
+from relay.errors import PeerError
 from relay.formdata import FormData
-from tests.conformance import test_refusals, test_tls, test_values
+from tests.conformance import test_answers, test_refusals, test_tls, test_values
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
 from tests.mutants.of_answers import change_reason
 from tests.mutants.of_values import change_values
 from tests.mutants.of_wire import change_form, change_head, change_headers
 
 BY_NAME = test_tls.test_the_handshake_names_a_host_and_no_address
+NOT_JSON = test_answers.test_a_success_that_is_not_json_has_the_body_as_its_message
 VALUES = test_values.test_any_other_value_is_forwarded_as_compact_json
 REFUSED = test_refusals.test_a_refusal_is_a_failed_record_with_reason_and_status
 
@@ -128,6 +130,18 @@ def the_body_ends_with_the_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
 @mistake("values-as-the-language-prints-them", seen_in=case(VALUES))
 def values_are_printed_by_python(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: value if isinstance(value, str) else str(value).encode())
+
+
+@mistake("success-must-be-json", seen_in=case(NOT_JSON))
+def a_success_must_be_json(patch: pytest.MonkeyPatch) -> None:
+    members = answer._members
+
+    def strict(value: object, text: str) -> dict[str, object]:
+        if value is answer._UNPARSABLE:
+            raise PeerError("answer", "Expecting value: line 1 column 1 (char 0)")
+        return members(value, text)
+
+    patch.setattr(answer, "_members", strict)
 
 
 class AddressAsName(ssl.SSLContext):

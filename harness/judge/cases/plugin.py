@@ -150,6 +150,7 @@ def judge(
         for check in case.checks:
             check.expected, check.got = cut(check.expected, hide), cut(check.got, hide)
             check.blocked_by = cut(check.blocked_by, hide)
+            check.reason = cut(_reason_of(check, relay), hide)
             check.hint = hint_for(check, case.function)
         case.evidence = gather([cluster], relay)
 
@@ -211,6 +212,16 @@ def _block(case: Case, relay: Relay, cluster: FakeCluster) -> None:
         went_ahead = all(outcome.refused is None for outcome in relay.outcomes)
         none_was_shown = len(hidden) == len(faulty) and went_ahead
         _make_untestable(case, reason, Verdict.PASSED, *[Verdict.FAILED] * none_was_shown)
+
+
+def _reason_of(check: Check, relay: Relay) -> str:
+    """The relay's own reason for a failure where a success was expected; empty otherwise."""
+    if (check.expected, check.got) != ('"success"', '"failed"') or not relay.outcomes:
+        return ""
+    failed = [it for it in relay.outcomes[-1].records if it.status == "failed"]
+    named = [it for it in failed if str(it.node) in check.subject] or failed
+    reasons = {str(it.members.get("reason")) for it in named}
+    return reasons.pop() if len(reasons) == 1 else ""
 
 
 def _make_untestable(case: Case, reason: str, *verdicts: Verdict) -> None:

@@ -15,6 +15,7 @@ _EXAMPLES = 3  # causes that are shown with what the peers saw
 _EXAMPLES_UNTIL = 100  # line of the output after which no cause is
 _BRIEF_FROM = 200  # line of the output after which a cause takes a line or two
 _LINES = 250  # of the output, after which the other causes are counted
+_OTHERS = 2  # looks that an explained cause shows beside its first
 _TIMELINE = 24  # lines of a timeline that an example shows
 _LONGEST = 300  # characters of a command or an outcome that an example shows
 _ORDER = [Verdict.FAILED, Verdict.HARNESS_ERROR, Verdict.UNTESTABLE]
@@ -81,16 +82,19 @@ def _causes(result: Result, *, verbose: bool) -> Iterator[str]:
 
 def _in_short(cause: Cause) -> Iterator[str]:
     check = cause.check
-    if check.blocked_by:
-        words = f"blocked: {check.blocked_by}"
-    elif check.expected:
-        words = f"{check.subject}: expected {check.expected}, got {check.got}"
-    else:
-        words = f"{check.subject}: {check.got}"
-    ids = " ".join(cause.requirements)
+    words, ids = _said(check), " ".join(cause.requirements)
     yield from _filled(cut_middle(f"{check.verdict} ({cause.level}): {ids}: {words}"), "  ")
     if check.hint:
         yield from _filled(f"hint: {check.hint}", "    ")
+
+
+def _said(check: Check) -> str:
+    """What one check says, in a line."""
+    if check.blocked_by:
+        return f"blocked: {check.blocked_by}"
+    sides = f"expected {check.expected}, got {check.got}" if check.expected else check.got
+    words = f"{check.subject}: {sides}" if check.subject else sides
+    return cut_middle(f"{words}; its reason: {check.reason}" if check.reason else words)
 
 
 def _every_requirement(result: Result) -> Iterator[str]:
@@ -105,6 +109,12 @@ def _explained(cause: Cause, relay: str, *, example: bool, whole: bool) -> Itera
     costs = f"{count(len(cause.requirements), 'requirement')}, {count(len(cause.cases), 'case')}"
     yield f"\n{check.verdict} ({cause.level}; {costs}): {' '.join(cause.requirements)}"
     yield from _check_lines(check)
+    if not check.blocked_by and not check.rule:
+        others = cause.others
+        for other in others if whole else others[:_OTHERS]:
+            yield from _filled(f"also {other.requirement}: {_said(other)}", "  ")
+        if len(others) > _OTHERS and not whole:
+            yield f"  … and {len(others) - _OTHERS} more looks at the same"
     if check.verdict is Verdict.FAILED and cause.is_stricter:
         stricter = requirements()[check.requirement].stricter
         yield from _filled(f"stricter than upstream: {stricter}", "  ")
@@ -131,6 +141,8 @@ def _check_lines(check: Check) -> Iterator[str]:
         yield from _filled(f"got {check.got}{where}", "  ")
     elif check.got:
         yield from _filled(f"{subject}{check.got}{where}", "  ")
+    if check.reason:
+        yield from _filled(f"the relay's reason: {check.reason}", "  ")
     if check.hint:
         yield from _filled(f"hint: {check.hint}", "  ")
 
