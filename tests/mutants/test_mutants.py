@@ -24,6 +24,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_records,
     of_sending,
     of_sockets,
+    of_statuses,
     of_streams,
     of_trust,
     of_urls,
