@@ -73,7 +73,7 @@ class Cause(Struct):
         return list({case.id: case for case, _ in self.looks}.values())
 
     @property
-    def weight(self) -> tuple[int, int, bool, int]:
+    def weight(self) -> tuple[int, int, bool, int, int]:
         """Sorts what matters most first: failures before blocked checks, musts before shoulds.
 
         What only this kit demands comes last in its level.
@@ -83,6 +83,7 @@ class Cause(Struct):
             LEVELS.index(self.level),
             self.is_stricter,
             -len(self.requirements),
+            -len(self.cases),
         )
 
 
@@ -92,7 +93,16 @@ def causes(result: Result, *, known: bool = False) -> list[Cause]:
     for case, check in result.looks():
         if check.verdict.is_red or (known and check.verdict.has_failed):
             found.setdefault(_key(check), Cause([])).looks.append((case, check))
+    _join(found)
     return sorted(found.values(), key=lambda cause: cause.weight)
+
+
+def _join(found: dict[Hashable, Cause]) -> None:
+    """Put what is left of a requirement to its mistake, when it has only one that is known."""
+    for id_ in requirements():
+        mistakes = [key for key in found if isinstance(key, tuple) and key[0] == id_]
+        if id_ in found and len(mistakes) == 1:
+            found[mistakes[0]].looks += found.pop(id_).looks
 
 
 def _key(check: Check) -> Hashable:

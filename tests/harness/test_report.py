@@ -158,6 +158,27 @@ def test_failures_that_share_a_cause_are_one_block() -> None:
     assert "1 must failed, 1 should failed" in summary(result)
 
 
+def test_what_is_left_of_a_requirement_stands_with_its_only_known_mistake() -> None:
+    hinted = failed("RES-06", subject="the reason", expected="boom", got="HTTP 500", hint="read it")
+    others = [failed("RES-06", subject=f"reason {n}", expected="x", got="y") for n in "abcd"]
+    same_words = [
+        failed(id_, subject="the status", reason="Expecting value 7")
+        for id_ in ("RES-01", "SSE-03")
+    ]
+    found = causes(result_of(case("test_a", *others, *same_words), case("test_b", hinted)))
+    assert [it.requirements for it in found] == [["RES-01", "SSE-03"], ["RES-06"]]
+    shown = "\n".join(text.lines(result_of(case("test_a", *others), case("test_b", hinted))))
+    assert "hint: read it" in shown
+    assert "  also RES-06: reason a: expected x, got y\n" in shown
+
+
+def test_the_least_that_is_missing_is_told_of_what_was_not_judged() -> None:
+    missing = ["limits, retry", "retry", "mint.given", "cancel, events"]
+    checks = [Check("RTY-02", Verdict.NOT_APPLICABLE, blocked_by=it) for it in missing]
+    shown = "\n".join(text.lines(result_of(case("test_a", *checks))))
+    assert "  without retry or mint.given or cancel and events: RTY-02\n" in shown
+
+
 def test_what_is_stricter_than_upstream_is_counted_apart() -> None:
     in_one = "test_a_forbidden_name_with_quotes_or_line_breaks_is_not_forwarded[x]"
     result = result_of(

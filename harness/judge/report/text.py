@@ -61,7 +61,9 @@ def _causes(result: Result, *, verbose: bool) -> Iterator[str]:
     for number, cause in enumerate(found):
         if written > _LINES and not verbose:
             left = count(len(found) - number, "more cause")
+            ids = " ".join(dict.fromkeys(id_ for it in found[number:] for id_ in it.requirements))
             yield f"\n{left}: -v prints all, --report DIR writes all"
+            yield from _filled(ids, "  ")
             return
         if written > _BRIEF_FROM and not verbose:
             if not brief:
@@ -180,7 +182,7 @@ def _evidence_lines(evidence: Evidence, *, whole: bool = False) -> Iterator[str]
 
 def cut_middle(text: str, longest: int = 240) -> str:
     """One line of a text, without its middle when it is long."""
-    text = " ".join(text.split())
+    text = " ".join("; ".join(filter(None, text.split("\n"))).split())
     half = longest // 2
     return text if len(text) <= longest else f"{text[:half]} … {text[-half:]}"
 
@@ -210,12 +212,14 @@ def _notes(result: Result) -> Iterator[str]:
 
 
 def not_judged(result: Result) -> dict[str, list[str]]:
-    """The requirements that were not judged, by what the target would have to declare."""
+    """The requirements that were not judged, by the least that the target would have to declare."""
     found: dict[str, list[str]] = {}
     for id_, looks in result.by_requirement.items():
         if result.verdicts[id_] is Verdict.NOT_APPLICABLE:
-            reasons = dict.fromkeys(check.blocked_by for _, check in looks if check.blocked_by)
-            found.setdefault(f"without {' / '.join(reasons)}", []).append(id_)
+            needed = [set(check.blocked_by.split(", ")) for _, check in looks if check.blocked_by]
+            least = [it for it in needed if not any(other < it for other in needed)]
+            reasons = dict.fromkeys(" and ".join(sorted(it)) for it in least)
+            found.setdefault(f"without {' or '.join(reasons)}", []).append(id_)
     return found
 
 
