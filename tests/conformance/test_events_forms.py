@@ -139,8 +139,16 @@ def test_the_last_event_needs_no_blank_line_after_it(records_of: RecordsOf, chec
         "event:done\ndata:{data}\n\n",
         "data: {data}\nevent: done\n\n",
         "id: 7\nevent: done\nretry: 5\n: still here\ndata: {data}\n\n",
+        "event: phase\nevent: done\ndata: {data}\n\n",
+        "other: 1\nother\n:\nevent: done\ndata: {data}\ndata-of: 1\n\n",
+        "\n\n\nevent: done\ndata: {data}\n\n\n\n",
+        "event: done\r\ndata: {data}\r\n\r\n",
+        "event: done\r\ndata: {data}\n\r\n",
     ],
-    ids=["no-space", "name-last", "more-lines"],
+    ids=[
+        *("no-space", "name-last", "more-lines", "two-names", "unknown-fields", "empty-lines"),
+        *("crlf", "both-line-ends"),
+    ],
 )
 def test_an_event_is_read_in_every_form_of_a_stream(
     records_of: RecordsOf, check: Checks, form: str

@@ -26,6 +26,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_sockets,
     of_statuses,
     of_streams,
+    of_texts,
     of_trust,
     of_urls,
     of_values,

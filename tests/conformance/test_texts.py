@@ -1,0 +1,97 @@
+"""One table of texts through each place of an answer, and through nested JSON of a request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness import Answer, EventStream, FakeCluster
+from harness.faults.events import Event
+from harness.judge.cases.checks import Checks
+from harness.judge.cases.relay import Relay
+from harness.judge.cases.uploads import need_field
+from harness.targets import Record
+
+TEXTS = {
+    "composed": "\u00e9",
+    "decomposed": "e\u0301",
+    "beyond the basic plane": "\U0001f680\U0010fffd",
+    "joined": "\U0001f468\u200d\U0001f469",
+    "from right to left": "\u202eabc\u05d0",
+    "line separators": "a\u2028b\u2029c\u0085d",
+    "controls": "".join(map(chr, range(1, 32))) + "\x7f\x80\x9f",
+    "nul": "a\0b",
+    "blanks at both ends": " \t\u00a0\u3000text\u3000\u00a0\t ",
+    "byte order mark": "\ufefftext",
+    "escapes": "\\u0041 \\n %41 &amp; \\ / \"'`",
+    "looks like json": '{"a":[1,null]}',
+    "looks like null": "null",
+    "looks like a number": "1e3",
+    "empty": "",
+}
+NAMES = ["__proto__", "constructor", "toString", "hasOwnProperty", "length", "0", " a ", "A", "a"]
+MEMBERS = {"texts": TEXTS, **{name: f"value of {name}" for name in NAMES}}
+RecordsOf = Callable[..., list[Record]]
+
+of_texts = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+
+
+def check_members(check: Checks, requirement: str, members: Any) -> None:
+    """Look at each text and each name apart, so that a failure names what was changed."""
+    texts = members.get("texts")
+    check.need(isinstance(texts, dict), "the object in the answer is not in the record")
+    for name, text in TEXTS.items():
+        with check(requirement, f"a text with {name}"):
+            assert texts.get(name) == text
+    for name in NAMES:
+        with check(requirement, f'the member "{name}"'):
+            assert members.get(name) == MEMBERS[name]
+
+
+def test_texts_and_names_of_an_answer_are_kept(records_of: RecordsOf, check: Checks) -> None:
+    """Every text and every name of an answer is in the record, unchanged."""
+    [record] = records_of(Answer(json=MEMBERS))
+    check.need(record.status == "success", "the record is not that of a success")
+    check_members(check, "RES-01", record.members)
+
+
+def test_texts_and_names_of_a_result_are_kept(records_of: RecordsOf, check: Checks) -> None:
+    """Every text and every name in the result of the event done is in the record, unchanged."""
+    [record] = records_of(EventStream((Event("done", {"result": MEMBERS}),)), events=True)
+    check.need(record.status == "success", "the event done is not read (SSE-09)")
+    check_members(check, "SSE-09", record.members)
+
+
+def test_escaped_texts_of_an_answer_are_kept(records_of: RecordsOf, check: Checks) -> None:
+    """An answer in ASCII, with every other character escaped, is read the same way."""
+    body = json.dumps(MEMBERS)
+    [record] = records_of(Answer(body=body, content_type="application/json"))
+    check.need(record.status == "success", "the record is not that of a success")
+    check_members(check, "RES-01", record.members)
+
+
+@of_texts
+def test_a_text_of_a_refusal_is_its_reason(records_of: RecordsOf, check: Checks, text: str) -> None:
+    """The error of a refusal is the reason, unchanged; an empty one gives the status."""
+    record, plain = records_of(Answer.error(500, text), Answer.error(500, "plain"))
+    with check("RES-06", "the reason of the record"):
+        check.need(plain.reason == "plain", "the error text of a simple refusal is not the reason")
+        assert record.reason == (text or "HTTP 500")
+
+
+def test_texts_in_nested_json_of_a_request_are_kept(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Every text and every name inside a member with an object arrives unchanged."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={"note": MEMBERS})
+    need_field(peer, "note")
+    try:
+        sent = json.loads(peer.upload.fields["note"])
+    except ValueError:
+        sent = None
+    check.need(isinstance(sent, dict), "the member is not sent as a JSON object (WIRE-06)")
+    check_members(check, "FLD-04", sent)
