@@ -40,7 +40,10 @@ def change_answers(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> N
     patch.setattr(answer, "parse_json", lambda text: change(parse_json(text)))
 
 
-@mutant("RES-01", "SSE-09", "RES-06", killed_by=(ANSWER, RESULT))
+@mutant(
+    *("RES-01", "SSE-09", "RES-06"),
+    killed_by=(ANSWER, RESULT, case(REASON, text=test_texts.TEXTS["decomposed"])),
+)
 def answers_are_composed(patch: pytest.MonkeyPatch) -> None:
     change_answers(patch, partial(each_text, partial(unicodedata.normalize, "NFC")))
 
