@@ -12,15 +12,15 @@ from pathlib import Path
 from relay.command import credentials, options
 from relay.command.display import (
     Listener,
-    Output,
     json_line,
     print_count,
     print_records,
-    printable,
     progress_listener,
 )
 from relay.command.interrupts import Interrupts
-from relay.command.pack import check_path, staged
+from relay.command.output import Output, printable
+from relay.command.packing.progress import packing_progress
+from relay.command.packing.staging import check_path, staged
 from relay.command.progress import Progress
 from relay.errors import InputError
 from relay.events import Event
@@ -82,7 +82,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
         err.say(f"relay: only {most} nodes at once: too few file descriptors (ulimit -n)")
         arguments.concurrency = most
     reach: Reach = {
-        "mint": credentials.mint_in(arguments),
+        "mint": credentials.mint_in(arguments, err.say),
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),
         "limits": options.limits_in(arguments),
         "allow_http": arguments.allow_http,
@@ -92,6 +92,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
     forwarded_fields(request)
     Retry(arguments.attempts)
     FanOut(nodes, **reach)
+    is_silent = arguments.quiet or arguments.events
     progress = Progress([node.name for node in nodes], bool(arguments.restart))
     try:
         with (
@@ -100,8 +101,9 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
                 exclude=arguments.exclude,
                 leave_out=credentials.files_in(arguments),
                 warn=err.say,
-                report=(lambda _: None) if arguments.quiet or arguments.events else err.say,
-            ) as payload,
+                report=(lambda _: None) if is_silent else err.say,
+                progress=nullcontext(lambda *_: None) if is_silent else packing_progress(err),
+            ) as package,
             _listener(nodes, arguments, out, err) as show,
         ):
 
@@ -110,7 +112,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
                 show(event)
 
             reach["on_event"] = listen
-            interrupts.run(_run(nodes, request, payload, reach, arguments))
+            interrupts.run(_run(nodes, request, package.path, reach, arguments))
     except KeyboardInterrupt:
         for event in progress.interrupt():
             if arguments.events:

@@ -3,12 +3,17 @@
 import argparse
 import getpass
 import os
+import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from relay.errors import InputError
 from relay.node import Mint
 from relay.token import GivenToken, OperationsMint
+
+STANDARD_INPUT = Path("-")
+_SECRET_BYTES = 65_536
 
 
 def files_in(arguments: argparse.Namespace) -> list[Path]:
@@ -16,11 +21,16 @@ def files_in(arguments: argparse.Namespace) -> list[Path]:
     return [file for file in files if file is not None]
 
 
-def mint_in(arguments: argparse.Namespace) -> Mint:
+def mint_in(arguments: argparse.Namespace, warn: Callable[[str], None]) -> Mint:
+    """How to mint; `warn` gets a line about a file that other users can read.
+
+    Raises:
+        InputError: There are no credentials, or they cannot be read.
+    """
     if arguments.token_file is not None:
         if arguments.password_file is not None:
             raise InputError("--token-file and --password-file exclude each other")
-        token = _secret(arguments.token_file, "--token-file")
+        token = _secret(arguments.token_file, "--token-file", warn)
         return _token(token, f"--token-file {arguments.token_file}")
     # In a CI job, the variable of an unset secret may be empty.
     if arguments.password_file is None and (token := _variable("RELAY_TOKEN")):
@@ -28,7 +38,7 @@ def mint_in(arguments: argparse.Namespace) -> Mint:
     if not arguments.user:
         raise InputError("no credentials; give --user and a password, or a token (see --help)")
     if arguments.password_file is not None:
-        password = _secret(arguments.password_file, "--password-file")
+        password = _secret(arguments.password_file, "--password-file", warn)
     else:
         password = _variable("RELAY_PASSWORD") or _typed_password(arguments.user)
     if not password:
@@ -60,16 +70,35 @@ def _variable(name: str) -> str:
     return os.environ.get(name, "").rstrip("\r\n")
 
 
-def _secret(path: Path, option: str) -> str:
+def _secret(path: Path, option: str, warn: Callable[[str], None]) -> str:
     """The content of a credential file, without the line end that an editor adds."""
-    if secret := read_text(path, option).rstrip("\r\n"):
+    if secret := read_text(path, option, most=_SECRET_BYTES).rstrip("\r\n"):
+        if path != STANDARD_INPUT and _is_public(path):
+            warn(f"relay: {option}: other users can read {str(path)!r}; chmod 600 it")
         return secret
     raise InputError(f"{option} {str(path)!r} is empty")
 
 
-def read_text(path: Path, option: str) -> str:
+def _is_public(path: Path) -> bool:
+    """Whether all users may read the file; a pipe of the shell, as of `<(…)`, does not count."""
+    mode = path.stat().st_mode
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
+
+
+def read_text(path: Path, option: str, *, most: int = 1 << 20) -> str:
+    """The text of a file of at most so many bytes; "-" is the standard input.
+
+    Raises:
+        InputError: It cannot be read, is longer, or is not UTF-8.
+    """
+    what = "standard input" if path == STANDARD_INPUT else repr(str(path))
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with open(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb") as file:
+            content = file.read(most + 1)
+        text = content.decode("utf-8-sig") if len(content) <= most else None
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
         why = getattr(error, "strerror", "it is not UTF-8 text")
-        raise InputError(f"{option}: cannot read {str(path)!r}: {why}") from error
+        raise InputError(f"{option}: cannot read {what}: {why}") from error
+    if text is None:
+        raise InputError(f"{option}: {what} is longer than {most:,} bytes; is it the right file?")
+    return text

@@ -1,22 +1,18 @@
 """The output of the command line: progress as bars or lines, then the records."""
 
 import contextlib
-import errno
-import io
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Column, Table
 from rich.text import Text
 
 from relay.answer import readable
+from relay.command.output import Output, printable
 from relay.events import Event
 from relay.report import Record
 
@@ -29,45 +25,13 @@ _ROWS_LEFT = 3  # of a terminal, for the lines around the bars
 _MANY = 10  # more nodes than this are also counted
 
 
-class Output:
-    """A standard stream, whose errors do not stop a deploy.
-
-    `error` is the text of the first one; the stream ignores everything that is written after it.
-    """
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self.stream = stream
-        self.error: str | None = None
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # its encoding may lack characters
-
-    @property
-    def is_terminal(self) -> bool:
-        return self.stream is not None and self.stream.isatty()
-
-    def say(self, text: str) -> None:
-        """Write one line, and flush it for the reader of a pipe."""
-        if self.stream is None:  # it was closed when Python started
-            self.error = os.strerror(errno.EBADF)
-        if self.stream is None or self.error:
-            return
-        try:
-            self.stream.write(f"{text}\n")
-            self.stream.flush()
-        except OSError as error:
-            self.error = error.strerror
-            # Python writes the rest of its buffer when it ends.
-            with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), self.stream.fileno())
-
-
 @contextlib.contextmanager
 def progress_listener(nodes: Sequence[str], err: Output) -> Iterator[Listener]:
     """A listener that shows the events of a deploy: as bars on a terminal, else as lines."""
-    console = Console(file=err.stream)
-    if not err.is_terminal or console.is_dumb_terminal:
+    if not err.is_animated:
         yield lambda event: _line(event, err)
         return
+    console = err.console()
     # A narrow terminal cuts only the state.
     whole = Column(no_wrap=True, overflow="ellipsis")
     columns = [
@@ -124,7 +88,7 @@ def print_records(records: Iterable[Record], out: Output, *, restarts: bool = Fa
         else:
             out.say(f"{name}\t{word}\t{text}")
     if out.is_terminal:
-        console = Console(file=out.stream)
+        console = out.console()
         with console.capture() as shown:
             console.print(table)
         out.say(shown.get().rstrip("\n"))
@@ -133,11 +97,6 @@ def print_records(records: Iterable[Record], out: Output, *, restarts: bool = Fa
 def _without_markup(text: str) -> str:
     """The text of a proxy's HTML page, which may be cut inside a tag."""
     return " ".join(_MARKUP.sub(" ", text).split()) if "<html" in text.lower() else text
-
-
-def printable(text: str) -> str:
-    """A peer's text without line breaks and control characters of a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
 def _line(event: Event, err: Output) -> None:

@@ -30,7 +30,7 @@ import pytest
 import relay
 from harness.cluster import FakeCluster
 from harness.profiles import ProfileName
-from relay.command.pack import pack
+from relay.command.packing.pack import pack
 
 _ENVIRONMENT = ("RELAY_HARPER_URL", "RELAY_HARPER_USER", "RELAY_HARPER_PASSWORD")
 PROJECT = "relay-interop"

@@ -17,4 +17,5 @@ def _no_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def files(tmp_path: Path) -> Path:
     """A directory with a password file."""
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    (tmp_path / "password").chmod(0o600)
     return tmp_path

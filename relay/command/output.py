@@ -1,0 +1,55 @@
+"""The standard streams of the command line."""
+
+import contextlib
+import errno
+import io
+import os
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+
+
+class Output:
+    """A standard stream, whose errors do not stop a deploy.
+
+    `error` is the text of the first one; the stream ignores everything that is written after it.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream
+        self.error: str | None = None
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # its encoding may lack characters
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.stream is not None and self.stream.isatty()
+
+    @property
+    def is_animated(self) -> bool:
+        """Whether bars can move there; TTY_INTERACTIVE=0 and TERM=dumb say no."""
+        return self.is_terminal and self.console().is_interactive
+
+    def console(self) -> Console:
+        return Console(file=self.stream)
+
+    def say(self, text: str) -> None:
+        """Write one line, and flush it for the reader of a pipe."""
+        if self.stream is None:  # it was closed when Python started
+            self.error = os.strerror(errno.EBADF)
+        if self.stream is None or self.error:
+            return
+        try:
+            self.stream.write(f"{text}\n")
+            self.stream.flush()
+        except OSError as error:
+            self.error = error.strerror
+            # Python writes the rest of its buffer when it ends.
+            with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), self.stream.fileno())
+
+
+def printable(text: str) -> str:
+    """A peer's text without line breaks and control characters of a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text).strip()

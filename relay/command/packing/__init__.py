@@ -1,0 +1,1 @@
+"""From a path to the package to send; begin with `staging.py`."""
