@@ -71,8 +71,8 @@ class CommandTarget:
 
     @property
     def output(self) -> str:
-        """The end of what the adapter wrote during the last deploy, to stdout and stderr."""
-        return "" if self._child is None else f"{self._child.stdout}{self._child.stderr}"
+        """The end of what the adapter wrote during the last deploy, apart from its reply."""
+        return self.stderr
 
     @property
     def stderr(self) -> str:

@@ -137,7 +137,7 @@ def test_an_answer_cut_short_by_a_peer_that_reads_no_more_ends_the_upload(
     """
     cut = Drip(UnfinishedChunks(Answer.error(500, "no space left")), bytes_per_second=1000)
     peer = cluster.peer(fault=AnswerEarly(cut, 100_000))
-    with check("RES-12", "the end of the deploy"):
+    with check("EARLY-04", "the end of the deploy"):
         outcome = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)
     with check("RES-12", "the status of the record"):
         assert outcome[peer].status == "failed"

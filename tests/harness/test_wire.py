@@ -119,6 +119,12 @@ def test_an_invalid_upload_has_exactly_its_findings(path: Path) -> None:
         assert finding.got.isprintable()
 
 
+def test_a_peer_may_drop_a_field_that_it_does_not_need() -> None:
+    data = next(path for path in INVALID if path.stem == "sixty-five-fields").read_bytes()
+    assert b'name="replicated"' in data
+    assert check_upload(data.replace(b'name="replicated"', b'name="unneeded-x"')) == []
+
+
 def test_every_rule_is_broken_by_a_vector() -> None:
     """But for a value of a mebibyte, and the framing of an operation in JSON: see test_mints."""
     broken = {finding.rule for path in INVALID for finding in check_upload(path.read_bytes())}

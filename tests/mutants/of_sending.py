@@ -230,7 +230,7 @@ def no_answer_is_read_before_the_upload_finished(patch: pytest.MonkeyPatch) -> N
 
 
 @mutant(
-    "RES-12",
+    "EARLY-04",
     killed_by=case(
         test_early.test_an_answer_cut_short_by_a_peer_that_reads_no_more_ends_the_upload
     ),

@@ -9,9 +9,10 @@ import pytest
 
 from harness.judge.hints import hints
 from harness.judge.model import Verdict
+from tests.mutants.catalogue import shorten
 from tests.mutants.mutant import MUTANTS, Case, Mutant, Patch
 from tests.mutants.of_libraries import MISTAKES, Mistake
-from tests.mutants.test_mutants import KILLS, SHORTER
+from tests.mutants.test_mutants import KILLS
 
 MAKE_IT = {
     "content-type-charset": ("of_wire.a_request_for_events_has_another_media_type",),
@@ -216,10 +217,7 @@ def hints_for(
 ) -> set[str]:
     """The names of the hints that the output of a case shows for a relay."""
     apply(monkeypatch)
-    module = sys.modules[case.function.__module__]
-    for name, value in SHORTER.items():
-        if hasattr(module, name):
-            monkeypatch.setattr(module, name, value)
+    shorten(sys.modules[case.function.__module__], monkeypatch)
     checks = case.run(request).checks
     assert any(check.verdict is Verdict.FAILED for check in checks), "the case sees no mistake"
     for check in checks:

@@ -11,29 +11,8 @@ from harness.judge.catalogue import requirements
 from harness.judge.explain import after_every_case, cases_by_requirement
 from harness.judge.model import Case as Judged
 from harness.judge.model import Verdict
-from tests.mutants import (  # noqa: F401 - they register their mutants
-    of_answers,
-    of_attempts,
-    of_care,
-    of_fields,
-    of_giving_up,
-    of_habits,
-    of_minting,
-    of_nodes,
-    of_posture,
-    of_records,
-    of_sending,
-    of_sockets,
-    of_statuses,
-    of_streams,
-    of_texts,
-    of_trust,
-    of_urls,
-    of_values,
-    of_ways,
-    of_wire,
-)
-from tests.mutants.mutant import A_HEALTHY_DEPLOY, MUTANTS, Case, Mutant
+from tests.mutants.catalogue import MUTANTS, shorten
+from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Mutant
 
 # Requirements without a mutant. Remove an id when it has one; add none without a reason.
 NO_MUTANT_YET = {
@@ -48,17 +27,6 @@ KILLS_NONE = {
 }
 """Cases that no mutant of the reference can fail, with the reason."""
 
-# Shorter waits and smaller payloads of the cases, so that mutants fail quickly.
-SHORTER = {
-    "IN_TIME": 0.5,
-    "SOON": 0.4,
-    "LIMIT": 0.1,
-    "PATIENCE": 0.5,
-    "CANCELLED_AFTER": (0.2, 0.4),
-    "HUGE": 40,
-    "MUCH": 40,
-}
-
 KILLS = [
     pytest.param(mutant, case, id=f"{mutant.name}-{case.function.__name__}", marks=case.conditions)
     for mutant in MUTANTS
@@ -71,10 +39,7 @@ def test_a_mutant_is_killed(
     mutant: Mutant, case: Case, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutant.apply(monkeypatch)
-    module = sys.modules[case.function.__module__]
-    for name, value in SHORTER.items():
-        if hasattr(module, name):
-            monkeypatch.setattr(module, name, value)
+    shorten(sys.modules[case.function.__module__], monkeypatch)
     judged = case.run(request)
     failed = failed_in(judged)
     shown = "\n".join(map(str, judged.checks))

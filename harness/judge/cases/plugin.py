@@ -142,7 +142,7 @@ def judge(
     _conclude(case, rest, ended_by)
     if relay.commands:
         _block(case, relay, cluster)
-        case.checks += always(cluster, relay)
+        case.checks += [it for it in always(cluster, relay) if not _is_charged(it, case)]
         for where in leaks(cluster.peers, relay, changed_since(before)):
             case.checks.append(Check("BUG-41", Verdict.FAILED, "passwords and tokens", got=where))
     if case.verdict.has_failed:
@@ -153,6 +153,13 @@ def judge(
             check.reason = cut(_reason_of(check, relay), hide)
             check.hint = hint_for(check, case.function)
         case.evidence = gather([cluster], relay)
+
+
+def _is_charged(check: Check, case: Case) -> bool:
+    """Whether the case has looked at the same reason and found it wrong: one defect, one charge."""
+    failed = [it.subject for it in case.checks if it.verdict is Verdict.FAILED]
+    is_of_reason = check.requirement == "KIT-07" and check.subject.startswith("the reason")
+    return is_of_reason and any("reason of the record" in subject for subject in failed)
 
 
 def _conclude(case: Case, rest: list[str], ended_by: BaseException | None) -> None:

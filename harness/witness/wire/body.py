@@ -7,6 +7,7 @@ from harness.witness.wire.finding import (
     MAX_FIELDS,
     MAX_FINDINGS,
     MAX_PART_HEAD,
+    NECESSARY,
     Findings,
     Rule,
     show,
@@ -209,7 +210,7 @@ class FormBody:
             self._misplace(Rule.FIELD_AFTER_FILE, offset, head.raw)
         if any(field.name == name for field in self.fields):
             self.findings.note(Rule.FIELD_TWICE, offset, show(head.raw))
-        if self._field_count == MAX_FIELDS + 1:
+        if self._field_count > MAX_FIELDS and name in NECESSARY:
             self.findings.note(Rule.FIELD_COUNT, offset, show(head.raw))
         if self._field_count <= MAX_FIELDS:
             self._content = Field(name, head.raw, content_at)

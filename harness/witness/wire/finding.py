@@ -12,6 +12,7 @@ _FIRST, _LAST = 70, 45  # of them, of its beginning and its end
 MAX_FINDINGS = 50  # kept per layer: enough for a person, and a bound for a hostile sender
 MAX_LINE = 4096  # bytes of a chunk-size or trailer line, with its line end
 MAX_FIELDS = 64  # fields that a peer keeps (PARSE-19)
+NECESSARY = ("operation", "project", "replicated")  # fields that a peer must not drop
 MAX_VALUE = 1 << 20  # bytes of a field value that a peer keeps (PARSE-18)
 MAX_PART_HEAD = 16 * 1024  # bytes of a part's header block that a peer reads (PARSE-20)
 
@@ -38,7 +39,8 @@ class Rule(Enum):
     HEADER_CONTROL = "head", "HTTP-01", "no control byte in a header line"
     HOST = "head", "HTTP-01", "one host header"
     AUTHORIZATION = "head", "HTTP-01", "one authorization header"
-    BEARER = "head", "HTTP-01", "Authorization: Bearer <token>"
+    BEARER = "head", "HTTP-01", "the scheme Bearer, one space and a token"
+    TOKEN = "head", "BUG-35", "a token of the characters ! to ~"
     CONTENT_ENCODING = "head", "HTTP-01", "no content-encoding header"
     CONTENT_TYPE_ONCE = "head", "WIRE-01", "one content-type header"
     CONTENT_TYPE = "head", "WIRE-01", "Content-Type: multipart/form-data; boundary=<unquoted>"
@@ -74,7 +76,7 @@ class Rule(Enum):
     CUT_AFTER_FILE = "body", "PARSE-22", "{delimiter}-- and CRLF"
     FIELD_TWICE = "body", "WIRE-03", "each field name once"
     FIELD_AFTER_FILE = "body", "WIRE-03", "no field after the file"
-    FIELD_COUNT = "body", "PARSE-19", f"at most {MAX_FIELDS} fields"
+    FIELD_COUNT = "body", "PARSE-19", f"{', '.join(NECESSARY)} among the first {MAX_FIELDS}"
     SECOND_FILE = "body", "WIRE-03", "one file part"
     FILE_MISSING = "body", "WIRE-05", "a file part"
     PART_HEAD_LENGTH = "body", "PARSE-20", f"at most {MAX_PART_HEAD} bytes of part headers"

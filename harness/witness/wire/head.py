@@ -12,7 +12,8 @@ FramingKind = Literal["chunked", "length", "none"]
 
 _REQUEST_LINE = re.compile(rb"POST [!\"$-~]+ HTTP/1\.1\r\n")
 _FRAGMENT = re.compile(rb"POST [!-~]*#[!-~]* HTTP/1\.1\r?\n")
-_BEARER = re.compile(rb"Bearer [0-9A-Za-z._~+/-]+=*")  # RFC 6750 section 2.1
+_BEARER = re.compile(rb"Bearer ([^ ].*)", re.DOTALL)
+_NOT_IN_A_TOKEN = re.compile(rb"[^!-~]")
 _CONTENT_TYPE = re.compile(rb'(?i:multipart/form-data[ \t]*;[ \t]*boundary)=([^\s";]+)')
 # RFC 2046 section 5.1.1, without the characters that must be quoted (RFC 2045 section 5.1):
 # WIRE-01 has no quotes.
@@ -103,12 +104,18 @@ def _find_one(name: str, rule: Rule, head: PlainHead, findings: Findings) -> Hea
 
 
 def _check_authorization(head: PlainHead, findings: Findings) -> None:
-    """HTTP-01: one bearer token. Nothing of a credential is ever shown."""
+    """HTTP-01: one bearer token; BUG-35: of its characters. No credential is ever shown."""
     line = _find_one("authorization", Rule.AUTHORIZATION, head, findings)
-    if line is not None and not _BEARER.fullmatch(line.trimmed):
-        scheme = line.trimmed.partition(b" ")[0]
-        shown = show(scheme) if scheme.lower() in _KNOWN_SCHEMES else ""
-        findings.note(Rule.BEARER, line.offset, f"Authorization: {shown} …")
+    if line is None:
+        return
+    if not (match := _BEARER.fullmatch(line.trimmed)):
+        scheme, _, token = line.trimmed.partition(b" ")
+        shown = show(scheme) if scheme.lower() in _KNOWN_SCHEMES else "another scheme"
+        form = "two spaces and the token" if token.strip() else "no token"
+        is_bearer = scheme == b"Bearer"
+        findings.note(Rule.BEARER, line.offset, f"{shown} and {form}" if is_bearer else shown)
+    elif strange := _NOT_IN_A_TOKEN.search(match[1]):
+        findings.note(Rule.TOKEN, line.offset, f"a token with the byte {strange[0][0]:#04x}")
 
 
 def _read_boundary(head: PlainHead, findings: Findings) -> bytes:

@@ -1,0 +1,100 @@
+"""A pytest plugin: run the conformance cases against many mutants, and write what turned red.
+
+Loaded by `tests/mutants/confusion.py` alone. One session loads the cases once and runs them again
+for each mutant of its part.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from harness.judge.collector import ATTRIBUTE
+from harness.judge.model import Verdict
+from tests.mutants.catalogue import MUTANTS, shorten
+from tests.mutants.mutant import Mutant
+
+LEFT_OUT = ("test_memory.py", "test_patience.py")
+"""Their cases take seconds each; only the mutants that name them meet them."""
+
+_MOST_ROWS = 3  # of a case that a mutant names
+
+_now: list[Mutant] = []
+"""The mutant that the cases meet at the moment."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--part", type=int, default=0)
+    parser.addoption("--parts", type=int, default=1)
+    parser.addoption("--share", type=int, default=1)
+    parser.addoption("--mutant", action="append", default=[])
+    parser.addoption("--reds", type=Path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> object:
+    """Run the chosen cases for each mutant that has no line in the file of reds yet."""
+    option = session.config.getoption
+    file: Path = option("--reds")
+    lines = file.read_text().splitlines() if file.exists() else []
+    done = {json.loads(line)["mutant"] for line in lines}
+    only = option("--mutant")
+    for mutant in MUTANTS[option("--part") :: option("--parts")]:
+        if mutant.name not in done and (not only or mutant.name in only):
+            _now[:] = [mutant]
+            reds = {
+                f"{item.path.name}::{item.name}": _reds(item)
+                for item in chosen(mutant, session.items, option("--share"))
+            }
+            with file.open("a") as out:
+                out.write(json.dumps({"mutant": mutant.name, "reds": reds}) + "\n")
+    return True
+
+
+def chosen(mutant: Mutant, items: list[pytest.Item], share: int) -> list[pytest.Item]:
+    """One row of each case in a mutant's share, and the first rows of the cases that it names."""
+    named = {case.name for case in mutant.killed_by}
+    rows: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        rows.setdefault(f"{item.path.stem}.{item.name.partition('[')[0]}", []).append(item)
+    kept = []
+    for name, of_case in rows.items():
+        number = zlib.crc32(f"{mutant.name} {name}".encode())
+        if name in named:
+            kept += of_case[:_MOST_ROWS]
+        elif of_case[0].path.name not in LEFT_OUT and number % share == 0:
+            kept.append(of_case[number // share % len(of_case)])
+    return kept
+
+
+def _reds(item: pytest.Item) -> list[str]:
+    """The requirements that one case turns red."""
+    item.stash = pytest.Stash()  # a case runs once for each mutant
+    item._initrequest()  # type: ignore[attr-defined]  # as pytest-rerunfailures does
+    reds: set[str] = set()
+    # The session as the next item: its fixtures stay, all others are torn down.
+    for report in runtestprotocol(item, log=False, nextitem=item.session):  # type: ignore[arg-type]
+        case: dict[str, Any] = vars(report).get(ATTRIBUTE) or {}
+        checks = case.get("checks", [])
+        reds |= {it["requirement"] for it in checks if it["verdict"] == Verdict.FAILED}
+        if case.get("error") or (report.failed and report.when != "call"):
+            reds.add("harness error")
+    return sorted(reds)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Apply the mutant for the time of the case; its set-up meets the reference."""
+    with pytest.MonkeyPatch.context() as patch:
+        _now[0].apply(patch)
+        module = sys.modules[item.function.__module__]  # type: ignore[attr-defined]
+        if any(f"{item.path.stem}.{item.originalname}" == case.name for case in _now[0].killed_by):  # type: ignore[attr-defined]
+            shorten(module, patch)  # the others are to be slow alone, and not red for it
+        return (yield)
