@@ -41,7 +41,24 @@ def test_a_success_holds_the_members_of_the_answer(
             assert record[name] == value
 
 
-@pytest.mark.parametrize("body", ["", "deployed\n", "<p>fine</p>"])
+ALMOST_JSON = [
+    '{"n":NaN}',
+    '{"n":[Infinity,-Infinity]}',
+    '{"n":1,}',
+    "{'n':1}",
+    "{n:1}",
+    '{"n":01}',
+    '{"n":+1}',
+    '{"n":.5}',
+    '{"n":1} {"n":2}',
+    '{"n":1}/**/',
+    '{"n":"a\tb"}',
+    '{"n":undefined}',
+]
+"""Texts that some JSON readers accept, and that RFC 8259 does not."""
+
+
+@pytest.mark.parametrize("body", ["", "deployed\n", "<p>fine</p>", *ALMOST_JSON])
 def test_a_success_that_is_not_json_has_the_body_as_its_message(
     records_of: RecordsOf, check: Checks, body: str
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 import re
 import unicodedata
@@ -14,7 +16,7 @@ import pytest
 from relay import answer, formdata
 from relay.answer import parse_json
 from relay.events import EventParser
-from tests.conformance import test_events_forms, test_texts
+from tests.conformance import test_answers, test_events_forms, test_texts
 from tests.mutants.mutant import case, mutant
 
 ANSWER = case(test_texts.test_texts_and_names_of_an_answer_are_kept)
@@ -85,6 +87,56 @@ def reasons_are_printable_and_trimmed(patch: pytest.MonkeyPatch) -> None:
         return "".join(it for it in reason(*at) if it.isprintable()).strip()
 
     patch.setattr(answer, "_reason", printable)
+
+
+NOT_JSON = test_answers.test_a_success_that_is_not_json_has_the_body_as_its_message
+
+
+@mutant(
+    "RES-03",
+    killed_by=(case(NOT_JSON, body='{"n":NaN}'), case(NOT_JSON, body='{"n":[Infinity,-Infinity]}')),
+)
+def numbers_that_are_none_are_json(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(answer, "_finite", float)
+
+
+@mutant("RES-03", killed_by=case(NOT_JSON, body='{"n":"a\tb"}'))
+def controls_in_texts_are_json(patch: pytest.MonkeyPatch) -> None:
+    def lenient(text: str) -> Any:
+        with contextlib.suppress(ValueError):
+            return json.loads(text, strict=False)
+        return parse_json(text)
+
+    patch.setattr(answer, "parse_json", lenient)
+
+
+@mutant(
+    "RES-03",
+    killed_by=(
+        case(NOT_JSON, body='{"n":1} {"n":2}'),
+        case(NOT_JSON, body='{"n":1}/**/'),
+    ),
+)
+def json_ends_at_its_first_value(patch: pytest.MonkeyPatch) -> None:
+    def first(text: str) -> Any:
+        with contextlib.suppress(ValueError):
+            return json.JSONDecoder().raw_decode(text)[0]
+        return parse_json(text)
+
+    patch.setattr(answer, "parse_json", first)
+
+
+@mutant(
+    "RES-03",
+    killed_by=(case(NOT_JSON, body='{"n":1,}'), case(NOT_JSON, body="{'n':1}")),
+)
+def literals_of_python_are_json(patch: pytest.MonkeyPatch) -> None:
+    def literal(text: str) -> Any:
+        with contextlib.suppress(ValueError, SyntaxError):
+            return ast.literal_eval(text)
+        return parse_json(text)
+
+    patch.setattr(answer, "parse_json", literal)
 
 
 @mutant("FLD-04", killed_by=NESTED)
