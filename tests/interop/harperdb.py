@@ -30,6 +30,10 @@ class HarperDb:
     ca_file: Path
     components: Path
 
+    path = "/"
+    username = USER
+    password = PASSWORD
+
     @property
     def url(self) -> str:
         return f"https://localhost:{self.port}/"

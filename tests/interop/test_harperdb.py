@@ -75,7 +75,8 @@ def test_what_is_deployed_arrives_whole(
         {"project": f"by-{how}"},
         ask_for_events=True,
         on_event=events.append,
-        **{how: True},
+        legacy=how == "legacy",
+        probe=how == "probe",
     )
     assert record["status"] == "success", record
     assert record["message"] == f"Successfully deployed: by-{how}"
@@ -89,9 +90,11 @@ def test_the_command_deploys(harperdb: HarperDb, component: Path, tmp_path: Path
     password = tmp_path / "password"
     password.write_text(PASSWORD)
     done = subprocess.run(
-        [sys.executable, "-m", "relay", "deploy", component, "--project", "by-command", "--legacy"]
-        + ["--node", f"old={harperdb.url}", "--ca", harperdb.ca_file]
-        + ["--user", USER, "--password-file", password],
+        [
+            *(sys.executable, "-m", "relay", "deploy", str(component), "--legacy"),
+            *("--project", "by-command", "--node", f"old={harperdb.url}"),
+            *("--ca", str(harperdb.ca_file), "--user", USER, "--password-file", str(password)),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,7 @@ from harness.cluster import FakeCluster
 from harness.faults.kinds import Refuse, mint_refused
 from harness.peer.peer import FakePeer
 from relay import restarts
-from relay.upload import takes_streams
-from tests.relay.driving import against, deploy, node_of
+from tests.relay.driving import against, node_of
 
 
 @pytest.fixture(autouse=True)
@@ -252,37 +250,3 @@ def test_a_job_without_an_end_reaches_the_limit(cluster: FakeCluster) -> None:
 
 
 # -- versions ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("version", "modern"),
-    [
-        ("5.1.14", True),
-        ("5.1", True),
-        ("5.1.0-beta.3", True),
-        ("6.0.0", True),
-        ("10.0", True),
-        ("5.0.21", False),
-        ("4.7.3", False),
-        ("4.10", False),
-        ("5", True),
-        ("v4.1", True),
-        ("4" * 5_000 + ".1", True),
-        ("", True),
-        (None, True),
-        (4.1, True),
-    ],
-)
-def test_which_versions_take_streams(version: object, *, modern: bool) -> None:
-    assert takes_streams(version) is modern
-
-
-def test_a_peer_too_old_gets_a_clear_record(cluster: FakeCluster, package: Path) -> None:
-    old, new = cluster.peer(profile="pre-5.1"), cluster.peer(profile="harper-5.1")
-    refused, fine = deploy(cluster, package, probe=True).records
-    assert (
-        refused["reason"] == "the peer runs version 4.7.29; it takes streamed deploys from 5.1 on"
-    )
-    assert old.uploads == []
-    assert len(new.uploads) == 1
-    assert "takes streamed deploys" not in str(fine.get("reason"))
