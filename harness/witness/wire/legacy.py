@@ -88,6 +88,8 @@ class LegacyReader(OperationReader):
             self.file = FilePart(name, b"", offset + items.at, None, None)
             self._of_file = size
             self._left -= 1
+            if not size:
+                self.file.finish(Findings())
             kept = bytes(self._content[items.at :])
             self._content.clear()
             self._content += kept[self._to_file(kept, 0, len(kept)) :]
