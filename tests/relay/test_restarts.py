@@ -1,10 +1,12 @@
-"""Restarting nodes, and asking them for their version."""
+"""Restarting nodes."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
+import ssl
 from dataclasses import replace
 from typing import Any
 
@@ -249,4 +251,27 @@ def test_a_job_without_an_end_reaches_the_limit(cluster: FakeCluster) -> None:
     assert (record["reason"], record["uncertain"]) == ("not restarted in 0.2 s", True)
 
 
-# -- versions ------------------------------------------------------------------------------------
+def test_a_node_without_a_certificate_for_a_moment_is_polled_on(cluster: FakeCluster) -> None:
+    """As a real HarperDB 4.7.29 while it restarts: it listens before it has its certificate."""
+    good = cluster.authority.server_context("localhost", "127.0.0.1")
+    contexts = iter([good, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), good])
+    bodies = iter([b'{"job_id":7}', b'[{"status":"COMPLETE"}]'])
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(ssl.SSLError):
+            await writer.start_tls(next(contexts))
+            await reader.readuntil(b"}")
+            body = next(bodies)
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ")
+            writer.write(b"%d\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
+
+    async def run() -> relay.Report:
+        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.GivenToken("t"))
+            return await relay.restart([node], tls=relay.Tls(cluster.ca_file))
+
+    report = asyncio.run(run())
+    assert report.succeeded, report
+    assert next(contexts, None) is None
