@@ -11,7 +11,8 @@ class Event:
 
     The names, with their data: `mint` (none; an attempt begins), `sent` (`bytes` of the payload
     that the connection took, of `total`), `phase` and `install` (as the peer reports them, if asked
-    to: SSE-05, SSE-07, SSE-19), `no_events` (`reason`; the peer is not asked for them), `retry`
+    to: SSE-05, SSE-07, SSE-19), `no_events` (`reason`; the peer is not asked for them),
+    `legacy` (`version` of a peer older than 5.1, which reports no progress), `retry`
     (`reason`, `delay` in seconds, number of the next `attempt`, whether the node is `uncertain`),
     `settled` (`record`; once for each node, as its last event: AGG-08). Events of a restart are
     `restarting` (none) and at the end `restarted` (`record`).

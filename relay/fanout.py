@@ -60,6 +60,7 @@ async def deploy(
     retry: Retry = ONCE,
     ask_for_events: bool = False,
     probe: bool = False,
+    legacy: bool = False,
     **reach: Unpack[Reach],
 ) -> Report:
     """Stream one staged payload to all nodes at once and report the result of each.
@@ -76,8 +77,10 @@ async def deploy(
         retry: Which failures are tried again; by default none (RTY-01).
         ask_for_events: Ask each peer for its progress (SSE-01); its phases and install lines then
             reach `on_event`. An answer in events is understood in any case.
-        probe: Ask each peer for its version first, so that a peer that is too old gets a clear
-            record (VER-01).
+        probe: Ask each peer for its version first, and deploy to a peer older than 5.1 as with
+            `legacy` (VER-01).
+        legacy: Send one CBOR body instead of a form, which a peer older than 5.1 does not take
+            (VER-03). Such a peer reports no progress, and keeps the whole body in its memory.
         **reach: `mint`, `tls`, `limits`, `local`, `origin`, `proxy`, `allow_http`, `on_event`; see
             `Reach`.
 
@@ -93,7 +96,7 @@ async def deploy(
         staged = measure(Path(payload))
     except AttemptError as failure:
         return fan.fail(failure)
-    upload = Upload(fields, staged, ask_for_events, probe)
+    upload = Upload(fields, staged, ask_for_events, probe, legacy)
     return await fan.run(functools.partial(send, upload), retry)
 
 

@@ -17,7 +17,7 @@ _DELETED_IN_NAMES = re.compile(r'[\r\n"]')
 
 
 @dataclass(frozen=True)
-class FormData:
+class Frame:
     """The bytes before and after one streamed file, and the value of the Content-Type header."""
 
     content_type: str
@@ -25,7 +25,7 @@ class FormData:
     tail: bytes
 
 
-def encode(fields: Mapping[str, object], boundary: str | None = None) -> FormData:
+def encode(fields: Mapping[str, object], boundary: str | None = None) -> Frame:
     """Encode the fields in their order, and the frame of one file part (WIRE-03…05).
 
     Args:
@@ -44,7 +44,7 @@ def encode(fields: Mapping[str, object], boundary: str | None = None) -> FormDat
         f'Content-Disposition: form-data; name="{PART_NAME}"; filename="{FILENAME}"\r\n'
         f"Content-Type: {FILE_TYPE}\r\n\r\n"
     )
-    return FormData(
+    return Frame(
         content_type=f"multipart/form-data; boundary={boundary}",  # unquoted, no charset: WIRE-01
         head=field_parts + file_part.encode(),
         tail=b"\r\n%b--\r\n" % delimiter,

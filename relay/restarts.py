@@ -13,7 +13,7 @@ from relay.peer import Peer
 from relay.report import Report
 
 _POLL_SECONDS = 0.25
-_PERMANENT = {"tls", "mint"}  # stages whose failures do not pass when the node is back
+_PERMANENT = "mint"  # the stage whose failures do not pass when the node is back
 
 
 class _NotRestartedError(PeerError):
@@ -83,7 +83,10 @@ async def _start(peer: Peer, request: Mapping[str, object], token: str) -> dict[
 
 
 async def _end_of(job: object, peer: Peer, token: str, last_reason: list[str]) -> None:
-    """Poll a job until it ends; a restarting node, or its proxy, may refuse some polls."""
+    """Poll a job until it ends; a restarting node, or its proxy, may refuse some polls.
+
+    A node that begins to listen before it has loaded its certificate also fails TLS for a moment.
+    """
     renewed = False
     while True:
         await asyncio.sleep(_POLL_SECONDS)
@@ -98,7 +101,7 @@ async def _end_of(job: object, peer: Peer, token: str, last_reason: list[str]) -
             last_reason[:] = [reason]
             if code == HTTPStatus.UNAUTHORIZED and not renewed:
                 token, renewed = "", True  # the token expired during the job
-            elif not failure.retryable and (code is not None or failure.stage in _PERMANENT):
+            elif not failure.retryable and (code is not None or failure.stage == _PERMANENT):
                 raise _NotRestartedError(
                     "answer",
                     f"the restart began, but its job cannot be polled: {reason}",

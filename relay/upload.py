@@ -5,10 +5,11 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 import aiohttp
 
-from relay import formdata
+from relay import cbor, formdata
 from relay.answer import EVENT_STREAM, SUCCESS, StreamedAnswer, is_event_stream, success_members
 from relay.errors import AttemptError, PeerError, SpoiledUploadError
 from relay.payload import StagedPayload, opened
@@ -16,8 +17,9 @@ from relay.peer import Peer
 from relay.states import AnswerState, Exchange, Step
 
 _REPORT_BYTES = 1 << 20  # between two `sent` events
+_OLD = "a node older than 5.1 takes no forms; deploy with `--legacy`, or `--probe` to find out"
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})", re.ASCII)
-_FIRST_WITH_STREAMS = (5, 1)
+_FIRST_WITH_FORMS = (5, 1)
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Upload:
     payload: StagedPayload
     ask_for_events: bool = False
     probe: bool = False
+    legacy: bool = False
+
+    def frame(self) -> formdata.Frame:
+        if self.legacy:
+            return cbor.encode(self.fields, self.payload.size)
+        return formdata.encode(self.fields)
 
 
 async def send(upload: Upload, peer: Peer) -> dict[str, object]:
@@ -53,8 +61,13 @@ async def send(upload: Upload, peer: Peer) -> dict[str, object]:
 async def _attempt(upload: Upload, peer: Peer) -> dict[str, object]:
     peer.emit("mint", {})
     token = await peer.token()
-    if upload.probe:
-        await _refuse_old(peer, token)
+    if upload.probe and not upload.legacy:
+        version = await _version_of(peer, token)
+        if not takes_forms(version):
+            peer.emit("legacy", {"version": version})
+            upload = replace(upload, legacy=True)
+    if upload.legacy:
+        upload = replace(upload, ask_for_events=False)  # VER-03: such a node has none
     if upload.ask_for_events and peer.fronts:
         reason = f"{min(peer.fronts)} in front of the node spoils uploads that are answered early"
         peer.emit("no_events", {"reason": reason})
@@ -63,22 +76,19 @@ async def _attempt(upload: Upload, peer: Peer) -> dict[str, object]:
         return await _Sending(upload, peer, token, blocks).outcome()
 
 
-async def _refuse_old(peer: Peer, token: str) -> None:
-    """VER-01: a peer whose version cannot be found out counts as modern."""
-    version: object = None
+async def _version_of(peer: Peer, token: str) -> object:
+    """VER-01: what the peer says about its version; None if it cannot be found out."""
     with contextlib.suppress(AttemptError, TimeoutError):
         async with asyncio.timeout(peer.limits.mint):
             answer = await peer.ask({"operation": "registration_info"}, token=token)
-            version = answer.get("version")
-    if not takes_streams(version):
-        reason = f"the peer runs version {version}; it takes streamed deploys from 5.1 on"
-        raise PeerError("connect", reason)
+            return answer.get("version")
+    return None
 
 
-def takes_streams(version: object) -> bool:
+def takes_forms(version: object) -> bool:
     """VER-02: by major and minor version; an unreadable version counts as modern."""
     found = _VERSION.match(version) if isinstance(version, str) else None
-    return found is None or (int(found[1]), int(found[2])) >= _FIRST_WITH_STREAMS
+    return found is None or (int(found[1]), int(found[2])) >= _FIRST_WITH_FORMS
 
 
 @dataclass
@@ -96,7 +106,7 @@ class _Sending:
 
     def __post_init__(self) -> None:
         limits = self.peer.limits
-        self._form = formdata.encode(self.upload.fields)
+        self._frame = self.upload.frame()
         self._stream = StreamedAnswer(limits.answer_bytes, self.peer.secrets.hide)
         self._exchange = Exchange(limits)
         self._deadline = asyncio.timeout(None)
@@ -108,9 +118,11 @@ class _Sending:
             AttemptError: The answer is not a success, or not complete.
         """
         headers = {
-            "Content-Type": self._form.content_type,
+            "Content-Type": self._frame.content_type,
             "Authorization": f"Bearer {self.token}",
         }
+        if self.upload.legacy:
+            headers["Accept"] = "application/json"  # VER-03
         if self.upload.ask_for_events:
             headers["Accept"] = EVENT_STREAM  # SSE-01
         members: dict[str, object] = {}
@@ -134,7 +146,10 @@ class _Sending:
         self._exchange.status = response.status
         if not is_event_stream(response.status, response.headers.get("Content-Type", "")):
             self._advance(Step.HEAD if response.status in SUCCESS else Step.REFUSAL_HEAD)
-            return success_members(await self.peer.read(response))
+            answer = await self.peer.read(response)
+            if response.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE and not self.upload.legacy:
+                answer = replace(answer, hint=_OLD)
+            return success_members(answer)
         if self.upload.ask_for_events and self.peer.fronts:  # which no answer has shown before
             # Also if the connection has taken all: what arrives at the peer may still be damaged.
             reason = f"{min(self.peer.fronts)} in front of the node spoils this upload"
@@ -148,7 +163,7 @@ class _Sending:
 
     async def _parts(self) -> AsyncIterator[bytes]:
         self._advance(Step.PART)
-        yield self._form.head
+        yield self._frame.head
         sent = 0
         for block in self._read():
             await asyncio.sleep(0)  # notice a lost connection: writing to it raises nothing
@@ -162,7 +177,8 @@ class _Sending:
         await asyncio.sleep(0)
         # A peer may answer as soon as it has the closing boundary.
         self._advance(Step.LAST_PART)
-        yield self._form.tail
+        if self._frame.tail:
+            yield self._frame.tail
 
     def _read(self) -> Iterator[bytes]:
         try:

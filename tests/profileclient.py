@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.cluster import FakeCluster
 from harness.peer.peer import FakePeer
-from tests.rawclient import RawClient, post
+from tests.rawclient import RawClient, Reachable, post
 
 FASTIFY = ["vary", "content-type", "server-timing", "content-length", "Date"]
 FASTIFY_KEEP = [*FASTIFY, "Connection", "Keep-Alive"]
@@ -128,11 +128,11 @@ def form(
     return b"".join(parts) + b"--b--\r\n"
 
 
-def basic(peer: FakePeer, password: str | None = None) -> str:
+def basic(peer: Reachable, password: str | None = None) -> str:
     return "Basic " + b64encode(f"{peer.username}:{password or peer.password}".encode()).decode()
 
 
-def head(peer: FakePeer, authorization: str | None = "good", **headers: str) -> bytes:
+def head(peer: Reachable, authorization: str | None = "good", **headers: str) -> bytes:
     """A head for a chunked form, authorised by Basic unless told otherwise."""
     lines = {
         "Host": "peer",
@@ -146,7 +146,7 @@ def head(peer: FakePeer, authorization: str | None = "good", **headers: str) -> 
 
 
 def operation(
-    peer: FakePeer, body: object, authorization: str | None = "good", **more: str
+    peer: Reachable, body: object, authorization: str | None = "good", **more: str
 ) -> bytes:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return (

@@ -49,6 +49,7 @@ def running(
     directory: Path,
     ready: Callable[[], None],
     environment: Mapping[str, str] | None = None,
+    seconds: float = _START_DEADLINE,
 ) -> Iterator[None]:
     """Run a program until the end of the context; enter it when the program serves.
 
@@ -57,6 +58,7 @@ def running(
         directory: its working directory, which gets its log.
         ready: raises OSError as long as the program does not serve.
         environment: variables in addition to those of this process.
+        seconds: how long it may take to start.
 
     Raises:
         RuntimeError: the program ended or did not serve in time; the text shows its log.
@@ -74,7 +76,7 @@ def running(
         )
     try:
         try:
-            _wait_until(ready, process)
+            _wait_until(ready, process, seconds)
         except OSError as error:
             end = log.read_text(errors="replace")[-_ENOUGH_OF_THE_LOG:]
             name = Path(command[0]).name
@@ -84,8 +86,10 @@ def running(
         _end(process)
 
 
-def _wait_until(ready: Callable[[], None], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _START_DEADLINE
+def _wait_until(
+    ready: Callable[[], None], process: subprocess.Popen[bytes], seconds: float
+) -> None:
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return ready()

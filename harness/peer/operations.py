@@ -9,6 +9,7 @@ from harness.faults.answers import Answer, AnyAnswer, End
 from harness.faults.events import EventStream
 from harness.faults.kinds import AnswerEarly
 from harness.peer.node import NodeState
+from harness.profiles.harper_front import CBOR, content_type
 from harness.profiles.layers import ParserAnswer
 from harness.profiles.profile import (
     MINT,
@@ -22,7 +23,7 @@ from harness.transport.conversation import Conversation
 from harness.transport.exchange import Exchange, path_in
 from harness.witness.connections import RequestWitness
 from harness.witness.requests import MintWitness, OperationWitness, UploadWitness
-from harness.witness.wire import OperationReader, UploadReader
+from harness.witness.wire import LegacyReader, OperationReader, UploadReader
 
 
 class OperationsApi:
@@ -71,13 +72,14 @@ class OperationsApi:
 
     def _operate_json(self, exchange: Exchange, credential: Credential) -> None:
         profile = self._node.profile
-        reader = OperationReader(exchange.witness.raw_head)
+        takes_cbor = profile.takes_cbor and content_type(exchange.witness)[0] == CBOR
+        reader = (LegacyReader if takes_cbor else OperationReader)(exchange.witness.raw_head)
         witness = exchange.witness_as(OperationWitness, reader=reader)
         conversation = Conversation(exchange, profile, reader)
         body: Any = NO_JSON
         try:
             conversation.receive(until="ready")
-            body = _from_json(reader.content)
+            body = _body_of(reader)
         finally:  # also when the connection ends in the middle
             if _is_mint(body, reader):
                 known = {"body": body} if isinstance(body, dict) else {}
@@ -240,6 +242,12 @@ def _is_mint(body: Any, reader: OperationReader) -> bool:
     if body is NO_JSON:
         return MINT.encode() in reader.content
     return isinstance(body, dict) and body.get("operation") == MINT
+
+
+def _body_of(reader: OperationReader) -> Any:
+    if isinstance(reader, LegacyReader):
+        return reader.body if reader.whole else NO_JSON
+    return _from_json(reader.content)
 
 
 def _from_json(content: bytes) -> Any:

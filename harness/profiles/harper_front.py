@@ -5,6 +5,7 @@ from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer, Se
 from harness.profiles.profile import Credential, Decision, refuse_credential, wants_events
 from harness.witness.connections import RequestWitness
 
+CBOR = "application/cbor"
 _WRONG: frozenset[Credential] = frozenset(("unknown", "wrong password", "not base64"))
 """Refused by the authentication layer; the operations API refuses the others (MINT-13)."""
 

@@ -10,6 +10,7 @@ from harness.profiles.harper_5_1 import Harper51
 from harness.profiles.harper_deploy import check_fields
 from harness.profiles.profile import Credential, Decision
 from harness.witness.connections import RequestWitness
+from harness.witness.wire import FilePart
 
 
 @define(eq=False)
@@ -24,12 +25,15 @@ class Pre51(Harper51):
 
     version: str = "4.7.29"
     product: str = "HarperDB"
+    takes_cbor: bool = True
 
     def at_head(self, request: RequestWitness, credential: Credential) -> Decision | None:
         if front.content_type(request)[0].startswith("multipart/"):
             text = f"Unsupported Media Type: {request.header('content-type')}"
             refusal = front.refuse_head(request) or front.refuse_early(request, credential)
             return refusal or self._refuse(415, text, request)
+        if front.content_type(request)[0] == front.CBOR:
+            return front.refuse_head(request) or front.refuse_early(request, credential)
         return super().at_head(request, credential)
 
     def _refuse_fields(self, fields: dict[str, Any], request: RequestWitness) -> Decision | None:
@@ -39,7 +43,9 @@ class Pre51(Harper51):
 
     def _deploy_json(self, fields: dict[str, Any], request: RequestWitness) -> Decision:
         deploy = self._deploy(fields)
-        if failure := deploy.failure(None):
+        payload = fields.get("payload")
+        file = payload if isinstance(payload, FilePart) else None
+        if failure := deploy.failure(file):
             return self._refuse(failure.status, failure.message, request)
         result = deploy.result()
         del result["deployment_id"]

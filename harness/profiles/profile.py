@@ -58,6 +58,7 @@ class Profile(ABC):
         read_ahead: bytes of an upload that the peer reads after a refusal with `stop`.
         reset_after: seconds from such a refusal to the reset; None leaves the connection open.
         request_limit: seconds for a whole request, then the peer answers 408; None sets no limit.
+        takes_cbor: whether it reads an operation in CBOR; `payload` is then a `FilePart`.
     """
 
     version: str = "5.1.14"
@@ -65,6 +66,7 @@ class Profile(ABC):
     read_ahead: int = 0
     reset_after: float | None = None
     request_limit: float | None = None
+    takes_cbor: bool = False
 
     @abstractmethod
     def at_head(self, request: RequestWitness, credential: Credential) -> Decision | None:

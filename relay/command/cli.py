@@ -142,6 +142,7 @@ async def _run(
         retry=Retry(arguments.attempts),
         ask_for_events=not arguments.quiet,
         probe=arguments.probe,
+        legacy=arguments.legacy,
         **reach,
     )
     took = {record["node"] for record in deployed.records if record["status"] == "success"}

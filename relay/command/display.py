@@ -121,6 +121,8 @@ def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
             return printable(f"| {line}")
         case "no_events", {"reason": reason}:
             return f"no progress from the node: {reason}"
+        case "legacy", {"version": version}:
+            return printable(f"no progress from the node, which runs version {version}")
         case "retry", {"reason": reason, "delay": delay, "attempt": attempt}:
             why = _without_markup(reason)
             return printable(f"attempt {attempt} in {delay:.1f} s: {why}")

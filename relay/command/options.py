@@ -98,7 +98,12 @@ def parser() -> argparse.ArgumentParser:
     add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
     add("--limit", metavar="NAME=SECONDS", help=f"time limits: {limits}; repeatable", **repeatable)
     add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
-    add("--probe", action="store_true", help="ask each node for its version first")
+    add(
+        "--probe",
+        action="store_true",
+        help="ask each node for its version, and deploy in CBOR to one older than 5.1",
+    )
+    add("--legacy", action="store_true", help="deploy in CBOR: all nodes are older than 5.1")
     add(
         "--restart",
         nargs="?",

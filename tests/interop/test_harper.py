@@ -35,7 +35,6 @@ from relay.command.packing.pack import pack
 _ENVIRONMENT = ("RELAY_HARPER_URL", "RELAY_HARPER_USER", "RELAY_HARPER_PASSWORD")
 PROJECT = "relay-interop"
 ALLOWED = "can only contain alphanumeric, dash and underscores"
-NOT_TAKEN = "it takes streamed deploys from 5.1 on"
 
 
 @dataclass(frozen=True)
@@ -246,15 +245,24 @@ def test_a_token_that_is_none_is_refused_in_the_middle_of_the_upload(
 
 
 @in_both_ways
-def test_a_harper_before_5_1_is_named_when_it_is_asked_for_its_version(
+def test_a_harper_before_5_1_is_recognised_when_it_is_asked_for_its_version(
     old_harper: Harper, component: Path, *, events: bool
 ) -> None:
-    record = old_harper.deploy(component, {"project": PROJECT}, events=events, probe=True)
-    assert NOT_TAKEN in str(record["reason"])
+    names: list[str] = []
+    record = old_harper.deploy(
+        component,
+        {"project": PROJECT},
+        events=events,
+        probe=True,
+        on_event=lambda event: names.append(event.name),
+    )
+    assert record["message"] == f"Successfully deployed: {PROJECT}"
+    assert "legacy" in names
     os.truncate(component, 64 << 20)  # refused at once, and not to be sent to its end
     record = old_harper.deploy(component, {"project": PROJECT}, events=events)
     assert record["statusCode"] == 415
     assert str(record["reason"]).startswith("Unsupported Media Type: multipart/form-data")
+    assert "--probe" in str(record["hint"])
 
 
 def test_the_http_service_restarts(any_harper: Harper) -> None:

@@ -87,7 +87,7 @@ def small_chunks(patch: pytest.MonkeyPatch) -> None:
 def fields_and_file_in_one_chunk(patch: pytest.MonkeyPatch) -> None:
     head: contextvars.ContextVar[bytes] = contextvars.ContextVar("head")
 
-    def without_head(form: formdata.FormData) -> formdata.FormData:
+    def without_head(form: formdata.Frame) -> formdata.Frame:
         head.set(form.head)
         return replace(form, head=b"")
 

@@ -62,7 +62,7 @@ def the_file_has_its_staged_name(patch: pytest.MonkeyPatch) -> None:
         begin(self)
         name = self.upload.payload.path.name.encode()
         usual, own = b'filename="package.tar.gz"', b'filename="%b"' % name
-        self._form = replace(self._form, head=self._form.head.replace(usual, own))
+        self._frame = replace(self._frame, head=self._frame.head.replace(usual, own))
 
     patch.setattr(_Sending, "__post_init__", by_path)
 

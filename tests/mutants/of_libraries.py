@@ -16,7 +16,7 @@ import pytest
 
 from relay import answer, tls
 from relay.errors import PeerError
-from relay.formdata import FormData
+from relay.formdata import Frame
 from tests.conformance import test_answers, test_refusals, test_tls, test_values
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
 from tests.mutants.of_answers import change_reason
@@ -99,13 +99,13 @@ def the_filename_is_extended(patch: pytest.MonkeyPatch) -> None:
     change_head(patch, b'filename="package.tar.gz"', extended)
 
 
-def _boundary(form: FormData) -> bytes:
+def _boundary(form: Frame) -> bytes:
     return form.content_type.rpartition("boundary=")[2].encode()
 
 
 @mistake("file-before-fields")
 def a_field_is_appended_after_the_file(patch: pytest.MonkeyPatch) -> None:
-    def after(form: FormData) -> FormData:
+    def after(form: Frame) -> Frame:
         field = b'--%b\r\nContent-Disposition: form-data; name="late"\r\n\r\n1\r\n'
         return replace(form, tail=form.tail[:2] + field % _boundary(form) + form.tail[2:])
 
@@ -114,7 +114,7 @@ def a_field_is_appended_after_the_file(patch: pytest.MonkeyPatch) -> None:
 
 @mistake("list-as-several-fields")
 def a_list_has_a_part_for_each_item(patch: pytest.MonkeyPatch) -> None:
-    def twice(form: FormData) -> FormData:
+    def twice(form: Frame) -> Frame:
         part = re.search(rb'--[^\r]+\r\n[^\r]+name="project".+?\r\n(?=--)', form.head, re.DOTALL)
         assert part is not None
         return replace(form, head=form.head.replace(part[0], part[0] * 2))

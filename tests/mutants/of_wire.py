@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from relay import fanout, formdata
-from relay.formdata import FormData
+from relay.formdata import Frame
 from relay.payload import StagedPayload, measure
 from relay.peer import Peer
 from tests.conformance import (
@@ -29,7 +29,7 @@ ANOTHER = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_no
 FORM = test_wire.test_neither_its_size_nor_events_change_the_form_of_an_upload
 
 
-def change_form(patch: pytest.MonkeyPatch, change: Callable[[FormData], FormData]) -> None:
+def change_form(patch: pytest.MonkeyPatch, change: Callable[[Frame], Frame]) -> None:
     """Change every form after the reference has encoded it."""
     encode = formdata.encode
     patch.setattr(formdata, "encode", lambda fields: change(encode(fields)))

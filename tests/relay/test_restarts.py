@@ -1,12 +1,13 @@
-"""Restarting nodes, and asking them for their version."""
+"""Restarting nodes."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
+import ssl
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +17,7 @@ from harness.cluster import FakeCluster
 from harness.faults.kinds import Refuse, mint_refused
 from harness.peer.peer import FakePeer
 from relay import restarts
-from relay.upload import takes_streams
-from tests.relay.driving import against, deploy, node_of
+from tests.relay.driving import against, node_of
 
 
 @pytest.fixture(autouse=True)
@@ -251,38 +251,27 @@ def test_a_job_without_an_end_reaches_the_limit(cluster: FakeCluster) -> None:
     assert (record["reason"], record["uncertain"]) == ("not restarted in 0.2 s", True)
 
 
-# -- versions ------------------------------------------------------------------------------------
+def test_a_node_without_a_certificate_for_a_moment_is_polled_on(cluster: FakeCluster) -> None:
+    """As a real HarperDB 4.7.29 while it restarts: it listens before it has its certificate."""
+    good = cluster.authority.server_context("localhost", "127.0.0.1")
+    contexts = iter([good, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), good])
+    bodies = iter([b'{"job_id":7}', b'[{"status":"COMPLETE"}]'])
 
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(ssl.SSLError):
+            await writer.start_tls(next(contexts))
+            await reader.readuntil(b"}")
+            body = next(bodies)
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ")
+            writer.write(b"%d\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
 
-@pytest.mark.parametrize(
-    ("version", "modern"),
-    [
-        ("5.1.14", True),
-        ("5.1", True),
-        ("5.1.0-beta.3", True),
-        ("6.0.0", True),
-        ("10.0", True),
-        ("5.0.21", False),
-        ("4.7.3", False),
-        ("4.10", False),
-        ("5", True),
-        ("v4.1", True),
-        ("4" * 5_000 + ".1", True),
-        ("", True),
-        (None, True),
-        (4.1, True),
-    ],
-)
-def test_which_versions_take_streams(version: object, *, modern: bool) -> None:
-    assert takes_streams(version) is modern
+    async def run() -> relay.Report:
+        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.GivenToken("t"))
+            return await relay.restart([node], tls=relay.Tls(cluster.ca_file))
 
-
-def test_a_peer_too_old_gets_a_clear_record(cluster: FakeCluster, package: Path) -> None:
-    old, new = cluster.peer(profile="pre-5.1"), cluster.peer(profile="harper-5.1")
-    refused, fine = deploy(cluster, package, probe=True).records
-    assert (
-        refused["reason"] == "the peer runs version 4.7.29; it takes streamed deploys from 5.1 on"
-    )
-    assert old.uploads == []
-    assert len(new.uploads) == 1
-    assert "takes streamed deploys" not in str(fine.get("reason"))
+    report = asyncio.run(run())
+    assert report.succeeded, report
+    assert next(contexts, None) is None

@@ -44,6 +44,7 @@ async def calls() -> None:
         retry=relay.Retry(attempts=2),
         ask_for_events=True,
         probe=True,
+        legacy=False,
         **reach,
     )
     assert_type(report, relay.Report)

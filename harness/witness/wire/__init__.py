@@ -9,6 +9,7 @@ from harness.witness.wire.content import Field, FilePart
 from harness.witness.wire.finding import Finding, Rule
 from harness.witness.wire.framing import Framing
 from harness.witness.wire.head import check_head
+from harness.witness.wire.legacy import LegacyReader
 from harness.witness.wire.reader import (
     MessageReader,
     OperationReader,
@@ -21,6 +22,7 @@ __all__ = [
     "FilePart",
     "Finding",
     "Framing",
+    "LegacyReader",
     "MessageReader",
     "OperationReader",
     "Rule",
