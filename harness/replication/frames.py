@@ -4,6 +4,7 @@ Nodes send each other many kinds of messages; a mint needs a request for an oper
 response. Pure.
 """
 
+import json
 import re
 from typing import Any
 
@@ -19,6 +20,7 @@ _UNDEFINED = 0  # extension type (WS-09)
 _MAP16 = b"\xde"
 _EMPTY_BIN = b"\xc4\x00"
 _BIN32 = b"\xc6"  # and four bytes of length
+_LONGEST = 400  # characters of a message that is shown
 _SECRET = re.compile(r"token|password|secret|authorization", re.IGNORECASE)
 
 
@@ -77,6 +79,27 @@ def redacted(value: Any) -> Any:
             for key, item in value.items()
         }
     return [redacted(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def as_text(value: Any) -> str:
+    """The body of a message as JSON without credentials, cut when it is long."""
+    text = json.dumps(_named(redacted(value)), ensure_ascii=False, default=_as_json)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _named(value: Any) -> Any:
+    """The same value with texts as the names of every map, as JSON has them."""
+    if isinstance(value, dict):
+        return {_name(name): _named(item) for name, item in value.items()}
+    return [_named(item) for item in value] if isinstance(value, list) else value
+
+
+def _name(name: object) -> str:
+    return name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
+
+
+def _as_json(value: object) -> str:
+    return f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)
 
 
 def _is_secret(key: object, value: object) -> bool:

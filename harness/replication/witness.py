@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import attrs
 
-from harness.replication.frames import REQUEST, redacted
+from harness.replication.frames import REQUEST, as_text
 from harness.witness.clock import now
 from harness.witness.connections import RequestWitness, Side
 from harness.witness.moments import MomentKind
@@ -44,7 +44,7 @@ class MessageWitness:
     def __str__(self) -> str:
         if self.code is None:
             return f"{self.size} bytes, {self.problem}"
-        return f"{self.code} {redacted(self.body)} ({self.size} bytes)"
+        return f"{self.code} {as_text(self.body)} ({self.size} bytes)"
 
 
 @attrs.frozen

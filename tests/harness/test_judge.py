@@ -250,6 +250,8 @@ def test_the_evidence_holds_commands_records_output_and_what_peers_saw(
     assert command["nodes"][0]["mint"]["password"] == "[password]"
     assert command["request"]["note"] == f"{'n' * 200}… (1,000 characters)"
     assert command["limits"]["mint"] == 2
+    assert (*command,)[0] == "limits", "where a long command is cut, its limits stay"
+    assert (*command,)[-1] == "nodes"
     assert evidence.reported == ["nothing"]
     assert "to [password]\n" in evidence.wrote
     assert "nobody connected" in evidence.seen

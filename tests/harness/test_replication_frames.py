@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from harness.replication.frames import NotAControlMessage, pack, parse, redacted, response
+from harness.replication.frames import NotAControlMessage, as_text, pack, parse, redacted, response
 from tests.websocketclient import REQUEST, REQUEST_MAP16
 
 
@@ -53,3 +55,11 @@ def test_credentials_are_cut_out_at_any_depth() -> None:
         3: "x",
     }
     assert redacted(body) == shown
+    assert json.loads(as_text(body)) == {str(name): it for name, it in shown.items()}
+
+
+def test_a_message_is_shown_as_bounded_json() -> None:
+    assert as_text({"a": b"\0" * 1_500, b"n": None, "t": True}) == (
+        '{"a": "1,500 bytes", "n": null, "t": true}'
+    )
+    assert len(as_text({"a": "x" * 60_000})) < 1_000

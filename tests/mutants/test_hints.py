@@ -9,6 +9,7 @@ import pytest
 
 from harness.judge.hints import hints
 from harness.judge.model import Verdict
+from harness.judge.report.text import explained
 from tests.mutants.catalogue import shorten
 from tests.mutants.mutant import MUTANTS, Case, Mutant, Patch
 from tests.mutants.of_libraries import MISTAKES, Mistake
@@ -54,7 +55,10 @@ MAKE_IT = {
     "members-sorted": ("of_fields.members_are_sorted",),
     "number-through-a-double": ("of_values.a_number_has_six_digits",),
     "payload-in-memory": ("of_sending.the_payload_is_read_whole",),
-    "uploads-one-after-another": ("of_nodes.peers_are_served_in_turn",),
+    "uploads-one-after-another": (
+        "of_nodes.a_hundred_peers_are_served_at_once",
+        "of_nodes.peers_are_served_in_turn",
+    ),
     "descriptor-left-open": (
         "of_sending.the_payload_stays_open",
         "of_giving_up.a_payload_is_opened_before_the_mint",
@@ -64,7 +68,10 @@ MAKE_IT = {
         "of_giving_up.the_limit_of_a_stall_never_restarts",
         "of_giving_up.the_limit_of_an_answer_begins_with_the_upload",
     ),
-    "no-read-during-the-upload": ("of_sending.no_answer_is_read_before_the_upload_finished",),
+    "no-read-during-the-upload": (
+        "of_sending.no_answer_is_read_before_the_upload_finished",
+        "of_sending.hang_ups_go_unnoticed",
+    ),
     "redirect-followed": (
         "of_urls.redirects_are_followed",
         "of_ways.a_redirected_mint_is_followed",
@@ -124,7 +131,7 @@ MAKE_IT = {
 """The mutants that make the mistake of a hint; the others get no hint."""
 
 A_REPR = re.compile(
-    r"""\b[A-Z][a-z]\w*\(|(^|[\s(\[])b['"]|<\w[\w.]* object|Traceback|\(<|dict_keys|, \)"""
+    r"""\b[A-Z][a-z]\w*\(|(^|[:,=(\[]\s*)b['"]|<\w[\w.]* object|Traceback|\(<|dict_keys|, \)"""
 )
 """A Python object as the language prints it, or a traceback: nothing for a stranger."""
 
@@ -218,10 +225,10 @@ def hints_for(
     """The names of the hints that the output of a case shows for a relay."""
     apply(monkeypatch)
     shorten(sys.modules[case.function.__module__], monkeypatch)
-    checks = case.run(request).checks
+    judged = case.run(request)
+    checks = judged.checks
     assert any(check.verdict is Verdict.FAILED for check in checks), "the case sees no mistake"
-    for check in checks:
-        words = f"{check.subject}\n{check.expected}\n{check.got}\n{check.blocked_by}"
-        assert not A_REPR.search(words), words
+    printed = "\n".join(explained(judged))
+    assert not A_REPR.search(printed), printed
     named = {hint.text: name for name, hint in hints().items()}
     return {named[check.hint] for check in checks if check.hint}

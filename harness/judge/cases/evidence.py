@@ -62,9 +62,15 @@ def _shown(command: DeployCommand, hide: Callable[[str], str]) -> str:
     if command.limits == Limits():
         left_out.add("limits")
     plain = messages.plain(command)
-    nodes = plain.pop("nodes")  # the longest: where a text is cut, the rest stays
-    members = {k: v for k, v in {**plain, "nodes": nodes}.items() if k not in left_out}
-    return json.dumps(_shortened(members, hide), ensure_ascii=False, default=repr)
+    # Where a text is cut, its beginning stays: the shortest member first, the longest last.
+    first, last = {"limits": plain.pop("limits")}, {"nodes": plain.pop("nodes")}
+    members = {k: v for k, v in {**first, **plain, **last}.items() if k not in left_out}
+    return json.dumps(_shortened(members, hide), ensure_ascii=False, default=_native)
+
+
+def _native(value: object) -> str:
+    """A value of the relay's own language, which has no JSON form."""
+    return f"a value of the type {type(value).__name__}"
 
 
 def _shortened(value: Any, hide: Callable[[str], str]) -> Any:
