@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from relay.command.pack import pack
 
 import relay
+from relay.command.packing.pack import pack
 from tests.interop.harperdb import PASSWORD, USER, HarperDb, running_harperdb
 
 RANDOM_BYTES = 24 << 20  # more than the buffers of a connection hold
