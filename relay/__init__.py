@@ -40,7 +40,7 @@ Read the modules in this order; each imports only modules that stand after it:
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises
     sockets tls payload proxy   name lookups, certificates, the staged file, a proxy on the way
-    request formdata cbor       what is sent, in both forms
+    cbor request formdata       what is sent, in both forms
     report                      what is returned
     retry answer events urls    rules of the protocol, without I/O
     redact node limits errors   small types that the others share
