@@ -9,22 +9,22 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from harness.faults.checks import check_int
-from harness.faults.kinds import Fault
-from harness.fronts.apache import ApacheFront
-from harness.fronts.caddy import CaddyFront
-from harness.fronts.front import Front
-from harness.fronts.haproxy import HaproxyFront
-from harness.fronts.nginx import NginxFront
-from harness.peer.certificates import Authority
-from harness.peer.peer import FakePeer, PeerOptions
-from harness.profiles import ProfileName
-from harness.replication import FakeReplicationSocket
-from harness.replication.socket import SocketOptions
-from harness.witness.timeline import ConnectionTimeline, connection_timelines
+from deploy_relay_kit.harness.faults.checks import check_int
+from deploy_relay_kit.harness.faults.kinds import Fault
+from deploy_relay_kit.harness.fronts.apache import ApacheFront
+from deploy_relay_kit.harness.fronts.caddy import CaddyFront
+from deploy_relay_kit.harness.fronts.front import Front
+from deploy_relay_kit.harness.fronts.haproxy import HaproxyFront
+from deploy_relay_kit.harness.fronts.nginx import NginxFront
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.peer import FakePeer, PeerOptions
+from deploy_relay_kit.harness.profiles import ProfileName
+from deploy_relay_kit.harness.replication import FakeReplicationSocket
+from deploy_relay_kit.harness.replication.socket import SocketOptions
+from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline, connection_timelines
 
 if TYPE_CHECKING:
-    from harness.fronts.proxy import PathPrefixProxy
+    from deploy_relay_kit.harness.fronts.proxy import PathPrefixProxy
 
 _Front = TypeVar("_Front", bound=Front)
 
@@ -94,7 +94,7 @@ class FakeCluster:
     def proxy(self, peer: FakePeer, prefix: str) -> PathPrefixProxy:
         """Start a TLS reverse proxy that serves `peer` under a path prefix."""
         # aiohttp takes longer to import than all else that a cluster needs.
-        from harness.fronts.proxy import PathPrefixProxy  # noqa: PLC0415
+        from deploy_relay_kit.harness.fronts.proxy import PathPrefixProxy  # noqa: PLC0415
 
         return self._start_front(PathPrefixProxy(self.authority, peer, prefix))
 

@@ -7,7 +7,7 @@ failing peer never stops the others.
 
     import asyncio
     from pathlib import Path
-    import relay
+    from deploy_relay_kit import relay
 
     report = asyncio.run(
         relay.deploy(
@@ -48,18 +48,23 @@ Read the modules in this order; each imports only modules that stand after it:
 Statement ids such as WIRE-03 in comments refer to docs/protocol.md.
 """
 
-from relay.errors import InputError
-from relay.events import Event
-from relay.fanout import Reach, deploy
-from relay.limits import Limits
-from relay.node import LocalSettings, Mint, MintContext, Node
-from relay.replication import ReplicationMint
-from relay.report import Record, Report
-from relay.request import OMIT
-from relay.restarts import restart
-from relay.retry import Retry
-from relay.tls import Tls
-from relay.token import GivenToken, OperationsMint
+from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.events import Event
+from deploy_relay_kit.relay.fanout import Reach, deploy
+from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.node import LocalSettings, Mint, MintContext, Node
+from deploy_relay_kit.relay.replication import ReplicationMint
+from deploy_relay_kit.relay.report import Record, Report
+from deploy_relay_kit.relay.request import OMIT
+from deploy_relay_kit.relay.restarts import restart
+from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.tls import Tls
+from deploy_relay_kit.relay.token import GivenToken, OperationsMint
+
+if __name__ == "relay":
+    from deploy_relay_kit.alias import alias
+
+    alias(__name__)
 
 __all__ = [
     "OMIT",

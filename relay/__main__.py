@@ -2,6 +2,6 @@
 
 import sys
 
-from relay.command.cli import main
+from deploy_relay_kit.relay.command.cli import main
 
 sys.exit(main())

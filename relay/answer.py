@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from relay.errors import PeerError
-from relay.events import EventParser
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.events import EventParser
 
 RAW_REASON_UNITS = 200  # UTF-16 units of a raw body that become a reason (RES-07)
 EVENT_STREAM = "text/event-stream"

@@ -7,9 +7,9 @@ payload as a byte string. So the body is a short head and then the file as it is
 import struct
 from collections.abc import Mapping
 
-from relay import formdata
-from relay.formdata import Frame
-from relay.request import decoded
+from deploy_relay_kit.relay import formdata
+from deploy_relay_kit.relay.formdata import Frame
+from deploy_relay_kit.relay.request import decoded
 
 CONTENT_TYPE = "application/cbor"
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = range(6)  # the major types of section 3.1

@@ -9,11 +9,11 @@ from typing import Self, TypedDict
 
 import aiohttp
 
-from relay.errors import PeerError
-from relay.failures import tunnel_failure
-from relay.limits import Limits
-from relay.proxy import proxies
-from relay.sockets import Lookups, PatientSocket
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.failures import tunnel_failure
+from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.proxy import proxies
+from deploy_relay_kit.relay.sockets import Lookups, PatientSocket
 
 CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close
 _POLL_SECONDS = 0.25  # between two searches for peers that have hung up

@@ -10,7 +10,14 @@ from http import HTTPStatus
 
 import aiohttp
 
-from relay.errors import NO_DESCRIPTOR, NO_DESCRIPTORS, AttemptError, OriginError, PeerError, Stage
+from deploy_relay_kit.relay.errors import (
+    NO_DESCRIPTOR,
+    NO_DESCRIPTORS,
+    AttemptError,
+    OriginError,
+    PeerError,
+    Stage,
+)
 
 # Errors of aiohttp as stage, readable reason and whether another attempt is safe (RES-10, RTY-04);
 # the first match counts.

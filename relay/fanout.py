@@ -9,19 +9,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
-from relay.connection import Connections
-from relay.errors import AttemptError, InputError, RelayError
-from relay.events import Event
-from relay.limits import Limits
-from relay.node import AnyPath, LocalSettings, Mint, Node
-from relay.payload import measure
-from relay.peer import Peer
-from relay.report import Record, Report, failed_record, success_record
-from relay.request import forwarded_fields
-from relay.retry import Retry
-from relay.tls import Tls, contexts_for
-from relay.upload import Upload, send
-from relay.urls import resolve
+from deploy_relay_kit.relay.connection import Connections
+from deploy_relay_kit.relay.errors import AttemptError, InputError, RelayError
+from deploy_relay_kit.relay.events import Event
+from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.node import AnyPath, LocalSettings, Mint, Node
+from deploy_relay_kit.relay.payload import measure
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.report import Record, Report, failed_record, success_record
+from deploy_relay_kit.relay.request import forwarded_fields
+from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.tls import Tls, contexts_for
+from deploy_relay_kit.relay.upload import Upload, send
+from deploy_relay_kit.relay.urls import resolve
 
 Work = Callable[[Peer], Awaitable[Mapping[str, object]]]
 ONCE = Retry(attempts=1)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from relay.errors import InputError
+from deploy_relay_kit.relay.errors import InputError
 
 _INTEGERS = {"answer_bytes", "concurrency"}
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import aiohttp
 
-from relay.limits import Limits
+from deploy_relay_kit.relay.limits import Limits
 
 AnyPath = str | os.PathLike[str]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.errors import NO_DESCRIPTOR, NO_DESCRIPTORS, OriginError
+from deploy_relay_kit.relay.errors import NO_DESCRIPTOR, NO_DESCRIPTORS, OriginError
 
 BLOCK_BYTES = 7 * 16_384 - len(b"1bff7\r\n\r\n")
 """Bytes of the file that are read and sent at a time.

@@ -11,17 +11,17 @@ from datetime import UTC, datetime
 import aiohttp
 from yarl import URL
 
-from relay.answer import Answer, proxy_without_early_answers, success_members
-from relay.connection import CLOSE_SECONDS, Connections, Route
-from relay.errors import InputError, OriginError, PeerError, Stage
-from relay.events import Event
-from relay.failures import translated
-from relay.limits import Limits
-from relay.node import LocalSettings, Mint, Node
-from relay.redact import Secrets
-from relay.retry import seconds_until
-from relay.token import fits_a_header
-from relay.urls import Endpoint, adds_a_slash, resolve_replication, server_name
+from deploy_relay_kit.relay.answer import Answer, proxy_without_early_answers, success_members
+from deploy_relay_kit.relay.connection import CLOSE_SECONDS, Connections, Route
+from deploy_relay_kit.relay.errors import InputError, OriginError, PeerError, Stage
+from deploy_relay_kit.relay.events import Event
+from deploy_relay_kit.relay.failures import translated
+from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.node import LocalSettings, Mint, Node
+from deploy_relay_kit.relay.redact import Secrets
+from deploy_relay_kit.relay.retry import seconds_until
+from deploy_relay_kit.relay.token import fits_a_header
+from deploy_relay_kit.relay.urls import Endpoint, adds_a_slash, resolve_replication, server_name
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
-from relay.errors import InputError, OriginError
-from relay.urls import Endpoint
+from deploy_relay_kit.relay.errors import InputError, OriginError
+from deploy_relay_kit.relay.urls import Endpoint
 
 FROM_ENVIRONMENT = "env"
 _NEVER_IN_A_URL = re.compile("[\\0- \x7f\ud800-\udfff]")

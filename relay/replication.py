@@ -7,10 +7,10 @@ from typing import Any
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 
-from relay.answer import readable
-from relay.errors import PeerError
-from relay.node import MintContext
-from relay.token import OPERATION, token_in
+from deploy_relay_kit.relay.answer import readable
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.node import MintContext
+from deploy_relay_kit.relay.token import OPERATION, token_in
 
 SUBPROTOCOL = "harperdb-replication-v1"  # WS-03
 _REQUEST, _RESPONSE = 136, 137  # WS-10, WS-11

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relay.answer import GATEWAY
-from relay.errors import AttemptError
+from deploy_relay_kit.relay.answer import GATEWAY
+from deploy_relay_kit.relay.errors import AttemptError
 
 Record = dict[str, Any]
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from relay import formdata
-from relay.errors import InputError
+from deploy_relay_kit.relay import formdata
+from deploy_relay_kit.relay.errors import InputError
 
 MAX_FIELDS = 64  # PARSE-19
 MAX_VALUE_BYTES = 1_048_576  # PARSE-18

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Unpack
 
-from relay.answer import GATEWAY, readable
-from relay.errors import AttemptError, PeerError
-from relay.fanout import FanOut, Reach
-from relay.node import Node
-from relay.peer import Peer
-from relay.report import Report
+from deploy_relay_kit.relay.answer import GATEWAY, readable
+from deploy_relay_kit.relay.errors import AttemptError, PeerError
+from deploy_relay_kit.relay.fanout import FanOut, Reach
+from deploy_relay_kit.relay.node import Node
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.report import Report
 
 _POLL_SECONDS = 0.25
 _PERMANENT = "mint"  # the stage whose failures do not pass when the node is back

@@ -7,7 +7,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from relay.errors import AttemptError, InputError
+from deploy_relay_kit.relay.errors import AttemptError, InputError
 
 _MOST_DOUBLINGS = 30
 

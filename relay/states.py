@@ -8,9 +8,9 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from relay.answer import GATEWAY
-from relay.errors import AttemptError, PeerError
-from relay.limits import Limits
+from deploy_relay_kit.relay.answer import GATEWAY
+from deploy_relay_kit.relay.errors import AttemptError, PeerError
+from deploy_relay_kit.relay.limits import Limits
 
 _CLOSE_SECONDS = 5.0  # how long a stream may stay open after its `done` event
 _STALLED = (

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.errors import InputError
-from relay.node import AnyPath
+from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.node import AnyPath
 
 
 @dataclass(frozen=True)

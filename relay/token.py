@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from relay.errors import InputError, PeerError
-from relay.node import MintContext
+from deploy_relay_kit.relay.errors import InputError, PeerError
+from deploy_relay_kit.relay.node import MintContext
 
 OPERATION = "create_authentication_tokens"
 

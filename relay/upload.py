@@ -9,12 +9,18 @@ from http import HTTPStatus
 
 import aiohttp
 
-from relay import cbor, formdata
-from relay.answer import EVENT_STREAM, SUCCESS, StreamedAnswer, is_event_stream, success_members
-from relay.errors import AttemptError, PeerError, SpoiledUploadError
-from relay.payload import StagedPayload, opened
-from relay.peer import Peer
-from relay.states import AnswerState, Exchange, Step
+from deploy_relay_kit.relay import cbor, formdata
+from deploy_relay_kit.relay.answer import (
+    EVENT_STREAM,
+    SUCCESS,
+    StreamedAnswer,
+    is_event_stream,
+    success_members,
+)
+from deploy_relay_kit.relay.errors import AttemptError, PeerError, SpoiledUploadError
+from deploy_relay_kit.relay.payload import StagedPayload, opened
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.states import AnswerState, Exchange, Step
 
 _REPORT_BYTES = 1 << 20  # between two `sent` events
 _OLD = "a node older than 5.1 takes no forms; deploy with `--legacy`, or `--probe` to find out"

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from relay.errors import InputError, OriginError
-from relay.node import DEFAULT_PORT, DEFAULT_REPLICATION_PORT, LocalSettings, Node
+from deploy_relay_kit.relay.errors import InputError, OriginError
+from deploy_relay_kit.relay.node import DEFAULT_PORT, DEFAULT_REPLICATION_PORT, LocalSettings, Node
 
 _HTTP = {"https": 443, "http": 80}
 _WEBSOCKET = {"wss": 443, "ws": 80}

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from harness.cluster import FakeCluster
+from deploy_relay_kit.harness.cluster import FakeCluster
 
 # The gate, and whoever judges a relay, run the cases with a gigabyte.
 os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "64")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import get_args
 
-from harness.faults.kinds import Fault, SocketFault
-from harness.replication import faults as socket_faults
+from deploy_relay_kit.harness.faults.kinds import Fault, SocketFault
+from deploy_relay_kit.harness.replication import faults as socket_faults
 
 
 def fault_classes() -> set[type]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.rawclient import RawClient, Reachable, post
 
 FASTIFY = ["vary", "content-type", "server-timing", "content-length", "Date"]

@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-GRAPH = grimp.build_graph("harness", "relay", cache_dir=None)  # also what only types need
+KIT = "deploy_relay_kit"
+GRAPH = grimp.build_graph(KIT, cache_dir=None)  # also what only types need
+FOLDERS = (f"{KIT}.harness", f"{KIT}.relay")
+MODULES = [module for module in GRAPH.modules if module.startswith(FOLDERS)]
 LINE_LIMIT = 300
 ROOM_LIMIT = 12  # modules
 TOP_LIMIT = 4
@@ -20,14 +23,18 @@ TOP_LIMIT = 4
 
 def room_of(module: str) -> str:
     """The room of `harness`, or `relay`; the public names of `harness` count as a room."""
-    package, _, rest = module.partition(".")
+    package, _, rest = module.removeprefix(f"{KIT}.").partition(".")
     return rest.partition(".")[0] or "harness" if package == "harness" else package
+
+
+def imported_by(module: str) -> set[str]:
+    return {it for it in GRAPH.find_modules_directly_imported_by(module) if it in MODULES}
 
 
 def imports_between_rooms() -> dict[str, set[str]]:
     found = defaultdict(set)
-    for module in GRAPH.modules:
-        for imported in GRAPH.find_modules_directly_imported_by(module):
+    for module in MODULES:
+        for imported in imported_by(module):
             if room_of(module) != room_of(imported):
                 found[room_of(module)].add(room_of(imported))
     return dict(found)
@@ -65,7 +72,9 @@ def reach(edges: set[tuple[str, str]], start: str) -> set[str]:
 def test_a_room_imports_only_what_the_table_allows() -> None:
     allowed = rooms_on_the_page()
     imported = imports_between_rooms()
-    imported.pop("relay", None)
+    imported = {
+        room: found for room, found in imported.items() if room not in {"relay", "__main__"}
+    }
     imported["targets"].discard("relay")  # judged below
     more = {
         room: rooms - allowed.get(room, set())
@@ -78,13 +87,15 @@ def test_a_room_imports_only_what_the_table_allows() -> None:
 def test_only_the_target_of_the_reference_imports_the_relay() -> None:
     across = {
         (module, imported)
-        for module in GRAPH.modules
-        for imported in GRAPH.find_modules_directly_imported_by(module)
-        if module.partition(".")[0] != imported.partition(".")[0]
+        for module in MODULES
+        for imported in imported_by(module)
+        if module.split(".")[1] != imported.split(".")[1]
     }
-    assert {module for module, _ in across} == {"harness.targets.reference"}
+    assert {module for module, _ in across} == {f"{KIT}.harness.targets.reference"}
     cases = (ROOT / "tests" / "conformance").glob("*.py")
-    importing = re.compile(r"^\s*(from|import) relay\b", re.MULTILINE)
+    importing = re.compile(
+        r"^\s*(from|import) (deploy_relay_kit(\.| import ))?relay\b", re.MULTILINE
+    )
     assert [it.name for it in cases if importing.search(it.read_text(encoding="utf-8"))] == []
 
 

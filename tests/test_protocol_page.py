@@ -13,14 +13,20 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
-import relay
-from harness.judge.catalogue import excluded, requirements
-from relay import formdata, request
-from relay.answer import SUCCESS, Answer, StreamedAnswer, failure_reason, success_members
-from relay.errors import PeerError
-from relay.peer import mint_failure
-from relay.replication import SUBPROTOCOL, operation_response
-from relay.token import token_in
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.judge.catalogue import excluded, requirements
+from deploy_relay_kit.relay import formdata, request
+from deploy_relay_kit.relay.answer import (
+    SUCCESS,
+    Answer,
+    StreamedAnswer,
+    failure_reason,
+    success_members,
+)
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.peer import mint_failure
+from deploy_relay_kit.relay.replication import SUBPROTOCOL, operation_response
+from deploy_relay_kit.relay.token import token_in
 
 PAGE = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

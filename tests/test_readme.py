@@ -15,13 +15,13 @@ from typing import get_args
 
 import pytest
 
-import harness
-from harness.cluster import FakeCluster
-from harness.faults import kinds as faults
-from harness.faults.answers import AnyAnswer
-from harness.judge.catalogue import requirements
-from harness.judge.shipped_paths import sample_component
-from relay.command import options
+from deploy_relay_kit import harness
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults.answers import AnyAnswer
+from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.shipped_paths import sample_component
+from deploy_relay_kit.relay.command import options
 from tests.faultkinds import fault_classes
 from tests.programs import skip_without
 
@@ -107,7 +107,7 @@ def test_the_readme_shows_a_verdict_as_it_prints() -> None:
     program, *arguments = shlex.split(command.removeprefix("$ "))
     assert program == "relay-harness"
     done = subprocess.run(
-        [sys.executable, "-m", "harness.cli.main", *arguments],
+        [sys.executable, "-m", "deploy_relay_kit.harness", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -160,7 +160,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-import relay
+from deploy_relay_kit import relay
 
 PACKAGE = Path(__file__).with_name("package.tar.gz")
 PACKAGE.write_bytes(bytes(200_000))
@@ -205,7 +205,7 @@ def test_testing_md_names_every_public_fault_and_answer() -> None:
 def harness_command(containing: str) -> list[str]:
     program, *arguments = shlex.split(block("sh", containing).replace("\\\n", ""))
     assert program == "relay-harness"
-    return [sys.executable, "-m", "harness.cli.main", *arguments]
+    return [sys.executable, "-m", "deploy_relay_kit.harness", *arguments]
 
 
 def test_the_serve_command_runs_a_cluster() -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 from aiohttp import ClientWebSocketResponse
 
-from harness.cluster import FakeCluster
-from harness.replication import FakeReplicationSocket
-from harness.replication.frames import parse
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.replication import FakeReplicationSocket
+from deploy_relay_kit.harness.replication.frames import parse
 from tests.rawclient import RawClient
 
 PROTOCOL = "harperdb-replication-v1"

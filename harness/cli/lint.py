@@ -8,15 +8,21 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from harness.cli.transcript import Transcript, WrongError
-from harness.cluster import FakeCluster
-from harness.faults.kinds import CertificateFlaw, ReadSlowly, Refuse
-from harness.judge.cases.leaks import leaked
-from harness.peer.payloads import stage_payload
-from harness.targets import messages
-from harness.targets.child import ChildError, ChildHungError
-from harness.targets.messages import Deployed, MessageError, Stop, Stopped, no_way_to_mint
-from harness.targets.processes import watch_processes
+from deploy_relay_kit.harness.cli.transcript import Transcript, WrongError
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, ReadSlowly, Refuse
+from deploy_relay_kit.harness.judge.cases.leaks import leaked
+from deploy_relay_kit.harness.peer.payloads import stage_payload
+from deploy_relay_kit.harness.targets import messages
+from deploy_relay_kit.harness.targets.child import ChildError, ChildHungError
+from deploy_relay_kit.harness.targets.messages import (
+    Deployed,
+    MessageError,
+    Stop,
+    Stopped,
+    no_way_to_mint,
+)
+from deploy_relay_kit.harness.targets.processes import watch_processes
 
 _END_SECONDS = 5.0
 _HANGS = 2  # deploys that may hang before one is answered

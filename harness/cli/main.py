@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from harness.cli.output import say
-from harness.errors import InputError
-from harness.faults.text import fault_names
-from harness.judge.interrupts import interrupt
-from harness.profiles import PROFILES
-from harness.targets import RELAY_VARIABLE
+from deploy_relay_kit.harness.cli.output import say
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.faults.text import fault_names
+from deploy_relay_kit.harness.judge.interrupts import interrupt
+from deploy_relay_kit.harness.profiles import PROFILES
+from deploy_relay_kit.harness.targets import RELAY_VARIABLE
 
 Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public name for it
 
@@ -192,8 +192,8 @@ def _schema_options(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from harness.cli.run import Output, run
-    from harness.judge.run import Plan
+    from deploy_relay_kit.harness.cli.run import Output, run
+    from deploy_relay_kit.harness.judge.run import Plan
 
     plan = Plan(
         relay=options.relay,
@@ -213,8 +213,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from harness.judge import report
-    from harness.judge.report.result import read
+    from deploy_relay_kit.harness.judge import report
+    from deploy_relay_kit.harness.judge.report.result import read
 
     try:
         written = report.write(read(options.results), options.to)
@@ -225,7 +225,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from harness.cli.serve import parse_faults, serve
+    from deploy_relay_kit.harness.cli.serve import parse_faults, serve
 
     try:
         faults = parse_faults(options.fault, options.nodes)
@@ -247,7 +247,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _lint(options: argparse.Namespace) -> int:
-    from harness.cli.lint import lint
+    from deploy_relay_kit.harness.cli.lint import lint
 
     command: list[str] = options.adapter
     if len(command) == 1 and shutil.which(command[0]) is None:
@@ -264,7 +264,7 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from harness.judge.explain import explain, overview
+    from deploy_relay_kit.harness.judge.explain import explain, overview
 
     say(explain(options.requirement) if options.requirement else overview())
     return 0
@@ -272,16 +272,16 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _schema(options: argparse.Namespace) -> int:
     if options.document == "adapter":
-        from harness.targets.schema import adapter_schema as schema
+        from deploy_relay_kit.harness.targets.schema import adapter_schema as schema
     else:
-        from harness.judge.report.result import result_schema as schema
+        from deploy_relay_kit.harness.judge.report.result import result_schema as schema
 
     say([json.dumps(schema(), indent=2)])
     return 0
 
 
 def _demo(_: argparse.Namespace) -> int:
-    from harness.cli.demo import demo
+    from deploy_relay_kit.harness.cli.demo import demo
 
     return demo()
 

@@ -5,7 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable
 
-from harness.errors import InputError
+from deploy_relay_kit.harness.errors import InputError
 
 _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, bidirectional marks, surrogates, line ends
 _KEPT = {"\n", "\t"}

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.cli.output import say
-from harness.cli.progress import counting
-from harness.errors import InputError
-from harness.judge import baseline as baselines
-from harness.judge import report as reports
-from harness.judge.baseline import Baseline
-from harness.judge.explain import cases_of
-from harness.judge.model import Result
-from harness.judge.prerequisite import prerequisite
-from harness.judge.report import text
-from harness.judge.run import Plan, judge, new_result
+from deploy_relay_kit.harness.cli.output import say
+from deploy_relay_kit.harness.cli.progress import counting
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.judge import baseline as baselines
+from deploy_relay_kit.harness.judge import report as reports
+from deploy_relay_kit.harness.judge.baseline import Baseline
+from deploy_relay_kit.harness.judge.explain import cases_of
+from deploy_relay_kit.harness.judge.model import Result
+from deploy_relay_kit.harness.judge.prerequisite import prerequisite
+from deploy_relay_kit.harness.judge.report import text
+from deploy_relay_kit.harness.judge.run import Plan, judge, new_result
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from harness.cli.output import say
-from harness.cluster import FakeCluster
-from harness.errors import InputError
-from harness.faults.kinds import Fault
-from harness.faults.schedule import FaultSchedule
-from harness.faults.text import parse_fault
-from harness.peer.peer import PeerOptions
-from harness.profiles import ProfileName
+from deploy_relay_kit.harness.cli.output import say
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.faults.kinds import Fault
+from deploy_relay_kit.harness.faults.schedule import FaultSchedule
+from deploy_relay_kit.harness.faults.text import parse_fault
+from deploy_relay_kit.harness.peer.peer import PeerOptions
+from deploy_relay_kit.harness.profiles import ProfileName
 
 
 def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...]]:

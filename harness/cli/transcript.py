@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from harness.cluster import FakeCluster
-from harness.judge.cases.leaks import leaked
-from harness.judge.cases.relay import usual_mint
-from harness.peer.payloads import Payload
-from harness.peer.peer import FakePeer
-from harness.targets import DeployCommand, DeployNode, messages
-from harness.targets.child import Child
-from harness.targets.messages import Deployed, Reply, Start, Started, Stop
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.judge.cases.leaks import leaked
+from deploy_relay_kit.harness.judge.cases.relay import usual_mint
+from deploy_relay_kit.harness.peer.payloads import Payload
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.targets import DeployCommand, DeployNode, messages
+from deploy_relay_kit.harness.targets.child import Child
+from deploy_relay_kit.harness.targets.messages import Deployed, Reply, Start, Started, Stop
 
 SECONDS = 20.0
 """How long an adapter may take for one message."""

@@ -1,8 +1,4 @@
-"""Answers of a peer, whole or broken. Pure.
-
-An answer is a script: steps that the peer executes on the socket. A test can read the steps
-without a socket.
-"""
+"""Answers of a peer, whole or broken, as scripts of steps that a test can read. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from typing import Any, Literal
 from attrs import Attribute, evolve, field, frozen
 from attrs.validators import deep_iterable, optional
 
-from harness.faults.checks import (
+from deploy_relay_kit.harness.faults.checks import (
     check_choice,
     check_function,
     check_int,
@@ -24,7 +20,14 @@ from harness.faults.checks import (
     check_status,
     header_pairs,
 )
-from harness.faults.http1 import BODILESS, LAST_CHUNK, chunk, date_line, encode_head, status_line
+from deploy_relay_kit.harness.faults.http1 import (
+    BODILESS,
+    LAST_CHUNK,
+    chunk,
+    date_line,
+    encode_head,
+    status_line,
+)
 
 _BLOCK = 64 * 1024
 _UNSET: Any = object()

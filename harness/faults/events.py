@@ -7,9 +7,9 @@ from typing import Any, Literal
 from attrs import field, frozen
 from attrs.validators import optional
 
-from harness.faults.answers import Answer, Await, End, Script
-from harness.faults.checks import Check, check_choice, check_int
-from harness.faults.http1 import LAST_CHUNK, chunk
+from deploy_relay_kit.harness.faults.answers import Answer, Await, End, Script
+from deploy_relay_kit.harness.faults.checks import Check, check_choice, check_int
+from deploy_relay_kit.harness.faults.http1 import LAST_CHUNK, chunk
 
 PRIME = ": stream open\n\n"
 MEDIA_TYPE = "text/event-stream"

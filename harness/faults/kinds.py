@@ -14,8 +14,8 @@ from typing import Literal, get_args
 from attrs import field, frozen
 from attrs.validators import optional
 
-from harness.faults.answers import Answer, AnyAnswer
-from harness.faults.checks import (
+from deploy_relay_kit.harness.faults.answers import Answer, AnyAnswer
+from deploy_relay_kit.harness.faults.checks import (
     Check,
     check_choice,
     check_function,
@@ -23,7 +23,7 @@ from harness.faults.checks import (
     check_number,
     check_type,
 )
-from harness.faults.events import EventStream
+from deploy_relay_kit.harness.faults.events import EventStream
 
 TlsVersion = Literal["1.2", "1.3"]
 Place = Literal["head", "file"]

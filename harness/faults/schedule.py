@@ -4,7 +4,14 @@ import threading
 from collections import Counter
 from typing import Any, TypeVar
 
-from harness.faults.kinds import Fault, Group, InTurn, OneFault, SocketFault, group_of
+from deploy_relay_kit.harness.faults.kinds import (
+    Fault,
+    Group,
+    InTurn,
+    OneFault,
+    SocketFault,
+    group_of,
+)
 
 _F = TypeVar("_F")
 
@@ -81,4 +88,4 @@ def _problem(it: object) -> str:
         case SocketFault():
             return "is a fault of a replication socket: give it to FakeReplicationSocket"
         case _:
-            return "is not a fault of a peer: see harness.faults"
+            return "is not a fault of a peer: see deploy_relay_kit.harness.faults"

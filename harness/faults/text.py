@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
-from harness.faults.answers import Answer, Held
-from harness.faults.checks import check_status
-from harness.faults.events import EventStream
-from harness.faults.http1 import BODILESS
-from harness.faults.kinds import CertificateFlaw, Fault, InTurn
+from deploy_relay_kit.harness.faults.answers import Answer, Held
+from deploy_relay_kit.harness.faults.checks import check_status
+from deploy_relay_kit.harness.faults.events import EventStream
+from deploy_relay_kit.harness.faults.http1 import BODILESS
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, Fault, InTurn
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _LONGEST = 60  # characters of one value of a fault

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.fronts.daemon import find_program
-from harness.fronts.real import RealFront
+from deploy_relay_kit.harness.fronts.daemon import find_program
+from deploy_relay_kit.harness.fronts.real import RealFront
 
 _MODULES = ("mpm_event", "authz_core", "env", "ssl", "proxy", "proxy_http")
 _PLACES = (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.fronts.real import RealFront
+from deploy_relay_kit.harness.fronts.real import RealFront
 
 _CONFIG = """
 {{

@@ -9,8 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
+
+LOG = "output.log"
+"""What a program prints, in its directory."""
 
 _START_DEADLINE = 10.0
 _STOP_DEADLINE = 2.0  # httpd gives a request in progress longer
@@ -22,6 +27,57 @@ def find_program(name: str) -> str | None:
     """The path of a program, also from the directories of daemons; None if it is missing."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
     return shutil.which(name, path=path)
+
+
+class RealProgram:
+    """A program of this machine, started with files in a directory of its own.
+
+    Attributes:
+        program: its name.
+    """
+
+    program: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._port = 0
+        self._cleanup = contextlib.ExitStack()
+
+    @classmethod
+    def is_available(cls) -> bool:
+        """Whether the program is installed, on the path or in a directory of daemons."""
+        return find_program(cls.program) is not None
+
+    def _run(self) -> None:
+        """Start the program, and wait until it serves.
+
+        Raises:
+            RuntimeError: it is not installed or did not start; the text shows its log.
+        """
+        program = find_program(self.program)
+        if program is None:
+            raise RuntimeError(f"no {self.program} on this machine: install it")
+        with contextlib.ExitStack() as cleanup:
+            directory = cleanup.enter_context(directory_for(self.program))
+            with reserved_port() as self._port:
+                command = [program, *self._prepared(directory)]
+                environment = self._environment(directory)
+                cleanup.enter_context(running(command, directory, self._ready, environment))
+            self._cleanup = cleanup.pop_all()
+
+    def _end(self) -> None:
+        """End the program and remove its directory; do nothing when it has ended already."""
+        self._cleanup.close()
+
+    @abstractmethod
+    def _prepared(self, directory: Path) -> list[str]:
+        """Write the program's files, and return the arguments that keep it in the foreground."""
+
+    @abstractmethod
+    def _ready(self) -> None:
+        """Raise OSError as long as the program does not serve."""
+
+    def _environment(self, _directory: Path) -> Mapping[str, str]:
+        return {}
 
 
 @contextlib.contextmanager
@@ -63,7 +119,7 @@ def running(
     Raises:
         RuntimeError: the program ended or did not serve in time; the text shows its log.
     """
-    log = directory / "output.log"
+    log = directory / LOG
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - a program of this machine, on our own files
             command,

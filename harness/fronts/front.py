@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Self
 
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 _NOT_IN_A_PREFIX = set('"`{}\\$ \r\n')  # they have a meaning in some proxy's configuration
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.fronts.real import RealFront
+from deploy_relay_kit.harness.fronts.real import RealFront
 
 _CONFIG = """
 global

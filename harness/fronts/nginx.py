@@ -5,7 +5,7 @@ import os
 import pwd
 from pathlib import Path
 
-from harness.fronts.real import RealFront
+from deploy_relay_kit.harness.fronts.real import RealFront
 
 _CONFIG = """
 daemon off;

@@ -11,9 +11,9 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from harness.fronts.front import Front
-from harness.peer.certificates import Authority
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.fronts.front import Front
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 # Headers of one connection (RFC 9110 section 7.6.1), and the header that the client sets itself.
 _HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"}

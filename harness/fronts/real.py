@@ -1,31 +1,24 @@
 """A front by a real proxy, the base class of all of them."""
 
-import contextlib
 import socket
 from abc import abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 from urllib.parse import urlsplit
 
-from harness.fronts.daemon import directory_for, find_program, reserved_port, running
-from harness.fronts.front import Front
-from harness.peer.certificates import Authority
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.fronts.daemon import RealProgram
+from deploy_relay_kit.harness.fronts.front import Front
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 _CONNECT = 10.0
 
 
-class RealFront(Front):
+class RealFront(RealProgram, Front):
     """A path prefix of a real proxy, which speaks TLS to both sides and verifies the peer.
 
     No proxy limits the size of a body or the time of an answer, unless `directives` say so.
-
-    Attributes:
-        program: the name of the program.
     """
-
-    program: ClassVar[str]
 
     def __init__(
         self,
@@ -49,16 +42,11 @@ class RealFront(Front):
         Raises:
             ValueError: the prefix is not a path prefix.
         """
-        super().__init__(peer, prefix)
+        RealProgram.__init__(self)
+        Front.__init__(self, peer, prefix)
         self._authority = authority
         self._request_buffering = request_buffering
         self._directives = directives
-        self._cleanup = contextlib.ExitStack()
-
-    @classmethod
-    def is_available(cls) -> bool:
-        """Whether the program is installed, on the path or in a directory of daemons."""
-        return find_program(cls.program) is not None
 
     def start(self) -> Self:
         """Start the proxy and wait for one handshake.
@@ -66,26 +54,19 @@ class RealFront(Front):
         Raises:
             RuntimeError: it is not installed or did not start; the text shows its log.
         """
-        program = find_program(self.program)
-        if program is None:
-            raise RuntimeError(f"no {self.program} on this machine: install it")
-        with contextlib.ExitStack() as cleanup:
-            directory = cleanup.enter_context(directory_for(self.program))
-            key, chain = self._authority.leaf("127.0.0.1", "localhost")
-            (directory / "front.pem").write_bytes(key + chain)
-            self._authority.write(directory / "ca.pem")
-            with reserved_port() as self._port:
-                (directory / "front.conf").write_text(self._config(directory))
-                command = [program, *self._arguments(directory)]
-                cleanup.enter_context(
-                    running(command, directory, self._shake_hands, self._environment(directory))
-                )
-            self._cleanup = cleanup.pop_all()
+        self._run()
         return self
 
     def stop(self) -> None:
         """Stop the proxy and remove its directory; do nothing when already stopped."""
-        self._cleanup.close()
+        self._end()
+
+    def _prepared(self, directory: Path) -> list[str]:
+        key, chain = self._authority.leaf("127.0.0.1", "localhost")
+        (directory / "front.pem").write_bytes(key + chain)
+        self._authority.write(directory / "ca.pem")
+        (directory / "front.conf").write_text(self._config(directory))
+        return self._arguments(directory)
 
     @abstractmethod
     def _config(self, directory: Path) -> str:
@@ -95,16 +76,13 @@ class RealFront(Front):
     def _arguments(self, directory: Path) -> list[str]:
         """The arguments with which the program reads `front.conf` and stays in the foreground."""
 
-    def _environment(self, _directory: Path) -> Mapping[str, str]:
-        return {}
-
     @property
     def _peer_origin(self) -> str:
         """Scheme, host and port of the peer."""
         peer = urlsplit(self.peer.url)
         return f"{peer.scheme}://{peer.netloc}"
 
-    def _shake_hands(self) -> None:
+    def _ready(self) -> None:
         context = self._authority.client_context()
         with (
             socket.create_connection(("127.0.0.1", self._port), _CONNECT) as plain,

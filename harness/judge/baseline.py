@@ -14,9 +14,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from harness.errors import InputError
-from harness.judge.catalogue import requirements
-from harness.judge.model import Case, Check, Verdict
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.model import Case, Check, Verdict
 
 _DRAFT_DAYS = 180
 _DRAFT_REASON = "not looked into yet"

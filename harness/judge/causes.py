@@ -6,8 +6,8 @@ from collections.abc import Hashable
 
 from msgspec import Struct
 
-from harness.judge.catalogue import LEVELS, requirements
-from harness.judge.model import Case, Check, Result, Verdict
+from deploy_relay_kit.harness.judge.catalogue import LEVELS, requirements
+from deploy_relay_kit.harness.judge.model import Case, Check, Result, Verdict
 
 _VARIES = re.compile(r"0x[0-9a-f]+|\d+|node-\w+|'[^']*'|\"[^\"]*\"|/[\w./-]+")
 _KIND = 20  # characters by which messages of an own making are told apart

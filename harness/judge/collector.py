@@ -5,8 +5,8 @@ from collections.abc import Generator
 import msgspec
 import pytest
 
-from harness.judge.explain import requirements_of
-from harness.judge.model import Case, Check, Verdict
+from deploy_relay_kit.harness.judge.explain import requirements_of
+from deploy_relay_kit.harness.judge.model import Case, Check, Verdict
 
 ATTRIBUTE = "deploy_relay_case"
 """The attribute of a report that carries the case, as JSON values."""

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from string import ascii_uppercase
 
-from harness.errors import InputError
-from harness.judge.catalogue import excluded, requirements, sources
-from harness.judge.shipped_paths import conformance_cases
-from harness.targets.capabilities import CAPABILITIES
-from harness.witness.wire.finding import Rule
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.judge.catalogue import excluded, requirements, sources
+from deploy_relay_kit.harness.judge.shipped_paths import conformance_cases
+from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
+from deploy_relay_kit.harness.witness.wire.finding import Rule
 
 _ID = re.compile(r"[A-Z]+-\d\d")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from harness.judge.model import Check, Verdict
-from harness.witness.wire.finding import Rule
+from deploy_relay_kit.harness.judge.model import Check, Verdict
+from deploy_relay_kit.harness.witness.wire.finding import Rule
 
 
 class Hint(Struct, frozen=True, forbid_unknown_fields=True):

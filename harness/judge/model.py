@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from harness.judge.catalogue import requirements
-from harness.witness.timeline import ConnectionTimeline
+from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline
 
 
 class Verdict(StrEnum):

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from harness.cluster import FakeCluster
-from harness.errors import InputError
-from harness.judge.cases.control import Control, control
-from harness.judge.cases.relay import Relay
-from harness.judge.interrupts import interrupt
-from harness.peer.certificates import Authority
-from harness.peer.payloads import stage_payload
-from harness.targets import Target, TargetBrokeError, open_target
-from harness.targets.child import is_withheld
-from harness.targets.messages import no_way_to_mint
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.judge.cases.control import Control, control
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.interrupts import interrupt
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.payloads import stage_payload
+from deploy_relay_kit.harness.targets import Target, TargetBrokeError, open_target
+from deploy_relay_kit.harness.targets.child import is_withheld
+from deploy_relay_kit.harness.targets.messages import no_way_to_mint
 
 CONTROL_BYTES = 200_000
 """Length of the payload of a control deploy."""

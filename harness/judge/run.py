@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from _pytest.mark.expression import Expression  # pytest has no public name for it
 
-from harness.errors import InputError
-from harness.judge.collector import Collector
-from harness.judge.explain import cases_by_requirement, cases_of
-from harness.judge.model import Result
-from harness.judge.shipped_paths import conformance_cases
-from harness.targets.child import is_withheld
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.judge.collector import Collector
+from deploy_relay_kit.harness.judge.explain import cases_by_requirement, cases_of
+from deploy_relay_kit.harness.judge.model import Result
+from deploy_relay_kit.harness.judge.shipped_paths import conformance_cases
+from deploy_relay_kit.harness.targets.child import is_withheld
 
 _MOST_CRASHES = 100
 """Worker processes that a relay in the same process may end before no other is started."""
@@ -124,8 +124,8 @@ def _arguments(plan: Plan, cases: Sequence[str]) -> list[str]:
         "-c", str(Path(__file__).with_name("cases.ini")),
         f"--rootdir={directory}",
         f"--confcutdir={directory}",
-        "-p", "harness.plugin",
-        "-p", "harness.judge.cases.plugin",
+        "-p", "deploy_relay_kit.pytest_plugin",
+        "-p", "deploy_relay_kit.harness.judge.cases.plugin",
         "-p", "xdist.plugin",
         f"--relay={plan.relay}",
         f"--numprocesses={workers}",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).resolve().parents[1]  # in a checkout, past a link
 _SHIPPED = _PACKAGE / "shipped"
 
 

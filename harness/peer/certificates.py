@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from harness.faults.kinds import CertificateFlaw, TlsVersion
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, TlsVersion
 
 # Years far from any clock, so that no clock is asked: a test may freeze Python's.
 _BEGIN, _PAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2001, 1, 1, tzinfo=UTC)

@@ -4,12 +4,12 @@ import secrets
 from base64 import b64encode
 from dataclasses import dataclass, field
 
-from harness.faults.kinds import MintForAnotherUser, OneFault, TokensExpire
-from harness.faults.schedule import FaultSchedule
-from harness.peer.tokens import TokenBook
-from harness.profiles import Profile, Strict
-from harness.profiles.profile import Credential
-from harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.faults.kinds import MintForAnotherUser, OneFault, TokensExpire
+from deploy_relay_kit.harness.faults.schedule import FaultSchedule
+from deploy_relay_kit.harness.peer.tokens import TokenBook
+from deploy_relay_kit.harness.profiles import Profile, Strict
+from deploy_relay_kit.harness.profiles.profile import Credential
+from deploy_relay_kit.harness.witness.connections import RequestWitness
 
 
 @dataclass(eq=False)

@@ -4,14 +4,14 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
-from harness.faults import kinds as faults
-from harness.faults.answers import Answer, AnyAnswer, End
-from harness.faults.events import EventStream
-from harness.faults.kinds import AnswerEarly
-from harness.peer.node import NodeState
-from harness.profiles.harper_front import CBOR, content_type
-from harness.profiles.layers import ParserAnswer
-from harness.profiles.profile import (
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults.answers import Answer, AnyAnswer, End
+from deploy_relay_kit.harness.faults.events import EventStream
+from deploy_relay_kit.harness.faults.kinds import AnswerEarly
+from deploy_relay_kit.harness.peer.node import NodeState
+from deploy_relay_kit.harness.profiles.harper_front import CBOR, content_type
+from deploy_relay_kit.harness.profiles.layers import ParserAnswer
+from deploy_relay_kit.harness.profiles.profile import (
     MINT,
     NO_JSON,
     Credential,
@@ -19,11 +19,11 @@ from harness.profiles.profile import (
     refuse_credential,
     run_operation,
 )
-from harness.transport.conversation import Conversation
-from harness.transport.exchange import Exchange, path_in
-from harness.witness.connections import RequestWitness
-from harness.witness.requests import MintWitness, OperationWitness, UploadWitness
-from harness.witness.wire import LegacyReader, OperationReader, UploadReader
+from deploy_relay_kit.harness.transport.conversation import Conversation
+from deploy_relay_kit.harness.transport.exchange import Exchange, path_in
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.requests import MintWitness, OperationWitness, UploadWitness
+from deploy_relay_kit.harness.witness.wire import LegacyReader, OperationReader, UploadReader
 
 
 class OperationsApi:

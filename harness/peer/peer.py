@@ -5,21 +5,21 @@ import ssl
 from collections.abc import Sequence
 from typing import Self, TypedDict
 
-from harness.errors import Unseen
-from harness.faults import kinds as faults
-from harness.faults.checks import check_number
-from harness.faults.kinds import Fault, Group
-from harness.faults.schedule import FaultSchedule
-from harness.peer.certificates import Authority
-from harness.peer.node import NodeState
-from harness.peer.operations import OperationsApi
-from harness.profiles import PROFILES, Profile, ProfileName
-from harness.transport.connection import Connection
-from harness.transport.control import Command
-from harness.transport.endpoint import Endpoint
-from harness.transport.handshake import read_client_hello
-from harness.transport.server import StreamingServer
-from harness.witness.requests import MintWitness, UploadWitness
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults.checks import check_number
+from deploy_relay_kit.harness.faults.kinds import Fault, Group
+from deploy_relay_kit.harness.faults.schedule import FaultSchedule
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.node import NodeState
+from deploy_relay_kit.harness.peer.operations import OperationsApi
+from deploy_relay_kit.harness.profiles import PROFILES, Profile, ProfileName
+from deploy_relay_kit.harness.transport.connection import Connection
+from deploy_relay_kit.harness.transport.control import Command
+from deploy_relay_kit.harness.transport.endpoint import Endpoint
+from deploy_relay_kit.harness.transport.handshake import read_client_hello
+from deploy_relay_kit.harness.transport.server import StreamingServer
+from deploy_relay_kit.harness.witness.requests import MintWitness, UploadWitness
 
 _IN_HANDSHAKE: tuple[Group, ...] = ("version of TLS", "client certificate", "certificate")
 

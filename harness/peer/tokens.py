@@ -7,7 +7,7 @@ import threading
 import time
 from base64 import b64decode, urlsafe_b64encode
 
-from harness.profiles.profile import Credential
+from deploy_relay_kit.harness.profiles.profile import Credential
 
 _LIFETIME = 86_400
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from harness.errors import Unseen
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 _T = TypeVar("_T")
 

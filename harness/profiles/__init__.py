@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from harness.profiles.harper_5_1 import Harper51
-from harness.profiles.pre_5_1 import Pre51
-from harness.profiles.profile import Profile
-from harness.profiles.strict import Strict
+from deploy_relay_kit.harness.profiles.harper_5_1 import Harper51
+from deploy_relay_kit.harness.profiles.pre_5_1 import Pre51
+from deploy_relay_kit.harness.profiles.profile import Profile
+from deploy_relay_kit.harness.profiles.strict import Strict
 
 __all__ = ["PROFILES", "Harper51", "Profile", "ProfileName", "Strict"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from harness.witness.wire import FilePart, UploadReader
+from deploy_relay_kit.harness.witness.wire import FilePart, UploadReader
 
 UNNAMED = "undefined"
 """The name of a part without a name (PARSE-16)."""

@@ -5,13 +5,13 @@ from typing import Any
 
 from attrs import define
 
-from harness.faults.answers import Answer, Await
-from harness.faults.events import HEADERS, MEDIA_TYPE, EventStream, StreamStep
-from harness.profiles import harper_front as front
-from harness.profiles.decoding import Form, read_form
-from harness.profiles.harper_deploy import CUT_FORM, Deploy, Install, check_fields
-from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer
-from harness.profiles.profile import (
+from deploy_relay_kit.harness.faults.answers import Answer, Await
+from deploy_relay_kit.harness.faults.events import HEADERS, MEDIA_TYPE, EventStream, StreamStep
+from deploy_relay_kit.harness.profiles import harper_front as front
+from deploy_relay_kit.harness.profiles.decoding import Form, read_form
+from deploy_relay_kit.harness.profiles.harper_deploy import CUT_FORM, Deploy, Install, check_fields
+from deploy_relay_kit.harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer
+from deploy_relay_kit.harness.profiles.profile import (
     NO_JSON,
     NO_OPERATION,
     NOT_JSON,
@@ -23,9 +23,9 @@ from harness.profiles.profile import (
     unknown_operation,
     wants_events,
 )
-from harness.witness.connections import RequestWitness
-from harness.witness.requests import UploadWitness
-from harness.witness.wire import Rule, UploadReader
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.witness.wire import Rule, UploadReader
 
 
 @define(eq=False)

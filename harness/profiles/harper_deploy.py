@@ -9,11 +9,11 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from harness.faults.answers import Answer
-from harness.faults.events import Event, finished_event, phase_event
-from harness.profiles.archive import archive_error
-from harness.profiles.jobs import JobBook
-from harness.witness.wire import FilePart
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.events import Event, finished_event, phase_event
+from deploy_relay_kit.harness.profiles.archive import archive_error
+from deploy_relay_kit.harness.profiles.jobs import JobBook
+from deploy_relay_kit.harness.witness.wire import FilePart
 
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_NAME = 255

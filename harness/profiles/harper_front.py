@@ -1,9 +1,19 @@
 """The layers before Harper's operations API, which refuse a request by its head alone. Pure."""
 
-from harness.faults.answers import Answer
-from harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer, ServerAnswer
-from harness.profiles.profile import Credential, Decision, refuse_credential, wants_events
-from harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.profiles.layers import (
+    EarlyAnswer,
+    FastifyAnswer,
+    ParserAnswer,
+    ServerAnswer,
+)
+from deploy_relay_kit.harness.profiles.profile import (
+    Credential,
+    Decision,
+    refuse_credential,
+    wants_events,
+)
+from deploy_relay_kit.harness.witness.connections import RequestWitness
 
 CBOR = "application/cbor"
 _WRONG: frozenset[Credential] = frozenset(("unknown", "wrong password", "not base64"))

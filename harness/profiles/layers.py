@@ -5,8 +5,8 @@ Recorded from Harper 5.1.14. Only the numbers in the timing headers are invented
 
 from attrs import frozen
 
-from harness.faults.answers import Answer
-from harness.faults.http1 import date_line, encode_head, status_line
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.http1 import date_line, encode_head, status_line
 
 _KEEP_ALIVE = ["Connection: keep-alive", "Keep-Alive: timeout=30"]
 _CHUNKED = "Transfer-Encoding: chunked"

@@ -4,13 +4,13 @@ from typing import Any
 
 from attrs import define
 
-from harness.faults.answers import Answer
-from harness.profiles import harper_front as front
-from harness.profiles.harper_5_1 import Harper51
-from harness.profiles.harper_deploy import check_fields
-from harness.profiles.profile import Credential, Decision
-from harness.witness.connections import RequestWitness
-from harness.witness.wire import FilePart
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.profiles import harper_front as front
+from deploy_relay_kit.harness.profiles.harper_5_1 import Harper51
+from deploy_relay_kit.harness.profiles.harper_deploy import check_fields
+from deploy_relay_kit.harness.profiles.profile import Credential, Decision
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.wire import FilePart
 
 
 @define(eq=False)

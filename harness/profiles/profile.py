@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from attrs import define, field, frozen
 
-from harness.faults.answers import Answer, AnyAnswer
-from harness.faults.events import MEDIA_TYPE, EventStream
-from harness.profiles.jobs import JobBook
-from harness.witness.connections import RequestWitness
-from harness.witness.requests import UploadWitness
-from harness.witness.wire import UploadReader
+from deploy_relay_kit.harness.faults.answers import Answer, AnyAnswer
+from deploy_relay_kit.harness.faults.events import MEDIA_TYPE, EventStream
+from deploy_relay_kit.harness.profiles.jobs import JobBook
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.witness.wire import UploadReader
 
 Then = Literal["drain", "stop", "close"]
 Credential = Literal[

@@ -2,9 +2,9 @@
 
 from attrs import define
 
-from harness.faults.answers import Answer
-from harness.faults.events import EventStream, success_events
-from harness.profiles.profile import (
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.events import EventStream, success_events
+from deploy_relay_kit.harness.profiles.profile import (
     FORBIDDEN,
     NOT_JSON,
     OPERATIONS,
@@ -16,9 +16,9 @@ from harness.profiles.profile import (
     unknown_operation,
     wants_events,
 )
-from harness.witness.connections import RequestWitness
-from harness.witness.requests import UploadWitness
-from harness.witness.wire import UploadReader
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.witness.wire import UploadReader
 
 
 @define(eq=False)

@@ -4,6 +4,6 @@ It imports `witness`, `faults`, `transport` and `peer`. Begin with `socket.py`, 
 read `conversation.py`, which serves one connection.
 """
 
-from harness.replication.socket import FakeReplicationSocket
+from deploy_relay_kit.harness.replication.socket import FakeReplicationSocket
 
 __all__ = ["FakeReplicationSocket"]

@@ -7,10 +7,10 @@ from typing import NoReturn
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong
 from wsproto.utilities import generate_accept_token
 
-from harness.faults.answers import End
-from harness.replication import faults
-from harness.replication.faults import Issue, ReplicationFault
-from harness.replication.frames import (
+from deploy_relay_kit.harness.faults.answers import End
+from deploy_relay_kit.harness.replication import faults
+from deploy_relay_kit.harness.replication.faults import Issue, ReplicationFault
+from deploy_relay_kit.harness.replication.frames import (
     REQUEST,
     RESPONSE,
     SUBPROTOCOL,
@@ -19,12 +19,12 @@ from harness.replication.frames import (
     response,
     response_before_padding,
 )
-from harness.replication.websocket import ProtocolError, WebSocket, frame_head
-from harness.replication.witness import MessageWitness, SocketWitness
-from harness.transport.connection import Connection, ConnectionEnded
-from harness.witness.clock import now
-from harness.witness.connections import Side
-from harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.replication.websocket import ProtocolError, WebSocket, frame_head
+from deploy_relay_kit.harness.replication.witness import MessageWitness, SocketWitness
+from deploy_relay_kit.harness.transport.connection import Connection, ConnectionEnded
+from deploy_relay_kit.harness.witness.clock import now
+from deploy_relay_kit.harness.witness.connections import Side
+from deploy_relay_kit.harness.witness.moments import MomentKind
 
 _CLOSE_GRACE = 2.0  # seconds for the client to answer a close frame
 _BLOCK = bytes(64 * 1024)

@@ -10,10 +10,16 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from harness.faults.answers import End
-from harness.faults.checks import check_choice, check_int, check_number, check_size, check_status
-from harness.faults.kinds import CertificateFlaw, SocketFault
-from harness.replication.frames import OTHER_CODES, pack, response
+from deploy_relay_kit.harness.faults.answers import End
+from deploy_relay_kit.harness.faults.checks import (
+    check_choice,
+    check_int,
+    check_number,
+    check_size,
+    check_status,
+)
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, SocketFault
+from deploy_relay_kit.harness.replication.frames import OTHER_CODES, pack, response
 
 Issue = Callable[[], dict[str, Any]]
 """Mints a pair of tokens: `operation_token` and `refresh_token` (MINT-04)."""

@@ -8,21 +8,21 @@ from typing import Any, Self, TypedDict
 
 from werkzeug import Request, Response
 
-from harness.errors import Unseen
-from harness.faults.kinds import CertificateFlaw, SocketFault
-from harness.peer.certificates import Authority
-from harness.peer.node import NodeState
-from harness.replication import faults as socket_faults
-from harness.replication.conversation import SocketConversation
-from harness.replication.faults import ReplicationFault
-from harness.replication.frames import SUBPROTOCOL
-from harness.replication.witness import LetInBy, SocketWitness
-from harness.transport.connection import ConnectionEnded
-from harness.transport.endpoint import Endpoint
-from harness.transport.exchange import Exchange
-from harness.transport.server import StreamingServer
-from harness.witness.connections import RequestWitness
-from harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, SocketFault
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.node import NodeState
+from deploy_relay_kit.harness.replication import faults as socket_faults
+from deploy_relay_kit.harness.replication.conversation import SocketConversation
+from deploy_relay_kit.harness.replication.faults import ReplicationFault
+from deploy_relay_kit.harness.replication.frames import SUBPROTOCOL
+from deploy_relay_kit.harness.replication.witness import LetInBy, SocketWitness
+from deploy_relay_kit.harness.transport.connection import ConnectionEnded
+from deploy_relay_kit.harness.transport.endpoint import Endpoint
+from deploy_relay_kit.harness.transport.exchange import Exchange
+from deploy_relay_kit.harness.transport.server import StreamingServer
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.moments import MomentKind
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -95,7 +95,7 @@ class FakeReplicationSocket(Endpoint):
         if not isinstance(fault, SocketFault | CertificateFlaw | None):
             raise TypeError(
                 f"fault {fault!r} is not a fault of a replication socket: give an object of a "
-                "class in harness.replication.faults, or a CertificateFlaw"
+                "class in deploy_relay_kit.harness.replication.faults, or a CertificateFlaw"
             )
         self._fault, self._fault_shown = fault, False
 

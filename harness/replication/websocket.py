@@ -4,7 +4,7 @@ from wsproto.connection import Connection as Protocol
 from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 
-from harness.transport.connection import Connection, ConnectionEnded
+from deploy_relay_kit.harness.transport.connection import Connection, ConnectionEnded
 
 _MESSAGE_LIMIT = 64 * 1024  # an operation without its payload; Harper accepts 10 GiB (WS-07)
 _SHORT, _LONG = 126, 127  # announce a length of 2 bytes, of 8 bytes

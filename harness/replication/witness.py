@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import attrs
 
-from harness.replication.frames import REQUEST, as_text
-from harness.witness.clock import now
-from harness.witness.connections import RequestWitness, Side
-from harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.replication.frames import REQUEST, as_text
+from deploy_relay_kit.harness.witness.clock import now
+from deploy_relay_kit.harness.witness.connections import RequestWitness, Side
+from deploy_relay_kit.harness.witness.moments import MomentKind
 
 LetInBy = Literal["address", "certificate", "authorization"]
 

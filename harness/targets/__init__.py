@@ -9,8 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from harness.errors import InputError
-from harness.targets.deploy_command import (
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.targets.deploy_command import (
     DeployCommand,
     DeployNode,
     GivenToken,
@@ -19,7 +19,13 @@ from harness.targets.deploy_command import (
     OperationsMint,
     ReplicationMint,
 )
-from harness.targets.outcome import DEADLINE, Outcome, Record, TargetBrokeError, TargetSkippedError
+from deploy_relay_kit.harness.targets.outcome import (
+    DEADLINE,
+    Outcome,
+    Record,
+    TargetBrokeError,
+    TargetSkippedError,
+)
 
 __all__ = [
     "RELAY_VARIABLE",
@@ -94,18 +100,18 @@ def open_target(spec: str, ca_file: Path | None = None) -> Target:
     """
     kind, _, rest = spec.partition(":")
     if spec == "reference":
-        from harness.targets.reference import ReferenceTarget  # noqa: PLC0415 - only when judged
+        from deploy_relay_kit.harness.targets.reference import ReferenceTarget  # noqa: PLC0415 - only when judged
 
         return ReferenceTarget()
     if kind == "cmd" and rest.strip():
-        from harness.targets.command import CommandTarget  # noqa: PLC0415 - only when judged
+        from deploy_relay_kit.harness.targets.command import CommandTarget  # noqa: PLC0415 - only when judged
 
         try:
             return CommandTarget(shlex.split(rest), ca_file)
         except ValueError as error:
             raise InputError(f"--relay {spec!r}: {error}") from error
     if kind == "python" and rest.count(":") == 1:
-        from harness.targets.function import FunctionTarget  # noqa: PLC0415 - only when judged
+        from deploy_relay_kit.harness.targets.function import FunctionTarget  # noqa: PLC0415 - only when judged
 
         return FunctionTarget(rest)
     raise InputError(

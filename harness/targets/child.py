@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import IO, cast
 
-from harness.targets.messages import show
-from harness.targets.processes import is_group_alive
+from deploy_relay_kit.harness.targets.messages import show
+from deploy_relay_kit.harness.targets.processes import is_group_alive
 
 MAX_LINE = 64 * 1024 * 1024
 """Longest line that is read, in bytes: room for the records of a case that answers at length."""

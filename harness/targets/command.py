@@ -8,11 +8,24 @@ from typing import TypeVar
 
 from msgspec import UNSET, structs
 
-from harness.targets import messages
-from harness.targets.child import Child, ChildError, ChildHungError
-from harness.targets.deploy_command import DeployCommand
-from harness.targets.messages import Deployed, MessageError, Reply, Start, Started, Stop
-from harness.targets.outcome import DEADLINE, HangBudget, Outcome, TargetBrokeError, TargetHungError
+from deploy_relay_kit.harness.targets import messages
+from deploy_relay_kit.harness.targets.child import Child, ChildError, ChildHungError
+from deploy_relay_kit.harness.targets.deploy_command import DeployCommand
+from deploy_relay_kit.harness.targets.messages import (
+    Deployed,
+    MessageError,
+    Reply,
+    Start,
+    Started,
+    Stop,
+)
+from deploy_relay_kit.harness.targets.outcome import (
+    DEADLINE,
+    HangBudget,
+    Outcome,
+    TargetBrokeError,
+    TargetHungError,
+)
 
 START_SECONDS = 15.0
 """Time that an adapter has to start; some languages are slow."""

@@ -11,11 +11,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, cast
 
-from harness.errors import InputError
-from harness.targets import messages
-from harness.targets.deploy_command import DeployCommand
-from harness.targets.messages import Deployed, MessageError
-from harness.targets.outcome import DEADLINE, HangBudget, Outcome, TargetBrokeError, TargetHungError
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.targets import messages
+from deploy_relay_kit.harness.targets.deploy_command import DeployCommand
+from deploy_relay_kit.harness.targets.messages import Deployed, MessageError
+from deploy_relay_kit.harness.targets.outcome import (
+    DEADLINE,
+    HangBudget,
+    Outcome,
+    TargetBrokeError,
+    TargetHungError,
+)
 
 DEFAULT_CAPABILITIES = ("mint.operations",)
 

@@ -10,14 +10,14 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from harness.targets.capabilities import CAPABILITIES
-from harness.targets.deploy_command import (
+from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
+from deploy_relay_kit.harness.targets.deploy_command import (
     MINT_CAPABILITIES,
     STOCK,
     DeployCommand,
     ReplicationMint,
 )
-from harness.targets.outcome import Outcome, TargetBrokeError, TargetSkippedError
+from deploy_relay_kit.harness.targets.outcome import Outcome, TargetBrokeError, TargetSkippedError
 
 PROTOCOL = 1
 MAX_SHOWN = 200

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from harness.errors import Unseen
+from deploy_relay_kit.harness.errors import Unseen
 
 DEADLINE = 30.0
 """Seconds after which a target that has not answered a deploy counts as hanging."""

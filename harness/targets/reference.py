@@ -4,9 +4,9 @@ import asyncio
 import os
 from importlib.metadata import version
 
-import relay
-from harness.targets.capabilities import CAPABILITIES
-from harness.targets.deploy_command import (
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
+from deploy_relay_kit.harness.targets.deploy_command import (
     DeployCommand,
     DeployNode,
     GivenToken,
@@ -15,7 +15,7 @@ from harness.targets.deploy_command import (
     OperationsMint,
     ReplicationMint,
 )
-from harness.targets.outcome import DEADLINE, Outcome, TargetHungError
+from deploy_relay_kit.harness.targets.outcome import DEADLINE, Outcome, TargetHungError
 
 
 class ReferenceTarget:

@@ -1,4 +1,4 @@
-"""The reference relay as a command adapter: `cmd:python -m harness.targets.reference_adapter`.
+"""The reference relay as a command adapter, for `python -m` and the name of this module.
 
 Arguments are the capabilities that it declares, all by default. With fewer, the suite shows that it
 demands of a relay no more than the relay declares.
@@ -9,9 +9,9 @@ import sys
 import traceback
 from typing import IO, Any
 
-from harness.targets import Target, messages
-from harness.targets.outcome import TargetSkippedError
-from harness.targets.reference import ReferenceTarget
+from deploy_relay_kit.harness.targets import Target, messages
+from deploy_relay_kit.harness.targets.outcome import TargetSkippedError
+from deploy_relay_kit.harness.targets.reference import ReferenceTarget
 
 
 def serve(target: Target, stdin: IO[bytes], stdout: IO[bytes]) -> int:

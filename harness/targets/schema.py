@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from harness.targets.deploy_command import DeployCommand
-from harness.targets.messages import Deployed, Start, Started, Stop, Stopped
+from deploy_relay_kit.harness.targets.deploy_command import DeployCommand
+from deploy_relay_kit.harness.targets.messages import Deployed, Start, Started, Stop, Stopped
 
 
 def adapter_schema() -> dict[str, Any]:

@@ -13,10 +13,10 @@ import struct
 from enum import Enum, auto
 from typing import NoReturn
 
-from harness.transport.control import Command, Control
-from harness.witness.clock import now
-from harness.witness.connections import ConnectionWitness
-from harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.transport.control import Command, Control
+from deploy_relay_kit.harness.witness.clock import now
+from deploy_relay_kit.harness.witness.connections import ConnectionWitness
+from deploy_relay_kit.harness.witness.moments import MomentKind
 
 _FOR_EVER = 3600.0  # longer than any test waits; bounds a forgotten peer
 _HANG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import Literal
 
-from harness.faults.answers import AnyAnswer, Await, End, Pause, Script
-from harness.faults.events import EventStream
-from harness.profiles import Profile
-from harness.profiles.profile import Then
-from harness.transport.connection import ConnectionEnded
-from harness.transport.exchange import Exchange
-from harness.witness.clock import now
-from harness.witness.moments import MomentKind
-from harness.witness.wire import OperationReader, UploadReader
-from harness.witness.wire.finding import show
+from deploy_relay_kit.harness.faults.answers import AnyAnswer, Await, End, Pause, Script
+from deploy_relay_kit.harness.faults.events import EventStream
+from deploy_relay_kit.harness.profiles import Profile
+from deploy_relay_kit.harness.profiles.profile import Then
+from deploy_relay_kit.harness.transport.connection import ConnectionEnded
+from deploy_relay_kit.harness.transport.exchange import Exchange
+from deploy_relay_kit.harness.witness.clock import now
+from deploy_relay_kit.harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.witness.wire import OperationReader, UploadReader
+from deploy_relay_kit.harness.witness.wire.finding import show
 
 _BLOCK = 256 * 1024
 _QUOTED = 4096  # bytes of an answer kept for a quote

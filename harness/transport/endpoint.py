@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self
 
-from harness.transport.server import StreamingServer
-from harness.witness.connections import ConnectionWitness, RequestWitness
-from harness.witness.timeline import timeline
+from deploy_relay_kit.harness.transport.server import StreamingServer
+from deploy_relay_kit.harness.witness.connections import ConnectionWitness, RequestWitness
+from deploy_relay_kit.harness.witness.timeline import timeline
 
 
 class Endpoint(ABC):

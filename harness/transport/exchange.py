@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from werkzeug import Request
 
-from harness.faults.http1 import status_line
-from harness.transport.connection import Connection
-from harness.witness.connections import RequestWitness
-from harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.faults.http1 import status_line
+from deploy_relay_kit.harness.transport.connection import Connection
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.moments import MomentKind
 
-ENVIRON_KEY = "harness.transport.exchange"  # in the WSGI environment of a request
+ENVIRON_KEY = "deploy_relay_kit.harness.transport.exchange"  # in the WSGI environment of a request
 _W = TypeVar("_W", bound=RequestWitness)
 
 

@@ -11,10 +11,10 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from harness.transport.connection import Connection, ConnectionEnded, is_fin
-from harness.witness.clock import now
-from harness.witness.connections import ConnectionWitness
-from harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.transport.connection import Connection, ConnectionEnded, is_fin
+from deploy_relay_kit.harness.witness.clock import now
+from deploy_relay_kit.harness.witness.connections import ConnectionWitness
+from deploy_relay_kit.harness.witness.moments import MomentKind
 
 _PURPOSE = "the TLS handshake"
 _ALERT = 21  # content type (RFC 8446 section 5.1)

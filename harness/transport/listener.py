@@ -6,11 +6,11 @@ import socket
 import threading
 from collections.abc import Callable
 
-from harness.transport.connection import Connection, State, is_readable
-from harness.transport.control import Command, Control
-from harness.witness.clock import now
-from harness.witness.connections import ConnectionWitness
-from harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.transport.connection import Connection, State, is_readable
+from deploy_relay_kit.harness.transport.control import Command, Control
+from deploy_relay_kit.harness.witness.clock import now
+from deploy_relay_kit.harness.witness.connections import ConnectionWitness
+from deploy_relay_kit.harness.witness.moments import MomentKind
 
 _STOP_DEADLINE = 5.0  # seconds
 _BACKLOG = 128

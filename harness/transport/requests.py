@@ -10,14 +10,14 @@ from wsgiref.util import setup_testing_defaults
 
 from werkzeug import Request, Response
 
-from harness.transport.connection import Connection
-from harness.transport.exchange import ENVIRON_KEY, Exchange, path_in
-from harness.witness.connections import RequestWitness
-from harness.witness.moments import MomentKind
-from harness.witness.wire import MessageReader
-from harness.witness.wire.finding import show
-from harness.witness.wire.head import read_operation_head
-from harness.witness.wire.plain import read_plain_head
+from deploy_relay_kit.harness.transport.connection import Connection
+from deploy_relay_kit.harness.transport.exchange import ENVIRON_KEY, Exchange, path_in
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.witness.wire import MessageReader
+from deploy_relay_kit.harness.witness.wire.finding import show
+from deploy_relay_kit.harness.witness.wire.head import read_operation_head
+from deploy_relay_kit.harness.witness.wire.plain import read_plain_head
 
 HEAD_LIMIT = 64 * 1024  # bytes of a request head that a peer reads
 _HEAD_END = b"\r\n\r\n"

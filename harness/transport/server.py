@@ -16,13 +16,17 @@ from pytest_httpserver.httpserver import UNDEFINED
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from harness.transport import handshake
-from harness.transport.connection import Connection
-from harness.transport.control import Command
-from harness.transport.exchange import Exchange, refuse_malformed
-from harness.transport.listener import Listener
-from harness.transport.requests import send_response, serve_requests, werkzeug_request
-from harness.witness.connections import ConnectionWitness
+from deploy_relay_kit.harness.transport import handshake
+from deploy_relay_kit.harness.transport.connection import Connection
+from deploy_relay_kit.harness.transport.control import Command
+from deploy_relay_kit.harness.transport.exchange import Exchange, refuse_malformed
+from deploy_relay_kit.harness.transport.listener import Listener
+from deploy_relay_kit.harness.transport.requests import (
+    send_response,
+    serve_requests,
+    werkzeug_request,
+)
+from deploy_relay_kit.harness.witness.connections import ConnectionWitness
 
 _WAIT = 5.0  # seconds
 

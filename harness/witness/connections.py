@@ -10,9 +10,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.witness.clock import now
-from harness.witness.moments import Moment, MomentKind
-from harness.witness.redaction import redacted, redacted_target
+from deploy_relay_kit.harness.witness.clock import now
+from deploy_relay_kit.harness.witness.moments import Moment, MomentKind
+from deploy_relay_kit.harness.witness.redaction import redacted, redacted_target
 
 Side = Literal["client", "peer"]
 Ending = Literal["FIN", "RST"]

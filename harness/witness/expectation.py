@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.witness.wire import Field, FilePart, Finding
-from harness.witness.wire.finding import show
+from deploy_relay_kit.harness.witness.wire import Field, FilePart, Finding
+from deploy_relay_kit.harness.witness.wire.finding import show
 
 _MEMBERS_OF_ALL = {"operation": "deploy_component"}
 _REPLICATED = {"replicated": False}

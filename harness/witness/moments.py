@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from harness.witness.clock import now
+from deploy_relay_kit.harness.witness.clock import now
 
 
 class Part(Enum):

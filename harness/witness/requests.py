@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Unseen
-from harness.witness.connections import RequestWitness
-from harness.witness.expectation import differences
-from harness.witness.wire import (
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.expectation import differences
+from deploy_relay_kit.harness.witness.wire import (
     Field,
     FilePart,
     Finding,
@@ -17,7 +17,7 @@ from harness.witness.wire import (
     OperationReader,
     UploadReader,
 )
-from harness.witness.wire.finding import show
+from deploy_relay_kit.harness.witness.wire.finding import show
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import TypedDict
 
-from harness.witness.connections import ConnectionWitness
-from harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.witness.connections import ConnectionWitness
+from deploy_relay_kit.harness.witness.requests import UploadWitness
 
 
 class TimelineMoment(TypedDict):

@@ -9,28 +9,28 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
-from relay.command import credentials, options
-from relay.command.display import (
+from deploy_relay_kit.relay.command import credentials, options
+from deploy_relay_kit.relay.command.display import (
     Listener,
     json_line,
     print_count,
     print_records,
     progress_listener,
 )
-from relay.command.interrupts import Interrupts
-from relay.command.output import Output, printable
-from relay.command.packing.progress import packing_progress
-from relay.command.packing.staging import check_path, staged
-from relay.command.progress import Progress
-from relay.errors import InputError
-from relay.events import Event
-from relay.fanout import FanOut, Reach, deploy
-from relay.node import Node
-from relay.report import Report
-from relay.request import forwarded_fields
-from relay.restarts import restart
-from relay.retry import Retry
-from relay.tls import Tls
+from deploy_relay_kit.relay.command.interrupts import Interrupts
+from deploy_relay_kit.relay.command.output import Output, printable
+from deploy_relay_kit.relay.command.packing.progress import packing_progress
+from deploy_relay_kit.relay.command.packing.staging import check_path, staged
+from deploy_relay_kit.relay.command.progress import Progress
+from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.events import Event
+from deploy_relay_kit.relay.fanout import FanOut, Reach, deploy
+from deploy_relay_kit.relay.node import Node
+from deploy_relay_kit.relay.report import Report
+from deploy_relay_kit.relay.request import forwarded_fields
+from deploy_relay_kit.relay.restarts import restart
+from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.tls import Tls
 
 _BAD_USAGE, _UNWRITTEN = 2, 3
 _OWN_DESCRIPTORS = 16  # of Python, of the terminal, and for lookups of hosts

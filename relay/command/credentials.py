@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from relay.errors import InputError
-from relay.node import Mint
-from relay.token import GivenToken, OperationsMint
+from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.node import Mint
+from deploy_relay_kit.relay.token import GivenToken, OperationsMint
 
 STANDARD_INPUT = Path("-")
 _SECRET_BYTES = 65_536

@@ -11,10 +11,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Column, Table
 from rich.text import Text
 
-from relay.answer import readable
-from relay.command.output import Output, printable
-from relay.events import Event
-from relay.report import Record
+from deploy_relay_kit.relay.answer import readable
+from deploy_relay_kit.relay.command.output import Output, printable
+from deploy_relay_kit.relay.events import Event
+from deploy_relay_kit.relay.report import Record
 
 Listener = Callable[[Event], None]
 

@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from relay.command.credentials import read_text
-from relay.errors import AttemptError, InputError
-from relay.limits import Limits
-from relay.node import Node
-from relay.request import decoded, stays_behind
-from relay.urls import resolve, without_user_info
+from deploy_relay_kit.relay.command.credentials import read_text
+from deploy_relay_kit.relay.errors import AttemptError, InputError
+from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.node import Node
+from deploy_relay_kit.relay.request import decoded, stays_behind
+from deploy_relay_kit.relay.urls import resolve, without_user_info
 
 _TIMES = ("connect", "mint", "stall", "answer", "restart")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02

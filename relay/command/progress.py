@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from relay.events import Event
-from relay.report import Record, Report
+from deploy_relay_kit.relay.events import Event
+from deploy_relay_kit.relay.report import Record, Report
 
 
 @dataclass

@@ -22,9 +22,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from harness.cluster import FakeCluster
-from harness.peer.certificates import Authority
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.benchmarks.large_payload import peak_mib
 from tests.rawclient import RawClient, chunked, mint_request, upload_body, upload_head
 

@@ -18,8 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import relay
-from harness.cluster import FakeCluster
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
 
 _MIB = 1 << 20
 

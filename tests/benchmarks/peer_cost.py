@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-from harness.cluster import FakeCluster
+from deploy_relay_kit.harness.cluster import FakeCluster
 from tests.rawclient import RawClient
 
 

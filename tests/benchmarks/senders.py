@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import relay
-from relay import formdata
+from deploy_relay_kit import relay
+from deploy_relay_kit.relay import formdata
 
 FIELDS = {"operation": "deploy_component", "project": "demo", "replicated": False}
 DATA = 65_528  # with its framing a chunk is 64 KiB, which is four TLS records

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.certificates import Authority
 
 _WORKERS = 4
 _LAST_CHUNK = b"0\r\n\r\n"

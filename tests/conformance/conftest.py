@@ -10,11 +10,18 @@ from typing import Any
 
 import pytest
 
-from harness import Authority, FakeCluster, Fault, InputError, Payload, stage_payload
-from harness.errors import Unseen
-from harness.judge.cases.relay import Relay
-from harness.judge.prerequisite import try_healthy_deploy
-from harness.targets import Record, Target, open_target
+from deploy_relay_kit.harness import (
+    Authority,
+    FakeCluster,
+    Fault,
+    InputError,
+    Payload,
+    stage_payload,
+)
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.prerequisite import try_healthy_deploy
+from deploy_relay_kit.harness.targets import Record, Target, open_target
 
 ORDER = (
     "url", "tls", "token", "mint_answers", "replication", "sockets", "sockets_trust", "wire",

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     EndlessHead,
     FakeCluster,
     Fault,
     HeadThenSilence,
 )
-from harness.faults.answers import Pause, Script
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import IN_TIME
-from harness.judge.cases.relay import Relay
-from harness.targets import Limits, Record
+from deploy_relay_kit.harness.faults.answers import Pause, Script
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import Limits, Record
 
 RecordsOf = Callable[..., list[Record]]
 DONE = Answer(json={"message": "done"})

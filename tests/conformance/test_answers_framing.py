@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     ContentLengthOff,
@@ -17,11 +17,11 @@ from harness import (
     UnfinishedChunks,
     stage_payload,
 )
-from harness.faults.answers import Await, Script
-from harness.faults.http1 import status_line
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import IN_TIME
-from harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.faults.answers import Await, Script
+from deploy_relay_kit.harness.faults.http1 import status_line
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
+from deploy_relay_kit.harness.judge.cases.relay import Relay
 
 
 @frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     CloseWithoutAnswer,
     FakeCluster,
@@ -13,10 +13,10 @@ from harness import (
     TokensExpire,
     in_turn,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import THRICE
-from harness.judge.cases.relay import Relay
-from harness.targets import GivenToken, Limits
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import GivenToken, Limits
 
 # -- how many ------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     ConnectionWitness,
     FakeCluster,
@@ -26,16 +26,16 @@ from harness import (
     StopReadingAfter,
     in_turn,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import IN_TIME, SOON
-from harness.judge.cases.relay import Relay
-from harness.peer.triggers import (
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, SOON
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.triggers import (
     cancel_deploy,
     has_connection,
     has_request,
     has_upload,
 )
-from harness.targets import Limits
+from deploy_relay_kit.harness.targets import Limits
 
 A_WHILE = 0.5  # seconds in which another attempt would be seen
 CANCELLED_AFTER = (0.2, 1, 4)  # seconds

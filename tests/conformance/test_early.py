@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     Drip,
@@ -15,10 +15,10 @@ from harness import (
     TokensExpire,
     UnfinishedChunks,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import IN_TIME
-from harness.judge.cases.relay import Relay
-from harness.targets import GivenToken, Limits, Record
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import GivenToken, Limits, Record
 
 REASON = "may not deploy here"
 REFUSED = Answer.error(403, REASON)

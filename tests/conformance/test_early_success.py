@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     EventStream,
@@ -15,10 +15,10 @@ from harness import (
     UploadWitness,
     failure_events,
 )
-from harness.fronts.caddy import CaddyFront
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import IN_TIME
-from harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.fronts.caddy import CaddyFront
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
+from deploy_relay_kit.harness.judge.cases.relay import Relay
 
 At = Literal["head", "file"] | int
 

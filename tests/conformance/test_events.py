@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     Event,
@@ -16,9 +16,9 @@ from harness import (
     failure_events,
     success_events,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.targets import GivenToken, Limits, Record
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import GivenToken, Limits, Record
 
 RecordsOf = Callable[..., list[Record]]
 MESSAGE = "Successfully deployed: demo"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import Answer, Event, EventStream, failure_events
-from harness.judge.cases.checks import Checks
-from harness.targets import Record
+from deploy_relay_kit.harness import Answer, Event, EventStream, failure_events
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.targets import Record
 
 RecordsOf = Callable[..., list[Record]]
 MESSAGE = "Successfully deployed: demo"

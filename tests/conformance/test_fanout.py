@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     CloseWithoutAnswer,
     FakeCluster,
@@ -13,11 +13,11 @@ from harness import (
     ResetAfter,
     mint_refused,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import file_of
-from harness.peer.peer import FakePeer
-from harness.targets import Outcome
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import file_of
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.targets import Outcome
 
 
 def test_every_peer_receives_the_staged_payload_whole(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     CloseWithoutAnswer,
@@ -22,11 +22,11 @@ from harness import (
     StopReadingAfter,
     in_turn,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import IN_TIME
-from harness.judge.cases.relay import Relay
-from harness.peer.peer import FakePeer
-from harness.targets import Limits, Outcome
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.targets import Limits, Outcome
 
 
 def name_of(fault: Fault) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness import FakeCluster
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import names_of, need_field, need_upload, text_of
+from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import names_of, need_field, need_upload, text_of
 
 
 @pytest.mark.parametrize("given", [{}, {"replicated": True}, {"replicated": False}], ids=str)

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     CertificateFlaw,
     CloseWithoutAnswer,
@@ -28,10 +28,10 @@ from harness import (
     mint_without_token,
     success_events,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import THRICE
-from harness.judge.cases.relay import Relay
-from harness.targets import Limits
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import Limits
 
 NO_ANSWER_IN_TIME = Limits(attempts=3, retry_delay=0.01, answer=0.3)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from attrs import evolve
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     CertificateFlaw,
@@ -26,11 +26,11 @@ from harness import (
     mint_refused,
     mint_without_token,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import whole_uploads
-from harness.peer.peer import FakePeer
-from harness.targets import Record
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import whole_uploads
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.targets import Record
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     End,
     EventStream,
@@ -22,12 +22,12 @@ from harness import (
     MintAnswer,
     success_events,
 )
-from harness.errors import Unseen
-from harness.faults.answers import Script
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.targets.outcome import TargetHungError
-from harness.targets.processes import watch_processes
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.faults.answers import Script
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets.outcome import TargetHungError
+from deploy_relay_kit.harness.targets.processes import watch_processes
 
 # The kit's own tests run these cases with less.
 HUGE = int(os.environ.get("RELAY_HARNESS_HUGE_MB", "1024"))  # MiB of a payload

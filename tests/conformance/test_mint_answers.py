@@ -9,12 +9,21 @@ from functools import partial
 import pytest
 from attrs import evolve
 
-from harness import Answer, Drip, End, FakeCluster, FakePeer, HeadThenSilence, Held, MintAnswer
-from harness.faults.answers import AnyAnswer, Script
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import IN_TIME, LIMIT
-from harness.judge.cases.relay import Relay
-from harness.targets import Limits
+from deploy_relay_kit.harness import (
+    Answer,
+    Drip,
+    End,
+    FakeCluster,
+    FakePeer,
+    HeadThenSilence,
+    Held,
+    MintAnswer,
+)
+from deploy_relay_kit.harness.faults.answers import AnyAnswer, Script
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import Limits
 
 REASON = "token mint failed: "
 SOON = 0.5

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     FakeCluster,
     HangInHandshake,
     MintHangs,
@@ -15,9 +15,9 @@ from harness import (
     Payload,
     StopReadingAfter,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.targets import DeployNode
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import DeployNode
 
 PATIENCE = float(os.environ.get("RELAY_HARNESS_PATIENCE", "150"))
 """Seconds after which such a relay must have given up a peer that does nothing."""

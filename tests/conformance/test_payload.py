@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     FakeCluster,
@@ -16,10 +16,10 @@ from harness import (
     ResetAfter,
     stage_payload,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import file_of, whole_uploads
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import file_of, whole_uploads
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 MISSING = "staged payload missing: "
 

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import Answer, FakeCluster, Held, MintAnswer, Payload, ReadSlowly
-from harness.errors import Unseen
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import file_of, whole_uploads
-from harness.peer.peer import FakePeer
-from harness.peer.triggers import act_when, has_file_part
-from harness.targets import Outcome
+from deploy_relay_kit.harness import Answer, FakeCluster, Held, MintAnswer, Payload, ReadSlowly
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import file_of, whole_uploads
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.peer.triggers import act_when, has_file_part
+from deploy_relay_kit.harness.targets import Outcome
 
 SLOWLY = ReadSlowly(40_000_000)
 

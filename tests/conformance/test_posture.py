@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     Authority,
     CertificateFlaw,
@@ -16,9 +16,9 @@ from harness import (
     ResetAtAccept,
     in_turn,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import THRICE
-from harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.relay import Relay
 
 FLAWS = [
     CertificateFlaw.WRONG_AUTHORITY,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     CertificateFlaw,
     Event,
@@ -17,8 +17,8 @@ from harness import (
     ResetAfter,
     mint_refused,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
 
 Members = dict[str, object]
 OWN = ("status", "reason", "statusCode", "hint", "attempts", "uncertain", "stage")

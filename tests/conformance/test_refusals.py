@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     CloseWithoutAnswer,
     FakeCluster,
@@ -14,10 +14,10 @@ from harness import (
     MintAnswer,
     ResetAfter,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import requests_for
-from harness.targets import Record
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import requests_for
+from deploy_relay_kit.harness.targets import Record
 
 RecordsOf = Callable[..., list[Record]]
 NO_REASON = "the error text of a simple refusal is not the reason either (RES-06)"

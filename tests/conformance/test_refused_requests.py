@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from harness import FakeCluster
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import names_of, need_upload, text_of
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import names_of, need_upload, text_of
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 REFUSED = "expected a refusal of the deploy or a failed record, got a success"
 

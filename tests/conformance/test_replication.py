@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     Dropped,
     FakeCluster,
@@ -25,13 +25,13 @@ from harness import (
     UnknownRequestId,
     WideMaps,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import AN_HOUR, IN_TIME
-from harness.judge.cases.relay import Relay
-from harness.peer.tokens import lifetime
-from harness.replication.witness import MessageWitness
-from harness.targets import Limits, LocalSettings
-from harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import AN_HOUR, IN_TIME
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.tokens import lifetime
+from deploy_relay_kit.harness.replication.witness import MessageWitness
+from deploy_relay_kit.harness.targets import Limits, LocalSettings
+from deploy_relay_kit.harness.witness.moments import MomentKind
 
 REQUEST = 136
 

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     CloseInHandshake,
@@ -26,11 +26,11 @@ from harness import (
     ResetAtAccept,
     in_turn,
 )
-from harness.errors import Unseen
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import THRICE
-from harness.judge.cases.relay import Relay
-from harness.targets import DeployNode, Limits
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import DeployNode, Limits
 
 A_TICK = 0.05  # seconds by which a timer may be early
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     CloseWithoutAnswer,
@@ -27,9 +27,9 @@ from harness import (
     mint_refused,
     mint_with_token,
 )
-from harness.faults.kinds import MintFault
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.leaks import (
+from deploy_relay_kit.harness.faults.kinds import MintFault
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.leaks import (
     changed_since,
     files_in_reach,
     leaked,
@@ -37,9 +37,9 @@ from harness.judge.cases.leaks import (
     received_by,
     reported_by,
 )
-from harness.judge.cases.relay import Relay
-from harness.targets import DeployNode, GivenToken, Limits
-from harness.targets.processes import watch_processes
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Limits
+from deploy_relay_kit.harness.targets.processes import watch_processes
 
 TROUBLED: list[Fault | None] = [
     None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Dropped,
     End,
     ErrorAnswer,
@@ -26,11 +26,11 @@ from harness import (
     WithToken,
     WrongAccept,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import IN_TIME, SOON
-from harness.judge.cases.relay import Relay
-from harness.peer.triggers import cancel_deploy
-from harness.targets import Limits, Outcome
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, SOON
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.triggers import cancel_deploy
+from deploy_relay_kit.harness.targets import Limits, Outcome
 
 REASON = "token mint failed: "
 NO_TOKEN = "peer did not return an operation_token"

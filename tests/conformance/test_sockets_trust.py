@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import Authority, CertificateFlaw, FakeCluster
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness import Authority, CertificateFlaw, FakeCluster
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness import Answer, FakeCluster
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import THRICE
-from harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness import Answer, FakeCluster
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.relay import Relay
 
 SUCCESSES = (*range(200, 209), 218, 226, 250, 298, 299)
 REDIRECTS = (*range(300, 309), 310, 350, 399)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
     CertificateFlaw,
@@ -29,12 +29,12 @@ from harness import (
     StopReadingAfter,
     mint_refused,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import SOON
-from harness.judge.cases.relay import Relay
-from harness.peer.triggers import act_when, has_file_part, has_upload
-from harness.targets import Limits
-from harness.targets.processes import open_files
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import SOON
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.triggers import act_when, has_file_part, has_upload
+from deploy_relay_kit.harness.targets import Limits
+from deploy_relay_kit.harness.targets.processes import open_files
 
 MEGABYTE = 1_000_000
 

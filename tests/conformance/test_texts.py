@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness import Answer, EventStream, FakeCluster
-from harness.faults.events import Event
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import need_field
-from harness.targets import Record
+from deploy_relay_kit.harness import Answer, EventStream, FakeCluster
+from deploy_relay_kit.harness.faults.events import Event
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_field
+from deploy_relay_kit.harness.targets import Record
 
 TEXTS = {
     "composed": "\u00e9",

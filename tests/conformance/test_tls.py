@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Authority,
     CertificateFlaw,
     ClientCertificateRequired,
@@ -16,10 +16,10 @@ from harness import (
     Fault,
     TlsOnly,
 )
-from harness.faults.kinds import TlsVersion
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.targets import GivenToken, ReplicationMint
+from deploy_relay_kit.harness.faults.kinds import TlsVersion
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import GivenToken, ReplicationMint
 
 of_every_flaw = pytest.mark.parametrize("flaw", CertificateFlaw, ids=lambda flaw: flaw.value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import (
+from deploy_relay_kit.harness import (
     Answer,
     ContentLengthOff,
     FakeCluster,
@@ -20,12 +20,12 @@ from harness import (
     mint_with_token,
     mint_without_token,
 )
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.deadlines import AN_HOUR, IN_TIME, LIMIT
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import requests_for
-from harness.peer.tokens import lifetime
-from harness.targets import GivenToken, Limits, OperationsMint
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import AN_HOUR, IN_TIME, LIMIT
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import requests_for
+from deploy_relay_kit.harness.peer.tokens import lifetime
+from deploy_relay_kit.harness.targets import GivenToken, Limits, OperationsMint
 
 REASON = "token mint failed: "
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from harness import FakeCluster, Payload, Refuse, ResetAtAccept
-from harness.fronts.nginx import NginxFront
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.targets import LocalSettings
+from deploy_relay_kit.harness import FakeCluster, Payload, Refuse, ResetAtAccept
+from deploy_relay_kit.harness.fronts.nginx import NginxFront
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import LocalSettings
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
-from harness import FakeCluster
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.uploads import as_utf_8, names_of, need_field, need_upload, text_of
+from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import (
+    as_utf_8,
+    names_of,
+    need_field,
+    need_upload,
+    text_of,
+)
 
 
 @pytest.mark.parametrize("value", ["plain", "", '"in quotes"'], ids=repr)

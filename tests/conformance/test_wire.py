@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import FakeCluster
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
 
 
 def test_the_upload_keeps_to_the_wire_format(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trustme  # noqa: F401  pytester forgets what a run imports, and cryptography bears one import
 
-from harness.judge.collector import Collector
-from harness.judge.model import Case, Check, Evidence, Result, Verdict
+from deploy_relay_kit.harness.judge.collector import Collector
+from deploy_relay_kit.harness.judge.model import Case, Check, Evidence, Result, Verdict
 
 
 def case(name: str = "test_one", *checks: Check, evidence: Evidence | None = None) -> Case:

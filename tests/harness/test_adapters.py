@@ -12,25 +12,31 @@ import jsonschema
 import msgspec
 import pytest
 
-from harness.cli.main import main
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.faults.events import EventStream, failure_events
-from harness.faults.kinds import AnswerEarly, ResetAfter, StopReadingAfter, in_turn, mint_refused
-from harness.judge import baseline
-from harness.judge.cases.deadlines import IN_TIME
-from harness.judge.cases.relay import NotApplicable, Relay
-from harness.judge.explain import cases_by_requirement
-from harness.peer.payloads import stage_payload
-from harness.targets import Limits, LocalSettings, OperationsMint, open_target
-from harness.targets.capabilities import CAPABILITIES
-from harness.targets.outcome import DEADLINE
-from harness.targets.schema import adapter_schema
+from deploy_relay_kit.harness.cli.main import main
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.events import EventStream, failure_events
+from deploy_relay_kit.harness.faults.kinds import (
+    AnswerEarly,
+    ResetAfter,
+    StopReadingAfter,
+    in_turn,
+    mint_refused,
+)
+from deploy_relay_kit.harness.judge import baseline
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
+from deploy_relay_kit.harness.judge.cases.relay import NotApplicable, Relay
+from deploy_relay_kit.harness.judge.explain import cases_by_requirement
+from deploy_relay_kit.harness.peer.payloads import stage_payload
+from deploy_relay_kit.harness.targets import Limits, LocalSettings, OperationsMint, open_target
+from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
+from deploy_relay_kit.harness.targets.outcome import DEADLINE
+from deploy_relay_kit.harness.targets.schema import adapter_schema
 from tests.programs import skip_without
 
 ADAPTERS = Path(__file__).parents[2] / "fixtures" / "adapters"
 COMMANDS = {
-    "reference": f"{sys.executable} -m harness.targets.reference_adapter",
+    "reference": f"{sys.executable} -m deploy_relay_kit.harness.targets.reference_adapter",
     "node": f"node {ADAPTERS / 'node' / 'adapter.mjs'}",
     "curl": f"{sys.executable} {ADAPTERS / 'curl' / 'adapter.py'}",
 }

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults import kinds as faults
-from harness.faults.answers import (
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults.answers import (
     Answer,
     ContentLengthOff,
     Drip,
@@ -24,7 +24,7 @@ from harness.faults.answers import (
     UnfinishedChunks,
     continue_first,
 )
-from harness.faults.events import EventStream, success_events
+from deploy_relay_kit.harness.faults.events import EventStream, success_events
 from tests.harness.uploading import answer_to_upload, is_silent, upload
 
 

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from harness.errors import InputError
-from harness.judge.baseline import Baseline, Entry, apply, draft, parse
-from harness.judge.model import Case, Check, Verdict
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.judge.baseline import Baseline, Entry, apply, draft, parse
+from deploy_relay_kit.harness.judge.model import Case, Check, Verdict
 
 TODAY = dt.date(2027, 1, 10)
 LATER = dt.date(2027, 2, 1)

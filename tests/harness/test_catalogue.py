@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.main import main
-from harness.errors import InputError
-from harness.judge.catalogue import excluded, requirements, sources
-from harness.judge.explain import (
+from deploy_relay_kit.harness.cli.main import main
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.judge.catalogue import excluded, requirements, sources
+from deploy_relay_kit.harness.judge.explain import (
     after_every_case,
     cases_by_requirement,
     explain,
     requirements_of,
 )
-from harness.judge.shipped_paths import conformance_cases
-from harness.targets.capabilities import CAPABILITIES
-from harness.witness.wire import Rule
+from deploy_relay_kit.harness.judge.shipped_paths import conformance_cases
+from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
+from deploy_relay_kit.harness.witness.wire import Rule
 
 # Defects of the command line or of another version of Harper: the original relay is free of them.
 NOT_IN_THE_RELAY = {"WIRE-16", "MINT-08", "SSE-16", "EARLY-04", "BUG-20", "BUG-34"}

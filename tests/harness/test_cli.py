@@ -10,14 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
 
-from harness.cli.main import main
-from harness.targets.processes import is_group_alive
+from deploy_relay_kit.harness.cli.main import main
+from deploy_relay_kit.harness.targets.processes import is_group_alive
 from tests.programs import skip_without, wait_until
 
 # Named one by one, so that nothing else is collected.
@@ -29,26 +27,6 @@ CHECKOUT = Path(__file__).parents[2]
 HOSTILE = CHECKOUT / "tests" / "mutants" / "adapters" / "hostile.py"
 MINTS_NOTHING = f"cmd:{sys.executable} -S -I {HOSTILE} 'cannot mint'"
 NODE = f"cmd:node {CHECKOUT / 'fixtures/adapters/node/adapter.mjs'}"
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment in which the wheel of this checkout is installed."""
-    directory = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
-    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True)
-    [wheel] = directory.glob("*.whl")
-    environment = directory / "environment"
-    venv.create(environment, with_pip=False)
-    python = environment / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install"]
-    subprocess.run(
-        [*pip, "--quiet", "--no-index", "--no-deps", str(wheel)], check=True, capture_output=True
-    )
-    # Only the dependencies come from here; a path in a .pth file does not bring our own checkout.
-    [packages] = environment.glob("lib/python*/site-packages")
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    return environment
 
 
 def test_the_installed_wheel_judges_from_any_directory(installed: Path, tmp_path: Path) -> None:
@@ -204,7 +182,7 @@ def test_an_output_that_cannot_be_written_changes_no_verdict(
     skip_without("bash", "python3")
     if "/dev/full" in line and not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
-    command = f"set -o pipefail; {shlex.quote(sys.executable)} -m harness.cli.main {line}"
+    command = f"set -o pipefail; {shlex.quote(sys.executable)} -m deploy_relay_kit.harness {line}"
     done = subprocess.run(
         ["bash", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False
     )
@@ -212,7 +190,7 @@ def test_an_output_that_cannot_be_written_changes_no_verdict(
 
 
 def judged(relay: str, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli.main", "run", "--relay", relay, *options]
+    command = [sys.executable, "-m", "deploy_relay_kit.harness", "run", "--relay", relay, *options]
     path = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     return subprocess.run(
         command, cwd=directory, env=path, capture_output=True, text=True, check=False
@@ -259,7 +237,7 @@ def test_a_run_that_is_terminated_leaves_no_adapter_behind(tmp_path: Path) -> No
     command = [
         sys.executable,
         "-m",
-        "harness.cli.main",
+        "deploy_relay_kit.harness",
         "run",
         "--relay",
         relay,
@@ -280,7 +258,7 @@ def test_a_run_whose_processes_all_end_is_red_whatever_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What has not run is no known failure."""
-    monkeypatch.setattr("harness.judge.run._MOST_CRASHES", 1)
+    monkeypatch.setattr("deploy_relay_kit.harness.judge.run._MOST_CRASHES", 1)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ending.py").write_text("import os\ndef deploy(message):\n    os._exit(3)\n")
     command = ["run", "--keep-going", "--relay", "python:ending:deploy", "--requirement", "RES-09"]
@@ -295,7 +273,9 @@ def test_a_run_whose_processes_all_end_is_red_whatever_is_known(
 
 
 def test_whoever_reads_the_head_of_a_run_has_no_say_in_it(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m harness.cli.main run --relay {CURL!r} {shlex.join(SOME)}"
+    command = (
+        f"{sys.executable} -m deploy_relay_kit.harness run --relay {CURL!r} {shlex.join(SOME)}"
+    )
     script = f"set -o pipefail; {command} --report {tmp_path} | true"
     skip_without("curl", "bash")
     run = subprocess.run(["bash", "-c", script], cwd=CHECKOUT, capture_output=True, check=False)
@@ -305,8 +285,8 @@ def test_whoever_reads_the_head_of_a_run_has_no_say_in_it(tmp_path: Path) -> Non
 
 FUNCTION = """
 import os
-from harness.targets import messages
-from harness.targets.reference import ReferenceTarget
+from deploy_relay_kit.harness.targets import messages
+from deploy_relay_kit.harness.targets.reference import ReferenceTarget
 
 
 def deploy(message):

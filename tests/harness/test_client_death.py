@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults import kinds as faults
-from harness.faults.answers import Answer, Drip, HeadThenSilence
-from harness.faults.events import EventStream
-from harness.peer.certificates import Authority
-from harness.peer.peer import FakePeer
-from harness.replication import faults as socket_faults
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults.answers import Answer, Drip, HeadThenSilence
+from deploy_relay_kit.harness.faults.events import EventStream
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.replication import faults as socket_faults
 from tests.rawclient import (
     RawClient,
     chunked,

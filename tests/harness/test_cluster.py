@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import FakeCluster, loopback_address
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster, loopback_address
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
 from tests.websocketclient import BINARY, REQUEST, masked, opened
 

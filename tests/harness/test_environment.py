@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness.targets.child import Child
+from deploy_relay_kit.harness.targets.child import Child
 
 WITHHELD = [
     "https_proxy",

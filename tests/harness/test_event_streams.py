@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.events import Event, EventStream, failure_events, success_events
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.events import (
+    Event,
+    EventStream,
+    failure_events,
+    success_events,
+)
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.harness.uploading import BODY, upload
 
 

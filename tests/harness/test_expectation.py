@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
 
 PAYLOAD = b"payload bytes"

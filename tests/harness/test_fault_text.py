@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.faults import kinds as faults
-from harness.faults.answers import Answer, Drip, EndlessHead
-from harness.faults.events import EventStream
-from harness.faults.kinds import CertificateFlaw
-from harness.faults.text import description, fault_names, parse_fault
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults.answers import Answer, Drip, EndlessHead
+from deploy_relay_kit.harness.faults.events import EventStream
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
+from deploy_relay_kit.harness.faults.text import description, fault_names, parse_fault
 
 REFUSED = Answer(401, json={"error": "Unauthorized"})
 

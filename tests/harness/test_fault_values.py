@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults import kinds as faults
-from harness.faults.answers import (
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults.answers import (
     Answer,
     ContentLengthOff,
     Drip,
@@ -23,11 +23,11 @@ from harness.faults.answers import (
     Held,
     UnfinishedChunks,
 )
-from harness.faults.events import Event, EventStream
-from harness.faults.kinds import CertificateFlaw
-from harness.peer.peer import FakePeer
-from harness.replication import FakeReplicationSocket
-from harness.replication import faults as socket_faults
+from deploy_relay_kit.harness.faults.events import Event, EventStream
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.replication import FakeReplicationSocket
+from deploy_relay_kit.harness.replication import faults as socket_faults
 from tests.faultkinds import fault_classes
 from tests.rawclient import RawClient, chunked, mint_request, upload_body, upload_head
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults import kinds as faults
-from harness.faults.kinds import CertificateFlaw
-from harness.peer.certificates import Authority
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
+from deploy_relay_kit.harness.peer.certificates import Authority
 from tests.harness.uploading import is_silent
 from tests.rawclient import RawClient, client_hello, mint_request
 

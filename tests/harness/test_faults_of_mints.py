@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults import kinds as faults
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.harness.uploading import BODY, answer_to_upload, is_silent
 from tests.rawclient import RawAnswer, RawClient, mint_request, upload_head
 

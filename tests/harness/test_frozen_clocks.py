@@ -13,8 +13,8 @@ import freezegun
 import pytest
 import time_machine
 
-from harness.cluster import FakeCluster
-from harness.faults.kinds import CertificateFlaw
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
 from tests.rawclient import RawClient, mint
 
 Freeze = Callable[[datetime], AbstractContextManager[Any]]

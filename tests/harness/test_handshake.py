@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults import kinds as faults
-from harness.peer.certificates import Authority
-from harness.peer.peer import FakePeer
-from harness.transport import handshake as handshake_tap
-from harness.transport.handshake import first_certificate
-from harness.witness.connections import ConnectionWitness
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.transport import handshake as handshake_tap
+from deploy_relay_kit.harness.transport.handshake import first_certificate
+from deploy_relay_kit.harness.witness.connections import ConnectionWitness
 from tests.rawclient import RawClient, client_hello
 
 

@@ -8,17 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from harness.judge.cases.wording import Comparison
-from harness.judge.model import Case, Check, Verdict
+from deploy_relay_kit.harness.judge.cases.wording import Comparison
+from deploy_relay_kit.harness.judge.model import Case, Check, Verdict
 from tests.harness.driving import judged_in_here
 
 CONFTEST = "from tests.conformance.conftest import *\n"
 CASES = """
 import sys
 import pytest
-from harness import Answer, MintHangs
-from harness.targets import GivenToken, Limits
-from harness.targets.outcome import TargetBrokeError, TargetHungError, TargetSkippedError
+from deploy_relay_kit.harness import Answer, MintHangs
+from deploy_relay_kit.harness.targets import GivenToken, Limits
+from deploy_relay_kit.harness.targets.outcome import (
+    TargetBrokeError,
+    TargetHungError,
+    TargetSkippedError,
+)
 
 def test_two_looks(cluster, relay, check):
     '''The path reaches the peer.'''
@@ -110,7 +114,7 @@ def test_a_leak_is_charged_to_its_own_requirement(cluster, relay, check, tmp_pat
         assert peer.upload.path == "/"
 
 def test_a_broken_rule_is_charged_to_its_own_requirement(cluster, relay, check, monkeypatch):
-    monkeypatch.setattr("relay.formdata.FILE_TYPE", "application/x-tar")
+    monkeypatch.setattr("deploy_relay_kit.relay.formdata.FILE_TYPE", "application/x-tar")
     peer = cluster.peer()
     relay.deploy(to=[peer])
     with check("URL-08"):
@@ -128,7 +132,7 @@ def test_records_out_of_order(cluster, relay, check, monkeypatch):
         assert outcome[peers[0]].status == "success"
 
 def test_a_success_without_an_upload(cluster, relay, check, monkeypatch):
-    from harness.targets import Outcome
+    from deploy_relay_kit.harness.targets import Outcome
     deploy = relay.target.deploy
     def lying(command, deadline):
         return Outcome.of([{"node": node.name, "status": "success"} for node in command.nodes])

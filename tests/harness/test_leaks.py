@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.judge.cases.leaks import (
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.judge.cases.leaks import (
     changed_since,
     files_in_reach,
     leaked,
     received_by,
     reported_by,
 )
-from harness.peer.peer import FakePeer
-from harness.targets import Outcome
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.targets import Outcome
 from tests.rawclient import RawClient, mint_request
 
 

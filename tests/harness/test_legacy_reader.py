@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.witness.wire import LegacyReader
+from deploy_relay_kit.harness.witness.wire import LegacyReader
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 64), (1 << 64) - 1)

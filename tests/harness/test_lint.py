@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.lint import lint
-from harness.cli.main import main
+from deploy_relay_kit.harness.cli.lint import lint
+from deploy_relay_kit.harness.cli.main import main
 from tests.programs import skip_without
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ROOT / "tests" / "mutants" / "adapters" / "hostile.py"
 
 ADAPTERS = {
-    "reference": [sys.executable, "-m", "harness.targets.reference_adapter"],
+    "reference": [sys.executable, "-m", "deploy_relay_kit.harness.targets.reference_adapter"],
     "node": ["node", str(ROOT / "fixtures/adapters/node/adapter.mjs")],
     "curl": [sys.executable, str(ROOT / "fixtures/adapters/curl/adapter.py")],
 }
@@ -61,7 +61,7 @@ def test_nothing_is_wrong_with_the_adapters_of_the_kit(name: str) -> None:
 def test_what_is_wrong_is_said_at_its_message(
     how: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.cli.lint._END_SECONDS", 0.5)
+    monkeypatch.setattr("deploy_relay_kit.harness.cli.lint._END_SECONDS", 0.5)
     shown = "\n".join(text for _, text in lint([sys.executable, "-S", "-I", str(HOSTILE), how]))
     assert re.search(words, shown), shown
     assert "password-of-" not in shown, "what is shown may be pasted anywhere"
@@ -81,7 +81,7 @@ def test_a_relay_that_verifies_nothing_does_not_use_the_ca_file(tmp_path: Path) 
 
 
 def test_a_silent_adapter_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.cli.transcript.SECONDS", 0.3)
+    monkeypatch.setattr("deploy_relay_kit.harness.cli.transcript.SECONDS", 0.3)
     command = [sys.executable, "-S", "-I", str(HOSTILE), "hangs at start"]
     [(is_right, text)] = lint(command)
     assert not is_right
@@ -91,7 +91,7 @@ def test_a_silent_adapter_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_adapter_that_answers_no_deploy_is_not_asked_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("harness.cli.transcript.SECONDS", 0.3)
+    monkeypatch.setattr("deploy_relay_kit.harness.cli.transcript.SECONDS", 0.3)
     told = [text for _, text in lint([sys.executable, "-S", "-I", str(HOSTILE), "hangs at deploy"])]
     assert sum("did not answer within 0.3 s" in text for text in told) == 2
     assert sum("not asked; no deploy so far was answered" in text for text in told) == 6

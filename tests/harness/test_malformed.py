@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.replication import FakeReplicationSocket
-from harness.transport.requests import HEAD_LIMIT
-from harness.witness.redaction import redacted
-from harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.replication import FakeReplicationSocket
+from deploy_relay_kit.harness.transport.requests import HEAD_LIMIT
+from deploy_relay_kit.harness.witness.redaction import redacted
+from deploy_relay_kit.harness.witness.requests import UploadWitness
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
 
 SECRET = "very.secret-token"

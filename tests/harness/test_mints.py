@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
-from harness.peer.tokens import lifetime
-from harness.witness.requests import OperationWitness
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.peer.tokens import lifetime
+from deploy_relay_kit.harness.witness.requests import OperationWitness
 from tests.rawclient import RawClient, mint_request, post
 
 CHUNKED = {"Host": "p", "Content-Type": "application/json", "Transfer-Encoding": "chunked"}

@@ -8,10 +8,10 @@ import socket
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.peer.peer import FakePeer
-from harness.replication import FakeReplicationSocket
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.replication import FakeReplicationSocket
 from tests.rawclient import (
     RawClient,
     chunked,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 pytest_plugins = ["pytester"]
 
 TESTS = """
 import enum, http.client, ssl
 import pytest
-from harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults import kinds as faults
 
 def get(peer):
     context = ssl.create_default_context(cadata=peer_authority.pem.decode())

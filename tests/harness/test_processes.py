@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.targets.processes import family, is_group_alive, open_files, watch_processes
+from deploy_relay_kit.harness.targets.processes import (
+    family,
+    is_group_alive,
+    open_files,
+    watch_processes,
+)
 from tests.programs import wait_until
 
 SIZE = 50_000_000

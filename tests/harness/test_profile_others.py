@@ -6,9 +6,9 @@ from base64 import b64encode
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
-from harness.profiles import PROFILES, ProfileName
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.profiles import PROFILES, ProfileName
 from tests.profileclient import (
     DEPLOY,
     EVENTS,

@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
-from harness.profiles.archive import CUT_GZIP, CUT_TAR, NO_TAR_HEADER, archive_error
-from harness.profiles.decoding import decode_value, read_form
-from harness.profiles.harper_deploy import component_name
-from harness.profiles.jobs import JobBook
-from harness.witness.wire import UploadReader
+from deploy_relay_kit.harness.profiles.archive import (
+    CUT_GZIP,
+    CUT_TAR,
+    NO_TAR_HEADER,
+    archive_error,
+)
+from deploy_relay_kit.harness.profiles.decoding import decode_value, read_form
+from deploy_relay_kit.harness.profiles.harper_deploy import component_name
+from deploy_relay_kit.harness.profiles.jobs import JobBook
+from deploy_relay_kit.harness.witness.wire import UploadReader
 from tests.profileclient import GZIP, TAR
 
 V1: list[tuple[str, Any]] = [

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults import kinds as faults
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.profileclient import (
     DEPLOY,
     EARLY,

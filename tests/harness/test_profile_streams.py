@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults import kinds as faults
-from harness.faults.answers import Answer
-from harness.peer.peer import FakePeer
-from harness.profiles import Harper51
-from harness.profiles.harper_deploy import Install
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import kinds as faults
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.profiles import Harper51
+from deploy_relay_kit.harness.profiles.harper_deploy import Install
 from tests.profileclient import (
     DEPLOY,
     EARLY,

@@ -6,8 +6,8 @@ import gzip
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.profileclient import (
     DEPLOY,
     FASTIFY_CLOSE,

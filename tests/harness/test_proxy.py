@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from harness.cluster import FakeCluster
+from deploy_relay_kit.harness.cluster import FakeCluster
 from tests.rawclient import RawClient, chunked, mint, post, upload_body, upload_head
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.kinds import CertificateFlaw
-from harness.fronts.apache import ApacheFront
-from harness.fronts.caddy import CaddyFront
-from harness.fronts.haproxy import HaproxyFront
-from harness.fronts.nginx import NginxFront
-from harness.fronts.real import RealFront
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
+from deploy_relay_kit.harness.fronts.apache import ApacheFront
+from deploy_relay_kit.harness.fronts.caddy import CaddyFront
+from deploy_relay_kit.harness.fronts.haproxy import HaproxyFront
+from deploy_relay_kit.harness.fronts.nginx import NginxFront
+from deploy_relay_kit.harness.fronts.real import RealFront
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.rawclient import RawClient, chunked, mint, mint_request, post, upload_body, upload_head
 
 KINDS = (NginxFront, HaproxyFront, ApacheFront, CaddyFront)

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import WSMsgType
 
-from harness.cluster import FakeCluster
-from harness.faults.kinds import CertificateFlaw, MintForAnotherUser, TokensExpire
-from harness.peer.certificates import Authority
-from harness.peer.peer import FakePeer
-from harness.replication import FakeReplicationSocket
-from harness.replication.frames import pack, parse
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, MintForAnotherUser, TokensExpire
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.replication import FakeReplicationSocket
+from deploy_relay_kit.harness.replication.frames import pack, parse
 from tests.rawclient import RawClient, chunked, upload_body, upload_head
 from tests.websocketclient import (
     BINARY,

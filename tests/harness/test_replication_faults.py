@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import End
-from harness.replication import FakeReplicationSocket
-from harness.replication.faults import (
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import End
+from deploy_relay_kit.harness.replication import FakeReplicationSocket
+from deploy_relay_kit.harness.replication.faults import (
     Dropped,
     ErrorAnswer,
     Fragments,
@@ -37,7 +37,7 @@ from harness.replication.faults import (
     WithToken,
     WrongAccept,
 )
-from harness.replication.frames import OTHER_CODES, parse
+from deploy_relay_kit.harness.replication.frames import OTHER_CODES, parse
 from tests.rawclient import RawClient
 from tests.websocketclient import (
     BINARY,

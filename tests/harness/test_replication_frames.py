@@ -6,7 +6,14 @@ import json
 
 import pytest
 
-from harness.replication.frames import NotAControlMessage, as_text, pack, parse, redacted, response
+from deploy_relay_kit.harness.replication.frames import (
+    NotAControlMessage,
+    as_text,
+    pack,
+    parse,
+    redacted,
+    response,
+)
 from tests.websocketclient import REQUEST, REQUEST_MAP16
 
 

@@ -14,16 +14,16 @@ import jsonschema
 import msgspec
 import pytest
 
-from harness.cli.main import main
-from harness.cli.output import printable
-from harness.errors import InputError
-from harness.judge import report
-from harness.judge.catalogue import requirements
-from harness.judge.causes import causes, summary
-from harness.judge.model import Case, Check, Evidence, Result, Verdict
-from harness.judge.report import badge, junit, page, text
-from harness.judge.report.result import from_json, result_schema, to_json
-from harness.witness.timeline import ConnectionTimeline, TimelineMoment
+from deploy_relay_kit.harness.cli.main import main
+from deploy_relay_kit.harness.cli.output import printable
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.judge import report
+from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.causes import causes, summary
+from deploy_relay_kit.harness.judge.model import Case, Check, Evidence, Result, Verdict
+from deploy_relay_kit.harness.judge.report import badge, junit, page, text
+from deploy_relay_kit.harness.judge.report.result import from_json, result_schema, to_json
+from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline, TimelineMoment
 from tests.harness.driving import case, failed, result_of
 
 HOSTILE = "<script>alert('&')</script> \x00\x1b[31m \ud800 ünd 漢"

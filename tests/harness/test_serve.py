@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.main import main
-from harness.judge.shipped_paths import sample_component
+from deploy_relay_kit.harness.cli.main import main
+from deploy_relay_kit.harness.judge.shipped_paths import sample_component
 from tests.rawclient import RawClient
 
-SERVE = [sys.executable, "-m", "harness.cli.main", "serve"]
+SERVE = [sys.executable, "-m", "deploy_relay_kit.harness", "serve"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,14 @@ def test_relay_deploy_reaches_all_nodes_of_a_served_cluster(tmp_path: Path) -> N
         described = json.loads(served.stdout.readline())
         assert all(node["replication_url"].startswith("wss:") for node in described["nodes"])
         nodes = [f"--node={node['name']}={node['url']}" for node in described["nodes"]]
-        command = [sys.executable, "-m", "relay", "deploy", str(sample_component()), *nodes]
+        command = [
+            sys.executable,
+            "-m",
+            "deploy_relay_kit.relay",
+            "deploy",
+            str(sample_component()),
+            *nodes,
+        ]
         command += [*login, "--ca", described["ca_file"]]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         served.stdin.close()

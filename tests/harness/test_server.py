@@ -13,11 +13,11 @@ import pytest
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, abort
 
-from harness.cluster import FakeCluster
-from harness.faults.events import Event, EventStream
-from harness.peer.certificates import Authority
-from harness.peer.peer import FakePeer
-from harness.transport.server import StreamingServer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.events import Event, EventStream
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.transport.server import StreamingServer
 from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
 
 

@@ -14,10 +14,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from msgspec import structs
 
-from harness.cli.main import main
-from harness.errors import InputError, Unseen
-from harness.judge.cases.relay import NotApplicable, Relay
-from harness.targets import (
+from deploy_relay_kit.harness.cli.main import main
+from deploy_relay_kit.harness.errors import InputError, Unseen
+from deploy_relay_kit.harness.judge.cases.relay import NotApplicable, Relay
+from deploy_relay_kit.harness.targets import (
     DeployCommand,
     DeployNode,
     GivenToken,
@@ -32,11 +32,11 @@ from harness.targets import (
     messages,
     open_target,
 )
-from harness.targets.command import CommandTarget
-from harness.targets.function import FunctionTarget
-from harness.targets.messages import Deployed, MessageError
-from harness.targets.processes import is_group_alive
-from harness.targets.schema import adapter_schema
+from deploy_relay_kit.harness.targets.command import CommandTarget
+from deploy_relay_kit.harness.targets.function import FunctionTarget
+from deploy_relay_kit.harness.targets.messages import Deployed, MessageError
+from deploy_relay_kit.harness.targets.processes import is_group_alive
+from deploy_relay_kit.harness.targets.schema import adapter_schema
 
 HARNESS = Path(__file__).parents[2] / "harness"
 HOSTILE = Path(__file__).parents[1] / "mutants" / "adapters" / "hostile.py"
@@ -348,7 +348,7 @@ def test_an_adapter_says_who_it_is(hostile: Callable[[str], CommandTarget]) -> N
 def test_nothing_of_an_adapter_outlives_it(
     hostile: Callable[[str], CommandTarget], how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.targets.command.STOP_SECONDS", 0.3)
+    monkeypatch.setattr("deploy_relay_kit.harness.targets.command.STOP_SECONDS", 0.3)
     target = hostile(how)
     pid = target.pid
     if how == "hangs at deploy":

@@ -9,8 +9,8 @@ import pytest
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong
 from wsproto.utilities import generate_accept_token
 
-from harness.replication.websocket import ProtocolError, WebSocket, frame_head
-from harness.transport.connection import ConnectionEnded
+from deploy_relay_kit.harness.replication.websocket import ProtocolError, WebSocket, frame_head
+from deploy_relay_kit.harness.transport.connection import ConnectionEnded
 from tests.websocketclient import BINARY, CLOSE, PING, masked
 
 

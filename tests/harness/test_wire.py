@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from multipart import MultipartSegment, PushMultipartParser  # type: ignore[import-untyped]
 
-from harness.witness.wire import Rule, UploadReader, check_head, check_upload
+from deploy_relay_kit.harness.witness.wire import Rule, UploadReader, check_head, check_upload
 
 VECTORS = Path(__file__).parents[2] / "fixtures" / "wire"
 VALID = sorted((VECTORS / "valid").glob("*.http"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from harness.witness.wire import UploadReader
+from deploy_relay_kit.harness.witness.wire import UploadReader
 
 _HEAD = (
     b"POST / HTTP/1.1\r\nHost: peer.test\r\nAuthorization: Bearer a.b.c\r\n"

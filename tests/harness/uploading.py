@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.rawclient import RawAnswer, RawClient, chunked, mint, upload_body, upload_head
 
 PAYLOAD = bytes(range(256)) * 1024

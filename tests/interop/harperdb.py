@@ -12,8 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.fronts.daemon import directory_for, find_program, reserved_port, running
-from harness.peer.certificates import Authority
+from deploy_relay_kit.harness.fronts.daemon import (
+    directory_for,
+    find_program,
+    reserved_port,
+    running,
+)
+from deploy_relay_kit.harness.peer.certificates import Authority
 
 VARIABLE = "RELAY_HARPERDB"
 HOW = f"`npm install harperdb@4.7.29` in a directory, and name it in {VARIABLE}"

@@ -19,17 +19,17 @@ from typing import Any
 
 import pytest
 
-import relay
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer, Held
-from harness.faults.kinds import AnswerEarly
-from harness.fronts.apache import ApacheFront
-from harness.fronts.caddy import CaddyFront
-from harness.fronts.haproxy import HaproxyFront
-from harness.fronts.nginx import NginxFront
-from harness.fronts.real import RealFront
-from harness.peer.payloads import seeded_blocks
-from harness.peer.peer import FakePeer
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import Answer, Held
+from deploy_relay_kit.harness.faults.kinds import AnswerEarly
+from deploy_relay_kit.harness.fronts.apache import ApacheFront
+from deploy_relay_kit.harness.fronts.caddy import CaddyFront
+from deploy_relay_kit.harness.fronts.haproxy import HaproxyFront
+from deploy_relay_kit.harness.fronts.nginx import NginxFront
+from deploy_relay_kit.harness.fronts.real import RealFront
+from deploy_relay_kit.harness.peer.payloads import seeded_blocks
+from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.rawclient import mint
 
 DEPLOY = {"operation": "deploy_component", "project": "demo"}
@@ -276,7 +276,14 @@ def test_the_command_says_why_a_node_reports_no_progress(
     with front_of(cluster, NginxFront, peer, "") as front:
         ended = subprocess.run(
             [
-                *(sys.executable, "-m", "relay", "deploy", packages[20][0], "--project=demo"),
+                *(
+                    sys.executable,
+                    "-m",
+                    "deploy_relay_kit.relay",
+                    "deploy",
+                    packages[20][0],
+                    "--project=demo",
+                ),
                 *(f"--node=eu={front.url}", f"--ca={cluster.ca_file}"),
             ],
             capture_output=True,

@@ -27,10 +27,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-import relay
-from harness.cluster import FakeCluster
-from harness.profiles import ProfileName
-from relay.command.packing.pack import pack
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.profiles import ProfileName
+from deploy_relay_kit.relay.command.packing.pack import pack
 
 _ENVIRONMENT = ("RELAY_HARPER_URL", "RELAY_HARPER_USER", "RELAY_HARPER_PASSWORD")
 PROJECT = "relay-interop"

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-import relay
-from relay.command.packing.pack import pack
+from deploy_relay_kit import relay
+from deploy_relay_kit.relay.command.packing.pack import pack
 from tests.interop.harperdb import PASSWORD, USER, HarperDb, running_harperdb
 
 RANDOM_BYTES = 24 << 20  # more than the buffers of a connection hold
@@ -91,7 +91,7 @@ def test_the_command_deploys(harperdb: HarperDb, component: Path, tmp_path: Path
     password.write_text(PASSWORD)
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "relay", "deploy", str(component), "--legacy"),
+            *(sys.executable, "-m", "deploy_relay_kit.relay", "deploy", str(component), "--legacy"),
             *("--project", "by-command", "--node", f"old={harperdb.url}"),
             *("--ca", str(harperdb.ca_file), "--user", USER, "--password-file", str(password)),
         ],

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-import relay
-from harness.cluster import FakeCluster
-from harness.fronts.tinyproxy import Tinyproxy
-from harness.peer.peer import FakePeer
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 pytestmark = pytest.mark.skipif(
     not Tinyproxy.is_available(), reason="tinyproxy is not on this machine (CI installs it)"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.targets import Target
-from harness.targets.reference import ReferenceTarget
+from deploy_relay_kit.harness.targets import Target
+from deploy_relay_kit.harness.targets.reference import ReferenceTarget
 from tests.conformance.conftest import (
     client_certificate,
     cluster,

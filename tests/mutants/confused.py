@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from harness.judge.collector import ATTRIBUTE
-from harness.judge.model import Verdict
+from deploy_relay_kit.harness.judge.collector import ATTRIBUTE
+from deploy_relay_kit.harness.judge.model import Verdict
 from tests.mutants.catalogue import MUTANTS, shorten
 from tests.mutants.mutant import Mutant
 

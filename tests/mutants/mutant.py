@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from harness.judge.cases.checks import Checks
-from harness.judge.cases.leaks import files_in_reach
-from harness.judge.cases.plugin import judge
-from harness.judge.explain import cases_by_requirement
-from harness.judge.model import Case as Judged
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.leaks import files_in_reach
+from deploy_relay_kit.harness.judge.cases.plugin import judge
+from deploy_relay_kit.harness.judge.explain import cases_by_requirement
+from deploy_relay_kit.harness.judge.model import Case as Judged
 from tests.conformance import test_wire
 
 Patch = Callable[[pytest.MonkeyPatch], None]

@@ -16,13 +16,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-import relay as reference
-from relay import formdata, peer, tls
-from relay.connection import Connections
-from relay.peer import Peer
-from relay.report import Record, Report
-from relay.retry import Retry
-from relay.token import OperationsMint
+from deploy_relay_kit import relay as reference
+from deploy_relay_kit.relay import formdata, peer, tls
+from deploy_relay_kit.relay.connection import Connections
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.report import Record, Report
+from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.token import OperationsMint
 from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_blocks
 from tests.mutants.of_wire import change_form, change_headers

@@ -12,13 +12,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from harness.faults.answers import Answer as Answered
-from relay import answer, upload
-from relay.answer import Answer, success_members
-from relay.connection import Connections
-from relay.errors import PeerError
-from relay.limits import Limits
-from relay.peer import Peer
+from deploy_relay_kit.harness.faults.answers import Answer as Answered
+from deploy_relay_kit.relay import answer, upload
+from deploy_relay_kit.relay.answer import Answer, success_members
+from deploy_relay_kit.relay.connection import Connections
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.peer import Peer
 from tests.conformance import (
     test_answers,
     test_answers_framing,

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from harness.faults.answers import Answer
-from harness.faults.kinds import MintAnswer, mint_refused, mint_without_token
-from harness.judge.cases.deadlines import THRICE
-from relay import fanout, peer, retry, upload
-from relay.errors import AttemptError, OriginError, PeerError
-from relay.report import Record, failed_record, success_record
-from relay.retry import Retry
-from relay.upload import _Sending
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.kinds import MintAnswer, mint_refused, mint_without_token
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.relay import fanout, peer, retry, upload
+from deploy_relay_kit.relay.errors import AttemptError, OriginError, PeerError
+from deploy_relay_kit.relay.report import Record, failed_record, success_record
+from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.upload import _Sending
 from tests.conformance import (
     test_attempts,
     test_final,

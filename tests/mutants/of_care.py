@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-import relay as reference
-from relay import fanout, peer, upload
-from relay.answer import StreamedAnswer, is_event_stream
-from relay.errors import PeerError
-from relay.node import LocalSettings, MintContext, Node
-from relay.peer import Peer
-from relay.redact import Secrets
-from relay.report import Record
-from relay.token import OperationsMint
-from relay.upload import _Sending
-from relay.urls import Endpoint, resolve
+from deploy_relay_kit import relay as reference
+from deploy_relay_kit.relay import fanout, peer, upload
+from deploy_relay_kit.relay.answer import StreamedAnswer, is_event_stream
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.node import LocalSettings, MintContext, Node
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.redact import Secrets
+from deploy_relay_kit.relay.report import Record
+from deploy_relay_kit.relay.token import OperationsMint
+from deploy_relay_kit.relay.upload import _Sending
+from deploy_relay_kit.relay.urls import Endpoint, resolve
 from tests.conformance import (
     test_cancel,
     test_events,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from relay import fanout, request
-from relay.request import forwarded_fields
+from deploy_relay_kit.relay import fanout, request
+from deploy_relay_kit.relay.request import forwarded_fields
 from tests.conformance import (
     test_fields,
     test_refused_requests,

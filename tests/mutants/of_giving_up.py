@@ -15,18 +15,18 @@ import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
-import relay as reference
-from harness.faults.answers import Answer
-from harness.faults.kinds import AnswerEarly, mint_refused
-from harness.targets.reference import ReferenceTarget
-from relay import fanout, upload
-from relay.connection import Connections
-from relay.errors import AttemptError
-from relay.payload import StagedPayload, opened
-from relay.peer import Peer, mint_failure
-from relay.report import Report
-from relay.states import Exchange, Step
-from relay.upload import _Sending
+from deploy_relay_kit import relay as reference
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.kinds import AnswerEarly, mint_refused
+from deploy_relay_kit.harness.targets.reference import ReferenceTarget
+from deploy_relay_kit.relay import fanout, upload
+from deploy_relay_kit.relay.connection import Connections
+from deploy_relay_kit.relay.errors import AttemptError
+from deploy_relay_kit.relay.payload import StagedPayload, opened
+from deploy_relay_kit.relay.peer import Peer, mint_failure
+from deploy_relay_kit.relay.report import Report
+from deploy_relay_kit.relay.states import Exchange, Step
+from deploy_relay_kit.relay.upload import _Sending
 from tests.conformance import (
     test_answers,
     test_cancel,

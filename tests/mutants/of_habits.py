@@ -12,15 +12,15 @@ import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
-from relay import answer, failures, fanout, formdata, payload, upload
-from relay.answer import EVENT_STREAM, Answer, StreamedAnswer
-from relay.errors import PeerError
-from relay.events import EventParser
-from relay.payload import StagedPayload, measure, opened
-from relay.peer import Peer
-from relay.report import Record, success_record
-from relay.states import BodyState
-from relay.upload import _Sending
+from deploy_relay_kit.relay import answer, failures, fanout, formdata, payload, upload
+from deploy_relay_kit.relay.answer import EVENT_STREAM, Answer, StreamedAnswer
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.events import EventParser
+from deploy_relay_kit.relay.payload import StagedPayload, measure, opened
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.report import Record, success_record
+from deploy_relay_kit.relay.states import BodyState
+from deploy_relay_kit.relay.upload import _Sending
 from tests.conformance import (
     test_answers,
     test_answers_framing,

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from relay import answer, tls
-from relay.errors import PeerError
-from relay.formdata import Frame
+from deploy_relay_kit.relay import answer, tls
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.formdata import Frame
 from tests.conformance import test_answers, test_refusals, test_tls, test_values
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
 from tests.mutants.of_answers import change_reason

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from relay import fanout, peer, token
-from relay.errors import AttemptError, PeerError
-from relay.node import MintContext
-from relay.payload import StagedPayload, _state
-from relay.token import OperationsMint
+from deploy_relay_kit.relay import fanout, peer, token
+from deploy_relay_kit.relay.errors import AttemptError, PeerError
+from deploy_relay_kit.relay.node import MintContext
+from deploy_relay_kit.relay.payload import StagedPayload, _state
+from deploy_relay_kit.relay.token import OperationsMint
 from tests.conformance import (
     test_attempts,
     test_early,

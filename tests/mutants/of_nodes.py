@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-import relay as reference
-from harness.faults.kinds import HangInHandshake, MintHangs
-from relay import fanout, upload
-from relay.answer import success_members
-from relay.errors import AttemptError, PeerError
-from relay.fanout import FanOut
-from relay.peer import Peer
-from relay.report import Record, Report
+from deploy_relay_kit import relay as reference
+from deploy_relay_kit.harness.faults.kinds import HangInHandshake, MintHangs
+from deploy_relay_kit.relay import fanout, upload
+from deploy_relay_kit.relay.answer import success_members
+from deploy_relay_kit.relay.errors import AttemptError, PeerError
+from deploy_relay_kit.relay.fanout import FanOut
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.report import Record, Report
 from tests.conformance import (
     test_answers,
     test_attempts,

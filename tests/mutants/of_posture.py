@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness import CertificateFlaw
-from relay import fanout
-from relay.peer import Peer
-from relay.tls import Tls, contexts_for
+from deploy_relay_kit.harness import CertificateFlaw
+from deploy_relay_kit.relay import fanout
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.tls import Tls, contexts_for
 from tests.conformance import test_posture
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import Trust, without_verification

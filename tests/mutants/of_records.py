@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-import relay as reference
-from harness.faults.answers import Answer as Answered
-from harness.faults.kinds import mint_refused
-from relay import fanout, upload
-from relay.answer import Answer, parse_json, success_members
-from relay.errors import AttemptError, PeerError
-from relay.report import Record, Report, failed_record
+from deploy_relay_kit import relay as reference
+from deploy_relay_kit.harness.faults.answers import Answer as Answered
+from deploy_relay_kit.harness.faults.kinds import mint_refused
+from deploy_relay_kit.relay import fanout, upload
+from deploy_relay_kit.relay.answer import Answer, parse_json, success_members
+from deploy_relay_kit.relay.errors import AttemptError, PeerError
+from deploy_relay_kit.relay.report import Record, Report, failed_record
 from tests.conformance import (
     test_answers,
     test_answers_framing,

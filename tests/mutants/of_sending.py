@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-import relay as reference
-from relay import payload, peer, sockets, upload
-from relay.errors import AttemptError, PeerError
-from relay.payload import StagedPayload, opened
-from relay.retry import Retry, seconds_until
-from relay.states import Exchange
-from relay.upload import _Sending
+from deploy_relay_kit import relay as reference
+from deploy_relay_kit.relay import payload, peer, sockets, upload
+from deploy_relay_kit.relay.errors import AttemptError, PeerError
+from deploy_relay_kit.relay.payload import StagedPayload, opened
+from deploy_relay_kit.relay.retry import Retry, seconds_until
+from deploy_relay_kit.relay.states import Exchange
+from deploy_relay_kit.relay.upload import _Sending
 from tests.conformance import (
     test_answers,
     test_attempts,

@@ -15,19 +15,19 @@ import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 from aiohttp._websocket.reader_py import WebSocketDataQueue, WebSocketReader
 
-from harness.replication.faults import (
+from deploy_relay_kit.harness.replication.faults import (
     Fragments,
     OthersFirst,
     PingFirst,
     UnknownRequestId,
     WrongAccept,
 )
-from relay import peer, replication, urls
-from relay.connection import Connections
-from relay.errors import AttemptError
-from relay.peer import Peer, mint_failure
-from relay.replication import ReplicationMint
-from relay.urls import resolve_replication
+from deploy_relay_kit.relay import peer, replication, urls
+from deploy_relay_kit.relay.connection import Connections
+from deploy_relay_kit.relay.errors import AttemptError
+from deploy_relay_kit.relay.peer import Peer, mint_failure
+from deploy_relay_kit.relay.replication import ReplicationMint
+from deploy_relay_kit.relay.urls import resolve_replication
 from tests.conformance import test_memory, test_replication, test_sockets, test_sockets_trust
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay import answer, upload
+from deploy_relay_kit.relay import answer, upload
 from tests.conformance import test_statuses
 from tests.mutants.mutant import case, mutant
 

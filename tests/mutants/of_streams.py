@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from relay import answer, peer, upload
-from relay.answer import StreamedAnswer
-from relay.errors import PeerError
-from relay.events import EventParser
-from relay.states import Exchange, Step
+from deploy_relay_kit.relay import answer, peer, upload
+from deploy_relay_kit.relay.answer import StreamedAnswer
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.events import EventParser
+from deploy_relay_kit.relay.states import Exchange, Step
 from tests.conformance import test_early_success, test_events, test_events_forms
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_wire import change_headers

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from relay import answer, formdata
-from relay.answer import parse_json
-from relay.events import EventParser
+from deploy_relay_kit.relay import answer, formdata
+from deploy_relay_kit.relay.answer import parse_json
+from deploy_relay_kit.relay.events import EventParser
 from tests.conformance import test_answers, test_events_forms, test_texts
 from tests.mutants.mutant import case, mutant
 

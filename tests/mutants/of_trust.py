@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness.targets import GivenToken, ReplicationMint
-from relay import fanout
-from relay.node import Node
-from relay.peer import Peer
-from relay.tls import Tls, contexts_for
-from relay.urls import Endpoint
+from deploy_relay_kit.harness.targets import GivenToken, ReplicationMint
+from deploy_relay_kit.relay import fanout
+from deploy_relay_kit.relay.node import Node
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.tls import Tls, contexts_for
+from deploy_relay_kit.relay.urls import Endpoint
 from tests.conformance import test_sockets_trust, test_tls
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import Trust, change_tls, without_verification

@@ -10,12 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay import connection, fanout, tls, urls
-from relay.errors import AttemptError, InputError, OriginError
-from relay.node import Node
-from relay.peer import Peer
-from relay.tls import Tls, contexts_for
-from relay.urls import Endpoint, resolve
+from deploy_relay_kit.relay import connection, fanout, tls, urls
+from deploy_relay_kit.relay.errors import AttemptError, InputError, OriginError
+from deploy_relay_kit.relay.node import Node
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.tls import Tls, contexts_for
+from deploy_relay_kit.relay.urls import Endpoint, resolve
 from tests.conformance import test_refusals, test_sockets, test_sockets_trust, test_tls, test_url
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits

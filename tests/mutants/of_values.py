@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relay import formdata
+from deploy_relay_kit.relay import formdata
 from tests.conformance import (
     test_fields,
     test_values,

@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from relay import connection, fanout, tls, urls
-from relay.errors import InputError, OriginError
-from relay.node import Node
-from relay.peer import Peer
-from relay.urls import Endpoint, resolve
+from deploy_relay_kit.relay import connection, fanout, tls, urls
+from deploy_relay_kit.relay.errors import InputError, OriginError
+from deploy_relay_kit.relay.node import Node
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.urls import Endpoint, resolve
 from tests.conformance import (
     test_refusals,
     test_secrets,

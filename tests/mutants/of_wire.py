@@ -14,10 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay import fanout, formdata
-from relay.formdata import Frame
-from relay.payload import StagedPayload, measure
-from relay.peer import Peer
+from deploy_relay_kit.relay import fanout, formdata
+from deploy_relay_kit.relay.formdata import Frame
+from deploy_relay_kit.relay.payload import StagedPayload, measure
+from deploy_relay_kit.relay.peer import Peer
 from tests.conformance import (
     test_faults,
     test_payload,

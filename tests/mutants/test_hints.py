@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from harness.judge.hints import hints
-from harness.judge.model import Verdict
-from harness.judge.report.text import explained
+from deploy_relay_kit.harness.judge.hints import hints
+from deploy_relay_kit.harness.judge.model import Verdict
+from deploy_relay_kit.harness.judge.report.text import explained
 from tests.mutants.catalogue import shorten
 from tests.mutants.mutant import MUTANTS, Case, Mutant, Patch
 from tests.mutants.of_libraries import MISTAKES, Mistake

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.judge.catalogue import requirements
-from harness.judge.explain import after_every_case, cases_by_requirement
-from harness.judge.model import Case as Judged
-from harness.judge.model import Verdict
+from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.explain import after_every_case, cases_by_requirement
+from deploy_relay_kit.harness.judge.model import Case as Judged
+from deploy_relay_kit.harness.judge.model import Verdict
 from tests.mutants.catalogue import MUTANTS, shorten
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Mutant
 

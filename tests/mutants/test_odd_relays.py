@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.judge.cases.relay import Relay
-from harness.judge.model import Verdict
-from relay import Limits
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.model import Verdict
+from deploy_relay_kit.relay import Limits
 from tests.conformance import (
     test_answers,
     test_cancel,

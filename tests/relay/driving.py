@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import relay
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 DEPLOY = {"operation": "deploy_component", "project": "demo"}
 SOON = relay.Retry(attempts=3, first_delay=0.001)

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from relay.answer import (
+from deploy_relay_kit.relay.answer import (
     Answer,
     failure_reason,
     proxy_without_early_answers,
     success_members,
 )
-from relay.errors import PeerError
-from relay.report import Report, failed_record, success_record
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.report import Report, failed_record, success_record
 
 
 @pytest.mark.parametrize(

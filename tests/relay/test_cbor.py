@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay import cbor
-from relay.request import decoded
+from deploy_relay_kit.relay import cbor
+from deploy_relay_kit.relay.request import decoded
 from tests.relay.test_formdata import JSON_VALUES
 
 DEEP = 5_000

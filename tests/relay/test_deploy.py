@@ -12,11 +12,16 @@ from typing import Any
 
 import pytest
 
-import relay
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer, ContentLengthOff, HeadThenSilence, UnfinishedChunks
-from harness.faults.events import Event, EventStream
-from harness.faults.kinds import (
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import (
+    Answer,
+    ContentLengthOff,
+    HeadThenSilence,
+    UnfinishedChunks,
+)
+from deploy_relay_kit.harness.faults.events import Event, EventStream
+from deploy_relay_kit.harness.faults.kinds import (
     AnswerEarly,
     CertificateFlaw,
     ClientCertificateRequired,

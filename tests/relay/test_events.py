@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import relay
-from harness.cluster import FakeCluster
-from harness.faults import events as fake
-from harness.faults.answers import Answer
-from harness.faults.events import Event, EventStream
-from harness.faults.kinds import AnswerEarly, CloseWithoutAnswer, StopReadingAfter
-from relay.answer import Answer as Answered
-from relay.answer import StreamedAnswer, failure_reason, is_event_stream
-from relay.errors import PeerError
-from relay.events import EventParser
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults import events as fake
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.events import Event, EventStream
+from deploy_relay_kit.harness.faults.kinds import AnswerEarly, CloseWithoutAnswer, StopReadingAfter
+from deploy_relay_kit.relay.answer import Answer as Answered
+from deploy_relay_kit.relay.answer import StreamedAnswer, failure_reason, is_event_stream
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.events import EventParser
 from tests.relay.driving import deploy, node_of
 
 VECTORS = [

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-import relay
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
-from harness.witness.requests import OperationWitness
-from harness.witness.wire import LegacyReader
-from relay.upload import takes_forms
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.witness.requests import OperationWitness
+from deploy_relay_kit.harness.witness.wire import LegacyReader
+from deploy_relay_kit.relay.upload import takes_forms
 from tests.profileclient import GZIP
 from tests.relay.driving import DEPLOY, deploy, node_of
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-import relay
-from harness.cluster import FakeCluster
-from relay.sockets import Lookups
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.relay.sockets import Lookups
 from tests.relay.driving import DEPLOY, SOON
 
 HANGING = 100
@@ -106,7 +106,7 @@ def test_the_addresses_of_a_name() -> None:
 def test_a_program_can_end_during_a_lookup() -> None:
     code = """
 import asyncio, socket, threading
-from relay.sockets import Lookups
+from deploy_relay_kit.relay.sockets import Lookups
 socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
 async def run():
     async with asyncio.timeout(0.01):

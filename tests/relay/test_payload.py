@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.errors import OriginError
-from relay.payload import BLOCK_BYTES, measure, opened
+from deploy_relay_kit.relay.errors import OriginError
+from deploy_relay_kit.relay.payload import BLOCK_BYTES, measure, opened
 
 
 def read(path: Path) -> list[bytes]:

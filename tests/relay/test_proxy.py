@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-import relay
-from harness.cluster import FakeCluster
-from harness.fronts.tinyproxy import Tinyproxy
-from relay.proxy import proxies
-from relay.urls import resolve
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
+from deploy_relay_kit.relay.proxy import proxies
+from deploy_relay_kit.relay.urls import resolve
 
 PASSWORD = "s3cret-of-the-proxy"
 NODE_PASSWORD = "pass-word-of-all"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import relay
+from deploy_relay_kit import relay
 
 FOLDER = Path(relay.__file__).parent
 LISTED = " ".join(

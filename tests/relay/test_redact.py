@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import relay
-from relay.answer import StreamedAnswer
-from relay.errors import PeerError
-from relay.redact import Secrets
+from deploy_relay_kit import relay
+from deploy_relay_kit.relay.answer import StreamedAnswer
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.redact import Secrets
 from tests.relay.driving import DEPLOY, against
 
 TOKEN = "header.payload-of-the-token.signature"

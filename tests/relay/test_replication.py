@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import relay
-from harness.cluster import FakeCluster
-from harness.faults.answers import End
-from harness.faults.kinds import CertificateFlaw
-from harness.replication import FakeReplicationSocket, faults
-from relay.errors import OriginError
-from relay.replication import operation_response
-from relay.urls import resolve_replication
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import End
+from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
+from deploy_relay_kit.harness.replication import FakeReplicationSocket, faults
+from deploy_relay_kit.relay.errors import OriginError
+from deploy_relay_kit.relay.replication import operation_response
+from deploy_relay_kit.relay.urls import resolve_replication
 from tests.relay.driving import SOON, deploy
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from relay import OMIT, InputError
-from relay.request import decoded, forwarded_fields
+from deploy_relay_kit.relay import OMIT, InputError
+from deploy_relay_kit.relay.request import decoded, forwarded_fields
 
 DEPLOY = {"operation": "deploy_component", "project": "demo"}
 CYCLE: list[object] = []

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-import relay
-from harness.cluster import FakeCluster
-from harness.faults.kinds import Refuse, mint_refused
-from harness.peer.peer import FakePeer
-from relay import restarts
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.kinds import Refuse, mint_refused
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.relay import restarts
 from tests.relay.driving import against, node_of
 
 

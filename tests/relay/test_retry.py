@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import relay
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer, UnfinishedChunks
-from harness.faults.events import EventStream
-from harness.faults.kinds import (
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import Answer, UnfinishedChunks
+from deploy_relay_kit.harness.faults.events import EventStream
+from deploy_relay_kit.harness.faults.kinds import (
     AnswerEarly,
     CloseWithoutAnswer,
     MintAnswer,
@@ -25,8 +25,8 @@ from harness.faults.kinds import (
     TokensExpire,
     in_turn,
 )
-from relay.errors import PeerError
-from relay.retry import seconds_until
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.retry import seconds_until
 from tests.relay.driving import SOON, deploy, node_of
 
 LOST = PeerError("upload", "lost", retryable=True)

@@ -18,10 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-import relay
-from harness.peer.certificates import Authority
-from relay.connection import Connections
-from relay.tls import Tls, contexts_for
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.relay.connection import Connections
+from deploy_relay_kit.relay.tls import Tls, contexts_for
 from tests.relay.driving import DEPLOY
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from relay.errors import AttemptError, OriginError, PeerError
-from relay.limits import Limits
-from relay.states import RULES, AnswerState, BodyState, Exchange, Step
+from deploy_relay_kit.relay.errors import AttemptError, OriginError, PeerError
+from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.states import RULES, AnswerState, BodyState, Exchange, Step
 
 STALL, ANSWER, CLOSE, NOW = 1.0, 2.0, 5.0, 0.0
 LIMITS = Limits(stall=STALL, answer=ANSWER)

@@ -12,7 +12,7 @@ from typing import Any, assert_type
 
 import pytest
 
-import relay
+from deploy_relay_kit import relay
 
 
 class OwnMint:

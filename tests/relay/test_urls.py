@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from relay import InputError, LocalSettings, Node
-from relay.errors import OriginError
-from relay.urls import adds_a_slash, is_loopback, resolve
+from deploy_relay_kit.relay import InputError, LocalSettings, Node
+from deploy_relay_kit.relay.errors import OriginError
+from deploy_relay_kit.relay.urls import adds_a_slash, is_loopback, resolve
 
 
 @pytest.mark.parametrize(

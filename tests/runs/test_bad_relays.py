@@ -17,7 +17,7 @@ UNTRUSTED = "the relay did not trust the certificate of a healthy peer"
 
 def run(relay: str, directory: Path, *options: str) -> tuple[int, list[str]]:
     """The exit code and the output of `relay-harness run` as a user starts it."""
-    command = [sys.executable, "-m", "harness.cli.main", "run", *options]
+    command = [sys.executable, "-m", "deploy_relay_kit.harness", "run", *options]
     done = subprocess.run(
         [*command, "--relay", f"python:tests.runs.bad_relays:{relay}"],
         cwd=directory,

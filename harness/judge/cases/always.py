@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.cluster import FakeCluster
-from harness.judge.cases.checks import CUT
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.wording import shown
-from harness.judge.model import Check, Verdict
-from harness.targets.deploy_command import DeployCommand
-from harness.targets.outcome import Outcome, Record
-from harness.witness.wire.finding import Finding, Rule
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.judge.cases.checks import CUT
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.wording import shown
+from deploy_relay_kit.harness.judge.model import Check, Verdict
+from deploy_relay_kit.harness.targets.deploy_command import DeployCommand
+from deploy_relay_kit.harness.targets.outcome import Outcome, Record
+from deploy_relay_kit.harness.witness.wire.finding import Finding, Rule
 
 _STATUSES = ("success", "failed")
 _CUT = {Rule.BODY_LENGTH, Rule.CHUNK_CUT, Rule.LAST_CHUNK, Rule.LAST_CHUNK_END}

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from harness.errors import Unseen
-from harness.judge.cases.wording import Comparison
-from harness.judge.catalogue import requirements
-from harness.judge.model import Check, Verdict
-from harness.targets.outcome import TargetBrokeError
-from harness.witness.requests import UploadWitness
-from harness.witness.wire.finding import Rule
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.judge.cases.wording import Comparison
+from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.model import Check, Verdict
+from deploy_relay_kit.harness.targets.outcome import TargetBrokeError
+from deploy_relay_kit.harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.witness.wire.finding import Rule
 
 CUT = {Rule.BODY_LENGTH, Rule.CHUNK_CUT, Rule.LAST_CHUNK, Rule.LAST_CHUNK_END}
 """What is missing at the end of an upload that the client has cut, as it may after a refusal."""

@@ -4,11 +4,11 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from harness.cluster import FakeCluster
-from harness.judge.cases.relay import Relay
-from harness.judge.cases.wording import cut
-from harness.targets.outcome import Outcome, TargetBrokeError, TargetSkippedError
-from harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.wording import cut
+from deploy_relay_kit.harness.targets.outcome import Outcome, TargetBrokeError, TargetSkippedError
+from deploy_relay_kit.harness.witness.moments import MomentKind
 
 
 class Stage(IntEnum):

@@ -1,6 +1,6 @@
 """The times, in seconds, and the limits that several cases share."""
 
-from harness.targets.deploy_command import Limits
+from deploy_relay_kit.harness.targets.deploy_command import Limits
 
 IN_TIME = 8.0
 """A deploy that nothing should delay ends within it: far from a hang, and from a loaded machine."""

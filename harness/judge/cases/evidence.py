@@ -5,11 +5,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.cluster import FakeCluster
-from harness.judge.cases.relay import Relay
-from harness.judge.model import Evidence
-from harness.targets import messages
-from harness.targets.deploy_command import DeployCommand, Limits
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.model import Evidence
+from deploy_relay_kit.harness.targets import messages
+from deploy_relay_kit.harness.targets.deploy_command import DeployCommand, Limits
 
 _LONGEST = 4_000  # characters of a command, and of an outcome
 _LONGEST_VALUE = 200  # characters of one text in a command

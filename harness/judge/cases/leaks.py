@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.judge.cases.relay import Relay
-from harness.peer.peer import FakePeer
-from harness.targets import Outcome
-from harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.targets import Outcome
+from deploy_relay_kit.harness.witness.requests import UploadWitness
 
 _LARGEST = 1_000_000  # bytes of a file that are searched
 _MOST = 200  # new files that are searched

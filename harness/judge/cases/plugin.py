@@ -1,7 +1,7 @@
 """The pytest plugin of the judge: which relay is judged, what each case looked at, what it found.
 
-Loaded by `relay-harness run` and by the kit's own tests (`-p harness.judge.cases.plugin`), never by
-the tests of others. Each report of a case carries one attribute, the case as JSON values.
+Loaded by `relay-harness run` and by the kit's own tests, as `addopts` in `pyproject.toml` shows;
+never by the tests of others. Each report of a case carries one attribute, the case as JSON values.
 """
 
 import os
@@ -13,24 +13,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.errors import Unseen
-from harness.faults.text import description
-from harness.judge.cases import checks as looks
-from harness.judge.cases.always import always
-from harness.judge.cases.checks import CaseOver, Checks
-from harness.judge.cases.evidence import end_of, gather, hider
-from harness.judge.cases.ids import plain_id, plain_ids
-from harness.judge.cases.leaks import Files, changed_since, files_in_reach, leaks
-from harness.judge.cases.relay import NotApplicable, Relay
-from harness.judge.cases.wording import Comparison, cut
-from harness.judge.collector import ATTRIBUTE
-from harness.judge.explain import requirements_of
-from harness.judge.hints import hint_for
-from harness.judge.interrupts import interrupt
-from harness.judge.model import Case, Check, Verdict
-from harness.targets import RELAY_VARIABLE
-from harness.targets.outcome import TargetBrokeError, TargetSkippedError
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.faults.text import description
+from deploy_relay_kit.harness.judge.cases import checks as looks
+from deploy_relay_kit.harness.judge.cases.always import always
+from deploy_relay_kit.harness.judge.cases.checks import CaseOver, Checks
+from deploy_relay_kit.harness.judge.cases.evidence import end_of, gather, hider
+from deploy_relay_kit.harness.judge.cases.ids import plain_id, plain_ids
+from deploy_relay_kit.harness.judge.cases.leaks import Files, changed_since, files_in_reach, leaks
+from deploy_relay_kit.harness.judge.cases.relay import NotApplicable, Relay
+from deploy_relay_kit.harness.judge.cases.wording import Comparison, cut
+from deploy_relay_kit.harness.judge.collector import ATTRIBUTE
+from deploy_relay_kit.harness.judge.explain import requirements_of
+from deploy_relay_kit.harness.judge.hints import hint_for
+from deploy_relay_kit.harness.judge.interrupts import interrupt
+from deploy_relay_kit.harness.judge.model import Case, Check, Verdict
+from deploy_relay_kit.harness.targets import RELAY_VARIABLE
+from deploy_relay_kit.harness.targets.outcome import TargetBrokeError, TargetSkippedError
 
 _CHECKS = pytest.StashKey[Checks]()
 _CASE = pytest.StashKey[Case]()

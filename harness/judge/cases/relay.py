@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.cluster import FakeCluster
-from harness.faults.kinds import group_of
-from harness.peer.payloads import Payload
-from harness.replication.socket import FakeReplicationSocket
-from harness.targets import Target
-from harness.targets.deploy_command import (
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.kinds import group_of
+from deploy_relay_kit.harness.peer.payloads import Payload
+from deploy_relay_kit.harness.replication.socket import FakeReplicationSocket
+from deploy_relay_kit.harness.targets import Target
+from deploy_relay_kit.harness.targets.deploy_command import (
     MINT_CAPABILITIES,
     DeployCommand,
     DeployNode,
@@ -18,7 +18,7 @@ from harness.targets.deploy_command import (
     OperationsMint,
     ReplicationMint,
 )
-from harness.targets.outcome import DEADLINE, Outcome
+from deploy_relay_kit.harness.targets.outcome import DEADLINE, Outcome
 
 
 class NotApplicable(Exception):  # noqa: N818 - it says what a case is

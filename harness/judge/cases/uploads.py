@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from harness.cluster import FakeCluster
-from harness.errors import Unseen
-from harness.judge.cases.relay import Relay
-from harness.peer.peer import FakePeer
-from harness.witness.connections import RequestWitness
-from harness.witness.requests import UploadWitness
-from harness.witness.wire import FilePart
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.witness.wire import FilePart
 
 
 def file_of(upload: UploadWitness) -> FilePart:

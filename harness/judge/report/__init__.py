@@ -6,7 +6,7 @@ It imports `judge/model.py` and what that imports. Begin with `text.py`, what a 
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.judge.model import Result
+from deploy_relay_kit.harness.judge.model import Result
 
 
 def write(results: Sequence[Result], directory: Path) -> list[Path]:
@@ -23,7 +23,7 @@ def write(results: Sequence[Result], directory: Path) -> list[Path]:
         OSError: it cannot be written to.
     """
     # Most runs write no report; they need not wait for a template engine.
-    from harness.judge.report import badge, junit, page, result  # noqa: PLC0415
+    from deploy_relay_kit.harness.judge.report import badge, junit, page, result  # noqa: PLC0415
 
     directory.mkdir(parents=True, exist_ok=True)
     contents = {"index.html": page.render(results)}

@@ -3,7 +3,7 @@
 from collections import Counter
 from xml.sax.saxutils import escape
 
-from harness.judge.model import Result, Verdict
+from deploy_relay_kit.harness.judge.model import Result, Verdict
 
 _LABEL = "deploy relay"
 _GLYPH = 6.6  # width of a character of 11 px Verdana, in px, on average

@@ -3,8 +3,8 @@
 import re
 from xml.etree import ElementTree as ET
 
-from harness.judge.model import Case, Result, Verdict
-from harness.judge.report.text import explained
+from deploy_relay_kit.harness.judge.model import Case, Result, Verdict
+from deploy_relay_kit.harness.judge.report.text import explained
 
 # XML 1.0 has no way to write these (section 2.2).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

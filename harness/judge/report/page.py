@@ -9,12 +9,12 @@ from typing import Any
 
 import jinja2
 
-from harness.judge.catalogue import LEVELS, requirements
-from harness.judge.causes import Cause, causes, summary
-from harness.judge.model import Result, Verdict
-from harness.judge.report.text import alone
-from harness.witness.moments import Part
-from harness.witness.timeline import ConnectionTimeline
+from deploy_relay_kit.harness.judge.catalogue import LEVELS, requirements
+from deploy_relay_kit.harness.judge.causes import Cause, causes, summary
+from deploy_relay_kit.harness.judge.model import Result, Verdict
+from deploy_relay_kit.harness.judge.report.text import alone
+from deploy_relay_kit.harness.witness.moments import Part
+from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline
 
 _ROW = 26  # height of a connection in the drawing, px
 _LEFT, _WIDTH = 120, 840  # where the time axis begins, and how wide the drawing is, px

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from harness.errors import InputError
-from harness.judge.catalogue import requirements
-from harness.judge.causes import summary
-from harness.judge.model import Result
-from harness.targets.schema import schema_of
+from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.causes import summary
+from deploy_relay_kit.harness.judge.model import Result
+from deploy_relay_kit.harness.targets.schema import schema_of
 
 
 def to_json(result: Result) -> str:

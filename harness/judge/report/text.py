@@ -4,9 +4,9 @@ import shlex
 import textwrap
 from collections.abc import Iterator
 
-from harness.judge.catalogue import requirements
-from harness.judge.causes import Cause, causes, count, failures, summary, why_red
-from harness.judge.model import Case, Check, Evidence, Result, Verdict
+from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.causes import Cause, causes, count, failures, summary, why_red
+from deploy_relay_kit.harness.judge.model import Case, Check, Evidence, Result, Verdict
 
 _WIDTH = 100
 _SLOW = 5.0  # seconds, several times what any case takes that nothing delays

@@ -5,12 +5,12 @@ itself; `multipart` only reads on where a header breaks a rule. Begin with `Uplo
 `reader.py`, and with `Rule` in `finding.py`, which lists every rule that an upload can break.
 """
 
-from harness.witness.wire.content import Field, FilePart
-from harness.witness.wire.finding import Finding, Rule
-from harness.witness.wire.framing import Framing
-from harness.witness.wire.head import check_head
-from harness.witness.wire.legacy import LegacyReader
-from harness.witness.wire.reader import (
+from deploy_relay_kit.harness.witness.wire.content import Field, FilePart
+from deploy_relay_kit.harness.witness.wire.finding import Finding, Rule
+from deploy_relay_kit.harness.witness.wire.framing import Framing
+from deploy_relay_kit.harness.witness.wire.head import check_head
+from deploy_relay_kit.harness.witness.wire.legacy import LegacyReader
+from deploy_relay_kit.harness.witness.wire.reader import (
     MessageReader,
     OperationReader,
     UploadReader,

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.witness.wire.content import Data, Field, FilePart, StrayContent
-from harness.witness.wire.finding import (
+from deploy_relay_kit.harness.witness.wire.content import Data, Field, FilePart, StrayContent
+from deploy_relay_kit.harness.witness.wire.finding import (
     MAX_FIELDS,
     MAX_FINDINGS,
     MAX_PART_HEAD,
@@ -12,7 +12,7 @@ from harness.witness.wire.finding import (
     Rule,
     show,
 )
-from harness.witness.wire.part import PartHead, read_part_head
+from deploy_relay_kit.harness.witness.wire.part import PartHead, read_part_head
 
 
 class FormBody:

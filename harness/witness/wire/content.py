@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from harness.witness.wire.finding import MAX_SHOWN, MAX_VALUE, Findings, Rule, show
+from deploy_relay_kit.harness.witness.wire.finding import MAX_SHOWN, MAX_VALUE, Findings, Rule, show
 
 Data = bytes | bytearray
 """A block of raw bytes; no reader keeps a reference to it."""

@@ -5,10 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from harness.witness.wire.content import Data
-from harness.witness.wire.finding import MAX_LINE, Findings, Rule, show
-from harness.witness.wire.head import FramingKind, RequestHead
-from harness.witness.wire.headers import read_line
+from deploy_relay_kit.harness.witness.wire.content import Data
+from deploy_relay_kit.harness.witness.wire.finding import MAX_LINE, Findings, Rule, show
+from deploy_relay_kit.harness.witness.wire.head import FramingKind, RequestHead
+from deploy_relay_kit.harness.witness.wire.headers import read_line
 
 Deliver = Callable[[Data, int, int], None]
 """Takes body bytes `data[start:end]`, which it must not keep."""

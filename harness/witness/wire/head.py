@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.witness.wire.finding import Finding, Findings, Rule, show
-from harness.witness.wire.headers import HeaderLine, lenient_parameters
-from harness.witness.wire.plain import PlainHead, read_plain_head
+from deploy_relay_kit.harness.witness.wire.finding import Finding, Findings, Rule, show
+from deploy_relay_kit.harness.witness.wire.headers import HeaderLine, lenient_parameters
+from deploy_relay_kit.harness.witness.wire.plain import PlainHead, read_plain_head
 
 FramingKind = Literal["chunked", "length", "none"]
 

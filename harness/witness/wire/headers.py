@@ -7,7 +7,7 @@ from enum import Enum
 
 from multipart import parse_options_header  # type: ignore[import-untyped]  # ships no types
 
-from harness.witness.wire.finding import Rule
+from deploy_relay_kit.harness.witness.wire.finding import Rule
 
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+\Z")
 _NAME = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:")

@@ -3,9 +3,9 @@
 import struct
 from typing import Any
 
-from harness.witness.wire.content import Data, FilePart
-from harness.witness.wire.finding import Findings
-from harness.witness.wire.reader import MAX_OPERATION, OperationReader
+from deploy_relay_kit.harness.witness.wire.content import Data, FilePart
+from deploy_relay_kit.harness.witness.wire.finding import Findings
+from deploy_relay_kit.harness.witness.wire.reader import MAX_OPERATION, OperationReader
 
 PAYLOAD = "payload"
 _MAX_DEPTH = 100

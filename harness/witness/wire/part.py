@@ -4,8 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.witness.wire.finding import Findings, Rule, show
-from harness.witness.wire.headers import HeaderLine, header_lines, lenient_parameters
+from deploy_relay_kit.harness.witness.wire.finding import Findings, Rule, show
+from deploy_relay_kit.harness.witness.wire.headers import (
+    HeaderLine,
+    header_lines,
+    lenient_parameters,
+)
 
 _FIELD = re.compile(rb'form-data; name="([^"]*)"')
 _FILE = b'form-data; name="payload"; filename="package.tar.gz"'

@@ -3,7 +3,12 @@
 import re
 from dataclasses import dataclass
 
-from harness.witness.wire.headers import HeaderLine, LineDefect, header_lines, raw_lines
+from deploy_relay_kit.harness.witness.wire.headers import (
+    HeaderLine,
+    LineDefect,
+    header_lines,
+    raw_lines,
+)
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.[01]\r?\n")
 # Every server refuses these (RFC 9112 section 5). Some read a folded line and a bare LF.

@@ -3,11 +3,16 @@
 import re
 from collections.abc import Sequence
 
-from harness.witness.wire.body import FormBody
-from harness.witness.wire.content import Data, Field, FilePart
-from harness.witness.wire.finding import Finding, Rule, show
-from harness.witness.wire.framing import ChunkedReader, Deliver, Framing, LengthReader
-from harness.witness.wire.head import RequestHead, read_head, read_operation_head
+from deploy_relay_kit.harness.witness.wire.body import FormBody
+from deploy_relay_kit.harness.witness.wire.content import Data, Field, FilePart
+from deploy_relay_kit.harness.witness.wire.finding import Finding, Rule, show
+from deploy_relay_kit.harness.witness.wire.framing import (
+    ChunkedReader,
+    Deliver,
+    Framing,
+    LengthReader,
+)
+from deploy_relay_kit.harness.witness.wire.head import RequestHead, read_head, read_operation_head
 
 MAX_EXCESS = 64 * 1024  # bytes kept after the end of the message
 MAX_OPERATION = 64 * 1024  # bytes kept of the body of an operation in JSON

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from relay.command.packing.secrets import sensitive
-from relay.command.packing.stream import GzipStream
-from relay.command.packing.tree import Entry, Identity, Tree, identity
-from relay.errors import InputError
+from deploy_relay_kit.relay.command.packing.secrets import sensitive
+from deploy_relay_kit.relay.command.packing.stream import GzipStream
+from deploy_relay_kit.relay.command.packing.tree import Entry, Identity, Tree, identity
+from deploy_relay_kit.relay.errors import InputError
 
 OnProgress = Callable[[int, int], object]  # bytes of files that are packed, and of all of them
 

@@ -13,8 +13,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from relay.command.output import Output
-from relay.command.packing.pack import OnProgress
+from deploy_relay_kit.relay.command.output import Output
+from deploy_relay_kit.relay.command.packing.pack import OnProgress
 
 _SECONDS = 5.0  # between two lines
 

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.command.output import printable
-from relay.command.packing.pack import OnProgress, Packed, pack
-from relay.errors import InputError
+from deploy_relay_kit.relay.command.output import printable
+from deploy_relay_kit.relay.command.packing.pack import OnProgress, Packed, pack
+from deploy_relay_kit.relay.errors import InputError
 
 ARCHIVES = (".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"  # the first bytes of a gzip file (RFC 1952, 2.3.1)

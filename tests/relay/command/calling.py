@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cluster import FakeCluster
-from harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.peer import FakePeer
 
 PASSWORD = "pass-word-of-all"
 
@@ -38,7 +38,7 @@ def run(cluster: FakeCluster, path: Path, *arguments: str) -> subprocess.Complet
 
 def command(cluster: FakeCluster, path: Path, *arguments: str) -> list[str]:
     nodes = [f"--node={peer.name}={peer.url}" for peer in cluster.peers]
-    program = [sys.executable, "-m", "relay", "deploy", str(path)]
+    program = [sys.executable, "-m", "deploy_relay_kit.relay", "deploy", str(path)]
     return [*program, *nodes, f"--ca={cluster.ca_file}", *arguments]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import FakeCluster
-from relay.command.cli import main
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.relay.command.cli import main
 from tests.relay.command.calling import command, peer_of
 
 

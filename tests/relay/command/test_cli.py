@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.faults.events import Event, EventStream, success_events
-from harness.faults.kinds import (
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.events import Event, EventStream, success_events
+from deploy_relay_kit.harness.faults.kinds import (
     ClientCertificateRequired,
     MintHangs,
     ReadSlowly,
     StopReadingAfter,
     in_turn,
 )
-from relay.command.cli import main
+from deploy_relay_kit.relay.command.cli import main
 from tests.relay.command.calling import PASSWORD, command, options, peer_of, run
 
 VERY_BYTES = b"\x1f\x8b and the very bytes"
@@ -180,7 +180,7 @@ def test_a_peer_cannot_control_the_terminal(
 def test_as_a_program_without_secrets_in_its_output(cluster: FakeCluster, component: Path) -> None:
     peer = peer_of(cluster, "a")
     (component / "broken").symlink_to("nowhere")
-    command = [sys.executable, "-m", "relay", "deploy", str(component)]
+    command = [sys.executable, "-m", "deploy_relay_kit.relay", "deploy", str(component)]
     environment = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}
     arguments = [f"--node=a={peer.url}", f"--ca={cluster.ca_file}"]
     done = subprocess.run(

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from relay import Event
-from relay.command.interrupts import Interrupts
-from relay.command.progress import Progress
+from deploy_relay_kit.relay import Event
+from deploy_relay_kit.relay.command.interrupts import Interrupts
+from deploy_relay_kit.relay.command.progress import Progress
 
 TOOK = {"node": "took", "status": "success"}
 LOST = {"node": "lost", "status": "failed", "reason": "no"}
@@ -109,8 +109,8 @@ def test_a_signal_outside_the_event_loop_is_an_interrupt() -> None:
 
 THREE_TIMES = """
 import contextlib, os, signal
-from relay.command.interrupts import Interrupts
-from relay.command.progress import Progress
+from deploy_relay_kit.relay.command.interrupts import Interrupts
+from deploy_relay_kit.relay.command.progress import Progress
 with Interrupts():
     for _ in range(3):
         with contextlib.suppress(KeyboardInterrupt):

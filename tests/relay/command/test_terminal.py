@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import FakeCluster
-from harness.faults.answers import Answer
-from harness.faults.events import EventStream
-from harness.faults.kinds import ReadSlowly
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.events import EventStream
+from deploy_relay_kit.harness.faults.kinds import ReadSlowly
 from tests.relay.command.calling import PASSWORD, Terminal, command, peer_of
 
 ENVIRONMENT = {**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.command.packing.pack import pack
-from relay.errors import InputError
+from deploy_relay_kit.relay.command.packing.pack import pack
+from deploy_relay_kit.relay.errors import InputError
 
 MIB = 1 << 20
 Change = Callable[[Path], object]

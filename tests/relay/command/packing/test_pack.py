@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.command.packing.pack import Packed, pack
+from deploy_relay_kit.relay.command.packing.pack import Packed, pack
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.command.packing.pack import Packed, pack
-from relay.command.packing.secrets import sensitive
-from relay.errors import InputError
+from deploy_relay_kit.relay.command.packing.pack import Packed, pack
+from deploy_relay_kit.relay.command.packing.secrets import sensitive
+from deploy_relay_kit.relay.errors import InputError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from harness import Authority, FakeCluster, FakePeer
+    from deploy_relay_kit.harness import Authority, FakeCluster, FakePeer
 
 WHAT_THE_PEERS_SAW = "what the fake peers saw"
 _CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
@@ -21,7 +21,7 @@ _CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
 @pytest.fixture(scope="session")
 def relay_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """The certificate authority that signs the certificate of every fake peer of the session."""
-    from harness import Authority
+    from deploy_relay_kit.harness import Authority
 
     return Authority(tmp_path_factory.mktemp("authority"))
 
@@ -34,7 +34,7 @@ def fake_cluster(
 
     When the test fails, its report shows what every node saw.
     """
-    from harness import FakeCluster
+    from deploy_relay_kit.harness import FakeCluster
 
     with FakeCluster(authority=relay_authority) as cluster:
         request.node.stash.setdefault(_CLUSTERS, []).append(cluster)
