@@ -18,7 +18,7 @@ import pytest
 from deploy_relay_kit import harness
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults import kinds as faults
-from deploy_relay_kit.harness.faults.answers import AnyAnswer
+from deploy_relay_kit.harness.faults.broken_answers import AnyAnswer
 from deploy_relay_kit.harness.judge.catalogue import requirements
 from deploy_relay_kit.harness.judge.shipped_paths import sample_component
 from deploy_relay_kit.relay.command import options

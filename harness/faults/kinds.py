@@ -14,7 +14,8 @@ from typing import Literal, get_args
 from attrs import field, frozen
 from attrs.validators import optional
 
-from deploy_relay_kit.harness.faults.answers import Answer, AnyAnswer
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.broken_answers import AnyAnswer
 from deploy_relay_kit.harness.faults.checks import (
     Check,
     check_choice,

@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
-from deploy_relay_kit.harness.faults.answers import Answer, Held
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.broken_answers import Held
 from deploy_relay_kit.harness.faults.checks import check_status
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.faults.http1 import BODILESS

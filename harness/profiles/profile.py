@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from attrs import define, field, frozen
 
-from deploy_relay_kit.harness.faults.answers import Answer, AnyAnswer
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.broken_answers import AnyAnswer
 from deploy_relay_kit.harness.faults.events import MEDIA_TYPE, EventStream
 from deploy_relay_kit.harness.profiles.jobs import JobBook
 from deploy_relay_kit.harness.witness.connections import RequestWitness

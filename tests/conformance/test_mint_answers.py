@@ -19,7 +19,8 @@ from deploy_relay_kit.harness import (
     Held,
     MintAnswer,
 )
-from deploy_relay_kit.harness.faults.answers import AnyAnswer, Script
+from deploy_relay_kit.harness.faults.answers import Script
+from deploy_relay_kit.harness.faults.broken_answers import AnyAnswer
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT
 from deploy_relay_kit.harness.judge.cases.relay import Relay

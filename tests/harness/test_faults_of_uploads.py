@@ -11,7 +11,8 @@ import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults import kinds as faults
-from deploy_relay_kit.harness.faults.answers import Answer, Held
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.broken_answers import Held
 from deploy_relay_kit.harness.witness.wire import UploadReader
 from tests.harness.uploading import BODY, LARGE, answer_to_upload, is_silent, upload
 from tests.rawclient import chunked, mint_request, upload_body

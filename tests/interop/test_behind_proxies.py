@@ -21,7 +21,8 @@ import pytest
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.cluster import FakeCluster
-from deploy_relay_kit.harness.faults.answers import Answer, Held
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.broken_answers import Held
 from deploy_relay_kit.harness.faults.kinds import AnswerEarly
 from deploy_relay_kit.harness.fronts.apache import ApacheFront
 from deploy_relay_kit.harness.fronts.caddy import CaddyFront

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.cluster import FakeCluster
-from deploy_relay_kit.harness.faults.answers import Answer, UnfinishedChunks
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.broken_answers import UnfinishedChunks
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.faults.kinds import (
     AnswerEarly,

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
-from deploy_relay_kit.harness.faults.answers import Answer, HeadThenSilence
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.broken_answers import HeadThenSilence
 from deploy_relay_kit.harness.faults.kinds import MintHangs, ReadSlowly
 from tests.programs import wait_until
 from tests.relay.command.calling import PASSWORD, command, peer_of
