@@ -1,14 +1,14 @@
 from .cluster import FakeCluster as FakeCluster
 from .errors import InputError as InputError
 from .faults.answers import Answer as Answer
+from .faults.answers import End as End
+from .faults.answers import continue_first as continue_first
 from .faults.broken_answers import ContentLengthOff as ContentLengthOff
 from .faults.broken_answers import Drip as Drip
-from .faults.answers import End as End
 from .faults.broken_answers import EndlessHead as EndlessHead
 from .faults.broken_answers import HeadThenSilence as HeadThenSilence
 from .faults.broken_answers import Held as Held
 from .faults.broken_answers import UnfinishedChunks as UnfinishedChunks
-from .faults.answers import continue_first as continue_first
 from .faults.events import (
     Event as Event,
 )

@@ -6,10 +6,13 @@ import gc
 import os
 import random
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
+from tests.programs import PROXY_PASSWORD, installed
 
 # The gate, and whoever judges a relay, run the cases with a gigabyte.
 os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "64")
@@ -23,10 +26,30 @@ if "RELAY_HARPER_URL" not in os.environ:
     os.environ["SSL_CERT_FILE"] = os.devnull
 
 
+# A proxy of this machine changes no test.
+for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+    os.environ.pop(variable, None)
+    os.environ.pop(variable.lower(), None)
+
+
 @pytest.fixture
 def cluster(fake_cluster: FakeCluster) -> FakeCluster:
     """As anybody who installs the kit has it; the cases have one of their own."""
     return fake_cluster
+
+
+@pytest.fixture
+def tinyproxy() -> Iterator[Tinyproxy]:
+    """A proxy that opens every tunnel."""
+    with installed(Tinyproxy)() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def guarded_proxy() -> Iterator[Tinyproxy]:
+    """A proxy that opens a tunnel only for the user `origin` with `PROXY_PASSWORD`."""
+    with installed(Tinyproxy)(f"BasicAuth origin {PROXY_PASSWORD}") as proxy:
+        yield proxy
 
 
 def pytest_xdist_auto_num_workers() -> int:

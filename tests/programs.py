@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
+from deploy_relay_kit.harness.fronts.daemon import RealProgram
+
+PROXY_PASSWORD = "s3cret-of-the-proxy"
 _LOOK = 0.01  # seconds from one look to the next
 
 
@@ -16,6 +20,16 @@ def skip_without(*programs: str) -> None:
     for program in programs:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not on this machine")
+
+
+Program = TypeVar("Program", bound=RealProgram)
+
+
+def installed(kind: type[Program]) -> type[Program]:
+    """The same class; skip the test that asks if its program is not installed."""
+    if not kind.is_available():
+        pytest.skip(f"{kind.program} is not on this machine (CI installs it)")
+    return kind
 
 
 def wait_until(happened: Callable[[], object], seconds: float) -> None:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import gzip
 import itertools
 import json as _json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Any, Literal
+from typing import Any
 
 from attrs import Attribute, evolve, field, frozen
 from attrs.validators import deep_iterable, optional
 
 from deploy_relay_kit.harness.faults.checks import (
-    check_choice,
-    check_function,
     check_int,
-    check_number,
     check_status,
     header_pairs,
 )

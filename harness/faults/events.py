@@ -7,7 +7,12 @@ from typing import Any, Literal
 from attrs import field, frozen
 from attrs.validators import optional
 
-from deploy_relay_kit.harness.faults.answers import (Answer, Await, End, Script,)
+from deploy_relay_kit.harness.faults.answers import (
+    Answer,
+    Await,
+    End,
+    Script,
+)
 from deploy_relay_kit.harness.faults.checks import Check, check_choice, check_int
 from deploy_relay_kit.harness.faults.http1 import LAST_CHUNK, chunk
 

@@ -5,7 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from deploy_relay_kit.harness.faults import kinds as faults
-from deploy_relay_kit.harness.faults.answers import (Answer, End,)
+from deploy_relay_kit.harness.faults.answers import (
+    Answer,
+    End,
+)
 from deploy_relay_kit.harness.faults.broken_answers import AnyAnswer
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.faults.kinds import AnswerEarly

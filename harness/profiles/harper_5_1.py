@@ -5,7 +5,10 @@ from typing import Any
 
 from attrs import define
 
-from deploy_relay_kit.harness.faults.answers import (Answer, Await,)
+from deploy_relay_kit.harness.faults.answers import (
+    Answer,
+    Await,
+)
 from deploy_relay_kit.harness.faults.events import HEADERS, MEDIA_TYPE, EventStream, StreamStep
 from deploy_relay_kit.harness.profiles import harper_front as front
 from deploy_relay_kit.harness.profiles.decoding import Form, read_form

@@ -3,7 +3,12 @@
 from collections.abc import Callable
 from typing import Literal
 
-from deploy_relay_kit.harness.faults.answers import (Await, End, Pause, Script,)
+from deploy_relay_kit.harness.faults.answers import (
+    Await,
+    End,
+    Pause,
+    Script,
+)
 from deploy_relay_kit.harness.faults.broken_answers import AnyAnswer
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.profiles import Profile

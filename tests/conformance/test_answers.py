@@ -13,7 +13,10 @@ from deploy_relay_kit.harness import (
     Fault,
     HeadThenSilence,
 )
-from deploy_relay_kit.harness.faults.answers import (Pause, Script,)
+from deploy_relay_kit.harness.faults.answers import (
+    Pause,
+    Script,
+)
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
 from deploy_relay_kit.harness.judge.cases.relay import Relay

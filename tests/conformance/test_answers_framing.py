@@ -17,7 +17,10 @@ from deploy_relay_kit.harness import (
     UnfinishedChunks,
     stage_payload,
 )
-from deploy_relay_kit.harness.faults.answers import (Await, Script,)
+from deploy_relay_kit.harness.faults.answers import (
+    Await,
+    Script,
+)
 from deploy_relay_kit.harness.faults.http1 import status_line
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME

@@ -14,8 +14,18 @@ import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults import kinds as faults
-from deploy_relay_kit.harness.faults.answers import (Answer, continue_first,)
-from deploy_relay_kit.harness.faults.broken_answers import (ContentLengthOff, Drip, EndlessHead, HeadThenSilence, Held, UnfinishedChunks,)
+from deploy_relay_kit.harness.faults.answers import (
+    Answer,
+    continue_first,
+)
+from deploy_relay_kit.harness.faults.broken_answers import (
+    ContentLengthOff,
+    Drip,
+    EndlessHead,
+    HeadThenSilence,
+    Held,
+    UnfinishedChunks,
+)
 from deploy_relay_kit.harness.faults.events import EventStream, success_events
 from tests.harness.uploading import answer_to_upload, is_silent, upload
 

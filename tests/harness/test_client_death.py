@@ -14,7 +14,10 @@ import pytest
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults import kinds as faults
 from deploy_relay_kit.harness.faults.answers import Answer
-from deploy_relay_kit.harness.faults.broken_answers import (Drip, HeadThenSilence,)
+from deploy_relay_kit.harness.faults.broken_answers import (
+    Drip,
+    HeadThenSilence,
+)
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.peer.certificates import Authority
 from deploy_relay_kit.harness.peer.peer import FakePeer

@@ -6,7 +6,10 @@ import pytest
 
 from deploy_relay_kit.harness.faults import kinds as faults
 from deploy_relay_kit.harness.faults.answers import Answer
-from deploy_relay_kit.harness.faults.broken_answers import (Drip, EndlessHead,)
+from deploy_relay_kit.harness.faults.broken_answers import (
+    Drip,
+    EndlessHead,
+)
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
 from deploy_relay_kit.harness.faults.text import description, fault_names, parse_fault

@@ -14,8 +14,17 @@ import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults import kinds as faults
-from deploy_relay_kit.harness.faults.answers import (Answer, End,)
-from deploy_relay_kit.harness.faults.broken_answers import (ContentLengthOff, Drip, EndlessHead, Held, UnfinishedChunks,)
+from deploy_relay_kit.harness.faults.answers import (
+    Answer,
+    End,
+)
+from deploy_relay_kit.harness.faults.broken_answers import (
+    ContentLengthOff,
+    Drip,
+    EndlessHead,
+    Held,
+    UnfinishedChunks,
+)
 from deploy_relay_kit.harness.faults.events import Event, EventStream
 from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
 from deploy_relay_kit.harness.peer.peer import FakePeer

@@ -21,6 +21,7 @@ from deploy_relay_kit.harness.fronts.haproxy import HaproxyFront
 from deploy_relay_kit.harness.fronts.nginx import NginxFront
 from deploy_relay_kit.harness.fronts.real import RealFront
 from deploy_relay_kit.harness.peer.peer import FakePeer
+from tests.programs import installed
 from tests.rawclient import RawClient, chunked, mint, mint_request, post, upload_body, upload_head
 
 KINDS = (NginxFront, HaproxyFront, ApacheFront, CaddyFront)
@@ -30,9 +31,7 @@ PAYLOAD = bytes(range(256)) * 4000
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.program)
 def kind(request: pytest.FixtureRequest) -> type[RealFront]:
-    if not request.param.is_available():
-        pytest.skip(f"{request.param.program} is not on this machine (CI installs it)")
-    return request.param  # type: ignore[no-any-return]
+    return installed(request.param)
 
 
 @pytest.fixture(params=[False, True], ids=["unbuffered", "buffered"])

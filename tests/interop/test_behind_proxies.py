@@ -31,6 +31,7 @@ from deploy_relay_kit.harness.fronts.nginx import NginxFront
 from deploy_relay_kit.harness.fronts.real import RealFront
 from deploy_relay_kit.harness.peer.payloads import seeded_blocks
 from deploy_relay_kit.harness.peer.peer import FakePeer
+from tests.programs import installed
 from tests.rawclient import mint
 
 DEPLOY = {"operation": "deploy_component", "project": "demo"}
@@ -42,9 +43,7 @@ REFUSED = Answer.error(403, "not allowed here")
     params=(NginxFront, HaproxyFront, ApacheFront, CaddyFront), ids=lambda kind: kind.program
 )
 def kind(request: pytest.FixtureRequest) -> type[RealFront]:
-    if not request.param.is_available():
-        pytest.skip(f"{request.param.program} is not on this machine (CI installs it)")
-    return request.param  # type: ignore[no-any-return]
+    return installed(request.param)
 
 
 class _Seeded(io.RawIOBase):
@@ -192,9 +191,7 @@ PROXY_TIMEOUT = "</Location>\nProxyTimeout 1\n<Location />"
 def front_of(
     cluster: FakeCluster, kind: type[RealFront], peer: FakePeer, directives: str
 ) -> RealFront:
-    if not kind.is_available():
-        pytest.skip(f"{kind.program} is not on this machine (CI installs it)")
-    return kind(cluster.authority, peer, "/ops", directives=directives)
+    return installed(kind)(cluster.authority, peer, "/ops", directives=directives)
 
 
 @pytest.mark.parametrize(
@@ -259,11 +256,9 @@ def test_a_url_without_its_slash_names_the_one_with_it(
     cluster: FakeCluster, packages: dict[int, tuple[Path, str]]
 ) -> None:
     """It is not followed: the password was sent to the given URL, and goes nowhere else."""
-    if not NginxFront.is_available():
-        pytest.skip("nginx is not on this machine (CI installs it)")
     package, _ = packages[3]
     peer = cluster.peer()
-    with NginxFront(cluster.authority, peer, "/ops") as front:
+    with installed(NginxFront)(cluster.authority, peer, "/ops") as front:
         record = deploy(cluster, front, package, url=front.url.removesuffix("/"))
         assert (record["statusCode"], peer.requests) == (301, [])
         assert record["hint"].endswith(f"give the URL {front.url}")

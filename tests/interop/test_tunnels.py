@@ -7,7 +7,7 @@ import base64
 import gzip
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,10 @@ from deploy_relay_kit import relay
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
 from deploy_relay_kit.harness.peer.peer import FakePeer
-
-pytestmark = pytest.mark.skipif(
-    not Tinyproxy.is_available(), reason="tinyproxy is not on this machine (CI installs it)"
-)
+from tests.programs import PROXY_PASSWORD, installed
 
 DEPLOY = {"operation": "deploy_component", "project": "demo"}
-PASSWORD = "s3cret-of-the-proxy"
-USER = f"BasicAuth origin {PASSWORD}"
-VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-@pytest.fixture
-def tinyproxy() -> Iterator[Tinyproxy]:
-    with Tinyproxy() as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -107,35 +88,37 @@ def test_the_environment_counts_only_if_asked_for(
     assert len(tinyproxy.tunnels) == 2
 
 
-def test_credentials_reach_the_proxy_and_nobody_else(cluster: FakeCluster, package: Path) -> None:
+def test_credentials_reach_the_proxy_and_nobody_else(
+    cluster: FakeCluster, guarded_proxy: Tinyproxy, package: Path
+) -> None:
     peer = cluster.peer()
-    with Tinyproxy(USER) as proxy:
-        url = f"http://origin:{PASSWORD}@{proxy.address}"
-        [record] = deploy(cluster, package, [node_of(peer)], url)
-        assert record["status"] == "success", record
+    url = f"http://origin:{PROXY_PASSWORD}@{guarded_proxy.address}"
+    [record] = deploy(cluster, package, [node_of(peer)], url)
+    assert record["status"] == "success", record
     assert all(request.header("proxy-authorization") is None for request in peer.requests)
 
 
 # -- what goes wrong -------------------------------------------------------------------------------
 
 
-def test_a_proxy_that_wants_credentials(cluster: FakeCluster, package: Path) -> None:
+def test_a_proxy_that_wants_credentials(
+    cluster: FakeCluster, guarded_proxy: Tinyproxy, package: Path
+) -> None:
     peer = cluster.peer()
-    with Tinyproxy(USER) as proxy:
-        for url in (proxy.url, f"http://origin:wrong-{PASSWORD}@{proxy.address}"):
-            [record] = deploy(cluster, package, [node_of(peer)], url, retry=relay.Retry(3, 0.001))
-            assert record["stage"] == "connect"
-            assert "the proxy opens no tunnel: HTTP 40" in record["reason"]
-            assert f"through proxy {proxy.address}" in record["reason"]
-            assert "attempts" not in record, "the same credentials help no second time"
-            assert PASSWORD not in json.dumps(record)
+    for url in (guarded_proxy.url, f"http://origin:wrong-{PROXY_PASSWORD}@{guarded_proxy.address}"):
+        [record] = deploy(cluster, package, [node_of(peer)], url, retry=relay.Retry(3, 0.001))
+        assert record["stage"] == "connect"
+        assert "the proxy opens no tunnel: HTTP 40" in record["reason"]
+        assert f"through proxy {guarded_proxy.address}" in record["reason"]
+        assert "attempts" not in record, "the same credentials help no second time"
+        assert PROXY_PASSWORD not in json.dumps(record)
     assert peer.requests == []
 
 
 def test_a_proxy_that_refuses_the_host(cluster: FakeCluster, package: Path, tmp_path: Path) -> None:
     peer = cluster.peer()
     (tmp_path / "filter").write_text(r"^127\.0\.0\.")
-    with Tinyproxy(f'Filter "{tmp_path / "filter"}"') as proxy:
+    with installed(Tinyproxy)(f'Filter "{tmp_path / "filter"}"') as proxy:
         [record] = deploy(cluster, package, [node_of(peer)], proxy.url)
     assert record["stage"] == "connect"
     assert "the proxy opens no tunnel: HTTP 403" in record["reason"]
@@ -252,7 +235,7 @@ def test_a_proxy_that_fails(cluster: FakeCluster, package: Path, serve: Serve, r
                 DEPLOY,
                 package,
                 tls=relay.Tls(ca_file=cluster.ca_file),
-                proxy=f"http://origin:{PASSWORD}@{address}",
+                proxy=f"http://origin:{PROXY_PASSWORD}@{address}",
                 limits=relay.Limits(connect=1),
             )
             return address, report.records[0]
@@ -262,13 +245,13 @@ def test_a_proxy_that_fails(cluster: FakeCluster, package: Path, serve: Serve, r
     assert record["stage"] in {"connect", "tls"}
     assert reason in record["reason"]
     assert f"through proxy {address}" in record["reason"]
-    assert PASSWORD not in json.dumps(record)
+    assert PROXY_PASSWORD not in json.dumps(record)
     assert "statusCode" not in record
     assert peer.requests == []
 
 
 def test_a_proxy_that_is_not_there(cluster: FakeCluster, package: Path) -> None:
-    with Tinyproxy() as gone:
+    with installed(Tinyproxy)() as gone:
         url, address = gone.url, gone.address
     [record] = deploy(cluster, package, [node_of(cluster.peer())], url)
     assert record["stage"] == "connect"

@@ -15,7 +15,11 @@ import pytest
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults.answers import Answer
-from deploy_relay_kit.harness.faults.broken_answers import (ContentLengthOff, HeadThenSilence, UnfinishedChunks,)
+from deploy_relay_kit.harness.faults.broken_answers import (
+    ContentLengthOff,
+    HeadThenSilence,
+    UnfinishedChunks,
+)
 from deploy_relay_kit.harness.faults.events import Event, EventStream
 from deploy_relay_kit.harness.faults.kinds import (
     AnswerEarly,

@@ -7,7 +7,6 @@ import gzip
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +17,9 @@ from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
 from deploy_relay_kit.relay.proxy import proxies
 from deploy_relay_kit.relay.urls import resolve
+from tests.programs import PROXY_PASSWORD
 
-PASSWORD = "s3cret-of-the-proxy"
 NODE_PASSWORD = "pass-word-of-all"
-USER = f"BasicAuth origin {PASSWORD}"
-
-needs_tinyproxy = pytest.mark.skipif(
-    not Tinyproxy.is_available(), reason="tinyproxy is not on this machine (CI installs it)"
-)
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-@pytest.fixture
-def tinyproxy() -> Iterator[Tinyproxy]:
-    with Tinyproxy() as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -55,7 +36,7 @@ def run(cluster: FakeCluster, package: Path, *arguments: str, **environment: str
         [
             sys.executable,
             "-m",
-            "relay",
+            "deploy_relay_kit.relay",
             "deploy",
             str(package),
             "--project=demo",
@@ -72,7 +53,6 @@ def run(cluster: FakeCluster, package: Path, *arguments: str, **environment: str
     )
 
 
-@needs_tinyproxy
 def test_the_command_takes_a_proxy(
     cluster: FakeCluster, tinyproxy: Tinyproxy, package: Path
 ) -> None:
@@ -88,19 +68,19 @@ def test_the_command_takes_a_proxy(
     assert len(peer.uploads) == 3
 
 
-@needs_tinyproxy
-def test_credentials_of_the_environment_are_not_shown(cluster: FakeCluster, package: Path) -> None:
+def test_credentials_of_the_environment_are_not_shown(
+    cluster: FakeCluster, guarded_proxy: Tinyproxy, package: Path
+) -> None:
     cluster.peer(username="admin", password=NODE_PASSWORD)
-    with Tinyproxy(USER) as proxy:
-        good = f"http://origin:{PASSWORD}@{proxy.address}"
-        ended = run(cluster, package, "--proxy=env", "--events", HTTPS_PROXY=good)
-        assert ended.returncode == 0, ended.stdout
-        assert PASSWORD not in ended.stdout
-        bad = f"http://other:{PASSWORD}@{proxy.address}"
-        ended = run(cluster, package, "--proxy=env", "--json", HTTPS_PROXY=bad)
-        assert ended.returncode == 1
-        assert f"through proxy {proxy.address}" in ended.stdout
-        assert PASSWORD not in ended.stdout
+    good = f"http://origin:{PROXY_PASSWORD}@{guarded_proxy.address}"
+    ended = run(cluster, package, "--proxy=env", "--events", HTTPS_PROXY=good)
+    assert ended.returncode == 0, ended.stdout
+    assert PROXY_PASSWORD not in ended.stdout
+    bad = f"http://other:{PROXY_PASSWORD}@{guarded_proxy.address}"
+    ended = run(cluster, package, "--proxy=env", "--json", HTTPS_PROXY=bad)
+    assert ended.returncode == 1
+    assert f"through proxy {guarded_proxy.address}" in ended.stdout
+    assert PROXY_PASSWORD not in ended.stdout
 
 
 @pytest.mark.parametrize(
