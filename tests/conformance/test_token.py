@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
 from deploy_relay_kit.harness import (
-    Answer,
-    ContentLengthOff,
     FakeCluster,
-    MintAnswer,
-    MintDropped,
     MintForAnotherUser,
-    MintHangs,
     MintNested,
-    OneFault,
     TokensExpire,
-    UnfinishedChunks,
-    mint_refused,
-    mint_with_token,
-    mint_without_token,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import AN_HOUR, IN_TIME, LIMIT
+from deploy_relay_kit.harness.judge.cases.deadlines import AN_HOUR
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import requests_for
 from deploy_relay_kit.harness.peer.tokens import lifetime
-from deploy_relay_kit.harness.targets import GivenToken, Limits, OperationsMint
+from deploy_relay_kit.harness.targets import GivenToken, OperationsMint
 
 REASON = "token mint failed: "
 
@@ -40,42 +27,6 @@ def test_the_mint_asks_for_an_operation_token_without_a_role(
         assert peer.mint.body.get("operation") == "create_authentication_tokens"
     with check("MINT-01", "the members of the mint"):
         assert "role" not in peer.mint.body
-
-
-@pytest.mark.parametrize("status", [401, 500])
-def test_a_refused_mint_fails_the_peer_without_an_upload(
-    cluster: FakeCluster, relay: Relay, check: Checks, status: int
-) -> None:
-    """A refused mint is a failed record with the peer's words, and nothing is uploaded."""
-    peer = cluster.peer(fault=mint_refused("invalid credentials", status))
-    record = relay.deploy(to=[peer])[peer]
-    with check("SEQ-06", "the status of the record"):
-        assert record.status == "failed"
-    with check("SEQ-06", "the reason of the record"):
-        assert record.reason == f"{REASON}invalid credentials"
-    with check("SEQ-06", "the uploads after the refused mint"):
-        assert len(peer.uploads) == 0
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        mint_without_token(),
-        *(MintAnswer(Answer(json={"results": results})) for results in ("token", ["token"], None)),
-    ],
-    ids=["alone", "text", "list", "null"],
-)
-def test_a_mint_without_a_token_fails_the_peer_without_an_upload(
-    cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault
-) -> None:
-    """A mint whose answer holds no token is a failed record that says so."""
-    peer = cluster.peer(fault=fault)
-    record = relay.deploy(to=[peer])[peer]
-    with check("MINT-03", "the uploads after a mint without a token"):
-        assert len(peer.uploads) == 0
-    with check("MINT-03", "the reason of the record"):
-        check.need(not peer.uploads, "the relay took another value for a token")
-        assert record.reason.removeprefix(REASON) == "peer did not return an operation_token"
 
 
 def test_an_upload_begins_when_its_token_is_there(
@@ -167,87 +118,6 @@ def test_a_token_inside_of_results_is_found(
         assert [upload.token for upload in peer.uploads] == [peer.mint.token]
 
 
-@pytest.mark.parametrize("token", ["", None, 5, True, {}, ["t"]], ids=repr)
-def test_what_is_no_token_fails_the_mint(
-    cluster: FakeCluster, relay: Relay, check: Checks, token: object
-) -> None:
-    """A token that is empty or not a text fails the mint, and nothing is uploaded."""
-    peer = cluster.peer(fault=mint_with_token(token))
-    record = relay.deploy(to=[peer])[peer]
-    with check("MINT-03", "the status of the record"):
-        assert record.status == "failed"
-    with check("MINT-03", "the uploads after a mint without a token"):
-        assert len(peer.uploads) == 0
-
-
-@pytest.mark.parametrize(
-    "token",
-    ["a\r\nX-Injected: 1", "a\nb", "a\0b", "a\r", "a\u010ab", "a b", "t\u00e9", "a\x7fb"],
-    ids=ascii,
-)
-def test_a_token_that_cannot_stand_in_a_header_fails_the_mint(
-    cluster: FakeCluster, relay: Relay, check: Checks, token: str
-) -> None:
-    """A token that cannot stand in a header fails the mint, and no header is made of it."""
-    peer = cluster.peer(fault=mint_with_token(token))
-    record = relay.deploy(to=[peer])[peer]
-    with check("BUG-35", "the status of the record"):
-        assert record.status == "failed"
-    with check("BUG-35", "the uploads after the failed mint"):
-        assert len(peer.uploads) == 0
-    with check("BUG-35", "the injected header"):
-        injected = [it for it in peer.requests if it.header("x-injected") is not None]
-        assert len(injected) == 0
-    with check("SEQ-06", "the beginning of the reason"):
-        check.need(not peer.uploads, "the relay used the token")
-        assert record.reason[: len(REASON)] == REASON
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        MintDropped(),
-        MintAnswer(Answer(200, body="<p>fine</p>", content_type="text/html")),
-        MintAnswer(Answer(200, json=["operation_token"])),
-        MintAnswer(Answer(204)),
-        MintAnswer(Answer.redirect("/elsewhere")),
-        MintAnswer(ContentLengthOff(Answer(json={"operation_token": "cut"}), by=10)),
-        MintAnswer(UnfinishedChunks(Answer(json={"operation_token": "cut"}))),
-    ],
-    ids=lambda fault: str(getattr(fault, "answer", fault))[:40],
-)
-def test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload(
-    cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault
-) -> None:
-    """A mint without a whole answer that holds a token is a failed record without an upload."""
-    peer, other = cluster.peer(fault=fault), cluster.peer()
-    outcome = relay.deploy(to=[peer, other])
-    with check("SEQ-06", "the status of the record"):
-        assert outcome[peer].status == "failed"
-    with check("SEQ-06", "the beginning of the reason"):
-        assert outcome[peer].reason[: len(REASON)] == REASON
-    with check("SEQ-06", "the uploads after the failed mint"):
-        assert len(peer.uploads) == 0
-    with check("AGG-04", "the record of the healthy peer"):
-        assert outcome[other].status == "success"
-
-
-@pytest.mark.parametrize("status", [302, 307, 308])
-def test_a_mint_is_not_redirected(
-    cluster: FakeCluster, relay: Relay, check: Checks, status: int
-) -> None:
-    """A redirect of the mint is not followed: with 307 and 308 the password would be sent along."""
-    other = cluster.peer("other")
-    peer = cluster.peer(fault=MintAnswer(Answer.redirect(f"{other.url}moved", status)))
-    record = relay.deploy(to=[peer])[peer]
-    with check("HTTP-04", "the requests to the target of the redirect"):
-        assert len(requests_for(other, "/moved")) == 0
-    with check("SEQ-06", "the beginning of the reason"):
-        assert record.reason[: len(REASON)] == REASON
-    with check("SEQ-06", "the uploads after the failed mint"):
-        assert len(peer.uploads) == 0
-
-
 def test_nodes_at_one_host_and_port_have_tokens_of_their_own(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
@@ -263,21 +133,6 @@ def test_nodes_at_one_host_and_port_have_tokens_of_their_own(
         assert len({upload.token for upload in peer.uploads}) == 2
     with check("MINT-08", "the mints of two nodes"):
         assert len(peer.mints) <= 2
-
-
-def test_a_mint_without_an_answer_is_given_up_in_time(
-    cluster: FakeCluster, relay: Relay, check: Checks
-) -> None:
-    """A mint without an answer ends at the limit of a mint, with a failed record."""
-    peer, other = cluster.peer(fault=MintHangs()), cluster.peer()
-    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for a mint"):
-        outcome = relay.deploy(to=[peer, other], limits=Limits(mint=LIMIT), deadline=IN_TIME)
-    with check("SEQ-06", "the beginning of the reason"):
-        assert outcome[peer].reason[: len(REASON)] == REASON
-    with check("SEQ-06", "the uploads after the failed mint"):
-        assert len(peer.uploads) == 0
-    with check("AGG-04", "the record of the healthy peer"):
-        assert outcome[other].status == "success"
 
 
 def test_an_expired_token_is_a_failed_record_in_the_words_of_the_peer(

@@ -140,7 +140,7 @@ def test_an_explanation_has_everything_in_the_catalogue() -> None:
     assert lines[4] == f"source: upstream relay, {sources()['upstream relay']}"
     assert lines[5].startswith("only with mint.operations: ")
     assert lines[6].startswith("or mint.replication: ")
-    assert "  test_token.py::test_a_refused_mint_fails_the_peer_without_an_upload" in lines
+    assert "  test_mint_failures.py::test_a_refused_mint_fails_the_peer_without_an_upload" in lines
 
 
 def test_every_requirement_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,10 +27,12 @@ from tests.conformance import (
     test_cancel,
     test_events,
     test_final,
+    test_mint_failures,
     test_secrets,
     test_tls,
     test_token,
     test_url,
+    test_url_parts,
     test_wire,
 )
 from tests.mutants.mutant import case, mutant
@@ -38,7 +40,7 @@ from tests.mutants.of_records import change_report
 from tests.mutants.of_sending import change_members
 from tests.mutants.of_urls import change_nodes
 
-REFUSED = case(test_token.test_a_refused_mint_fails_the_peer_without_an_upload)
+REFUSED = case(test_mint_failures.test_a_refused_mint_fails_the_peer_without_an_upload)
 
 # -- secrets -------------------------------------------------------------------------------------
 
@@ -183,7 +185,7 @@ def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "URL-03",
     "URL-10",
-    killed_by=case(test_url.test_a_node_of_no_port_is_at_the_secure_port_of_the_origin),
+    killed_by=case(test_url_parts.test_a_node_of_no_port_is_at_the_secure_port_of_the_origin),
 )
 def the_secure_port_of_the_origin_is_ignored(patch: pytest.MonkeyPatch) -> None:
     def insecure(node: Node, local: LocalSettings, *, allow_http: bool) -> Endpoint:

@@ -19,6 +19,7 @@ from tests.conformance import (
     test_attempts,
     test_early,
     test_fanout,
+    test_mint_failures,
     test_payload,
     test_replication,
     test_secrets,
@@ -31,7 +32,7 @@ from tests.mutants.of_wire import change_headers
 
 Minting = Callable[[OperationsMint, MintContext], Awaitable[str]]
 
-REFUSED = test_token.test_a_refused_mint_fails_the_peer_without_an_upload
+REFUSED = test_mint_failures.test_a_refused_mint_fails_the_peer_without_an_upload
 ASKED = case(test_token.test_the_mint_asks_for_an_operation_token_without_a_role)
 
 
@@ -67,12 +68,14 @@ def an_upload_does_not_wait_for_its_token(patch: pytest.MonkeyPatch) -> None:
     "SEQ-06",
     killed_by=(
         case(REFUSED),
-        case(test_token.test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload),
+        case(
+            test_mint_failures.test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload
+        ),
     ),
 )
 @mutant(
     "MINT-03",
-    killed_by=case(test_token.test_a_mint_without_a_token_fails_the_peer_without_an_upload),
+    killed_by=case(test_mint_failures.test_a_mint_without_a_token_fails_the_peer_without_an_upload),
 )
 def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
     def change(mint: Minting) -> Minting:
@@ -176,10 +179,10 @@ def plain_token(answer: Any) -> str:
 
 
 @mutant("MINT-02", killed_by=case(test_token.test_a_token_inside_of_results_is_found))
-@mutant("MINT-03", killed_by=case(test_token.test_what_is_no_token_fails_the_mint, token=5))
+@mutant("MINT-03", killed_by=case(test_mint_failures.test_what_is_no_token_fails_the_mint, token=5))
 @mutant(
     "SEQ-06",
-    killed_by=case(test_token.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
+    killed_by=case(test_mint_failures.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
 )
 def any_value_is_a_token(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(token, "token_in", plain_token)
@@ -188,7 +191,7 @@ def any_value_is_a_token(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-35",
-    killed_by=case(test_token.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
+    killed_by=case(test_mint_failures.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
 )
 def a_token_is_cleaned_until_it_fits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(token, "token_in", lambda answer: re.sub("[^a-z]", "", plain_token(answer)))

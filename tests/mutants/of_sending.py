@@ -31,13 +31,13 @@ from tests.conformance import (
     test_final,
     test_memory,
     test_mint_answers,
+    test_mint_failures,
     test_payload,
     test_payload_changes,
     test_replication,
     test_retry,
     test_sockets,
     test_streaming,
-    test_token,
     test_url,
 )
 from tests.mutants.mutant import case, mutant
@@ -181,7 +181,7 @@ def the_payload_is_deleted(patch: pytest.MonkeyPatch) -> None:
         case(test_faults.test_a_peer_that_does_not_answer_an_upload_is_given_up_in_time),
         case(test_answers.test_an_answer_without_an_end_is_given_up_in_time),
         case(test_sockets.test_a_socket_without_an_answer_is_given_up_in_time),
-        case(test_token.test_a_mint_without_an_answer_is_given_up_in_time),
+        case(test_mint_failures.test_a_mint_without_an_answer_is_given_up_in_time),
         case(test_mint_answers.test_a_mint_whose_answer_does_not_end_is_given_up_in_time),
     ),
 )

@@ -16,11 +16,18 @@ from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.tls import Tls, contexts_for
 from deploy_relay_kit.relay.urls import Endpoint, resolve
-from tests.conformance import test_refusals, test_sockets, test_sockets_trust, test_tls, test_url
+from tests.conformance import (
+    test_refusals,
+    test_sockets,
+    test_sockets_trust,
+    test_tls,
+    test_url,
+    test_url_parts,
+)
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_answers import change_limits
 
-PORTS = test_url.test_the_port_of_a_node_wins_over_those_of_the_origin
+PORTS = test_url_parts.test_the_port_of_a_node_wins_over_those_of_the_origin
 
 
 def change_nodes(patch: pytest.MonkeyPatch, change: Callable[[Node], Node]) -> None:
@@ -28,14 +35,16 @@ def change_nodes(patch: pytest.MonkeyPatch, change: Callable[[Node], Node]) -> N
     patch.setattr(fanout, "resolve", lambda node, *rest, **how: resolve(change(node), *rest, **how))
 
 
-@mutant("URL-01", killed_by=case(test_url.test_the_url_of_a_node_wins_over_its_parts))
+@mutant("URL-01", killed_by=case(test_url_parts.test_the_url_of_a_node_wins_over_its_parts))
 def the_parts_win_over_the_url(patch: pytest.MonkeyPatch) -> None:
     change_nodes(patch, lambda node: replace(node, url=None) if node.host else node)
 
 
 @mutant(
     "URL-02",
-    killed_by=case(test_url.test_without_a_secure_port_plain_http_is_used_at_the_insecure_port),
+    killed_by=case(
+        test_url_parts.test_without_a_secure_port_plain_http_is_used_at_the_insecure_port
+    ),
 )
 def the_scheme_is_always_https(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda limits: replace(limits, connect=0.3))
@@ -53,7 +62,7 @@ def the_port_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "URL-04",
     killed_by=case(
-        test_url.test_the_name_of_a_node_without_its_port_is_its_host, form="{host}:9933"
+        test_url_parts.test_the_name_of_a_node_without_its_port_is_its_host, form="{host}:9933"
     ),
 )
 def a_name_keeps_its_port(patch: pytest.MonkeyPatch) -> None:
@@ -62,7 +71,9 @@ def a_name_keeps_its_port(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "URL-04",
-    killed_by=case(test_url.test_the_host_of_a_node_wins_over_its_replication_url_and_its_name),
+    killed_by=case(
+        test_url_parts.test_the_host_of_a_node_wins_over_its_replication_url_and_its_name
+    ),
 )
 def the_replication_url_wins_over_the_host(patch: pytest.MonkeyPatch) -> None:
     change_nodes(patch, lambda node: replace(node, host=None) if node.replication_url else node)
@@ -70,7 +81,7 @@ def the_replication_url_wins_over_the_host(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "URL-05",
-    killed_by=case(test_url.test_the_host_of_a_replication_url_is_used_and_its_port_is_not),
+    killed_by=case(test_url_parts.test_the_host_of_a_replication_url_is_used_and_its_port_is_not),
 )
 def the_replication_port_is_used(patch: pytest.MonkeyPatch) -> None:
     change_nodes(

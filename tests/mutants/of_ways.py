@@ -16,6 +16,7 @@ from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.urls import Endpoint, resolve
 from tests.conformance import (
+    test_mint_failures,
     test_refusals,
     test_secrets,
     test_tls,
@@ -83,7 +84,7 @@ def a_refused_url_is_quoted(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "HTTP-04",
     "BUG-41",  # the password is sent along
-    killed_by=case(test_token.test_a_mint_is_not_redirected, status=307),
+    killed_by=case(test_mint_failures.test_a_mint_is_not_redirected, status=307),
 )
 def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
     follow_redirects(patch, of_mints_alone=True)

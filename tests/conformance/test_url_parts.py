@@ -1,0 +1,127 @@
+"""Where the upload goes when a node has no URL: its parts, and the origin's own settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy_relay_kit.harness import FakeCluster, ResetAtAccept
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import LocalSettings
+
+
+def test_the_url_of_a_node_wins_over_its_parts(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A node's own URL wins over its host, its port and the origin's settings."""
+    peer, other = cluster.peer(), cluster.peer(fault=ResetAtAccept())
+    node = relay.node(peer, host=other.http.host, port=other.http.port)
+    relay.deploy(to=[node], local=LocalSettings(secure_port=other.http.port))
+    with check("URL-01", "the uploads to the node's URL"):
+        assert len(peer.uploads) == 1
+    with check("URL-01", "the connections to the node's parts"):
+        assert len(other.connections) == 0
+
+
+@pytest.mark.parametrize("form", ["{port}", "0.0.0.0:{port}", "[::]:{port}"])
+def test_a_node_of_no_port_is_at_the_secure_port_of_the_origin(
+    cluster: FakeCluster, relay: Relay, check: Checks, form: str
+) -> None:
+    """A node without a port is at the origin's secure port, which may be written host:port."""
+    peer = cluster.peer()
+    node = relay.node(peer, url=None, host=peer.http.host)
+    settings = LocalSettings(secure_port=form.format(port=peer.http.port), insecure_port=9)
+    relay.deploy(to=[node], local=settings)
+    with check("URL-03" if form == "{port}" else "URL-10", "the uploads to the secure port"):
+        assert len(peer.uploads) == 1
+
+
+def test_without_a_secure_port_plain_http_is_used_at_the_insecure_port(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Without a secure port of the origin, the scheme is http and the port the insecure one."""
+    peer = cluster.peer(tls=False)
+    node = relay.node(peer, url=None, host=peer.http.host)
+    settings = LocalSettings(secure_port=None, insecure_port=peer.http.port)
+    relay.deploy(to=[node], local=settings)
+    with check("URL-02", "the uploads by plain http"):
+        check.need(peer.connections, "no connection reached the insecure port (URL-03)")
+        assert len(peer.uploads) == 1
+    with check("URL-03", "the connections to the insecure port"):
+        assert len(peer.connections) > 0
+
+
+@pytest.mark.parametrize("form", ["{port}", "0.0.0.0:{port}", "node-1:{port}", "[::]:{port}"])
+def test_the_port_of_a_node_wins_over_those_of_the_origin(
+    cluster: FakeCluster, relay: Relay, check: Checks, form: str
+) -> None:
+    """A node's own port wins over the origin's, and may be written host:port."""
+    peer = cluster.peer()
+    port = form.format(port=peer.http.port)
+    node = relay.node(peer, url=None, host=peer.http.host, port=port)
+    relay.deploy(to=[node], local=LocalSettings(secure_port=9, insecure_port=9))
+    with check("URL-03" if form == "{port}" else "URL-10", "the uploads to the node's port"):
+        assert len(peer.uploads) == 1
+
+
+def test_the_host_of_a_replication_url_is_used_and_its_port_is_not(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The host of the replication URL is used for the operations API, its port is not."""
+    peer = cluster.peer()
+    other = cluster.peer(host=peer.http.host, fault=ResetAtAccept())
+    node = relay.node(
+        peer,
+        url=None,
+        port=peer.http.port,
+        mint=relay.minting(peer).mint,
+        replication_url=f"wss://{peer.http.host}:{other.http.port}",
+    )
+    relay.deploy(to=[node])
+    with check("URL-05", "the connections to the port of the replication URL"):
+        assert len(other.connections) == 0
+    with check("URL-04", "the uploads to the host of the replication URL"):
+        check.need(not other.connections, "the port of the replication URL was used (URL-05)")
+        assert len(peer.uploads) == 1
+
+
+def test_the_host_of_a_node_wins_over_its_replication_url_and_its_name(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A node's own host wins over the host of its replication URL and over its name."""
+    peer = cluster.peer("127.9.9.9")
+    node = relay.node(
+        peer,
+        url=None,
+        host=peer.http.host,
+        port=peer.http.port,
+        mint=relay.minting(peer).mint,
+        replication_url="wss://127.9.9.9:9933",
+    )
+    relay.deploy(to=[node], local=LocalSettings(secure_port=peer.http.port))
+    with check("URL-04", "the uploads to the node's host"):
+        assert len(peer.uploads) == 1
+
+
+@pytest.mark.parametrize("form", ["{host}", "{host}:9933"])
+@pytest.mark.parametrize("replication_url", [None, "not a url"])
+def test_the_name_of_a_node_without_its_port_is_its_host(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    form: str,
+    replication_url: str | None,
+) -> None:
+    """A node's name without its port is the host when nothing else names one."""
+    host = cluster.peer().http.host
+    peer = cluster.peer(form.format(host=host), host=host)
+    node = relay.node(
+        peer,
+        url=None,
+        port=peer.http.port,
+        mint=relay.minting(peer).mint,
+        replication_url=replication_url,
+    )
+    relay.deploy(to=[node])
+    with check("URL-04", f"the uploads to the node {peer.name}"):
+        assert len(peer.uploads) == 1
