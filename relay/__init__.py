@@ -40,6 +40,7 @@ Read the modules in this order; each imports only modules that stand after it:
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises
     sockets tls payload proxy   name lookups, certificates, the staged file, a proxy on the way
+    keylog                      a variable that would break the import of aiohttp
     cbor request formdata       what is sent, in both forms
     report                      what is returned
     retry answer events urls    rules of the protocol, without I/O
@@ -48,6 +49,9 @@ Read the modules in this order; each imports only modules that stand after it:
 Statement ids such as WIRE-03 in comments refer to docs/protocol.md.
 """
 
+import deploy_relay_kit.relay.keylog  # noqa: F401  before anything imports aiohttp
+
+# isort: split
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.fanout import Reach, deploy

@@ -45,12 +45,12 @@ _TLS_HINTS = {
     "RECORD_LAYER_FAILURE": "; does this port speak plain http?",
 }
 
-_NOT_TRUSTED = "is signed by an authority that is not trusted; give the cluster's CA file"
+_NOT_TRUSTED = "is signed by an authority that is not trusted; give the cluster's CA file (--ca)"
 # By the X509_V_ERR_* code of OpenSSL.
 _CERTIFICATE_FLAWS = {
     9: "is not valid yet",
     10: "has expired",
-    18: "is self-signed and not trusted; give the cluster's CA file",
+    18: "is self-signed and not trusted; give the cluster's CA file (--ca)",
     19: _NOT_TRUSTED,
     20: _NOT_TRUSTED,
     21: _NOT_TRUSTED,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.keylog import unwritable
 from deploy_relay_kit.relay.node import AnyPath
 
 
@@ -65,7 +66,10 @@ def _certificates(file: Path) -> str:
 
 
 def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
-    context = ssl.create_default_context()
+    try:
+        context = ssl.create_default_context()
+    except OSError as error:
+        raise unwritable(error) from error
     # Python 3.13 sets this flag, and would refuse Harper's own certificates, which lack the key
     # identifier of their authority.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

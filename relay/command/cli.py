@@ -14,26 +14,30 @@ from deploy_relay_kit.relay.command.display import (
     Listener,
     json_line,
     print_count,
-    print_records,
+    print_line,
     progress_listener,
 )
 from deploy_relay_kit.relay.command.interrupts import Interrupts
-from deploy_relay_kit.relay.command.output import Output, printable
+from deploy_relay_kit.relay.command.output import Output, printable, printable_line
 from deploy_relay_kit.relay.command.packing.progress import packing_progress
-from deploy_relay_kit.relay.command.packing.staging import check_path, staged
+from deploy_relay_kit.relay.command.packing.staging import Package, check_path, staged
+from deploy_relay_kit.relay.command.plan import lines_of, plan_of, probed
 from deploy_relay_kit.relay.command.progress import Progress
+from deploy_relay_kit.relay.command.repeat import repeat_line
+from deploy_relay_kit.relay.command.summary import Summary, log_file
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.fanout import FanOut, Reach, deploy
-from deploy_relay_kit.relay.node import Node
-from deploy_relay_kit.relay.report import Report
+from deploy_relay_kit.relay.node import Mint, Node
 from deploy_relay_kit.relay.request import forwarded_fields
 from deploy_relay_kit.relay.restarts import restart
 from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.tls import Tls
+from deploy_relay_kit.relay.token import GivenToken
 
 _BAD_USAGE, _UNWRITTEN = 2, 3
 _OWN_DESCRIPTORS = 16  # of Python, of the terminal, and for lookups of hosts
+NO_MINT = GivenToken("none")
 _DESCRIPTORS = (65_536, 10_240)  # what macOS accepts when it reports no limit
 
 
@@ -43,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Interrupts() as interrupts:
         try:
             arguments = options.parsed(argv)
+            arguments.argv = list(sys.argv[1:] if argv is None else argv)
             code = _deploy(arguments, out, err, interrupts)
         except InputError as error:
             err.say(f"relay: {printable(str(error))}")
@@ -70,7 +75,11 @@ def _most_at_once() -> float:
     return math.inf if limit == resource.RLIM_INFINITY else max(1, (limit - _OWN_DESCRIPTORS) // 2)
 
 
-def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts: Interrupts) -> int:
+def _deploy(  # noqa: C901  the steps of the command, in their order
+    arguments: argparse.Namespace, out: Output, err: Output, interrupts: Interrupts
+) -> int:
+    if arguments.settings.unnamed:
+        err.say(f"relay: using the settings in ./{arguments.settings.unnamed}")
     if check_path(arguments.path) and arguments.exclude:
         raise InputError(
             f"--exclude {arguments.exclude[0]!r} needs a directory; "
@@ -82,7 +91,7 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
         err.say(f"relay: only {most} nodes at once: too few file descriptors (ulimit -n)")
         arguments.concurrency = most
     reach: Reach = {
-        "mint": credentials.mint_in(arguments, err.say),
+        "mint": _mint(arguments, err),
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),
         "limits": options.limits_in(arguments),
         "allow_http": arguments.allow_http,
@@ -92,39 +101,87 @@ def _deploy(arguments: argparse.Namespace, out: Output, err: Output, interrupts:
     forwarded_fields(request)
     Retry(arguments.attempts)
     FanOut(nodes, **reach)
-    is_silent = arguments.quiet or arguments.events
     progress = Progress([node.name for node in nodes], bool(arguments.restart))
-    try:
-        with (
-            staged(
-                arguments.path,
-                exclude=arguments.exclude,
-                leave_out=credentials.files_in(arguments),
-                warn=err.say,
-                report=(lambda _: None) if is_silent else err.say,
-                progress=nullcontext(lambda *_: None) if is_silent else packing_progress(err),
-            ) as package,
-            _listener(nodes, arguments, out, err) as show,
-        ):
+    is_silent = arguments.quiet or arguments.events
+    with log_file(arguments.log_file) as log, _package(arguments, err, is_silent) as package:
+        if arguments.dry_run:
+            return _show_plan(nodes, request, package, reach, arguments, out, interrupts)
+        summary = Summary(arguments, package)
+        try:
+            with _listener(nodes, arguments, out, err) as show:
 
-            def listen(event: Event) -> None:
-                progress.listen(event)
-                show(event)
+                def listen(event: Event) -> None:
+                    progress.listen(event)
+                    if log is not None:
+                        json_line(event, log)
+                    show(event)
 
-            reach["on_event"] = listen
-            interrupts.run(_run(nodes, request, package.path, reach, arguments))
-    except KeyboardInterrupt:
-        for event in progress.interrupt():
-            if arguments.events:
-                json_line(event, out)
-        _print(arguments, progress.reports, out, interrupted=True)
-        raise
-    succeeded = _print(arguments, progress.reports, out)
-    if out.error:  # the records may be readable there
-        _print(arguments, progress.reports, err)
+                reach["on_event"] = listen
+                interrupts.run(_run(nodes, request, package.path, reach, arguments))
+        except KeyboardInterrupt:
+            for event in progress.interrupt():
+                if arguments.events:
+                    json_line(event, out)
+            summary.show(progress.reports, out, interrupted=True)
+            raise
+        succeeded = summary.show(progress.reports, out)
+        if out.error:  # the records may be readable there
+            summary.show(progress.reports, err)
+    if log is not None and log.error:
+        err.say(f"relay: --log-file could not be written: {log.error}")
     if not arguments.quiet:
+        if failed := [record["node"] for record in progress.reports[0].failed]:
+            err.say(f"relay: to repeat it for the rest: {repeat_line(arguments.argv, failed)}")
         print_count(progress.reports[0].records, err)
     return 0 if succeeded else 1
+
+
+def _mint(arguments: argparse.Namespace, err: Output) -> Mint:
+    if arguments.dry_run and not arguments.probe:
+        return NO_MINT  # nothing is asked, so no password is
+    return credentials.mint_in(arguments, err.say)
+
+
+def _package(
+    arguments: argparse.Namespace,
+    err: Output,
+    is_silent: bool,  # noqa: FBT001
+) -> AbstractContextManager[Package]:
+    own = [*credentials.files_in(arguments), *([arguments.log_file] if arguments.log_file else [])]
+    return staged(
+        arguments.path,
+        exclude=arguments.exclude,
+        leave_out=own,
+        warn=err.say,
+        report=(lambda _: None) if is_silent else err.say,
+        progress=nullcontext(lambda *_: None) if is_silent else packing_progress(err),
+    )
+
+
+def _show_plan(  # noqa: PLR0917
+    nodes: list[Node],
+    request: dict[str, object],
+    package: Package,
+    reach: Reach,
+    arguments: argparse.Namespace,
+    out: Output,
+    interrupts: Interrupts,
+) -> int:
+    plan = plan_of(
+        nodes, request, package.members(), arguments.settings.sources, arguments.allow_http
+    )
+    failed = False
+    if arguments.probe:
+        records = interrupts.run(probed(nodes, reach))
+        failed = any(record["status"] != "success" for record in records)
+        for node, record in zip(plan["nodes"], records, strict=True):
+            node |= {name: record[name] for name in ("version", "reason") if name in record}
+    if arguments.json:
+        out.say(json.dumps(plan, indent=2))
+    else:
+        for line in lines_of(plan):
+            out.say(printable_line(line))
+    return 1 if failed else 0
 
 
 async def _run(
@@ -158,26 +215,6 @@ def _listener(
         return nullcontext(lambda event: json_line(event, out))
     if arguments.quiet:
         return nullcontext(lambda _: None)
+    if arguments.verbose:
+        return nullcontext(lambda event: print_line(event, err))
     return progress_listener([node.name for node in nodes], err)
-
-
-def _print(
-    arguments: argparse.Namespace,
-    reports: Sequence[Report],
-    out: Output,
-    *,
-    interrupted: bool = False,
-) -> bool:
-    """Print the records of the deploy and of the restarts; whether all are successes."""
-    succeeded = not interrupted and all(report.succeeded for report in reports)
-    deployed, *restarted = (report.records for report in reports)
-    if arguments.json:
-        document: dict[str, object] = {"succeeded": succeeded, "records": deployed}
-        document |= {"interrupted": True} if interrupted else {}
-        document |= {"restarted": restarted[0]} if restarted else {}
-        out.say(json.dumps(document, indent=2))
-    elif not arguments.events:
-        print_records(deployed, out)
-        for records in restarted:
-            print_records(records, out, restarts=True)
-    return succeeded

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -29,7 +30,7 @@ _MANY = 10  # more nodes than this are also counted
 def progress_listener(nodes: Sequence[str], err: Output) -> Iterator[Listener]:
     """A listener that shows the events of a deploy: as bars on a terminal, else as lines."""
     if not err.is_animated:
-        yield lambda event: _line(event, err)
+        yield lambda event: print_line(event, err)
         return
     console = err.console()
     # A narrow terminal cuts only the state.
@@ -69,7 +70,8 @@ def progress_listener(nodes: Sequence[str], err: Output) -> Iterator[Listener]:
 
 def json_line(event: Event, out: Output) -> None:
     """One event as one line of JSON; a peer's data cannot replace `node` and `event`."""
-    ours = {"node": event.node, "event": event.name}
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    ours = {"node": event.node, "event": event.name, "time": now}
     out.say(json.dumps({**ours, **event.data, **ours}))
 
 
@@ -99,11 +101,13 @@ def _without_markup(text: str) -> str:
     return " ".join(_MARKUP.sub(" ", text).split()) if "<html" in text.lower() else text
 
 
-def _line(event: Event, err: Output) -> None:
+def print_line(event: Event, err: Output) -> None:
+    """What happened as a line with the time of day, if it is worth one."""
     if event.name == "sent" and 0 < event.data["bytes"] < event.data["total"]:
         return  # only the beginning and the end of an upload get a line
     if (state := _state(event)) and event.name != "mint":
-        err.say(f"{printable(event.node)}: {state}")
+        now = datetime.now().astimezone().strftime("%H:%M:%S")
+        err.say(f"{now} {printable(event.node)}: {state}")
 
 
 def _state(event: Event) -> str:  # noqa: PLR0911  one line per event

@@ -2,14 +2,16 @@
 
 import argparse
 import json
-import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy_relay_kit.relay.command.credentials import read_text
+from deploy_relay_kit.relay.command.settings import Settings, read_settings
 from deploy_relay_kit.relay.errors import AttemptError, InputError
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import Node
@@ -20,6 +22,12 @@ _TIMES = ("connect", "mint", "stall", "answer", "restart")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
 _EPILOG = """\
+Every option can also be a variable RELAY_… (RELAY_CA, RELAY_NODE="a=https://… b=https://…"), or
+a key of the file that --config names and of ~/.config/relay/config.toml. An option counts before a
+variable, that before the named file, that before the user's file; --dry-run shows what counted.
+Without --config, relay.toml in the working directory counts, but may not set nodes, credentials,
+certificates, fields or files. "-" as a FILE is the standard input.
+
 Credentials are never read from the command line. The first of these counts: a token in
 --token-file; the password of --user in --password-file; a token in RELAY_TOKEN; the password in
 RELAY_PASSWORD; a password typed at the terminal. RELAY_USER is the default of --user.
@@ -44,13 +52,37 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     Raises:
         InputError: There are unknown arguments.
     """
-    arguments, unknown = parser().parse_known_args(argv)
+    everything, words = parser(), list(sys.argv[1:] if argv is None else argv)
+    settings = Settings()
+    if words[:1] == ["deploy"] and not {"-h", "--help"} & {*words}:
+        settings = read_settings(deploy_parser(everything), words[1:])
+        words = ["deploy", *settings.arguments, *words[1:]]
+    arguments, unknown = everything.parse_known_args(words)
     if unknown:
         names = [it.partition("=")[0] if it[:2] == "--" else it[:2] for it in unknown]
         names = [it for it in names if it[:1] == "-"]
         what = f"unknown option {names[0]}" if names else "unexpected argument"
+        known = [
+            spelling
+            for action in deploy_parser(everything)._actions  # noqa: SLF001
+            for spelling in action.option_strings
+            if action.help != argparse.SUPPRESS
+        ]
+        if names and (close := get_close_matches(names[0], known, 1)):
+            what += f"; did you mean {close[0]}?"
         raise InputError(f"{what}; see relay {arguments.verb} --help")
+    arguments.settings = settings
+    if arguments.verb == "deploy" and arguments.skip_node_modules:
+        arguments.exclude = [*arguments.exclude, "node_modules"]
     return arguments
+
+
+def deploy_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The parser of `relay deploy` in that of `relay`."""
+    actions = parser._actions  # noqa: SLF001  argparse has no public way
+    (verbs,) = (it for it in actions if isinstance(it, argparse._SubParsersAction))  # noqa: SLF001
+    deploy: argparse.ArgumentParser = verbs.choices["deploy"]
+    return deploy
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,12 +112,10 @@ def parser() -> argparse.ArgumentParser:
     add("--exclude", metavar="GLOB", help="leave out matching files; repeatable", **repeatable)
     add(
         "--skip-node-modules",
-        dest="exclude",
-        action="append_const",
-        const="node_modules",
-        help="the same as --exclude node_modules",
+        action="store_true",
+        help="leave out node_modules, besides what --exclude leaves out",
     )
-    add("--user", default=os.environ.get("RELAY_USER"), help="a super user of every node")
+    add("--user", help="a super user of every node")
     add("--password-file", type=_path, metavar="FILE", help="the user's password")
     _refuse_secrets(verb)
     add("--token-file", type=_path, metavar="FILE", help="a token, instead of a user")
@@ -111,7 +141,19 @@ def parser() -> argparse.ArgumentParser:
         choices=("at-once", "rolling"),
         help="restart the nodes that took the package, all at once or one after another",
     )
-    add("--quiet", action="store_true", help="show no progress, and do not ask nodes for it")
+    add("--dry-run", action="store_true", help="show what would be sent to whom; send nothing")
+    add("--config", type=_path, metavar="FILE", help="settings, instead of relay.toml")
+    add("--profile", metavar="NAME", help="the settings of this profile in a file of settings")
+    add("--log-file", type=_path, metavar="FILE", help="append each event to this file, with times")
+    verbosity = verb.add_mutually_exclusive_group()
+    verbosity.add_argument(
+        *("-v", "--verbose"), action="store_true", help="show each step as a line, never as a bar"
+    )
+    verbosity.add_argument(
+        *("-q", "--quiet"),
+        action="store_true",
+        help="show no progress, and do not ask nodes for it",
+    )
     output = verb.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON document, no table")
     output.add_argument("--events", action="store_true", help="print each event as a JSON line")
@@ -146,7 +188,9 @@ def nodes_in(arguments: argparse.Namespace) -> list[Node]:
     for option in ("insecure", "only"):
         if unknown := set(getattr(arguments, option)) - set(nodes):
             known = ", ".join(nodes)
-            raise InputError(f"--{option} {min(unknown)!r}: unknown node; known are {known}")
+            close = get_close_matches(min(unknown), nodes, 1)
+            hint = f"; did you mean {close[0]}?" if close else f"; known are {known}"
+            raise InputError(f"--{option} {min(unknown)!r}: unknown node{hint}")
     return [it for it in nodes.values() if not arguments.only or it.name in arguments.only]
 
 
@@ -204,7 +248,7 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
 def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
-    except OSError as error:  # the working directory is gone
+    except (OSError, RuntimeError) as error:  # the working directory is gone
         raise InputError(f"cannot resolve {str(path)!r}; give --project") from error
 
 

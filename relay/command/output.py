@@ -53,3 +53,8 @@ class Output:
 def printable(text: str) -> str:
     """A peer's text without line breaks and control characters of a terminal."""
     return "".join(c if c.isprintable() else " " for c in text).strip()
+
+
+def printable_line(text: str) -> str:
+    """A line of columns: its tabs stay."""
+    return "\t".join(printable(column) for column in text.split("\t"))

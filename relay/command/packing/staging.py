@@ -34,6 +34,10 @@ class Package:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
+    def members(self) -> dict[str, object]:
+        """The package in a JSON document."""
+        return {"bytes": self.size, "sha256": self.sha256()}
+
 
 @contextlib.contextmanager
 def staged(

@@ -11,6 +11,7 @@ from tests.relay.command.calling import PASSWORD
 def _no_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RELAY_USER", "RELAY_PASSWORD", "RELAY_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")  # no settings of the developer
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -198,6 +200,9 @@ def test_events_are_json_lines(cluster: FakeCluster, component: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = [json.loads(line) for line in done.stdout.splitlines()]
+    times = [datetime.fromisoformat(line.pop("time")) for line in lines]
+    assert times == sorted(times)
+    assert times[0].tzinfo is not None
     assert {line["node"] for line in lines} == {"a"}
     assert [line["event"] for line in lines if line["event"] != "phase"] == [
         *("mint", "sent", "sent", "settled")
@@ -223,7 +228,7 @@ def test_lines_show_the_progress_of_the_peer(
     line = Event("install", {"manager": "npm", "stream": "stderr", "line": "\x1b[2Jadded 1"})
     peer_of(cluster, "a", fault=EventStream((line, *success_events())))
     assert main(["deploy", str(component), *options(cluster, files)]) == 0
-    lines = capsys.readouterr().err.splitlines()
+    lines = [re.sub(r"^\d\d:\d\d:\d\d ", "", it) for it in capsys.readouterr().err.splitlines()]
     assert "a: |  [2Jadded 1" in lines
     assert "a: phase prepare: start" in lines
     assert lines[-1] == "a: success: Successfully deployed: demo"

@@ -106,7 +106,7 @@ def test_a_signal_interrupts_and_finished_records_are_printed(
         quick.wait_until(lambda peer: bool(peer.uploads), timeout=SOON)
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("quick: failed"):
+            if " quick: failed" in line:
                 break
         process.send_signal(signal.Signals[name])
         output, errors = process.communicate(timeout=SOON)
