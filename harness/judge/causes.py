@@ -7,9 +7,13 @@ from collections.abc import Hashable
 from msgspec import Struct
 
 from deploy_relay_kit.harness.judge.catalogue import LEVELS, requirements
-from deploy_relay_kit.harness.judge.model import Case, Check, Result, Verdict
+from deploy_relay_kit.harness.judge.model import Case, Check, Result, Verdict, is_stricter
 
-_VARIES = re.compile(r"0x[0-9a-f]+|\d+|node-\w+|'[^']*'|\"[^\"]*\"|/[\w./-]+")
+STRICTER = ", stricter than upstream"
+"""Behind the verdict of a check that the original relay of Harper fails, too."""
+
+
+_VARIES = re.compile(r"0x[0-9a-f]+|\d[\d,.]*|node-\w+|'[^']*'|\"[^\"]*\"|/[\w./-]+")
 _KIND = 20  # characters by which messages of an own making are told apart
 _ORDER = (
     Verdict.FAILED,
@@ -56,17 +60,33 @@ class Cause(Struct):
 
     @property
     def level(self) -> str:
-        """The strictest level among these requirements."""
-        levels = {requirements()[id_].level for id_ in self.requirements}
+        """The strictest level among these requirements; those of `stricter` count if all are."""
+        counted = set(self.requirements) - set(self.stricter) or self.requirements
+        levels = {requirements()[id_].level for id_ in counted}
         return next(level for level in LEVELS if level in levels)
+
+    @property
+    def stricter(self) -> list[str]:
+        """The requirements that it costs only where the original relay of Harper fails, too."""
+        counted = {check.requirement for case, check in self.looks if not is_stricter(case, check)}
+        return [id_ for id_ in self.requirements if id_ not in counted]
 
     @property
     def is_stricter(self) -> bool:
         """Whether the original relay of Harper fails wherever this was seen, too."""
-        return all(
-            requirements()[check.requirement].is_stricter_in(case.name)
-            for case, check in self.looks
-        )
+        return self.stricter == self.requirements
+
+    @property
+    def title(self) -> str:
+        """Its verdict; a failure that asks more than the original is told apart."""
+        return f"{self.check.verdict}{STRICTER if self.is_stricter else ''}"
+
+    @property
+    def ids(self) -> str:
+        """The requirements that it costs, with those that ask more than the original apart."""
+        words = " ".join(self.requirements)
+        apart = bool(self.stricter) and not self.is_stricter
+        return f"{words} (stricter than upstream: {' '.join(self.stricter)})" if apart else words
 
     @property
     def cases(self) -> list[Case]:
@@ -151,17 +171,23 @@ _NOT_JUDGED = {
 
 
 def failures(result: Result) -> list[str]:
-    """How many requirements failed, by level; those that are stricter than upstream apart."""
+    """How many requirements failed, in words, from the strictest level on."""
+    tally = failed(result)
+    words = [f"{count(tally[level], level)} failed" for level in LEVELS if tally[level]]
+    if tally["stricter"]:
+        words.append(f"{tally['stricter']} failed that are stricter than upstream")
+    return words
+
+
+def failed(result: Result) -> dict[str, int]:
+    """How many requirements failed at each level; those of `stricter` count there alone."""
     stricter = result.stricter
     levels = Counter[str](
         requirements()[id_].level
         for id_, verdict in result.verdicts.items()
         if verdict is Verdict.FAILED and id_ not in stricter
     )
-    words = [f"{count(levels[level], level)} failed" for level in LEVELS if levels[level]]
-    if stricter:
-        words.append(f"{len(stricter)} failed that are stricter than upstream")
-    return words
+    return {**{level: levels[level] for level in LEVELS}, "stricter": len(stricter)}
 
 
 def why_red(result: Result) -> str:

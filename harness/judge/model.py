@@ -143,6 +143,12 @@ class Case(Struct, omit_defaults=True):
         return max(verdicts, key=lambda it: it.weight, default=Verdict.NOT_APPLICABLE)
 
 
+def is_stricter(case: Case, check: Check) -> bool:
+    """Whether the original relay of Harper fails this check of a case, too."""
+    failed = check.verdict is Verdict.FAILED
+    return failed and requirements()[check.requirement].is_stricter_in(case.name)
+
+
 class Result(Struct, omit_defaults=True):
     """The result of one run.
 
@@ -207,8 +213,7 @@ class Result(Struct, omit_defaults=True):
         failed = defaultdict(list)
         for case, check in self.looks():
             if check.verdict is Verdict.FAILED:
-                requirement = requirements()[check.requirement]
-                failed[check.requirement].append(requirement.is_stricter_in(case.name))
+                failed[check.requirement].append(is_stricter(case, check))
         return {id_ for id_, stricter in failed.items() if all(stricter)}
 
     @property

@@ -1,10 +1,10 @@
 """What was seen on connections, as text for a person and as JSON."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict
 
 from deploy_relay_kit.harness.witness.connections import ConnectionWitness
-from deploy_relay_kit.harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.witness.requests import MintWitness, UploadWitness
 
 
 class TimelineMoment(TypedDict):
@@ -67,3 +67,33 @@ def timeline(title: str, connections: Iterable[ConnectionWitness]) -> str:
         uploads = [it for it in list(seen.requests) if isinstance(it, UploadWitness)]
         lines += [f"    {line}" for it in uploads for line in it.summary().splitlines()]
     return "\n".join(lines if len(lines) > 1 else [*lines, "  nobody connected"])
+
+
+def progress(name: str, seen: Sequence[ConnectionWitness]) -> str:
+    """How far the last exchange of a node came, in one sentence; empty when it is finished.
+
+    Args:
+        name: of the node.
+        seen: its connections, in order.
+    """
+    if not seen:
+        return f"{name} had seen no connection"
+    last = seen[-1]
+    if not last.requests:
+        return f"{name} had seen of its last connection: {last.moments[-1]}"
+    request = last.requests[-1]
+    received = f"a {request.method}"
+    is_whole = True
+    if isinstance(request, UploadWitness):
+        is_whole = request.complete
+        end = "and its end" if is_whole else "without its end"
+        received = f"{request.reader.received:,} bytes of an upload {end}"
+    elif isinstance(request, MintWitness):
+        received = "a mint"
+    sent = "no answer"
+    if "answer" in request.times:
+        is_sent = "answer end" in request.times
+        sent = f"{'the whole' if is_sent else 'the beginning of an'} answer {request.answer_status}"
+        if is_sent and is_whole and isinstance(request, UploadWitness):
+            return ""
+    return f"{name} had received {received}, and had sent {sent}"

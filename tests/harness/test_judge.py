@@ -72,7 +72,7 @@ def test_a_target_that_breaks(cluster, relay, check, monkeypatch):
 
 def test_a_target_that_hangs_inside_a_check(cluster, relay, check, monkeypatch):
     def hang(command, deadline):
-        raise TargetHungError("the adapter did not answer within 8 s")
+        raise TargetHungError("the adapter did not answer within 8 s\\nno standard error")
 
     peer = cluster.peer()
     relay.deploy(to=[peer])
@@ -226,6 +226,8 @@ def test_what_stood_in_the_way_is_named(judged: dict[str, Case]) -> None:
     assert only(judged["test_not_applicable"], "HTTP-03").blocked_by == "limits"
     blocked = only(judged["test_a_target_that_hangs_inside_a_check"], "AGG-04").blocked_by
     assert blocked == "the adapter did not answer within 8 s"
+    got = only(judged["test_a_target_that_hangs_inside_a_check"], "HTTP-03").got
+    assert got == f"{blocked}\nby then each node had sent its whole answer\nno standard error"
     assert "did not get as far as the fault of node-1: mint hangs" in (
         only(judged["test_a_fault_that_was_never_shown"], "RES-10").blocked_by
     )

@@ -190,13 +190,38 @@ def test_what_is_stricter_than_upstream_is_counted_apart() -> None:
     assert words in html.unescape(page.render([result]))
     reason = requirements()["FLD-01"].stricter
     shown = " ".join("\n".join(text.lines(result, verbose=True)).split())
-    assert f"stricter than upstream: {reason}" in shown
-    assert f"<p>Stricter than upstream: {html.escape(reason)}</p>" in page.render([result])
+    assert "failed, stricter than upstream (must; 1 requirement, 1 case): FLD-01 " in shown
+    assert f" upstream: {reason}" in shown
+    assert "failed, stricter than upstream FLD-01 " in shown
+    assert f"<p>Upstream: {html.escape(reason)}</p>" in page.render([result])
+    assert page.render([result]).count("✗ failed, stricter than upstream") == 4  # rows and causes
     document = json.loads(to_json(result))
+    assert document["failed"] == {"must": 1, "should": 1, "may": 0, "stricter": 2}
+    assert document["causes"] == 4
+    [suite] = ET.fromstring(junit.render(result))
+    properties = {it.get("name"): it.get("value") for it in suite.findall("properties/property")}
+    assert properties == {
+        "failed: must": "1",
+        "failed: should": "1",
+        "failed: may": "0",
+        "failed: stricter": "2",
+    }
+    junit_text = "".join(it.text or "" for it in suite.iter("failure"))
+    assert "failed, stricter than upstream: FLD-01 (must)" in junit_text
     stricter = {it["id"] for it in document["requirements"] if it["stricter"]}
     assert stricter == {"MINT-07", "FLD-01"}
     result.cases.append(case("test_another", failed("FLD-01")))
     assert "2 musts failed" in summary(result), "the original does not fail there"
+
+
+def test_a_cause_names_what_of_it_asks_more_than_the_original() -> None:
+    both = [failed(id_, rule="FIELD_HEADER") for id_ in ("FLD-08", "MINT-07")]
+    result = result_of(case("test_a", *both))
+    shown = "\n".join(text.lines(result))
+    assert "\nfailed (must; 2 requirements, 1 case): MINT-07 FLD-08" not in shown
+    [cause] = causes(result)
+    assert (cause.title, cause.level, cause.stricter) == ("failed", "must", ["MINT-07"])
+    assert cause.ids.endswith(" (stricter than upstream: MINT-07)")
 
 
 def test_a_first_cause_comes_first() -> None:

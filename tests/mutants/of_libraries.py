@@ -6,6 +6,7 @@ names the mistake: see `test_hints.py`.
 
 from __future__ import annotations
 
+import base64
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -17,9 +18,11 @@ import pytest
 from deploy_relay_kit.relay import answer, tls
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.formdata import Frame
-from tests.conformance import test_answers, test_refusals, test_tls, test_values
+from deploy_relay_kit.relay.node import Node
+from tests.conformance import test_answers, test_refusals, test_tls, test_url, test_values
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
 from tests.mutants.of_answers import change_reason
+from tests.mutants.of_urls import change_nodes
 from tests.mutants.of_values import change_values
 from tests.mutants.of_wire import change_form, change_head, change_headers
 
@@ -165,3 +168,31 @@ def an_address_is_the_server_name(patch: pytest.MonkeyPatch) -> None:
 @mistake("error-body-ignored", seen_in=case(REFUSED))
 def a_status_raises_an_error_of_the_library(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda *_: "500 Server Error: Internal Server Error for url: https://a/")
+
+
+@mistake("basic-from-the-url", seen_in=case(test_url.test_credentials_in_a_url_are_sent_to_nobody))
+def the_credentials_of_the_url_replace_the_token(patch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+
+    def without(node: Node) -> Node:
+        scheme, _, rest = (node.url or "").partition("://")
+        user, at, where = rest.rpartition("@")
+        taken.extend([user] if at else [])
+        return replace(node, url=f"{scheme}://{where}") if at else node
+
+    def basic(headers: Mapping[str, str]) -> Mapping[str, str]:
+        words = base64.b64encode(taken[-1].encode()).decode()
+        return {**headers, "Authorization": f"Basic {words}"}
+
+    change_nodes(patch, without)
+    change_headers(patch, basic)
+
+
+LAST_OF_A_FILE = case(test_tls.test_every_authority_of_a_file_is_trusted)
+
+
+@mistake("authority-of-the-process", seen_in=LAST_OF_A_FILE)
+def the_last_certificate_of_a_file_is_trusted(patch: pytest.MonkeyPatch) -> None:
+    read = tls._certificates
+    begin = "-----BEGIN CERTIFICATE-----"
+    patch.setattr(tls, "_certificates", lambda file: begin + read(file).rpartition(begin)[2])

@@ -18,7 +18,11 @@ from deploy_relay_kit.harness.targets.deploy_command import (
     OperationsMint,
     ReplicationMint,
 )
-from deploy_relay_kit.harness.targets.outcome import DEADLINE, Outcome
+from deploy_relay_kit.harness.targets.outcome import DEADLINE, Outcome, TargetHungError
+from deploy_relay_kit.harness.witness.timeline import progress
+
+_NODES = 2  # whose progress is told when a deploy hangs
+_END = 100  # characters of what a target wrote that are kept then
 
 
 class NotApplicable(Exception):  # noqa: N818 - it says what a case is
@@ -143,8 +147,25 @@ class Relay:
             needed.add(MINT_CAPABILITIES[OperationsMint])
         self.need(*needed)
         self.commands.append(command)
-        self.outcomes.append(self.target.deploy(command, deadline))
+        try:
+            self.outcomes.append(self.target.deploy(command, deadline))
+        except TargetHungError as error:
+            first, _, rest = str(error).partition("\n")
+            lines = [first, *self._progress(command), rest[-_END:]]
+            raise TargetHungError("\n".join(filter(None, lines))) from error
         return self.outcomes[-1]
+
+    def _progress(self, command: DeployCommand) -> list[str]:
+        """How far the nodes of a deploy came that hangs, a line each."""
+        if self._cluster is None:
+            return []
+        told = {node.name for node in command.nodes}
+        peers = [it for it in self._cluster.peers if it.name in told]
+        sockets = [it for it in self._cluster.sockets if it.name in told]
+        lines = [progress(it.title, it.live_connections) for it in [*peers, *sockets]]
+        unfinished = list(filter(None, lines)) or ["each node had sent its whole answer"]
+        more = f"and {len(unfinished) - _NODES} more nodes" if len(unfinished) > _NODES else ""
+        return [f"by then {line}" for line in [*unfinished[:_NODES], more] if line]
 
     def need(self, *capabilities: str) -> None:
         """Raise NotApplicable unless the target declares all of these."""

@@ -3,7 +3,8 @@
 import re
 from xml.etree import ElementTree as ET
 
-from deploy_relay_kit.harness.judge.model import Case, Result, Verdict
+from deploy_relay_kit.harness.judge.causes import STRICTER, failed
+from deploy_relay_kit.harness.judge.model import Case, Result, Verdict, is_stricter
 from deploy_relay_kit.harness.judge.report.text import explained
 
 # XML 1.0 has no way to write these (section 2.2).
@@ -18,6 +19,9 @@ def render(result: Result) -> str:
     """
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite", name=_clean(f"deploy relay: {result.relay}"))
+    properties = ET.SubElement(suite, "properties")
+    for level, number in failed(result).items():
+        ET.SubElement(properties, "property", name=f"failed: {level}", value=str(number))
     for case in result.cases:
         _add(suite, case)
     texts = [("baseline", "failure", text) for text in result.stale]
@@ -28,7 +32,7 @@ def render(result: Result) -> str:
         element = ET.SubElement(suite, "testcase", classname=kind, name=_clean(text[:200]))
         _say(element, tag, kind, text)
     suite.attrib |= {
-        "tests": str(len(suite)),
+        "tests": str(len(suite.findall("testcase"))),
         "failures": str(len(suite.findall("*/failure"))),
         "errors": str(len(suite.findall("*/error"))),
         "skipped": str(len(suite.findall("*/skipped"))),
@@ -54,10 +58,11 @@ def _add(suite: ET.Element, case: Case) -> None:
         needed = ", ".join(dict.fromkeys(check.blocked_by for check in case.checks))
         ET.SubElement(element, "skipped", message=_clean(f"not applicable: {needed}"))
     elif case.verdict.is_red:
-        red = [check.requirement for check in case.checks if check.verdict.is_red]
+        red = [check for check in case.checks if check.verdict.is_red]
         tag = "error" if case.verdict is Verdict.HARNESS_ERROR else "failure"
-        title = f"{case.verdict}: {', '.join(dict.fromkeys(red))}"
-        _say(element, tag, title, "\n".join(explained(case)))
+        apart = STRICTER if all(is_stricter(case, check) for check in red) else ""
+        ids = ", ".join(dict.fromkeys(check.requirement for check in red))
+        _say(element, tag, f"{case.verdict}{apart}: {ids}", "\n".join(explained(case)))
     elif case.verdict.has_failed:
         reasons = ", ".join(dict.fromkeys(check.known for check in case.checks if check.known))
         ET.SubElement(element, "skipped", message=_clean(f"{case.verdict}: {reasons}"))

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from deploy_relay_kit.harness.judge.catalogue import LEVELS, requirements
-from deploy_relay_kit.harness.judge.causes import Cause, causes, summary
+from deploy_relay_kit.harness.judge.causes import STRICTER, Cause, causes, summary
 from deploy_relay_kit.harness.judge.model import Result, Verdict
 from deploy_relay_kit.harness.judge.report.text import alone
 from deploy_relay_kit.harness.witness.moments import Part
@@ -34,6 +34,7 @@ def render(results: Sequence[Result]) -> str:
             "letter": _letter(number),
             "summary": summary(result),
             "verdicts": result.verdicts,
+            "stricter": result.stricter,
             "causes": [_cause(cause, result) for cause in causes(result, known=True)],
         }
         for number, result in enumerate(results)
@@ -62,7 +63,9 @@ def _letter(number: int) -> str:
 def _cell(id_: str, run: dict[str, Any]) -> dict[str, Any]:
     """What one run says of one requirement, and the first cause of it."""
     causes_of_it = (n for n, it in enumerate(run["causes"], 1) if id_ in it["cause"].requirements)
-    return {"verdict": run["verdicts"].get(id_), "cause": next(causes_of_it, None)}
+    verdict = run["verdicts"].get(id_)
+    words = f"{verdict}{STRICTER if id_ in run['stricter'] else ''}"
+    return {"verdict": verdict, "words": words, "cause": next(causes_of_it, None)}
 
 
 def _cause(cause: Cause, result: Result) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import msgspec
 
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.judge.catalogue import requirements
-from deploy_relay_kit.harness.judge.causes import summary
+from deploy_relay_kit.harness.judge.causes import causes, failed, summary
 from deploy_relay_kit.harness.judge.model import Result
 from deploy_relay_kit.harness.targets.schema import schema_of
 
@@ -19,6 +19,8 @@ def to_json(result: Result) -> str:
     document: dict[str, Any] = {
         "summary": summary(result),
         "passed": result.passed,
+        "failed": failed(result),
+        "causes": len(causes(result)),
         "requirements": [
             {
                 "id": id_,

@@ -5,8 +5,16 @@ import textwrap
 from collections.abc import Iterator
 
 from deploy_relay_kit.harness.judge.catalogue import requirements
-from deploy_relay_kit.harness.judge.causes import Cause, causes, count, failures, summary, why_red
-from deploy_relay_kit.harness.judge.model import Case, Check, Evidence, Result, Verdict
+from deploy_relay_kit.harness.judge.causes import (
+    STRICTER,
+    Cause,
+    causes,
+    count,
+    failures,
+    summary,
+    why_red,
+)
+from deploy_relay_kit.harness.judge.model import Case, Check, Evidence, Result, Verdict, is_stricter
 
 _WIDTH = 100
 _SLOW = 5.0  # seconds, several times what any case takes that nothing delays
@@ -84,8 +92,8 @@ def _causes(result: Result, *, verbose: bool) -> Iterator[str]:
 
 def _in_short(cause: Cause) -> Iterator[str]:
     check = cause.check
-    words, ids = _said(check), " ".join(cause.requirements)
-    yield from _filled(cut_middle(f"{check.verdict} ({cause.level}): {ids}: {words}"), "  ")
+    line = f"{cause.title} ({cause.level}): {cause.ids}: {_said(check)}"
+    yield from _filled(cut_middle(line), "  ")
     if check.hint:
         yield from _filled(f"hint: {check.hint}", "    ")
 
@@ -103,13 +111,14 @@ def _every_requirement(result: Result) -> Iterator[str]:
     for id_, looks in result.by_requirement.items():
         verdict = result.verdicts[id_]
         cases = {case.id for case, _ in looks}
-        yield f"{verdict:14} {id_:8} {requirements()[id_].sentence}  ({count(len(cases), 'case')})"
+        words = f"{verdict}{STRICTER if id_ in result.stricter else ''}"
+        yield f"{words:14} {id_:8} {requirements()[id_].sentence}  ({count(len(cases), 'case')})"
 
 
 def _explained(cause: Cause, relay: str, *, example: bool, whole: bool) -> Iterator[str]:
     case, check = cause.case, cause.check
     costs = f"{count(len(cause.requirements), 'requirement')}, {count(len(cause.cases), 'case')}"
-    yield f"\n{check.verdict} ({cause.level}; {costs}): {' '.join(cause.requirements)}"
+    yield f"\n{cause.title} ({cause.level}; {costs}): {cause.ids}"
     yield from _check_lines(check)
     if not check.blocked_by and not check.rule:
         others = cause.others
@@ -117,9 +126,8 @@ def _explained(cause: Cause, relay: str, *, example: bool, whole: bool) -> Itera
             yield from _filled(f"also {other.requirement}: {_said(other)}", "  ")
         if len(others) > _OTHERS and not whole:
             yield f"  … and {len(others) - _OTHERS} more looks at the same"
-    if check.verdict is Verdict.FAILED and cause.is_stricter:
-        stricter = requirements()[check.requirement].stricter
-        yield from _filled(f"stricter than upstream: {stricter}", "  ")
+    if cause.is_stricter:
+        yield from _filled(f"upstream: {requirements()[check.requirement].stricter}", "  ")
     yield f"  example: {case.place}"
     if case.title:
         yield from _filled(case.title, "    ")
@@ -154,7 +162,8 @@ def explained(case: Case) -> Iterator[str]:
     for check in case.checks:
         if check.verdict.has_failed:
             level = requirements()[check.requirement].level
-            yield f"{check.verdict}: {check.requirement} ({level})"
+            stricter = STRICTER if is_stricter(case, check) else ""
+            yield f"{check.verdict}{stricter}: {check.requirement} ({level})"
             yield from _check_lines(check)
     if case.error:
         yield case.error
