@@ -18,7 +18,8 @@ from tests.rawclient import RawClient, Reachable, post
 
 FASTIFY = ["vary", "content-type", "server-timing", "content-length", "Date"]
 FASTIFY_KEEP = [*FASTIFY, "Connection", "Keep-Alive"]
-FASTIFY_CLOSE = [*FASTIFY, "connection"]
+FASTIFY_CLOSE = ["vary", "connection", *FASTIFY[1:]]
+FRAMEWORK_KEEP = ["vary", "content-type", "content-length", "server-timing", *FASTIFY_KEEP[4:]]
 EARLY = ["Content-Length", "Server-Timing", "Date", "Connection", "Keep-Alive"]
 JSON = "application/json"
 JSON_UTF8 = "application/json; charset=utf-8"

@@ -100,7 +100,8 @@ class OperationsApi:
             self._mint(witness, conversation, credential)
         else:
             answer, close = run_operation(body, profile)
-            conversation.answer(profile.dress(answer, witness), "close" if close else "drain")
+            answer = profile.dress(answer, witness, closes=close)
+            conversation.answer(answer, "close" if close else "drain")
 
     def _mint(
         self, witness: MintWitness, conversation: Conversation, credential: Credential
@@ -129,10 +130,11 @@ class OperationsApi:
         """MINT-11: user and password in the body, or a good Authorization header."""
         given = (body.get("username"), body.get("password"))
         if given == (None, None):
-            return refuse_credential(credential)
+            refusal = refuse_credential(credential)
+            return refusal or self._node.profile.refuse_mint(body)
         if given != (self._node.username, self._node.password):
             return Answer.error(401, "invalid credentials")
-        return None
+        return self._node.profile.refuse_mint(body)
 
     def _upload(self, exchange: Exchange) -> None:
         reader = UploadReader(exchange.witness.raw_head, mark_offsets=self._mark_offsets)

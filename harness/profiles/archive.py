@@ -11,6 +11,7 @@ from typing import Final
 
 NO_TAR_HEADER: Final = "Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?"
 CUT_TAR: Final = "Unexpected end of data"
+TRAILING: Final = "incorrect header check"
 CUT_GZIP: Final = "unexpected end of file"
 
 _BLOCK = 512  # of a tar: the size of a header; the length of an archive is a multiple of it
@@ -65,6 +66,8 @@ def _gzip_error(first: bytes, last: bytes, length: int) -> str | None:
     if begin and (len(begin) >= _BLOCK or not whole) and not _may_begin_a_tar(begin):
         return NO_TAR_HEADER
     if whole:
+        if unpack.unused_data and not unpack.unused_data.startswith(_GZIP):
+            return TRAILING
         if not unpack.eof:
             return CUT_GZIP
         return CUT_TAR if 0 < len(begin) < _BLOCK else None

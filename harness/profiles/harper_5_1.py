@@ -1,5 +1,6 @@
 """The profile `harper-5.1`: the recorded answers of a real Harper 5.1.14."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,12 @@ from deploy_relay_kit.harness.faults.events import HEADERS, MEDIA_TYPE, EventStr
 from deploy_relay_kit.harness.profiles import harper_front as front
 from deploy_relay_kit.harness.profiles.decoding import Form, read_form
 from deploy_relay_kit.harness.profiles.harper_deploy import CUT_FORM, Deploy, Install, check_fields
-from deploy_relay_kit.harness.profiles.layers import EarlyAnswer, FastifyAnswer, ParserAnswer
+from deploy_relay_kit.harness.profiles.layers import (
+    FastifyAnswer,
+    NotFoundAnswer,
+    ParserAnswer,
+    PreflightAnswer,
+)
 from deploy_relay_kit.harness.profiles.profile import (
     NO_JSON,
     NO_OPERATION,
@@ -29,6 +35,13 @@ from deploy_relay_kit.harness.profiles.profile import (
 from deploy_relay_kit.harness.witness.connections import RequestWitness
 from deploy_relay_kit.harness.witness.requests import UploadWitness
 from deploy_relay_kit.harness.witness.wire import Rule, UploadReader
+
+TEXT = "text/plain"
+NO_TIMESPAN = (
+    '"expiresIn" should be a number of seconds or string representing a timespan '
+    'eg: "1d", "20h", 60'
+)
+_TIMESPAN = re.compile(r" *-?\d*\.?\d+ *(?:[a-z]+)? *", re.IGNORECASE)  # of the library ms
 
 
 @define(eq=False)
@@ -49,25 +62,31 @@ class Harper51(Profile):
     - `npm install` does not run; `install` gives its lines or its failure. `package` is never
       fetched, a component is never served.
     - Operations other than minting, `registration_info`, `restart_service`, `get_job` and
-      `deploy_component`; in an upload, only the last.
+      `deploy_component`; in an upload, only the last. Services other than http.
     - Several wrong fields: only the first is named. `replicated` is ignored.
     - A body in JSON above 64 KiB, and a body in CBOR. An Accept that no type satisfies (406).
+    - Bytes after a gzip of more than 256 bytes. CORS headers of an event stream, and in the answers
+      of the layers before the operations API.
     - The error for a missing last CRLF after the closing delimiter of a form without a file.
 
-    Not recorded, and guessed: the place of `vary` and `server-timing` in the head of an event
-    stream; the heads of 404 and 417; the separator of the two timings of a framework error;
-    `restart` null or empty; `get_job`; an event stream whose upload is cut; the `code` of a name
-    that is too long; an upload by a forbidden user.
+    Recorded from 4.7.29, and taken over: the heads of a preflight, and of 404s; where `connection:
+    close` and CORS headers stand. Not recorded, and guessed: the place of `vary` and
+    `server-timing` in the head of an event stream; the head of 417; `restart` null or empty; the
+    states of a job; an event stream whose upload is cut; the `code` of a name that is too long; an
+    upload by a forbidden user.
 
     A client that continues to send after a refusal is reset after 31 s. A witness waits less for
     the end of a request; a test sets a shorter `reset_after`.
 
     Attributes:
         product: the product's name in texts.
+        hangs_up: whether it ends the connection after an operation that is no object, although
+            the answer says keep-alive.
         install: the npm install of each deploy; None runs none.
     """
 
     product: str = "Harper"
+    hangs_up: bool = True
     read_ahead: int = 128 * 1024  # recorded: 100 kB of the rest are read, 500 kB are not
     reset_after: float | None = 31.0
     request_limit: float | None = 147.3  # recorded; the limit is 120 s, checked every 30 s
@@ -83,7 +102,9 @@ class Harper51(Profile):
             known = "boundary=" in parameters.lower()
             text = "Multipart: Boundary not found"
             return None if known else self._refuse(400, text, request, "close")
-        if media_type == "application/json" or (not media_type and not front.has_body(request)):
+        if media_type in ("application/json", TEXT) or (
+            not media_type and not front.has_body(request)
+        ):
             return None
         return self._refuse(415, "Unsupported Media Type", request)  # PARSE-01
 
@@ -124,7 +145,7 @@ class Harper51(Profile):
         self, form: Form, credential: Credential, upload: UploadWitness
     ) -> Decision | None:
         if not form.fields and form.file is None:
-            return front.framework_error(NO_OPERATION)
+            return front.framework_error(NO_OPERATION, upload)
         if answer := refuse_operation(form.fields, credential):
             return Decision(self.dress(answer, upload))
         operation = form.fields["operation"]
@@ -139,16 +160,30 @@ class Harper51(Profile):
     ) -> Decision | None:
         if not front.has_body(request):
             text = "Cannot read properties of undefined (reading 'operation')"
-            return front.framework_error(text)
-        if body is NO_JSON:
-            return self._refuse(400, NOT_JSON, request, "close")
-        if not isinstance(body, dict) or not body:
-            return front.framework_error(NO_OPERATION)
+            return front.framework_error(text, request)
+        is_text = front.content_type(request)[0] == TEXT
+        if body is NO_JSON and not is_text:
+            return self._no_json(request)
+        if is_text or not isinstance(body, dict) or not body:
+            null = "Cannot read properties of null (reading 'operation')"
+            text = null if body is None and not is_text else NO_OPERATION
+            return front.framework_error(text, request, hangs_up=self.hangs_up)
         if answer := refuse_operation(body, credential):
             return Decision(self.dress(answer, request))
         if body["operation"] != "deploy_component":
             return None
         return self._refuse_fields(body, request) or self._deploy_json(body, request)
+
+    def _no_json(self, request: RequestWitness) -> Decision:
+        return self._refuse(400, NOT_JSON, request, "close")
+
+    def refuse_mint(self, body: dict[str, object]) -> Answer | None:
+        lifetime = body.get("expires_in", 60)
+        if isinstance(lifetime, int | float) or (
+            isinstance(lifetime, str) and _TIMESPAN.fullmatch(lifetime)
+        ):
+            return None
+        return Answer.error(500, NO_TIMESPAN)
 
     def _deploy_json(self, fields: dict[str, Any], request: RequestWitness) -> Decision:
         deploy = self._deploy(fields)
@@ -162,7 +197,9 @@ class Harper51(Profile):
         if (request.method, request.path) == ("GET", "/health"):
             text = f"{self.product} is running."
             return Decision(FastifyAnswer(body=text, content_type="text/plain; charset=utf-8"))
-        return Decision(EarlyAnswer(404, body="Not found\n", chunk_size=1024))
+        if request.method == "OPTIONS":
+            return Decision(_preflight(request))
+        return Decision(NotFoundAnswer())
 
     # -- deploys ---------------------------------------------------------------------------------
 
@@ -190,16 +227,31 @@ class Harper51(Profile):
 
     # -- heads -----------------------------------------------------------------------------------
 
-    def dress(self, answer: Answer, request: RequestWitness) -> Answer:
+    def dress(self, answer: Answer, request: RequestWitness, *, closes: bool = False) -> Answer:
         content, media_type = answer.content, answer.media_type
         if wants_events(request):
             content, media_type = front.framed(content), MEDIA_TYPE
-        return FastifyAnswer(answer.status, body=content, content_type=media_type)
+        return FastifyAnswer(
+            answer.status,
+            body=content,
+            content_type=media_type,
+            chunk_size=answer.chunk_size,
+            closes=closes,
+            origin=request.header("origin"),
+        )
 
     def _refuse(
         self, status: int, text: str, request: RequestWitness, then: Then = "drain"
     ) -> Decision:
-        return Decision(self.dress(Answer.error(status, text), request), then)
+        answer = self.dress(Answer.error(status, text), request, closes=then == "close")
+        return Decision(answer, then)
+
+
+def _preflight(request: RequestWitness) -> Answer:
+    origin = request.header("origin")
+    if origin is None or request.header("access-control-request-method") is None:
+        return FastifyAnswer(400, body="Invalid Preflight Request", content_type=TEXT)
+    return PreflightAnswer(origin=origin)
 
 
 def _stream(events: Iterator[StreamStep]) -> EventStream:

@@ -3,7 +3,7 @@
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.profiles.layers import (
     EarlyAnswer,
-    FastifyAnswer,
+    FrameworkAnswer,
     ParserAnswer,
     ServerAnswer,
 )
@@ -15,6 +15,7 @@ from deploy_relay_kit.harness.profiles.profile import (
 )
 from deploy_relay_kit.harness.witness.connections import RequestWitness
 
+_HEAD_BYTES = 16 * 1024  # the default of Node
 CBOR = "application/cbor"
 _WRONG: frozenset[Credential] = frozenset(("unknown", "wrong password", "not base64"))
 """Refused by the authentication layer; the operations API refuses the others (MINT-13)."""
@@ -22,6 +23,8 @@ _WRONG: frozenset[Credential] = frozenset(("unknown", "wrong password", "not bas
 
 def refuse_head(request: RequestWitness) -> Decision | None:
     """A refusal of the HTTP server, for any path and credential."""
+    if len(request.raw_head) > _HEAD_BYTES:
+        return Decision(ParserAnswer(431), "close")
     lengths = (request.header("content-length"), request.header("transfer-encoding"))
     if None not in lengths:
         return Decision(ParserAnswer(400), "close")
@@ -59,8 +62,15 @@ def framed(content: bytes) -> bytes:
     return b"data: " + content + b"\n\n"
 
 
-def framework_error(message: str) -> Decision:
+def framework_error(message: str, request: RequestWitness, *, hangs_up: bool = False) -> Decision:
     """A refusal of the framework, in its own form."""
     answer = Answer(json={"statusCode": 400, "error": "Bad Request", "message": message})
-    content_type = "application/json; charset=utf-8"
-    return Decision(FastifyAnswer(400, body=answer.content, content_type=content_type, timings=2))
+    return Decision(
+        FrameworkAnswer(
+            400,
+            body=answer.content,
+            content_type="application/json; charset=utf-8",
+            origin=request.header("origin"),
+            hangs_up=hangs_up,
+        )
+    )

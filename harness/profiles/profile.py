@@ -101,8 +101,15 @@ class Profile(ABC):
         """Answer a request that is not a POST to the operations API; None is a plain 404."""
         return None
 
-    def dress(self, answer: Answer, request: RequestWitness) -> Answer:
-        """The answer to an operation, with the head and in the form of this kind of peer."""
+    def refuse_mint(self, body: dict[str, object]) -> Answer | None:
+        """The refusal of a mint whose credentials are good."""
+        return None
+
+    def dress(self, answer: Answer, request: RequestWitness, *, closes: bool = False) -> Answer:
+        """The answer to an operation, with the head and in the form of this kind of peer.
+
+        `closes`: whether the peer ends the connection after it.
+        """
         return answer
 
 
@@ -112,6 +119,9 @@ NO_JSON = object()
 MINT = "create_authentication_tokens"
 OPERATIONS = (MINT, "registration_info", "restart_service", "get_job")
 """The operations of a fake peer besides `deploy_component`."""
+
+SERVICES = ("http", "http_workers")
+"""The services that a fake peer restarts."""
 
 NOT_JSON = "Body is not valid JSON but content-type is set to 'application/json'"
 NO_OPERATION = "Request body must include an 'operation' property."
@@ -169,12 +179,15 @@ def run_operation(body: dict[str, Any], profile: Profile) -> tuple[Answer, bool]
     """Run an operation: its answer, and whether it ends the connection."""
     match body["operation"]:
         case "restart_service":
+            if body.get("service", "http") not in SERVICES:
+                return Answer.error(400, "Invalid service"), True
             message = f"Restarting {body.get('service', 'http')}"
             return Answer(json={"message": message, "job_id": profile.jobs.begin()}), True
         case "get_job":
-            job = profile.jobs.poll(body.get("id"))
-            unknown = Answer.error(404, f"Job '{body.get('id')}' not found")
-            return (unknown if job is None else Answer(json=job)), False
+            if "id" not in body:
+                return Answer.error(400, "'id' is required"), False
+            job = profile.jobs.poll(body["id"])
+            return (Answer(json=[], chunk_size=1024) if job is None else Answer(json=job)), False
         case _:
             return Answer(json={"version": profile.version, "deprecated": True}), False
 

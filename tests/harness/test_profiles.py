@@ -11,8 +11,8 @@ from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.profileclient import (
     DEPLOY,
     FASTIFY_CLOSE,
-    FASTIFY_KEEP,
     FRAMEWORK,
+    FRAMEWORK_KEEP,
     GZIP,
     JSON_UTF8,
     NO_OPERATION,
@@ -224,7 +224,7 @@ def test_a_form_without_a_boundary_is_refused_at_its_head(
 
 def test_an_empty_form_is_refused_by_the_framework(peer: FakePeer, cluster: FakeCluster) -> None:
     came = ask(peer, cluster, head(peer) + chunked(b"--b--\r\n"))
-    assert (came.status, came.json, came.names) == (400, FRAMEWORK, FASTIFY_KEEP)
+    assert (came.status, came.json, came.names) == (400, FRAMEWORK, FRAMEWORK_KEEP)
     assert came.header("content-type") == JSON_UTF8
     assert came.header("server-timing") == "db;dur=1, db;dur=1"
 

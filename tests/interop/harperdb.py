@@ -49,7 +49,11 @@ class HarperDb:
 
 @contextlib.contextmanager
 def running_harperdb() -> Iterator[HarperDb]:
-    """Start it on loopback, with TLS; skip the test that asks where it is not installed."""
+    """Start it on loopback, with TLS; skip the test that asks where it is not installed.
+
+    It opens one more port, a random one of all addresses: 4.7.29 takes the word `all`, for which it
+    keeps its authentication, for the number of a port. No setting changes that.
+    """
     folder, node = os.environ.get(VARIABLE, ""), find_program("node")
     program = Path(folder, _PROGRAM)
     if not folder or node is None:
