@@ -19,6 +19,9 @@ GATEWAY = frozenset({502, 504})  # the gateway gave up; the peer may have gone o
 _TRY_AGAIN = GATEWAY | {503}  # RTY-04
 _NO_EARLY_ANSWERS = re.compile("nginx|openresty|caddy", re.IGNORECASE)
 _MAX_DEPTH = 100  # levels of a JSON value
+_MOST_EVENTS = 100_000  # of a stream; npm reports some thousand lines
+_MOST_COMMENTS = 1 << 20  # bytes from one event to the next
+_LONGEST_STREAM = 16 << 20  # bytes, beside the limit of one event
 _UNPARSABLE = object()
 
 Hide = Callable[[str], str]
@@ -98,6 +101,8 @@ class StreamedAnswer:
         self._longest = longest
         self._hide = hide
         self._result: dict[str, object] | None = None
+        self._size = 0  # bytes
+        self.events = 0
 
     @property
     def is_done(self) -> bool:
@@ -107,15 +112,30 @@ class StreamedAnswer:
         """Read some bytes; yield the phases and install lines in them.
 
         Raises:
-            PeerError: The deploy failed, for the reason that the peer gives, or an event is too
-                long.
+            PeerError: The deploy failed, for the reason that the peer gives, or the stream goes
+                beyond a limit.
         """
+        self._size += len(block)
         for name, text in self._parser.feed(block):
+            self.events += 1
             if progress := self._take(name, text):
                 yield progress
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        """No stream is endless (AGG-04), and no event is too long."""
+        longest = self._longest + _LONGEST_STREAM
         if self._parser.pending > self._longest:
             reason = f"an event is longer than {self._longest} bytes"
-            raise PeerError("answer", reason, uncertain=True)
+        elif self._parser.skipped > _MOST_COMMENTS:
+            reason = f"the event stream has {_MOST_COMMENTS} bytes without an event"
+        elif self._size > longest:
+            reason = f"the event stream is longer than {longest} bytes"
+        elif self.events > _MOST_EVENTS:
+            reason = f"the event stream has more than {_MOST_EVENTS} events"
+        else:
+            return
+        raise PeerError("answer", reason, uncertain=True)
 
     def end(self) -> dict[str, object]:
         """The members of a success record, after the end of the stream.

@@ -12,10 +12,13 @@ import aiohttp
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.failures import tunnel_failure
 from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.link import link
+from deploy_relay_kit.relay.pace import Pace
 from deploy_relay_kit.relay.proxy import proxies
 from deploy_relay_kit.relay.sockets import Lookups, PatientSocket
 
 CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close
+_BUFFER_BYTES = 16_384  # of an answer
 _POLL_SECONDS = 0.25  # between two searches for peers that have hung up
 
 
@@ -35,6 +38,7 @@ class Connections:
         """`proxy`: the setting of `proxies`."""
         self.limits = limits
         self.proxy_for = proxies(proxy)
+        self.pace = Pace()
         self._opened: weakref.WeakSet[PatientSocket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
@@ -53,6 +57,8 @@ class Connections:
             cookie_jar=aiohttp.DummyCookieJar(),
             # A small answer cannot decompress into a huge one (BUG-30).
             auto_decompress=False,
+            # What a flood of small chunks may fill at once is little work.
+            read_bufsize=_BUFFER_BYTES,
             # HTTP-01, HTTP-06: no header that the caller did not write reaches the peer.
             skip_auto_headers={"User-Agent", "Accept", "Accept-Encoding"},
             trace_configs=[trace],
@@ -91,7 +97,7 @@ class Connections:
 
 
 class _Tunnelling(aiohttp.TCPConnector):
-    """Says of a failed connection whether the proxy is at fault."""
+    """Links each connection, and says of a failed one whether the proxy is at fault."""
 
     async def connect(
         self,
@@ -100,12 +106,15 @@ class _Tunnelling(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  the signature is that of aiohttp
     ) -> aiohttp.connector.Connection:
         try:
-            return await super().connect(req, traces, timeout)
+            connection = await super().connect(req, traces, timeout)
         except (aiohttp.ClientError, OSError) as error:
             if req.proxy is None or (failure := tunnel_failure(error)) is None:
                 raise
             way = f"{req.url.raw_authority} through proxy {req.proxy.raw_authority}"
             failure.reason = f"{way}: {failure.reason}"
+        else:
+            link(connection)
+            return connection
         raise failure  # without the foreign error, whose request holds the proxy's credentials
 
 

@@ -1,6 +1,6 @@
 """Pure: the events of a deploy, and the parser of a peer's event stream."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,8 @@ class EventParser:
         self._name: str | None = None
         self._data: list[str] = []
         self._taken = 0
+        self.skipped = 0
+        """Bytes since the last event that belong to none, such as comments."""
 
     @property
     def pending(self) -> int:
@@ -45,25 +47,32 @@ class EventParser:
         """Read some bytes and yield the events that they complete."""
         first, *others = block.split(b"\n")
         self._line += first
-        for other in others:  # only whole lines are decoded, so no UTF-8 character is cut (BUG-03)
-            self._taken += len(self._line) + 1
-            yield from self._take(self._line.removesuffix(b"\r").decode("utf-8", "replace"))
-            self._line = bytearray(other)
+        if not others:
+            return
+        lines = [bytes(self._line), *others]
+        self._line = bytearray(lines.pop())
+        for line in lines:  # whole ones, so no UTF-8 character is cut (BUG-03)
+            self._taken += len(line) + 1
+            if self._name is not None or self._data or line[:1] not in b":":  # most of a flood
+                yield from self._take(line.removesuffix(b"\r").decode("utf-8", "replace"))
+            if self._name is None and not self._data:
+                self.skipped += self._taken
+                self._taken = 0
 
     def end(self) -> Iterator[tuple[str, str]]:
         """Yield the last event, if no empty line followed it."""
         yield from self.feed(b"\n\n")
 
-    def _take(self, line: str) -> Iterator[tuple[str, str]]:
+    def _take(self, line: str) -> Iterable[tuple[str, str]]:
         field_name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field_name == "event":
             self._name = value
         elif field_name == "data":
             self._data.append(value)
-        elif not line:
-            if self._name is not None or self._data:
-                yield self._name or "message", "\n".join(self._data)
+        elif not line and (self._name is not None or self._data):
+            event = self._name or "message", "\n".join(self._data)
             self._name, self._data = None, []
-        if self._name is None and not self._data:  # comments are not kept, so they do not count
-            self._taken = 0
+            self._taken = self.skipped = 0
+            return (event,)
+        return ()

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ _TUNNEL_FAILURES: dict[type[Exception], str] = {
 }
 _SERVER_ERRORS = 500
 _SHOWN = 100  # characters of a proxy's own words
+
+_CERTIFICATE_ALERT = re.compile("ALERT_.*(CERTIFICATE|_CA$|ACCESS_DENIED|DECRYPT_ERROR)")
 
 # By the reason of OpenSSL.
 _TLS_HINTS = {
@@ -98,6 +101,7 @@ def tunnel_failure(error: aiohttp.ClientError | OSError) -> PeerError | None:
 
 
 def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
+    handshaking = isinstance(error, aiohttp.ClientConnectorError)
     for cause in _chain(error):
         if isinstance(cause, OSError) and cause.errno in NO_DESCRIPTORS:
             return OriginError("connect", NO_DESCRIPTOR)
@@ -108,6 +112,8 @@ def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
             flaw = _CERTIFICATE_FLAWS.get(cause.verify_code, flaw)
             return PeerError("tls", f"the certificate of {address} {flaw}")
         if isinstance(cause, ssl.SSLError):
+            if sent and not (handshaking or _is_about_certificates(cause)):
+                break
             hint = _TLS_HINTS.get(cause.reason or "", "")
             return PeerError("tls", f"TLS with {address} failed: {_text(error)}{hint}")
     kind = next((kind for kind in _FAILURES if isinstance(error, kind)), None)
@@ -116,6 +122,11 @@ def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
     reason = f"{address}: {what}: {_text(error)}"
     sent = sent and stage == "answer"
     return PeerError(stage, reason, status_code=status, uncertain=sent, retryable=retryable)
+
+
+def _is_about_certificates(error: ssl.SSLError) -> bool:
+    """Whether the peer refused the relay's certificate, which TLS 1.3 says after the handshake."""
+    return _CERTIFICATE_ALERT.search(error.reason or "") is not None
 
 
 def _text(error: Exception) -> str:

@@ -5,12 +5,12 @@ import contextlib
 import functools
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
 from deploy_relay_kit.relay.connection import Connections
-from deploy_relay_kit.relay.errors import AttemptError, InputError, RelayError
+from deploy_relay_kit.relay.errors import AttemptError, InputError, PeerError, RelayError, Stage
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import AnyPath, LocalSettings, Mint, Node
@@ -127,6 +127,7 @@ class FanOut:
         if duplicates := [name for name, count in names.items() if count > 1]:
             raise InputError(f"duplicate node name {duplicates[0]!r}")
         limits, local = limits or Limits(), local or LocalSettings()
+        self._limits = limits
         self._connections = Connections(limits, proxy)
         self._on_event = on_event
         self._last_event = last_event
@@ -176,25 +177,37 @@ class FanOut:
         if isinstance(peer, AttemptError):
             return self._settled(failed_record(name, [peer]))
         failures: list[AttemptError] = []
-        while True:
-            async with self._places:  # places are given out in the order of the requests
-                outcome = await _attempt(work, peer)
-            if not isinstance(outcome, AttemptError):
-                return self._settled(success_record(name, outcome, len(failures) + 1))
-            failures.append(outcome)
-            wait = retry.delay(failures, random.random)
-            if wait is None:
-                return self._settled(failed_record(name, failures))
-            peer.emit(
-                "retry",
-                {
-                    "reason": outcome.reason,
-                    "delay": wait,
-                    "attempt": len(failures) + 1,
-                    "uncertain": any(failure.uncertain for failure in failures),
-                },
-            )
-            await asyncio.sleep(wait)
+        begun = 0
+        try:
+            async with asyncio.timeout(self._limits.total):
+                while True:
+                    async with self._places:  # places are given out in the order of the requests
+                        begun += 1
+                        outcome = await _attempt(work, peer)
+                    if not isinstance(outcome, AttemptError):
+                        return self._settled(success_record(name, outcome, begun))
+                    failures.append(outcome)
+                    wait = retry.delay(failures, random.random)
+                    if wait is None:
+                        break
+                    _emit_retry(peer, failures, wait)
+                    await asyncio.sleep(wait)
+        except TimeoutError:
+            if begun > len(failures) or not begun:
+                failures.append(_too_late(peer))
+        return self._settled(failed_record(name, failures))
+
+
+def _emit_retry(peer: Peer, failures: Sequence[AttemptError], wait: float) -> None:
+    uncertain = any(failure.uncertain for failure in failures)
+    data = {"reason": failures[-1].reason, "delay": wait, "attempt": len(failures) + 1}
+    peer.emit("retry", {**data, "uncertain": uncertain})
+
+
+def _too_late(peer: Peer) -> PeerError:
+    reason = f"the deploy did not end in {peer.limits.total:g} s"
+    stage: Stage = "answer" if peer.doubts else "upload"
+    return PeerError(stage, reason, uncertain=bool(peer.doubts))
 
 
 async def _attempt(work: Work, peer: Peer) -> Mapping[str, object] | AttemptError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from deploy_relay_kit.relay.errors import InputError
 
 _INTEGERS = {"answer_bytes", "concurrency"}
+_OPTIONAL = {"total", "concurrency"}
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,12 @@ class Limits:
         mint: Getting a token. Default 30.
         stall: How long a peer may accept no data of an upload. Default 60.
         answer: From the last byte of an upload to the end of the answer; in an event stream, from
-            one block to the next. A peer installs dependencies in that time, by default for up to
-            an hour (DEP-07). Default 3,720.
+            one event to the next, whatever comments come in between. A peer installs dependencies
+            in that time, by default for up to an hour (DEP-07). Default 3,720.
         answer_bytes: How much of an answer, or of one event, is read (BUG-30). Default 1,048,576.
         restart: Restarting one node (RST-02). Default 600.
+        total: The whole deploy, with every wait and every attempt. By default none: a slow peer may
+            take as long as it needs (HTTP-03).
         concurrency: How many nodes are served at the same time; None serves all (SEQ-03).
     """
 
@@ -30,11 +33,12 @@ class Limits:
     answer: float = 3_720.0
     answer_bytes: int = 1_048_576
     restart: float = 600.0
+    total: float | None = None
     concurrency: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name == "concurrency" and value is None:
+            if name in _OPTIONAL and value is None:
                 continue
             types, what = ({int}, "an integer") if name in _INTEGERS else ({int, float}, "a number")
             if type(value) not in types or not 0 < value < math.inf:

@@ -33,7 +33,7 @@ class MintContext(Protocol):
     def replication_socket(
         self, subprotocol: str
     ) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse[bool]]:
-        """Open the node's replication socket."""
+        """Open the node's replication socket; its pings are messages, to be answered with pongs."""
 
     def hide(self, secret: str, word: str) -> None:
         """Show `word` in place of a secret in all records and events of the node."""

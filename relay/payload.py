@@ -25,7 +25,7 @@ class StagedPayload:
     path: Path
     size: int
     state: tuple[int, ...]
-    """Device, inode, modification time and size."""
+    """Device, inode, times of modification and change, and size."""
 
 
 def measure(path: Path) -> StagedPayload:
@@ -79,7 +79,8 @@ def _check_unchanged(file: io.FileIO, payload: StagedPayload) -> None:
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+    # Its owner can set back the time of modification, but not that of the last change.
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 @contextlib.contextmanager

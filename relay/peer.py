@@ -17,6 +17,7 @@ from deploy_relay_kit.relay.errors import InputError, OriginError, PeerError, St
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.failures import translated
 from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.link import MOST_BYTES, Reply, collected_links
 from deploy_relay_kit.relay.node import LocalSettings, Mint, Node
 from deploy_relay_kit.relay.redact import Secrets
 from deploy_relay_kit.relay.retry import seconds_until
@@ -40,6 +41,8 @@ class Peer:
     """Removed from the node's records and events, in case it quotes them (BUG-41)."""
     fronts: set[str] = field(default_factory=set)
     """Proxies in front of the node that spoil an upload whose answer begins early."""
+    doubts: set[str] = field(default_factory=set)
+    """Why the node may deploy although the relay has broken off the exchange."""
 
     @property
     def limits(self) -> Limits:
@@ -70,7 +73,7 @@ class Peer:
         except Exception as error:
             raise mint_failure(f"{type(error).__name__}: {error}") from error
         if not fits_a_header(token):
-            raise mint_failure("the token is not valid in a header")
+            raise mint_failure("the token is not valid in a header, or too long for it")
         self.hide(token, "[token]")
         return token
 
@@ -80,7 +83,7 @@ class Peer:
         headers: Mapping[str, str],
         body: bytes | AsyncIterator[bytes],
         body_is_sent: Callable[[], bool] = lambda: True,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[Reply]:
         """POST to the operations API; inside the context, the answer can be read as it arrives.
 
         The body is sent at the same time, chunked if it is an iterator (WIRE-13). Leaving the
@@ -90,6 +93,7 @@ class Peer:
             AttemptError: There is no complete answer; the stage says how far the exchange got.
         """
         where, route = self._way_to(self.api)
+        links = collected_links()
         with translated(where, self.limits.connect, body_is_sent):
             async with self.connections.session.post(
                 URL(self.api.url, encoded=True),  # path and query stay as given (URL-08)
@@ -102,24 +106,24 @@ class Peer:
                 if front := proxy_without_early_answers(response.headers.get("Server")):
                     self.fronts.add(front)
                 try:
-                    yield response
+                    yield Reply(response, links[-1], self.connections.pace)
                 except (aiohttp.ClientError, OSError) as error:  # after the head of the answer
                     raise aiohttp.ClientPayloadError from error
 
-    async def read(self, response: aiohttp.ClientResponse) -> Answer:
+    async def read(self, reply: Reply) -> Answer:
         """Read an answer to its end, or to the size limit."""
         content, longest = bytearray(), self.limits.answer_bytes
-        wait = seconds_until(response.headers.get("Retry-After"), datetime.now(UTC))
-        async for block in response.content.iter_any():
+        wait = seconds_until(reply.headers.get("Retry-After"), datetime.now(UTC))
+        async for block in reply:
             content += block
             if len(content) > longest:
-                response.close()
+                reply.close()
                 break
         cut = len(content) > longest
         hint = None
-        if adds_a_slash(self.api, response.headers.get("Location", "")):
+        if adds_a_slash(self.api, reply.headers.get("Location", "")):
             hint = f"a slash is missing at the end of its path; give the URL {self.api.slashed.url}"
-        return Answer(response.status, bytes(content[:longest]), wait, hint, cut, self.secrets.hide)
+        return Answer(reply.status, bytes(content[:longest]), wait, hint, cut, self.secrets.hide)
 
     async def ask(
         self, request: Mapping[str, object], *, token: str | None = None
@@ -132,8 +136,8 @@ class Peer:
         headers = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        async with self.exchange(headers, json.dumps(request).encode()) as response:
-            return success_members(await self.read(response))
+        async with self.exchange(headers, json.dumps(request).encode()) as reply:
+            return success_members(await self.read(reply))
 
     @contextlib.asynccontextmanager
     async def replication_socket(
@@ -141,6 +145,7 @@ class Peer:
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
         endpoint = resolve_replication(self.node, self.local, allow_http=self.allow_http)
         where, route = self._way_to(endpoint)
+        links = collected_links()
         with translated(where, self.limits.connect, lambda: True):
             async with self.connections.session.ws_connect(
                 URL(endpoint.url, encoded=True),
@@ -148,9 +153,11 @@ class Peer:
                 ssl=self.tls,
                 server_hostname=server_name(self.node),
                 max_msg_size=self.limits.answer_bytes,
+                autoping=False,  # endless pings would be answered without end
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
                 **route,
             ) as websocket:
+                links[-1].most = MOST_BYTES
                 yield websocket
 
     def _way_to(self, endpoint: Endpoint) -> tuple[str, Route]:

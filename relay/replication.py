@@ -15,6 +15,7 @@ from deploy_relay_kit.relay.token import OPERATION, token_in
 SUBPROTOCOL = "harperdb-replication-v1"  # WS-03
 _REQUEST, _RESPONSE = 136, 137  # WS-10, WS-11
 _REQUEST_ID = 1  # one operation per connection (WS-14)
+_MOST_FRAMES = 10_000  # before the answer; WS-15 ignores them
 _DATA = {aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT}
 
 
@@ -52,6 +53,7 @@ class ReplicationMint:
         """Wait for the answer, with a ping after every pause; other frames are ignored (WS-15)."""
         clock = asyncio.get_running_loop().time
         next_ping = clock() + pause
+        frames = 0
         while True:
             try:
                 async with asyncio.timeout_at(next_ping):
@@ -59,6 +61,15 @@ class ReplicationMint:
             except TimeoutError:
                 await socket.ping()
                 next_ping = clock() + pause
+                continue
+            frames += 1
+            if frames > _MOST_FRAMES:
+                raise PeerError("mint", f"{_MOST_FRAMES} frames, but not the answer")
+            await asyncio.sleep(0)  # frames that have arrived are read without a wait
+            if message.type is aiohttp.WSMsgType.PING:
+                await socket.pong(message.data)
+                continue
+            if message.type is aiohttp.WSMsgType.PONG:
                 continue
             if message.type not in _DATA:  # the socket was closed or lost
                 code = socket.close_code or message.data

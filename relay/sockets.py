@@ -60,6 +60,7 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
     ]
 
 
+_TURN_BYTES = 32_768  # read in one turn of the event loop, so that no flood holds it for long
 _TCP = socket.IPPROTO_TCP
 _OPTIONS = (
     # A peer may install for an hour in silence (SSE-14). Keep-alive keeps the connection open on
@@ -85,6 +86,13 @@ class PatientSocket(socket.socket):
         for level, name, value in _OPTIONS:
             with contextlib.suppress(AttributeError, OSError):  # not on every system
                 self.setsockopt(level, getattr(socket, name), value)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        return super().recv(min(size, _TURN_BYTES), flags)
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        most = min(size or len(buffer), _TURN_BYTES)
+        return super().recv_into(buffer, most, flags)
 
     def send(self, *what: Any) -> int:
         return self._patiently(super().send, *what)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from deploy_relay_kit.relay.answer import GATEWAY
-from deploy_relay_kit.relay.errors import AttemptError, PeerError
+from deploy_relay_kit.relay.errors import AttemptError, PeerError, SpoiledUploadError
 from deploy_relay_kit.relay.limits import Limits
 
 _CLOSE_SECONDS = 5.0  # how long a stream may stay open after its `done` event
+_EARLY_SECONDS = 5.0  # how long an upload may stand still after its answer began
 _STALLED = (
     "the node or a proxy in front of it stopped reading; Apache httpd hides the answer of a node "
     "that refuses a deploy and stops reading, so look into the node's log"
@@ -42,14 +43,15 @@ class Step(enum.Enum):
     HEAD = enum.auto()
     STREAM_HEAD = enum.auto()
     REFUSAL_HEAD = enum.auto()
-    EVENTS = enum.auto()  # bytes of a stream
-    DONE = enum.auto()  # bytes of a stream, with or after its `done` event
+    EVENT = enum.auto()  # of a stream
+    DONE = enum.auto()  # the `done` event of a stream, or an event after it
 
 
 class Limit(enum.Enum):
     """A time limit of an exchange; connecting has its own, in `connection.py`."""
 
     STALL = enum.auto()
+    EARLY = enum.auto()  # a stall of an upload whose answer began
     ANSWER = enum.auto()
     CLOSE = enum.auto()
     NOW = enum.auto()  # nothing is left to wait for
@@ -61,6 +63,7 @@ class End(enum.Enum):
     SUCCESS = enum.auto()
     EARLY = enum.auto()  # a success before the upload finished
     STALLED = enum.auto()
+    SPOILED = enum.auto()  # by the early beginning of its answer
     NO_ANSWER = enum.auto()
     ENDLESS = enum.auto()  # a refusal that did not end
     ERROR = enum.auto()  # the error that was raised
@@ -90,13 +93,13 @@ RULES = {
     #                        limit         restarted by       late           lost
     (SENDING, NONE):    Rule(Limit.STALL,  Step.PART,         End.STALLED,   End.ERROR),
     (SENDING, PLAIN):   Rule(Limit.STALL,  Step.PART,         End.STALLED,   End.ERROR),
-    (SENDING, STREAM):  Rule(Limit.STALL,  Step.PART,         End.STALLED,   End.ERROR),
+    (SENDING, STREAM):  Rule(Limit.EARLY,  Step.PART,         End.SPOILED,   End.ERROR),
     (SENDING, DONE):    Rule(Limit.NOW,    None,              End.EARLY,     End.EARLY),
     (SENDING, REFUSED): Rule(Limit.STALL,  Step.REFUSAL_HEAD, End.ENDLESS,   End.ERROR),
     (SENT, NONE):       Rule(Limit.ANSWER, None,              End.NO_ANSWER, End.ERROR),
     (SENT, PLAIN):      Rule(Limit.ANSWER, None,              End.NO_ANSWER, End.ERROR),
-    (SENT, STREAM):     Rule(Limit.ANSWER, Step.EVENTS,       End.NO_ANSWER, End.ERROR),
-    (SENT, DONE):       Rule(Limit.CLOSE,  Step.DONE,         End.SUCCESS,   End.SUCCESS),
+    (SENT, STREAM):     Rule(Limit.ANSWER, Step.EVENT,        End.NO_ANSWER, End.ERROR),
+    (SENT, DONE):       Rule(Limit.CLOSE,  None,              End.SUCCESS,   End.SUCCESS),
     (SENT, REFUSED):    Rule(Limit.ANSWER, Step.REFUSAL_HEAD, End.ENDLESS,   End.ERROR),
     **{(BROKEN, answer): Rule(Limit.NOW, None, End.READ_ERROR, End.READ_ERROR)
        for answer in AnswerState},
@@ -109,6 +112,7 @@ class Exchange:
     """One upload and its answer, from the first part of the body to the end of the answer."""
 
     limits: Limits
+    asks_for_events: bool = False
     body: BodyState = SENDING
     answer: AnswerState = NONE
     status: int | None = None  # of the answer, once its head is there
@@ -117,6 +121,10 @@ class Exchange:
     def __post_init__(self) -> None:
         self._seconds = {
             Limit.STALL: self.limits.stall,
+            # Without events, an answer does not begin early (SSE-02).
+            Limit.EARLY: min(_EARLY_SECONDS, self.limits.stall)
+            if self.asks_for_events
+            else self.limits.stall,
             Limit.ANSWER: self.limits.answer,
             Limit.CLOSE: _CLOSE_SECONDS,
             Limit.NOW: 0.0,
@@ -143,9 +151,8 @@ class Exchange:
                 return None
             case End.EARLY:
                 return PeerError("answer", "success before the upload finished", uncertain=True)
-            case End.STALLED:
-                reason = f"the peer took no data for {self.limits.stall:g} s"
-                return PeerError("upload", reason, hint=_STALLED)
+            case End.STALLED | End.SPOILED as end:
+                return self._stalled(end)
             case End.NO_ANSWER:
                 reason = f"no answer in {self.limits.answer:g} s"
                 return PeerError("answer", reason, uncertain=True)
@@ -160,6 +167,14 @@ class Exchange:
             error.uncertain = self.status in GATEWAY  # the node may have gone on
         error.uncertain &= self.is_sent  # without the whole body a node cannot have deployed
         return error
+
+    def _stalled(self, end: End) -> PeerError:
+        if end is End.SPOILED and self.asks_for_events:
+            seconds = self._seconds[Limit.EARLY]
+            reason = f"the upload stood still for {seconds:g} s after its answer began"
+            return SpoiledUploadError("upload", reason, hint=_STALLED)
+        reason = f"the peer took no data for {self.limits.stall:g} s"
+        return PeerError("upload", reason, hint=_STALLED)
 
     def _end(self, error: PeerError | TimeoutError | None) -> End:
         if error is None:

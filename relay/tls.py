@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.keylog import unwritable
+from deploy_relay_kit.relay.link import PatientTls
 from deploy_relay_kit.relay.node import AnyPath
 
 
@@ -70,6 +71,7 @@ def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # n
         context = ssl.create_default_context()
     except OSError as error:
         raise unwritable(error) from error
+    context.sslobject_class = PatientTls
     # Python 3.13 sets this flag, and would refuse Harper's own certificates, which lack the key
     # identifier of their authority.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -6,6 +6,7 @@ from deploy_relay_kit.relay.errors import InputError, PeerError
 from deploy_relay_kit.relay.node import MintContext
 
 OPERATION = "create_authentication_tokens"
+LONGEST_TOKEN = 16_384  # characters; with its headers, a peer's HTTP server takes no more
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,10 @@ class GivenToken:
 
     def __post_init__(self) -> None:
         if not fits_a_header(self.token):
-            raise InputError("the given token is empty or holds a space or a control character")
+            raise InputError(
+                f"the given token is empty, longer than {LONGEST_TOKEN} characters, "
+                "or holds a space or a control character"
+            )
 
     async def mint(self, _: MintContext, /) -> str:
         return self.token
@@ -62,9 +66,13 @@ def token_in(answer: object) -> str:
         token = holder.get("operation_token") if isinstance(holder, dict) else None
         if fits_a_header(token):
             return str(token)
+        if isinstance(token, str) and len(token) > LONGEST_TOKEN:
+            raise PeerError("mint", f"its token is longer than {LONGEST_TOKEN} characters")
     raise PeerError("mint", "peer did not return an operation_token")
 
 
 def fits_a_header(token: object) -> bool:
     """BUG-35: a header value is printable ASCII and not empty, so it cannot end its line."""
-    return isinstance(token, str) and token != "" and all("!" <= it <= "~" for it in token)
+    if not isinstance(token, str) or not 0 < len(token) <= LONGEST_TOKEN:
+        return False
+    return all("!" <= it <= "~" for it in token)

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-import aiohttp
-
 from deploy_relay_kit.relay import cbor, formdata
 from deploy_relay_kit.relay.answer import (
     EVENT_STREAM,
@@ -18,6 +16,7 @@ from deploy_relay_kit.relay.answer import (
     success_members,
 )
 from deploy_relay_kit.relay.errors import AttemptError, PeerError, SpoiledUploadError
+from deploy_relay_kit.relay.link import Reply
 from deploy_relay_kit.relay.payload import StagedPayload, opened
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.states import AnswerState, Exchange, Step
@@ -57,10 +56,13 @@ async def send(upload: Upload, peer: Peer) -> dict[str, object]:
         return await _attempt(upload, peer)
     except SpoiledUploadError as failure:
         spoiled = failure
+        if not peer.fronts:
+            peer.fronts.add("a proxy")
     try:
         return await _attempt(upload, peer)
     except AttemptError as failure:
         failure.uncertain |= spoiled.uncertain
+        failure.hint = failure.hint or spoiled.hint
         raise
 
 
@@ -114,7 +116,7 @@ class _Sending:
         limits = self.peer.limits
         self._frame = self.upload.frame()
         self._stream = StreamedAnswer(limits.answer_bytes, self.peer.secrets.hide)
-        self._exchange = Exchange(limits)
+        self._exchange = Exchange(limits, self.upload.ask_for_events)
         self._deadline = asyncio.timeout(None)
 
     async def outcome(self) -> dict[str, object]:
@@ -137,23 +139,25 @@ class _Sending:
         try:
             async with (
                 self._deadline,
-                self.peer.exchange(
-                    headers, self._parts(), lambda: self._exchange.is_sent
-                ) as response,
+                self.peer.exchange(headers, self._parts(), lambda: self._exchange.is_sent) as reply,
             ):
-                members = await self._members(response)
+                members = await self._members(reply)
         except (PeerError, TimeoutError) as caught:
             error = caught
+        except asyncio.CancelledError:
+            if self._exchange.is_sent:
+                self.peer.doubts.add("the upload was complete")
+            raise
         if (failure := self._exchange.failure(error)) is not None:
             raise failure
         return members if error is None else self._stream.end()
 
-    async def _members(self, response: aiohttp.ClientResponse) -> dict[str, object]:
-        self._exchange.status = response.status
-        if not is_event_stream(response.status, response.headers.get("Content-Type", "")):
-            self._advance(Step.HEAD if response.status in SUCCESS else Step.REFUSAL_HEAD)
-            answer = await self.peer.read(response)
-            if response.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE and not self.upload.legacy:
+    async def _members(self, reply: Reply) -> dict[str, object]:
+        self._exchange.status = reply.status
+        if not is_event_stream(reply.status, reply.headers.get("Content-Type", "")):
+            self._advance(Step.HEAD if reply.status in SUCCESS else Step.REFUSAL_HEAD)
+            answer = await self.peer.read(reply)
+            if reply.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE and not self.upload.legacy:
                 answer = replace(answer, hint=_OLD)
             return success_members(answer)
         if self.upload.ask_for_events and self.peer.fronts:  # which no answer has shown before
@@ -161,10 +165,12 @@ class _Sending:
             reason = f"{min(self.peer.fronts)} in front of the node spoils this upload"
             raise SpoiledUploadError("answer", reason, uncertain=True, retryable=True)
         self._advance(Step.STREAM_HEAD)
-        async for block in response.content.iter_any():
+        async for block in reply:
+            before = self._stream.events
             for name, data in self._stream.feed(block):
                 self.peer.emit(name, self.peer.secrets.hide(data))
-            self._advance(Step.DONE if self._stream.is_done else Step.EVENTS)
+            if self._stream.events > before:  # a comment is no progress
+                self._advance(Step.DONE if self._stream.is_done else Step.EVENT)
         return self._stream.end()
 
     async def _parts(self) -> AsyncIterator[bytes]:

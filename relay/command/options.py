@@ -18,7 +18,7 @@ from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.request import decoded, stays_behind
 from deploy_relay_kit.relay.urls import resolve, without_user_info
 
-_TIMES = ("connect", "mint", "stall", "answer", "restart")
+_TIMES = ("connect", "mint", "stall", "answer", "restart", "total")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
 _EPILOG = """\
@@ -102,7 +102,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add = verb.add_argument
     repeatable: dict[str, Any] = {"action": "append", "default": []}
-    limits = ", ".join(f"{name} (default: {vars(Limits())[name]:g})" for name in _TIMES)
+    defaults = {name: vars(Limits())[name] for name in _TIMES}
+    limits = ", ".join(
+        f"{name} (default: {'none' if value is None else f'{value:g}'})"
+        for name, value in defaults.items()
+    )
     add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
     add("--node", metavar="NAME=URL", help="a node; repeatable", **repeatable)
     add("--nodes", type=_path, metavar="FILE", help="nodes, one per line; repeatable", **repeatable)

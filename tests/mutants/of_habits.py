@@ -8,7 +8,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
@@ -16,6 +15,7 @@ from deploy_relay_kit.relay import answer, failures, fanout, formdata, payload, 
 from deploy_relay_kit.relay.answer import EVENT_STREAM, Answer, StreamedAnswer
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.events import EventParser
+from deploy_relay_kit.relay.link import Reply
 from deploy_relay_kit.relay.payload import StagedPayload, measure, opened
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.report import Record, success_record
@@ -168,7 +168,7 @@ def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
 def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
     read = Peer.read
 
-    async def strict(self: Peer, response: aiohttp.ClientResponse) -> Answer:
+    async def strict(self: Peer, response: Reply) -> Answer:
         if not {"Content-Length", "Transfer-Encoding"} & set(response.headers):
             raise PeerError("answer", "the answer has no length")
         return await read(self, response)

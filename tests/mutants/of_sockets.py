@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -252,8 +251,15 @@ def a_message_has_no_size_limit(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("WS-11", killed_by=case(UNUSUAL, fault=PingFirst()))
 def a_ping_is_the_end(patch: pytest.MonkeyPatch) -> None:
-    connect = functools.partialmethod(aiohttp.ClientSession.ws_connect, autoping=False)
-    patch.setattr(aiohttp.ClientSession, "ws_connect", connect)
+    receive = aiohttp.ClientWebSocketResponse.receive
+
+    async def impatient(self: Any, *at: Any) -> Any:
+        message = await receive(self, *at)
+        if message.type is aiohttp.WSMsgType.PING:
+            return aiohttp.WS_CLOSED_MESSAGE
+        return message
+
+    patch.setattr(aiohttp.ClientWebSocketResponse, "receive", impatient)
 
 
 @mutant(

@@ -79,12 +79,14 @@ def a_stream_is_plain_text(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_events.test_a_comment_in_a_stream_changes_nothing),
 )
 def a_comment_is_no_event(patch: pytest.MonkeyPatch) -> None:
-    def strict(_: EventParser, line: str) -> str:
-        if line.startswith(":"):
-            raise PeerError("answer", "not an event stream")
-        return line
+    feed = EventParser.feed
 
-    change_line(patch, strict)
+    def strict(self: EventParser, block: bytes) -> Any:
+        if b"\n:" in b"\n" + self._line + block:
+            raise PeerError("answer", "not an event stream")
+        return feed(self, block)
+
+    patch.setattr(EventParser, "feed", strict)
 
 
 @mutant("SSE-04", killed_by=case(test_events_forms.test_data_of_several_lines_is_joined))

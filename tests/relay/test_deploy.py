@@ -474,8 +474,8 @@ class OwnMint:
     ("result", "reason"),
     [
         (RuntimeError("vault is sealed"), "RuntimeError: vault is sealed"),
-        ("to\nken", "the token is not valid in a header"),
-        ("", "the token is not valid in a header"),
+        ("to\nken", "the token is not valid in a header, or too long for it"),
+        ("", "the token is not valid in a header, or too long for it"),
     ],
 )
 def test_a_custom_mint_that_fails_costs_one_record(

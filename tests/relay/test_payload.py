@@ -46,7 +46,7 @@ def test_an_invalid_path_is_a_missing_payload(tmp_path: Path) -> None:
         measure(tmp_path / "a\0b")
 
 
-@pytest.mark.parametrize(("replaced", "later"), [(False, 1), (True, 0)])
+@pytest.mark.parametrize(("replaced", "later"), [(False, 1), (False, 0), (True, 0)])
 def test_a_file_replaced_by_another_of_the_same_size_is_noticed(
     tmp_path: Path, later: int, *, replaced: bool
 ) -> None:

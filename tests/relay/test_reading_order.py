@@ -28,6 +28,10 @@ def imported_by(file: Path) -> set[str]:
     return found
 
 
+def test_imports_are_found() -> None:
+    assert imported_by(FOLDER / "fanout.py") >= {"peer", "upload", "errors"}
+
+
 def test_every_module_is_listed_once() -> None:
     modules = [file.stem for file in FOLDER.glob("[!_]*.py")] + ["command"]
     assert sorted(LISTED) == sorted(modules)

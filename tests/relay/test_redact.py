@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,42 @@ def hiding(secrets: list[str], word: str) -> Secrets:
 )
 def test_a_secret_is_replaced(secret: str, value: object, hidden: object) -> None:
     assert hiding([secret], "*").hide(value) == hidden
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "hidden"),
+    [
+        ("p/w ä?+1", "GET /p%2Fw%20%C3%A4%3F%2B1", "GET /*"),
+        ("p/w ä?+1", "GET /p%2fw%20%c3%a4%3f%2b1", "GET /*"),
+        ("p/w ä?+1", "?q=p/w%20%C3%A4%3F%2B1", "?q=*"),
+        ("p/w ä?+1", "?q=p%2Fw+%C3%A4%3F%2B1", "?q=*"),
+        ("hunter2(x)!", "?q=hunter2(x)!", "?q=*"),
+        ("hunter2/x", r'"hunter2\/x"', '"*"'),
+        ("hunter2/x", "token aHVudGVyMi94 is wrong", "token * is wrong"),
+        ("hunter2>x?", "aHVudGVyMj54Pw==", "*=="),
+        ("hunter2>x??", "aHVudGVyMj54Pz8", "*"),
+        ("AAAAAAAAAA", "A" * 19, "*" + "A" * 9),
+        ("deploying", "deploying deploying", "* *"),
+    ],
+)
+def test_other_forms_of_a_secret_are_replaced(secret: str, text: str, hidden: str) -> None:
+    assert hiding([secret], "*").hide(text) == hidden
+
+
+@given(st.text(min_size=8), st.text(), st.text())
+def test_a_secret_inside_base64_is_replaced_but_for_its_ends(
+    secret: str, before: str, after: str
+) -> None:
+    """As in the scheme Basic, whose text is `user:password`."""
+    raw = before.encode("utf-8", "replace"), secret.encode("utf-8", "replace")
+    encoded = base64.b64encode(b"".join(raw) + after.encode("utf-8", "replace")).decode()
+    hidden = hiding([secret], "*").hide(encoded)
+    shown = len(encoded) - len(hidden)
+    assert shown >= len(raw[1]) * 4 // 3 - 8
+
+
+def test_overlapping_secrets_are_hidden_together() -> None:
+    assert hiding(["abcdefgh", "efghijkl"], "*").hide("x abcdefghijkl y") == "x * y"
 
 
 def test_the_replacement_of_a_secret_is_not_replaced() -> None:

@@ -60,14 +60,23 @@ def test_an_answer_to_the_closing_boundary_is_in_time(
     assert asyncio.run(run()).records == [{"node": "n", "status": "success"}]
 
 
-@pytest.mark.parametrize("events", [True, False])
-def test_only_the_bytes_of_an_event_stream_restart_the_limit_of_an_answer(
-    package: Path, *, events: bool
+PHASE = b'event: phase\ndata: {"phase":"install"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "sign", "is_progress"),
+    [
+        (b"text/event-stream", PHASE, True),
+        (b"text/event-stream", b": alive\n\n", False),
+        (b"application/json", PHASE, False),
+    ],
+)
+def test_only_an_event_restarts_the_limit_of_an_answer(
+    package: Path, kind: bytes, sign: bytes, *, is_progress: bool
 ) -> None:
-    """A peer that sends events may install for long; a slow JSON answer may not."""
-    kind = b"text/event-stream" if events else b"application/json"
+    """A peer that reports what it does may install for long; a comment says nothing."""
     finished = asyncio.Event()
-    blocks = [b": alive\n\n"] * 4 + [b'event: done\ndata: {"result":{}}\n\n']
+    blocks = [sign] * 4 + [b'event: done\ndata: {"result":{}}\n\n']
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n0\r\n\r\n")
@@ -90,7 +99,7 @@ def test_only_the_bytes_of_an_event_stream_restart_the_limit_of_an_answer(
             return report.records[0]
 
     record = asyncio.run(run())
-    if events:
+    if is_progress:
         assert record == {"node": "n", "status": "success"}
     else:
         assert (record["reason"], record["uncertain"]) == ("no answer in 0.3 s", True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from deploy_relay_kit.relay.errors import AttemptError, OriginError, PeerError
+from deploy_relay_kit.relay.errors import AttemptError, OriginError, PeerError, SpoiledUploadError
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.states import RULES, AnswerState, BodyState, Exchange, Step
 
@@ -50,7 +50,7 @@ class Pair(NamedTuple):
     complete: Failure
 
 
-PART, EVENTS, REFUSAL = {Step.PART}, {Step.EVENTS}, {Step.REFUSAL_HEAD}
+PART, EVENT, REFUSAL = {Step.PART}, {Step.EVENT}, {Step.REFUSAL_HEAD}
 NOTHING = set[Step]()
 PAIRS = [
     Pair(SENDING, NONE, STALL, PART, STALLED, LOST_SENDING, EARLY),
@@ -60,8 +60,8 @@ PAIRS = [
     Pair(SENDING, REFUSED, STALL, REFUSAL, ENDLESS, LOST_REFUSAL, EARLY),
     Pair(SENT, NONE, ANSWER, NOTHING, NO_ANSWER, LOST_SENT, SUCCESS),
     Pair(SENT, PLAIN, ANSWER, NOTHING, NO_ANSWER, LOST_SENT, SUCCESS),
-    Pair(SENT, STREAM, ANSWER, EVENTS, NO_ANSWER, LOST_SENT, SUCCESS),
-    Pair(SENT, DONE, CLOSE, {Step.DONE}, SUCCESS, SUCCESS, SUCCESS),
+    Pair(SENT, STREAM, ANSWER, EVENT, NO_ANSWER, LOST_SENT, SUCCESS),
+    Pair(SENT, DONE, CLOSE, NOTHING, SUCCESS, SUCCESS, SUCCESS),
     Pair(SENT, REFUSED, ANSWER, REFUSAL, ENDLESS, LOST_REFUSAL, SUCCESS),
     *(Pair(BROKEN, answer, NOW, NOTHING, READ_ERROR, READ_ERROR, EARLY) for answer in AnswerState),
 ]
@@ -103,11 +103,27 @@ def test_the_limit_that_runs(pair: Pair, *, answer_first: bool) -> None:
 @ALL_PAIRS
 def test_only_these_steps_start_the_limit_again(pair: Pair) -> None:
     exchange, _ = reached(pair)
-    staying = {*PART, *EVENTS} | ({Step.DONE} if pair.answer is DONE else set())
+    staying = {*PART, *EVENT} | ({Step.DONE} if pair.answer is DONE else set())
     staying |= REFUSAL if pair.answer is REFUSED else set()
     restarts = {step for step in staying if exchange.advance(step) is not None}
     assert restarts == pair.restarted_by
     assert (exchange.body, exchange.answer) == (pair.body, pair.answer)
+
+
+@pytest.mark.parametrize(("stall", "early"), [(60.0, 5.0), (1.0, 1.0)])
+@pytest.mark.parametrize("answer", [STREAM, PLAIN, NONE])
+def test_an_upload_that_stands_still_after_an_early_beginning_of_events(
+    answer: AnswerState, stall: float, early: float
+) -> None:
+    """Only if the relay asked for events: then another attempt does without them."""
+    exchange = Exchange(Limits(stall=stall), asks_for_events=True, answer=answer)
+    is_early = answer is STREAM
+    assert exchange.advance(Step.PART) == (early if is_early else stall)
+    failure = exchange.failure(TimeoutError())
+    assert isinstance(failure, SpoiledUploadError) is is_early
+    reason = f"the upload stood still for {early:g} s after its answer began"
+    expected = reason if is_early else f"the peer took no data for {stall:g} s"
+    assert shown(failure) == ("upload", expected, None, False)
 
 
 @ALL_PAIRS
@@ -143,7 +159,7 @@ def test_an_error_event_is_the_failure_also_after_done(
 def test_a_refusal_keeps_its_text_and_a_gateway_leaves_the_node_uncertain(
     body: BodyState, status: int, *, uncertain: bool
 ) -> None:
-    exchange = Exchange(LIMITS, body, REFUSED, status)
+    exchange = Exchange(LIMITS, body=body, answer=REFUSED, status=status)
     refusal = PeerError("answer", "no space", status_code=status)
     expected = ("answer", "no space", status, uncertain and body is SENT)
     assert shown(exchange.failure(refusal)) == expected

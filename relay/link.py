@@ -1,0 +1,159 @@
+"""The connection of one exchange: what the peer sent on it, and whether it ended it properly."""
+
+import asyncio
+import contextvars
+import ssl
+import time
+from http import HTTPStatus
+from typing import Any, Self, cast
+
+import aiohttp
+
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.pace import Pace, Work
+
+HEAD_BYTES = 131_072
+"""How much a peer may send before the head of its answer is complete, with all interim answers.
+
+The head itself has at most 128 lines of 8,190 bytes in aiohttp. More than its buffers hold of an
+answer never arrives before the head is noticed.
+"""
+MOST_BYTES = 1 << 28
+"""How much a peer may send in one exchange, with the framing of its chunks, which may be long."""
+_BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+
+
+class PatientTls(ssl.SSLObject):
+    """TLS that reports a broken record one read late, so that the answer is read first (EARLY-08).
+
+    `is_closed` says whether the peer closed its side (close_notify), so that nothing is missing.
+    """
+
+    is_closed = False
+    _broken: ssl.SSLError | None = None
+    _has_read = False  # since it last had to wait
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  as in the base class
+        if self._broken is not None:
+            raise self._broken
+        try:
+            taken = super().read(len, buffer)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            self._has_read = False
+            raise
+        except ssl.SSLError as error:
+            if not self._has_read:
+                raise
+            self._broken = error
+            # asyncio hands over what it has read, then reads again.
+            return b"" if buffer is None else 0
+        self._has_read = bool(taken)
+        self.is_closed = not taken
+        return taken
+
+
+class Link(asyncio.Protocol):
+    """Stands between a transport and the protocol of aiohttp."""
+
+    most = HEAD_BYTES
+    """How many bytes the peer may send, with framing."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._tls = transport.get_extra_info("ssl_object")
+        self._inner = cast("asyncio.Protocol", transport.get_protocol())
+        self.failure: PeerError | None = None
+        self._received = 0
+        transport.set_protocol(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received <= self.most:
+            self._inner.data_received(data)
+        elif self.failure is None:
+            what = "the head of an answer" if self.most == HEAD_BYTES else "the end of its answer"
+            reason = f"it sent {self.most} bytes, but not {what}"
+            self.failure = PeerError("answer", reason, uncertain=True)
+            self._transport.abort()
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._inner.connection_lost(self.failure or exc)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def cuts(self, response: aiohttp.ClientResponse) -> bool:
+        """Whether an answer that has ended may lack its end (RFC 9112, 9.8).
+
+        Without a length, only the end of TLS says that it is complete. Without TLS, nothing does.
+        """
+        has_length = response.headers.keys() & {"Content-Length", "Transfer-Encoding"}
+        if has_length or response.status in _BODILESS or self._tls is None:
+            return False
+        return not self._tls.is_closed
+
+
+class Reply:
+    """An answer whose head is complete. Iterating yields its body as it arrives.
+
+    Iterating raises a `PeerError` if the end of the body may be missing.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, link: Link, pace: Pace) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self._response = response
+        self._link = link
+        self._work = Work(pace)
+        self._began: float | None = None
+        link.most = MOST_BYTES
+
+    def close(self) -> None:
+        """Read no more of it."""
+        self._response.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._began is not None:  # what the last block has cost
+            await self._work.rest(time.thread_time() - self._began)
+        content = self._response.content
+        self._began = time.thread_time()
+        try:
+            block = content.read_nowait()  # which also parses what aiohttp held back
+            if not block and not content.at_eof():
+                block = await content.readany()
+                self._began = time.thread_time()
+        except aiohttp.ClientError:
+            if self._link.failure is not None:
+                raise self._link.failure from None
+            raise
+        if not block:
+            if self._link.cuts(self._response):
+                reason = "the answer was cut short: the peer ended the connection, but not TLS"
+                raise PeerError("answer", reason, uncertain=True)
+            raise StopAsyncIteration
+        return block
+
+
+_LINKS = contextvars.ContextVar[list[Link]]("links of the latest exchange of a task")
+
+
+def collected_links() -> list[Link]:
+    """A list that gets the link of each connection that this task opens from now on."""
+    links: list[Link] = []
+    _LINKS.set(links)
+    return links
+
+
+def link(connection: aiohttp.connector.Connection) -> None:
+    """Link a connection on which nothing has been sent yet."""
+    if (transport := connection.transport) is not None:
+        _LINKS.get().append(Link(transport))

@@ -1,0 +1,113 @@
+"""How a peer ends its answer over TLS, and what the record says of it (RFC 9112, 9.8)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.peer.certificates import Authority
+from tests.relay.tlspeer import BAD_RECORD, TlsPeer, record_of
+
+OK = b"HTTP/1.1 200 OK\r\n"
+EVENTS = OK + b"Content-Type: text/event-stream\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+DONE = b'event: done\ndata: {"result":{"message":"deployed"}}\n'
+WHOLE = b'{"message":"deployed"}'
+
+ANSWERS = {
+    "none": b"",
+    "length": OK + b"Content-Length: 22\r\n\r\n" + WHOLE,
+    "chunks": OK + CHUNKED + b"16\r\n" + WHOLE + b"\r\n0\r\n\r\n",
+    "until the end": OK + b"\r\n" + WHOLE,
+    "until the end, cut": OK + b"\r\n" + WHOLE[:15],
+    "length, cut": OK + b"Content-Length: 22\r\n\r\n" + WHOLE[:15],
+    "no body": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "events": EVENTS + b"\r\n" + DONE + b"\n",
+    "events, cut": EVENTS + b"\r\n" + DONE,
+    "refusal": b"HTTP/1.1 403 No\r\nContent-Length: 14\r\n\r\n" + b'{"error":"no"}',
+    "refusal, cut": b"HTTP/1.1 403 No\r\n\r\n" + b'{"error":"n',
+}
+ENDS = ("close_notify", "FIN", "bad record")
+
+SUCCESS: dict[str, object] = {"status": "success", "message": "deployed"}
+UNCERTAIN: dict[str, object] = {"status": "failed", "stage": "answer", "uncertain": True}
+REFUSED: dict[str, object] = {"status": "failed", "statusCode": 403, "reason": "no"}
+BROKEN_REFUSAL: dict[str, object] = {"status": "failed", "statusCode": 403}
+
+Expected = dict[str, object]
+
+# With close_notify, and without.
+EXPECTED: dict[str, tuple[Expected, Expected]] = {
+    "until the end": (SUCCESS, UNCERTAIN),
+    # Closed as it should be: all that the peer had to say.
+    "until the end, cut": ({"status": "success", "message": '{"message":"dep'}, UNCERTAIN),
+    "events, cut": (SUCCESS, UNCERTAIN),
+    "refusal, cut": ({**REFUSED, "reason": '{"error":"n'}, BROKEN_REFUSAL),
+    "none": (UNCERTAIN, UNCERTAIN),
+    "length": (SUCCESS, SUCCESS),
+    "chunks": (SUCCESS, SUCCESS),
+    "length, cut": (UNCERTAIN, UNCERTAIN),
+    "no body": ({"status": "success"}, {"status": "success"}),
+    "events": (SUCCESS, SUCCESS),
+    "refusal": (REFUSED, REFUSED),
+}
+
+
+@pytest.mark.parametrize("pause", [None, 0.05], ids=["at once", "later"])
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("form", ANSWERS)
+def test_the_record_follows_from_what_the_peer_sent_and_not_from_timing(
+    relay_authority: Authority, package: Path, form: str, end: str, pause: float | None
+) -> None:
+    async def peer(tls: TlsPeer) -> None:
+        await tls.read_upload()
+        if form != "none":
+            tls.write(ANSWERS[form])
+        if pause is not None:
+            await tls.flush()
+            await asyncio.sleep(pause)  # a peer that ends its answer later
+        if end == "close_notify":
+            tls.close_notify()
+        elif end == "bad record":
+            tls.write_raw(BAD_RECORD)
+        await tls.flush()
+
+    record = asyncio.run(record_of(peer, relay_authority, package))
+    closed, broken = EXPECTED[form]
+    expected = closed if end == "close_notify" else broken
+    assert {name: record.get(name) for name in expected} == expected, record
+
+
+def test_a_record_that_breaks_before_the_body_is_sent_is_not_uncertain(
+    relay_authority: Authority, package: Path
+) -> None:
+    package.write_bytes(bytes(64_000_000))
+
+    async def peer(tls: TlsPeer) -> None:
+        await tls.handshake()
+        tls.write_raw(BAD_RECORD)
+        await tls.flush()
+        await tls.drain()
+
+    record = asyncio.run(record_of(peer, relay_authority, package))
+    assert record["stage"] in {"tls", "upload"}, record  # whichever side of aiohttp sees it first
+    assert "uncertain" not in record
+
+
+def test_without_tls_the_end_of_the_connection_is_the_end_of_an_answer(package: Path) -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n0\r\n\r\n")
+        writer.write(ANSWERS["until the end"])
+        writer.close()
+
+    async def run() -> relay.Record:
+        async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            node = relay.Node("n", url, mint=relay.GivenToken("t"))
+            request = {"operation": "deploy_component", "project": "demo"}
+            return (await relay.deploy([node], request, package)).records[0]
+
+    assert asyncio.run(run())["message"] == "deployed"
