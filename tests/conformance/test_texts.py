@@ -1,4 +1,4 @@
-"""One table of texts through each place of an answer, and through nested JSON of a request."""
+"""One table of texts through each place of an answer and of a request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy_relay_kit.harness import Answer, EventStream, FakeCluster
 from deploy_relay_kit.harness.faults.events import Event
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import need_field
+from deploy_relay_kit.harness.judge.cases.uploads import need_field, text_of
 from deploy_relay_kit.harness.targets import Record
 
 TEXTS = {
@@ -32,6 +32,24 @@ TEXTS = {
     "looks like a number": "1e3",
     "empty": "",
 }
+MORE_TEXTS = {
+    "runs of blanks": "a  b\t\tc   ",
+    "a path": "<package.tar.gz",
+    "an option": "--data @-",
+    "a media type": "a;type=text/plain",
+    "a date": "2026-01-02T03:04:05Z",
+    "line ends": "a\r\nb\nc\rd",
+    "300 characters": "0123456789" * 30,
+    "100,000 characters": "0123456789" * 10_000,
+    "a list": '["a", 1.50]',
+    "an object": '{"b": 1, "a": "\\u00e9"}',
+    "true": "true",
+    "a number": "007",
+    "signs": "a+b%20c $HOME ~ #x ?y &z",
+    "quotes": '"a"',
+    "half of a quote": '"a',
+}
+"""More texts of a request, which senders with a command line, a form or a cache change."""
 NAMES = ["__proto__", "constructor", "toString", "hasOwnProperty", "length", "0", " a ", "A", "a"]
 MEMBERS = {"texts": TEXTS, **{name: f"value of {name}" for name in NAMES}}
 RecordsOf = Callable[..., list[Record]]
@@ -95,3 +113,14 @@ def test_texts_in_nested_json_of_a_request_are_kept(
         sent = None
     check.need(isinstance(sent, dict), "the member is not sent as a JSON object (WIRE-06)")
     check_members(check, "FLD-04", sent)
+
+
+def test_every_text_arrives_as_it_is(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """Every text arrives unchanged, whatever it looks like."""
+    texts, peer = {**TEXTS, **MORE_TEXTS}, cluster.peer()
+    relay.deploy(to=[peer], request={f"text {n}": it for n, it in enumerate(texts.values())})
+    with check("FLD-04", "the uploads of a request with these texts"):
+        assert len(peer.uploads) == 1
+    for number, (what, text) in enumerate(texts.items()):
+        with check("FLD-04", f"a text with {what}"):
+            assert text_of(peer, f"text {number}", text) == text.encode()

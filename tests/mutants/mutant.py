@@ -143,3 +143,22 @@ def mutant(*requirements: str, killed_by: Case | tuple[Case, ...]) -> Callable[[
         return apply
 
     return register
+
+
+def alike(
+    change: Callable[[pytest.MonkeyPatch, Any], None],
+    *requirements: str,
+    killed_by: Case | tuple[Case, ...],
+    **defects: Any,
+) -> None:
+    """Register a mutant for each of these defects, under its name; `change` applies it."""
+    frame = inspect.currentframe()
+    file = frame.f_back.f_globals["__name__"] if frame and frame.f_back else ""
+    for name, defect in defects.items():
+
+        def apply(patch: pytest.MonkeyPatch, defect: Any = defect) -> None:
+            change(patch, defect)
+
+        apply.__name__ = name
+        apply.__module__ = file
+        mutant(*requirements, killed_by=killed_by)(apply)

@@ -41,7 +41,7 @@ def hidden_members_are_forwarded(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-01",
-    killed_by=case(test_fields.test_a_member_of_the_origin_is_not_forwarded, name="progress"),
+    killed_by=case(test_fields.test_a_member_of_the_origin_is_not_forwarded),
 )
 def members_of_the_origin_are_forwarded(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(request, "_LOCAL", set())
@@ -108,7 +108,7 @@ def members_of_a_command_line_stay_behind(patch: pytest.MonkeyPatch) -> None:
     change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if n not in gone})
 
 
-@mutant("FLD-04", killed_by=case(VALUES, wire=b"{}"))
+@mutant("FLD-04", killed_by=case(VALUES))
 def empty_objects_stay_behind(patch: pytest.MonkeyPatch) -> None:
     change_fields(patch, lambda fields, _: {n: v for n, v in fields.items() if v != {}})
 

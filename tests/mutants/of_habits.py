@@ -29,8 +29,8 @@ from tests.conformance import (
     test_early_success,
     test_events_forms,
     test_fanout,
-    test_fields,
     test_final,
+    test_members,
     test_mint_answers,
     test_payload,
     test_payload_changes,
@@ -69,9 +69,7 @@ def the_file_has_its_staged_name(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "WIRE-06",
-    killed_by=case(
-        test_values.test_any_other_value_is_forwarded_as_compact_json, wire=BEYOND_ASCII
-    ),
+    killed_by=case(test_values.test_any_other_value_is_forwarded_as_compact_json),
 )
 def json_is_ascii(patch: pytest.MonkeyPatch) -> None:
     def dumps(value: object, **how: Any) -> str:
@@ -82,7 +80,7 @@ def json_is_ascii(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "FLD-04",
-    killed_by=case(test_fields.test_a_name_that_only_resembles_a_forbidden_one_is_forwarded),
+    killed_by=case(test_members.test_every_name_arrives_as_it_is),
 )
 def names_of_object_prototypes_are_left_out(patch: pytest.MonkeyPatch) -> None:
     inherited = {"constructor", "toString", "valueOf", "hasOwnProperty"}

@@ -40,7 +40,7 @@ def change_values(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> No
     patch.setattr(formdata, "value_bytes", value_bytes)
 
 
-@mutant("WIRE-06", killed_by=case(VALUES, value=["a", "b"]))
+@mutant("WIRE-06", killed_by=case(VALUES))
 def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda v: v if isinstance(v, str) else json.dumps(v).encode())
 
@@ -116,7 +116,7 @@ def half_a_character_is_a_question_mark(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, encoded)
 
 
-@mutant("FLD-04", killed_by=case(VALUES, wire=b"1234567"))
+@mutant("FLD-04", killed_by=case(VALUES))
 def a_number_has_six_digits(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: b"%g" % value if type(value) in (int, float) else value)
 
@@ -147,7 +147,7 @@ def texts_are_escaped_for_html(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, escaped)
 
 
-@mutant("FLD-04", killed_by=case(VALUES, wire=b'{"b":1,"a":{"Big":[null],"c_d":2}}'))
+@mutant("FLD-04", killed_by=case(VALUES))
 def members_of_members_are_sorted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         formdata, "json", SimpleNamespace(dumps=lambda value, **_: compact(value, sort_keys=True))

@@ -29,9 +29,7 @@ CUT = (
 GROWS = "test_payload_changes.py::test_a_payload_that_grows_fails_the_record"
 SUCCESS = "test_answers.py::test_a_success_holds_the_members_of_the_answer"
 LENIENT = "test_answers.py::test_a_success_that_is_not_json_has_the_body_as_its_message[n-+1]"
-COMPACT = (
-    "test_values.py::test_any_other_value_is_forwarded_as_compact_json[a-1-b-None-b-a-1-b-null]"
-)
+COMPACT = "test_values.py::test_any_other_value_is_forwarded_as_compact_json"
 
 
 def relay_of(name: str, state: str) -> str:

@@ -1,0 +1,122 @@
+"""Tables of names and values, each through one request, and its limits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import names_of, text_of
+
+NAMES = [
+    *(" a ", "a b", "a.b", "a[]", "a[b]", "a=b", "a;b", "a,b", "a:b", "camelCase", "UPPER", "$a"),
+    *("10", "9", "0", "1e3", "true", "null", "e\u0301", "\u00e9", "\U0001f680", "a/b", "a&amp;b"),
+    *(" token", "token ", "tokens", "access_token", "Password", "TOKEN", "my_payload", "payload."),
+    *("constructor", "toString", "hasOwnProperty", "payload_path", "progress_", "a_b"),
+    *(
+        "user_password_policy",
+        "user-name",
+        "name",
+        "filename",
+        "boundary",
+        "files",
+        "package",
+        "a_",
+        "a-_b",
+        "a*",
+        "a'b",
+    ),
+]
+NEVER_SENT = ("_a", "payload", "progress", "password", "token", "impersonate", "requestId", "_")
+
+
+def test_every_name_arrives_as_it_is(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """Every name of a member arrives unchanged, also one that resembles a forbidden one."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={name: f"value {n}" for n, name in enumerate(NAMES)})
+    with check("FLD-04", "the uploads of a request with these names"):
+        assert len(peer.uploads) == 1
+    for number, name in enumerate(NAMES):
+        with check("FLD-04", f"the member {name!r}"):
+            assert text_of(peer, name, f"value {number}") == f"value {number}".encode()
+
+
+VALUES: dict[str, Any] = {
+    "2^31": 2_147_483_648,
+    "-2^31 - 1": -2_147_483_649,
+    "2^32": 4_294_967_296,
+    "2^53 - 1": 9_007_199_254_740_991,
+    "2^53 + 2": 9_007_199_254_740_994,
+    "10^20": 10**20,
+    "seventeen digits": 0.12345678901234567,
+    "many digits": 1_234_567_890.1234567,
+    "a small number": 1e-7,
+    "the largest double": 1.7976931348623157e308,
+    "the smallest double": 5e-324,
+    "a time in milliseconds": 1_767_225_600_123,
+    "a negative fraction": -0.001,
+    "one": 1,
+    "zero": 0,
+    "false": False,
+    "true": True,
+    "null": None,
+    "an empty list": [],
+    "a list of one": ["a"],
+    "a list of one list": [[1], [[2, [3]]]],
+    "empty things": [[], {}, "", None, 0, False],
+    "nulls": {"a": None, "b": [None]},
+    "a large number in a list": [4_294_967_297, 0.1, 1e300],
+    "names": {"password": "a", "token": 1, "_hidden": 2, "replicated": True, "payload": {"a": 1}},
+    "depth": [[[[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]]],
+    "hundred members": {f"member {n}": n for n in range(100)},
+}
+
+
+def test_every_value_means_what_it_meant(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """Every value that is no text arrives as JSON that means the same; a number is a double."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request=VALUES)
+    with check("FLD-04", "the uploads of a request with these values"):
+        assert len(peer.uploads) == 1
+    for name, value in VALUES.items():
+        with check("FLD-04", f"the value of {name}"):
+            assert meaning(peer.upload.fields.get(name, b"")) == meaning(json.dumps(value))
+
+
+def meaning(text: str | bytes) -> str:
+    """A JSON value with each number as a double; the text itself if it is no JSON."""
+    try:
+        return json.dumps(json.loads(text, parse_int=float), ensure_ascii=False)
+    except ValueError:
+        return f"no JSON: {text!r}"
+
+
+def test_limits_are_those_of_what_is_sent(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Members that stay behind count neither as fields nor as bytes, and a request has no size."""
+    peer = cluster.peer()
+    sent: dict[str, object] = {"long": "x" * 700_000, "also long": ["y" * 700_000]}
+    sent |= {f"extra-{n}": n for n in range(58)}
+    never_sent = dict.fromkeys(NEVER_SENT, "z" * 1_048_577)
+    relay.deploy(to=[peer], request={**never_sent, **sent})
+    with check("FLD-04", "the members that are not forwarded"):
+        arrived = names_of(peer)
+        assert [name for name in sent if name not in arrived] == []
+
+
+PROJECTS = ["7zip", "-x", "1-2", "true_", "nullable", "NULL", "e1", "p" * 200]
+
+
+def test_a_project_that_only_begins_like_json_is_sent(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A project is sent as it is if a peer reads it as text."""
+    for project in PROJECTS:
+        peer = cluster.peer()
+        relay.deploy(to=[peer], request={"project": project})
+        with check("FLD-04", f"the project {project}"):
+            sent = text_of(peer, "project", project) if peer.uploads else b""
+            assert sent == project.encode()
