@@ -1,7 +1,7 @@
 """The pytest plugin of the kit: fixtures for any test, and what the nodes saw when one fails.
 
 It is loaded in every pytest run where the kit is installed. So it loads nothing else before a
-fixture is used, and touches no test that uses none.
+fixture is used, and touches no test that starts no cluster.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest._code.code import ExceptionRepr  # what `longrepr` is; pytest has no public name for it
+
+from deploy_relay_kit import clusters
 
 if TYPE_CHECKING:
     from deploy_relay_kit.harness import Authority, FakeCluster, FakePeer
 
 WHAT_THE_PEERS_SAW = "what the fake peers saw"
-_CLUSTERS = pytest.StashKey[list["FakeCluster"]]()
+_BEGAN = pytest.StashKey[float]()
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +30,7 @@ def relay_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-def fake_cluster(
-    relay_authority: Authority, request: pytest.FixtureRequest
-) -> Iterator[FakeCluster]:
+def fake_cluster(relay_authority: Authority) -> Iterator[FakeCluster]:
     """An empty fake cluster; start nodes with `fake_cluster.peer(fault=…)`.
 
     When the test fails, its report shows what every node saw.
@@ -37,7 +38,6 @@ def fake_cluster(
     from deploy_relay_kit.harness import FakeCluster
 
     with FakeCluster(authority=relay_authority) as cluster:
-        request.node.stash.setdefault(_CLUSTERS, []).append(cluster)
         yield cluster
 
 
@@ -47,13 +47,37 @@ def fake_peer(fake_cluster: FakeCluster) -> FakePeer:
     return fake_cluster.peer()
 
 
+def pytest_configure() -> None:
+    clusters.keep_started()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logstart() -> None:
+    """A test begins; what was stopped before it is not part of it."""
+    clusters.forget_stopped()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note when a test begins that shares a cluster with earlier tests."""
+    if clusters.of_test():
+        from deploy_relay_kit.harness.witness.clock import now
+
+        item.stash[_BEGAN] = now()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show in the report of a failed test, and so in JUnit files, what every node saw."""
     report = yield
-    clusters = item.stash.get(_CLUSTERS, [])
-    if clusters and report.failed and report.when != "teardown":  # by then the cluster is gone
-        seen = "\n".join(cluster.timelines() for cluster in clusters)
-        report.sections.append((WHAT_THE_PEERS_SAW, seen))
+    if not report.failed or report.when == "teardown":  # by then the cluster is gone
+        return report
+    since = item.stash.get(_BEGAN, 0.0)
+    if seen := "\n".join(cluster.timelines(since) for cluster in clusters.of_test()):
+        if isinstance(report.longrepr, ExceptionRepr):
+            report.longrepr.addsection(WHAT_THE_PEERS_SAW, seen)
+        else:  # of another plugin's making, or a bare text
+            report.sections.append((WHAT_THE_PEERS_SAW, seen))
     return report

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from deploy_relay_kit import clusters
 from deploy_relay_kit.harness.faults.checks import check_int
 from deploy_relay_kit.harness.faults.kinds import Fault
 from deploy_relay_kit.harness.fronts.apache import ApacheFront
@@ -21,12 +22,17 @@ from deploy_relay_kit.harness.peer.peer import FakePeer, PeerOptions
 from deploy_relay_kit.harness.profiles import ProfileName
 from deploy_relay_kit.harness.replication import FakeReplicationSocket
 from deploy_relay_kit.harness.replication.socket import SocketOptions
-from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline, connection_timelines
+from deploy_relay_kit.harness.witness.timeline import (
+    ConnectionTimeline,
+    beginning,
+    connection_timelines,
+)
 
 if TYPE_CHECKING:
     from deploy_relay_kit.harness.fronts.proxy import PathPrefixProxy
 
 _Front = TypeVar("_Front", bound=Front)
+_SHOWN = 5  # peers in the `repr` of a cluster
 
 
 class FakeCluster:
@@ -40,6 +46,7 @@ class FakeCluster:
         fronts: every proxy started so far, in order.
         profile: that of peers which are started without one.
         judging: see `Endpoint`; for peers and sockets that are started later.
+        is_stopped: whether `stop` was called.
 
     """
 
@@ -53,8 +60,10 @@ class FakeCluster:
         self.peers: list[FakePeer] = []
         self.sockets: list[FakeReplicationSocket] = []
         self.fronts: list[Front] = []
+        self.is_stopped = False
         self._cleanup = contextlib.ExitStack()
         self.ca_file = self.authority.file
+        clusters.started(self)
         for _ in range(peers):
             self.peer()
 
@@ -152,6 +161,12 @@ class FakeCluster:
         self.sockets.append(at)
         return at
 
+    def __repr__(self) -> str:
+        first = [f"{peer.name} {peer.url}" for peer in self.peers[:_SHOWN]]
+        more = len(self.peers) - len(first)
+        shown = ", ".join([*first, f"and {more} more"] if more else first) or "no peers"
+        return f"<{type(self).__name__} of {shown}>"
+
     def __iter__(self) -> Iterator[FakePeer]:
         return iter(self.peers)
 
@@ -206,14 +221,20 @@ class FakeCluster:
             described["front_urls"] = fronts
         return described
 
-    def timelines(self) -> str:
+    def timelines(self, since: float = 0.0) -> str:
         """What every peer and socket saw, as text that a person reads; credentials are left out.
 
-        A front sees nothing itself: it is named, and what came through it is at its peer.
+        All times are on one clock, which begins with the first connection. A front sees nothing
+        itself: it is named, and what came through it is at its peer.
+
+        Args:
+            since: connections that ended before this time of `time.monotonic` are left out.
         """
         fronts = [f"{front.name} behind {front.url}" for front in self.fronts]
-        peers = [peer.timeline() for peer in self.peers]
-        return self.redacted("\n".join([*fronts, *peers, *(at.timeline() for at in self.sockets)]))
+        endpoints = [*self.peers, *self.sockets]
+        connections = (seen for it in endpoints for seen in it.live_connections)
+        begin = beginning(connections)
+        return self.redacted("\n".join([*fronts, *(it.timeline(begin, since) for it in endpoints)]))
 
     def redacted(self, text: str) -> str:
         """A text without the passwords and tokens of its peers."""
@@ -231,6 +252,7 @@ class FakeCluster:
         return connection_timelines(seen, self.redacted)
 
     def stop(self) -> None:
+        self.is_stopped = True
         self._cleanup.close()
 
     def __enter__(self) -> Self:

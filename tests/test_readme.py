@@ -138,7 +138,10 @@ def test_deploying_md_has_every_option() -> None:
 
 
 def test_the_library_example_works(
-    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cluster: FakeCluster,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     peer = cluster.peer("eu", username="admin")
     package = tmp_path / "package.tar.gz"
@@ -149,9 +152,8 @@ def test_the_library_example_works(
         .replace("package.tar.gz", str(package))
         .replace("cluster-ca.pem", str(cluster.ca_file))
     )
-    body = "".join(f"    {line}\n" for line in code.splitlines())
-    script = f"import asyncio, relay\nfrom pathlib import Path\nasync def main():\n{body}\n"
-    exec(f"{script}asyncio.run(main())", {"password": peer.password})
+    monkeypatch.setenv("RELAY_PASSWORD", peer.password)
+    exec(code, {})
     assert capsys.readouterr().out == "eu success\n"
 
 

@@ -55,7 +55,7 @@ def _two_nodes(transcript: Transcript) -> str:
         if not any(upload.complete for upload in peer.uploads):
             raise WrongError(f"the record of {peer.name} says success, but it saw no whole upload")
         file = peer.uploads[-1].file
-        if file is None or file.sha256 != transcript.payload.sha256:
+        if not file or file.sha256 != transcript.payload.sha256:
             raise WrongError(f"{peer.name} received another payload")
     findings = [str(finding) for peer in peers for finding in peer.uploads[-1].findings]
     if findings:

@@ -240,7 +240,10 @@ class InTurn:
 
 
 def in_turn(*turns: OneFault | None) -> InTurn:
-    """`in_turn(Answer(503), None)`: the first upload fails, the later ones succeed."""
+    """One fault after the other; the last turn repeats for all later uploads.
+
+    `in_turn(Answer(503), None)`: the first upload fails, the later ones succeed.
+    """
     return InTurn(turns)
 
 

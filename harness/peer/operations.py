@@ -26,8 +26,11 @@ from deploy_relay_kit.harness.profiles.profile import (
 from deploy_relay_kit.harness.transport.conversation import Conversation
 from deploy_relay_kit.harness.transport.exchange import Exchange, path_in
 from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.moments import MomentKind
+from deploy_relay_kit.harness.witness.redaction import redacted_target
 from deploy_relay_kit.harness.witness.requests import MintWitness, OperationWitness, UploadWitness
 from deploy_relay_kit.harness.witness.wire import LegacyReader, OperationReader, UploadReader
+from deploy_relay_kit.harness.witness.wire.finding import show
 
 
 class OperationsApi:
@@ -48,6 +51,10 @@ class OperationsApi:
         elif decision := self._node.profile.elsewhere(witness):
             exchange.answered = True
             self._refuse(exchange, decision)
+        else:
+            serves = f"POST {redacted_target(self._node.path)}"
+            target = f"{show(witness.method.encode())} {witness.redacted_target}"
+            witness.connection.note(MomentKind.NOT_FOUND, serves=serves, target=target)
 
     def _operate(self, exchange: Exchange) -> None:
         witness = exchange.witness

@@ -99,6 +99,10 @@ class FakePeer(Endpoint):
         self._authority = authority
         self._closed_port: socket.socket | None = None
 
+    def __repr__(self) -> str:
+        shown = [self.title, self.url, *map(repr, self.faults)]
+        return f"<{type(self).__name__} {' '.join(shown)}>"
+
     @property
     def profile(self) -> Profile:
         """How it answers when no fault is due."""

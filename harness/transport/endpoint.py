@@ -6,7 +6,7 @@ from typing import Self
 
 from deploy_relay_kit.harness.transport.server import StreamingServer
 from deploy_relay_kit.harness.witness.connections import ConnectionWitness, RequestWitness
-from deploy_relay_kit.harness.witness.timeline import timeline
+from deploy_relay_kit.harness.witness.timeline import beginning, timeline
 
 
 class Endpoint(ABC):
@@ -123,9 +123,16 @@ class Endpoint(ABC):
         """Every request so far, also those in progress."""
         return [request for seen in self.live_connections for request in list(seen.requests)]
 
-    def timeline(self) -> str:
-        """What it saw so far, connection by connection, without credentials."""
-        return timeline(f"{self.title} {self.url}", self.live_connections)
+    def timeline(self, begin: float | None = None, since: float = 0.0) -> str:
+        """What it saw so far, connection by connection, without credentials.
+
+        Args:
+            begin: 0 ms of it, as a witness has times; its first connection if left out.
+            since: connections that ended before this time are left out.
+        """
+        seen = self.live_connections
+        begin = beginning(seen) if begin is None else begin
+        return timeline(f"{self.title} {self.url}", seen, begin, since)
 
     def wait_until(self, happened: Callable[[Self], bool], timeout: float = 5.0) -> None:
         """Wait, while requests are in progress, until something was witnessed.

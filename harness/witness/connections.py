@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from deploy_relay_kit.harness.witness.clock import now
 from deploy_relay_kit.harness.witness.moments import Moment, MomentKind
@@ -74,10 +74,11 @@ class ConnectionWitness:
             self.note(MomentKind.CLOSED, by=by, how=how)
 
     def __str__(self) -> str:
-        return "\n".join(
-            f"{(moment.at - self.accepted_at) * 1000:9.1f} ms  {moment}"
-            for moment in list(self.moments)
-        )
+        return "\n".join(self.lines(self.accepted_at))
+
+    def lines(self, begin: float) -> list[str]:
+        """Each moment in one line, with its milliseconds since `begin`."""
+        return [f"{(it.at - begin) * 1000:9.1f} ms  {it}" for it in list(self.moments)]
 
 
 @dataclass(slots=True)
@@ -112,9 +113,13 @@ class RequestWitness:
     def path(self) -> str:
         return self.target.partition("?")[0]
 
-    def header(self, name: str) -> str | None:
+    @overload
+    def header(self, name: str) -> str | None: ...
+    @overload
+    def header(self, name: str, default: str) -> str: ...
+    def header(self, name: str, default: str | None = None) -> str | None:
         """The first value of a header; case does not matter in its name."""
-        return next((v for n, v in self.headers if n.lower() == name.lower()), None)
+        return next((v for n, v in self.headers if n.lower() == name.lower()), default)
 
     @property
     def is_stray(self) -> bool:

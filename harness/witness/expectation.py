@@ -31,7 +31,7 @@ class Upload(Protocol):
     @property
     def field_parts(self) -> Sequence[Field]: ...
     @property
-    def file(self) -> FilePart | None: ...
+    def file(self) -> FilePart: ...
 
 
 def differences(upload: Upload, request: Mapping[str, Any], payload: bytes | Path) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _of_fields(upload: Upload, expected: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_file(upload: Upload, payload: bytes | Path) -> Iterator[str]:
-    if upload.file is None:
+    if not upload.file:
         yield "file: not sent"
         return
     if isinstance(payload, Path):

@@ -28,6 +28,7 @@ class MomentKind(Enum):
     ALERT_SENT = Part.CONNECTION, "TLS alert sent: {name}"
     ALERT_RECEIVED = Part.CONNECTION, "TLS alert received: {name}"
     HEAD = Part.REQUEST, "request head: {method} {target} ({size} bytes)"
+    NOT_FOUND = Part.OTHER, "404: this peer serves {serves}, the request was {target}"
     HEAD_MALFORMED = Part.OTHER, "malformed request head: {problem}"
     HEAD_CUT = Part.OTHER, "closed after {size} bytes of a request head"
     BODY = Part.REQUEST, "first bytes of the body"

@@ -14,10 +14,11 @@ from deploy_relay_kit.harness.witness.wire import (
     Finding,
     Framing,
     MessageReader,
+    NoFile,
     OperationReader,
     UploadReader,
 )
-from deploy_relay_kit.harness.witness.wire.finding import show
+from deploy_relay_kit.harness.witness.wire.finding import MAX_SHOWN, show
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +58,21 @@ class MintWitness(OperationWitness):
     token: str | None = field(default=None, repr=False)
     """The issued token; None when the peer issued none."""
 
+    @property
+    def username(self) -> str | None:
+        """The user name in the body; None without one."""
+        name = self.body.get("username")
+        return name if isinstance(name, str) else None
+
+    def summary(self) -> str:
+        """One line about the mint, and one for each finding; no credential is shown."""
+        name = (self.username or "").encode("utf-8", "surrogatepass")
+        user = f"user {show(name)}" if len(name) in range(1, MAX_SHOWN + 1) else "no user name"
+        password = "with" if "password" in self.body else "without"
+        issued = "no token" if self.token is None else "a token"
+        line = f"mint: {user}, {password} a password in the body; {issued} issued"
+        return "\n".join([line, *(f"finding: {finding}" for finding in self.findings)])
+
 
 class Fields(dict[str, bytes]):
     """Field values by name; a missing field raises Unseen."""
@@ -87,8 +103,9 @@ class UploadWitness(_BodyWitness):
         return self.reader.fields
 
     @property
-    def file(self) -> FilePart | None:
-        return self.reader.file
+    def file(self) -> FilePart:
+        """The file part; false without one, and then reading an attribute of it raises Unseen."""
+        return self.reader.file or NoFile(part.name for part in self.reader.fields)
 
     @property
     def received_after_answer(self) -> int:
@@ -116,7 +133,7 @@ class UploadWitness(_BodyWitness):
         """One line about the upload, and one for each finding; no value of a field is shown."""
         names = ", ".join(show(part.name.encode()) for part in self.reader.fields) or "none"
         file = "no file part"
-        if self.file is not None:
+        if self.file:
             whole = f"SHA-256 {self.file.sha256[:16]}…" if self.file.complete else "cut"
             file = f"file {self.file.length:,} bytes, {whole}"
         end = "complete" if self.complete else "not complete"

@@ -40,7 +40,7 @@ def connection_timelines(
         redact: removes the credentials from a text.
     """
     seen = list(seen)
-    begin = min((witness.accepted_at for _, witness in seen), default=0.0)
+    begin = beginning(witness for _, witness in seen)
     return [
         {
             "node": name,
@@ -59,14 +59,33 @@ def connection_timelines(
     ]
 
 
-def timeline(title: str, connections: Iterable[ConnectionWitness]) -> str:
-    """What was seen on some connections, each below its number, without credentials."""
+def beginning(connections: Iterable[ConnectionWitness]) -> float:
+    """When the first of some connections was accepted: 0 ms of their timelines."""
+    return min((seen.accepted_at for seen in connections), default=0.0)
+
+
+def timeline(
+    title: str, connections: Sequence[ConnectionWitness], begin: float, since: float = 0.0
+) -> str:
+    """What was seen on some connections, each below its number, without credentials.
+
+    Args:
+        title: the first line.
+        connections: in order.
+        begin: 0 ms of every timeline.
+        since: connections that ended before this time are only counted.
+    """
     lines = [title]
     for number, seen in enumerate(connections, 1):
-        lines += [f"  connection {number}", *(f"  {line}" for line in str(seen).splitlines())]
-        uploads = [it for it in list(seen.requests) if isinstance(it, UploadWitness)]
-        lines += [f"    {line}" for it in uploads for line in it.summary().splitlines()]
-    return "\n".join(lines if len(lines) > 1 else [*lines, "  nobody connected"])
+        if seen.closed_at is not None and seen.closed_at < since:
+            continue
+        lines += [f"  connection {number}", *(f"  {line}" for line in seen.lines(begin))]
+        bodies = (it for it in list(seen.requests) if isinstance(it, UploadWitness | MintWitness))
+        lines += [f"    {line}" for it in bodies for line in it.summary().splitlines()]
+    if len(lines) == 1:
+        earlier = f" in this time, {len(connections)} before" if connections else ""
+        lines.append(f"  nobody connected{earlier}")
+    return "\n".join(lines)
 
 
 def progress(name: str, seen: Sequence[ConnectionWitness]) -> str:

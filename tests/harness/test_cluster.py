@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster, loopback_address
+from deploy_relay_kit.harness.faults.kinds import ResetAfter
 from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.witness.clock import now
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
 from tests.websocketclient import BINARY, REQUEST, masked, opened
 
@@ -72,6 +75,39 @@ def test_sockets_and_fronts_are_described_and_their_sight_is_told(cluster: FakeC
     assert any("message received: 136" in moment["text"] for moment in seen["moments"])
     assert at.socket.token is not None
     assert at.socket.token not in told
+
+
+def test_all_times_are_on_one_clock(cluster: FakeCluster) -> None:
+    """The second peer's connection came after the first one's, and the text shows it."""
+    first, second = cluster.peer(), cluster.peer()
+    mint(first, cluster.ca_file)
+    mint(second, cluster.ca_file)
+    cluster.replication(second)
+    texts = re.findall(r"^ *([\d.]+) ms  (.*)$", cluster.timelines(), re.MULTILINE)
+    drawn = [it for seen in cluster.connection_timelines() for it in seen["moments"]]
+    assert texts == [(f"{it['ms']:.1f}", it["text"]) for it in drawn]
+    assert drawn == sorted(drawn, key=lambda moment: moment["ms"])
+    alone = second.timeline()
+    assert re.search(r"^ *0\.0 ms  accepted", alone, re.MULTILINE)
+
+
+def test_earlier_connections_can_be_left_out(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    mint(peer, cluster.ca_file)
+    peer.settle()
+    peer.wait_until(lambda peer: peer.live_connections[0].closed_at is not None)
+    assert "nobody connected in this time, 1 before" in cluster.timelines(since=now())
+
+
+def test_a_cluster_shows_its_nodes() -> None:
+    with FakeCluster() as cluster:
+        assert repr(cluster) == "<FakeCluster of no peers>"
+        peer = cluster.peer("eu", fault=ResetAfter(7))
+        assert repr(cluster) == f"<FakeCluster of eu {peer.url}>"
+        assert repr(peer) == f"<FakePeer eu {peer.url} ResetAfter(received=7)>"
+        for _ in range(6):
+            cluster.peer()
+        assert repr(cluster).endswith(", and 2 more>")
 
 
 def test_a_node_is_killed_and_restarted_by_name(cluster: FakeCluster) -> None:

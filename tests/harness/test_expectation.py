@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
 
@@ -69,3 +70,24 @@ def test_what_was_not_sent_is_named(cluster: FakeCluster) -> None:
     cut = send(cluster, upload_body(PAYLOAD), cut=5).upload
     with pytest.raises(AssertionError, match="the body is not complete"):
         cut.check(REQUEST, PAYLOAD)
+
+
+def test_an_upload_without_a_file_says_what_was_sent(cluster: FakeCluster) -> None:
+    """No assertion is needed before each look at the file: the look says what is missing."""
+    whole = upload_body(PAYLOAD)
+    boundary = whole.split(b"\r\n", 1)[0]
+    start = whole.index(boundary + b'\r\nContent-Disposition: form-data; name="payload"')
+    upload = send(cluster, whole[:start] + boundary + b"--\r\n").upload
+    assert not upload.file
+    sent = "no file part was sent; the fields sent were operation, project, replicated"
+    for look in ("length", "sha256", "filename", "complete", "first", "last", "marks"):
+        with pytest.raises(Unseen, match=sent):
+            getattr(upload.file, look)
+    assert repr(upload.file) == "NoFile()"
+
+
+def test_a_header_has_a_default(cluster: FakeCluster) -> None:
+    upload = send(cluster, upload_body(PAYLOAD)).upload
+    assert upload.header("Content-Type", "").startswith("multipart/form-data")
+    assert upload.header("X-None", "") == ""
+    assert upload.header("X-None") is None

@@ -22,7 +22,8 @@ import sys
 
 def test_nothing_of_the_kit_is_loaded():
     loaded = {name for name in sys.modules if name.startswith("deploy_relay_kit")}
-    assert loaded == {"deploy_relay_kit", "deploy_relay_kit.pytest_plugin"}
+    kit = "deploy_relay_kit"
+    assert loaded == {kit, f"{kit}.clusters", f"{kit}.pytest_plugin"}
     assert not {"aiohttp", "cryptography", "lazy_loader", "trustme"} & {*sys.modules}
 """
 PYTHON_PATH = "[pytest]\npythonpath = ."

@@ -41,7 +41,6 @@ def test_an_upload_is_answered_and_witnessed(cluster: FakeCluster) -> None:
         "project": b"demo",
         "replicated": b"false",
     }
-    assert upload.file is not None
     assert upload.file.length == len(payload)
     assert upload.file.sha256 == hashlib.sha256(payload).hexdigest()
     assert upload.complete
@@ -222,6 +221,35 @@ def test_another_path_is_not_found_and_witnessed(cluster: FakeCluster) -> None:
         client.send(post("/", {"Host": "p", "Content-Length": "0"}))
         assert client.read_answer().status == 404
     assert [request.target for request in peer.requests] == ["/"]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "seen"),
+    [
+        ("POST", "/?key=1", "POST /?key=1"),
+        ("PUT", "/ops/?token=s", "PUT /ops/?token=(redacted)"),
+    ],
+)
+def test_a_wrong_path_or_method_says_what_is_served(
+    cluster: FakeCluster, method: str, target: str, seen: str
+) -> None:
+    peer = cluster.peer(path="/ops/")
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(f"{method} {target} HTTP/1.1\r\nHost: p\r\n\r\n".encode())
+        assert client.read_answer().status == 404
+    assert f"404: this peer serves POST /ops/, the request was {seen}" in peer.timeline()
+
+
+def test_a_mint_is_summed_up(cluster: FakeCluster) -> None:
+    peer = cluster.peer(username="admin")
+    mint(peer, cluster.ca_file)
+    assert peer.mint.username == "admin"
+    assert "mint: user admin, with a password in the body; a token issued" in peer.timeline()
+    body = rb'{"operation": "create_authentication_tokens", "username": "\udcff"}'
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(post("/", {"Host": "p", "Content-Length": str(len(body))}, body))
+        assert client.read_answer().status == 401
+    assert r"mint: user \xed\xb3\xbf, without a password in the body; no token" in peer.timeline()
 
 
 def test_handlers_of_pytest_httpserver_work_beside_the_operations_api(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree as ET
+
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
@@ -81,6 +83,63 @@ def test_a_failing_test_shows_what_the_peers_saw(pytester: pytest.Pytester, work
     assert "the-node-of-a-fixture https://127." in output
     assert "request head: POST /secret-free" in output
     assert "very-secret" not in output.partition("what the fake peers saw")[2]
+
+
+OWN_CLUSTERS = """
+import http.client, ssl
+import pytest
+from deploy_relay_kit.harness import FakeCluster
+
+def get(cluster, path):
+    peer = cluster.peers[0]
+    context = ssl.create_default_context(cafile=cluster.ca_file)
+    connection = http.client.HTTPSConnection(peer.http.host, peer.http.port, context=context)
+    connection.request("POST", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+@pytest.fixture(scope="module")
+def shared():
+    with FakeCluster(1) as cluster:
+        yield cluster
+
+def test_first(shared):
+    assert get(shared, "/of-the-first") == 404
+    shared.peers[0].settle()
+
+def test_of_the_scope(shared):
+    assert get(shared, "/of-the-second") == 200
+
+def helper():
+    with FakeCluster(1) as cluster:
+        return get(cluster, "/of-a-helper")
+
+def test_of_its_own():
+    assert helper() == 200
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_cluster_of_the_tests_own_is_in_the_report(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    """Of any scope, also one that is gone by then; in the terminal and in a JUnit file."""
+    pytester.makepyfile(OWN_CLUSTERS)
+    arguments = ["-n", workers, "-p", "no:hypothesispytest", "--junitxml=junit.xml"]
+    result = pytester.runpytest_subprocess(*arguments)
+    result.assert_outcomes(passed=1, failed=2)
+    cases = ET.parse(pytester.path / "junit.xml").iter("testcase")
+    failures = {case.get("name"): case.findtext("failure") or "" for case in cases}
+    assert failures["test_first"] == ""
+    of_scope, own = failures["test_of_the_scope"], failures["test_of_its_own"]
+    for text in (of_scope, own):
+        assert "what the fake peers saw" in text
+        assert "the request was POST /of-" in text
+        assert all(line in result.stdout.str() for line in text.splitlines()[-5:])
+    assert "/of-the-second" in of_scope
+    assert "/of-the-first" not in of_scope.partition("what the fake peers saw")[2]
+    assert "/of-a-helper" in own
 
 
 def test_the_fixtures_serve_a_test(fake_cluster: FakeCluster, fake_peer: FakePeer) -> None:

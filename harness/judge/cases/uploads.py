@@ -17,7 +17,7 @@ from deploy_relay_kit.harness.witness.wire import FilePart
 
 def file_of(upload: UploadWitness) -> FilePart:
     """The file part of an upload; Unseen when there is none, or when it does not end."""
-    if upload.file is None:
+    if not upload.file:
         raise Unseen("the upload has no file part")
     if not upload.file.complete:
         raise Unseen(f"the file part does not end after its {upload.file.length:,} bytes")

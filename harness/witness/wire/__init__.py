@@ -5,7 +5,7 @@ itself; `multipart` only reads on where a header breaks a rule. Begin with `Uplo
 `reader.py`, and with `Rule` in `finding.py`, which lists every rule that an upload can break.
 """
 
-from deploy_relay_kit.harness.witness.wire.content import Field, FilePart
+from deploy_relay_kit.harness.witness.wire.content import Field, FilePart, NoFile
 from deploy_relay_kit.harness.witness.wire.finding import Finding, Rule
 from deploy_relay_kit.harness.witness.wire.framing import Framing
 from deploy_relay_kit.harness.witness.wire.head import check_head
@@ -24,6 +24,7 @@ __all__ = [
     "Framing",
     "LegacyReader",
     "MessageReader",
+    "NoFile",
     "OperationReader",
     "Rule",
     "UploadReader",

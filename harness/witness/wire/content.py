@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
+from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.witness.wire.finding import MAX_SHOWN, MAX_VALUE, Findings, Rule, show
 
 Data = bytes | bytearray
@@ -88,6 +90,10 @@ class FilePart(_Part):
     _last: Data = field(default=b"", repr=False)
     _wanted: list[int] = field(default_factory=list, repr=False)  # descending
 
+    def __bool__(self) -> bool:
+        """Whether there is a file part: see `NoFile`."""
+        return True
+
     def mark_at(self, offsets: Iterable[int]) -> None:
         """Keep the hash of the first n bytes for each n; call it before the first byte."""
         self._wanted = sorted(set(offsets), reverse=True)
@@ -142,3 +148,30 @@ class StrayContent:
         if self._shown:
             findings.note(self._rule, self._offset, show(self._shown), **self._values)
         return bool(self._shown)
+
+
+class NoFile(FilePart):
+    """Stands for the file of an upload without one: false, and each attribute raises Unseen."""
+
+    __slots__ = ("_sent",)
+
+    def __init__(self, sent: Iterable[str]) -> None:
+        """Take the names of the fields that were sent."""
+        self._sent = ", ".join(map(_named, sent)) or "none"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise; the attributes of a file part are never set here."""
+        __tracebackhide__ = True
+        if name.startswith("__"):  # asked by Python, which takes no for an answer
+            raise AttributeError(name)
+        raise Unseen(f"no file part was sent; the fields sent were {self._sent}")
+
+    def __repr__(self) -> str:
+        return "NoFile()"
+
+
+def _named(name: str) -> str:
+    return show(name.encode())
