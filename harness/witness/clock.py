@@ -10,6 +10,11 @@ import time
 _CLOCK: int = getattr(time, "CLOCK_UPTIME_RAW", time.CLOCK_MONOTONIC)
 
 
+def milliseconds(begin: float, at: float) -> float:
+    """The milliseconds from `begin` to `at`, as all texts and drawings show them."""
+    return round((at - begin) * 1000, 3)
+
+
 def now() -> float:
     """Seconds since an arbitrary moment; comparable with `time.monotonic`."""
     return time.clock_gettime(_CLOCK)

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
-from deploy_relay_kit.harness.witness.clock import now
+from deploy_relay_kit.harness.witness.clock import milliseconds, now
 from deploy_relay_kit.harness.witness.moments import Moment, MomentKind
 from deploy_relay_kit.harness.witness.redaction import redacted, redacted_target
 
@@ -78,7 +78,7 @@ class ConnectionWitness:
 
     def lines(self, begin: float) -> list[str]:
         """Each moment in one line, with its milliseconds since `begin`."""
-        return [f"{(it.at - begin) * 1000:9.1f} ms  {it}" for it in list(self.moments)]
+        return [f"{milliseconds(begin, it.at):9.1f} ms  {it}" for it in list(self.moments)]
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict
 
+from deploy_relay_kit.harness.witness.clock import milliseconds
 from deploy_relay_kit.harness.witness.connections import ConnectionWitness
 from deploy_relay_kit.harness.witness.requests import MintWitness, UploadWitness
 
@@ -47,7 +48,7 @@ def connection_timelines(
             "client": witness.client,
             "moments": [
                 {
-                    "ms": round((moment.at - begin) * 1000, 3),
+                    "ms": milliseconds(begin, moment.at),
                     "kind": moment.kind.name.lower(),
                     "part": moment.kind.part.name.lower(),
                     "text": redact(str(moment)),
