@@ -25,6 +25,9 @@ from .faults.kinds import (
     AnswerEarly as AnswerEarly,
 )
 from .faults.kinds import (
+    Bandwidth as Bandwidth,
+)
+from .faults.kinds import (
     CertificateFlaw as CertificateFlaw,
 )
 from .faults.kinds import (
@@ -40,7 +43,19 @@ from .faults.kinds import (
     Fault as Fault,
 )
 from .faults.kinds import (
+    HalfOpen as HalfOpen,
+)
+from .faults.kinds import (
     HangInHandshake as HangInHandshake,
+)
+from .faults.kinds import (
+    HasHeader as HasHeader,
+)
+from .faults.kinds import (
+    Latency as Latency,
+)
+from .faults.kinds import (
+    Matching as Matching,
 )
 from .faults.kinds import (
     MintAnswer as MintAnswer,
@@ -74,6 +89,15 @@ from .faults.kinds import (
 )
 from .faults.kinds import (
     SilentAfterAccept as SilentAfterAccept,
+)
+from .faults.kinds import (
+    Slices as Slices,
+)
+from .faults.kinds import (
+    SlowClose as SlowClose,
+)
+from .faults.kinds import (
+    Sometimes as Sometimes,
 )
 from .faults.kinds import (
     StopReadingAfter as StopReadingAfter,

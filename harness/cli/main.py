@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploy_relay_kit.harness.cli.output import say
 from deploy_relay_kit.harness.errors import InputError
-from deploy_relay_kit.harness.faults.text import fault_names
+from deploy_relay_kit.harness.faults.text import fault_names, wrapper_names
 from deploy_relay_kit.harness.judge.interrupts import interrupt
 from deploy_relay_kit.harness.profiles import PROFILES
 from deploy_relay_kit.harness.targets import RELAY_VARIABLE
@@ -137,7 +137,7 @@ def _serve_options(commands: Commands[argparse.ArgumentParser]) -> None:
         help="run a fake cluster and print it as JSON, for relays outside of Python",
         description="Prints one line of JSON and serves until it is interrupted, or until standard "
         "input ends if that is a pipe; then prints what every node saw to standard error.",
-        epilog="faults: " + "; ".join(fault_names()),
+        epilog="faults: " + "; ".join([*fault_names(), *wrapper_names()]),
     )
     serve.set_defaults(command=_serve)
     serve.add_argument("--nodes", metavar="N", type=int, default=3, help="how many (default: 3)")

@@ -9,26 +9,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from types import UnionType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from attrs import field, frozen
 from attrs.validators import optional
 
-from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.broken_answers import AnyAnswer
 from deploy_relay_kit.harness.faults.checks import (
     Check,
     check_choice,
-    check_function,
     check_int,
     check_number,
-    check_type,
 )
 from deploy_relay_kit.harness.faults.events import EventStream
+from deploy_relay_kit.harness.faults.mints import (
+    MintAnswer as MintAnswer,
+    MintDropped as MintDropped,
+    MintForAnotherUser as MintForAnotherUser,
+    MintHangs as MintHangs,
+    MintNested as MintNested,
+    TokensExpire as TokensExpire,
+    mint_refused as mint_refused,
+    mint_with_token as mint_with_token,
+    mint_without_token as mint_without_token,
+)
+from deploy_relay_kit.harness.faults.network import (
+    Bandwidth as Bandwidth,
+    HalfOpen as HalfOpen,
+    Latency as Latency,
+    NetworkFault,
+    NetworkGroup,
+    Slices as Slices,
+    SlowClose as SlowClose,
+    network_group,
+)
+from deploy_relay_kit.harness.faults.uploads import (
+    AnswerEarly as AnswerEarly,
+    CloseWithoutAnswer as CloseWithoutAnswer,
+    ReadSlowly as ReadSlowly,
+    ResetAfter as ResetAfter,
+    StopReadingAfter as StopReadingAfter,
+)
 
 TlsVersion = Literal["1.2", "1.3"]
-Place = Literal["head", "file"]
-Rest = Literal["drain", "stop", "close", "grace"]
 
 
 class CertificateFlaw(Enum):
@@ -59,7 +82,14 @@ class SocketFault:
 
 @frozen
 class Refuse:
-    """Refuse every connection: the port is bound, and nothing listens."""
+    """Refuse every connection: the port is bound, and nothing listens.
+
+    Attributes:
+        seconds: how long, from the start of the peer; None for good. As a turn of `in_turn`, from
+            the connection before; nobody can count refused connections, so a turn is a time.
+    """
+
+    seconds: float | None = field(default=None, validator=optional(check_number(above=0)))
 
 
 @frozen
@@ -97,137 +127,33 @@ class ClientCertificateRequired:
     """Refuse clients without a certificate of the cluster's authority."""
 
 
-# -- uploads -------------------------------------------------------------------------------------
-
-
-@frozen
-class ResetAfter:
-    """Read exactly this many bytes of the raw body (with chunk framing), then reset."""
-
-    received: int = field(validator=check_int(least=0))
-
-
-@frozen
-class StopReadingAfter:
-    """Read exactly this many bytes of the raw body, then stop reading.
-
-    Attributes:
-        received: bytes, with chunk framing.
-        until: None never reads again. The peer calls a function in the thread of the connection:
-            when it returns, the peer continues like a healthy peer; when it raises TimeoutError,
-            the peer resets the connection. Give it a limit.
-    """
-
-    received: int = field(validator=check_int(least=0))
-    until: Callable[[], object] | None = field(default=None, validator=optional(check_function))
-
-
-@frozen
-class ReadSlowly:
-    """Read the upload at this many bytes per second, then answer like a healthy peer."""
-
-    bytes_per_second: int = field(validator=check_int(least=1))
-
-
-@frozen
-class CloseWithoutAnswer:
-    """Read the whole upload, then close the connection with FIN instead of an answer."""
-
-
-@frozen
-class AnswerEarly:
-    """Send the final answer before the end of the upload (EARLY-01 to EARLY-07).
-
-    Attributes:
-        answer: the answer.
-        at: `head` before the body, `file` after the headers of the file part (where Harper
-            decides), or after exactly this many bytes of the raw body.
-        then: `drain` reads the rest and discards it; `stop` never reads again; `close` sends FIN
-            at once, leaves the rest unread, and resets only after the client hangs up or after the
-            peer's timeout; `grace` drains for `grace` seconds, then resets. A client that sends
-            `Connection: close` gets `close` in every case.
-        grace: seconds.
-    """
-
-    answer: AnyAnswer | EventStream = field(validator=check_type(AnyAnswer | EventStream))
-    at: Place | int = field(default="file", validator=check_choice(Place) | check_int(least=0))
-    then: Rest = field(default="drain", validator=check_choice(Rest))
-    grace: float = field(default=1.0, validator=check_number())
-
-
-# -- mints and tokens ----------------------------------------------------------------------------
-
-
-@frozen
-class MintAnswer:
-    """Answer every mint with this, whatever the credentials are."""
-
-    answer: AnyAnswer = field(validator=check_type(AnyAnswer))
-
-
-@frozen
-class MintHangs:
-    """Read the mint and never answer it."""
-
-
-@frozen
-class MintDropped:
-    """Read the mint and close the connection without an answer."""
-
-
-@frozen
-class MintNested:
-    """Answer the mint with the token inside `results` (MINT-02); a relay must accept it."""
-
-
-@frozen
-class MintForAnotherUser:
-    """Mint tokens of a user who may not deploy: the upload is refused with 403 (DEP-01)."""
-
-
-@frozen
-class TokensExpire:
-    """This many tokens, from the first one, are expired when they are used (MINT-12, MINT-13)."""
-
-    first: int = field(default=1, validator=check_int(least=1))
-
-
-def mint_refused(message: str = "invalid credentials", status: int = 401) -> MintAnswer:
-    """Refuse the mint with an error text of Harper (MINT-11, MINT-12)."""
-    return MintAnswer(Answer.error(status, message))
-
-
-def mint_without_token() -> MintAnswer:
-    """Answer the mint with a success without an `operation_token` (MINT-03)."""
-    return MintAnswer(Answer(json={"refresh_token": "not-what-was-asked-for"}))
-
-
-def mint_with_token(token: object) -> MintAnswer:
-    """Answer the mint with this value as its token: a number, null, an object."""
-    return MintAnswer(Answer(json={"operation_token": token}))
-
-
 # -- sequences -----------------------------------------------------------------------------------
 
 
 def _are_turns(turns: tuple[object, ...]) -> bool:
     groups = {group_of(turn) for turn in turns if turn is not None}
-    return len(groups) == 1 and groups <= set(get_args(TurnGroup)) and Refuse() not in turns
+    return (
+        len(groups) == 1
+        and groups <= _TURN_GROUPS
+        and not any(isinstance(turn, InTurn | Sometimes | Matching) for turn in turns)
+        and Refuse() not in turns[:-1]
+    )
 
 
 @frozen
 class InTurn:
     """Show one fault after the other, then repeat the last one; None is a healthy turn.
 
-    All turns are faults of uploads, or all of mints, or all of accepted connections. Each upload,
-    mint or connection takes one turn; setting the peer's fault starts again.
+    All turns are faults of uploads, or all of mints, or all of accepted connections, or all of the
+    same thing in the network. Each upload, mint or connection takes one turn; setting the peer's
+    fault starts again.
     """
 
     turns: tuple[OneFault | None, ...] = field(
         validator=Check(
             _are_turns,
-            "faults of uploads, or of mints, or of accepted connections, with None for a healthy "
-            "turn",
+            "faults of uploads, or of mints, or of accepted connections, or of the same thing in "
+            "the network, with None for a healthy turn; Refuse() without seconds is the last turn",
         )
     )
 
@@ -245,6 +171,72 @@ def in_turn(*turns: OneFault | None) -> InTurn:
     `in_turn(Answer(503), None)`: the first upload fails, the later ones succeed.
     """
     return InTurn(turns)
+
+
+# -- choices -------------------------------------------------------------------------------------
+
+
+@frozen
+class HasHeader:
+    """A predicate: whether a request has a header with this value."""
+
+    name: str
+    value: str
+
+    def __call__(self, request: Any) -> bool:
+        """Look at a `RequestWitness`."""
+        found: object = request.header(self.name)
+        return found == self.value
+
+
+@frozen
+class Matching:
+    """Show a fault of uploads, or of mints, to the requests that a predicate picks.
+
+    Attributes:
+        picks: called with the `UploadWitness` of each upload, of which only the head has arrived,
+            or with the whole `MintWitness` of each mint, in the thread of the connection.
+        fault: one fault, or `in_turn(…)`, of which each picked request takes one turn.
+    """
+
+    picks: Callable[[Any], bool] = field(
+        validator=Check(callable, "a function that takes a request")
+    )
+    fault: OneFault | InTurn = field(
+        validator=Check(
+            lambda fault: group_of(fault) in {"upload", "mint"}, "a fault of uploads or of mints"
+        )
+    )
+
+
+@frozen
+class Sometimes:
+    """Show a fault of uploads, mints, connections or the network with a probability.
+
+    Attributes:
+        probability: from 0 to 1, for each upload, mint or connection.
+        fault: the fault.
+        seed: of the draws, which the timeline of the peer names; the same seed makes the same
+            choices in the same order.
+    """
+
+    probability: float = field(
+        validator=Check(lambda p: _is_probability(p), "a number from 0 to 1")  # noqa: PLW0108
+    )
+    fault: OneFault = field(
+        validator=Check(
+            lambda fault: (
+                group_of(fault) in _TURN_GROUPS
+                and not isinstance(fault, Refuse | InTurn | Sometimes | Matching)
+            ),
+            "a single fault of uploads, mints, connections or the network, and not Refuse",
+        )
+    )
+    seed: int = field(default=0, validator=check_int(least=0))
+
+
+def _is_probability(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 ConnectionFault = Refuse | SilentAfterAccept | ResetAtAccept | HangInHandshake | CloseInHandshake
@@ -265,10 +257,11 @@ OneFault = (
     | CertificateFlaw
     | OneUploadFault
     | MintFault
+    | NetworkFault
 )
-Fault = OneFault | InTurn
+Fault = OneFault | InTurn | Matching | Sometimes
 
-TurnGroup = Literal["connection", "upload", "mint"]
+TurnGroup = Literal["connection", "upload", "mint"] | NetworkGroup
 Group = TurnGroup | Literal["version of TLS", "client certificate", "certificate"]
 """What a fault concerns; a peer shows at most one fault of each group."""
 _GROUPS: dict[Group, type | UnionType] = {
@@ -279,12 +272,23 @@ _GROUPS: dict[Group, type | UnionType] = {
     "upload": OneUploadFault,
     "mint": MintFault,
 }
+_TURN_GROUPS: set[object] = {"connection", "upload", "mint", *get_args(NetworkGroup)}
 READ_AT_START = (Refuse, TlsOnly, ClientCertificateRequired, CertificateFlaw)
 """Faults that a running peer cannot begin to show."""
 
 
+def is_read_at_start(fault: Fault) -> bool:
+    """Whether a running peer cannot begin to show a fault."""
+    first = fault.turns[0] if isinstance(fault, InTurn) else fault
+    return isinstance(first, READ_AT_START)
+
+
 def group_of(fault: object) -> Group | None:
     """The group of a fault; None for an object that is not a fault of a peer."""
-    if isinstance(fault, InTurn):
-        return fault.group
-    return next((group for group, kinds in _GROUPS.items() if isinstance(fault, kinds)), None)
+    match fault:
+        case InTurn():
+            return fault.group
+        case Matching() | Sometimes():
+            return group_of(fault.fault)
+    groups = (group for group, kinds in _GROUPS.items() if isinstance(fault, kinds))
+    return next(groups, network_group(fault))

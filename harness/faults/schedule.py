@@ -1,17 +1,23 @@
 """Which fault of a peer is due at each connection, upload and mint."""
 
+import math
 import threading
 from collections import Counter
+from random import Random
 from typing import Any, TypeVar
 
 from deploy_relay_kit.harness.faults.kinds import (
     Fault,
     Group,
     InTurn,
+    Matching,
     OneFault,
+    Refuse,
     SocketFault,
+    Sometimes,
     group_of,
 )
+from deploy_relay_kit.harness.faults.network import is_random
 
 _F = TypeVar("_F")
 
@@ -30,7 +36,8 @@ class FaultSchedule:
         self.faults: tuple[Fault, ...] = tuple(self._by_group.values())
         self._begun: Counter[Group] = Counter()
         self._shown: set[Group] = set()
-        self._lock = threading.Lock()
+        self._random: dict[object, Random] = {}
+        self._lock = threading.RLock()
 
     def standing(self, kind: type[_F]) -> _F | None:
         """The fault of this class, if it is always shown."""
@@ -45,19 +52,66 @@ class FaultSchedule:
         self._shown.add(group)
 
     def not_shown(self, *others: Group) -> Fault | None:
-        """The first fault that no client came to see; those of the groups `others` were seen."""
-        seen = self._shown | {*others}
-        return next((fault for group, fault in self._by_group.items() if group not in seen), None)
+        """The first fault that no client came to see; those of the groups `others` were seen.
 
-    def due(self, group: Group) -> OneFault | None:
-        """The fault for the next connection, upload or mint; call it once for each."""
-        fault = self._by_group.get(group)
-        if not isinstance(fault, InTurn):
-            return fault
+        A fault that is shown sometimes need not be seen.
+        """
+        seen = self._shown | {*others}
+        missing = (fault for group, fault in self._by_group.items() if group not in seen)
+        return next((fault for fault in missing if not isinstance(fault, Sometimes)), None)
+
+    @property
+    def seeded(self) -> tuple[Fault, ...]:
+        """The faults that draw from their seeds."""
+        return tuple(it for it in self.faults if isinstance(it, Sometimes) or is_random(it))
+
+    def random(self, group: Group, fault: Any) -> Random:
+        """The source of the draws of a fault; use it under `lock`."""
+        return self._random.setdefault(group, Random(fault.seed))  # noqa: S311 - repeatable
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held while a number is drawn."""
+        return self._lock
+
+    def due(self, group: Group, request: object = None) -> OneFault | None:
+        """The fault for the next connection, upload or mint; call it once for each.
+
+        Args:
+            group: what it concerns.
+            request: the witness of the upload or the mint, for a `Matching`.
+        """
         with self._lock:
-            turn = self._begun[group]
-            self._begun[group] += 1
-        return fault.turns[min(turn, len(fault.turns) - 1)]
+            return self._resolved(self._by_group.get(group), group, request)
+
+    def _resolved(self, fault: Fault | None, group: Group, request: object) -> OneFault | None:
+        match fault:
+            case InTurn(turns):
+                turn = self._begun[group]
+                self._begun[group] += 1
+                return turns[min(turn, len(turns) - 1)]
+            case Matching():
+                picked = request is not None and fault.picks(request)
+                return self._resolved(fault.fault, group, request) if picked else None
+            case Sometimes():
+                shown = self.random(group, fault).random() < fault.probability
+                return fault.fault if shown else None
+        return fault
+
+    def refusal(self) -> float | None:
+        """How many seconds to refuse connections now; None to accept the next one.
+
+        Call it at the start and after each connection; it takes the turns of `Refuse`.
+        """
+        with self._lock:
+            fault = self._by_group.get("connection")
+            turns = fault.turns if isinstance(fault, InTurn) else (fault, None)
+            turn = turns[min(self._begun["connection"], len(turns) - 1)]
+            if not isinstance(turn, Refuse):
+                return None
+            self._begun["connection"] += 1
+            self.show("connection")  # nobody can see a refused connection
+            return math.inf if turn.seconds is None else turn.seconds
 
 
 def _by_group(fault: object) -> dict[Group, Any]:

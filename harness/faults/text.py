@@ -15,13 +15,26 @@ from deploy_relay_kit.harness.faults.broken_answers import Held
 from deploy_relay_kit.harness.faults.checks import check_status
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.faults.http1 import BODILESS
-from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, Fault, InTurn
+from deploy_relay_kit.harness.faults.kinds import (
+    CertificateFlaw,
+    Fault,
+    HasHeader,
+    InTurn,
+    Matching,
+    Sometimes,
+    in_turn,
+)
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _LONGEST = 60  # characters of one value of a fault
 _FLAWS = [flaw.value for flaw in CertificateFlaw]
-_CLASSES: dict[str, type] = {
-    kind.__name__: kind for kind in get_args(Fault) if kind not in (CertificateFlaw, InTurn, Held)
+_HEALTHY = "healthy"
+_OTHERS = (CertificateFlaw, InTurn, Matching, Sometimes, Held)  # without a text of this form
+_CLASSES: dict[str, type] = {kind.__name__: kind for kind in get_args(Fault) if kind not in _OTHERS}
+_WRAPPERS = {
+    "Sometimes:probability:seed:FAULT": "Show a fault with a probability, from 0 to 1.",
+    "Matching:header:value:FAULT": "Show a fault to requests with this value in this header.",
+    "FAULT,FAULT,…": "Show one fault after the other; the last one repeats.",
 }
 
 
@@ -34,20 +47,42 @@ def fault_names() -> dict[str, str]:
     return forms
 
 
+def wrapper_names() -> dict[str, str]:
+    """The text form of each way to choose among faults, with its documentation."""
+    return dict(_WRAPPERS)
+
+
 def parse_fault(text: str) -> Fault:
     """The fault of a text: the name of its class, then its values in order, separated by colons.
 
     The value for an answer is its status. Values may be left out from the end where the fault has
-    defaults.
+    defaults. Commas separate the turns of `in_turn`; `healthy` is a healthy turn.
+    `Sometimes:0.3:7:FAULT` has a probability and a seed, `Matching:NAME:VALUE:FAULT` a header.
 
     Raises:
         ValueError: the text names no fault, or a value does not fit.
     """
-    name, *values = text.split(":")
     try:
-        return _parse(name, values)
+        fault: Fault = _parse_choice(text)
     except ValueError as error:
         raise ValueError(f"fault {text!r}: {error}") from None
+    return fault
+
+
+def _parse_choice(text: str) -> Any:
+    match text.split(":", 3):
+        case ["Sometimes", probability, seed, fault]:
+            return Sometimes(_value(float, probability), _parse_choice(fault), _value(int, seed))
+        case ["Matching", name, value, fault]:
+            return Matching(HasHeader(name, value), _parse_choice(fault))
+        case ["Sometimes" | "Matching" as name, *_]:
+            form = next(it for it in _WRAPPERS if it.startswith(name))
+            raise ValueError(f"write it as {form}")
+    if "," in text:
+        turns = (None if it == _HEALTHY else _parse_choice(it) for it in text.split(","))
+        return in_turn(*turns)
+    name, *values = text.split(":")
+    return _parse(name, values)
 
 
 def _parse(name: str, values: list[str]) -> Fault:
@@ -56,7 +91,8 @@ def _parse(name: str, values: list[str]) -> Fault:
             raise ValueError(f"{name} takes no values")
         return CertificateFlaw(name)
     if name not in _CLASSES:
-        raise ValueError(f"no such fault; give one of {', '.join(fault_names())}")
+        forms = [*fault_names(), *_WRAPPERS]
+        raise ValueError(f"no such fault; give one of {', '.join(forms)}")
     kind = _CLASSES[name]
     parameters = _parameters(kind)
     if len(values) > len(parameters):
@@ -84,7 +120,7 @@ def _is_simple(hint: object) -> bool:
     return any(part in (int, float, str, Answer) or get_origin(part) is Literal for part in parts)
 
 
-def _value(hint: object, text: str) -> object:
+def _value(hint: object, text: str) -> Any:
     """The value of a field; a text that is not a number stays, and the fault refuses it."""
     parts = (hint, *get_args(hint))
     if Answer in parts:
@@ -97,7 +133,7 @@ def _value(hint: object, text: str) -> object:
 
 
 def _answer(text: str = "200") -> Answer:
-    status: Any = _value(int, text)
+    status = _value(int, text)
     check_status.validate("status", status)
     if status in BODILESS:
         return Answer(status)
@@ -116,6 +152,9 @@ def description(fault: object) -> str:
         return ", then ".join("nothing" if it is None else description(it) for it in fault.turns)
     if isinstance(fault, Answer | EventStream):
         return f"{words} {fault.status}"
+    if isinstance(fault, Sometimes):
+        chance = f"with probability {fault.probability:g} (seed {fault.seed})"
+        return f"{description(fault.fault)}, {chance}"
     values = (
         _described(field.name, getattr(fault, field.name))
         for field in attrs.fields(type(fault))  # type: ignore[arg-type]  # it has any

@@ -44,6 +44,14 @@ class NodeState:
         """User name and password in the scheme Basic (RFC 7617)."""
         return b64encode(f"{self.username}:{self.password}".encode()).decode()
 
+    def refusal(self) -> float | None:
+        """How many seconds to refuse connections now; None to accept the next one."""
+        return self.schedule.refusal()
+
+    def turn(self) -> OneFault | None:
+        """The fault of the connection that is being accepted."""
+        return self.schedule.due("connection")
+
     def credential_of(self, request: RequestWitness) -> Credential:
         """The kind of credential in the Authorization header of a request."""
         return self.tokens.worth(request.header("authorization"), (self.username, self.password))

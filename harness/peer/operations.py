@@ -114,7 +114,7 @@ class OperationsApi:
         self, witness: MintWitness, conversation: Conversation, credential: Credential
     ) -> None:
         profile = self._node.profile
-        fault = self._node.schedule.due("mint")
+        fault = self._node.schedule.due("mint", witness)
         if not isinstance(fault, faults.TokensExpire | faults.MintForAnotherUser):
             self._node.schedule.show("mint")
         match fault:
@@ -150,7 +150,7 @@ class OperationsApi:
         schedule = self._node.schedule
         if self._node.credential_of(upload) in {"expired", "forbidden"}:
             schedule.show("mint")
-        match schedule.due("upload"):
+        match schedule.due("upload", upload):
             case faults.ResetAfter(received):
                 conversation.receive(limit=received)
                 if reader.received == received or reader.complete:

@@ -10,7 +10,9 @@ from deploy_relay_kit.harness.faults import kinds as faults
 from deploy_relay_kit.harness.faults.checks import check_number
 from deploy_relay_kit.harness.faults.kinds import Fault, Group
 from deploy_relay_kit.harness.faults.schedule import FaultSchedule
+from deploy_relay_kit.harness.faults.text import description
 from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.network import Network
 from deploy_relay_kit.harness.peer.node import NodeState
 from deploy_relay_kit.harness.peer.operations import OperationsApi
 from deploy_relay_kit.harness.profiles import PROFILES, Profile, ProfileName
@@ -96,6 +98,7 @@ class FakePeer(Endpoint):
         api = OperationsApi(node, mark_offsets)
         self.http.otherwise = api
         self.http.malformed = api.malformed
+        self.http.plan = node
         self._authority = authority
         self._closed_port: socket.socket | None = None
 
@@ -122,8 +125,7 @@ class FakePeer(Endpoint):
         if self._authority is not None:
             self.http.ssl_context = self._tls_context(self._authority)
         self.http.start()
-        if self.node.schedule.standing(faults.Refuse):
-            self.node.schedule.show("connection")  # nobody can see a refused connection
+        if self.node.schedule.standing(faults.Refuse) == faults.Refuse():
             self.http.stop()
             self._keep_port()
         return self
@@ -219,7 +221,7 @@ class FakePeer(Endpoint):
     def fault(self, fault: Fault | tuple[Fault, ...] | None) -> None:
         schedule = FaultSchedule(fault)
         for it in schedule.faults if self.http.is_running() else ():
-            if isinstance(it, faults.READ_AT_START) and it not in self.faults:
+            if faults.is_read_at_start(it) and it not in self.faults:
                 raise ValueError(
                     f"fault {it!r} is read at the start: kill() the peer, set it, then start()"
                 )
@@ -229,6 +231,11 @@ class FakePeer(Endpoint):
     def faults(self) -> tuple[Fault, ...]:
         """Every fault of it."""
         return self.node.schedule.faults
+
+    @property
+    def remarks(self) -> list[str]:
+        """Its random faults, with their seeds."""
+        return [f"fault: {description(fault)}" for fault in self.node.schedule.seeded]
 
     @property
     def has_fault(self) -> bool:
@@ -245,7 +252,10 @@ class FakePeer(Endpoint):
 
     def _greet(self, connection: Connection) -> bool:
         """Show a fault that comes before the TLS handshake; False ends the connection."""
-        fault = self.node.schedule.due("connection")
+        network = Network(self.node.schedule)
+        connection.link = network.link()
+        connection.pause(network.delay("accept"))
+        fault = connection.turn
         if fault is not None:
             self.node.schedule.show("connection")
             connection.witness.showed_fault = True

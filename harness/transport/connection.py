@@ -13,7 +13,8 @@ import struct
 from enum import Enum, auto
 from typing import NoReturn
 
-from deploy_relay_kit.harness.transport.control import Command, Control
+from deploy_relay_kit.harness.transport.control import Command, Control, is_readable
+from deploy_relay_kit.harness.transport.link import Link
 from deploy_relay_kit.harness.witness.clock import now
 from deploy_relay_kit.harness.witness.connections import ConnectionWitness
 from deploy_relay_kit.harness.witness.moments import MomentKind
@@ -45,13 +46,6 @@ def is_fin(error: OSError) -> bool:
     return isinstance(error, ssl.SSLZeroReturnError)
 
 
-def is_readable(fd: int) -> bool:
-    """Whether a read on this descriptor would not wait."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
-
-
 class Connection:
     """Reads and writes of one accepted socket."""
 
@@ -66,6 +60,8 @@ class Connection:
         self.witness = witness
         self.timeout = timeout
         self.state = State.ACTIVE
+        self.link = Link()
+        self.turn: object = None  # of the plan of the server
         self._control = control
         self._ahead = bytearray()  # read from the socket, not yet asked for
         # How the client ended its input. A read after this would not show it a second time.
@@ -151,9 +147,11 @@ class Connection:
             del self._ahead[:count]
             return count
         self.obey()
-        deadline = now() + self.timeout
+        deadline, pace = now() + self.timeout, self.link.receive
         while self._client_end is None:
-            if filled := self._read_ready(buffer):
+            if filled := self._read_ready(buffer if pace is None else buffer[: pace.block]):
+                if pace is not None:
+                    self._poll_for(0, pace.after(filled))
                 return filled
             if self._client_end is None:
                 self.wait(select.POLLIN, deadline, "waiting for bytes")
@@ -199,10 +197,14 @@ class Connection:
     def write(self, data: bytes | memoryview) -> None:
         """Send everything, or raise `ConnectionEnded`."""
         view = memoryview(data)
-        deadline = now() + self.timeout
+        deadline, pace = now() + self.timeout, self.link.send
         while view:
             try:
-                view = view[self.sock.send(view) :]
+                sent = self.sock.send(view if pace is None else view[: pace.block])
+                view = view[sent:]
+                if pace is not None:
+                    self._poll_for(0, pace.after(sent))
+                    deadline = now() + self.timeout
             except (ssl.SSLWantWriteError, BlockingIOError):
                 self.wait(select.POLLOUT, deadline, "writing the answer")
             except ssl.SSLWantReadError:  # pragma: no cover - only a renegotiating client
@@ -235,6 +237,13 @@ class Connection:
             hung_up = dict(self._poll.poll(0)).get(self._fd, 0) & select.POLLHUP
             self.witness.closed("client", "RST" if hung_up else "FIN")
         raise ConnectionEnded("the client has gone, or the peer was stopped")
+
+    def lose(self) -> NoReturn:
+        """Be lost: send nothing, and reset at the next bytes or the end of the client."""
+        self.fall_silent(MomentKind.LOST)
+        self._poll_for(select.POLLIN, _FOR_EVER)
+        self.reset()
+        raise ConnectionEnded("the connection was lost after an answer")
 
     def close(self) -> None:
         """End with FIN (and close_notify under TLS); the kernel resets if input was left unread."""

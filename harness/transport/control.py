@@ -1,5 +1,6 @@
 """Commands of a server to the threads of all its connections, which obey at once."""
 
+import select
 import socket
 from enum import Enum
 
@@ -10,6 +11,13 @@ class Command(Enum):
     CLOSE = "close"  # end with FIN
     RESET = "reset"  # end with RST
     SILENCE = "silence"  # read and write nothing more; a CLOSE or RESET may follow
+
+
+def is_readable(fd: int) -> bool:
+    """Whether a read on this descriptor would not wait."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Control:

@@ -195,7 +195,7 @@ class Conversation:
         """Execute a script, step by step, until it ends or the client has gone."""
         sent, begin = 0, bytearray()
         witness = self._exchange.witness
-        for step in script:
+        for step in self._connection.link.shape(script):
             if isinstance(step, bytes):
                 if sent == 0:
                     line = step[:60].splitlines()[0].decode()
@@ -234,6 +234,8 @@ class Conversation:
     def end(self, how: End) -> None:
         """End the connection, or leave it silent."""
         self._exchange.keep_alive = False
+        if how is End.CLOSE:
+            self._exchange.before_close()
         match how:
             case End.CLOSE if not self._reader.complete:
                 self._connection.close_unread()

@@ -48,6 +48,11 @@ class Endpoint(ABC):
             self.http.stop()
         self.http.check()
 
+    @property
+    def remarks(self) -> list[str]:
+        """Lines about it for a timeline."""
+        return []
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -132,7 +137,8 @@ class Endpoint(ABC):
         """
         seen = self.live_connections
         begin = beginning(seen) if begin is None else begin
-        return timeline(f"{self.title} {self.url}", seen, begin, since)
+        title = "\n".join([f"{self.title} {self.url}", *(f"  {it}" for it in self.remarks)])
+        return timeline(title, seen, begin, since)
 
     def wait_until(self, happened: Callable[[Self], bool], timeout: float = 5.0) -> None:
         """Wait, while requests are in progress, until something was witnessed.

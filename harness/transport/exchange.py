@@ -43,6 +43,19 @@ class Exchange:
         self.witness = special
         return special
 
+    def before_close(self) -> None:
+        """Wait as the link does before it ends after an answer, or be lost."""
+        connection, link = self.connection, self.connection.link
+        if self.witness.answer_status is None or not connection.is_open:
+            return
+        if link.is_half_open:
+            link.ending()
+            connection.lose()
+        if link.close_after is not None:
+            link.ending()
+            connection.witness.note(MomentKind.SLOW_CLOSE, seconds=link.close_after)
+            connection.pause(link.close_after)
+
     def send_continue(self) -> None:
         """Send `100 Continue`, an interim answer."""
         self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")

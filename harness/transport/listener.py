@@ -1,19 +1,41 @@
 """Accepts connections on a port, and gives each connection a thread."""
 
+import math
 import os
 import select
 import socket
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
-from deploy_relay_kit.harness.transport.connection import Connection, State, is_readable
-from deploy_relay_kit.harness.transport.control import Command, Control
+from deploy_relay_kit.harness.transport.connection import Connection, State
+from deploy_relay_kit.harness.transport.control import Command, Control, is_readable
 from deploy_relay_kit.harness.witness.clock import now
 from deploy_relay_kit.harness.witness.connections import ConnectionWitness
 from deploy_relay_kit.harness.witness.moments import MomentKind
 
 _STOP_DEADLINE = 5.0  # seconds
 _BACKLOG = 128
+
+
+class AcceptPlan(Protocol):
+    """What a listener asks before it accepts, and for each connection; in its accepting thread."""
+
+    def refusal(self) -> float | None:
+        """How many seconds to refuse connections now; None to accept the next one."""
+
+    def turn(self) -> object:
+        """What a connection is to show; it finds it as `Connection.turn`."""
+
+
+class Healthy:
+    """Accepts every connection."""
+
+    def refusal(self) -> float | None:
+        return None
+
+    def turn(self) -> object:
+        return None
 
 
 class Listener:
@@ -35,6 +57,7 @@ class Listener:
         serve: Callable[[Connection], object],
         *,
         timeout: float,
+        plan: AcceptPlan,
         witnesses: list[ConnectionWitness],
         changed: threading.Condition,
     ) -> None:
@@ -45,6 +68,7 @@ class Listener:
             port: TCP port; 0 takes a free port.
             serve: called with each connection, in its thread.
             timeout: longest wait for one read or write on a connection, in seconds.
+            plan: which connections to refuse.
             witnesses: gets the witness of each connection.
             changed: notified about each new moment of a witness.
         """
@@ -55,16 +79,10 @@ class Listener:
         self._changed = changed
         self._connections: set[Connection] = set()
         self._threads: set[threading.Thread] = set()
-        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((host, port))
-            self._socket.listen(_BACKLOG)
-        except OSError as error:
-            self._socket.close()
-            text = f"cannot serve on {host} port {port}: {os.strerror(error.errno or 0)}"
-            raise OSError(error.errno, f"{text}; give a port that is free, or 0") from error
-        self._socket.settimeout(0)
+        self._plan = plan
+        self._refusal = plan.refusal()
+        self._host = host
+        self._socket = _bound(host, port, listens=self._refusal is None)
         self.port: int = self._socket.getsockname()[1]
         self.control = Control()
         self._accepting = threading.Thread(
@@ -99,17 +117,34 @@ class Listener:
         silent = [it for it in self._connections if it.state is State.SILENT]
         return (
             self.accepted == len(idle) + len(silent)
-            and not is_readable(self._socket.fileno())
+            and (self._refusal is not None or not is_readable(self._socket.fileno()))
             and not any(connection.has_input for connection in idle)
         )
 
     def _accept_all(self) -> None:
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        poll.register(self.control, select.POLLHUP)  # a silent server continues to accept
-        while all(fd == self._socket.fileno() for fd, _ in poll.poll()):
+        while self._is_past_refusals() and not self._is_stopped(self._socket):
             self._accept()
         self._socket.close()
+
+    def _is_stopped(self, *unless: socket.socket, seconds: float = math.inf) -> bool:
+        """Wait until the server is stopped, for some seconds, or until a socket is readable."""
+        poll = select.poll()
+        poll.register(self.control, select.POLLHUP)  # a silent server continues to accept
+        for it in unless:
+            poll.register(it, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(None if seconds == math.inf else seconds * 1000)}
+        return self.control.fileno() in ready
+
+    def _is_past_refusals(self) -> bool:
+        """Refuse connections as long as the plan says; False when the server is stopped first."""
+        while self._refusal is not None:
+            if self._is_stopped(seconds=self._refusal):
+                return False
+            refusal = self._plan.refusal()
+            if refusal is None:
+                self._socket.listen(_BACKLOG)
+            self._refusal = refusal
+        return True
 
     def _accept(self) -> None:
         # One step for `is_at_rest`: a connection waits in the kernel, or is counted.
@@ -119,20 +154,26 @@ class Listener:
             except OSError:  # the client has reset it
                 return
             self.accepted += 1
+            turn = self._plan.turn()
+            self._refusal = self._plan.refusal()
+        if self._refusal is not None:  # before the client can know that it was accepted
+            self._socket.close()
+            self._socket = _bound(self._host, self.port, listens=False)
         thread = threading.Thread(
             target=self._run,
-            args=(sock, f"{host}:{port}"),
+            args=(sock, f"{host}:{port}", turn),
             name=f"peer-{self.port}-from-{port}",
             daemon=True,
         )
         self._threads = {it for it in self._threads if it.is_alive()} | {thread}
         thread.start()
 
-    def _run(self, sock: socket.socket, client: str) -> None:
+    def _run(self, sock: socket.socket, client: str, turn: object) -> None:
         """Serve one connection, in its thread."""
         witness = ConnectionWitness(client, changed=self._changed)
         witness.note(MomentKind.ACCEPTED, client=client)
         connection = Connection(sock, witness, self.control, timeout=self._timeout)
+        connection.turn = turn
         with self._changed:
             self._witnesses.append(witness)
             self._connections.add(connection)
@@ -144,3 +185,19 @@ class Listener:
                 self._connections.discard(connection)
                 self.accepted -= 1
                 self._changed.notify_all()
+
+
+def _bound(host: str, port: int, *, listens: bool) -> socket.socket:
+    """A socket that has a port; without listening, the port refuses connections."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        if listens:
+            bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        text = f"cannot serve on {host} port {port}: {os.strerror(error.errno or 0)}"
+        raise OSError(error.errno, f"{text}; give a port that is free, or 0") from error
+    bound.settimeout(0)
+    return bound

@@ -60,9 +60,10 @@ def serve_requests(
             seen.note(MomentKind.HEAD_MALFORMED, problem=witness.problem)
             refuse_malformed(exchange, status)
             return
-        exchange.keep_alive = head.keep_alive
+        exchange.keep_alive = head.keep_alive and connection.link.close_after is None
         answer(exchange)
-        if not exchange.keep_alive:
+        if not exchange.keep_alive or connection.link.is_half_open:
+            exchange.before_close()
             return
 
 

@@ -20,7 +20,7 @@ from deploy_relay_kit.harness.transport import handshake
 from deploy_relay_kit.harness.transport.connection import Connection
 from deploy_relay_kit.harness.transport.control import Command
 from deploy_relay_kit.harness.transport.exchange import Exchange, refuse_malformed
-from deploy_relay_kit.harness.transport.listener import Listener
+from deploy_relay_kit.harness.transport.listener import AcceptPlan, Healthy, Listener
 from deploy_relay_kit.harness.transport.requests import (
     send_response,
     serve_requests,
@@ -40,6 +40,7 @@ class StreamingServer(HTTPServer):
 
     Attributes:
         ssl_context: serves TLS from the next `start` on; None serves plain HTTP.
+        plan: what to do with connections before they are accepted.
         otherwise: answers a request that no `expect_request` matches, or leaves it for a 404.
         malformed: refuses a request with a malformed head, with a status, and ends the connection.
         connections: the witness of every accepted connection, in order.
@@ -74,6 +75,7 @@ class StreamingServer(HTTPServer):
         super().__init__(host, port)
         self.greet = greet
         self.timeout = timeout
+        self.plan: AcceptPlan = Healthy()
         self.otherwise: Callable[[Exchange], None] | None = None
         self.malformed: Callable[[Exchange, int], None] = refuse_malformed
         self.connections: list[ConnectionWitness] = []
@@ -104,6 +106,7 @@ class StreamingServer(HTTPServer):
             self.port,
             self._serve,
             timeout=self.timeout,
+            plan=self.plan,
             witnesses=self.connections,
             changed=self.changed,
         )
@@ -118,6 +121,7 @@ class StreamingServer(HTTPServer):
                 return
             connection.wait_for_request()  # a client that sends nothing has nothing in progress
             if self.ssl_context is not None:
+                connection.pause(connection.link.handshake_delay())
                 handshake.shake_hands(connection, self.ssl_context)
             serve_requests(connection, self._answer, self.malformed)
         except ConnectionError:

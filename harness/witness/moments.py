@@ -36,6 +36,8 @@ class MomentKind(Enum):
     BODY_END = Part.REQUEST, "end of the body ({size} bytes with framing)"
     READ_LIMIT = Part.OTHER, "read exactly {size} bytes of the body"
     STOPPED_READING = Part.OTHER, "stops reading"
+    LOST = Part.OTHER, "loses the connection without a word; the next bytes are reset"
+    SLOW_CLOSE = Part.OTHER, "closes only after {seconds:g} s"
     SILENT = Part.OTHER, "from now on, reads and sends nothing"
     HELD_OPEN = Part.OTHER, "reads no more, and keeps the connection without a reset"
     TIMED_OUT = Part.OTHER, "gave up: {purpose} took more than {seconds:g} s"

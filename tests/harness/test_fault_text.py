@@ -36,6 +36,18 @@ REFUSED = Answer(401, json={"error": "Unauthorized"})
         ("EventStream", EventStream()),
         ("MintAnswer:401", faults.MintAnswer(REFUSED)),
         ("TokensExpire:2", faults.TokensExpire(2)),
+        ("Refuse:0.5,healthy", faults.in_turn(faults.Refuse(0.5), None)),
+        ("Answer:401,ResetAfter:7", faults.in_turn(REFUSED, faults.ResetAfter(7))),
+        ("Sometimes:0.5:7:MintHangs", faults.Sometimes(0.5, faults.MintHangs(), seed=7)),
+        (
+            "Matching:x-try:2:Answer:401,healthy",
+            faults.Matching(faults.HasHeader("x-try", "2"), faults.in_turn(REFUSED, None)),
+        ),
+        ("Latency:0.2:first-byte:0.1:7", faults.Latency(0.2, "first-byte", 0.1, 7)),
+        ("Bandwidth:1000:2000", faults.Bandwidth(1000, 2000)),
+        ("Slices:10:3:0.1", faults.Slices(10, 3, 0.1)),
+        ("SlowClose:0.2", faults.SlowClose(0.2)),
+        ("HalfOpen", faults.HalfOpen()),
     ],
 )
 def test_a_text_names_a_fault(text: str, fault: faults.Fault) -> None:
@@ -50,7 +62,16 @@ def test_a_text_names_a_fault(text: str, fault: faults.Fault) -> None:
         ("InTurn", "no such fault"),
         ("ResetAfter", "ResetAfter needs a value for received"),
         ("ResetAfter:many", "received must be an integer of 0 or more, not 'many'"),
-        ("Refuse:1", "Refuse takes at most 0 values"),
+        ("Refuse:1:2", "Refuse takes at most 1 values"),
+        ("SilentAfterAccept:1", "SilentAfterAccept takes at most 0 values"),
+        ("Sometimes:0.5:Refuse", "write it as Sometimes:probability:seed:FAULT"),
+        ("Sometimes:2:0:MintHangs", "probability must be a number from 0 to 1, not 2.0"),
+        ("Matching:a:b:SilentAfterAccept", "fault must be a fault of uploads or of mints"),
+        ("Refuse,healthy", "Refuse.. without seconds is the last turn"),
+        ("MintHangs,Answer", "faults of uploads, or of mints"),
+        ("Latency:1:nowhere", "at must be one of 'accept'"),
+        ("Latency:1:head:2", "jitter must be at most seconds, 1, not 2.0"),
+        ("Slices:5:5", "variation must be below size, 5, not 5"),
         ("expired:1", "expired takes no values"),
         ("TlsOnly:1.1", "version must be one of '1.2', '1.3', not '1.1'"),
         (
@@ -77,7 +98,14 @@ def test_what_names_none_is_told_what_would(text: str, words: str) -> None:
 def test_every_fault_can_be_written() -> None:
     for written in fault_names():
         name, *parameters = written.split(":")
-        values = {"version": "1.3", "at": "file", "then": "drain", "end": "reset"}
+        values = {
+            "jitter": "0",
+            "variation": "0",
+            "version": "1.3",
+            "at": "head",
+            "then": "drain",
+            "end": "reset",
+        }
         text = ":".join([name, *(values.get(parameter, "401") for parameter in parameters)])
         fault = parse_fault(text)
         assert name in (type(fault).__name__, getattr(fault, "value", None))
@@ -92,6 +120,11 @@ def test_every_fault_can_be_written() -> None:
         (faults.AnswerEarly(Answer(403), then="close"), "answer early (answer 403, then close)"),
         (faults.InTurn((None, Answer(503))), "nothing, then answer 503"),
         (ConnectionError("x"), "x"),
+        (
+            faults.Sometimes(0.5, faults.ResetAfter(7), seed=3),
+            "reset after (received 7), with probability 0.5 (seed 3)",
+        ),
+        (faults.Latency(0.5, "chunk", seed=3), "latency (seconds 0.5, at chunk, seed 3)"),
     ],
 )
 def test_a_fault_has_words_for_people(fault: object, words: str) -> None:

@@ -165,7 +165,7 @@ def test_what_is_no_fault_of_a_socket_is_refused(cluster: FakeCluster, fault: An
 def test_what_is_read_at_the_start_is_set_before_it(cluster: FakeCluster) -> None:
     peer = cluster.peer(fault=CertificateFlaw.EXPIRED)
     peer.fault = (CertificateFlaw.EXPIRED, OK)
-    with pytest.raises(ValueError, match=r"Refuse\(\) is read at the start: kill\(\)"):
+    with pytest.raises(ValueError, match=r"Refuse\(seconds=None\) is read at the start: kill\(\)"):
         peer.fault = faults.Refuse()
     peer.kill()
     peer.fault = faults.Refuse()
