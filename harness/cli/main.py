@@ -155,6 +155,14 @@ def _serve_options(commands: Commands[argparse.ArgumentParser]) -> None:
     serve.add_argument(
         "--replication", action="store_true", help="give every node a replication socket, too"
     )
+    serve.add_argument(
+        "--nodes-file", metavar="FILE", type=Path,
+        help="write a line NAME=URL for each node there, as `relay deploy --nodes` takes it",
+    )  # fmt: skip
+    serve.add_argument(
+        "--admin", action="store_true",
+        help="serve an endpoint on loopback that changes faults; the JSON has its URL and token",
+    )  # fmt: skip
 
 
 def _lint_options(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -243,6 +251,8 @@ def _serve(options: argparse.Namespace) -> int:
         user=options.user,
         password=password,
         replication=options.replication,
+        nodes_file=options.nodes_file,
+        administered=options.admin,
     )
 
 

@@ -8,7 +8,10 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 
+from deploy_relay_kit.harness.cli.admin import admin
 from deploy_relay_kit.harness.cli.output import say
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.errors import InputError
@@ -54,6 +57,8 @@ def serve(
     user: str | None = None,
     password: str | None = None,
     replication: bool = False,
+    nodes_file: Path | None = None,
+    administered: bool = False,
 ) -> int:
     """Serve until interrupted, terminated, or at the end of a piped standard input; return 0.
 
@@ -67,15 +72,17 @@ def serve(
         user: the one user of all nodes; None gives each node a user of its own.
         password: the one password of all nodes; None gives each node a password of its own.
         replication: whether every node has a replication socket, too.
+        nodes_file: gets a line NAME=URL for each node, as `relay deploy --nodes` takes it.
+        administered: whether to serve the admin endpoint; the JSON has its `url` and `token`.
 
     Raises:
-        InputError: so many nodes cannot be started here.
+        InputError: so many nodes cannot be started here, or the file cannot be written.
 
     """
     over = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: over.set())
-    with FakeCluster() as cluster:
+    with FakeCluster() as cluster, ExitStack() as stack:
         how: PeerOptions = {"profile": profile, "username": user, "password": password}
         for number in range(1, nodes + 1):
             name = f"node-{number}"
@@ -87,7 +94,12 @@ def serve(
                 why = f"{name} cannot be started: {error.strerror}"
                 remedy = "give fewer, or raise the limit (ulimit -n)"
                 raise InputError(f"--nodes {nodes}: {why}; {remedy}") from error
-        say([json.dumps(cluster.describe())])
+        described = cluster.describe()
+        if nodes_file is not None:
+            _write(nodes_file, cluster)
+        if administered:
+            described["admin"] = stack.enter_context(admin(cluster))
+        say([json.dumps(described)])
         mode = 0 if sys.stdin is None else os.fstat(0).st_mode
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # Node's pipes are sockets
             # Whoever started us and dies leaves no cluster behind.
@@ -95,6 +107,15 @@ def serve(
         over.wait()
         print(cluster.timelines(), file=sys.stderr)
     return 0
+
+
+def _write(file: Path, cluster: FakeCluster) -> None:
+    head = f"# a fake cluster; its authority: --ca {cluster.ca_file}\n"
+    lines = [f"{peer.name}={peer.url}\n" for peer in cluster]
+    try:
+        file.write_text(head + "".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--nodes-file {file}: {error.strerror}") from error
 
 
 def _set_at_end_of_input(over: threading.Event) -> None:
