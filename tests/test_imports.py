@@ -104,7 +104,18 @@ def test_the_drawing_is_the_table() -> None:
     allowed = {(of, to) for of, rooms in rooms_on_the_page().items() for to in rooms}
     shortest = {(of, to) for of, to in allowed if to not in reach(allowed - {(of, to)}, of)}
     drawn = {(of, to) for of, to in arrows_on_the_page() if of != "tests"}
-    assert drawn == shortest
+    assert drawn - shortest == set(), "remove these arrows from the drawing in CONTRIBUTING.md"
+    assert shortest - drawn == set(), "draw these arrows in CONTRIBUTING.md"
+
+
+def test_the_files_that_the_page_names_exist() -> None:
+    """A path from the top of the checkout or from `harness/`; `…` stands for any text."""
+    named = set(re.findall(r"`([\w./…-]+/[\w./…-]*)`", PAGE))
+    assert len(named) > 30
+    patterns = {it: it.replace("…", "*").rstrip("/") for it in named}
+    tops = (ROOT, ROOT / "harness")
+    missing = {it for it, by in patterns.items() if not any(any(top.glob(by)) for top in tops)}
+    assert missing == set(), "correct these paths in CONTRIBUTING.md"
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:
@@ -119,7 +130,7 @@ def test_files_are_short(top: str) -> None:
         for path in (ROOT / top).rglob("*.py")
         if (lines := path.read_text(encoding="utf-8").count("\n")) > LINE_LIMIT
     }
-    assert long == {}, "one reason to change each: split these"
+    assert long == {}, "move some classes or functions into a new file of the room"
 
 
 def test_no_room_is_crowded() -> None:
@@ -127,9 +138,9 @@ def test_no_room_is_crowded() -> None:
     for path in (ROOT / "harness").rglob("*.py"):
         modules[path.parent].append(path.name)
     top = modules.pop(ROOT / "harness")
-    assert len(top) <= TOP_LIMIT, "put the module into a room"
+    assert len(top) <= TOP_LIMIT, "move a module into a room of harness/"
     crowded = {str(room): len(names) for room, names in modules.items() if len(names) > ROOM_LIMIT}
-    assert crowded == {}, "open another room"
+    assert crowded == {}, "move some modules into a new folder of the room"
 
 
 def test_each_room_says_what_it_is() -> None:

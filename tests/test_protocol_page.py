@@ -111,7 +111,7 @@ def test_the_members_that_are_not_forwarded_are_those_of_the_relay() -> None:
     _, _, lists = PAGE.partition("**Members that are not forwarded**")
     items = re.split(r"\n- ", lists.partition("\n\nForward everything else")[0])[1:]
     names = [set(re.findall(r"`(\w+)`", item)) for item in items]
-    assert names == [{"_"}, request._LOCAL, request._DENIED]
+    assert names == [{"_"}, request._LOCAL, request._DENIED], "correct the lists of the page"
     for id_, hidden in (("FLD-01", request._LOCAL), ("FLD-05", request._DENIED)):
         listed = set(re.findall(r"\w+", requirements()[id_].why.partition(": ")[2]))
         assert hidden <= listed

@@ -34,7 +34,7 @@ def demo() -> int:
         cluster.peer(fault=Answer.error(500, "ENOSPC: no space left on device"), **who)
         # -P: not a package of that name in the directory that somebody happens to be in.
         python = [sys.executable, "-P", "-m"]
-        command = [*python, "relay", "deploy", str(component), "--project", "demo"]
+        command = [*python, "deploy_relay_kit.relay", "deploy", str(component), "--project", "demo"]
         for peer in cluster.peers:
             command += ["--node", f"{peer.name}={peer.url}"]
         command += ["--user", "admin", "--password-file", str(password_file)]

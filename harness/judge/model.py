@@ -43,9 +43,6 @@ class Verdict(StrEnum):
         return self.weight > Verdict.PASSED.weight
 
 
-RED = tuple(verdict for verdict in Verdict if verdict.is_red)
-
-
 class Check(Struct, omit_defaults=True):
     """One look of a case at one requirement.
 

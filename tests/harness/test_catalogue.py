@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -53,9 +54,15 @@ def test_every_statement_is_a_requirement_or_excluded_with_a_reason() -> None:
     stated = {f"{part}-{n:02}" for part, count in STATEMENTS.items() for n in range(1, count + 1)}
     required = {id_ for id_ in requirements() if not id_.startswith("KIT-")}
     unknown = (required | set(excluded())) - stated
-    assert unknown == set(), "these are no statements of the protocol; use KIT- and the next number"
-    assert stated - required - set(excluded()) == set(), "add these to [[excluded]]"
-    assert required & set(excluded()) == set(), "take these out of [[excluded]]"
+    assert unknown == set(), (
+        "these are not in STATEMENTS of this file; use KIT- and the next number"
+    )
+    assert stated - required - set(excluded()) == set(), (
+        "add these to harness/judge/requirements.toml, also if only to [[excluded]]"
+    )
+    assert required & set(excluded()) == set(), (
+        "take these out of [[excluded]] in requirements.toml"
+    )
     assert all(reason.endswith(".") for reason in excluded().values())
 
 
@@ -70,7 +77,9 @@ def test_a_requirement_is_one_sentence_with_its_why_and_its_source(id_: str) -> 
     for source in requirement.source.split("; "):
         is_known = source in sources() or re.match(r"RFC \d+ §", source)
         assert is_known, "give a name of [sources], or the section of an RFC: RFC 9110 §7.2"
-    assert set(requirement.capabilities) <= set(CAPABILITIES), "add it to [capabilities]"
+    assert set(requirement.capabilities) <= set(CAPABILITIES), (
+        "add it to harness/targets/capabilities.py"
+    )
 
 
 @pytest.mark.parametrize("id_", [id_ for id_, it in requirements().items() if it.stricter])
@@ -102,12 +111,15 @@ def test_a_known_defect_of_the_original_is_stricter_unless_a_capability_is_neede
     """What the original does wrong is no defect against it, so the summary counts it apart."""
     defects = {id_ for id_, it in requirements().items() if it.source.startswith("upstream defect")}
     unmarked = {id_ for id_ in defects if not requirements()[id_].stricter}
-    assert unmarked == NOT_IN_THE_RELAY
+    unknown = unmarked - NOT_IN_THE_RELAY
+    assert unknown == set(), "say in `stricter` of requirements.toml what the original does"
+    assert NOT_IN_THE_RELAY - unmarked == set(), "these have `stricter`: remove them from this file"
 
 
 def test_no_two_requirements_have_the_same_sentence() -> None:
     sentences = [requirement.sentence for requirement in requirements().values()]
-    assert len(set(sentences)) == len(sentences)
+    twice = {sentence for sentence in sentences if sentences.count(sentence) > 1}
+    assert twice == set(), "reword one of each in harness/judge/requirements.toml"
 
 
 def test_every_capability_has_a_sentence_and_a_name_that_the_schema_takes() -> None:
@@ -122,13 +134,26 @@ def test_every_requirement_that_a_case_names_is_in_the_catalogue() -> None:
 
 
 def test_every_rule_of_the_wire_check_has_its_own_requirement() -> None:
-    assert {rule.id for rule in Rule} - set(requirements()) == set()
+    missing = {rule.id for rule in Rule} - set(requirements())
+    assert missing == set(), "add these to harness/judge/requirements.toml"
 
 
 def test_every_requirement_has_a_case() -> None:
     """Also a SHOULD, so that the output of a run has a line for each."""
     missing = set(requirements()) - set(cases_by_requirement()) - after_every_case()
     assert missing == set(), 'look at these in a case of tests/conformance/: with check("<id>"):'
+
+
+def test_every_case_has_a_docstring_of_one_sentence() -> None:
+    """More may follow after an empty line."""
+    wrong = []
+    for file in conformance_cases().glob("test_*.py"):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                sentence = (ast.get_docstring(node) or "").partition("\n\n")[0]
+                if not re.fullmatch(r"[A-Z`].*[^.]\.", sentence, re.DOTALL) or ". " in sentence:
+                    wrong.append(f"{file.name}::{node.name}")
+    assert wrong == [], "say in one sentence what a conforming relay does"
 
 
 def test_an_explanation_has_everything_in_the_catalogue() -> None:

@@ -107,6 +107,12 @@ def test_modules_on_the_path_do_not_stop_a_program(
     assert done.stdout.startswith(program)
 
 
+def test_the_demo_needs_no_checkout(installed: Path, tmp_path: Path) -> None:
+    done = run(installed, "relay-harness", "demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "node-4" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["harness", "relay"])
 def test_a_checkout_has_one_set_of_modules(name: str, tmp_path: Path) -> None:
     """There the short names exist, too, and lead to the same classes."""

@@ -43,8 +43,13 @@ def test_a_mutant_is_killed(
     judged = case.run(request)
     failed = failed_in(judged)
     shown = "\n".join(map(str, judged.checks))
-    assert failed & set(mutant.requirements), f"not killed by {case.name}:\n{shown}"
-    assert failed <= set(mutant.requirements), f"charged to others:\n{shown}"
+    assert failed & set(mutant.requirements), (
+        f"the case {case.name} does not detect the mutant:\n{shown}"
+    )
+    assert failed <= set(mutant.requirements), (
+        "the case charges requirements that @mutant(…) does not name: correct the case, or the "
+        f"mutant:\n{shown}"
+    )
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -53,7 +58,8 @@ def test_a_healthy_deploy_is_charged_with_the_bug_alone(
 ) -> None:
     mutant.apply(monkeypatch)
     judged = A_HEALTHY_DEPLOY.run(request)
-    assert failed_in(judged) <= set(mutant.requirements), judged.checks
+    more = failed_in(judged) - set(mutant.requirements)
+    assert more == set(), f"the mutant breaks these, too: name them in @mutant(…): {judged.checks}"
 
 
 def failed_in(judged: Judged) -> set[str]:
@@ -64,7 +70,9 @@ def test_every_must_has_a_mutant() -> None:
     broken = {id_ for mutant in MUTANTS for id_ in mutant.requirements}
     assert broken <= set(requirements()), "a mutant names an unknown requirement"
     musts = {id_ for id_, requirement in requirements().items() if requirement.level == "must"}
-    assert musts - broken == NO_MUTANT_YET, "add a mutant for these to tests/mutants/of_….py"
+    missing = musts - broken - NO_MUTANT_YET
+    assert missing == set(), "add a mutant for these to tests/mutants/of_….py"
+    assert NO_MUTANT_YET - (musts - broken) == set(), "remove these from no-mutant-yet.txt"
 
 
 def test_every_case_kills_a_mutant() -> None:
@@ -75,11 +83,15 @@ def test_every_case_kills_a_mutant() -> None:
         for places in cases_by_requirement().values()
         for place in places
     }
-    assert cases - killing == KILLS_NONE, "add a mutant to tests/mutants/of_….py, killed by these"
+    missing = cases - killing - KILLS_NONE
+    assert missing == set(), "add a mutant to tests/mutants/of_….py that is killed by these"
+    assert KILLS_NONE - (cases - killing) == set(), "remove these from KILLS_NONE in this file"
 
 
 def test_a_case_claims_what_its_mutant_breaks() -> None:
     """A case must not kill a mutant by chance, while it checks another requirement."""
     for mutant in MUTANTS:
         claimed = after_every_case().union(*(case.requirements for case in mutant.killed_by))
-        assert set(mutant.requirements) <= claimed, mutant.name
+        assert set(mutant.requirements) <= claimed, (
+            f"no case in killed_by of {mutant.name} checks these; correct its @mutant(…)"
+        )
