@@ -14,7 +14,7 @@ STRICTER = ", stricter than upstream"
 
 
 _VARIES = re.compile(r"0x[0-9a-f]+|\d[\d,.]*|node-\w+|'[^']*'|\"[^\"]*\"|/[\w./-]+")
-_KIND = 20  # characters by which messages of an own making are told apart
+_KIND = 20  # characters in which the texts of two causes differ
 _ORDER = (
     Verdict.FAILED,
     Verdict.HARNESS_ERROR,
@@ -78,7 +78,7 @@ class Cause(Struct):
 
     @property
     def title(self) -> str:
-        """Its verdict; a failure that asks more than the original is told apart."""
+        """Its verdict; says so if the original relay fails, too."""
         return f"{self.check.verdict}{STRICTER if self.is_stricter else ''}"
 
     @property
