@@ -44,7 +44,7 @@ class FakeCluster:
         peers: every peer started so far, in order.
         sockets: every replication socket started so far, in order.
         fronts: every proxy started so far, in order.
-        profile: that of peers which are started without one.
+        profile: the profile of peers that are started without one.
         judging: see `Endpoint`; for peers and sockets that are started later.
         is_stopped: whether `stop` was called.
 

@@ -37,7 +37,7 @@ _TUNNEL_FAILURES: dict[type[Exception], str] = {
     aiohttp.ClientProxyConnectionError: "cannot connect to the proxy",
 }
 _SERVER_ERRORS = 500
-_SHOWN = 100  # characters of a proxy's own words
+_SHOWN = 100  # characters of a proxy's text that a reason quotes
 
 _CERTIFICATE_ALERT = re.compile("ALERT_.*(CERTIFICATE|_CA$|ACCESS_DENIED|DECRYPT_ERROR)")
 
@@ -82,8 +82,7 @@ def translated(address: str, connect: float, body_is_sent: Callable[[], bool]) -
 def tunnel_failure(error: aiohttp.ClientError | OSError) -> PeerError | None:
     """The failure of a proxy to open a tunnel, or None if something else failed.
 
-    In a tunnel, TLS is spoken with the peer. Nothing of a request is sent before it is open, so
-    another attempt is safe.
+    The relay sends no part of a request before the tunnel is open, so another attempt is safe.
     """
     if isinstance(error, aiohttp.ClientHttpProxyError):
         reason = f"the proxy opens no tunnel: HTTP {error.status} {error.message[:_SHOWN]}".rstrip()

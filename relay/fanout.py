@@ -65,7 +65,7 @@ async def deploy(
 ) -> Report:
     """Stream one staged payload to all nodes at once and report the result of each.
 
-    A node that fails costs its own record and nothing else. All input is checked before anything is
+    A node that fails changes only its own record. All input is checked before anything is
     sent. Cancelling the call closes all connections and files.
 
     Args:

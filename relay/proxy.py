@@ -43,7 +43,7 @@ def proxies(setting: str | None) -> Callable[[Endpoint], Proxy | None]:
             for the hosts of NO_PROXY; None for no proxy, whatever the environment says.
 
     Raises:
-        InputError: The URL is not that of an HTTP proxy. The text shows no credentials. The
+        InputError: It is not the URL of an HTTP proxy. The text shows no credentials. The
             function that is returned raises an OriginError for an endpoint without TLS: only a
             tunnel keeps a token from the proxy.
     """

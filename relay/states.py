@@ -164,7 +164,7 @@ class Exchange:
             if error.status_code is None:  # the head counts, however the rest ended
                 error.reason = f"HTTP {self.status}, but {error.reason}"
                 error.status_code = self.status
-            error.uncertain = self.status in GATEWAY  # the node may have gone on
+            error.uncertain = self.status in GATEWAY  # the node may have continued
         error.uncertain &= self.is_sent  # without the whole body a node cannot have deployed
         return error
 

@@ -14,7 +14,7 @@ from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
 from tests.programs import PROXY_PASSWORD, installed
 
-# The gate, and whoever judges a relay, run the cases with a gigabyte.
+# The gate, and users who judge a relay, run the cases with a gigabyte.
 os.environ.setdefault("RELAY_HARNESS_HUGE_MB", "64")
 
 # Dozens of processes start here, and each would compile the kit anew.
@@ -34,7 +34,7 @@ for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
 
 @pytest.fixture
 def cluster(fake_cluster: FakeCluster) -> FakeCluster:
-    """As anybody who installs the kit has it; the cases have one of their own."""
+    """The fixture for users; the conformance cases have another one."""
     return fake_cluster
 
 
@@ -58,13 +58,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle them for workers, for all alike: what waits and what computes go on side by side."""
+    """Shuffle them alike for all workers: tests that wait run beside tests that compute."""
     if hasattr(config, "workerinput"):
         random.Random(0).shuffle(items)
 
 
-# In the background, as under nohup, signals are ignored, and by whatever is started here as well,
-# which some tests interrupt. A handler is not handed down as that is.
+# In the background, for example under nohup, signals are ignored, and child processes inherit this.
+# Some tests interrupt child processes. A handler, unlike SIG_IGN, is not inherited.
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
@@ -81,7 +81,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_sessionfinish() -> None:
-    _collect_for_good()  # pytest does it ten times at the end, for what a first time may miss
+    _collect_for_good()  # so that the ten collections of pytest at its end take no time
 
 
 def _collect_for_good() -> None:

@@ -134,11 +134,13 @@ def test_files_are_short(top: str) -> None:
 
 
 def test_no_room_is_crowded() -> None:
+    """Only `relay/` itself may hold more: it is read from its top to its end."""
     modules = defaultdict(list)
-    for path in (ROOT / "harness").rglob("*.py"):
-        modules[path.parent].append(path.name)
-    top = modules.pop(ROOT / "harness")
-    assert len(top) <= TOP_LIMIT, "move a module into a room of harness/"
+    for top in (ROOT / "harness", ROOT / "relay"):
+        for path in top.rglob("*.py"):
+            modules[path.parent].append(path.name)
+    assert len(modules.pop(ROOT / "harness")) <= TOP_LIMIT, "move a module into a room of harness/"
+    del modules[ROOT / "relay"]
     crowded = {str(room): len(names) for room, names in modules.items() if len(names) > ROOM_LIMIT}
     assert crowded == {}, "move some modules into a new folder of the room"
 

@@ -32,7 +32,7 @@ def demo() -> int:
         for rate in _RATES:
             cluster.peer(fault=ReadSlowly(int(rate)), **who)
         cluster.peer(fault=Answer.error(500, "ENOSPC: no space left on device"), **who)
-        # -P: not a package of that name in the directory that somebody happens to be in.
+        # -P: import nothing from the working directory.
         python = [sys.executable, "-P", "-m"]
         command = [*python, "deploy_relay_kit.relay", "deploy", str(component), "--project", "demo"]
         for peer in cluster.peers:

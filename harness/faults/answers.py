@@ -69,7 +69,7 @@ class Answer:
     Attributes:
         status: HTTP status code; 204 and 304 have no body and no Content-Length.
         json: the body as a JSON value; leave it out to give `body`.
-        body: the body as it goes on the wire.
+        body: the body as it is sent.
         times: how often `body` is sent, for large answers without the memory they would need.
         content_type: sent as Content-Type; None sends none. `json` sets it.
         headers: further header lines, in order, as a mapping or as pairs; kept as pairs.
@@ -148,7 +148,7 @@ class Answer:
         return encode_head(lines)
 
     def blocks(self) -> Iterator[bytes]:
-        """The body as it goes on the wire, without the last chunk."""
+        """The body as it is sent, without the last chunk."""
         if self.chunk_size is None:
             yield from self._pieces()
             return

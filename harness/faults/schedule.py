@@ -48,11 +48,11 @@ class FaultSchedule:
         return any(group in self._by_group for group in groups)
 
     def show(self, group: Group) -> None:
-        """Note that a client came to see the fault of this group, or one of its turns."""
+        """Note that a client saw the fault of this group, or one of its turns."""
         self._shown.add(group)
 
     def not_shown(self, *others: Group) -> Fault | None:
-        """The first fault that no client came to see; those of the groups `others` were seen.
+        """The first fault that no client saw; those of the groups `others` were seen.
 
         A fault that is shown sometimes need not be seen.
         """

@@ -35,17 +35,17 @@ class Cause(Struct):
 
     @property
     def case(self) -> Case:
-        """The case that shows it best: the first."""
+        """The example: the first case."""
         return self.looks[0][0]
 
     @property
     def check(self) -> Check:
-        """The check that shows it best: the first."""
+        """The example: the first check."""
         return self.looks[0][1]
 
     @property
     def others(self) -> list[Check]:
-        """Other looks that differ from that one, each kind once."""
+        """The checks that differ from this example, one of each kind."""
         found: dict[Hashable, Check] = {}
         for _, check in self.looks:
             seen = check.requirement, _VARIES.sub("…", check.subject)
@@ -54,7 +54,7 @@ class Cause(Struct):
 
     @property
     def requirements(self) -> list[str]:
-        """The requirements that it costs, in the order of the catalogue."""
+        """The requirements that fail because of it, in the order of the catalogue."""
         ids = {check.requirement for _, check in self.looks}
         return [id_ for id_ in requirements() if id_ in ids]
 
@@ -118,7 +118,7 @@ def causes(result: Result, *, known: bool = False) -> list[Cause]:
 
 
 def _join(found: dict[Hashable, Cause]) -> None:
-    """Put what is left of a requirement to its mistake, when it has only one that is known."""
+    """Add the other checks of a requirement to its mistake, if exactly one mistake is known."""
     for id_ in requirements():
         mistakes = [key for key in found if isinstance(key, tuple) and key[0] == id_]
         if id_ in found and len(mistakes) == 1:

@@ -21,8 +21,8 @@ _ID = re.compile(r"[A-Z]+-\d\d")
 def cases_by_requirement(directory: Path | None = None) -> dict[str, list[str]]:
     """The cases that check each requirement, as `file::function`; nothing is imported.
 
-    A case checks the ids that stand in its source, or in that of the functions of its file that it
-    calls; `check.wire(…)` stands for every rule of the wire format.
+    A case checks the ids in its source, and in the source of the functions of its file that it
+    calls; `check.wire(…)` checks every rule of the wire format.
 
     Args:
         directory: where the cases are; the conformance cases by default.

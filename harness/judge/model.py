@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
     @property
     def is_red(self) -> bool:
-        """Whether it needs somebody's attention."""
+        """Whether it makes the run fail."""
         return self.weight >= Verdict.UNTESTABLE.weight
 
     @property
@@ -77,7 +77,7 @@ class Evidence(Struct, omit_defaults=True):
     """What is known of a case that did not pass, without the fake peers' credentials.
 
     Attributes:
-        commands: what the relay was told, an item for each deploy.
+        commands: the deploy commands that the relay got, an item for each deploy.
         reported: what the relay reported, an item for each deploy.
         wrote: the end of what the target wrote during the last deploy: a command to its standard
             error, a function to standard output, standard error and the log.
@@ -157,7 +157,7 @@ class Result(Struct, omit_defaults=True):
         format: version of this document's shape.
         identity: name and version of the relay, as the target gives them.
         selection: what was selected, as options; empty when every case ran.
-        prerequisite: why nothing else could be judged; empty when it could.
+        prerequisite: why no case could be judged; empty when cases were judged.
         cases: in the order of their ids.
         broken: what kept cases from running: collection and internal errors.
         stale: what in the baseline no longer holds.

@@ -32,7 +32,7 @@ class Prerequisite(Struct):
     Attributes:
         identity: name and version, as the target gives them.
         blocked_by: why nothing can be judged; empty when something can.
-        unusable: why the target cannot be used at all: a mistake of the user.
+        unusable: why the target cannot be used: a mistake of the user.
     """
 
     identity: str = ""

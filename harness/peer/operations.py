@@ -180,7 +180,7 @@ class OperationsApi:
         upload: UploadWitness,
         until: Callable[[], object] | None,
     ) -> None:
-        """Read no more of an upload, for good or until `until` returns."""
+        """Read no more of an upload, for ever or until `until` returns."""
         if until is None:
             conversation.end(End.SILENCE)
             return

@@ -49,7 +49,7 @@ RELAY_VARIABLE = "RELAY_HARNESS_RELAY"
 
 
 class Target(Protocol):
-    """A relay that can be told to deploy."""
+    """A relay that takes deploy commands."""
 
     @property
     def name(self) -> str: ...

@@ -1,4 +1,4 @@
-"""A child process that is asked a line and answers with a line, in time or not at all."""
+"""A child process that gets a line and must answer with a line in time."""
 
 import contextlib
 import os
@@ -129,7 +129,7 @@ class Child:
 
     def _write(self, line: bytes, deadline: float, seconds: float) -> None:
         left = memoryview(line)
-        # Reading goes on meanwhile, or a child that writes before it reads would wait for us.
+        # Read while writing, or a child that writes before it reads would wait for ever.
         self._selector.register(self._in, selectors.EVENT_WRITE)
         try:
             while left:

@@ -43,7 +43,7 @@ def schema_of(kinds: Sequence[type], title: str) -> dict[str, Any]:
 
 
 def _by_name(attributes: str) -> dict[str, str]:
-    """The texts in a section `Attributes:`, by name; a text may go on in further lines."""
+    """The texts in a section `Attributes:`, by name; a text may have several lines."""
     texts: dict[str, str] = {}
     name = ""
     for line in attributes.strip().splitlines():

@@ -176,7 +176,7 @@ class Conversation:
                 self.end(End.SILENCE)
 
     def _stop_reading(self) -> None:
-        """Read on as little as the profile does, then not at all, then reset.
+        """Read as little as the profile reads, then stop reading, then reset.
 
         When the body ends within that little, the connection stays usable.
         """

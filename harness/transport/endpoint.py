@@ -19,7 +19,7 @@ class Endpoint(ABC):
         title: its name in timelines.
         http: the pytest-httpserver underneath, for further handlers of a test.
         judging: whether it serves a judge: then the connections of stray clients are kept apart,
-            and a request that does not end is told by `unsettled` instead of an error.
+            and `unsettled` names a request that does not end, instead of an exception.
         unsettled: the request that had not ended when the witnesses were read; "" without one.
     """
 
@@ -65,12 +65,12 @@ class Endpoint(ABC):
     @property
     @abstractmethod
     def fault_not_shown(self) -> object:
-        """The first of its faults that no client came to see; None when each was shown."""
+        """The first of its faults that no client saw; None when each was shown."""
 
     @property
     @abstractmethod
     def has_fault(self) -> bool:
-        """Whether it misbehaves at all."""
+        """Whether it has a fault."""
 
     @property
     @abstractmethod

@@ -129,7 +129,7 @@ class RequestWitness:
 
     @property
     def progress(self) -> str:
-        """How far it came, while it is in progress."""
+        """How far it got, while it is in progress."""
         last = self.connection.moments[-1]
         return f"{self.method} {self.redacted_target} is in progress; last seen of it: {last}"
 

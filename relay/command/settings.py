@@ -1,12 +1,12 @@
-"""Options from elsewhere than the command line: the environment and two TOML files.
+"""Options that are not on the command line: from the environment and two TOML files.
 
-An option counts before a variable, a variable before the project's file, that before the user's
-file, and in a file the profile before the rest.
+If several sources set an option, the first of these counts: the command line, a variable of the
+environment, the project's file, the user's file. Inside a file, the profile counts first.
 
-The project's file is `relay.toml` in the working directory, or the one that --config names. A
-working directory may hold what somebody else wrote, such as a cloned repository. So the file counts
-with every key only when it is named; else it may not say where credentials go, which certificates
-are trusted, or which files are read or written.
+The project's file is `relay.toml` in the working directory, or the file that --config names. The
+working directory may be a repository that somebody else wrote. So the file may set every option
+only if --config names it. Otherwise it must not set where credentials go, which certificates are
+trusted, or which files are read or written.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from deploy_relay_kit.relay.errors import InputError
 PROJECT_FILE = Path("relay.toml")
 _SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _TABLES = {"nodes": "node", "limits": "limit", "fields": "field"}  # of NAME = VALUE, by option
-_RIVALS = (  # of two that say the same or exclude each other, the one with the higher source counts
+_RIVALS = (  # pairs that exclude each other: the one from the earlier source counts
     ("node", "nodes"),
     ("json", "events"),
     ("verbose", "quiet"),
@@ -46,9 +46,9 @@ class Settings:
     """Settings, as arguments for the front of a command line.
 
     Attributes:
-        arguments: Only those that count.
-        sources: Where the value of each option is from.
-        unnamed: The project's file, if it was read although nobody named it.
+        arguments: Without those that another source replaces.
+        sources: Where the value of each option comes from.
+        unnamed: The project's file, if it was read without --config.
     """
 
     arguments: list[str] = field(default_factory=list)

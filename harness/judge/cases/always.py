@@ -1,4 +1,4 @@
-"""What is looked at after every case, whatever it is about; each rule is charged by itself."""
+"""The checks after every case, whatever the case is about; each charges one requirement."""
 
 from collections import Counter
 from collections.abc import Iterator

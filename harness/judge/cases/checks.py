@@ -68,7 +68,7 @@ class Checks:
             raise CaseOver(str(broke).partition("\n")[0]) from broke
 
     def wire(self, *uploads: UploadWitness) -> None:
-        """Look at every rule of the wire format; a rule is charged by itself.
+        """Look at every rule of the wire format; a broken rule charges its own requirement.
 
         Raises:
             Unseen: an upload is not whole, and the rules that it broke do not say why.

@@ -1,4 +1,4 @@
-"""What a relay does with a healthy cluster: the control of every case that expects less."""
+"""How far a relay gets with a healthy peer: a case that expects less than this proves nothing."""
 
 from enum import IntEnum
 
@@ -12,7 +12,7 @@ from deploy_relay_kit.harness.witness.moments import MomentKind
 
 
 class Stage(IntEnum):
-    """How far a deploy to a healthy peer came, in order."""
+    """How far a deploy to a healthy peer got, in order."""
 
     NOTHING = 0
     REACHED = 1
@@ -35,7 +35,7 @@ _BLOCKED = {
 
 
 class Control(Struct, frozen=True):
-    """How far the relay came with a healthy peer.
+    """How far the relay got with a healthy peer.
 
     Attributes:
         stage: the last stage that a peer witnessed.

@@ -74,7 +74,7 @@ class Relay:
     Attributes:
         target: the target.
         blocked_by: why nothing can be judged; empty when something can.
-        commands: what it was told so far, deploy by deploy.
+        commands: the deploy commands that it got so far, in order.
         outcomes: what it reported so far, deploy by deploy.
     """
 

@@ -22,7 +22,7 @@ _MARKS = dict(zip(Verdict, "-✓≈!?✗⚠", strict=True))  # of a cell, beside
 
 
 def render(results: Sequence[Result]) -> str:
-    """One HTML document that needs nothing else: no network, no other file.
+    """One HTML document without links to other files or to the network.
 
     Args:
         results: of one or more runs, one column each, in this order.

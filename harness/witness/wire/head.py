@@ -135,7 +135,7 @@ def _read_boundary(head: PlainHead, findings: Findings) -> bytes:
 
 
 def _check_framing(head: PlainHead, findings: Findings) -> None:
-    """WIRE-13: chunked and nothing else."""
+    """WIRE-13: chunked is the only transfer coding."""
     codings, lengths = head.named("transfer-encoding"), head.named("content-length")
     if not _is_chunked(codings):
         seen = codings or lengths

@@ -117,7 +117,7 @@ class _Packer:
         before: os.stat_result,
         on_progress: Callable[[int], object],
     ) -> bool:
-        """Pack the file as it is now; whether it did not change meanwhile."""
+        """Pack the file as it is now; whether it did not change during this."""
         mode = _EXECUTABLE_MODE if before.st_mode & stat.S_IXUSR else _FILE_MODE
         self._header(entry.name, tarfile.REGTYPE, mode, before.st_size)
         size = 0
