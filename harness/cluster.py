@@ -224,8 +224,8 @@ class FakeCluster:
     def timelines(self, since: float = 0.0) -> str:
         """What every peer and socket saw, as text that a person reads; credentials are left out.
 
-        All times are on one clock, which begins with the first connection. A front sees nothing
-        itself: it is named, and what came through it is at its peer.
+        All times are on one clock, which begins with the first connection. A front records
+        nothing: only its name is shown. Its peer records what passed through it.
 
         Args:
             since: connections that ended before this time of `time.monotonic` are left out.

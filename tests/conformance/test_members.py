@@ -90,7 +90,7 @@ def meaning(text: str | bytes) -> str:
     try:
         return json.dumps(json.loads(text, parse_int=float), ensure_ascii=False)
     except ValueError:
-        return f"no JSON: {text!r}"
+        return f"no JSON: {text.decode(errors='replace') if isinstance(text, bytes) else text}"
 
 
 def test_limits_are_those_of_what_is_sent(

@@ -38,10 +38,23 @@ MAKE_IT = {
     "preamble-of-a-mail": ("of_wire.the_body_has_a_preamble",),
     "no-closing-delimiter": ("of_wire.there_is_no_closing_delimiter",),
     "unix-line-ends": ("of_wire.lines_end_with_lf_alone",),
-    "json-with-spaces": ("of_values.json_has_spaces",),
-    "json-in-ascii": ("of_habits.json_is_ascii",),
-    "text-in-quotes": ("of_values.text_is_in_quotes",),
-    "values-as-the-language-prints-them": ("of_fields.replicated_is_false_as_python_writes_it",),
+    "json-with-spaces": (
+        "of_values.json_has_spaces",
+        "of_requests.json_has_a_space_after_colons",
+        "of_requests.json_has_a_space_after_commas",
+    ),
+    "json-in-ascii": (
+        "of_habits.json_is_ascii",
+        "of_requests.characters_beyond_sixteen_bits_are_escaped_in_json",
+    ),
+    "text-in-quotes": (
+        "of_values.text_is_in_quotes",
+        "of_requests.texts_that_look_like_json_are_in_quotes",
+    ),
+    "values-as-the-language-prints-them": (
+        "of_fields.replicated_is_false_as_python_writes_it",
+        "of_requests.truth_is_printed_by_python",
+    ),
     "null-as-nothing": ("of_values.null_is_an_empty_text",),
     "names-percent-encoded": ("of_values.names_are_escaped_as_browsers_do",),
     "text-in-latin-1": ("of_values.text_is_latin_1",),
@@ -131,7 +144,7 @@ MAKE_IT = {
 """The mutants that make the mistake of a hint; the others get no hint."""
 
 A_REPR = re.compile(
-    r"""\b[A-Z][a-z]\w*\(|(^|[:,=(\[]\s*)b('[^'\n]*'|"[^"\n]*")"""
+    r"""\b[A-Z][a-z]\w*\(|(^|[:,(\[]\s*)b('[^'\n]*'|"[^"\n]*")(?=[,)\]}\s]|$)"""
     r"""|<\w[\w.]* object|Traceback|\(<|dict_keys|, \)"""
 )
 """A Python object as the language prints it, or a traceback: nothing for a stranger."""
