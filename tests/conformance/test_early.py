@@ -18,6 +18,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload
 from deploy_relay_kit.harness.targets import GivenToken, Limits, Record
 
 REASON = "may not deploy here"
@@ -123,6 +124,7 @@ def test_a_peer_that_never_reads_again_after_its_refusal_delays_no_peer(
             to=[stalling, other, control], payload=large.path, limits=limits, deadline=IN_TIME
         )
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(other)
         assert outcome[other].status == "success"
     has_the_refusal(check, "EARLY-04", outcome[stalling], outcome[control])
 
@@ -237,6 +239,7 @@ def test_a_real_peer_refuses_a_payload_after_it_has_the_whole(
     """A real peer refuses a payload that is not a tar file after it has stored the whole."""
     peer = cluster.peer(profile="harper-5.1")
     record = relay.deploy(to=[peer], payload=payload.path)[peer]
+    check.need(peer.upload.answer_status == 500, "the peer did not come to refuse the payload")
     with check("RES-05", "the status of the record"):
         assert record.status == "failed"
     with check("RES-05", "the status code of the record"):

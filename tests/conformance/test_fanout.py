@@ -15,7 +15,7 @@ from deploy_relay_kit.harness import (
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import file_of
+from deploy_relay_kit.harness.judge.cases.uploads import file_of, need_good_upload
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets import Outcome
 
@@ -104,6 +104,7 @@ def test_one_failing_peer_changes_nothing_for_the_others(
 def check_untouched(check: Checks, outcome: Outcome, peer: FakePeer, payload: Payload) -> None:
     """Look at all that a failing neighbour could change for a healthy peer."""
     with check("AGG-04", f"the status of the record of the healthy {peer.name}"):
+        need_good_upload(peer)
         assert outcome[peer].status == "success"
     with check("FLD-08", f"the SHA-256 of the payload at the healthy {peer.name}"):
         assert file_of(peer.upload).sha256 == payload.sha256

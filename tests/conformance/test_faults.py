@@ -25,6 +25,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets import Limits, Outcome
 
@@ -42,6 +43,7 @@ def check_lost(check: Checks, outcome: Outcome, lost: FakePeer, other: FakePeer)
     with check("RES-10", "the members of the record"):
         assert "statusCode" not in list(outcome[lost].members)
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(other)
         assert outcome[other].status == "success"
 
 
@@ -182,7 +184,7 @@ def test_a_peer_that_is_back_is_served_again(
     peer.restart()
     relay.deploy(to=[peer])
     with check("SEQ-03", "the uploads to the peer that is back"):
-        assert len(peer.uploads) == 1
+        assert len(peer.uploads) >= 1
 
 
 def test_an_answer_that_drips_is_a_success(

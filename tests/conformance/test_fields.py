@@ -147,6 +147,21 @@ def test_no_second_replicated_is_sent_for_a_name_with_quotes_or_line_breaks(
         assert {part.value for part in parts if part.name == "replicated"} - {b"false"} == set()
 
 
+def test_no_field_is_sent_twice_for_names_that_are_equal_without_quotes(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Of two names that are equal without quotes and line breaks, at most one is sent.
+
+    To refuse the request is as good.
+    """
+    peer = cluster.peer()
+    outcome = relay.deploy(to=[peer], request={"note": "first", 'no"te': "second"})
+    need_upload(cluster, relay, {"note": "of the request"})
+    with check("KIT-09", "the fields named note"):
+        check.need(peer.uploads or outcome.fails(peer), f"{peer.name} saw no upload")
+        assert names_of(peer).count("note") <= 1
+
+
 def test_text_beyond_ascii_is_utf_8(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
     """A text with characters outside ASCII is sent in UTF-8."""
     peer = cluster.peer()

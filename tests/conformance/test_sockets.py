@@ -29,6 +29,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, SOON
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload
 from deploy_relay_kit.harness.peer.triggers import cancel_deploy
 from deploy_relay_kit.harness.targets import Limits, Outcome
 
@@ -73,6 +74,7 @@ def test_a_socket_closed_with_1008_fails_the_mint_with_the_reason_of_the_close(
         assert text in outcome[peer].reason
     look_at_a_failed_mint(check, peer, outcome)
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(other)
         assert outcome[other].status == "success"
 
 
@@ -88,6 +90,7 @@ def test_an_error_in_the_answer_fails_the_mint_with_its_text(
         assert fault.error in outcome[peer].reason
     look_at_a_failed_mint(check, peer, outcome)
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(other)
         assert outcome[other].status == "success"
 
 
@@ -113,6 +116,7 @@ def test_a_socket_that_does_not_open_or_ends_early_fails_the_mint(
         assert outcome[peer].status == "failed"
     look_at_a_failed_mint(check, peer, outcome)
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(other)
         assert outcome[other].status == "success"
 
 
@@ -146,6 +150,7 @@ def test_an_answer_of_a_socket_without_a_token_fails_the_mint(
         check.need(not peer.uploads, "the relay took another value for a token")
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(other)
         assert outcome[other].status == "success"
 
 
@@ -163,6 +168,7 @@ def test_a_token_of_a_socket_that_cannot_stand_in_a_header_fails_the_mint(
         check.need(not peer.requests, "the relay used the token")
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(other)
         assert outcome[other].status == "success"
 
 

@@ -32,6 +32,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import SOON
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload
 from deploy_relay_kit.harness.peer.triggers import act_when, has_file_part, has_upload
 from deploy_relay_kit.harness.targets import Limits
 from deploy_relay_kit.harness.targets.processes import open_files
@@ -93,6 +94,7 @@ def test_a_peer_that_stalls_delays_no_other(
         assert served.is_set(), "expected all to end, got at least one that waits"
     for peer in others:
         with check("AGG-04", f"the record of {peer.name}, which does not stall"):
+            need_good_upload(peer)
             assert outcome[peer].status == "success"
     whole = [upload for peer in peers for upload in peer.uploads if upload.complete]
     files = {upload.file.sha256 for upload in whole if upload.file}
@@ -165,6 +167,7 @@ def test_no_upload_waits_for_a_peer_that_has_not_minted_or_connected(
         assert begun.is_set(), "expected all to begin, got at least one that waits"
     for peer in healthy:
         with check("AGG-04", f"the record of {peer.name}, which is healthy"):
+            need_good_upload(peer)
             assert outcome[peer].status == "success"
 
 

@@ -11,6 +11,7 @@ from deploy_relay_kit.harness import FakeCluster, Payload, Refuse
 from deploy_relay_kit.harness.fronts.nginx import NginxFront
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_the_scheme_of_a_url_may_be_in_capitals(
     peer = cluster.peer()
     relay.deploy(to=[relay.node(peer, url=peer.url.replace("https", "HTTPS"))])
     with check("URL-08", "the uploads to HTTPS://"):
-        assert len(peer.uploads) == 1
+        assert len(peer.uploads) >= 1
 
 
 def test_the_fragment_of_a_url_is_sent_to_nobody(
@@ -126,7 +127,7 @@ def test_a_node_at_an_ipv6_address_is_reached(
         where = {"url": None, "host": host, "port": port}
     relay.deploy(to=[relay.node(peer, **where)])
     with check("URL-09", "the uploads to [::1]"):
-        assert len(peer.uploads) == 1
+        assert len(peer.uploads) >= 1
     with check("URL-09", "the Host of the upload"):
         assert peer.upload.header("host") in (f"[::1]:{port}", "[::1]")  # the port: HTTP-02
     with check("TLS-03", "the server name of the handshake"):
@@ -152,7 +153,7 @@ def test_an_ipv6_address_may_stand_in_a_name_or_a_replication_url(
     )
     relay.deploy(to=[node])
     with check("URL-09", f"the uploads to the node {name}"):
-        assert len(peer.uploads) == 1
+        assert len(peer.uploads) >= 1
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,7 @@ def test_an_unusable_url_costs_its_own_node_and_mints_nothing(
     with check("SEQ-07", "the connections to the node"):
         assert len(lost.connections) == 0
     with check("AGG-04", "the record of the healthy peer"):
+        need_good_upload(healthy)
         assert outcome[healthy].status == "success"
 
 

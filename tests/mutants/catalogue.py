@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -32,9 +33,23 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
 )
 from tests.mutants.mutant import MUTANTS, Mutant
 
-__all__ = ["BY_NAME", "MUTANTS", "shorten"]
+__all__ = ["BY_PLACE", "MUTANTS", "shorten"]
 
-BY_NAME: dict[str, Mutant] = {mutant.name: mutant for mutant in MUTANTS}
+BY_PLACE: dict[str, Mutant] = {}
+"""The mutants by their places; what is registered twice breaks the requirements of both."""
+
+for _mutant in MUTANTS:
+    _other = BY_PLACE.get(_mutant.place, _mutant)
+    _both = dict.fromkeys((*_other.requirements, *_mutant.requirements))
+    _cases = {case.name: case for case in (*_other.killed_by, *_mutant.killed_by)}
+    BY_PLACE[_mutant.place] = replace(
+        _mutant,
+        requirements=tuple(_both),
+        killed_by=tuple(
+            {case.name: case for case in (*_other.killed_by, *_mutant.killed_by)}.values()
+        ),
+        also={**_other.also, **_mutant.also},
+    )
 
 SHORTER = {
     "IN_TIME": 0.5,

@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
+from deploy_relay_kit.harness import Authority
+from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.collector import ATTRIBUTE
 from deploy_relay_kit.harness.judge.model import Verdict
-from tests.mutants.catalogue import MUTANTS, shorten
+from deploy_relay_kit.harness.judge.prerequisite import try_healthy_deploy
+from tests.mutants.catalogue import BY_PLACE, shorten
 from tests.mutants.mutant import Mutant
 
 LEFT_OUT = ("test_memory.py", "test_patience.py")
@@ -28,6 +31,9 @@ _MOST_ROWS = 3  # of a case that a mutant names
 
 _now: list[Mutant] = []
 """The mutant that the cases meet at the moment."""
+
+_blocked: list[str] = []
+"""Why it cannot even deploy to a healthy peer, once that was tried."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,15 +52,16 @@ def pytest_runtestloop(session: pytest.Session) -> object:
     lines = file.read_text().splitlines() if file.exists() else []
     done = {json.loads(line)["mutant"] for line in lines}
     only = option("--mutant")
-    for mutant in MUTANTS[option("--part") :: option("--parts")]:
-        if mutant.name not in done and (not only or mutant.name in only):
+    for mutant in list(BY_PLACE.values())[option("--part") :: option("--parts")]:
+        if mutant.place not in done and (not only or mutant.name in only):
             _now[:] = [mutant]
+            _blocked.clear()
             reds = {
                 f"{item.path.name}::{item.name}": _reds(item)
                 for item in chosen(mutant, session.items, option("--share"))
             }
             with file.open("a") as out:
-                out.write(json.dumps({"mutant": mutant.name, "reds": reds}) + "\n")
+                out.write(json.dumps({"mutant": mutant.place, "reds": reds}) + "\n")
     return True
 
 
@@ -74,6 +81,13 @@ def chosen(mutant: Mutant, items: list[pytest.Item], share: int) -> list[pytest.
     return kept
 
 
+def blocked(relay: Relay, authority: Authority) -> str:
+    """Why the mutant cannot even deploy to a healthy peer: a whole run would end with that."""
+    if not _blocked:
+        _blocked.append(try_healthy_deploy(relay.target, authority).blocked_by)
+    return _blocked[0]
+
+
 def _reds(item: pytest.Item) -> list[str]:
     """The requirements that one case turns red."""
     item.stash = pytest.Stash()  # a case runs once for each mutant
@@ -84,7 +98,7 @@ def _reds(item: pytest.Item) -> list[str]:
         case: dict[str, Any] = vars(report).get(ATTRIBUTE) or {}
         checks = case.get("checks", [])
         reds |= {it["requirement"] for it in checks if it["verdict"] == Verdict.FAILED}
-        if case.get("error") or (report.failed and report.when != "call"):
+        if case.get("error"):
             reds.add("harness error")
     return sorted(reds)
 
@@ -94,6 +108,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Apply the mutant for the time of the case; its set-up meets the reference."""
     with pytest.MonkeyPatch.context() as patch:
         _now[0].apply(patch)
+        relay = item.funcargs.get("relay")  # type: ignore[attr-defined]
+        if isinstance(relay, Relay):
+            relay.blocked_by = blocked(relay, item.funcargs["cluster"].authority)  # type: ignore[attr-defined]
         module = sys.modules[item.function.__module__]  # type: ignore[attr-defined]
         if any(f"{item.path.stem}.{item.originalname}" == case.name for case in _now[0].killed_by):  # type: ignore[attr-defined]
             shorten(module, patch)  # the others are to be slow alone, and not red for it

@@ -117,15 +117,22 @@ class Mutant:
         apply: patches the reference.
         requirements: the requirements that it breaks.
         killed_by: the cases that must see it.
+        also: requirements that it breaks truly, too, each with the reason.
     """
 
     apply: Patch
     requirements: tuple[str, ...]
     killed_by: tuple[Case, ...]
+    also: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.apply.__name__
+
+    @property
+    def place(self) -> str:
+        """Its file and its name: two files may have a mutant of one name."""
+        return f"{self.apply.__module__.rpartition('.')[2]}.{self.name}"
 
 
 KEEPS_TO = test_wire.test_the_upload_keeps_to_the_wire_format
@@ -134,12 +141,19 @@ A_HEALTHY_DEPLOY = case(KEEPS_TO)
 MUTANTS: list[Mutant] = []
 
 
-def mutant(*requirements: str, killed_by: Case | tuple[Case, ...]) -> Callable[[Patch], Patch]:
-    """Register a function that patches the reference so that it breaks these requirements."""
+def mutant(
+    *requirements: str,
+    killed_by: Case | tuple[Case, ...],
+    also: Mapping[str, str] | None = None,
+) -> Callable[[Patch], Patch]:
+    """Register a function that patches the reference so that it breaks these requirements.
+
+    `also`: requirements that the same bug breaks truly in other cases, each with the reason.
+    """
     cases = (killed_by,) if isinstance(killed_by, Case) else killed_by
 
     def register(apply: Patch) -> Patch:
-        MUTANTS.append(Mutant(apply, requirements, cases))
+        MUTANTS.append(Mutant(apply, requirements, cases, also or {}))
         return apply
 
     return register

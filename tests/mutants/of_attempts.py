@@ -80,7 +80,11 @@ def change_mint_failure(patch: pytest.MonkeyPatch, change: Callable[[PeerError],
 # -- the record ----------------------------------------------------------------------------------
 
 
-@mutant("RES-05", killed_by=case(LAST, code=400))
+@mutant(
+    "RES-05",
+    killed_by=case(LAST, code=400),
+    also={"RES-10": "a lost connection is reported with the status of an attempt before it"},
+)
 def the_first_failure_is_reported(patch: pytest.MonkeyPatch) -> None:
     def first(node: str, failures: Sequence[AttemptError]) -> Record:
         return {**failed_record(node, failures), **failed_record(node, failures[:1])}

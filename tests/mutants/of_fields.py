@@ -129,7 +129,7 @@ SECOND = test_fields.test_no_second_replicated_is_sent_for_a_name_with_quotes_or
     "FLD-01",
     "FLD-03",
     "FLD-05",
-    "WIRE-03",  # each field name once
+    "KIT-09",
     "PARSE-16",
     killed_by=(
         case(NAMES, name=""),
@@ -138,6 +138,7 @@ SECOND = test_fields.test_no_second_replicated_is_sent_for_a_name_with_quotes_or
         case(HIDDEN, read_as="password"),
         case(SECOND, more={}),
         case(SECOND, more={"replicated": True}),
+        case(test_fields.test_no_field_is_sent_twice_for_names_that_are_equal_without_quotes),
     ),
 )
 def names_are_cleaned_after_the_checks(patch: pytest.MonkeyPatch) -> None:

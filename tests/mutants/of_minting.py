@@ -183,6 +183,7 @@ def plain_token(answer: Any) -> str:
 @mutant(
     "SEQ-06",
     killed_by=case(test_mint_failures.test_a_token_that_cannot_stand_in_a_header_fails_the_mint),
+    also={"HTTP-01": "an empty token leaves the scheme alone in the header"},
 )
 def any_value_is_a_token(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(token, "token_in", plain_token)
@@ -206,6 +207,7 @@ def a_token_is_cleaned_until_it_fits(patch: pytest.MonkeyPatch) -> None:
         case(test_replication.test_a_token_of_a_socket_may_be_expired),
         case(test_token.test_a_given_token_is_used_as_it_is_and_nothing_is_minted),
     ),
+    also={"SSE-18": "the text of the same refusal as an event is not the reason"},
 )
 def an_expired_token_has_a_reason_of_the_relay(patch: pytest.MonkeyPatch) -> None:
     change_report(

@@ -13,7 +13,7 @@ from deploy_relay_kit.harness.faults.kinds import mint_refused
 from deploy_relay_kit.relay import fanout, upload
 from deploy_relay_kit.relay.answer import Answer, parse_json, success_members
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
-from deploy_relay_kit.relay.report import Record, Report, failed_record
+from deploy_relay_kit.relay.report import Record, Report, failed_record, success_record
 from tests.conformance import (
     test_answers,
     test_answers_framing,
@@ -67,12 +67,13 @@ def a_success_holds_nothing_of_the_answer(patch: pytest.MonkeyPatch) -> None:
         case(test_answers.test_no_answer_changes_node_and_status),
         case(test_records.test_a_result_with_node_and_status_does_not_change_them),
     ),
+    also={"KIT-07": "the peer sets the status to null"},
 )
 def the_peer_may_overwrite_node_and_status(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         fanout,
         "success_record",
-        lambda node, members, *_: {"node": node, "status": "success", **members},
+        lambda node, members, *more: {**success_record(node, members, *more), **members},
     )
 
 

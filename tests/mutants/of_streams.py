@@ -236,7 +236,7 @@ def every_byte_is_decoded_on_its_own(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("SSE-17", killed_by=case(SPLIT, line_end="\r\n"))
-def lines_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
+def lines_of_a_stream_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
     def feed(self: EventParser, block: bytes) -> Any:
         self._line += block
         while b"\n" in self._line:

@@ -45,7 +45,11 @@ def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda v: v if isinstance(v, str) else json.dumps(v).encode())
 
 
-@mutant("WIRE-06", killed_by=case(TEXTS))
+@mutant(
+    "WIRE-06",
+    killed_by=case(TEXTS),
+    also={"FLD-04": "with its quotes, a text of a mebibyte is too long to be sent"},
+)
 def text_is_in_quotes(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: json.dumps(value).encode())
 

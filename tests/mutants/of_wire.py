@@ -179,7 +179,11 @@ def only_html_is_accepted(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {**headers, "Accept": "text/html"})
 
 
-@mutant("HTTP-02", killed_by=case(test_wire.test_host_holds_the_port_when_it_is_not_the_usual_one))
+@mutant(
+    "HTTP-02",
+    killed_by=case(test_wire.test_host_holds_the_port_when_it_is_not_the_usual_one),
+    also={"URL-09": "an IPv6 address is not in Host either"},
+)
 def host_has_no_port(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {**headers, "Host": "127.0.0.2"})
 

@@ -79,3 +79,15 @@ def need_upload(cluster: FakeCluster, relay: Relay, request: Mapping[str, Any]) 
     if missing := [name for name in request if name not in names]:
         shown = ", ".join(missing[:3])
         raise Unseen(f"the relay does not forward {shown} of the nearest request that is allowed")
+
+
+def need_good_upload(peer: FakePeer) -> None:
+    """Raise Unseen if a healthy peer refused an upload, or got one without an end.
+
+    Then its record says nothing of its neighbours.
+    """
+    for upload in peer.uploads:
+        if upload.answer_status not in (None, 200):
+            raise Unseen(f"{peer.name} answered {upload.answer_status} to its upload")
+        if upload.reader.complete and not upload.reader.body_complete:
+            raise Unseen(f"the upload to {peer.name} has no closing delimiter")

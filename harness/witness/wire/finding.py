@@ -74,7 +74,7 @@ class Rule(Enum):
     CLOSING_DELIMITER_LF = "body", "PARSE-21", "CRLF after the closing delimiter"
     CUT_BEFORE_FILE = "body", "PARSE-21", "{delimiter}-- and CRLF"
     CUT_AFTER_FILE = "body", "PARSE-22", "{delimiter}-- and CRLF"
-    FIELD_TWICE = "body", "WIRE-03", "each field name once"
+    FIELD_TWICE = "body", "KIT-09", "each field name once"
     FIELD_AFTER_FILE = "body", "WIRE-03", "no field after the file"
     FIELD_COUNT = "body", "PARSE-19", f"{', '.join(NECESSARY)} among the first {MAX_FIELDS}"
     SECOND_FILE = "body", "WIRE-03", "one file part"

@@ -1,0 +1,65 @@
+"""A mutant turns red what it breaks, and little else: the matrix, and a sample of it run anew."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+
+import pytest
+
+from deploy_relay_kit.harness.judge.prerequisite import try_healthy_deploy
+from tests.conformance import test_answers, test_fanout, test_refusals, test_url, test_values
+from tests.mutants.catalogue import BY_PLACE, shorten
+from tests.mutants.confusion import PAGE, matrix, mean, page, surplus
+from tests.mutants.mutant import Case, Mutant, case
+from tests.mutants.test_mutants import failed_in
+
+SAMPLE = 12  # one of so many mutants
+OTHERS = (
+    case(test_answers.test_a_success_holds_the_members_of_the_answer),
+    case(test_refusals.test_a_refusal_is_a_failed_record_with_reason_and_status),
+    case(test_url.test_the_path_and_query_of_the_operations_api_url_are_kept),
+    case(test_values.test_a_text_is_forwarded_raw),
+    case(test_fanout.test_records_are_in_node_order),
+)
+"""Quick cases of several stages; a hash chooses two of them for each mutant of the sample."""
+
+
+def of_the_sample() -> list[Mutant]:
+    return [it for it in BY_PLACE.values() if zlib.crc32(it.place.encode()) % SAMPLE == 0]
+
+
+def other_cases(mutant: Mutant) -> list[Case]:
+    number = zlib.crc32(mutant.name.encode())
+    return [OTHERS[(number + more) % len(OTHERS)] for more in (0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("mutant", "case"),
+    [
+        pytest.param(mutant, case, id=f"{mutant.place}-{case.function.__name__}")
+        for mutant in of_the_sample()
+        for case in other_cases(mutant)
+    ],
+)
+def test_a_case_charges_only_what_the_matrix_has(
+    mutant: Mutant, case: Case, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant.apply(monkeypatch)
+    shorten(sys.modules[case.function.__module__], monkeypatch)
+    relay, authority = (request.getfixturevalue(name) for name in ("relay", "relay_authority"))
+    relay.blocked_by = try_healthy_deploy(relay.target, authority).blocked_by
+    judged = case.run(request)
+    pinned = {*mutant.requirements, *mutant.also, *matrix().get(mutant.place, {})}
+    assert failed_in(judged) <= pinned, judged.checks
+
+
+def test_a_single_defect_turns_little_red() -> None:
+    reds = matrix()
+    assert mean(reds) <= 1.3
+    many = {place for place, _ in surplus(reds) if len(reds[place]) > 3}
+    assert many == set(), "charge these less, or say why in also="
+
+
+def test_the_page_is_that_of_the_matrix() -> None:
+    assert PAGE.read_text() == page(matrix()), "python -m tests.mutants.confusion --reds … -n 0"
