@@ -52,7 +52,7 @@ for _mutant in MUTANTS:
     )
 
 SHORTER = {
-    "IN_TIME": 0.5,
+    "IN_TIME": 1.5,
     "SOON": 0.4,
     "LIMIT": 0.1,
     "PATIENCE": 0.5,

@@ -200,7 +200,7 @@ def a_cancelled_deploy_waits_for_its_answer(patch: pytest.MonkeyPatch) -> None:
             if not self._exchange.is_sent:
                 going.cancel()
             with contextlib.suppress(AttemptError, TimeoutError):
-                await asyncio.wait_for(going, timeout=1)
+                await asyncio.wait_for(going, timeout=5)
             raise
 
     patch.setattr(_Sending, "outcome", waiting)

@@ -59,6 +59,7 @@ MAKE_IT = {
     "names-percent-encoded": ("of_values.names_are_escaped_as_browsers_do",),
     "text-in-latin-1": ("of_values.text_is_latin_1",),
     "names-cleaned-too-late": ("of_fields.names_are_cleaned_after_the_checks",),
+    "names-equal-when-cleaned": ("of_fields.names_are_cleaned_after_the_checks",),
     "everything-forwarded": (
         "of_fields.hidden_members_are_forwarded",
         "of_fields.members_of_the_origin_are_forwarded",
@@ -112,7 +113,7 @@ MAKE_IT = {
     "interim-answer-taken": ("of_habits.an_interim_answer_is_an_answer",),
     "error-member-on-success": ("of_answers.an_error_member_is_a_failure",),
     "stream-not-parsed": ("of_streams.a_stream_is_plain_text",),
-    "stream-with-crlf": ("of_streams.lines_end_with_lf_alone",),
+    "stream-with-crlf": ("of_streams.lines_of_a_stream_end_with_lf_alone",),
     "last-data-line-only": ("of_streams.the_last_line_of_data_counts",),
     "no-accept-for-events": ("of_streams.no_stream_is_requested",),
     "records-as-they-complete": (
