@@ -6,6 +6,7 @@ from .faults.answers import continue_first as continue_first
 from .faults.broken_answers import ContentLengthOff as ContentLengthOff
 from .faults.broken_answers import Drip as Drip
 from .faults.broken_answers import EndlessHead as EndlessHead
+from .faults.broken_answers import Flood as Flood
 from .faults.broken_answers import HeadThenSilence as HeadThenSilence
 from .faults.broken_answers import Held as Held
 from .faults.broken_answers import UnfinishedChunks as UnfinishedChunks

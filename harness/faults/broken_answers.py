@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,7 +16,7 @@ from deploy_relay_kit.harness.faults.checks import (
     check_number,
     check_status,
 )
-from deploy_relay_kit.harness.faults.http1 import status_line
+from deploy_relay_kit.harness.faults.http1 import chunk, status_line
 
 CloseOrReset = Literal["close", "reset"]
 
@@ -84,6 +85,37 @@ class EndlessHead:
             yield b"x-more: there is no end to this\r\n" * 100
 
 
+FloodOf = Literal["comments", "events", "chunks", "interim answers"]
+_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+_CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+_FLOODS = {
+    "comments": (_STREAM + b"\r\n", b":\n"),
+    "events": (_STREAM + b"\r\n", b'event: install\ndata: {"line":"more"}\n\n'),
+    "chunks": (b"HTTP/1.1 200 OK\r\n" + _CHUNKED, chunk(b"x")),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@frozen
+class Flood:
+    """Send an answer without end, as fast as the client reads.
+
+    Attributes:
+        of: `comments` or `events` of a stream, `chunks` of one byte, or `interim answers`.
+    """
+
+    status = 200
+
+    of: FloodOf = field(default="comments", validator=check_choice(FloodOf))
+
+    def script(self, *, keep_alive: bool) -> Script:
+        del keep_alive  # the connection is never free for another request
+        begin, again = _FLOODS[self.of]
+        if begin:
+            yield begin
+        yield from itertools.repeat(again * (BLOCK // len(again)))
+
+
 @frozen
 class Drip(WrappedAnswer):
     """Send an answer byte by byte, at this many bytes per second."""
@@ -125,5 +157,12 @@ class Held(WrappedAnswer):
 
 
 AnyAnswer = (
-    Answer | ContentLengthOff | UnfinishedChunks | HeadThenSilence | EndlessHead | Drip | Held
+    Answer
+    | ContentLengthOff
+    | UnfinishedChunks
+    | HeadThenSilence
+    | EndlessHead
+    | Drip
+    | Held
+    | Flood
 )
