@@ -22,6 +22,8 @@ from deploy_relay_kit.harness.faults.broken_answers import (
     ContentLengthOff,
     Drip,
     EndlessHead,
+    Flood,
+    FloodOf,
     HeadThenSilence,
     Held,
     UnfinishedChunks,
@@ -163,6 +165,24 @@ def test_a_head_that_never_ends(cluster: FakeCluster) -> None:
             came += client.read()
     assert came.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\n\r\n" not in came
+
+
+@pytest.mark.parametrize(
+    ("of", "begin"),
+    [
+        ("comments", b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:\n:\n"),
+        ("events", b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nevent: install\n"),
+        ("chunks", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n1\r\nx"),
+        ("interim answers", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+)
+def test_a_flood_never_ends(cluster: FakeCluster, of: FloodOf, begin: bytes) -> None:
+    peer = cluster.peer(fault=Flood(of))
+    with upload(peer, cluster) as client:
+        came = b""
+        while len(came) < 1_000_000:
+            came += client.read()
+    assert came.startswith(begin)
 
 
 def test_head_then_silence(cluster: FakeCluster) -> None:

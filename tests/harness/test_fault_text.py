@@ -9,6 +9,7 @@ from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.broken_answers import (
     Drip,
     EndlessHead,
+    Flood,
 )
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
@@ -33,6 +34,7 @@ REFUSED = Answer(401, json={"error": "Unauthorized"})
         ("AnswerEarly:401:1000:grace:0.5", faults.AnswerEarly(REFUSED, 1000, "grace", 0.5)),
         ("Drip:401:10", Drip(REFUSED, 10)),
         ("EndlessHead", EndlessHead()),
+        ("Flood:chunks", Flood("chunks")),
         ("EventStream", EventStream()),
         ("MintAnswer:401", faults.MintAnswer(REFUSED)),
         ("TokensExpire:2", faults.TokensExpire(2)),

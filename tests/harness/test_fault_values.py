@@ -22,6 +22,7 @@ from deploy_relay_kit.harness.faults.broken_answers import (
     ContentLengthOff,
     Drip,
     EndlessHead,
+    Flood,
     Held,
     UnfinishedChunks,
 )
@@ -53,6 +54,7 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(Answer, chunk_size=0), "chunk_size must .*, not 0"),
         (anyhow(Answer, interim=(200,)), "interim must be an integer from 100 to 199, not 200"),
         (anyhow(EndlessHead, 99), "status must .*, not 99"),
+        (anyhow(Flood, "tears"), "of must be .*, not 'tears'"),
         (anyhow(Drip, OK, 0), "bytes_per_second must be a number above 0, not 0"),
         (anyhow(Drip, OK, math.nan), "bytes_per_second must .*, not nan"),
         (anyhow(Drip, OK, math.inf), "bytes_per_second must .*, not inf"),

@@ -20,18 +20,21 @@ from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import AnswerEarly, mint_refused
 from deploy_relay_kit.harness.targets.reference import ReferenceTarget
 from deploy_relay_kit.relay import fanout, upload
+from deploy_relay_kit.relay.answer import StreamedAnswer
 from deploy_relay_kit.relay.connection import Connections
 from deploy_relay_kit.relay.errors import AttemptError
+from deploy_relay_kit.relay.link import Link
 from deploy_relay_kit.relay.payload import StagedPayload, opened
 from deploy_relay_kit.relay.peer import Peer, mint_failure
 from deploy_relay_kit.relay.report import Report
-from deploy_relay_kit.relay.states import Exchange, Step
+from deploy_relay_kit.relay.states import BodyState, Exchange, Step
 from deploy_relay_kit.relay.upload import _Sending
 from tests.conformance import (
     test_answers,
     test_cancel,
     test_early,
     test_faults,
+    test_floods,
     test_mint_answers,
     test_patience,
     test_streaming,
@@ -314,3 +317,22 @@ def a_peer_that_closes_is_waited_for(patch: pytest.MonkeyPatch) -> None:
         return await members(sending, response)
 
     change_members(patch, patient)
+
+
+@mutant(
+    "KIT-10",
+    killed_by=tuple(
+        case(test_floods.test_an_answer_without_end_costs_its_own_record_alone, of=of)
+        for of in ("comments", "interim answers")
+    ),
+)
+def a_flood_is_read_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StreamedAnswer, "_check_limits", lambda _: None)
+    patch.setattr(Link, "most", 1 << 60)
+    advance = Exchange.advance
+
+    def patient(self: Exchange, step: Step) -> float | None:
+        seconds = advance(self, step)
+        return seconds if self.body is BodyState.SENDING else None
+
+    patch.setattr(Exchange, "advance", patient)

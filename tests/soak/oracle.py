@@ -38,7 +38,7 @@ from deploy_relay_kit.harness import (
     mint_without_token,
 )
 from deploy_relay_kit.harness.faults.broken_answers import FloodOf
-from deploy_relay_kit.harness.faults.kinds import Rest
+from deploy_relay_kit.harness.faults.uploads import Rest
 
 OWN = Answer(json={"message": "done"})
 NO = Answer.error(403, "no")
