@@ -104,6 +104,7 @@ def test_every_fault_can_be_written() -> None:
             "jitter": "0",
             "variation": "0",
             "version": "1.3",
+            "of": "chunks",
             "at": "head",
             "then": "drain",
             "end": "reset",
