@@ -35,7 +35,8 @@ tokens over the replication socket, and `Event` reports the progress.
 Read the modules in this order; each imports only modules that stand after it:
 
     command                     the command line `relay deploy`
-    restarts fanout             all nodes, and the report
+    worker restarts fanout      all nodes, and the report
+    processes                   more processes, each for some of the nodes
     upload states               one attempt for one node
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises

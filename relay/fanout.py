@@ -16,6 +16,7 @@ from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import AnyPath, LocalSettings, Mint, Node
 from deploy_relay_kit.relay.payload import measure
 from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.processes import Share, serve, shares
 from deploy_relay_kit.relay.report import Record, Report, failed_record, success_record
 from deploy_relay_kit.relay.request import forwarded_fields
 from deploy_relay_kit.relay.retry import Retry
@@ -61,6 +62,7 @@ async def deploy(
     ask_for_events: bool = False,
     probe: bool = False,
     legacy: bool = False,
+    processes: int | None = None,
     **reach: Unpack[Reach],
 ) -> Report:
     """Stream one staged payload to all nodes at once and report the result of each.
@@ -81,6 +83,9 @@ async def deploy(
             `legacy` (VER-01).
         legacy: Send one CBOR body instead of a form, which a peer older than 5.1 does not take
             (VER-03). Such a peer reports no progress, and keeps the whole body in its memory.
+        processes: How many processes share the nodes, this one included. None uses as many cores
+            as finish the deploy sooner: one for small deploys, and with a mint of your own, which
+            stays in this process.
         **reach: `mint`, `tls`, `limits`, `local`, `origin`, `proxy`, `allow_http`, `on_event`; see
             `Reach`.
 
@@ -90,6 +95,7 @@ async def deploy(
     Raises:
         InputError: The input is invalid; the text says what to change. Nothing was sent.
     """
+    nodes = tuple(nodes)
     fan = FanOut(nodes, **reach)
     fields = forwarded_fields(request)
     try:
@@ -97,7 +103,28 @@ async def deploy(
     except AttemptError as failure:
         return fan.fail(failure)
     upload = Upload(fields, staged, ask_for_events, probe, legacy)
-    return await fan.run(functools.partial(send, upload), retry)
+    on_event = reach.pop("on_event", None)
+    others = tuple(node for node in nodes if node.name in fan.names)
+    first, *rest = shares(Share(others, upload, retry, {**reach}), processes)
+    if not rest:
+        return await fan.run(functools.partial(send, upload), retry)
+
+    async def here(share: Share) -> Report:
+        return await FanOut(share.nodes, **share.reach, on_event=on_event).run(
+            functools.partial(send, upload), retry
+        )
+
+    async def elsewhere(share: Share) -> Report:
+        try:
+            return await serve(share, functools.partial(_tell, on_event))
+        except OSError:  # the machine has no process or descriptor left for it
+            return await here(share)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(elsewhere(share)) for share in rest]
+        tasks.append(group.create_task(here(first)))
+    records = {record["node"]: record for task in tasks for record in task.result().records}
+    return Report([records[name] for name in fan.names])
 
 
 class FanOut:
@@ -159,12 +186,13 @@ class FanOut:
         """The report of a failure that stops the work at every node before it begins."""
         return Report([self._settled(failed_record(name, [failure])) for name, _ in self._peers])
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the nodes, in order, without the origin."""
+        return [name for name, _ in self._peers]
+
     def _emit(self, event: Event) -> None:
-        """Call the listener; AGG-08: its exceptions are its own."""
-        if self._on_event is not None:
-            # The call awaits nothing, so a CancelledError also comes from the listener.
-            with contextlib.suppress(Exception, asyncio.CancelledError):
-                self._on_event(event)
+        _tell(self._on_event, event)
 
     def _settled(self, record: Record) -> Record:
         self._emit(Event(str(record["node"]), self._last_event, {"record": record}))
@@ -208,6 +236,14 @@ def _too_late(peer: Peer) -> PeerError:
     reason = f"the deploy did not end in {peer.limits.total:g} s"
     stage: Stage = "answer" if peer.doubts else "upload"
     return PeerError(stage, reason, uncertain=bool(peer.doubts))
+
+
+def _tell(listener: Callable[[Event], None] | None, event: Event) -> None:
+    """Call the listener; AGG-08: its exceptions are its own."""
+    if listener is not None:
+        # The call awaits nothing, so a CancelledError also comes from the listener.
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            listener(event)
 
 
 async def _attempt(work: Work, peer: Peer) -> Mapping[str, object] | AttemptError:

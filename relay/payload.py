@@ -1,21 +1,26 @@
 """The staged payload: measured once, read again in blocks by every attempt (SEQ-05, SEQ-09)."""
 
 import contextlib
+import functools
 import io
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy_relay_kit.relay.errors import NO_DESCRIPTOR, NO_DESCRIPTORS, OriginError
 
-BLOCK_BYTES = 7 * 16_384 - len(b"1bff7\r\n\r\n")
-"""Bytes of the file that are read and sent at a time.
+BLOCK_BYTES = 31 * 16_384 - len(b"7bff7\r\n\r\n")
+"""Bytes of the file that are read and sent at a time, as long as the peer takes them quickly.
 
-With its chunk framing (WIRE-13) a block fills exactly seven TLS records. From 128 KiB on, the C
-library would map new memory for every block.
+With its chunk framing (WIRE-13) a block fills exactly 31 TLS records, which is just below the half
+MiB that asyncio holds back for one connection.
 """
+_SMALL_BLOCK_BYTES = 16_384 - len(b"3ff8\r\n\r\n")
+"""For a slow peer, so that it is seen to take something (the limit `stall`)."""
+_QUICK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,23 @@ def measure(path: Path) -> StagedPayload:
     return StagedPayload(path, status.st_size, _state(status))
 
 
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Have the C library of Linux use the memory of one block again for the next.
+
+    By default it maps new memory for every block of more than 128 KiB, which costs as much as
+    encrypting it. Freeing one large block raises that size.
+    """
+    bytes(8 << 20)
+
+
 @contextlib.contextmanager
 def opened(payload: StagedPayload) -> Iterator[Iterator[bytes]]:
     """Open the file for one attempt, yield its blocks, and close it on every path (EARLY-11).
 
     If its size or content changes, the blocks end with an OriginError (RES-11, BUG-14).
     """
+    _keep_freed_memory()
     with _failing("not readable"):
         file = payload.path.open("rb", buffering=0)
     with file:
@@ -61,15 +77,18 @@ def opened(payload: StagedPayload) -> Iterator[Iterator[bytes]]:
 def _blocks(file: io.FileIO, payload: StagedPayload) -> Iterator[bytes]:
     # In the thread of the event loop: passing each block between threads cost more processor time
     # than reading, encrypting and sending it.
-    left = payload.size
+    left, size = payload.size, _SMALL_BLOCK_BYTES
     with _failing("not readable"):
         _check_unchanged(file, payload)
         while left:
-            block = file.read(min(left, BLOCK_BYTES))
+            block = file.read(min(left, size))
             if not block:
                 raise OriginError("payload", "staged payload ended early")
             left -= len(block)
+            given = time.monotonic()
             yield block
+            is_quick = time.monotonic() - given < _QUICK_SECONDS
+            size = BLOCK_BYTES if is_quick else _SMALL_BLOCK_BYTES
         _check_unchanged(file, payload)
 
 

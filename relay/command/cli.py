@@ -29,6 +29,7 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.fanout import FanOut, Reach, deploy
 from deploy_relay_kit.relay.node import Mint, Node
+from deploy_relay_kit.relay.processes import check_number
 from deploy_relay_kit.relay.request import forwarded_fields
 from deploy_relay_kit.relay.restarts import restart
 from deploy_relay_kit.relay.retry import Retry
@@ -100,6 +101,7 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
     # Find every mistake before a large directory is packed.
     forwarded_fields(request)
     Retry(arguments.attempts)
+    check_number(arguments.processes)
     FanOut(nodes, **reach)
     progress = Progress([node.name for node in nodes], bool(arguments.restart))
     is_silent = arguments.quiet or arguments.events
@@ -200,6 +202,7 @@ async def _run(
         ask_for_events=not arguments.quiet,
         probe=arguments.probe,
         legacy=arguments.legacy,
+        processes=arguments.processes,
         **reach,
     )
     took = {record["node"] for record in deployed.records if record["status"] == "success"}

@@ -130,6 +130,12 @@ def parser() -> argparse.ArgumentParser:
     add("--allow-http", action="store_true", help="allow plain http to other machines")
     add("--proxy", metavar="URL", help="reach the nodes through this HTTP proxy; env: HTTPS_PROXY")
     add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
+    add(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="processes that share the nodes (default: as many cores as finish the deploy sooner)",
+    )
     add("--limit", metavar="NAME=SECONDS", help=f"time limits: {limits}; repeatable", **repeatable)
     add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
     add(

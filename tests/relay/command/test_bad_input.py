@@ -133,6 +133,10 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "empty/x", NODE, *WHO], "Not a directory"),
         (["deploy", "demo", NODE, *WHO, "--key=password"], "without its certificate"),
         (
+            ["deploy", "demo", NODE, *WHO, "--processes=0"],
+            "processes must be an integer of 1 or more, not 0",
+        ),
+        (
             ["deploy", "demo", NODE, *WHO, "--concurrency=0"],
             "limit 'concurrency' must be an integer above 0, not 0",
         ),
