@@ -98,6 +98,13 @@ class FaultSchedule:
                 return fault.fault if shown else None
         return fault
 
+    @property
+    def refuses(self) -> bool:
+        """Whether a turn of its connections is refused."""
+        fault = self._by_group.get("connection")
+        turns = fault.turns if isinstance(fault, InTurn) else (fault,)
+        return any(isinstance(turn, Refuse) for turn in turns)
+
     def refusal(self) -> float | None:
         """How many seconds to refuse connections now; None to accept the next one.
 

@@ -69,7 +69,8 @@ class PathPrefixProxy(Front):
         await self._session.close()
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
-        self.paths.append(request.raw_path)
+        if request.method == "POST" or not self.peer.judging:  # a stray's GET is not the relay's
+            self.paths.append(request.raw_path)
         rest = request.raw_path.removeprefix(self._prefix)
         if rest == request.raw_path or not rest.startswith("/"):
             raise web.HTTPNotFound(text="nothing is served outside the prefix\n")

@@ -19,7 +19,7 @@ from deploy_relay_kit.harness.profiles import PROFILES, Profile, ProfileName
 from deploy_relay_kit.harness.transport.connection import Connection
 from deploy_relay_kit.harness.transport.control import Command
 from deploy_relay_kit.harness.transport.endpoint import Endpoint
-from deploy_relay_kit.harness.transport.handshake import read_client_hello
+from deploy_relay_kit.harness.transport.handshake import has_begun, read_client_hello
 from deploy_relay_kit.harness.transport.server import StreamingServer
 from deploy_relay_kit.harness.witness.requests import MintWitness, UploadWitness
 
@@ -43,6 +43,26 @@ class PeerOptions(TypedDict, total=False):
     host: str
     timeout: float
     mark_offsets: Sequence[int]
+
+
+_LATER = object()
+"""The turn of a connection of which it is not known yet whether it is the relay's."""
+
+
+class _Plan:
+    """The turns of a peer's connections; before a judge, a stray takes none."""
+
+    def __init__(self, peer: "FakePeer") -> None:
+        self._peer = peer
+
+    def refusal(self) -> float | None:
+        return self._peer.node.refusal()
+
+    def turn(self) -> object:
+        schedule = self._peer.node.schedule
+        # A peer that is about to refuse must know its turn before the client is accepted.
+        is_known = not self._peer.judging or schedule.refuses or not schedule.has("connection")
+        return self._peer.node.turn() if is_known else _LATER
 
 
 class FakePeer(Endpoint):
@@ -98,7 +118,7 @@ class FakePeer(Endpoint):
         api = OperationsApi(node, mark_offsets)
         self.http.otherwise = api
         self.http.malformed = api.malformed
-        self.http.plan = node
+        self.http.plan = _Plan(self)
         self._authority = authority
         self._closed_port: socket.socket | None = None
 
@@ -250,12 +270,18 @@ class FakePeer(Endpoint):
         began = any(seen.has_spoken for seen in self.live_connections)
         return self.node.schedule.not_shown(*(_IN_HANDSHAKE if began else ()))
 
+    def _is_strange(self, connection: Connection) -> bool:
+        """Whether a client begins like no relay."""
+        return self._authority is not None and not has_begun(connection)
+
     def _greet(self, connection: Connection) -> bool:
         """Show a fault that comes before the TLS handshake; False ends the connection."""
         network = Network(self.node.schedule)
         connection.link = network.link()
         connection.pause(network.delay("accept"))
         fault = connection.turn
+        if fault is _LATER:
+            fault = None if self._is_strange(connection) else self.node.turn()
         if fault is not None:
             self.node.schedule.show("connection")
             connection.witness.showed_fault = True

@@ -116,7 +116,8 @@ class Endpoint(ABC):
         return [seen for seen in list(self.http.connections) if self._is_stray(seen)]
 
     def _is_stray(self, seen: ConnectionWitness) -> bool:
-        refuses = self.has_fault_in_handshake and seen.has_spoken
+        # A client that verifies after a flawed handshake ends the connection without a request.
+        refuses = self.has_fault_in_handshake and seen.has_spoken and not seen.requests
         return seen.is_stray and not refuses
 
     @property

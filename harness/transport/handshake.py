@@ -17,6 +17,9 @@ from deploy_relay_kit.harness.witness.connections import ConnectionWitness
 from deploy_relay_kit.harness.witness.moments import MomentKind
 
 _PURPOSE = "the TLS handshake"
+_HANDSHAKE = b"\x16"  # content type of a record (RFC 8446 section 5.1)
+_LONGEST_RECORD = 5 + (1 << 14)
+_SOON = 0.01  # seconds until a half ClientHello is looked at again
 _ALERT = 21  # content type (RFC 8446 section 5.1)
 _CLIENT_HELLO = 1  # handshake messages (section 4)
 _CERTIFICATE = 11
@@ -89,7 +92,10 @@ def _finish_handshake(connection: Connection, sock: ssl.SSLSocket) -> None:
         try:
             sock.do_handshake()
         except ssl.SSLWantReadError:
-            connection.wait(select.POLLIN, deadline, _PURPOSE)
+            if connection.witness.has_spoken:
+                connection.wait(select.POLLIN, deadline, _PURPOSE)
+            else:  # a half ClientHello: nothing that is in progress
+                connection.wait_for_request()
         except ssl.SSLWantWriteError:
             connection.wait(select.POLLOUT, deadline, _PURPOSE)
         else:
@@ -105,6 +111,22 @@ def _reason_of(error: OSError, witness: ConnectionWitness) -> str:
         return error.reason
     witness.closed("client", "RST")
     return "the client reset the connection"
+
+
+def has_begun(connection: Connection) -> bool:
+    """Wait until a client has sent a whole ClientHello; False when it sends anything else.
+
+    Nothing is read. So a port scan, a request without TLS or a half ClientHello is told from a
+    client that wants a TLS connection.
+    """
+    connection.wait_for_request()
+    deadline = now() + connection.timeout
+    while (seen := connection.peek(_LONGEST_RECORD))[:1] == _HANDSHAKE and now() < deadline:
+        if len(seen) >= 5 + int.from_bytes(seen[3:5]):
+            return True
+        if connection.pause(_SOON):
+            break
+    return False
 
 
 def read_client_hello(connection: Connection) -> None:

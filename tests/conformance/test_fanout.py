@@ -6,6 +6,7 @@ import pytest
 
 from deploy_relay_kit.harness import (
     Answer,
+    AnswerEarly,
     CloseWithoutAnswer,
     FakeCluster,
     Fault,
@@ -130,3 +131,25 @@ def test_an_answer_nested_too_deeply_costs_one_record(
         outcome = relay.deploy(to=[deep, other])
         assert outcome.refused is None, f"expected records, got a refusal: {outcome.refused}"
     check_untouched(check, outcome, other, payload)
+
+
+def test_nothing_is_in_progress_when_the_records_are_there(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """A deploy is over when its records are there: of success, of a refusal, of a broken upload."""
+    early = AnswerEarly(Answer.error(403, "may not deploy here"), "file", "drain")
+    faults = (None, Answer.error(500, "final"), early, CloseWithoutAnswer())
+    peers = [cluster.peer(fault=fault) for fault in faults]
+    outcome = relay.deploy(to=peers, payload=large.path)
+    for peer in peers:
+        peer.settle()
+        with check("KIT-08", f"the requests in progress at {peer.name} after the deploy"):
+            check.need(peer.live_requests, f"{peer.name} saw no request")
+            assert not peer.unsettled, f"expected none, got one: {peer.unsettled}"
+        record = outcome[peer]
+        with check("KIT-07", f"the status of the record of {peer.name}"):
+            assert record.status in ("success", "failed")
+        with check("KIT-07", f"the reason of the record of {peer.name}"):
+            reason = record.members.get("reason")
+            has_one = isinstance(reason, str) and reason != ""
+            assert has_one or record.status != "failed", "expected a text that is not empty"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from deploy_relay_kit import relay as reference
 from deploy_relay_kit.harness.faults.answers import Answer as Answered
@@ -20,6 +26,7 @@ from tests.conformance import (
     test_early,
     test_events,
     test_events_forms,
+    test_fanout,
     test_faults,
     test_records,
     test_refusals,
@@ -29,6 +36,7 @@ from tests.conformance import (
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_streams import change_error
 
+OVER = test_fanout.test_nothing_is_in_progress_when_the_records_are_there
 REFUSED = test_refusals.test_a_refusal_is_a_failed_record_with_reason_and_status
 
 
@@ -43,6 +51,30 @@ def change_report(
         return Report(change(report.records))
 
     patch.setattr(reference, "deploy", changed)
+
+
+@mutant("KIT-08", killed_by=case(OVER))
+def a_request_is_left_open(patch: pytest.MonkeyPatch) -> None:
+    """After the deploy, a second mint of the first node begins, and does not end."""
+    deploy = reference.deploy
+
+    def leave(url: URL) -> None:
+        sock = socket.create_connection((url.host or "", url.port or 0))
+        begun = ssl._create_unverified_context().wrap_socket(sock)
+        begun.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+
+        def end_with_the_peer() -> None:
+            with begun, contextlib.suppress(OSError):
+                begun.recv(1)
+
+        threading.Thread(target=end_with_the_peer, daemon=True).start()
+
+    async def leaving(*, nodes: Sequence[reference.Node], **how: Any) -> Report:
+        report = await deploy(nodes=nodes, **how)
+        await asyncio.to_thread(leave, URL(nodes[0].url or ""))
+        return report
+
+    patch.setattr(reference, "deploy", leaving)
 
 
 def without(member: str) -> Callable[[list[Record]], list[Record]]:
@@ -128,6 +160,7 @@ def a_lost_connection_has_a_status(patch: pytest.MonkeyPatch) -> None:
     killed_by=(
         case(test_events_forms.test_an_error_event_of_any_form_is_a_failure_with_a_reason),
         case(test_early.test_a_refusal_after_which_the_peer_closes_is_a_failed_record_at_once),
+        case(OVER),
     ),
 )
 def a_refusal_leaves_no_reason(patch: pytest.MonkeyPatch) -> None:

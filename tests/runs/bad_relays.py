@@ -1,22 +1,45 @@
 """Relays that do little or nothing, each as a function that `--relay python:` names.
 
-They are written from the protocol alone: nothing of the kit is imported.
+They are written from the protocol alone: nothing of the kit is imported. The last two are good
+relays but for one habit, and for what a page of code leaves out.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 Message = dict[str, Any]
-_LEFT_OPEN: list[object] = []
+_LEFT_OPEN: list[Any] = []
 _OK = range(200, 300)
+_NOT_FORWARDED = set(
+    [
+        "payload",
+        "progress",
+        "hdb_user",
+        "fastifyResponse",
+        "baseRequest",
+        "baseResponse",
+        "username",
+        "password",
+        "token",
+        "operation_token",
+        "refresh_token",
+        "credentials",
+        "hdbAuthHeader",
+        "impersonate",
+        "bypass_auth",
+        "requestId",
+    ]
+)
 
 
 def idle(message: Message) -> list[Message]:
@@ -26,53 +49,76 @@ def idle(message: Message) -> list[Message]:
 
 def liar(message: Message) -> list[Message]:
     """Opens no connection, and says that all is well."""
-    return [{"node": node["name"], "status": "success"} for node in message["nodes"]]
+    return [_succeeded(node) for node in message["nodes"]]
 
 
 def untrusting(message: Message) -> list[Message]:
     """Trusts the authorities of the system alone."""
-    return [_relay(message, node, ssl.create_default_context()) for node in message["nodes"]]
+    trust = ssl.create_default_context()
+    return [_closing(message, node, trust) for node in message["nodes"]]
 
 
 def deaf(message: Message) -> list[Message]:
     """Sends whole uploads, reads no answer to them, and says that all is well."""
-    trust = ssl.create_default_context(cafile=message["ca_file"])
-    return [_relay(message, node, trust, is_deaf=True) for node in message["nodes"]]
+    return _to_all(message, is_deaf=True)
 
 
 def leaky(message: Message) -> list[Message]:
     """Closes no connection and no file."""
-    trust = ssl.create_default_context(cafile=message["ca_file"])
-    return [_relay(message, node, trust, kept=_LEFT_OPEN) for node in message["nodes"]]
+    return _to_all(message, kept=_LEFT_OPEN)
 
 
 def _failed(node: Message, reason: str) -> Message:
     return {"node": node["name"], "status": "failed", "reason": reason}
 
 
+def _succeeded(node: Message) -> Message:
+    return {"node": node["name"], "status": "success"}
+
+
+def _to_all(
+    message: Message, *, is_deaf: bool = False, kept: list[Any] | None = None
+) -> list[Message]:
+    trust = ssl.create_default_context(cafile=message["ca_file"])
+
+    def deploy(node: Message) -> Message:
+        if kept is None:
+            return _closing(message, node, trust, is_deaf=is_deaf)
+        return _relay(message, node, trust, kept)
+
+    if not Path(message["payload"]).exists():
+        return [_failed(node, "staged payload missing") for node in message["nodes"]]
+    with ThreadPoolExecutor(len(message["nodes"]) or 1) as pool:
+        return list(pool.map(deploy, message["nodes"]))
+
+
+def _closing(
+    message: Message, node: Message, trust: ssl.SSLContext, *, is_deaf: bool = False
+) -> Message:
+    opened: list[Any] = []
+    try:
+        return _relay(message, node, trust, opened, is_deaf=is_deaf)
+    finally:
+        for it in opened:
+            it.close()
+
+
 def _relay(
     message: Message,
     node: Message,
     trust: ssl.SSLContext,
+    opened: list[Any],
     *,
     is_deaf: bool = False,
-    kept: list[object] | None = None,
 ) -> Message:
-    url = urlsplit(node["url"])
-    opened: list[Any] = [] if kept is None else kept
     try:
-        mint = _connect(url.hostname, url.port, trust)
-        opened.append(mint)
-        request = {"operation": "create_authentication_tokens"}
-        request |= {name: node["mint"][name] for name in ("username", "password")}
-        mint.request("POST", url.path or "/", json.dumps(request), _headers(json.dumps(request)))
-        answer = mint.getresponse()
-        body = answer.read()
-        if answer.status not in _OK:
-            return _failed(node, f"token mint failed: {answer.status}")
-        token = json.loads(body)["operation_token"]
-        upload = _connect(url.hostname, url.port, trust)
-        opened.append(upload)
+        status, answer = _mint(node, trust, opened)
+        if status not in _OK:
+            return {**_failed(node, f"token mint failed: {_reason(answer)}"), "statusCode": status}
+        token = answer.get("operation_token") if isinstance(answer, dict) else None
+        if not isinstance(token, str) or not re.fullmatch("[!-~]+", token):
+            return _failed(node, "token mint failed: peer did not return an operation_token")
+        upload = _connect(node, trust, opened)
         payload = Path(message["payload"]).open("rb")  # noqa: SIM115 - one relay closes nothing
         opened.append(payload)
         boundary = uuid.uuid4().hex
@@ -81,34 +127,64 @@ def _relay(
             "Content-Type": f"multipart/form-data; boundary={boundary}",
         }
         blocks = _form(message["request"], payload, boundary)
-        upload.request("POST", url.path or "/", blocks, headers, encode_chunked=True)
+        upload.request("POST", _target(node), blocks, headers, encode_chunked=True)
         if is_deaf:
-            return {"node": node["name"], "status": "success"}
-        answer = upload.getresponse()
-        said = json.loads(answer.read())
+            return _succeeded(node)
+        status, answer = _read(upload)
     except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
         return _failed(node, str(error) or type(error).__name__)
-    finally:
-        for it in opened if kept is None else ():
-            it.close()
-    if answer.status in _OK:
-        return {**said, "node": node["name"], "status": "success"}
-    return {**_failed(node, str(said.get("error", said))), "statusCode": answer.status}
+    if status in _OK:
+        return {**(answer if isinstance(answer, dict) else {}), **_succeeded(node)}
+    return {**_failed(node, _reason(answer)), "statusCode": status}
+
+
+def _mint(node: Message, trust: ssl.SSLContext, opened: list[Any]) -> tuple[int, Any]:
+    connection = _connect(node, trust, opened)
+    operation = {"operation": "create_authentication_tokens", "expires_in": "5m"}
+    operation |= {name: node["mint"][name] for name in ("username", "password")}
+    body = json.dumps(operation).encode()
+    connection.request("POST", _target(node), body, {"Content-Type": "application/json"})
+    return _read(connection)
+
+
+def _read(connection: http.client.HTTPSConnection) -> tuple[int, Any]:
+    answer = connection.getresponse()
+    text = answer.read(1 << 20).decode(errors="replace")
+    try:
+        return answer.status, json.loads(text)
+    except ValueError:
+        return answer.status, text
+
+
+def _reason(answer: Any) -> str:
+    if isinstance(answer, dict):
+        answer = answer.get("error", answer.get("message", answer))
+    return (answer if isinstance(answer, str) else json.dumps(answer)) or "no reason"
 
 
 def _connect(
-    host: str | None, port: int | None, trust: ssl.SSLContext
+    node: Message, trust: ssl.SSLContext, opened: list[Any]
 ) -> http.client.HTTPSConnection:
-    return http.client.HTTPSConnection(host or "", port, timeout=3, context=trust)
+    url = urlsplit(node["url"])
+    opened.append(
+        http.client.HTTPSConnection(url.hostname or "", url.port, timeout=3, context=trust)
+    )
+    connection: http.client.HTTPSConnection = opened[-1]
+    return connection
 
 
-def _headers(body: str) -> dict[str, str]:
-    return {"Content-Type": "application/json", "Content-Length": str(len(body.encode()))}
+def _target(node: Message) -> str:
+    url = urlsplit(node["url"])
+    return f"{url.path or '/'}{'?' if url.query else ''}{url.query}"
 
 
 def _form(request: Message, payload: Any, boundary: str) -> Iterator[bytes]:
-    for name, value in request.items():
-        text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    fields = {re.sub('[\r\n"]', "", name): value for name, value in request.items()}
+    for name, value in {**fields, "replicated": False}.items():
+        if name.startswith("_") or name in _NOT_FORWARDED:
+            continue
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        text = value if isinstance(value, str) else text
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
         yield f"{head}{text}\r\n".encode()
     yield (

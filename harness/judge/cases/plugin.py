@@ -156,10 +156,11 @@ def judge(
 
 
 def _is_charged(check: Check, case: Case) -> bool:
-    """Whether the case has looked at the same reason and found it wrong: one defect, one charge."""
-    failed = [it.subject for it in case.checks if it.verdict is Verdict.FAILED]
-    is_of_reason = check.requirement == "KIT-07" and check.subject.startswith("the reason")
-    return is_of_reason and any("reason of the record" in subject for subject in failed)
+    """Whether the case has looked at the same thing and found it wrong: one defect, one charge."""
+    failed = [it for it in case.checks if it.verdict is Verdict.FAILED]
+    if check.requirement == "KIT-07" and check.subject.startswith("the reason"):
+        return any("reason of the record" in it.subject for it in failed)
+    return check.requirement == "KIT-08" and any(it.requirement == "KIT-08" for it in failed)
 
 
 def _conclude(case: Case, rest: list[str], ended_by: BaseException | None) -> None:
