@@ -45,8 +45,7 @@ class PeerOptions(TypedDict, total=False):
     mark_offsets: Sequence[int]
 
 
-_LATER = object()
-"""The turn of a connection of which it is not known yet whether it is the relay's."""
+_LATER = object()  # the turn of a connection that may be a stray's
 
 
 class _Plan:
@@ -60,9 +59,9 @@ class _Plan:
 
     def turn(self) -> object:
         schedule = self._peer.node.schedule
-        # A peer that is about to refuse must know its turn before the client is accepted.
-        is_known = not self._peer.judging or schedule.refuses or not schedule.has("connection")
-        return self._peer.node.turn() if is_known else _LATER
+        # A peer that refuses the next connection must know the turn of this one at once.
+        is_later = self._peer.judging and schedule.has("connection") and not schedule.refuses
+        return _LATER if is_later else self._peer.node.turn()
 
 
 class FakePeer(Endpoint):

@@ -20,26 +20,11 @@ from urllib.parse import urlsplit
 Message = dict[str, Any]
 _LEFT_OPEN: list[Any] = []
 _OK = range(200, 300)
-_NOT_FORWARDED = set(
-    [
-        "payload",
-        "progress",
-        "hdb_user",
-        "fastifyResponse",
-        "baseRequest",
-        "baseResponse",
-        "username",
-        "password",
-        "token",
-        "operation_token",
-        "refresh_token",
-        "credentials",
-        "hdbAuthHeader",
-        "impersonate",
-        "bypass_auth",
-        "requestId",
-    ]
-)
+_PRIVATE = """
+payload progress hdb_user fastifyResponse baseRequest baseResponse username password token
+operation_token refresh_token credentials hdbAuthHeader impersonate bypass_auth requestId
+"""
+_NOT_FORWARDED = {*_PRIVATE.split()}
 
 
 def idle(message: Message) -> list[Message]:

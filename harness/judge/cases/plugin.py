@@ -206,7 +206,8 @@ def _block(case: Case, relay: Relay, cluster: FakeCluster) -> None:
     """
     uploads = [upload for peer in cluster.peers for upload in peer.live_uploads]
     if relay.blocked_by and not any(upload.complete for upload in uploads):
-        _make_untestable(case, relay.blocked_by, Verdict.PASSED, Verdict.FAILED)
+        verdicts = Verdict.PASSED, Verdict.FAILED, Verdict.UNTESTABLE
+        _make_untestable(case, relay.blocked_by, *verdicts)
         return
     # A deploy that is cancelled may not get so far; its case looks for how far it got.
     whole = (command for command in relay.commands if command.cancel_after is None)

@@ -164,8 +164,8 @@ class Relay:
         sockets = [it for it in self._cluster.sockets if it.name in told]
         lines = [progress(it.title, it.live_connections) for it in [*peers, *sockets]]
         unfinished = list(filter(None, lines)) or ["each node had sent its whole answer"]
-        more = f"and {len(unfinished) - _NODES} more nodes" if len(unfinished) > _NODES else ""
-        return [f"by then {line}" for line in [*unfinished[:_NODES], more] if line]
+        more = [f"… and {len(unfinished) - _NODES} more"] if len(unfinished) > _NODES else []
+        return [*(f"by then {line}" for line in unfinished[:_NODES]), *more]
 
     def need(self, *capabilities: str) -> None:
         """Raise NotApplicable unless the target declares all of these."""

@@ -228,7 +228,7 @@ def not_judged(result: Result) -> dict[str, list[str]]:
             needed = [set(check.blocked_by.split(", ")) for _, check in looks if check.blocked_by]
             least = [it for it in needed if not any(other < it for other in needed)]
             reasons = dict.fromkeys(" and ".join(sorted(it)) for it in least)
-            found.setdefault(f"without {' or '.join(reasons)}", []).append(id_)
+            found.setdefault(f"without {' or '.join(sorted(reasons))}", []).append(id_)
     return found
 
 
