@@ -181,12 +181,6 @@ class Connection:
         if self._client_end is not None:
             self.witness.closed("client", "FIN" if is_fin(self._client_end) else "RST")
 
-    def peek(self, most: int) -> bytes:
-        """What the client has sent so far, without reading it; empty after its end."""
-        with contextlib.suppress(OSError):
-            return socket.socket.recv(self.sock, most, socket.MSG_PEEK)
-        return b""
-
     def unread(self, data: bytes) -> None:
         """Give back bytes that belong to the next request."""
         self._ahead[:0] = data

@@ -121,12 +121,19 @@ def has_begun(connection: Connection) -> bool:
     """
     connection.wait_for_request()
     deadline = now() + connection.timeout
-    while (seen := connection.peek(_LONGEST_RECORD))[:1] == _HANDSHAKE and now() < deadline:
+    while (seen := _peeked(connection))[:1] == _HANDSHAKE and now() < deadline:
         if len(seen) >= 5 + int.from_bytes(seen[3:5]):
             return True
         if connection.pause(_SOON):
             break
     return False
+
+
+def _peeked(connection: Connection) -> bytes:
+    """What the client has sent so far, without reading it; empty after its end."""
+    with contextlib.suppress(OSError):
+        return socket.socket.recv(connection.sock, _LONGEST_RECORD, socket.MSG_PEEK)
+    return b""
 
 
 def read_client_hello(connection: Connection) -> None:
