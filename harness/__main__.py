@@ -2,7 +2,7 @@
 
 import sys
 
-from deploy_relay_kit.harness.cli.main import main
+from deploy_relay_kit.commands import relay_harness
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(relay_harness())

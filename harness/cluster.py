@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from deploy_relay_kit import clusters
+from deploy_relay_kit.commands import remedy
 from deploy_relay_kit.harness.faults.checks import check_int
 from deploy_relay_kit.harness.faults.kinds import Fault
 from deploy_relay_kit.harness.fronts.apache import ApacheFront
@@ -103,7 +104,10 @@ class FakeCluster:
     def proxy(self, peer: FakePeer, prefix: str) -> PathPrefixProxy:
         """Start a TLS reverse proxy that serves `peer` under a path prefix."""
         # aiohttp takes longer to import than all else that a cluster needs.
-        from deploy_relay_kit.harness.fronts.proxy import PathPrefixProxy  # noqa: PLC0415
+        try:
+            from deploy_relay_kit.harness.fronts.proxy import PathPrefixProxy  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise ImportError(f"proxy(…) needs {error.name}; {remedy('judge')}") from error
 
         return self._start_front(PathPrefixProxy(self.authority, peer, prefix))
 

@@ -1,7 +1,8 @@
-"""`python -m relay`."""
+"""`python -m deploy_relay_kit.relay` is `relay`."""
 
 import sys
 
-from deploy_relay_kit.relay.command.cli import main
+from deploy_relay_kit.commands import relay
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(relay())
