@@ -16,6 +16,7 @@ from deploy_relay_kit.harness.cli.options import Command, parser
 from deploy_relay_kit.harness.cli.output import say
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.judge.interrupts import interrupt
+from deploy_relay_kit.harness.witness.printable import printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options)
     except InputError as error:
-        print(f"relay-harness: {error}", file=sys.stderr)
+        print(printable(f"relay-harness: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupted:
         print("relay-harness: interrupted", file=sys.stderr)

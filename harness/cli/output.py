@@ -2,19 +2,16 @@
 
 import os
 import sys
-import unicodedata
 from collections.abc import Iterable
 
 from deploy_relay_kit.harness.errors import InputError
-
-_ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, bidirectional marks, surrogates, line ends
-_KEPT = {"\n", "\t"}
+from deploy_relay_kit.harness.witness.printable import printable
 
 
 def say(lines: Iterable[str]) -> None:
     """Print lines at once; a reader that closes the pipe (`| head`) does not change the exit code.
 
-    Control characters, which a relay may have reported, are escaped.
+    What a relay may have reported to act on a terminal or on a CI server is escaped.
 
     Raises:
         InputError: they cannot be written, as on a full disk.
@@ -30,13 +27,3 @@ def say(lines: Iterable[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise InputError(f"cannot write the output: {error.strerror}") from error
-
-
-def printable(text: str) -> str:
-    """The text with characters escaped that would act on a terminal or have no form in UTF-8."""
-    if text.isprintable():
-        return text
-    return "".join(
-        repr(it)[1:-1] if it not in _KEPT and unicodedata.category(it) in _ESCAPED else it
-        for it in text
-    )

@@ -20,6 +20,7 @@ from deploy_relay_kit.harness.faults.schedule import FaultSchedule
 from deploy_relay_kit.harness.faults.text import parse_fault
 from deploy_relay_kit.harness.peer.peer import PeerOptions
 from deploy_relay_kit.harness.profiles import ProfileName
+from deploy_relay_kit.harness.witness.printable import printable
 
 
 def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...]]:
@@ -105,7 +106,7 @@ def serve(
             # Whoever started us and dies leaves no cluster behind.
             threading.Thread(target=_set_at_end_of_input, args=(over,), daemon=True).start()
         over.wait()
-        print(cluster.timelines(), file=sys.stderr)
+        print(printable(cluster.timelines()), file=sys.stderr)
     return 0
 
 

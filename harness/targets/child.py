@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import selectors
 import signal
 import subprocess
@@ -9,8 +10,10 @@ import time
 from collections.abc import Sequence
 from typing import IO, cast
 
+import psutil
+
 from deploy_relay_kit.harness.targets.messages import show
-from deploy_relay_kit.harness.targets.processes import is_group_alive
+from deploy_relay_kit.harness.targets.processes import is_group_alive, marked
 
 MAX_LINE = 64 * 1024 * 1024
 """Longest line that is read, in bytes: room for the records of a case that answers at length."""
@@ -25,6 +28,7 @@ _AUTHORITIES = {
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
 }
+_MARK = "RELAY_HARNESS_CHILD"  # in the environment of a child and of all that it starts
 _TURN = 0.01  # seconds between two looks at whether a child has ended
 
 
@@ -48,7 +52,7 @@ def is_withheld(variable: str) -> bool:
 
 
 class Child:
-    """One running child in a process group of its own, so that its children end with it.
+    """One running child; its children end with it, also those in a session of their own.
 
     Attributes:
         pid: its process id.
@@ -62,6 +66,8 @@ class Child:
             ChildError: the command cannot be run.
 
         """
+        self._mark = secrets.token_hex(8)
+        inherited = {name: it for name, it in os.environ.items() if not is_withheld(name)}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - what the user asked to be run
                 command,
@@ -70,7 +76,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
-                env={name: it for name, it in os.environ.items() if not is_withheld(name)},
+                env={**inherited, _MARK: self._mark},
             )
         except OSError as error:
             raise ChildError(f"cannot run {command[0]!r}: {error.strerror or error}") from error
@@ -201,8 +207,8 @@ class Child:
 
     @property
     def has_children(self) -> bool:
-        """Whether processes of its group are left; asked after it has ended itself."""
-        return is_group_alive(self.pid)
+        """Whether processes that it started are left; asked after it has ended itself."""
+        return is_group_alive(self.pid) or bool(marked(_MARK, self._mark))
 
     def _end(self, seconds: float) -> int | None:
         try:
@@ -226,7 +232,10 @@ class Child:
             with contextlib.suppress(ChildError):
                 self._read(left)
         # A signal is only sent by then: a child of the child dies when the system gets to it.
-        while is_group_alive(self.pid) and time.monotonic() < deadline:
+        while self.has_children and time.monotonic() < deadline:
+            for left_over in marked(_MARK, self._mark):
+                with contextlib.suppress(psutil.Error):
+                    left_over.kill()
             time.sleep(_TURN)
         self._selector.close()
         for pipe in (self._in, self._out, self._err):

@@ -79,6 +79,20 @@ def family(pid: int) -> list[psutil.Process]:
     return list(found.values())
 
 
+def marked(variable: str, value: str) -> list[psutil.Process]:
+    """The running processes whose environment has this value in this variable.
+
+    Children inherit it, also those that have left the session or lost their parent.
+    """
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            is_running = process.status() != psutil.STATUS_ZOMBIE
+            if is_running and process.environ().get(variable) == value:
+                found.append(process)
+    return found
+
+
 def open_files(pid: int) -> list[Path]:
     """The regular files that a process and its family have open, once for each descriptor."""
     found: list[Path] = []

@@ -50,7 +50,8 @@ def installed_without_extras(installed: Path, tmp_path_factory: pytest.TempPathF
         copy = environment / "bin" / program
         copy.write_text(text.replace(str(installed), str(environment)))
         copy.chmod(0o755)
-    for distribution in needed_by(metadata.distribution("deploy-relay-kit")):
+    [about] = kit.glob("deploy_relay_kit-*.dist-info")
+    for distribution in needed_by(metadata.Distribution.at(about)):
         for file in distribution.files or ():
             if file.parts[0] not in ("..", "__pycache__"):
                 target = packages / file.parts[0]

@@ -15,7 +15,6 @@ import msgspec
 import pytest
 
 from deploy_relay_kit.harness.cli.main import main
-from deploy_relay_kit.harness.cli.output import printable
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.judge import report
 from deploy_relay_kit.harness.judge.catalogue import requirements
@@ -23,6 +22,7 @@ from deploy_relay_kit.harness.judge.causes import causes, summary
 from deploy_relay_kit.harness.judge.model import Case, Check, Evidence, Result, Verdict
 from deploy_relay_kit.harness.judge.report import badge, junit, page, text
 from deploy_relay_kit.harness.judge.report.result import from_json, result_schema, to_json
+from deploy_relay_kit.harness.witness.printable import printable
 from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline, TimelineMoment
 from tests.harness.driving import case, failed, result_of
 

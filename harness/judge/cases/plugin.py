@@ -31,6 +31,7 @@ from deploy_relay_kit.harness.judge.interrupts import interrupt
 from deploy_relay_kit.harness.judge.model import Case, Check, Verdict
 from deploy_relay_kit.harness.targets import RELAY_VARIABLE
 from deploy_relay_kit.harness.targets.outcome import TargetBrokeError, TargetSkippedError
+from deploy_relay_kit.harness.witness.printable import printable
 
 _CHECKS = pytest.StashKey[Checks]()
 _CASE = pytest.StashKey[Case]()
@@ -111,7 +112,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if case.verdict is Verdict.NOT_APPLICABLE:
         pytest.skip(f"not applicable: {', '.join({it.blocked_by for it in case.checks})}")
     if case.verdict.has_failed:
-        raise CaseFailed("\n".join(map(_line, case.checks))) from ended_by
+        raise CaseFailed(printable("\n".join(map(_line, case.checks)))) from ended_by
     return result
 
 

@@ -14,6 +14,7 @@ from deploy_relay_kit.harness.judge.causes import STRICTER, Cause, causes, summa
 from deploy_relay_kit.harness.judge.model import Result, Verdict
 from deploy_relay_kit.harness.judge.report.text import alone
 from deploy_relay_kit.harness.witness.moments import Part
+from deploy_relay_kit.harness.witness.printable import printable
 from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline
 
 _ROW = 26  # height of a connection in the drawing, px
@@ -104,9 +105,14 @@ def _drawing(seen: Sequence[ConnectionTimeline]) -> dict[str, Any]:
 
 @cache
 def _template() -> jinja2.Template:
-    # Everything that a relay or a peer said is escaped; undefined names are errors.
+    # Everything that a relay or a peer said is escaped, for HTML and for a terminal that shows the
+    # file; undefined names are errors.
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        finalize=lambda it: printable(it) if type(it) is str else it,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return environment.from_string(source)
