@@ -88,7 +88,7 @@ def test_a_run_prints_and_writes_nothing_raw(adapter: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("command", ["lint", "pytest"])
-def test_other_ways_to_judge_print_nothing_raw(adapter: str, tmp_path: Path, command: str) -> None:
+def test_other_ways_to_judge_print_nothing_raw(adapter: str, command: str) -> None:
     if command == "lint":
         run = ["-m", "deploy_relay_kit.harness", "lint", "--", *adapter.split()]
     else:
