@@ -132,19 +132,6 @@ def test_a_success_with_an_error_member_is_a_success_that_keeps_it(
         assert record["error"] == "of an old deploy"
 
 
-@pytest.mark.parametrize("value", [["a", 1], [], "text", 5, 0, True, False, None], ids=repr)
-def test_a_success_that_is_no_object_is_the_result(
-    records_of: RecordsOf, check: Checks, value: object
-) -> None:
-    """A success whose JSON is not an object has the value as its result."""
-    record, control = records_of(Answer(json=value), DONE)
-    with check("RES-04", "the status of the record"):
-        assert record.status == "success"
-    with check("RES-04", "the result of the record"):
-        check.need("message" in control, NO_MEMBERS)
-        assert record["result"] == value
-
-
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 204, 206, 299])
 def test_every_status_of_the_two_hundreds_is_a_success(
     cluster: FakeCluster, relay: Relay, check: Checks, status: int

@@ -25,6 +25,7 @@ from tests.conformance import (
     test_answers_framing,
     test_faults,
     test_memory,
+    test_reading,
     test_refusals,
 )
 from tests.mutants.mutant import case, mutant
@@ -102,7 +103,7 @@ def text_is_dropped(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("RES-04", killed_by=case(test_answers.test_a_success_that_is_no_object_is_the_result))
+@mutant("RES-04", killed_by=case(test_reading.test_a_success_that_is_no_object_is_the_result))
 def a_list_is_spread(patch: pytest.MonkeyPatch) -> None:
     members = answer._members
 

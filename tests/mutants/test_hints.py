@@ -98,12 +98,21 @@ MAKE_IT = {
     "path-dropped": ("of_urls.the_path_is_lost",),
     "ipv6-without-brackets": ("of_urls.an_ipv6_address_has_no_brackets",),
     "only-200": ("of_answers.only_200_is_a_success",),
-    "answer-in-latin-1": ("of_answers.an_answer_is_latin_1",),
+    "answer-in-latin-1": (
+        "of_answers.an_answer_is_latin_1",
+        "of_reading.the_charset_of_a_type_counts",
+        "of_reading.texts_without_a_charset_are_latin_1",
+        "of_reading.bodies_without_a_type_are_latin_1",
+        "of_reading.bodies_that_are_not_json_are_latin_1",
+    ),
     "characters-cut-by-blocks": ("of_streams.every_byte_is_decoded_on_its_own",),
     "gzip-not-decoded": ("of_answers.an_encoding_is_requested_and_not_decoded",),
     "answer-overwrites-the-record": ("of_records.the_peer_may_overwrite_node_and_status",),
     "status-code-lost": ("of_records.the_status_code_is_lost",),
-    "raw-body-as-reason": ("of_answers.the_reason_is_the_raw_body",),
+    "raw-body-as-reason": (
+        "of_answers.the_reason_is_the_raw_body",
+        "of_reasons.only_message_is_a_reason",
+    ),
     "object-as-javascript-prints-it": (
         "of_answers.an_object_is_shown_as_javascript_does",
         "of_streams.a_message_is_shown_as_javascript_does",
