@@ -174,8 +174,10 @@ def test_the_connection_to_a_peer_that_is_given_up_is_closed(
     A relay that only stops waiting may deploy behind the record of a failure.
     """
     peer = cluster.peer(fault=fault)
-    with check("HTTP-03", "the end of the deploy, with limits of 0.4 s for mint and answer"):
-        outcome = relay.deploy(to=[peer], limits=Limits(mint=0.4, answer=0.4))
+    # A healthy mint may take longer than that on a loaded machine.
+    limits = Limits(mint=0.4) if isinstance(fault, MintHangs) else Limits(answer=0.4)
+    with check("HTTP-03", "the end of the deploy, with a limit of 0.4 s for what is not answered"):
+        outcome = relay.deploy(to=[peer], limits=limits)
     with check("HTTP-03", "the status of the record"):
         assert outcome[peer].status == "failed"
     wait_for_closing(peer, IN_TIME)

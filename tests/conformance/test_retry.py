@@ -28,7 +28,7 @@ from deploy_relay_kit.harness import (
 )
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.deadlines import LIMIT, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import DeployNode, Limits
 
@@ -105,8 +105,8 @@ def test_a_connection_that_hangs_is_retried(
 ) -> None:
     """After a TLS handshake without an answer in time the relay tries again."""
     peer = cluster.peer(fault=in_turn(HangInHandshake(), None))
-    limits = Limits(connect=0.5, attempts=3, retry_delay=0.01)
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.5 s for a connection"):
+    limits = Limits(connect=LIMIT, attempts=3, retry_delay=0.01)
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for a connection"):
         outcome = relay.deploy(to=[peer], limits=limits)
     with check("RTY-02", "the uploads to a peer that does not answer the first handshake"):
         assert len(peer.uploads) == 1
