@@ -36,7 +36,7 @@ Read the modules in this order; each imports only modules that stand after it:
 
     command                     the command line `relay deploy`
     worker restarts fanout      all nodes, and the report
-    processes                   more processes, each for some of the nodes
+    processes places            how many nodes at once, in how many processes
     upload states               one attempt for one node
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 
 from deploy_relay_kit.relay.errors import PeerError
@@ -18,6 +19,9 @@ _HTTP_CODES = range(100, 600)
 GATEWAY = frozenset({502, 504})  # the gateway gave up; the peer may have gone on
 _TRY_AGAIN = GATEWAY | {503}  # RTY-04
 _NO_EARLY_ANSWERS = re.compile("nginx|openresty|caddy", re.IGNORECASE)
+_PAGE = re.compile(r"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^<>]*>([^<]*)<", re.IGNORECASE)
+_HEAD_OF_A_PAGE = 4_096  # characters, in which its title stands
 _MAX_DEPTH = 100  # levels of a JSON value
 _MOST_EVENTS = 100_000  # of a stream; npm reports some thousand lines
 _MOST_COMMENTS = 1 << 20  # bytes from one event to the next
@@ -81,8 +85,15 @@ def success_members(answer: Answer) -> dict[str, object]:
 
 
 def failure_reason(answer: Answer) -> str:
-    """The peer's own text in a refusal, or `HTTP <code>` (RES-06…09, BUG-02)."""
+    """The peer's own text in a refusal, or `HTTP <code>` (RES-06…09, BUG-02).
+
+    An HTML page is the text of a proxy; its title is the reason.
+    """
     text = answer.text
+    if _PAGE.match(text):
+        title = _TITLE.search(answer.hide(text)[:_HEAD_OF_A_PAGE])
+        words = _first_units(" ".join(unescape(title[1]).split())) if title else ""
+        return f"HTTP {answer.status}: {words or 'an HTML page without a title'}"
     if text.startswith(("data:", "event:", ":")):  # framed as an event
         events = EventParser().feed(answer.body + b"\n\n")
         text = next((data for _, data in events if data), text)

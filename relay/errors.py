@@ -11,12 +11,17 @@ from typing import Literal
 Stage = Literal["resolve", "payload", "mint", "connect", "tls", "upload", "answer"]
 """How far an attempt got, in order (SEQ-04; SEQ-07 with its bug fixed)."""
 
-NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
-NO_DESCRIPTOR = (
-    "this machine has no file descriptor left; raise its limit (ulimit -n), "
-    "or serve fewer nodes at once (concurrency)"
-)
-"""The reason for an `OSError` of the origin with one of `NO_DESCRIPTORS`."""
+_FEWER = "or serve fewer nodes at once (concurrency)"
+_NO_DESCRIPTOR = f"no file descriptor left; raise its limit (ulimit -n), {_FEWER}"
+_NO_MEMORY = f"no memory or no thread left for a connection; {_FEWER[3:]}"
+EXHAUSTED = {
+    errno.EMFILE: _NO_DESCRIPTOR,
+    errno.ENFILE: _NO_DESCRIPTOR,
+    errno.ENOBUFS: _NO_MEMORY,
+    errno.ENOMEM: _NO_MEMORY,
+    errno.EADDRNOTAVAIL: f"no port left to connect from; {_FEWER[3:]}",
+}
+"""What the machine has run out of, maybe for a moment only, by the number of the error."""
 
 
 class InputError(ValueError):
@@ -54,6 +59,14 @@ class AttemptError(Exception):
 
 class OriginError(AttemptError):
     """The origin's fault: no usable URL, no readable payload, no file descriptor."""
+
+
+class ExhaustedError(OriginError):
+    """The machine has run out of something that other attempts give back; nothing was sent."""
+
+    @classmethod
+    def of(cls, stage: Stage, number: int) -> "ExhaustedError":
+        return cls(stage, f"this machine has {EXHAUSTED[number]}")
 
 
 class PeerError(AttemptError):

@@ -12,10 +12,9 @@ from http import HTTPStatus
 import aiohttp
 
 from deploy_relay_kit.relay.errors import (
-    NO_DESCRIPTOR,
-    NO_DESCRIPTORS,
+    EXHAUSTED,
     AttemptError,
-    OriginError,
+    ExhaustedError,
     PeerError,
     Stage,
 )
@@ -92,7 +91,7 @@ def tunnel_failure(error: aiohttp.ClientError | OSError) -> PeerError | None:
     causes = list(_chain(error))
     if isinstance(error, TimeoutError) or any(isinstance(it, ssl.SSLError) for it in causes):
         return None
-    if any(isinstance(cause, OSError) and cause.errno in NO_DESCRIPTORS for cause in causes):
+    if any(isinstance(cause, OSError) and cause.errno in EXHAUSTED for cause in causes):
         return None
     kind = next((kind for kind in _TUNNEL_FAILURES if isinstance(error, kind)), None)
     what = _TUNNEL_FAILURES[kind] if kind else "the proxy opens no tunnel"
@@ -100,10 +99,10 @@ def tunnel_failure(error: aiohttp.ClientError | OSError) -> PeerError | None:
 
 
 def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
-    handshaking = isinstance(error, aiohttp.ClientConnectorError)
+    connecting = isinstance(error, aiohttp.ClientConnectorError)
     for cause in _chain(error):
-        if isinstance(cause, OSError) and cause.errno in NO_DESCRIPTORS:
-            return OriginError("connect", NO_DESCRIPTOR)
+        if connecting and isinstance(cause, OSError) and cause.errno in EXHAUSTED:
+            return ExhaustedError.of("connect", cause.errno)
         if isinstance(cause, aiohttp.ClientError):
             continue  # some are ssl errors too, but without the details
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -111,7 +110,7 @@ def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
             flaw = _CERTIFICATE_FLAWS.get(cause.verify_code, flaw)
             return PeerError("tls", f"the certificate of {address} {flaw}")
         if isinstance(cause, ssl.SSLError):
-            if sent and not (handshaking or _is_about_certificates(cause)):
+            if sent and not (connecting or _is_about_certificates(cause)):
                 break
             hint = _TLS_HINTS.get(cause.reason or "", "")
             return PeerError("tls", f"TLS with {address} failed: {_text(error)}{hint}")

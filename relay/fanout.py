@@ -16,6 +16,7 @@ from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import AnyPath, LocalSettings, Mint, Node
 from deploy_relay_kit.relay.payload import measure
 from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.places import Places
 from deploy_relay_kit.relay.processes import Share, serve, shares
 from deploy_relay_kit.relay.report import Record, Report, failed_record, success_record
 from deploy_relay_kit.relay.request import forwarded_fields
@@ -158,7 +159,7 @@ class FanOut:
         self._connections = Connections(limits, proxy)
         self._on_event = on_event
         self._last_event = last_event
-        self._places = asyncio.Semaphore(1 if in_turn else limits.concurrency or len(others) or 1)
+        self._places = Places(1 if in_turn else limits.concurrency or len(others) or 1, limits)
         self._peers: list[tuple[str, Peer | AttemptError]] = []
         contexts = contexts_for([(node.ca_file, node.verify) for node in others], tls or Tls())
         for node, context in zip(others, contexts, strict=True):
@@ -209,9 +210,8 @@ class FanOut:
         try:
             async with asyncio.timeout(self._limits.total):
                 while True:
-                    async with self._places:  # places are given out in the order of the requests
-                        begun += 1
-                        outcome = await _attempt(work, peer)
+                    begun += 1
+                    outcome = await self._places.use(lambda: _attempt(work, peer))
                     if not isinstance(outcome, AttemptError):
                         return self._settled(success_record(name, outcome, begun))
                     failures.append(outcome)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy_relay_kit.relay.errors import NO_DESCRIPTOR, NO_DESCRIPTORS, OriginError
+from deploy_relay_kit.relay.errors import EXHAUSTED, ExhaustedError, OriginError
 
 BLOCK_BYTES = 31 * 16_384 - len(b"7bff7\r\n\r\n")
 """Bytes of the file that are read and sent at a time, as long as the peer takes them quickly.
@@ -109,8 +109,8 @@ def _failing(how: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         text = str(error)
-        if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
-            text = NO_DESCRIPTOR
-        elif isinstance(error, OSError) and error.filename:
+        if isinstance(error, OSError) and error.errno in EXHAUSTED:
+            raise ExhaustedError.of("payload", error.errno) from error
+        if isinstance(error, OSError) and error.filename:
             text = f"{error.strerror}: {error.filename}"
         raise OriginError("payload", f"staged payload {how}: {text}") from error

@@ -16,7 +16,6 @@ _HINTS = {
     **dict.fromkeys((502, 504), "a proxy got no answer of the node, or not in its own time limit"),
     404: "is this the URL of its operations API?",
     413: "a proxy in front of the node limits the size of a body",
-    415: "streamed deploys need Harper 5.1 or newer",  # VER-04, BUG-24
 }
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import encodings.idna  # noqa: F401  Python needs it for the first host, maybe without a descriptor
 import errno
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -37,7 +39,7 @@ class Lookups(AbstractResolver):
         try:
             threading.Thread(target=look_up, name=f"lookup of {host}", daemon=True).start()
         except RuntimeError as error:  # the limit of the machine or the container
-            raise OSError("no thread is left; serve fewer nodes at once (concurrency)") from error
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
         return await asyncio.wrap_future(found)
 
     async def close(self) -> None:
@@ -45,7 +47,14 @@ class Lookups(AbstractResolver):
 
 
 def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
-    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    try:
+        found = socket.getaddrinfo(
+            host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+    except socket.gaierror:
+        # Without a descriptor for its files, the system finds no host, and does not say why.
+        os.close(os.open(os.devnull, os.O_RDONLY))
+        raise
     return [
         ResolveResult(
             hostname=host,

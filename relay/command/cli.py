@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _most_at_once() -> float:
     """How many nodes there are file descriptors for, after raising the limit as far as possible.
 
-    A node takes two: one for its connection and one for the payload.
+    A node takes three: its connection, the payload, and the connection of its mint, which closes.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for wanted in (hard, *_DESCRIPTORS):
@@ -73,7 +73,7 @@ def _most_at_once() -> float:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             break
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return math.inf if limit == resource.RLIM_INFINITY else max(1, (limit - _OWN_DESCRIPTORS) // 2)
+    return math.inf if limit == resource.RLIM_INFINITY else max(1, (limit - _OWN_DESCRIPTORS) // 3)
 
 
 def _deploy(  # noqa: C901  the steps of the command, in their order

@@ -23,6 +23,7 @@ _MARKUP = re.compile(r"<(style|script|title)\b.*?(</\1>|$)|<[^>]*(>|$)", re.DOTA
 _STYLES = {"success": "green", "failed": "red"}
 _RESTARTS = {"success": "restarted", "failed": "not restarted"}
 _ROWS_LEFT = 3  # of a terminal, for the lines around the bars
+_READ, _LONGEST = 20_000, 2_000  # characters of a text
 _MANY = 10  # more nodes than this are also counted
 
 
@@ -96,9 +97,14 @@ def print_records(records: Iterable[Record], out: Output, *, restarts: bool = Fa
         out.say(shown.get().rstrip("\n"))
 
 
-def _without_markup(text: str) -> str:
-    """The text of a proxy's HTML page, which may be cut inside a tag."""
-    return " ".join(_MARKUP.sub(" ", text).split()) if "<html" in text.lower() else text
+def _shown(text: str) -> str:
+    """A peer's text in one line: an HTML page without its tags, and nothing too long to read."""
+    begin = text[:_READ]
+    if "<html" in begin.lower():  # it may be cut inside a tag
+        begin = " ".join(_MARKUP.sub(" ", begin).split())
+    if len(text) <= _READ and len(begin) <= _LONGEST:
+        return printable(begin)
+    return f"{printable(begin[:_LONGEST])}… (of {len(text):,} characters; --json has all)"
 
 
 def print_line(event: Event, err: Output) -> None:
@@ -120,16 +126,15 @@ def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
         case "restarting", _:
             return "restarting"
         case "phase", {"phase": phase, "status": status}:
-            return printable(f"phase {phase}: {status}")
+            return _shown(f"phase {phase}: {status}")
         case "install", {"line": line}:
-            return printable(f"| {line}")
+            return _shown(f"| {line}")
         case "no_events", {"reason": reason}:
             return f"no progress from the node: {reason}"
         case "legacy", {"version": version}:
             return printable(f"no progress from the node, which runs version {version}")
         case "retry", {"reason": reason, "delay": delay, "attempt": attempt}:
-            why = _without_markup(reason)
-            return printable(f"attempt {attempt} in {delay:.1f} s: {why}")
+            return f"attempt {attempt} in {delay:.1f} s: {_shown(reason)}"
         case "settled" | "restarted", {"record": dict(record)}:
             restart = event.name == "restarted"
             word = _RESTARTS[record["status"]] if restart else record["status"]
@@ -140,12 +145,12 @@ def _state(event: Event) -> str:  # noqa: PLR0911  one line per event
 def _text(record: Record, *, restart: bool = False) -> str:
     """A record for people: its reason, or the peer's message."""
     if record["status"] == "success":
-        text = printable(_without_markup(str(record.get("message", ""))))
+        text = _shown(str(record.get("message", "")))
         if "error" in record:  # RES-14: it is a success, but people should see the error
-            error = printable(_without_markup(readable(record["error"])))
+            error = _shown(readable(record["error"]))
             text += f" (the node also reports: {error})"
         return text.strip()
-    text = printable(_without_markup(record["reason"]))
+    text = _shown(record["reason"])
     code = str(record.get("statusCode", ""))
     text += f" (HTTP {code})" if code not in text else ""
     if "hint" in record:  # it explains the peer's text

@@ -14,7 +14,9 @@ from deploy_relay_kit.relay import fanout, upload
 from deploy_relay_kit.relay.answer import success_members
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.fanout import FanOut
+from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.places import Places
 from deploy_relay_kit.relay.report import Record, Report
 from tests.conformance import (
     test_answers,
@@ -117,7 +119,7 @@ def peers_are_served_in_turn(patch: pytest.MonkeyPatch) -> None:
 
     def in_turn(self: FanOut, *at: Any, **how: Any) -> None:
         begin(self, *at, **how)
-        self._places = asyncio.Semaphore(1)
+        self._places = Places(1, Limits())
 
     patch.setattr(FanOut, "__init__", in_turn)
 
@@ -131,7 +133,7 @@ def a_hundred_peers_are_served_at_once(patch: pytest.MonkeyPatch) -> None:
 
     def with_a_pool(self: FanOut, *at: Any, **how: Any) -> None:
         begin(self, *at, **how)
-        self._places = asyncio.Semaphore(100)
+        self._places = Places(100, Limits())
 
     patch.setattr(FanOut, "__init__", with_a_pool)
 

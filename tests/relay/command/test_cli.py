@@ -123,17 +123,42 @@ def test_many_nodes_are_counted(
     assert last == "relay: 9 of 11 nodes succeeded; failed: n9, n10"
 
 
-def test_a_html_page_of_a_proxy_is_shown_without_its_markup(
+def test_a_html_page_of_a_proxy_is_shown_as_its_title(
     cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = "<html><head><title>502</title><style>h1 {}</style></head><body><h1>Bad gateway</h1>"
+    page = (
+        "<!DOCTYPE html>\n<html><head><title>Bad\n gateway &amp; more</title><style>h1 {}</style>"
+    )
     answer = Answer(502, body=f"{page}<p>try <b>later</b> <{'x' * 300}", content_type="text/html")
     peer_of(cluster, "a", fault=answer)
     assert main(["deploy", str(component), *options(cluster, files), "--attempts=1"]) == 1
     assert capsys.readouterr().out == (
         "a\tfailed\ta proxy got no answer of the node, or not in its own time limit: "
-        "Bad gateway try later (HTTP 502) (it may have deployed anyway)\n"
+        "HTTP 502: Bad gateway & more (it may have deployed anyway)\n"
     )
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_text_too_long_to_read_is_cut_for_people_alone(
+    cluster: FakeCluster,
+    component: Path,
+    files: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    status: int,
+) -> None:
+    message = "npm failed " + "x" * 1_000_000
+    answer = Answer(status, json={"message" if status == 200 else "error": message})
+    peer_of(cluster, "a", fault=answer)
+    main(["deploy", str(component), *options(cluster, files), "--attempts=1"])
+    out, err = capsys.readouterr()
+    assert "npm failed xxx" in out
+    assert "… (of 1,000,011 characters; --json has all)" in out
+    assert len(out) < 3_000
+    assert len(err) < 6_000
+    main(["deploy", str(component), *options(cluster, files), "--attempts=1", "--json", "--quiet"])
+    [record] = json.loads(capsys.readouterr().out)["records"]
+    assert message in (record.get("message"), record.get("reason"))
 
 
 def test_the_relays_own_certificate_and_a_limit_of_nodes(
