@@ -210,6 +210,8 @@ REASONS: list[tuple[str, str, str]] = [
     ("RES-07", '{"message":"' + "m" * 3_000 + '"}', "m" * 3_000),
     ("RES-07", '{"error":{"a":"' + "e" * 3_000 + '"}}', '{"a":"' + "e" * 3_000 + '"}'),
     ("RES-08", '{"error":{"b":1,"a":"ü"}}', '{"b":1,"a":"ü"}'),
+    ("RES-08", '{"error":{"message":5}}', '{"message":5}'),
+    ("RES-08", '{"error":{"message":null,"code":7}}', '{"message":null,"code":7}'),
     ("RES-08", '{"error":{}}', "{}"),
     ("RES-08", '{"error":[]}', "[]"),
     ("RES-08", '{"error":{"error":"e"}}', '{"error":"e"}'),

@@ -1,0 +1,49 @@
+"""The reference relay with one known bug, as a relay that anybody can judge.
+
+    python -m tests.mutants.relay                     # the names of all bugs, with what each breaks
+    relay-harness run --relay "cmd:python -m tests.mutants.relay nulls_are_left_out"
+
+Two files may have a mutant of one name: then give the file, too, as in `of_wire.NAME`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+
+import pytest
+
+from deploy_relay_kit.harness.targets.reference import ReferenceTarget
+from deploy_relay_kit.harness.targets.reference_adapter import serve
+from tests.mutants.catalogue import BY_PLACE
+from tests.mutants.mutant import Mutant
+
+
+def mutants_named(name: str) -> list[Mutant]:
+    """The mutants with this name, or at this place."""
+    return [mutant for place, mutant in BY_PLACE.items() if name in (place, mutant.name)]
+
+
+def main(names: list[str]) -> int:
+    """Serve as the adapter of the mutant with this name; without a name, list all.
+
+    Returns:
+        the exit code: 2 if there is no such mutant, or several.
+    """
+    if not names:
+        for place, mutant in sorted(BY_PLACE.items()):
+            sys.stdout.write(f"{place:70} {' '.join(mutant.requirements)}\n")
+        return 0
+    found = mutants_named(names[0]) if len(names) == 1 else []
+    if len(found) != 1:
+        near = difflib.get_close_matches(names[0], [it.name for it in BY_PLACE.values()])
+        near = [place for place, it in BY_PLACE.items() if it in found] or near
+        sys.stderr.write(f"{' '.join(names)}: not one mutant; did you mean one of {near}?\n")
+        return 2
+    with pytest.MonkeyPatch.context() as patch:
+        found[0].apply(patch)
+        return serve(ReferenceTarget(), sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
