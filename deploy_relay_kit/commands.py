@@ -1,5 +1,6 @@
 """The commands `relay` and `relay-harness`, with a clear line where an extra is not installed."""
 
+import signal
 import sys
 from importlib import import_module
 
@@ -28,6 +29,9 @@ def relay_harness() -> int:
 
 
 def _run(program: str, module: str, extra: str) -> int:
+    # Ctrl-C ends it without a traceback, also while Python imports. Only a program may decide that.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         code: int = import_module(module).main()
     except ModuleNotFoundError as error:

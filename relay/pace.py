@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
-_FREE = 0.05  # seconds of work for one peer before it counts as a flood
-_SHARE = 2  # a second of work for floods is followed by this many seconds for the others
+_FREE = 0.01  # seconds of work for one peer before it counts as a flood
+_SHARE = 4  # a second of work for floods is followed by this many seconds for the others
 _LEAST = 0.002  # seconds; a timer is not more exact
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deploy_relay_kit.relay.command.output import printable
 from deploy_relay_kit.relay.command.packing.pack import OnProgress, Packed, pack
+from deploy_relay_kit.relay.command.packing.temporary import temporary_directory
 from deploy_relay_kit.relay.errors import InputError
 
 ARCHIVES = (".tar.gz", ".tgz")
@@ -63,8 +64,7 @@ def staged(
     report(f"relay: packing {printable(str(path))}")
     with contextlib.ExitStack() as cleanup:
         try:
-            directory = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="relay-"))
-            file = Path(directory) / "package.tar.gz"
+            file = cleanup.enter_context(temporary_directory()) / "package.tar.gz"
             with file.open("wb") as archive, progress as on_progress:
                 packed = pack(
                     path, archive, exclude=exclude, leave_out=leave_out, on_progress=on_progress
