@@ -73,6 +73,16 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _annotate(options: argparse.Namespace) -> int:
+    from deploy_relay_kit.harness.judge.report import annotations
+    from deploy_relay_kit.harness.judge.report.result import read
+
+    [result] = read([options.result])
+    # Not by `say`, which escapes commands: a relay's words in these are escaped already.
+    sys.stdout.write("".join(f"{it}\n" for it in annotations.render(result, options.format)))
+    return 0
+
+
 def _serve(options: argparse.Namespace) -> int:
     from deploy_relay_kit.harness.cli.serve import parse_faults, serve
 
@@ -140,6 +150,7 @@ def _demo(_: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Command] = {
     "run": _run,
     "report": _report,
+    "annotate": _annotate,
     "demo": _demo,
     "serve": _serve,
     "lint": _lint,

@@ -27,6 +27,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     for add_options in (
         _run_options,
         _report_options,
+        _annotate_options,
         _demo_options,
         _serve_options,
         _lint_options,
@@ -95,6 +96,17 @@ def _report_options(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     report.add_argument("results", metavar="RESULT", type=Path, nargs="+", help="a result.json")
     report.add_argument("--to", metavar="DIR", type=Path, required=True, help="where to write")
+
+
+def _annotate_options(commands: Commands[argparse.ArgumentParser]) -> None:
+    annotate = commands.add_parser(
+        "annotate",
+        help="print the causes of a run as annotations of a pull request",
+        description="Reads what `run --report` wrote. github: commands for the log of GitHub "
+        "Actions; gitlab: a Code Quality report.",
+    )
+    annotate.add_argument("result", metavar="RESULT", type=Path, help="a result.json")
+    annotate.add_argument("--format", choices=("github", "gitlab"), default="github")
 
 
 def _demo_options(commands: Commands[argparse.ArgumentParser]) -> None:
