@@ -10,6 +10,7 @@ _EXTRA_OF = {
     "pathspec": "relay",
     "rich": "relay",
     "yarl": "relay",
+    "jwt": "node",
     "jinja2": "judge",
     "msgspec": "judge",
     "multidict": "judge",
@@ -38,6 +39,8 @@ def _run(program: str, module: str, extra: str) -> int:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA_OF:
             raise
+        if program == "relay" and _EXTRA_OF[missing] != "relay":
+            extra = "node"  # of `relay serve`, which imports its modules when it starts
         print(f"{program}: {missing} is not installed; {remedy(extra)}", file=sys.stderr)
         return 2
     return code

@@ -35,6 +35,7 @@ tokens over the replication socket, and `Event` reports the progress.
 Read the modules in this order; each imports only modules that stand after it:
 
     command                     the command line `relay deploy`
+    origin                      one small real node, `relay serve`
     worker restarts fanout      all nodes, and the report
     processes places            how many nodes at once, in how many processes
     upload states               one attempt for one node

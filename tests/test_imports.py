@@ -99,6 +99,16 @@ def test_only_the_target_of_the_reference_imports_the_relay() -> None:
     assert [it.name for it in cases if importing.search(it.read_text(encoding="utf-8"))] == []
 
 
+def test_only_the_command_imports_the_origin() -> None:
+    origin = {it for it in GRAPH.modules if it.startswith(f"{KIT}.relay.origin")}
+    pairs = [(it, to) for it in GRAPH.modules for to in GRAPH.find_modules_directly_imported_by(it)]
+    importing = {it for it, to in pairs if to in origin and it not in origin}
+    assert importing == {"deploy_relay_kit.relay.command.serving.serve"}
+    assert not [
+        to for it, to in pairs if it in origin and to.startswith("deploy_relay_kit.relay.command")
+    ]
+
+
 def test_the_drawing_is_the_table() -> None:
     """An arrow for each import that no longer path stands for."""
     allowed = {(of, to) for of, rooms in rooms_on_the_page().items() for to in rooms}

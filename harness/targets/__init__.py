@@ -88,7 +88,7 @@ class Target(Protocol):
 
 
 def open_target(spec: str, ca_file: Path | None = None) -> Target:
-    """The target that `--relay` names: `reference`, `cmd:COMMAND` or `python:MODULE:FUNCTION`.
+    """The target that `--relay` names: `reference`, `cmd:…`, `python:…`, `origin:…`.
 
     Args:
         spec: names the target.
@@ -114,7 +114,14 @@ def open_target(spec: str, ca_file: Path | None = None) -> Target:
         from deploy_relay_kit.harness.targets.function import FunctionTarget  # noqa: PLC0415 - only when judged
 
         return FunctionTarget(rest)
+    if kind == "origin" and rest.strip():
+        from deploy_relay_kit.harness.targets.origin.target import OriginTarget  # noqa: PLC0415 - only when judged
+
+        try:
+            return OriginTarget(shlex.split(rest))
+        except ValueError as error:
+            raise InputError(f"--relay {spec!r}: {error}") from error
     raise InputError(
-        f"--relay {spec!r}: no such target; use `reference`, `cmd:COMMAND` "
-        "or `python:package.module:function`"
+        f"--relay {spec!r}: no such target; use `reference`, `cmd:COMMAND`, "
+        "`python:package.module:function` or `origin:COMMAND`"
     )

@@ -15,4 +15,10 @@ CAPABILITIES: dict[str, str] = {
     "allow_http": "Can use plain http to another machine if the deploy command allows it.",
     "native_values": "Takes values of its own language in the request, also without a JSON form.",
 }
-"""A sentence for each capability, by its name."""
+"""A sentence for each capability that a target declares, by its name."""
+
+OF_CALLED_TARGETS: dict[str, str] = {
+    "staged_payload": "Reads the payload of the deploy command, which may be missing or change.",
+    "any_request": "Takes requests that no client can send to an origin as a form.",
+}
+"""What only an origin cannot do, because the kit sends it a deploy as a client does."""

@@ -109,6 +109,16 @@ class Child:
         self._said.clear()
         self._complained.clear()
 
+    def look(self) -> None:
+        """Take what it wrote meanwhile.
+
+        Raises:
+            ChildError: it exited, or wrote to its standard output without being asked.
+        """
+        self._read(0)
+        if self._received:
+            raise ChildError(f"wrote without being asked: {show(self._received)}")
+
     # -- one question, one answer ----------------------------------------------------------------
 
     def ask(self, line: bytes, seconds: float) -> bytes:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from msgspec import UNSET, structs
 
 from deploy_relay_kit.harness.targets import messages
+from deploy_relay_kit.harness.targets.capabilities import OF_CALLED_TARGETS
 from deploy_relay_kit.harness.targets.child import Child, ChildError, ChildHungError
 from deploy_relay_kit.harness.targets.deploy_command import DeployCommand
 from deploy_relay_kit.harness.targets.messages import (
@@ -63,7 +64,7 @@ class CommandTarget:
         Raises:
             TargetBrokeError: it does not start.
         """
-        return frozenset(self._declared.capabilities)
+        return frozenset(self._declared.capabilities) | OF_CALLED_TARGETS.keys()
 
     @property
     def identity(self) -> str:

@@ -4,6 +4,8 @@ The same classes are the messages of the adapter protocol: `messages` writes and
 `adapter.schema.json` is generated from them.
 """
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,9 +166,31 @@ class DeployCommand(
             "allow_http": self.allow_http,
             "events": self.events,
             "cancel": self.cancel_after is not None,
+            "any_request": not _fits_a_form(self.request),
         }
         return needed | {name for name, is_asked in asked.items() if is_asked}
 
+
+def _fits_a_form(request: Mapping[Any, Any]) -> bool:
+    """Whether a client can send the request to an origin, and the origin fans it out.
+
+    An origin keeps a deploy with `replicated: false` for itself (SEQ-02), refuses a project of
+    another form (DEP-02), a package beside the payload (DEP-04) and some names (PARSE-27), and
+    restarts the nodes in turn itself (FLD-06). A form carries only simple names unchanged.
+    """
+    project = request.get("project")
+    return (
+        request.get("replicated") is not False
+        and request.get("restart") != "rolling"
+        and not (isinstance(project, str) and not _PROJECT.fullmatch(project))
+        and not _REFUSED_NAMES & request.keys()
+        and all(isinstance(name, str) and _FORM_NAME.fullmatch(name) for name in request)
+    )
+
+
+_REFUSED_NAMES = {"__proto__", "constructor", "prototype", "package"}
+_PROJECT = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_FORM_NAME = re.compile(r"[!#-\[\]-~]+", re.ASCII)  # printable, no quote, no backslash, no space
 
 MINT_CAPABILITIES: dict[type[Mint], str] = {
     OperationsMint: "mint.operations",

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.targets import messages
+from deploy_relay_kit.harness.targets.capabilities import OF_CALLED_TARGETS
 from deploy_relay_kit.harness.targets.deploy_command import DeployCommand
 from deploy_relay_kit.harness.targets.messages import Deployed, MessageError
 from deploy_relay_kit.harness.targets.outcome import (
@@ -59,7 +60,7 @@ class FunctionTarget:
         declared = getattr(module, "CAPABILITIES", DEFAULT_CAPABILITIES)
         if isinstance(declared, str):
             raise InputError(f"--relay {self.name}: CAPABILITIES is a text; give a list")
-        self.capabilities = frozenset(declared)
+        self.capabilities = frozenset(declared) | OF_CALLED_TARGETS.keys()
         try:
             messages.check_capabilities(list(declared))
         except ValueError as error:

@@ -5,7 +5,7 @@ import os
 from importlib.metadata import version
 
 from deploy_relay_kit import relay
-from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
+from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES, OF_CALLED_TARGETS
 from deploy_relay_kit.harness.targets.deploy_command import (
     DeployCommand,
     DeployNode,
@@ -23,7 +23,7 @@ class ReferenceTarget:
 
     name = "reference"
     identity = f"the reference relay {version('deploy-relay-kit')}"
-    capabilities = frozenset(CAPABILITIES)
+    capabilities = frozenset(CAPABILITIES) | OF_CALLED_TARGETS.keys()
     output = stderr = ""
 
     @property

@@ -10,6 +10,7 @@ import traceback
 from typing import IO, Any
 
 from deploy_relay_kit.harness.targets import Target, messages
+from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
 from deploy_relay_kit.harness.targets.outcome import TargetSkippedError
 from deploy_relay_kit.harness.targets.reference import ReferenceTarget
 
@@ -34,7 +35,9 @@ def _reply(target: Target, message: dict[str, Any]) -> dict[str, Any]:
     match message["verb"]:
         case "start":
             # What JSON cannot express does not pass through an adapter.
-            capabilities = sorted(set(target.capabilities) - {"native_values"})
+            capabilities = sorted(
+                CAPABILITIES.keys() & set(target.capabilities) - {"native_values"}
+            )
             protocol = messages.PROTOCOL
             return {"relay": target.identity, "protocol": protocol, "capabilities": capabilities}
         case "stop":

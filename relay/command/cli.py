@@ -24,6 +24,7 @@ from deploy_relay_kit.relay.command.packing.staging import Package, check_path, 
 from deploy_relay_kit.relay.command.plan import lines_of, plan_of, probed
 from deploy_relay_kit.relay.command.progress import Progress
 from deploy_relay_kit.relay.command.repeat import repeat_line
+from deploy_relay_kit.relay.command.serving import serve
 from deploy_relay_kit.relay.command.summary import Summary, log_file
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.events import Event
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Interrupts() as interrupts:
         try:
             arguments = options.parsed(argv)
+            if arguments.verb != "deploy":
+                return serve.run(arguments, out, interrupts)
             arguments.argv = list(sys.argv[1:] if argv is None else argv)
             code = _deploy(arguments, out, err, interrupts)
         except InputError as error:

@@ -167,6 +167,16 @@ def parser() -> argparse.ArgumentParser:
     output = verb.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON document, no table")
     output.add_argument("--events", action="store_true", help="print each event as a JSON line")
+    serve = verbs.add_parser("serve", help="run a node that takes deploys", allow_abbrev=False)
+    how = serve.add_mutually_exclusive_group(required=True)
+    how.add_argument("--config", type=_path, metavar="FILE", help="a TOML file")
+    how.add_argument(
+        "--adapter",
+        action="store_true",
+        help="for `relay-harness run --relay origin:…`: read the configuration as a line of JSON",
+    )
+    _refuse_secrets(serve)
+    verbs.add_parser("hash-password", help="read a password, print its hash for the configuration")
     return parser
 
 

@@ -212,6 +212,7 @@ def test_a_payload_that_shrinks_is_not_sent_again(
     cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
     """After the payload has shrunk during the upload the relay makes no other attempt."""
+    relay.need("staged_payload")
     peer = cluster.peer(fault=StopReadingAfter(70_000, partial(os.truncate, large.path, 1_000_000)))
     record = relay.deploy(to=[peer], payload=large.path, limits=THRICE)[peer]
     with check("BUG-14", "the status of the record"):

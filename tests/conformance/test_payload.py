@@ -28,6 +28,7 @@ def test_a_missing_payload_fails_every_peer_and_sends_nothing(
     cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
 ) -> None:
     """A missing payload is a failed record of every peer with that reason, and nothing is sent."""
+    relay.need("staged_payload")
     peers = [cluster.peer() for _ in range(3)]
     with check("AGG-02", "the deploy of a missing payload"):
         outcome = relay.deploy(to=peers, payload=tmp_path / "never-staged.tar.gz")
@@ -47,6 +48,7 @@ def test_a_directory_is_no_payload(
     cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
 ) -> None:
     """A directory instead of a payload is a failed record, and no complete body is sent."""
+    relay.need("staged_payload")
     peer = cluster.peer()
     with check("AGG-02", "the deploy of a directory"):
         outcome = relay.deploy(to=[peer], payload=tmp_path)
@@ -168,6 +170,7 @@ def test_a_size_of_more_than_32_bits_is_not_cut(
     A size that is cut leaves 50,000 bytes. The peer refuses the upload after 1,000,000 bytes, so
     that no relay sends it all.
     """
+    relay.need("staged_payload")
     payload = tmp_path / "package.tar.gz"
     payload.touch()
     os.truncate(payload, (1 << bits) + 50_000)

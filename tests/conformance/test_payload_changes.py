@@ -22,6 +22,7 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
     cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
     """A payload that shrinks while it is sent is a failed record, and no peer sees its end."""
+    relay.need("staged_payload")
     peers = [cluster.peer(fault=SLOWLY), cluster.peer(fault=SLOWLY)]
     with (
         check("BUG-14", "the end of the deploy"),
@@ -61,6 +62,7 @@ def test_a_payload_that_grows_fails_the_record(
     cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
     """A payload that grows while it is sent is a failed record, and the peer sees no end."""
+    relay.need("staged_payload")
     peer = cluster.peer(fault=SLOWLY)
     with (
         check("BUG-14", "the end of the deploy"),
@@ -83,6 +85,7 @@ def test_a_payload_that_vanishes_ends_in_a_record(
 
     It may arrive whole where an open file outlives its name.
     """
+    relay.need("staged_payload")
     peer = cluster.peer(fault=SLOWLY)
     with (
         check("BUG-14", "the end of the deploy"),
@@ -118,6 +121,7 @@ def test_a_payload_that_shrinks_before_it_is_read_fails_the_record(
 
     The payload that is deployed is the one that was staged when the deploy began.
     """
+    relay.need("staged_payload")
     peer = cluster.peer()
     peer.fault = minting_after(peer, lambda: os.truncate(payload.path, 100_000))
     outcome = relay.deploy(to=[peer], payload=payload.path)
@@ -136,6 +140,7 @@ def test_a_payload_that_is_replaced_is_not_sent_as_the_first_one(
 
     A relay that has opened the first one may send it. The second one has the same size.
     """
+    relay.need("staged_payload")
     peer, other = cluster.peer(), tmp_path / "other"
     other.write_bytes(bytes(payload.size))
     peer.fault = minting_after(peer, lambda: other.replace(payload.path))

@@ -208,6 +208,7 @@ def test_a_missing_payload_opens_no_socket(
     cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
 ) -> None:
     """No socket is opened for a payload that is missing."""
+    relay.need("staged_payload")
     peer = cluster.peer()
     socket = cluster.replication(peer)
     node = relay.minting_over(socket, peer)

@@ -182,6 +182,7 @@ def test_the_first_bytes_leave_before_the_end_of_the_payload_is_read(
     The end of the file is overwritten when the first bytes have reached the peer, so a relay that
     sends the old end has read it before.
     """
+    relay.need("staged_payload")
     peer = cluster.peer(fault=ReadSlowly(40 * MEGABYTE))
 
     def change_the_end() -> None:

@@ -32,6 +32,7 @@ from deploy_relay_kit.harness.targets import (
     messages,
     open_target,
 )
+from deploy_relay_kit.harness.targets.capabilities import OF_CALLED_TARGETS
 from deploy_relay_kit.harness.targets.command import CommandTarget
 from deploy_relay_kit.harness.targets.function import FunctionTarget
 from deploy_relay_kit.harness.targets.messages import Deployed, MessageError
@@ -168,7 +169,7 @@ def test_a_command_knows_what_it_needs() -> None:
     assert EVERYTHING.needs == {
         *("mint.operations", "mint.given", "mint.replication", "insecure_node", "node_ca"),
         *("urls_from_parts", "client_certificate", "retry", "limits", "allow_http", "events"),
-        "cancel",
+        *("cancel", "any_request"),
     }
 
 
@@ -340,7 +341,7 @@ def test_a_skipped_deploy_says_why(hostile: Callable[[str], CommandTarget]) -> N
 
 def test_an_adapter_says_who_it_is(hostile: Callable[[str], CommandTarget]) -> None:
     target = hostile("behaves")
-    assert target.capabilities == {"mint.operations"}
+    assert target.capabilities == {"mint.operations", "staged_payload", "any_request"}
     assert target.identity.startswith("hostile")
 
 
@@ -404,7 +405,7 @@ def test_a_function_is_given_the_message_and_returns_records(
         "    return [{'node': n['name'], 'url': n['url']} for n in message['nodes']]\n"
     )
     target = open_target(f"python:{name}:deploy")
-    assert target.capabilities == {"mint.operations", "limits"}
+    assert target.capabilities - OF_CALLED_TARGETS.keys() == {"mint.operations", "limits"}
     assert target.deploy(PLAIN)[NODE]["url"] == "https://127.0.0.1:1/"
     target.close()
 
@@ -466,8 +467,10 @@ def test_a_function_may_return_a_reply(module: Callable[[str], str]) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("no-such", "use `reference`, `cmd:COMMAND` or `python:"),
+        ("no-such", "use `reference`, `cmd:COMMAND`, `python:"),
         ("cmd:", "no such target"),
+        ("origin:", "no such target"),
+        ("origin:'", "No closing quotation"),
         ("cmd:'", "No closing quotation"),
         ("python:json", "no such target"),
         ("python:no_such_module:f", "No module named 'no_such_module'"),

@@ -1,0 +1,1 @@
+"""The command `relay serve`, and what belongs to a node."""

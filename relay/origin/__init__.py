@@ -1,0 +1,16 @@
+"""One small real node: receive a deploy, stage it, deploy it here, fan it out, answer.
+
+`relay serve --config node.toml` runs it. Begin with `deploy.py`, one deploy from its fields to its
+answer. Each module imports only modules that stand after it, and modules of `relay`:
+
+    server             aiohttp: requests in, answers out
+    operations         who may do what
+    adapter            a node that a judge of origins starts
+    deploy             one deploy: receive, unpack, swap, fan out, answer
+    record/            its events, who follows them, and its row
+    wire/              a form as it arrives, its fields, events
+    local/             archives, builds and their swap, commands
+    access/            passwords and tokens
+    answer others      the answer; the other nodes and how they are reached
+    config refusal     the configuration; an answer that says no
+"""

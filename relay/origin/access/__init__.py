@@ -1,0 +1,1 @@
+"""Who may do what: users with their passwords, and tokens."""

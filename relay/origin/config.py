@@ -1,0 +1,144 @@
+"""The configuration of a node, and the nodes of its cluster."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.node import Node
+
+T = TypeVar("T")
+MIB = 1 << 20
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A table that refuses unknown members, so that a misspelled member is an error."""
+
+
+class User(_Table, frozen=True, kw_only=True):
+    """A user of the operations API; only a `super_user` may deploy (DEP-01)."""
+
+    hash: str
+    super_user: bool = True
+
+
+class Bounds(_Table, frozen=True, kw_only=True):
+    """What the node accepts, in bytes, entries and seconds."""
+
+    json_bytes: int = 8 * MIB
+    payload_bytes: int = 4_096 * MIB
+    unpacked_bytes: int = 8_192 * MIB
+    entries: int = 100_000
+    ratio: int = 200
+    path_bytes: int = 1_024
+    command: float = 3_600.0
+    idle: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"limit {name!r} must be above 0, not {getattr(self, name)!r}")
+
+
+class Cluster(_Table, frozen=True, kw_only=True):
+    """How the other nodes are reached: their file, their authority, and the user there."""
+
+    nodes_file: Path
+    ca_file: Path | None = None
+    username: str
+    password_file: Path
+
+
+class Config(_Table, frozen=True, kw_only=True):
+    """One node. Relative paths start at the directory of the configuration file."""
+
+    name: str
+    directory: Path
+    certificate_file: Path
+    key_file: Path
+    token_key_file: Path
+    users: dict[str, User]
+    host: str = "127.0.0.1"
+    port: int = 9925
+    aliases: list[str] = []
+    cluster: Cluster | None = None
+    limits: Bounds = Bounds()
+    on_deploy: list[str] = []
+    restart: list[str] = []
+    wait_for_project: bool = True
+    unpack: bool = True
+
+
+class _NodeRow(_Table, frozen=True, kw_only=True):
+    name: str
+    url: str
+
+
+class _Nodes(_Table, frozen=True, kw_only=True):
+    node: list[_NodeRow] = []
+
+
+def read_config(path: Path) -> Config:
+    """Read a configuration.
+
+    Raises:
+        InputError: It is unreadable or wrong; the text names the member and its problem.
+    """
+    document = _toml(path)
+    for table, name in [(document, key) for key in _PATHS] + [
+        (document.get("cluster"), key) for key in ("nodes_file", "ca_file", "password_file")
+    ]:
+        if isinstance(table, dict) and isinstance(table.get(name), str):
+            table[name] = str(path.absolute().parent / table[name])
+    config = _converted(document, Config, path)
+    if not config.users:
+        raise InputError(f"{path}: table 'users' is empty; nobody could deploy")
+    return config
+
+
+_PATHS = ("directory", "certificate_file", "key_file", "token_key_file")
+
+
+def nodes_of(config: Config) -> list[Node]:
+    """The other nodes, read anew for each deploy; this node is left out under all its names.
+
+    Raises:
+        InputError: The file is unreadable or wrong.
+    """
+    if config.cluster is None:
+        return []
+    path = config.cluster.nodes_file
+    own = {config.name, *config.aliases}
+    rows = _converted(_toml(path), _Nodes, path).node
+    return [Node(row.name, row.url) for row in rows if row.name not in own]
+
+
+def read_secret(path: Path) -> str:
+    """The text of a file without its line end."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+
+
+def _converted(document: dict[str, Any], kind: type[T], path: Path) -> T:
+    try:
+        return msgspec.convert(document, kind, dec_hook=_decoded)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _decoded(kind: type[Any], value: object) -> object:
+    """A path, the only type here that msgspec does not know."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"expected {kind.__name__}, got {value!r}")

@@ -1,0 +1,111 @@
+"""The builds of all projects in the node's directory, and the swap from one to the next.
+
+    builds/PROJECT/ID/      a build, unpacked
+    live/PROJECT            symbolic link to the build in use, replaced by one rename
+    previous/PROJECT        symbolic link to the build before it
+    staging/ID/             one deploy that is under way; private, removed when it ends
+
+A process that is killed at any moment leaves the old build live or the new one, whole.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.origin.config import Bounds
+from deploy_relay_kit.relay.origin.local.archive import unpack
+
+
+class Builds:
+    """The directory of one node. One process uses it at a time."""
+
+    def __init__(self, directory: Path, bounds: Bounds, *, unpack: bool = True) -> None:
+        """Make and lock the directory, and sweep what a killed process left.
+
+        Raises:
+            InputError: The directory cannot be used, or another node uses it.
+        """
+        self._directory, self._bounds, self._unpack = directory, bounds, unpack
+        try:
+            for name in ("builds", "live", "previous", "staging"):
+                (directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = (directory / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another node uses the directory {directory}") from None
+        except OSError as error:
+            raise InputError(f"cannot use the directory {directory}: {error}") from None
+        for left in (directory / "staging").iterdir():
+            shutil.rmtree(left, ignore_errors=True)
+        for project in (directory / "builds").iterdir():
+            self._prune(project.name)
+
+    def projects(self) -> list[str]:
+        """The projects with a live build."""
+        return sorted(it.name for it in (self._directory / "live").iterdir())
+
+    def live(self, project: str) -> Path:
+        """The path under which the project is in use."""
+        return self._directory / "live" / project
+
+    def stage(self) -> Path:
+        """A new private directory for one deploy."""
+        path = self._directory / "staging" / secrets.token_hex(8)
+        path.mkdir(mode=0o700)
+        return path
+
+    def prepare(self, payload: Path, stage: Path) -> Path:
+        """Unpack a payload in its stage and return the root of the component.
+
+        Where nothing is unpacked, the component is a directory that holds the payload.
+        """
+        build = stage / "build"
+        build.mkdir(mode=0o755)
+        if not self._unpack:
+            (build / payload.name).hardlink_to(payload)
+            return build
+        return unpack(payload, build, self._bounds)
+
+    def live_id(self, project: str) -> str | None:
+        """The id of the build in use."""
+        live = self.live(project)
+        return live.readlink().name if live.is_symlink() else None
+
+    def swap(self, project: str, build: Path, build_id: str) -> None:
+        """Make an unpacked build the live one."""
+        place = self._directory / "builds" / project / build_id
+        place.parent.mkdir(exist_ok=True)
+        build.rename(place)
+        live = self.live(project)
+        if live.is_symlink():
+            _link(self._directory / "previous" / project, live.readlink())
+        _link(live, Path("..") / place.relative_to(self._directory))
+        self._prune(project)
+
+    def rollback(self, project: str) -> bool:
+        """Make the previous build the live one; false if there is none."""
+        live, previous = self.live(project), self._directory / "previous" / project
+        if not previous.is_symlink() or not previous.exists():
+            return False
+        old = live.readlink()
+        _link(live, previous.readlink())
+        _link(previous, old)
+        return True
+
+    def _prune(self, project: str) -> None:
+        """Remove the builds that no link names."""
+        kept = {os.path.realpath(self._directory / kind / project) for kind in ("live", "previous")}
+        for build in (self._directory / "builds" / project).iterdir():
+            if os.path.realpath(build) not in kept:
+                shutil.rmtree(build, ignore_errors=True)
+
+
+def _link(path: Path, target: Path) -> None:
+    """Replace a symbolic link by one rename."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(path)

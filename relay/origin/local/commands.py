@@ -1,0 +1,113 @@
+"""The commands of the configuration: argument lists, without a shell, with a time limit."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from deploy_relay_kit.relay.origin.refusal import RefusalError
+
+Line = dict[str, str]
+_LINES, _LINE_BYTES, _ALL_BYTES = 200, 4_096, 16_384  # DEP-13
+_BLOCK = 65_536
+
+
+async def run(
+    command: list[str], directory: Path, seconds: float, on_line: Callable[[Line], None]
+) -> None:
+    """Run a command in a directory until its output ends.
+
+    A command that takes too long is killed with its children.
+
+    Args:
+        command: The program and its arguments.
+        directory: Where it runs.
+        seconds: Its time limit.
+        on_line: Called with each line of its output (SSE-07).
+
+    Raises:
+        RefusalError: It cannot start, fails, or takes too long. The last lines are part of it.
+    """
+    with_name = f"command {command[0]!r}"
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=directory,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise RefusalError(500, f"{with_name} cannot start: {error.strerror}") from None
+    assert process.stdout is not None
+    output = _Output(Path(command[0]).name, on_line)
+    try:
+        async with asyncio.timeout(seconds):
+            while block := await process.stdout.read(_BLOCK):
+                output.take(block)
+            code = await process.wait()
+    except TimeoutError:
+        reason = f"{with_name} took longer than {seconds:g} s"
+        raise RefusalError(500, reason, **output.members()) from None
+    finally:
+        output.end()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if code:
+        reason = f"{with_name} failed with exit code {code}"
+        raise RefusalError(500, reason, **output.members())
+
+
+class _Output:
+    """Bytes to lines; the last of them are kept for an error."""
+
+    def __init__(self, manager: str, on_line: Callable[[Line], None]) -> None:
+        self._manager, self._on_line = manager, on_line
+        self._kept: deque[Line] = deque()
+        self._size = self._dropped = 0
+        self._rest = bytearray()
+
+    def take(self, block: bytes) -> None:
+        self._rest += block
+        for line in self._lines():
+            self._say(line)
+
+    def end(self) -> None:
+        if self._rest:
+            self._say(bytes(self._rest))
+        self._rest.clear()
+
+    def members(self) -> dict[str, object]:
+        """The member of an error that holds the last lines."""
+        self.end()
+        return {
+            "install_output": {
+                "lines": list(self._kept),
+                "truncated": self._dropped > 0,
+                "dropped_lines": self._dropped,
+            }
+        }
+
+    def _lines(self) -> Iterator[bytes]:
+        """The whole lines so far; only these are decoded, so no character is cut (BUG-03)."""
+        *whole, rest = self._rest.split(b"\n")
+        if len(rest) > _LINE_BYTES:  # a line without an end is cut, to bound it
+            whole, rest = [*whole, rest], bytearray()
+        self._rest = rest
+        yield from map(bytes, whole)
+
+    def _say(self, line: bytes) -> None:
+        text = line[:_LINE_BYTES].removesuffix(b"\r").decode(errors="replace")
+        entry = {"manager": self._manager, "stream": "stdout", "line": text}
+        self._on_line(entry)
+        self._kept.append(entry)
+        self._size += len(text)
+        while len(self._kept) > _LINES or self._size > _ALL_BYTES:
+            self._size -= len(self._kept.popleft()["line"])
+            self._dropped += 1

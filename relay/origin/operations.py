@@ -1,0 +1,106 @@
+"""The operations of the node, and who may use them."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+
+from deploy_relay_kit.relay.origin.access.tokens import Tokens, lifetime_in
+from deploy_relay_kit.relay.origin.access.users import Users
+from deploy_relay_kit.relay.origin.config import Config
+from deploy_relay_kit.relay.origin.deploy import Deploys
+from deploy_relay_kit.relay.origin.local.builds import Builds
+from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.wire.fields import operation_of
+
+
+class Operations:
+    """Who is asking, and the operations without a payload."""
+
+    def __init__(self, settings: Config, builds: Builds, deploys: Deploys) -> None:
+        self._deploys = deploys
+        self._questions: dict[str, Callable[[Mapping[str, object]], dict[str, object]]] = {
+            "registration_info": lambda _: {"version": version("deploy-relay-kit")},
+            "get_components": lambda _: {"components": builds.projects()},
+            "get_deployment": deploys.row,
+            "list_deployments": deploys.rows,
+        }
+        self._users = Users(settings.users)
+        self._tokens = Tokens(settings.token_key_file)
+
+    async def who(self, authorization: str | None, source: str) -> str | None:
+        """The user of an Authorization header; None without one.
+
+        Raises:
+            RefusalError: 401, the header is wrong.
+        """
+        if authorization is None:
+            return None
+        scheme, _, value = authorization.partition(" ")
+        if scheme == "Bearer":
+            return self._known(self._tokens.check(value.strip(), "operation"))
+        if scheme != "Basic":
+            raise RefusalError(401, "Must login")
+        try:
+            text = base64.b64decode(value.strip(), validate=True).decode()
+        except (binascii.Error, ValueError):
+            raise RefusalError(401, "Login failed") from None
+        name, _, password = text.partition(":")
+        await self._users.check(name, password, source)
+        return name
+
+    def may_deploy(self, user: str | None) -> None:
+        """Refuse everyone but a super_user (DEP-01)."""
+        if user is None:
+            raise RefusalError(401, "Must login")
+        if user not in self._users.super_users:
+            raise RefusalError(403, f"user {user!r} may not use this operation")
+
+    async def run(
+        self, given: Mapping[str, object], user: str | None, source: str
+    ) -> dict[str, object]:
+        """Run an operation that takes no payload.
+
+        Raises:
+            RefusalError: The operation is unknown, not allowed, or failed.
+        """
+        operation = operation_of(given)
+        if operation == "create_authentication_tokens":
+            return await self._create_tokens(given, user, source)
+        if operation == "refresh_operation_token":
+            token = given.get("refresh_token")
+            if not isinstance(token, str):
+                raise RefusalError(400, "'refresh_token' is required")
+            name = self._known(self._tokens.check(token, "refresh"))
+            return {"operation_token": self._tokens.sign(name, "operation")}
+        self.may_deploy(user)
+        if operation in self._questions:
+            return self._questions[operation](given)
+        if operation == "rollback_component":
+            return await self._deploys.rollback(given)
+        if operation == "deploy_component":
+            raise RefusalError(400, "Either payload or package must be provided")
+        raise RefusalError(400, f"Operation {operation[:60]!r} not found")  # DEP-14
+
+    async def _create_tokens(
+        self, given: Mapping[str, object], user: str | None, source: str
+    ) -> dict[str, object]:
+        name, password = given.get("username"), given.get("password")
+        if name is not None or password is not None:  # MINT-11
+            if not (isinstance(name, str) and isinstance(password, str)):
+                raise RefusalError(401, "invalid credentials")
+            await self._users.check(name, password, source)
+            user = name
+        if user is None:
+            raise RefusalError(401, "Must login")
+        return {
+            "operation_token": self._tokens.sign(
+                user, "operation", lifetime_in(given.get("expires_in"))
+            ),
+            "refresh_token": self._tokens.sign(user, "refresh"),
+        }
+
+    def _known(self, name: str) -> str:
+        if name not in self._users:
+            raise RefusalError(401, "invalid token")
+        return name

@@ -1,0 +1,109 @@
+"""What happens in one deploy, for its record and for everyone who follows it (SSE-05…13)."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from deploy_relay_kit.relay.origin.record.journal import EventLog, Journal
+
+Happening = tuple[str, Mapping[str, Any]]
+"""The name and the data of an event."""
+
+_QUEUED = 1_000  # events that a slow reader may be behind; it misses the ones after that
+_STATUS = {"prepare": "extracting", "replicate": "replicating", "restart": "restarting"}
+
+
+class Progress:
+    """The events of one deploy. A follower that reads slowly, or goes, never slows the deploy."""
+
+    def __init__(self, journal: Journal, user: str, *, is_watched: bool = False) -> None:
+        """`is_watched`: whether other nodes are asked for their events."""
+        self.is_watched = is_watched
+        self.deployment_id = str(uuid.uuid4())
+        self.phase = "pending"
+        self.opened = asyncio.Event()  # the operation began, its failure is an event (SSE-02)
+        self._journal, self._user = journal, user
+        self._has_row = False
+        self._log = EventLog()
+        self._peers: list[Mapping[str, Any]] = []
+        self._followers: set[asyncio.Queue[Happening | None]] = set()
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Members of an error: how far the deploy came, and its id; empty before it began."""
+        return {"phase": self.phase, "deployment_id": self.deployment_id} if self._has_row else {}
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The events so far."""
+        return self._log.entries()
+
+    # -- the record ------------------------------------------------------------------------------
+
+    def begin(self, project: str, restart: object) -> None:
+        """Add the row of the deploy: it was checked, its payload comes next.
+
+        Raises:
+            RefusalError: The row cannot be written.
+        """
+        self._journal.begin(
+            {
+                "deployment_id": self.deployment_id,
+                "project": project,
+                "phase": self.phase,
+                "restart_mode": str(restart).lower(),
+                "user": self._user,
+            }
+        )
+        self._has_row = True
+
+    def record(self, **changes: object) -> None:
+        """Change the row of the deploy."""
+        if self._has_row:
+            log = {"phase": self.phase, "event_log": self.entries}
+            peers = {"peer_results": self._peers} if self._peers else {}
+            self._journal.change(self.deployment_id, {**log, **peers, **changes})
+
+    # -- the events ------------------------------------------------------------------------------
+
+    def emit(self, name: str, data: Mapping[str, Any]) -> None:
+        if name == "peer":
+            self._peers.append(data)
+        if data.get("event") != "sent":  # the bytes of an upload are of no interest later
+            self._log.add(name, data)
+        for queue in self._followers:
+            if queue.qsize() < _QUEUED:
+                queue.put_nowait((name, data))
+
+    def install(self, line: Mapping[str, Any]) -> None:
+        """Tell a line of the output of a command (SSE-07)."""
+        self.emit("install", line)
+
+    @contextmanager
+    def during(self, phase: str) -> Iterator[None]:
+        """Tell the start and the end of a phase; a phase that fails has no end."""
+        self.phase = phase
+        self.emit("phase", {"phase": phase, "status": "start"})
+        self.record(status=_STATUS[phase])
+        yield
+        self.emit("phase", {"phase": phase, "status": "done"})
+
+    def end(self) -> None:
+        """Let every follower read what it has, and no more."""
+        for queue in self._followers:
+            queue.put_nowait(None)
+
+    def follow(self) -> AsyncIterator[Happening]:
+        """The events from now on."""
+        queue: asyncio.Queue[Happening | None] = asyncio.Queue()
+        self._followers.add(queue)
+        return self._read(queue)
+
+    async def _read(self, queue: asyncio.Queue[Happening | None]) -> AsyncIterator[Happening]:
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            self._followers.discard(queue)

@@ -1,0 +1,217 @@
+"""The operations API: aiohttp, TLS, requests in and answers out."""
+
+import asyncio
+import contextlib
+import json
+import ssl
+import sys
+from collections.abc import AsyncIterator, Mapping
+from email.message import Message
+from functools import partial
+
+from aiohttp import web
+
+from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.origin.config import Config
+from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
+from deploy_relay_kit.relay.origin.local.builds import Builds
+from deploy_relay_kit.relay.origin.operations import Operations
+from deploy_relay_kit.relay.origin.others import Look, look_in
+from deploy_relay_kit.relay.origin.record.progress import Happening
+from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.wire import sse
+from deploy_relay_kit.relay.origin.wire.intake import Form
+
+_JSON = "application/json"
+_STRANGER_BYTES = 16_384
+_LINGER_SECONDS = 1.0  # EARLY-05
+
+
+class Node:
+    """One node: its handlers share its directory, its users and its deploys."""
+
+    def __init__(self, settings: Config, look: Look) -> None:
+        """Raise InputError for what the configuration names and the node cannot use."""
+        builds = Builds(settings.directory, settings.limits, unpack=settings.unpack)
+        self._limits = settings.limits
+        self._deploys = Deploys(settings, builds, look)
+        self._operations = Operations(settings, builds, self._deploys)
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=self._limits.json_bytes)
+        application.router.add_post("/", self._post)
+        application.router.add_get("/health", self._health)
+        return application
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.Response(text="The node is running.")
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        try:
+            user = await self._who(request)
+            if request.content_type.lower() == "multipart/form-data":
+                return await self._form(request, user)
+            given = await self._json(request, user)
+            if given.get("operation") == "get_deployment" and _wants_events(request):
+                self._operations.may_deploy(user)
+                return await self._replayed(request, given)
+            return _answered(await self._operations.run(given, user, request.remote or ""))
+        except RefusalError as refusal:
+            # EARLY-05: aiohttp reads on for a moment, so that the sender sees the answer.
+            return _refused(refusal)
+
+    async def _who(self, request: web.Request) -> str | None:
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise RefusalError(415, "Unsupported Media Type")
+        kind = request.content_type.lower()
+        if kind not in {_JSON, "multipart/form-data"}:
+            raise RefusalError(415, "Unsupported Media Type")
+        source = request.remote or ""
+        return await self._operations.who(request.headers.get("Authorization"), source)
+
+    async def _form(self, request: web.Request, user: str | None) -> web.StreamResponse:
+        self._operations.may_deploy(user)
+        message = Message()
+        message["Content-Type"] = request.headers["Content-Type"]
+        boundary = message.get_boundary()
+        if not boundary:
+            raise RefusalError(400, "Multipart: Boundary not found")
+        wants_events = _wants_events(request)
+        progress, deploy = self._deploys.begin(
+            self._blocks(request), boundary, user or "", is_watched=wants_events
+        )
+        if wants_events:
+            follower = progress.follow()
+            opened = asyncio.create_task(progress.opened.wait())
+            await asyncio.wait({deploy, opened}, return_when=asyncio.FIRST_COMPLETED)
+            opened.cancel()
+            if progress.opened.is_set():
+                return await _streamed(request, deploy, follower)
+        result = await asyncio.shield(deploy)
+        if isinstance(result, Form):
+            result = await self._operations.run(result.fields, user, request.remote or "")
+        return _answered(result)
+
+    async def _replayed(
+        self, request: web.Request, given: Mapping[str, object]
+    ) -> web.StreamResponse:
+        """The events of a deploy so far, the ones to come, and its row (SSE-11)."""
+        row = self._deploys.row(given)
+        progress = self._deploys.running(row["deployment_id"])
+        entries = row["event_log"] if progress is None else progress.entries
+        follower = None if progress is None else progress.follow()
+        response = web.StreamResponse(headers=sse.HEADERS)
+        with contextlib.suppress(ConnectionError):
+            await response.prepare(request)
+            await response.write(sse.PRIME)
+            for entry in entries:
+                await response.write(sse.encoded(entry["event"], entry["data"]))
+            if follower is not None:
+                async for name, data in follower:
+                    await response.write(sse.encoded(name, data))
+            await response.write(sse.encoded("done", {"result": self._deploys.row(given)}))
+            await response.write_eof()
+        return response
+
+    async def _json(self, request: web.Request, user: str | None) -> dict[str, object]:
+        if user is None:  # a stranger can only ask for a token
+            request = request.clone(client_max_size=_STRANGER_BYTES)
+        try:
+            async with asyncio.timeout(self._limits.idle):
+                given = json.loads(await request.read())
+        except web.HTTPRequestEntityTooLarge:
+            raise RefusalError(413, "the request is too large") from None
+        except TimeoutError:
+            raise RefusalError(408, "the request stalled") from None
+        except (ValueError, RecursionError):
+            raise RefusalError(
+                400, "Body is not valid JSON but content-type is set to 'application/json'"
+            ) from None
+        if not isinstance(given, dict):
+            raise RefusalError(400, "Request body must include an 'operation' property.")
+        return given
+
+    async def _blocks(self, request: web.Request) -> AsyncIterator[bytes]:
+        """The body; a sender that is silent for too long, or goes, ends it."""
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.idle):
+                    block = await request.content.readany()
+            except TimeoutError:
+                raise RefusalError(408, "the upload stalled") from None
+            except (web.RequestPayloadError, ConnectionError):
+                raise RefusalError(400, "the upload was cut") from None
+            if not block:
+                return
+            yield block
+
+
+def _wants_events(request: web.Request) -> bool:
+    return sse.asks_for_events(request.headers.get("Accept", ""))
+
+
+def _answered(result: Mapping[str, object]) -> web.Response:
+    return web.json_response(result)
+
+
+def _refused(refusal: RefusalError) -> web.Response:
+    return web.json_response(refusal.body, status=refusal.status)
+
+
+async def _streamed(
+    request: web.Request, deploy: Deploying, follower: AsyncIterator[Happening]
+) -> web.StreamResponse:
+    """The events of a deploy; a client that goes does not stop the deploy (SSE-13)."""
+    response = web.StreamResponse(headers=sse.HEADERS)
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+        await response.write(sse.PRIME)
+        async for name, data in follower:
+            await response.write(sse.encoded(name, data))
+        await response.write(await _last_event(deploy))
+        await response.write_eof()
+    return response
+
+
+async def _last_event(deploy: Deploying) -> bytes:
+    """Of a deploy that has ended: `done` or `error`, once (SSE-09)."""
+    try:
+        return sse.encoded("done", {"result": await deploy})
+    except RefusalError as refusal:
+        members = {name: it for name, it in refusal.body.items() if name != "error"}
+        return sse.encoded("error", {"message": str(refusal), "code": refusal.status, **members})
+
+
+async def serve(
+    settings: Config, look: Look | None = None, more: Mapping[str, object] | None = None
+) -> None:
+    """Run a node until it is cancelled; deploys under way have a minute to end.
+
+    Args:
+        settings: Its configuration.
+        look: Finds the other nodes; by default, in the files of the configuration.
+        more: Members of the line that is written when the node listens, beside `url`.
+
+    Raises:
+        InputError: The configuration names something that cannot be used.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
+    except OSError as error:
+        raise InputError(f"cannot use certificate_file and key_file: {error}") from None
+    application = Node(settings, look or partial(look_in, settings)).application()
+    runner = web.AppRunner(application, access_log=None, lingering_time=_LINGER_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=context)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        line = {"url": f"https://{host}:{port}/", **(more or {})}
+        sys.stdout.write(f"{json.dumps(line)}\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+    except OSError as error:
+        raise InputError(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,180 @@
+"""The record of deploys: rows, filters, the stream that replays and follows, and no secrets."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy_relay_kit.relay.origin.record.journal import EventLog
+from tests.origin.archives import component
+from tests.origin.nodes import (
+    FILES,
+    FORM,
+    PASSWORD,
+    RealCluster,
+    RealNode,
+    basic,
+    events_in,
+    form,
+    raw,
+    real_cluster,
+    wait_for,
+)
+
+
+def test_a_row_tells_a_deploy(cluster: RealCluster, project: str) -> None:
+    origin, peer, _ = cluster.nodes
+    _, answer = origin.deploy(component(**FILES), project=project, replicated=True)
+    row = origin.row(answer["deployment_id"])
+    assert row["started_at"] <= row["completed_at"]
+    told = {name: row[name] for name in ("project", "status", "phase", "error", "user", "live")}
+    assert told == {
+        "project": project,
+        "status": "success",
+        "phase": "replicate",
+        "error": None,
+        "user": "admin",
+        "live": True,
+    }
+    assert row["payload_hash"] == answer["payload_hash"]
+    assert (row["origin_node"], row["restart_mode"]) == ("n1", "false")
+    by_node = {it["node"]: it for it in row["peer_results"]}
+    assert [by_node["n2"], by_node["n3"]] == answer["replicated"]
+    events = [it["event"] for it in row["event_log"]]
+    assert events[0] == events[-1] == "phase"
+    # A node that was deployed to has a row of its own.
+    [theirs] = peer.rows(project=project)
+    assert peer.row(theirs["deployment_id"])["live"]
+
+
+def test_a_failed_deploy_has_a_row(cluster: RealCluster, project: str) -> None:
+    node = cluster.nodes[0]
+    _, answer = node.deploy(b"no archive", project=project)
+    row = node.row(answer["deployment_id"])
+    assert (row["status"], row["phase"], row["live"]) == ("failed", "prepare", False)
+    assert row["error"] == answer["error"]
+    assert node.deploy(component(**FILES), project="a b")[0] == 400
+    assert node.rows(project="a b") == []
+
+
+def test_an_aborted_upload_has_a_row(cluster: RealCluster, project: str) -> None:
+    node = cluster.nodes[0]
+    whole = form({"operation": "deploy_component", "project": project}, component(**FILES))
+    connection = raw(node, whole[:-100], len(whole))
+    wait_for(lambda: [it["status"] for it in node.rows(project=project)] == ["pending"])
+    connection.close()
+    wait_for(lambda: [it["status"] for it in node.rows(project=project)] == ["failed"])
+    assert node.rows(project=project)[0]["phase"] == "pending"
+
+
+def test_rows_are_listed_newest_first(cluster: RealCluster, project: str) -> None:
+    node = cluster.nodes[0]
+    ids: list[str] = []
+    for number in range(3):
+        _, answer = node.deploy(component(version=b"%d" % number), project=project)
+        ids.insert(0, answer["deployment_id"])
+    assert [it["deployment_id"] for it in node.rows(project=project)] == ids
+    some = node.rows(project=project, limit=1, offset=1)
+    assert [it["deployment_id"] for it in some] == ids[1:2]
+    assert node.rows(project=project, status="failed") == []
+    newest = node.rows(project=project)[0]["started_at"]
+    assert node.rows(project=project, since=newest + 1) == []
+    assert len(node.rows(project=project, until=newest)) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"limit": -1}, {"limit": 1 << 63}, {"since": "x"}, {"project": 7}, {"offset": True}],
+    ids=str,
+)
+def test_a_wrong_filter_is_refused(cluster: RealCluster, wrong: dict[str, object]) -> None:
+    assert cluster.nodes[0].ask({"operation": "list_deployments", **wrong})[0] == 400
+
+
+@pytest.mark.parametrize("deployment_id", ["no-such", "", None, 7, "\ud800", "' OR 1 --"])
+def test_an_unknown_deploy_is_refused(cluster: RealCluster, deployment_id: object) -> None:
+    asked = {"operation": "get_deployment", "deployment_id": deployment_id}
+    assert cluster.nodes[0].ask(asked)[0] == 400
+
+
+def test_a_stream_replays_and_follows(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    script = f"echo before; while test ! -e {gate}; do sleep 0.02; done; echo after"
+    with real_cluster(tmp_path / "cluster") as cluster:
+        node = cluster.start("n1", f"""on_deploy = ["sh", "-c", "{script}"]""")
+        answers: list[Any] = []
+        deploying = threading.Thread(target=lambda: answers.append(node.deploy(component(**FILES))))
+        deploying.start()
+        wait_for(lambda: [it["status"] for it in node.rows()] == ["installing"])
+        [row] = node.rows()
+        asked = {"operation": "get_deployment", "deployment_id": row["deployment_id"]}
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        connection = node.connect()
+        connection.request("POST", "/", json.dumps(asked), {**headers, **basic("admin")})
+        response = connection.getresponse()
+        received = b""
+        while b'"before"' not in received:  # what happened before anybody asked
+            received += response.read1(65_536)
+        assert b'"after"' not in received
+        gate.touch()
+        received += response.read()
+        connection.close()
+        deploying.join()
+        events = events_in(received)
+        lines = [data["line"] for name, data in events if name == "install"]
+        assert lines == ["before", "after"]
+        name, data = events[-1]
+        assert (name, data["result"]["status"]) == ("done", "success")
+        assert answers[0][1]["deployment_id"] == row["deployment_id"]
+        again = replay(node, asked)
+        assert [it for it in again if it[0] != "done"] == [it for it in events if it[0] != "done"]
+
+
+def replay(node: RealNode, asked: dict[str, Any]) -> list[tuple[str, Any]]:
+    connection = node.connect()
+    headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+    connection.request("POST", "/", json.dumps(asked), {**headers, **basic("admin")})
+    events = events_in(connection.getresponse().read())
+    connection.close()
+    return events
+
+
+def test_a_log_of_events_is_bounded() -> None:
+    log = EventLog()
+    for number in range(1_000):
+        log.add("install", {"line": str(number)})
+    entries = log.entries()
+    assert len(entries) == 200
+    assert [it["data"]["line"] for it in entries[:20]] == [str(it) for it in range(20)]
+    assert entries[20]["event"] == "truncated"
+    assert entries[20]["data"] == {"dropped": 1_000 - 199}
+    assert entries[-1]["data"] == {"line": "999"}
+    log.add("peer", {"message": "x" * 20_000})
+    assert log.entries()[-1]["data"] == {"truncated": True}
+
+
+def test_no_secret_is_kept(tmp_path: Path) -> None:
+    """Not in the record, nor in what the node writes, also if a client puts it in a field."""
+    with real_cluster(tmp_path, 2) as cluster:
+        origin, peer = cluster.nodes
+        login = {"operation": "create_authentication_tokens"}
+        tokens = origin.ask(login)[1]
+        bearer = {"Authorization": f"Bearer {tokens['operation_token']}"}
+        secrets = {"password": "of-a-field", "token": tokens["refresh_token"], "project": "demo"}
+        body = form({"operation": "deploy_component", **secrets}, component(**FILES))
+        assert origin.ask(body, {**FORM, **bearer})[0] == 200
+        origin.ask(body, {**FORM, "Authorization": f"Bearer {tokens['operation_token']}x"})
+        for node in (origin, peer):
+            node.stop(signal.SIGTERM)
+            kept = [it for it in (node.home / "data").rglob("*") if it.is_file()]
+            kept += [node.home / "stderr"]
+            assert (node.home / "data" / "deployments.sqlite") in kept
+            for file in kept:
+                content = file.read_bytes()
+                for secret in (PASSWORD, "of-a-field", *tokens.values()):
+                    assert secret.encode() not in content, file

@@ -1,0 +1,227 @@
+"""The promises of docs/security.md that no other test holds."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import http.client
+import json
+import re
+import ssl
+import tarfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.relay.origin.access import users
+from deploy_relay_kit.relay.origin.config import User
+from deploy_relay_kit.relay.origin.refusal import RefusalError
+from tests.origin.archives import archive, component, entry
+from tests.origin.nodes import FILES, FORM, PASSWORD, RealCluster, basic, real_cluster
+
+ROOT = Path(__file__).parents[2]
+STRANGER = {"Authorization": ""}
+
+
+def test_every_promise_names_a_test() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    promises, _, _ = page.partition("## What is not there")
+    _, _, promises = promises.partition("## Without a login")
+    lines = [it for it in re.split(r"\n(?=- |## |\n)", promises) if it.startswith("- ")]
+    assert len(lines) > 15
+    assert [it for it in lines if "(`test_" not in it] == []
+    named = set(re.findall(r"`(test_\w+)`", promises))
+    texts = [it.read_text(encoding="utf-8") for it in Path(__file__).parent.glob("test_*.py")]
+    tests = set(re.findall(r"^def (test_\w+)", "\n".join(texts), re.MULTILINE))
+    assert named - tests == set()
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["registration_info", "get_components", "list_deployments", "get_deployment", "nope", "", None],
+)
+def test_nothing_is_told_to_a_stranger(cluster: RealCluster, operation: str | None) -> None:
+    status, answer = cluster.nodes[0].ask({"operation": operation}, STRANGER)
+    assert (status, set(answer)) in [(401, {"error"}), (400, {"error"})]
+    assert status == 401 or not operation
+
+
+def test_a_strangers_upload_is_refused_before_its_payload(cluster: RealCluster) -> None:
+    node = cluster.nodes[0]
+    connection = node.connect()
+    connection.putrequest("POST", "/")
+    for name, value in {**FORM, "Content-Length": str(1 << 40)}.items():
+        connection.putheader(name, value)
+    connection.endheaders()  # not one byte of the body
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())) == (401, {"error": "Must login"})
+    connection.close()
+
+
+def test_an_unknown_user_costs_the_work_of_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = []
+    original = users._key
+
+    def counted(password: str, salt: bytes) -> bytes:
+        work.append(len(password))
+        return original(password, salt)
+
+    monkeypatch.setattr(users, "_key", counted)
+
+    async def guess() -> None:
+        known = users.Users({"admin": User(hash=users.hashed("right"))})
+        work.clear()
+        for name in ("admin", "nobody"):
+            with pytest.raises(RefusalError):
+                await known.check(name, "wrong", "source")
+
+    asyncio.run(guess())
+    assert work == [5, 5]
+
+
+def test_guesses_are_slow_and_lock_nobody_out(tmp_path: Path) -> None:
+    with real_cluster(tmp_path, 1) as cluster:
+        node = cluster.nodes[0]
+        began = time.monotonic()
+        for _ in range(7):
+            assert node.ask({"operation": "x"}, basic("admin", "wrong"))[0] == 401
+        assert time.monotonic() - began > 0.1 + 0.2 + 0.4  # of waiting; no upper bound
+        assert node.ask({"operation": "registration_info"})[0] == 200
+
+
+def signed_with(public: bytes, claims: dict[str, object]) -> str:
+    """A token whose HMAC secret is the public key; PyJWT refuses to make one."""
+    parts = [{"alg": "HS256", "typ": "JWT"}, claims]
+    text = ".".join(_part(json.dumps(it).encode()) for it in parts)
+    return f"{text}.{_part(hmac.digest(public, text.encode(), 'sha256'))}"
+
+
+def _part(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def test_a_forged_token_is_refused(cluster: RealCluster) -> None:
+    node = cluster.nodes[0]
+    now = int(time.time())
+    claims = {"username": "admin", "iat": now, "exp": now + 60, "sub": "operation"}
+    own = load_pem_private_key((cluster.home / "token.pem").read_bytes(), None)
+    assert isinstance(own, rsa.RSAPrivateKey)
+    other = rsa.generate_private_key(65_537, 2_048)
+    public = own.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    good = jwt.encode(claims, own, algorithm="RS256")
+    ask = {"operation": "registration_info"}
+    assert node.ask(ask, {"Authorization": f"Bearer {good}"})[0] == 200
+    forged = [
+        jwt.encode(claims, other, algorithm="RS256"),
+        jwt.encode(claims, "", algorithm="none"),
+        signed_with(public, claims),
+        jwt.encode(claims, own, algorithm="RS512"),
+        jwt.encode({**claims, "exp": now - 60}, own, algorithm="RS256"),
+        jwt.encode({**claims, "sub": "refresh"}, own, algorithm="RS256"),
+        jwt.encode({**claims, "username": "nobody"}, own, algorithm="RS256"),
+        jwt.encode({**claims, "username": ["admin"]}, own, algorithm="RS256"),
+        jwt.encode({it: v for it, v in claims.items() if it != "exp"}, own, algorithm="RS256"),
+        good[:-4] + "AAAA",
+    ]
+    for token in forged:
+        assert node.ask(ask, {"Authorization": f"Bearer {token}"})[0] == 401, token
+
+
+def test_a_node_speaks_tls_only(cluster: RealCluster) -> None:
+    node = cluster.nodes[0]
+    plain = http.client.HTTPConnection(urlsplit(node.url).netloc, timeout=30)
+    plain.request("GET", "/health")
+    with pytest.raises((OSError, http.client.HTTPException)):
+        plain.getresponse()
+    plain.close()
+    old = ssl.create_default_context(cafile=str(cluster.home / "ca.pem"))
+    old.minimum_version = ssl.TLSVersion.TLSv1_2
+    connection = http.client.HTTPSConnection(urlsplit(node.url).netloc, timeout=30, context=old)
+    connection.request("GET", "/health")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_special_bits_and_owners_are_dropped(cluster: RealCluster, project: str) -> None:
+    node = cluster.nodes[0]
+    tool = entry("tool")
+    tool.mode, tool.uid, tool.gid = 0o6777, 12_345, 12_345
+    directory = entry("d", tarfile.DIRTYPE)
+    directory.mode = 0o7777
+    payload = archive((tool, b"x"), (directory, b""), (entry("other"), b"y"))
+    assert node.deploy(payload, project=project)[0] == 200
+    root = node.home / "data" / "live" / project
+    status = (root / "tool").stat()
+    assert status.st_mode & 0o7022 == 0
+    assert status.st_mode & 0o100  # it is still a program
+    assert 12_345 not in (status.st_uid, status.st_gid)
+    assert (root / "d").stat().st_mode & 0o7000 == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 500_000,
+        b'{"operation":' + b'{"a":' * 100_000,
+        b"x" * (9 << 20),
+        b"\xff\xfe",
+        b'{"operation": "get_deployment", "deployment_id": ' + b"9" * 10_000 + b"}",
+        b"null",
+        b"",
+        b'{"operation": ["deploy_component"]}',
+        b'{"operation": "\\ud800"}',
+    ],
+    ids=["list", "object", "size", "bytes", "number", "null", "empty", "kind", "surrogate"],
+)
+def test_a_hostile_json_body_is_refused(cluster: RealCluster, body: bytes) -> None:
+    status, answer = cluster.nodes[0].ask(body)
+    assert status in {400, 413}
+    assert isinstance(answer["error"], str)
+
+
+def test_no_field_reaches_a_command(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    script = f'echo \\"$# $*\\" > {seen}; env > {seen}.env'
+    with real_cluster(tmp_path / "cluster") as cluster:
+        node = cluster.start("n1", f"""on_deploy = ["sh", "-c", "{script}", "name", "$(id)"]""")
+        fields = {"note": "of-a-field", "install_command": "touch evil"}
+        status, answer = node.deploy(component(**FILES), **fields)
+        assert status == 200, answer
+        assert seen.read_text() == "1 $(id)\n"
+        environment = Path(f"{seen}.env").read_text()
+        assert "of-a-field" not in environment
+        assert PASSWORD not in environment
+        assert "evil" not in node.live()
+
+
+def test_a_node_of_another_authority_gets_no_password(
+    tmp_path: Path, fake_cluster: FakeCluster
+) -> None:
+    stranger = fake_cluster.peer()  # of an authority that the cluster does not know
+    with real_cluster(tmp_path) as cluster:
+        origin = cluster.start("n1")
+        row = f'[[node]]\nname = "stranger"\nurl = "{stranger.url}"\n'
+        (tmp_path / "nodes.toml").write_text(row)
+        status, answer = origin.deploy(component(**FILES), replicated=True)
+        assert status == 500
+        assert answer["replicated"][0]["stage"] == "tls"
+    assert stranger.requests == []
+
+
+def test_the_directory_is_for_its_user_only(cluster: RealCluster, project: str) -> None:
+    node = cluster.nodes[0]
+    assert node.deploy(component(**FILES), project=project)[0] == 200
+    data = node.home / "data"
+    for name in ("builds", "live", "previous", "staging", "deployments.sqlite"):
+        assert (data / name).stat().st_mode & 0o077 == 0, name
