@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from deploy_relay_kit.harness.errors import Unseen
 
@@ -70,6 +70,22 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
+class Failure(str):
+    """The status of a failed record.
+
+    Attributes:
+        reason: the relay's own reason; empty without one.
+    """
+
+    __slots__ = ("reason",)
+    reason: str
+
+    def __new__(cls, status: str, reason: object) -> Self:
+        made = super().__new__(cls, status)
+        made.reason = reason if isinstance(reason, str) else ""
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record that the target returned."""
@@ -82,16 +98,18 @@ class Record:
 
     @property
     def status(self) -> Any:
-        return self.members.get("status")
+        """Its status; a failure knows its reason, for the message of a check."""
+        status = self.members.get("status")
+        return Failure(status, self.members.get("reason")) if status == "failed" else status
 
     @property
     def reason(self) -> str:
-        """The reason of a failed record; Unseen when it is not failed or the reason is no text."""
+        """The reason of a failed record; Unseen without one (KIT-07), or if not failed."""
         __tracebackhide__ = True
         if self.status != "failed":
             raise Unseen(f"the record of {self.node} has the status {self.status}, not failed")
         reason = self.members.get("reason")
-        if not isinstance(reason, str):
+        if not isinstance(reason, str) or not reason:
             raise Unseen(f"the reason in the record of {self.node} is {json.dumps(reason)}")
         return reason
 

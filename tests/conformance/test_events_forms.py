@@ -29,7 +29,8 @@ def test_an_error_event_of_any_form_is_a_failure_with_a_reason(
     with check("RES-13", "the status of the record"):
         assert record.status == "failed"
     with check("KIT-07", "the reason of the record"):
-        assert record.reason != ""
+        check.need(record.status == "failed", "the record is not a failure (RES-13)")
+        assert record["reason"] != ""
 
 
 def test_a_message_that_is_an_object_is_readable(records_of: RecordsOf, check: Checks) -> None:

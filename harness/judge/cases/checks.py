@@ -9,7 +9,7 @@ from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.wording import Comparison
 from deploy_relay_kit.harness.judge.catalogue import requirements
 from deploy_relay_kit.harness.judge.model import Check, Verdict
-from deploy_relay_kit.harness.targets.outcome import TargetBrokeError
+from deploy_relay_kit.harness.targets.outcome import Failure, TargetBrokeError
 from deploy_relay_kit.harness.witness.requests import UploadWitness
 from deploy_relay_kit.harness.witness.wire.finding import Rule
 
@@ -61,9 +61,10 @@ class Checks:
             verdict, where = Verdict.FAILED, self._where(error.__traceback__)
             expected, got = _sides(error) if isinstance(error, AssertionError) else ("", str(error))
             broke = error if isinstance(error, TargetBrokeError) else None
-        self.checks.append(
-            Check(requirement, verdict, subject, expected, got, where, blocked_by=blocked_by)
-        )
+        check = Check(requirement, verdict, subject, expected, got, where, blocked_by=blocked_by)
+        if verdict is Verdict.FAILED and last_comparison:
+            check.reason = _reason_of(last_comparison[-1])
+        self.checks.append(check)
         if broke:
             raise CaseOver(str(broke).partition("\n")[0]) from broke
 
@@ -99,6 +100,12 @@ class Checks:
                 where = f"{self._path.name}:{trace.tb_lineno}"
             trace = trace.tb_next
         return where
+
+
+def _reason_of(comparison: Comparison) -> str:
+    """The relay's own reason for a failure where a success was expected; empty otherwise."""
+    is_unexpected = isinstance(comparison.left, Failure) and comparison.right == "success"
+    return comparison.left.reason if is_unexpected else ""
 
 
 def _sides(error: AssertionError) -> tuple[str, str]:

@@ -143,7 +143,10 @@ def judge(
     _conclude(case, rest, ended_by)
     if relay.commands:
         _block(case, relay, cluster)
-        case.checks += [it for it in always(cluster, relay) if not _is_charged(it, case)]
+        # What the case itself has found is one defect, and one charge.
+        charged = {it.requirement for it in case.checks if it.verdict is Verdict.FAILED}
+        found = always(cluster, relay)
+        case.checks += [it for it in found if it.rule or it.requirement not in charged]
         for where in leaks(cluster.peers, relay, changed_since(before)):
             case.checks.append(Check("BUG-41", Verdict.FAILED, "passwords and tokens", got=where))
     if case.verdict.has_failed:
@@ -151,17 +154,9 @@ def judge(
         for check in case.checks:
             check.expected, check.got = cut(check.expected, hide), cut(check.got, hide)
             check.blocked_by = cut(check.blocked_by, hide)
-            check.reason = cut(_reason_of(check, relay), hide)
+            check.reason = cut(check.reason, hide)
             check.hint = hint_for(check, case.function)
         case.evidence = gather([cluster], relay)
-
-
-def _is_charged(check: Check, case: Case) -> bool:
-    """Whether the case has looked at the same thing and found it wrong: one defect, one charge."""
-    failed = [it for it in case.checks if it.verdict is Verdict.FAILED]
-    if check.requirement == "KIT-07" and check.subject.startswith("the reason"):
-        return any("reason of the record" in it.subject for it in failed)
-    return check.requirement == "KIT-08" and any(it.requirement == "KIT-08" for it in failed)
 
 
 def _conclude(case: Case, rest: list[str], ended_by: BaseException | None) -> None:
@@ -222,16 +217,6 @@ def _block(case: Case, relay: Relay, cluster: FakeCluster) -> None:
         went_ahead = all(outcome.refused is None for outcome in relay.outcomes)
         none_was_shown = len(hidden) == len(faulty) and went_ahead
         _make_untestable(case, reason, Verdict.PASSED, *[Verdict.FAILED] * none_was_shown)
-
-
-def _reason_of(check: Check, relay: Relay) -> str:
-    """The relay's own reason for a failure where a success was expected; empty otherwise."""
-    if (check.expected, check.got) != ('"success"', '"failed"') or not relay.outcomes:
-        return ""
-    failed = [it for it in relay.outcomes[-1].records if it.status == "failed"]
-    named = [it for it in failed if str(it.node) in check.subject] or failed
-    reasons = {str(it.members.get("reason")) for it in named}
-    return reasons.pop() if len(reasons) == 1 else ""
 
 
 def _make_untestable(case: Case, reason: str, *verdicts: Verdict) -> None:

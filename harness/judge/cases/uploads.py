@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.faults.kinds import AnswerEarly
+from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.targets.outcome import Record
 from deploy_relay_kit.harness.witness.connections import RequestWitness
 from deploy_relay_kit.harness.witness.requests import UploadWitness
 from deploy_relay_kit.harness.witness.wire import FilePart
+
+UNAUTHORIZED, FORBIDDEN = int(HTTPStatus.UNAUTHORIZED), int(HTTPStatus.FORBIDDEN)
 
 
 def file_of(upload: UploadWitness) -> FilePart:
@@ -91,3 +98,27 @@ def need_good_upload(peer: FakePeer) -> None:
             raise Unseen(f"{peer.name} answered {upload.answer_status} to its upload")
         if upload.reader.complete and not upload.reader.body_complete:
             raise Unseen(f"the upload to {peer.name} has no closing delimiter")
+
+
+def look_for_refused_token(
+    check: Checks, cluster: FakeCluster, relay: Relay, record: Record, words: str
+) -> None:
+    """Look for a refused token in a record (MINT-12): 401 and the peer's words.
+
+    If one is missing, a control follows: a relay that loses the status or the reason of every
+    refusal breaks RES-05, RES-06 or EARLY-01, and not this requirement.
+    """
+    control, refusal = None, Answer.error(FORBIDDEN, "may not deploy")
+    if record.status == "failed" and not (
+        record.status_code == UNAUTHORIZED and record.reason == words
+    ):
+        peer = cluster.peer(fault=AnswerEarly(refusal, "head", "drain"))
+        control = relay.deploy(to=[peer])[peer]
+    with check("MINT-12", "the status code of the record"):
+        has_status = control is None or control.status_code == FORBIDDEN
+        check.need(has_status, "the record of another refusal has no status code either")
+        assert record.status_code == UNAUTHORIZED
+    with check("MINT-12", "the reason of the record"):
+        has_reason = control is None or control.reason == refusal.json["error"]
+        check.need(has_reason, "the record of another refusal has no reason either")
+        assert record.reason == words
