@@ -27,7 +27,8 @@ PEERS = 50
 WARM = 5  # rounds until caches are full
 GROWTH = 16 << 20  # bytes of memory that are no leak
 # Far beyond what a peer takes to be served by the one process of all fake peers, while some flood.
-LIMITS = {"connect": 60.0, "mint": 90.0, "stall": 60.0, "answer": 90.0, "total": 900.0}
+# A peer that hangs in its handshake closes after a minute.
+LIMITS = {"connect": 30.0, "mint": 90.0, "stall": 60.0, "answer": 90.0, "total": 900.0}
 SLOW_ROUNDS = 1 / 8  # in which some peers reach a limit
 
 
