@@ -218,12 +218,12 @@ def test_a_cookie_of_one_peer_is_not_sent_to_another(
 def test_no_process_shows_a_credential_during_a_deploy(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """No password and no token is in the arguments or the environment of a process."""
+    """No process has a password or a token in an argument or an environment variable."""
     peers = [cluster.peer(fault=ReadSlowly(2_000_000)), *troubled(cluster, relay)]
     with watch_processes(relay.target.pid) as shown:
         relay.deploy(to=peers)
     check.need(shown.arguments, "no process of the relay was seen during the deploy")
-    parts = {"arguments": shown.arguments, "environment": shown.environments}
+    parts = {"arguments": shown.arguments, "environment variables": shown.environments}
     for part, texts in parts.items():
         look_for_secrets(check, f"the {part} of a process", "\n".join(texts), *peers)
 

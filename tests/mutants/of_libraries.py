@@ -6,7 +6,9 @@ names the mistake: see `test_hints.py`.
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -19,7 +21,15 @@ from deploy_relay_kit.relay import answer, tls
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.formdata import Frame
 from deploy_relay_kit.relay.node import Node
-from tests.conformance import test_answers, test_refusals, test_tls, test_url, test_values
+from deploy_relay_kit.relay.token import OperationsMint
+from tests.conformance import (
+    test_answers,
+    test_refusals,
+    test_secrets,
+    test_tls,
+    test_url,
+    test_values,
+)
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
 from tests.mutants.of_answers import change_reason
 from tests.mutants.of_urls import change_nodes
@@ -196,3 +206,19 @@ def the_last_certificate_of_a_file_is_trusted(patch: pytest.MonkeyPatch) -> None
     read = tls._certificates
     begin = "-----BEGIN CERTIFICATE-----"
     patch.setattr(tls, "_certificates", lambda file: begin + read(file).rpartition(begin)[2])
+
+
+IN_A_PROCESS = test_secrets.test_no_process_shows_a_credential_during_a_deploy
+
+
+@mistake("secret-in-environment", seen_in=case(IN_A_PROCESS))
+def a_password_is_a_variable_of_a_program(patch: pytest.MonkeyPatch) -> None:
+    mint = OperationsMint.mint
+
+    async def by_program(self: OperationsMint, *at: Any) -> str:
+        variables = {**os.environ, "NODE_PASSWORD": self.password}
+        program = await asyncio.create_subprocess_exec("sleep", "0.1", env=variables)
+        await program.wait()
+        return await mint(self, *at)
+
+    patch.setattr(OperationsMint, "mint", by_program)
