@@ -98,8 +98,9 @@ class Peer:
             async with self.connections.session.post(
                 URL(self.api.url, encoded=True),  # path and query stay as given (URL-08)
                 data=body,
-                headers=headers,
+                headers={**self.api.headers, **headers},
                 ssl=self.tls,
+                server_hostname=self.api.host_without_zone,
                 allow_redirects=False,  # HTTP-04: the token goes nowhere else
                 **route,
             ) as response:
@@ -150,8 +151,9 @@ class Peer:
             async with self.connections.session.ws_connect(
                 URL(endpoint.url, encoded=True),
                 protocols=(subprotocol,),
+                headers=endpoint.headers,
                 ssl=self.tls,
-                server_hostname=server_name(self.node),
+                server_hostname=server_name(self.node) or endpoint.host_without_zone,
                 max_msg_size=self.limits.answer_bytes,
                 autoping=False,  # endless pings would be answered without end
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),

@@ -27,7 +27,7 @@ class Endpoint:
     """Where a node's operations API or replication socket is."""
 
     scheme: str
-    host: str  # an IPv6 address without brackets (URL-09)
+    host: str  # an IPv6 address without brackets (URL-09), perhaps with a zone: fe80::1%eth0
     port: int
     target: str  # path and query, as on the request line
 
@@ -39,7 +39,20 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.address}{self.target}"
+        """As the URL was given, with `%25` before a zone (RFC 6874 §2)."""
+        return f"{self.scheme}://{self.address.replace('%', '%25')}{self.target}"
+
+    @property
+    def host_without_zone(self) -> str | None:
+        """The host for the certificate, if it is not that of the URL."""
+        host, sign, _ = self.host.partition("%")
+        return host if sign and ":" in host else None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """A Host without the zone, which means something on this machine only (RFC 6874 §4)."""
+        host = self.host_without_zone
+        return {} if host is None else {"Host": f"[{host}]:{self.port}"}
 
     @property
     def slashed(self) -> "Endpoint":
@@ -147,6 +160,9 @@ def _parse(node: Node, url: str, schemes: dict[str, int], *, allow_http: bool) -
 
 
 def _ascii_host(url: str, host: str) -> str:
+    if ":" in host:  # urlsplit has checked it
+        address, _, zone = host.partition("%")
+        return f"{address}%{zone}" if (zone := zone.removeprefix("25")) else address
     try:
         name = host.encode("idna").decode("ascii")
         if name.replace(".", "").isdigit():

@@ -21,11 +21,11 @@ from deploy_relay_kit.relay.command.interrupts import Interrupts
 from deploy_relay_kit.relay.command.output import Output, printable, printable_line
 from deploy_relay_kit.relay.command.packing.progress import packing_progress
 from deploy_relay_kit.relay.command.packing.staging import Package, check_path, staged
-from deploy_relay_kit.relay.command.plan import lines_of, plan_of, probed
 from deploy_relay_kit.relay.command.progress import Progress
-from deploy_relay_kit.relay.command.repeat import repeat_line
+from deploy_relay_kit.relay.command.reporting.plan import lines_of, plan_of, probed
+from deploy_relay_kit.relay.command.reporting.repeat import repeat_line
+from deploy_relay_kit.relay.command.reporting.summary import Summary, log_file
 from deploy_relay_kit.relay.command.serving import serve
-from deploy_relay_kit.relay.command.summary import Summary, log_file
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.fanout import FanOut, Reach, deploy

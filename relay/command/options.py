@@ -8,9 +8,15 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from deploy_relay_kit.relay.command.credentials import read_text
+from deploy_relay_kit.relay.command.credentials import STANDARD_INPUT, read_text
+from deploy_relay_kit.relay.command.parsers import (
+    Parser,
+    PrintCompletion,
+    deploy_parser,
+    refuse_secrets,
+)
 from deploy_relay_kit.relay.command.settings import Settings, read_settings
 from deploy_relay_kit.relay.errors import AttemptError, InputError
 from deploy_relay_kit.relay.limits import Limits
@@ -26,7 +32,8 @@ Every option can also be a variable RELAY_â€¦ (RELAY_CA, RELAY_NODE="a=https://â
 a key of the file that --config names and of ~/.config/relay/config.toml. An option counts before a
 variable, that before the named file, that before the user's file; --dry-run shows what counted.
 Without --config, relay.toml in the working directory counts, but may not set nodes, credentials,
-certificates, fields or files. "-" as a FILE is the standard input.
+certificates, fields or files. "-" as PATH, or as the FILE of --nodes, --password-file or
+--token-file, is the standard input.
 
 Credentials are never read from the command line. The first of these counts: a token in
 --token-file; the password of --user in --password-file; a token in RELAY_TOKEN; the password in
@@ -36,14 +43,6 @@ exit codes: 0 every node succeeded, 1 some node failed, 2 bad usage (nothing was
 deploy ended but its records could not be written, 129, 130 or 143 interrupted by a hang-up,
 Ctrl-C or SIGTERM
 """
-
-
-class _Refused(argparse.Action):
-    """An option with a secret, which must not appear in the error."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        name = self.option_strings[0]
-        parser.error(f"{name}: other users can read a command line; use {name}-file")
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -69,29 +68,35 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
             if action.help != argparse.SUPPRESS
         ]
         if names and (close := get_close_matches(names[0], known, 1)):
-            what += f"; did you mean {close[0]}?"
+            what += f" (did you mean {close[0]}?)"
         raise InputError(f"{what}; see relay {arguments.verb} --help")
     arguments.settings = settings
-    if arguments.verb == "deploy" and arguments.skip_node_modules:
-        arguments.exclude = [*arguments.exclude, "node_modules"]
+    if arguments.verb == "deploy":
+        _check_standard_input(arguments)
+        if arguments.skip_node_modules:
+            arguments.exclude = [*arguments.exclude, "node_modules"]
     return arguments
 
 
-def deploy_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The parser of `relay deploy` in that of `relay`."""
-    actions = parser._actions  # noqa: SLF001  argparse has no public way
-    (verbs,) = (it for it in actions if isinstance(it, argparse._SubParsersAction))  # noqa: SLF001
-    deploy: argparse.ArgumentParser = verbs.choices["deploy"]
-    return deploy
+def _check_standard_input(arguments: argparse.Namespace) -> None:
+    files = [arguments.path, arguments.password_file, arguments.token_file, *arguments.nodes]
+    if files.count(STANDARD_INPUT) > 1:
+        raise InputError("only one of PATH and the FILEs can be -, the standard input")
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("relay", description="Deploy to every node of a cluster.")
+    parser = Parser("relay", description="Deploy to every node of a cluster.")
     parser.add_argument(
         "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
     )
-    _refuse_secrets(parser)
-    verbs = parser.add_subparsers(dest="verb", required=True)
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        choices=("bash", "zsh", "tcsh"),
+        help='print completions; in ~/.bashrc: eval "$(relay --print-completion bash)"',
+    )
+    refuse_secrets(parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     verb = verbs.add_parser(
         "deploy",
         help="deploy a component to every node",
@@ -107,7 +112,12 @@ def parser() -> argparse.ArgumentParser:
         f"{name} (default: {'none' if value is None else f'{value:g}'})"
         for name, value in defaults.items()
     )
-    add("path", type=_path, metavar="PATH", help="a component directory, or a .tar.gz of one")
+    add(
+        "path",
+        type=_path,
+        metavar="PATH",
+        help="a component directory, or a .tar.gz of one; - for standard input",
+    )
     add("--node", metavar="NAME=URL", help="a node; repeatable", **repeatable)
     add("--nodes", type=_path, metavar="FILE", help="nodes, one per line; repeatable", **repeatable)
     add("--only", metavar="NAME", help="deploy to this node only; repeatable", **repeatable)
@@ -121,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--user", help="a super user of every node")
     add("--password-file", type=_path, metavar="FILE", help="the user's password")
-    _refuse_secrets(verb)
+    refuse_secrets(verb)
     add("--token-file", type=_path, metavar="FILE", help="a token, instead of a user")
     add("--ca", type=_path, metavar="FILE", help="PEM file with the cluster's authorities")
     add("--cert", type=_path, metavar="FILE", help="PEM file with the relay's own certificate")
@@ -180,11 +190,6 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _refuse_secrets(parser: argparse.ArgumentParser) -> None:
-    for secret in ("--password", "--token"):
-        parser.add_argument(secret, action=_Refused, help=argparse.SUPPRESS)
-
-
 def _path(text: str) -> Path:
     if not text:  # Path("") is the working directory
         raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
@@ -241,6 +246,8 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
     project, remedy = arguments.project, ""
     if project is None:
         path = arguments.path
+        if path == STANDARD_INPUT:
+            raise InputError("the package is read from standard input; name it with --project")
         name = (path if path.name.strip(".") else _resolved(path)).name
         project = name.removesuffix(".tgz").removesuffix(".tar.gz")
         remedy = "; give --project"

@@ -103,6 +103,24 @@ def test_the_addresses_of_a_name() -> None:
     assert asyncio.run(found("127.0.0.3", socket.AF_UNSPEC)) == ["127.0.0.3"]
 
 
+def test_the_zone_of_an_address_stays_on_this_machine(cluster: FakeCluster, package: Path) -> None:
+    """The peer is reached, its certificate is verified, and it sees no zone (RFC 6874 §4)."""
+    peer = cluster.peer("a", host="::1")
+    node = relay.Node("a", peer.url.replace("[::1]", "[::1%251]"))
+    report = asyncio.run(
+        relay.deploy(
+            [node],
+            DEPLOY,
+            package,
+            mint=relay.OperationsMint(peer.username, peer.password),
+            tls=relay.Tls(cluster.ca_file),
+        )
+    )
+    assert node.url != peer.url
+    assert report.succeeded, report
+    assert peer.upload.header("Host") == peer.url.split("/")[2]
+
+
 def test_a_program_can_end_during_a_lookup() -> None:
     code = """
 import asyncio, socket, threading

@@ -19,6 +19,9 @@ from deploy_relay_kit.relay.urls import adds_a_slash, is_loopback, resolve
         ("https://h/ops?x=1", "h:443", "/ops?x=1"),
         ("https://h?x=1", "h:443", "/?x=1"),
         ("https://h/a%2Fb?q=%20y&z", "h:443", "/a%2Fb?q=%20y&z"),
+        ("https://[fe80::1%25eth0]:9925/", "[fe80::1%eth0]:9925", "/"),
+        ("https://[fe80::1%eth0]/", "[fe80::1%eth0]:443", "/"),
+        ("https://[fe80::1%25]/", "[fe80::1]:443", "/"),
         ("https://h/é?é", "h:443", "/%C3%A9?%C3%A9"),
         ("https://h/ops#part", "h:443", "/ops"),
         ("https://10.0.0.1:1/", "10.0.0.1:1", "/"),
@@ -29,7 +32,7 @@ from deploy_relay_kit.relay.urls import adds_a_slash, is_loopback, resolve
 def test_a_url_is_kept_with_path_and_query(url: str, address: str, target: str) -> None:
     api = resolve(Node("n", url))
     assert (api.address, api.target) == (address, target)
-    assert api.url == f"{api.scheme}://{address}{target}"
+    assert api.url == f"{api.scheme}://{address.replace('%', '%25')}{target}"
 
 
 def test_an_ipv6_host_has_brackets_in_the_url_only() -> None:

@@ -1,15 +1,20 @@
-"""The package to send: an archive as it is, or a directory packed to a temporary file."""
+"""The package to send: an archive as it is, or a temporary file for a directory or a pipe."""
 
 import contextlib
 import errno
 import hashlib
+import os
+import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from deploy_relay_kit.relay.command.credentials import STANDARD_INPUT
 from deploy_relay_kit.relay.command.output import printable
 from deploy_relay_kit.relay.command.packing.pack import OnProgress, Packed, pack
 from deploy_relay_kit.relay.command.packing.temporary import temporary_directory
@@ -17,6 +22,7 @@ from deploy_relay_kit.relay.errors import InputError
 
 ARCHIVES = (".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"  # the first bytes of a gzip file (RFC 1952, 2.3.1)
+_BLOCK = 1 << 20
 _NAMED = 5  # how many secret files a warning names
 
 
@@ -58,34 +64,76 @@ def staged(
     Raises:
         InputError: There is nothing to send.
     """
-    if check_path(path):
+    if check_path(path) and path != STANDARD_INPUT:
         yield Package(path, path.stat().st_size)
         return
-    report(f"relay: packing {printable(str(path))}")
     with contextlib.ExitStack() as cleanup:
-        try:
+        if path == STANDARD_INPUT:
+            report("relay: reading the package from standard input")
+            with _failing("read the package from standard input"):
+                piped, file = cleanup.enter_context(private_file())
+                _copy_standard_input(piped)
+            yield Package(file, piped.tell())
+            return
+        report(f"relay: packing {printable(str(path))}")
+        with _failing(f"pack {str(path)!r}"):
             file = cleanup.enter_context(temporary_directory()) / "package.tar.gz"
             with file.open("wb") as archive, progress as on_progress:
                 packed = pack(
                     path, archive, exclude=exclude, leave_out=leave_out, on_progress=on_progress
                 )
-        except InputError as error:
-            raise InputError(f"cannot pack {str(path)!r}: {error}") from error
-        except OSError as error:
-            where = f": {printable(error.filename)}" if isinstance(error.filename, str) else ""
-            words = error.strerror or str(error)
-            if error.errno == errno.ENOSPC:
-                words += f" in {tempfile.gettempdir()}; set TMPDIR to another directory"
-            raise InputError(f"cannot pack {str(path)!r}{where}: {words}") from error
-        except RecursionError as error:
-            why = "its directories are nested too deeply; give a .tar.gz"
-            raise InputError(f"cannot pack {str(path)!r}: {why}") from error
         _warn(packed, warn)
         if not packed.files:
             raise InputError(f"{str(path)!r} holds no files to deploy")
         size = file.stat().st_size
         report(f"relay: packed {packed.files:,} file(s), {size:,} bytes")
         yield Package(file, size, packed)
+
+
+@contextlib.contextmanager
+def private_file() -> Iterator[tuple[IO[bytes], Path]]:
+    """A temporary file of this user alone, and its path.
+
+    On Linux no directory has it, so nothing is left of it after SIGKILL either. Its path leads to
+    the descriptor of this process, for processes that it starts, too.
+    """
+    numbers = Path(f"/proc/{os.getpid()}/fd")
+    if numbers.is_dir():
+        with tempfile.TemporaryFile() as file:
+            yield file, numbers / str(file.fileno())
+    else:
+        with tempfile.NamedTemporaryFile(prefix="relay-") as named:
+            yield named.file, Path(named.name)
+
+
+def _copy_standard_input(archive: IO[bytes]) -> None:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("it is a terminal, or closed; pipe a .tar.gz")
+    with open(0, "rb", closefd=False) as source:
+        begin = source.read(len(_GZIP))
+        if begin != _GZIP:
+            raise InputError("it is not gzipped, or empty; pipe a .tar.gz")
+        archive.write(begin)
+        shutil.copyfileobj(source, archive, _BLOCK)
+    archive.flush()
+
+
+@contextlib.contextmanager
+def _failing(what: str) -> Iterator[None]:
+    """Name what could not be done in each error."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"cannot {what}: {error}") from error
+    except OSError as error:
+        where = f": {printable(error.filename)}" if isinstance(error.filename, str) else ""
+        words = error.strerror or str(error)
+        if error.errno == errno.ENOSPC:
+            words += f" in {tempfile.gettempdir()}; set TMPDIR to another directory"
+        raise InputError(f"cannot {what}{where}: {words}") from error
+    except RecursionError as error:
+        why = "its directories are nested too deeply; give a .tar.gz"
+        raise InputError(f"cannot {what}: {why}") from error
 
 
 def _warn(packed: Packed, warn: Callable[[str], None]) -> None:
@@ -105,12 +153,14 @@ def _warn(packed: Packed, warn: Callable[[str], None]) -> None:
 
 
 def check_path(path: Path) -> bool:
-    """Whether the path is an archive, not a directory.
+    """Whether the path is an archive, not a directory; so is the standard input.
 
     Raises:
         InputError: It is neither.
     """
     begin = b""
+    if path == STANDARD_INPUT:
+        return True
     try:
         mode = path.stat().st_mode
         is_archive = stat.S_ISREG(mode) and path.name.endswith(ARCHIVES)

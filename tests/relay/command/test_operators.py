@@ -15,7 +15,7 @@ import pytest
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.relay.command.cli import main
-from deploy_relay_kit.relay.command.repeat import repeat_line
+from deploy_relay_kit.relay.command.reporting.repeat import repeat_line
 from tests.relay.command.calling import PASSWORD, command, options, peer_of
 
 
@@ -74,6 +74,51 @@ def test_the_log_file_gets_each_event_and_is_not_packed(
     assert "--log-file: cannot write '/no/such'" in capsys.readouterr().err
 
 
+def from_pipe(
+    cluster: FakeCluster, content: bytes | None, *arguments: str
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        command(cluster, Path("-"), *arguments),
+        input=content,
+        stdin=subprocess.DEVNULL if content is None else None,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": PASSWORD},
+    )
+
+
+def test_a_package_may_come_from_standard_input(cluster: FakeCluster) -> None:
+    peer = peer_of(cluster, "a")
+    content = b"\x1f\x8b" + os.urandom(3_000_000)
+    done = from_pipe(cluster, content, "--project=demo", "--json")
+    assert done.returncode == 0, done.stderr
+    digest = hashlib.sha256(content).hexdigest()
+    assert json.loads(done.stdout)["package"] == {"bytes": len(content), "sha256": digest}
+    assert peer.upload.file is not None
+    assert peer.upload.file.sha256 == digest
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "words"),
+    [
+        (b"\x1f\x8b", [], "name it with --project"),
+        (b"no gzip", ["--project=demo"], "it is not gzipped, or empty; pipe a .tar.gz"),
+        (None, ["--project=demo"], "it is not gzipped, or empty; pipe a .tar.gz"),
+        (b"\x1f\x8b", ["--project=demo", "--nodes=-"], "only one of PATH and the FILEs can be -"),
+        (b"\x1f\x8b", ["--project=demo", "--exclude=x"], "--exclude 'x' needs a directory"),
+    ],
+)
+def test_a_wrong_package_on_standard_input(
+    cluster: FakeCluster, content: bytes | None, arguments: list[str], words: str
+) -> None:
+    peer = peer_of(cluster, "a")
+    done = from_pipe(cluster, content, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[-1].startswith("relay: ")
+    assert words in done.stderr.decode()
+    assert peer.connections == []
+
+
 @pytest.mark.parametrize("option", ["--password-file", "--nodes"])
 def test_a_file_may_be_the_standard_input(
     cluster: FakeCluster, component: Path, option: str
@@ -105,7 +150,9 @@ def test_a_file_that_other_users_can_read_is_named(
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ("--atempts=3", "unknown option --atempts; did you mean --attempts?"),
+        ("--atempts=3", "unknown option --atempts (did you mean --attempts?)"),
+        ("--restart=roling", "relay: argument --restart: invalid choice: 'roling'"),
+        ("--attempts=many", "relay: argument --attempts: invalid int value: 'many'"),
         ("--only=nod", "unknown node; did you mean node?"),
         ("--password-file=/dev/zero", "is longer than 65,536 bytes"),
         ("--token-file=/dev/zero", "is longer than 65,536 bytes"),

@@ -1,0 +1,55 @@
+"""What the parser of the command adds to argparse: errors of one kind, refusals, completion."""
+
+import argparse
+import sys
+from typing import Any, NoReturn
+
+from deploy_relay_kit.relay.errors import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises `InputError`, so that all errors of the command look the same."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+class _Refused(argparse.Action):
+    """An option with a secret, which must not appear in the error."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        name = self.option_strings[0]
+        parser.error(f"{name}: other users can read a command line; use {name}-file")
+
+
+def refuse_secrets(parser: argparse.ArgumentParser) -> None:
+    """Refuse options whose value other users could read in the list of processes."""
+    for secret in ("--password", "--token"):
+        parser.add_argument(secret, action=_Refused, help=argparse.SUPPRESS)
+
+
+class PrintCompletion(argparse.Action):
+    """Prints a script for a shell, to be evaluated there."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        _namespace: argparse.Namespace,
+        values: Any,
+        _option: str | None = None,
+    ) -> NoReturn:
+        import shtab  # noqa: PLC0415  only here
+
+        for action in deploy_parser(parser)._actions:  # noqa: SLF001
+            if action.metavar in {"FILE", "PATH"}:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it
+        sys.stdout.write(f"{shtab.complete(parser, values)}\n")
+        parser.exit()
+
+
+def deploy_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The parser of `relay deploy` in that of `relay`."""
+    actions = parser._actions  # noqa: SLF001  argparse has no public way
+    (verbs,) = (it for it in actions if isinstance(it, argparse._SubParsersAction))  # noqa: SLF001
+    deploy: argparse.ArgumentParser = verbs.choices["deploy"]
+    return deploy
