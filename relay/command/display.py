@@ -3,17 +3,17 @@
 import contextlib
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
 from deploy_relay_kit.relay.answer import readable
 from deploy_relay_kit.relay.command.output import Output, printable
+from deploy_relay_kit.relay.command.reporting.board import Board
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.report import Record
 
@@ -22,51 +22,60 @@ Listener = Callable[[Event], None]
 _MARKUP = re.compile(r"<(style|script|title)\b.*?(</\1>|$)|<[^>]*(>|$)", re.DOTALL | re.IGNORECASE)
 _STYLES = {"success": "green", "failed": "red"}
 _RESTARTS = {"success": "restarted", "failed": "not restarted"}
-_ROWS_LEFT = 3  # of a terminal, for the lines around the bars
 _READ, _LONGEST = 20_000, 2_000  # characters of a text
+_SECONDS = 10.0  # between two lines about all nodes, where there is no screen
+_NARROW = 60  # columns; a table would leave too few for the reasons
 _MANY = 10  # more nodes than this are also counted
 
 
 @contextlib.contextmanager
 def progress_listener(nodes: Sequence[str], err: Output) -> Iterator[Listener]:
-    """A listener that shows the events of a deploy: as bars on a terminal, else as lines."""
-    if not err.is_animated:
-        yield lambda event: print_line(event, err)
-        return
-    console = err.console()
-    # A narrow terminal cuts only the state.
-    whole = Column(no_wrap=True, overflow="ellipsis")
-    columns = [
-        TextColumn("{task.fields[node]}", markup=False, table_column=whole),
-        BarColumn(bar_width=20),
-        DownloadColumn(table_column=whole),
-        TransferSpeedColumn(table_column=whole),
-        TextColumn("{task.fields[state]}", markup=False, table_column=replace(whole, ratio=1)),
-    ]
-    # Drawn rarely, to leave processor time to the uploads.
-    bars = Progress(*columns, console=console, expand=True, refresh_per_second=4)
-    tasks = {node: bars.add_task("", total=None, node=printable(node), state="") for node in nodes}
-    are_many = len(nodes) > console.height - _ROWS_LEFT
+    """A listener that shows the events of a deploy: as a screen on a terminal, else as lines.
 
-    def show(event: Event) -> None:
-        changes: dict[str, Any] = {}
-        if event.name == "sent":
-            changes = {"completed": event.data["bytes"], "total": event.data["total"]}
-        if state := _state(event):
-            changes["state"] = state
-        if event.name == "settled":
-            bars.stop_task(tasks[event.node])
-            changes["visible"] = not are_many  # make room for the others
-        elif event.name == "restarting":
-            changes["visible"] = True
-        bars.update(tasks[event.node], **changes)
-
-    bars.start()
+    At the end, a line says how many nodes are done, in what time and with how many bytes.
+    """
+    board = Board(nodes)
     try:
-        yield show
+        with _screen(board, err) if err.is_animated else _lines(board, err) as show:
+            yield show
+    finally:
+        err.say(f"relay: {board.summary()}")
+
+
+@contextlib.contextmanager
+def _screen(board: Board, err: Output) -> Iterator[Listener]:
+    # The other screen of the terminal is drawn anew each time, so that a terminal which is resized
+    # shows no broken rows; the first one comes back unchanged.
+    # Drawn rarely, to leave processor time to the uploads.
+    live = Live(
+        board,
+        console=err.console(),
+        screen=True,
+        refresh_per_second=4,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    live.start()
+    try:
+        yield lambda event: board.listen(event, _state(event))
     finally:
         with contextlib.suppress(OSError):  # the terminal may be gone
-            bars.stop()
+            live.stop()
+
+
+@contextlib.contextmanager
+def _lines(board: Board, err: Output) -> Iterator[Listener]:
+    last = time.monotonic()
+
+    def show(event: Event) -> None:
+        nonlocal last
+        board.listen(event, _state(event))
+        print_line(event, err)
+        if time.monotonic() - last > _SECONDS:
+            last = time.monotonic()
+            err.say(f"relay: {board.summary()}")
+
+    yield show
 
 
 def json_line(event: Event, out: Output) -> None:
@@ -86,11 +95,13 @@ def print_records(records: Iterable[Record], out: Output, *, restarts: bool = Fa
     for record in records:
         name, status = printable(record["node"]), record["status"]
         word, text = _RESTARTS[status] if restarts else status, _text(record, restart=restarts)
-        if out.is_terminal:
+        if out.is_terminal and out.console().width < _NARROW:
+            out.say(f"{name}: {word}: {text}")
+        elif out.is_terminal:
             table.add_row(Text(name), Text(word, style=_STYLES[status]), Text(text))
         else:
             out.say(f"{name}\t{word}\t{text}")
-    if out.is_terminal:
+    if table.row_count:
         console = out.console()
         with console.capture() as shown:
             console.print(table)

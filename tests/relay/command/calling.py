@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import re
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,11 +54,23 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+_HOME = "\x1b[H"  # where the drawing of a screen begins
+_STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
 class Terminal:
     """A program in a terminal; `shown` is its output so far."""
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        size: tuple[int, int] | None = None,
+    ) -> None:
         self._ours, theirs = os.openpty()
+        if size is not None:
+            environment = {**environment, "COLUMNS": "", "LINES": ""}
+            self.resize(*size)
         self.process = subprocess.Popen(
             [sys.executable, "-c", _OWN_TERMINAL, *arguments],
             stdin=theirs,
@@ -70,6 +86,17 @@ class Terminal:
         """Read until this text appears."""
         while mark not in self.shown:
             self.shown += os.read(self._ours, 65_536).decode()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size of the terminal; the program gets SIGWINCH."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def frame(self) -> list[str]:
+        """Read until the screen is drawn once more, and return its rows without styles."""
+        drawn = self.shown.count(_HOME) + 2
+        while self.shown.count(_HOME) < drawn:
+            self.shown += os.read(self._ours, 65_536).decode()
+        return [row.rstrip() for row in _STYLE.sub("", self.shown.split(_HOME)[-2]).split("\r\n")]
 
     def write(self, typed: bytes) -> None:
         os.write(self._ours, typed)

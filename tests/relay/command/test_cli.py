@@ -255,7 +255,8 @@ def test_lines_show_the_progress_of_the_peer(
     lines = [re.sub(r"^\d\d:\d\d:\d\d ", "", it) for it in capsys.readouterr().err.splitlines()]
     assert "a: |  [2Jadded 1" in lines
     assert "a: phase prepare: start" in lines
-    assert lines[-1] == "a: success: Successfully deployed: demo"
+    assert lines[-2] == "a: success: Successfully deployed: demo"
+    assert lines[-1].startswith("relay: 1 of 1 done, 0:00:0")
 
 
 def test_an_error_in_a_success_is_shown(
