@@ -14,8 +14,12 @@ from deploy_relay_kit.relay.command.credentials import STANDARD_INPUT, read_text
 from deploy_relay_kit.relay.command.parsers import (
     Parser,
     PrintCompletion,
+    add_origin,
     deploy_parser,
     refuse_secrets,
+)
+from deploy_relay_kit.relay.command.parsers import (
+    a_path as _path,
 )
 from deploy_relay_kit.relay.command.settings import Settings, read_settings
 from deploy_relay_kit.relay.errors import AttemptError, InputError
@@ -177,23 +181,8 @@ def parser() -> argparse.ArgumentParser:
     output = verb.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON document, no table")
     output.add_argument("--events", action="store_true", help="print each event as a JSON line")
-    serve = verbs.add_parser("serve", help="run a node that takes deploys", allow_abbrev=False)
-    how = serve.add_mutually_exclusive_group(required=True)
-    how.add_argument("--config", type=_path, metavar="FILE", help="a TOML file")
-    how.add_argument(
-        "--adapter",
-        action="store_true",
-        help="for `relay-harness run --relay origin:…`: read the configuration as a line of JSON",
-    )
-    _refuse_secrets(serve)
-    verbs.add_parser("hash-password", help="read a password, print its hash for the configuration")
+    add_origin(verbs)
     return parser
-
-
-def _path(text: str) -> Path:
-    if not text:  # Path("") is the working directory
-        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
-    return Path(text)
 
 
 def nodes_in(arguments: argparse.Namespace) -> list[Node]:

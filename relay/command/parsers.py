@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy_relay_kit.relay.errors import InputError
@@ -53,3 +54,23 @@ def deploy_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     (verbs,) = (it for it in actions if isinstance(it, argparse._SubParsersAction))  # noqa: SLF001
     deploy: argparse.ArgumentParser = verbs.choices["deploy"]
     return deploy
+
+
+def a_path(text: str) -> Path:
+    if not text:  # Path("") is the working directory
+        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
+    return Path(text)
+
+
+def add_origin(verbs: Any) -> None:
+    """The commands of an origin."""
+    serve = verbs.add_parser("serve", help="run a node that takes deploys", allow_abbrev=False)
+    how = serve.add_mutually_exclusive_group(required=True)
+    how.add_argument("--config", type=a_path, metavar="FILE", help="a TOML file")
+    how.add_argument(
+        "--adapter",
+        action="store_true",
+        help="for `relay-harness run --relay origin:…`: read the configuration as a line of JSON",
+    )
+    refuse_secrets(serve)
+    verbs.add_parser("hash-password", help="read a password, print its hash for the configuration")

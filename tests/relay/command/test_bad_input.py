@@ -47,7 +47,7 @@ WHO = ("--user=u", "--password-file=password")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "required: verb"),
+        ([], "required: COMMAND"),
         (["deploy"], "required: PATH"),
         (["deploy", "demo"], "no nodes; give --node or --nodes"),
         (["deploy", "demo", "--nodes=none", *WHO], "cannot read 'none': No such file"),
@@ -60,7 +60,7 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", "--nodes=login", *WHO], "login:1: the URL of node 'a' holds a user"),
         (["deploy", "demo", NODE, *WHO, "--only=b"], "--only 'b': unknown node; known are a"),
         (["deploy", "demo", NODE, *WHO, "hunter2"], "unexpected argument; see relay deploy"),
-        (["deploy", "demo", NODE, *WHO, "--passwd=hunter2"], "unknown option --passwd;"),
+        (["deploy", "demo", NODE, *WHO, "--passwd=hunter2"], "unknown option --passwd ("),
         (["deploy", "demo", NODE, *WHO, "-phunter2"], "unknown option -p;"),
         (["deploy", "gzip.tgz", NODE, *WHO, "--exclude=.env"], "'gzip.tgz' is sent as it is"),
         (["deploy", "demo", "--node=a=https://h/\udcff", *WHO], "invalid text"),
