@@ -15,6 +15,7 @@ from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.link import link
 from deploy_relay_kit.relay.pace import Pace
 from deploy_relay_kit.relay.proxy import proxies
+from deploy_relay_kit.relay.rate import Rate
 from deploy_relay_kit.relay.sockets import Lookups, PatientSocket
 
 CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close
@@ -39,6 +40,7 @@ class Connections:
         self.limits = limits
         self.proxy_for = proxies(proxy)
         self.pace = Pace()
+        self.rate = Rate(limits.rate)
         self._opened: weakref.WeakSet[PatientSocket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from deploy_relay_kit.relay.errors import InputError
 
 _INTEGERS = {"answer_bytes", "concurrency"}
-_OPTIONAL = {"total", "concurrency"}
+_OPTIONAL = {"total", "concurrency", "rate"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Limits:
         total: The whole deploy, with every wait and every attempt. By default none: a slow peer may
             take as long as it needs (HTTP-03).
         concurrency: How many nodes are served at the same time; None serves all (SEQ-03).
+        rate: How many bytes of the payload are sent in a second, to all nodes together; by default
+            without limit. One process then serves all nodes. `Node.rate` limits a single node.
     """
 
     connect: float = 10.0
@@ -35,6 +37,7 @@ class Limits:
     restart: float = 600.0
     total: float | None = None
     concurrency: int | None = None
+    rate: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -1,5 +1,6 @@
 """Pure: what a caller says about a node, and what a mint is."""
 
+import math
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -8,6 +9,7 @@ from typing import Protocol
 
 import aiohttp
 
+from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.limits import Limits
 
 AnyPath = str | os.PathLike[str]
@@ -70,6 +72,10 @@ class Node:
         ca_file: PEM file with authorities that are trusted for this node only, in addition to those
             of the cluster (TLS-02).
         mint: How to get a token from this node; by default the deploy's own mint.
+        rate: How many bytes of the payload it is sent in a second; by default without limit.
+
+    Raises:
+        InputError: The rate is not a number above 0.
     """
 
     name: str
@@ -81,6 +87,15 @@ class Node:
     verify: bool = True
     ca_file: AnyPath | None = None
     mint: Mint | None = None
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and (
+            type(self.rate) not in {int, float} or not 0 < self.rate < math.inf
+        ):
+            raise InputError(
+                f"rate of node {self.name!r} must be a number above 0, not {self.rate!r}"
+            )
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,10 @@ def _keep_freed_memory() -> None:
 
 
 @contextlib.contextmanager
-def opened(payload: StagedPayload) -> Iterator[Iterator[bytes]]:
+def opened(payload: StagedPayload, most: int = BLOCK_BYTES) -> Iterator[Iterator[bytes]]:
     """Open the file for one attempt, yield its blocks, and close it on every path (EARLY-11).
+
+    A block has at most so many bytes.
 
     If its size or content changes, the blocks end with an OriginError (RES-11, BUG-14).
     """
@@ -71,17 +73,17 @@ def opened(payload: StagedPayload) -> Iterator[Iterator[bytes]]:
     with _failing("not readable"):
         file = payload.path.open("rb", buffering=0)
     with file:
-        yield _blocks(file, payload)
+        yield _blocks(file, payload, most)
 
 
-def _blocks(file: io.FileIO, payload: StagedPayload) -> Iterator[bytes]:
+def _blocks(file: io.FileIO, payload: StagedPayload, most: int) -> Iterator[bytes]:
     # In the thread of the event loop: passing each block between threads cost more processor time
     # than reading, encrypting and sending it.
     left, size = payload.size, _SMALL_BLOCK_BYTES
     with _failing("not readable"):
         _check_unchanged(file, payload)
         while left:
-            block = file.read(min(left, size))
+            block = file.read(min(left, size, most))
             if not block:
                 raise OriginError("payload", "staged payload ended early")
             left -= len(block)

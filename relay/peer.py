@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,6 +20,7 @@ from deploy_relay_kit.relay.failures import translated
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.link import MOST_BYTES, Reply, collected_links
 from deploy_relay_kit.relay.node import LocalSettings, Mint, Node
+from deploy_relay_kit.relay.rate import Rate
 from deploy_relay_kit.relay.redact import Secrets
 from deploy_relay_kit.relay.retry import seconds_until
 from deploy_relay_kit.relay.token import fits_a_header
@@ -43,6 +45,11 @@ class Peer:
     """Proxies in front of the node that spoil an upload whose answer begins early."""
     doubts: set[str] = field(default_factory=set)
     """Why the node may deploy although the relay has broken off the exchange."""
+
+    @functools.cached_property
+    def rates(self) -> tuple[Rate, Rate]:
+        """The rate of this node, and that of the whole deploy."""
+        return Rate(self.node.rate), self.connections.rate
 
     @property
     def limits(self) -> Limits:

@@ -58,6 +58,7 @@ def shares(whole: Share, processes: int | None) -> list[Share]:
         processes or min(_cores(), whole.upload.payload.size * len(whole.nodes) // _PAYS_FROM),
         len(whole.nodes),
         limits.concurrency or len(whole.nodes),
+        len(whole.nodes) if limits.rate is None else 1,  # processes could not share it
     )
     if count > 1:
         try:

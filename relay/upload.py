@@ -17,7 +17,7 @@ from deploy_relay_kit.relay.answer import (
 )
 from deploy_relay_kit.relay.errors import AttemptError, PeerError, SpoiledUploadError
 from deploy_relay_kit.relay.link import Reply
-from deploy_relay_kit.relay.payload import StagedPayload, opened
+from deploy_relay_kit.relay.payload import BLOCK_BYTES, StagedPayload, opened
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.states import AnswerState, Exchange, Step
 
@@ -80,7 +80,8 @@ async def _attempt(upload: Upload, peer: Peer) -> dict[str, object]:
         reason = f"{min(peer.fronts)} in front of the node spoils uploads that are answered early"
         peer.emit("no_events", {"reason": reason})
         upload = replace(upload, ask_for_events=False)
-    with opened(upload.payload) as blocks:
+    largest = min(rate.block(BLOCK_BYTES) for rate in peer.rates)
+    with opened(upload.payload, largest) as blocks:
         return await _Sending(upload, peer, token, blocks).outcome()
 
 
@@ -178,6 +179,7 @@ class _Sending:
         yield self._frame.head
         sent = 0
         for block in self._read():
+            await self._until_allowed(len(block))
             await asyncio.sleep(0)  # notice a lost connection: writing to it raises nothing
             if self._exchange.answer is AnswerState.REFUSED:
                 await asyncio.Future()  # send nothing more while the answer is read (EARLY-05)
@@ -191,6 +193,14 @@ class _Sending:
         self._advance(Step.LAST_PART)
         if self._frame.tail:
             yield self._frame.tail
+
+    async def _until_allowed(self, count: int) -> None:
+        """Wait for the rates; meanwhile the peer, which has taken all so far, does not stall."""
+        clock = asyncio.get_running_loop().time
+        allowed = max(rate.take(count, clock()) for rate in self.peer.rates)
+        while (left := allowed - clock()) > 0 and self._exchange.answer is not AnswerState.REFUSED:
+            self._advance(Step.PART)
+            await asyncio.sleep(min(left, self.peer.limits.stall / 4, 1.0))
 
     def _read(self) -> Iterator[bytes]:
         try:

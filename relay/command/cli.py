@@ -18,6 +18,7 @@ from deploy_relay_kit.relay.command.display import (
     progress_listener,
 )
 from deploy_relay_kit.relay.command.interrupts import Interrupts
+from deploy_relay_kit.relay.command.limits import limits_in
 from deploy_relay_kit.relay.command.output import Output, printable, printable_line
 from deploy_relay_kit.relay.command.packing.progress import packing_progress
 from deploy_relay_kit.relay.command.packing.staging import Package, check_path, staged
@@ -97,7 +98,7 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
     reach: Reach = {
         "mint": _mint(arguments, err),
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),
-        "limits": options.limits_in(arguments),
+        "limits": limits_in(arguments),
         "allow_http": arguments.allow_http,
         "proxy": options.proxy_in(arguments),
     }

@@ -5,12 +5,14 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from deploy_relay_kit.relay.command.credentials import STANDARD_INPUT, read_text
+from deploy_relay_kit.relay.command.limits import add_limits, rates_in
 from deploy_relay_kit.relay.command.parsers import (
     Parser,
     PrintCompletion,
@@ -23,12 +25,10 @@ from deploy_relay_kit.relay.command.parsers import (
 )
 from deploy_relay_kit.relay.command.settings import Settings, read_settings
 from deploy_relay_kit.relay.errors import AttemptError, InputError
-from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.request import decoded, stays_behind
 from deploy_relay_kit.relay.urls import resolve, without_user_info
 
-_TIMES = ("connect", "mint", "stall", "answer", "restart", "total")
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
 _EPILOG = """\
@@ -111,11 +111,6 @@ def parser() -> argparse.ArgumentParser:
     )
     add = verb.add_argument
     repeatable: dict[str, Any] = {"action": "append", "default": []}
-    defaults = {name: vars(Limits())[name] for name in _TIMES}
-    limits = ", ".join(
-        f"{name} (default: {'none' if value is None else f'{value:g}'})"
-        for name, value in defaults.items()
-    )
     add(
         "path",
         type=_path,
@@ -150,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="processes that share the nodes (default: as many cores as finish the deploy sooner)",
     )
-    add("--limit", metavar="NAME=SECONDS", help=f"time limits: {limits}; repeatable", **repeatable)
+    add_limits(verb)
     add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
     add(
         "--probe",
@@ -205,7 +200,9 @@ def nodes_in(arguments: argparse.Namespace) -> list[Node]:
             close = get_close_matches(min(unknown), nodes, 1)
             hint = f"; did you mean {close[0]}?" if close else f"; known are {known}"
             raise InputError(f"--{option} {min(unknown)!r}: unknown node{hint}")
-    return [it for it in nodes.values() if not arguments.only or it.name in arguments.only]
+    rates = rates_in(arguments.limit_rate, nodes)
+    kept = [it for it in nodes.values() if not arguments.only or it.name in arguments.only]
+    return [replace(it, rate=rates.get(it.name)) for it in kept]
 
 
 def _node_texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
@@ -276,16 +273,3 @@ def proxy_in(arguments: argparse.Namespace) -> str | None:
             "put a URL with credentials into HTTPS_PROXY, and give --proxy env"
         )
     return proxy
-
-
-def limits_in(arguments: argparse.Namespace) -> Limits:
-    seconds: dict[str, Any] = {}
-    for text in arguments.limit:
-        name, _, value = text.partition("=")
-        try:
-            seconds[name] = float(value)
-        except ValueError:
-            raise InputError(f"--limit {text!r} is not NAME=SECONDS") from None
-        if name not in _TIMES:
-            raise InputError(f"--limit {text!r}: unknown limit; known are {', '.join(_TIMES)}")
-    return Limits(**seconds, concurrency=arguments.concurrency)

@@ -37,7 +37,7 @@ _CREDENTIALS = {"RELAY_TOKEN", "RELAY_PASSWORD"}  # count before a file that set
 _NOT_IN_SETTINGS = {"help", "password", "token", "path", "profile", "config", "dry_run"}
 _HARMLESS = {  # what a file may say that nobody named
     *("attempts", "concurrency", "events", "exclude", "json", "legacy", "limit", "only", "probe"),
-    "processes",
+    *("limit_rate", "processes"),
     *("project", "quiet", "restart", "skip_node_modules", "verbose"),
 }
 

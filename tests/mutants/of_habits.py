@@ -94,8 +94,8 @@ def names_of_object_prototypes_are_left_out(patch: pytest.MonkeyPatch) -> None:
 def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
     blocks = payload._blocks
 
-    def few(file: Any, staged: StagedPayload) -> Iterator[bytes]:
-        read = blocks(file, staged)
+    def few(file: Any, staged: StagedPayload, most: int) -> Iterator[bytes]:
+        read = blocks(file, staged, most)
         if staged.size < 1 << 32:
             yield from read
         else:

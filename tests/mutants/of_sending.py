@@ -51,8 +51,8 @@ def change_blocks(
     patch: pytest.MonkeyPatch, change: Callable[[Iterator[bytes]], Iterator[bytes]]
 ) -> None:
     @contextlib.contextmanager
-    def changed(staged: StagedPayload) -> Iterator[Iterator[bytes]]:
-        with opened(staged) as blocks:
+    def changed(staged: StagedPayload, most: int) -> Iterator[Iterator[bytes]]:
+        with opened(staged, most) as blocks:
             yield change(blocks)
 
     patch.setattr(upload, "opened", changed)

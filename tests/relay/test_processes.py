@@ -171,6 +171,10 @@ def test_shares(
     assert sorted(node.name for x in found for node in x.nodes) == [f"n{i}" for i in range(nodes)]
 
 
+def test_a_rate_of_the_whole_deploy_is_kept_by_one_process(package: Path) -> None:
+    assert len(split(package, 6, 3, rate=1e6)) == 1
+
+
 def test_a_large_deploy_uses_the_cores(tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:

@@ -140,6 +140,8 @@ WHO = ("--user=u", "--password-file=password")
             ["deploy", "demo", NODE, *WHO, "--concurrency=0"],
             "limit 'concurrency' must be an integer above 0, not 0",
         ),
+        (["deploy", "demo", NODE, *WHO, "--limit-rate=fast"], "'fast' is not RATE or NAME=RATE"),
+        (["deploy", "demo", NODE, *WHO, "--limit-rate=other=5M"], "unknown node; known are"),
         (["deploy", "password", NODE, *WHO], "neither a directory nor"),
         (["deploy", "nothing", NODE, *WHO], "holds no files"),
     ],
