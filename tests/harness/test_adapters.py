@@ -187,7 +187,8 @@ def test_the_function_on_the_page_is_a_relay(
 ) -> None:
     [code] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     made = "def my_relay(node, request, payload): return {'node': node['name']}\n"
-    (tmp_path / "relay_of_the_page.py").write_text(made + code)
+    (tmp_path / "my_project.py").write_text(made)
+    (tmp_path / "relay_of_the_page.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     target = open_target("python:relay_of_the_page:deploy")
