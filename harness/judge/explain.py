@@ -63,9 +63,10 @@ def _cases_in(path: Path) -> dict[str, tuple[list[str], list[str]]]:
     """The ids in the body and in the parameters of each case of a file, by its name."""
     module = ast.parse(path.read_text(encoding="utf-8"))
     functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
+    known: dict[str, ast.expr | ast.FunctionDef] = {**_tables_in(module), **functions}
     return {
         name: (
-            list(dict.fromkeys(_ids(name, functions, set()))),
+            list(dict.fromkeys(_ids(name, known, set()))),
             [id_ for mark in function.decorator_list for id_ in _ids_in(mark)],
         )
         for name, function in functions.items()
@@ -73,17 +74,31 @@ def _cases_in(path: Path) -> dict[str, tuple[list[str], list[str]]]:
     }
 
 
-def _ids(name: str, functions: dict[str, ast.FunctionDef], seen: set[str]) -> Iterator[str]:
+def _tables_in(module: ast.Module) -> dict[str, ast.expr]:
+    """The values of the names of a file: a table of rows may name a requirement in each."""
+    values: dict[str, ast.expr] = {}
+    for node in module.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(name)], value=value):
+                values[name] = value
+            case ast.AnnAssign(target=ast.Name(name), value=ast.expr() as value):
+                values[name] = value
+    return values
+
+
+def _ids(name: str, known: dict[str, ast.expr | ast.FunctionDef], seen: set[str]) -> Iterator[str]:
+    """The ids in a function or table, and in the functions and tables that it names."""
     seen.add(name)
-    function = functions[name]
-    body = ast.Module([ast.Expr(ast.Lambda(function.args, ast.Constant(0))), *function.body], [])
+    body: ast.AST = known[name]
+    if isinstance(body, ast.FunctionDef):  # without its decorators, which have the parameters
+        body = ast.Module([ast.Expr(ast.Lambda(body.args, ast.Constant(0))), *body.body], [])
     yield from _ids_in(body)
     for node in ast.walk(body):
         match node:
             case ast.Attribute(value=ast.Name("check"), attr="wire"):
                 yield from sorted({rule.id for rule in Rule})
-            case ast.Name(called) if called in functions and called not in seen:
-                yield from _ids(called, functions, seen)
+            case ast.Name(used) if used in known and used not in seen:
+                yield from _ids(used, known, seen)
 
 
 def _ids_in(code: ast.AST) -> Iterator[str]:

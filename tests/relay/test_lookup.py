@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_an_unknown_name_is_a_failure_to_connect(package: Path) -> None:
     assert "cannot find its host" in str(record["reason"])
 
 
-def test_a_lookup_without_a_free_thread_is_tried_again(
+def test_a_lookup_without_a_free_thread_is_waited_out(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(_: threading.Thread) -> None:
@@ -90,9 +91,13 @@ def test_a_lookup_without_a_free_thread_is_tried_again(
 
     monkeypatch.setattr(threading.Thread, "start", start)
     node = relay.Node("n", "https://localhost:1/", mint=relay.GivenToken("a-token"))
-    [record] = asyncio.run(relay.deploy([node], DEPLOY, package, retry=SOON)).records
-    assert (record["stage"], record["attempts"]) == ("connect", 3)
-    assert "no thread is left" in record["reason"]
+    limits = relay.Limits(connect=0.2)
+    began = time.monotonic()
+    report = asyncio.run(relay.deploy([node], DEPLOY, package, retry=SOON, limits=limits))
+    [record] = report.records
+    assert time.monotonic() - began > limits.connect
+    assert record["stage"] == "connect"
+    assert "no thread left" in record["reason"]
 
 
 def test_the_addresses_of_a_name() -> None:
