@@ -2,6 +2,8 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 # Modules that come with an extra; a test compares the extras with what each command needs.
@@ -30,11 +32,10 @@ def relay_harness() -> int:
 
 
 def _run(program: str, module: str, extra: str) -> int:
-    # Ctrl-C ends it without a traceback, also while Python imports. Only a program may decide that.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        code: int = import_module(module).main()
+        with _ended_by_an_interrupt():
+            main = import_module(module).main
+        code: int = main()
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA_OF:
@@ -44,6 +45,16 @@ def _run(program: str, module: str, extra: str) -> int:
         print(f"{program}: {missing} is not installed; {remedy(extra)}", file=sys.stderr)
         return 2
     return code
+
+
+@contextmanager
+def _ended_by_an_interrupt() -> Iterator[None]:
+    """Ctrl-C ends the program without a traceback; later, `main` has words for it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def remedy(extra: str) -> str:
