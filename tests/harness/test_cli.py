@@ -264,11 +264,13 @@ def test_a_run_whose_processes_all_end_is_red_whatever_is_known(
     command = ["run", "--keep-going", "--relay", "python:ending:deploy", "--requirement", "RES-09"]
     known = tmp_path / "known.toml"
     assert main([*command, "--write-baseline", str(known)]) == 1
-    assert "the run ended after 2 of 5 cases; the rest did not run" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    ended = re.search(r"the run ended after 2 of (\d+) cases; the rest did not run", told)
+    assert ended is not None, told
     assert known.read_text().count("[[known]]") == 2
     assert main([*command, "--baseline", str(known)]) == 1
     told = capsys.readouterr().out
-    assert "5 cases" in told
+    assert f"{ended[1]} cases" in told
     assert "it did not run" in told
 
 
