@@ -261,12 +261,12 @@ def a_payload_is_opened_before_the_mint(patch: pytest.MonkeyPatch) -> None:
 @mutant("EARLY-11", killed_by=case(CLOSED, fault=AnswerEarly(Answer(403), then="stop")))
 def a_payload_is_closed_only_at_its_end(patch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
-    def to_its_end(staged: StagedPayload) -> Iterator[Iterator[bytes]]:
+    def to_its_end(staged: StagedPayload, most: int) -> Iterator[Iterator[bytes]]:
         def blocks() -> Iterator[bytes]:
             yield from read
             os.close(descriptor)
 
-        with opened(staged) as read:
+        with opened(staged, most) as read:
             descriptor = os.open(staged.path, os.O_RDONLY)
             yield blocks()
 

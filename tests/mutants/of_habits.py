@@ -113,7 +113,7 @@ def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def the_payload_is_measured_when_it_is_opened(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(upload, "opened", lambda staged: opened(measure(staged.path)))
+    patch.setattr(upload, "opened", lambda staged, most: opened(measure(staged.path), most))
 
 
 # -- answers -------------------------------------------------------------------------------------

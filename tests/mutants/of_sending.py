@@ -113,9 +113,9 @@ def the_payload_is_read_whole(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("EARLY-11", killed_by=case(test_streaming.test_the_payload_is_closed_on_every_path))
 def the_payload_stays_open(patch: pytest.MonkeyPatch) -> None:
-    def leaky(staged: StagedPayload) -> Any:
+    def leaky(staged: StagedPayload, most: int) -> Any:
         os.open(staged.path, os.O_RDONLY)  # closed when this process ends
-        return opened(staged)
+        return opened(staged, most)
 
     patch.setattr(upload, "opened", leaky)
 
@@ -129,7 +129,7 @@ def the_payload_stays_open(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def missing_bytes_of_a_payload_are_zeros(patch: pytest.MonkeyPatch) -> None:
-    def blocks(file: Any, staged: StagedPayload) -> Iterator[bytes]:
+    def blocks(file: Any, staged: StagedPayload, _most: int) -> Iterator[bytes]:
         left = staged.size
         while left:
             block = file.read(min(left, 1 << 18)) or bytes(min(left, 1 << 18))
@@ -155,7 +155,7 @@ def a_payload_is_known_by_its_size(patch: pytest.MonkeyPatch) -> None:
 def a_payload_is_cached_by_its_name(patch: pytest.MonkeyPatch) -> None:
     kept: dict[Path, list[bytes]] = {}
 
-    def blocks(file: Any, staged: StagedPayload) -> Iterator[bytes]:
+    def blocks(file: Any, staged: StagedPayload, _most: int) -> Iterator[bytes]:
         yield from kept.setdefault(staged.path, [file.read()])
 
     patch.setattr(payload, "_blocks", blocks)

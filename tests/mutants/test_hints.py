@@ -117,7 +117,10 @@ MAKE_IT = {
         "of_answers.an_object_is_shown_as_javascript_does",
         "of_streams.a_message_is_shown_as_javascript_does",
     ),
-    "error-text-cut": ("of_answers.every_reason_is_cut",),
+    "error-text-cut": (
+        "of_answers.every_reason_is_cut",
+        "of_reasons.an_error_has_10000_characters",
+    ),
     "truncated-answer-accepted": ("of_answers.an_incomplete_answer_is_a_success",),
     "interim-answer-taken": ("of_habits.an_interim_answer_is_an_answer",),
     "error-member-on-success": ("of_answers.an_error_member_is_a_failure",),

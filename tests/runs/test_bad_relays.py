@@ -81,7 +81,7 @@ RTY-01 BUG-35 KIT-05 KIT-07 KIT-09
 SHOWN_BY_AN_UPLOAD = {*_UPLOAD.split()}
 """What a peer sees of a relay that mints, uploads and makes a record for each node."""
 
-SHOWN_BY_AN_ANSWER = {"HTTP-04", "HTTP-05", "RES-10", "RES-14", "AGG-03"}
+SHOWN_BY_AN_ANSWER = {"EARLY-01", "HTTP-04", "HTTP-05", "RES-10", "RES-14", "AGG-03"}
 """What the records show of a relay that reads answers."""
 
 _IN_TIME = """
@@ -123,7 +123,8 @@ def test_a_relay_with_a_bad_habit_is_green_only_where_a_peer_saw_it(
     passed = {id_ for id_, verdict in verdicts.items() if verdict == "passed"}
     assert passed - IN_TIME <= green
     assert len(green - passed) <= LOST, green - passed
-    assert {verdicts[id_] for id_ in MUST_FAIL[relay].split()} == {"failed"}
+    spared = [id_ for id_ in MUST_FAIL[relay].split() if verdicts[id_] != "failed"]
+    assert spared == [], [verdicts[id_] for id_ in spared]
     assert result["causes"] in causes
 
 
@@ -131,7 +132,7 @@ def requirements_by_verdict(result: dict[str, Any]) -> dict[str, set[str]]:
     """The requirements of the checks with each verdict."""
     found: dict[str, set[str]] = {}
     for case in result["cases"]:
-        for check in case["checks"]:
+        for check in case.get("checks", []):
             found.setdefault(check["verdict"], set()).add(check["requirement"])
     return found
 
