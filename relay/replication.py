@@ -10,7 +10,7 @@ import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 from deploy_relay_kit.relay.answer import readable
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.node import MintContext
-from deploy_relay_kit.relay.token import OPERATION, token_in
+from deploy_relay_kit.relay.token import OPERATION, hide_refresh_token, token_in
 
 SUBPROTOCOL = "harperdb-replication-v1"  # WS-03
 _REQUEST, _RESPONSE = 136, 137  # WS-10, WS-11
@@ -45,7 +45,9 @@ class ReplicationMint:
             if socket.protocol != SUBPROTOCOL:
                 raise PeerError("mint", f"the peer does not speak {SUBPROTOCOL}")
             await socket.send_bytes(msgpack.packb([_REQUEST, operation]))
-            return token_in(await self._answer(socket, pause))
+            answer = await self._answer(socket, pause)
+            hide_refresh_token(answer, context)
+            return token_in(answer)
 
     async def _answer(
         self, socket: aiohttp.ClientWebSocketResponse[bool], pause: float

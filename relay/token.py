@@ -36,7 +36,9 @@ class OperationsMint:
             "expires_in": self.expires_in,
         }
         context.hide(self.password, "[password]")
-        return token_in(await context.ask(request))
+        answer = await context.ask(request)
+        hide_refresh_token(answer, context)
+        return token_in(answer)
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,26 @@ def token_in(answer: object) -> str:
     Raises:
         PeerError: There is no token.
     """
-    for holder in (answer, answer.get("results") if isinstance(answer, dict) else None):
-        token = holder.get("operation_token") if isinstance(holder, dict) else None
+    for holder in _holders(answer):
+        token = holder.get("operation_token")
         if fits_a_header(token):
             return str(token)
         if isinstance(token, str) and len(token) > LONGEST_TOKEN:
             raise PeerError("mint", f"its token is longer than {LONGEST_TOKEN} characters")
     raise PeerError("mint", "peer did not return an operation_token")
+
+
+def hide_refresh_token(answer: object, context: MintContext) -> None:
+    """Nobody uses the refresh token beside a token, but the peer may quote it (MINT-04, BUG-41)."""
+    for holder in _holders(answer):
+        token = holder.get("refresh_token")
+        if isinstance(token, str) and len(token) <= LONGEST_TOKEN:
+            context.hide(token, "[refresh token]")
+
+
+def _holders(answer: object) -> list[dict[str, object]]:
+    inner = answer.get("results") if isinstance(answer, dict) else None
+    return [holder for holder in (answer, inner) if isinstance(holder, dict)]
 
 
 def fits_a_header(token: object) -> bool:

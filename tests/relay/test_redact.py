@@ -195,3 +195,19 @@ def test_an_error_event_shows_no_part_of_a_token() -> None:
 def test_an_empty_password_is_refused() -> None:
     with pytest.raises(relay.InputError, match="empty"):
         relay.OperationsMint("u", "")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_refresh_token_that_a_peer_quotes_is_hidden(package: Path, *, inside: bool) -> None:
+    async def deploy(node: relay.Node) -> relay.Report:
+        return await relay.deploy([node], DEPLOY, package)
+
+    minted: dict[str, object] = {"operation_token": TOKEN, "refresh_token": "a-second-token"}
+    answers = {
+        "create_authentication_tokens": json.dumps(
+            {"results": minted} if inside else minted
+        ).encode(),
+        "deploy_component": b'{"error":"not a-second-token"}',
+    }
+    record = asyncio.run(against(answering(answers), deploy, relay.OperationsMint("u", "p-w")))
+    assert record["reason"] == "not [refresh token]"
