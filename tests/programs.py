@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from typing import TypeVar
 import pytest
 
 from deploy_relay_kit.harness.fronts.daemon import RealProgram
+
+LONG = "RELAY_KIT_LONG_TESTS" in os.environ
+"""Whether the tests that take minutes run, or run whole; by default they run in part."""
 
 PROXY_PASSWORD = "s3cret-of-the-proxy"
 _LOOK = 0.01  # seconds from one look to the next

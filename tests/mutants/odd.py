@@ -197,3 +197,23 @@ def mints_on_their_own_connection(patch: pytest.MonkeyPatch) -> None:
 def no_pause_before_another_attempt(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
     patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, first_delay=0.0), *at))
+
+
+@odd
+def records_with_their_members_in_another_order(patch: pytest.MonkeyPatch) -> None:
+    change_report(patch, lambda records: [dict(reversed(it.items())) for it in records])
+
+
+@odd
+def headers_in_another_order(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda headers: dict(reversed(list(headers.items()))))
+
+
+@odd
+def headers_in_lower_case(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda headers: {name.lower(): it for name, it in headers.items()})
+
+
+@odd
+def anything_is_accepted_beside_json(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda it: {"Accept": "application/json, */*;q=0.1", **it})

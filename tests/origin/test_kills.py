@@ -11,6 +11,7 @@ import pytest
 
 from tests.origin.archives import component
 from tests.origin.nodes import RealCluster, RealNode, real_cluster, wait_for
+from tests.programs import LONG
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("dying.py")))
 COMMAND = 'on_deploy = ["true"]'
@@ -75,7 +76,7 @@ def check_record(node: RealNode, project: str, point: str) -> None:
         assert row["live"] == (files == NEW)
 
 
-@pytest.mark.parametrize("point", [*BOTH, *OF_THE_ORIGIN])
+@pytest.mark.parametrize("point", [*BOTH, *OF_THE_ORIGIN][:: 1 if LONG else 2])
 def test_an_origin_that_is_killed(mortal: RealCluster, project: str, point: str) -> None:
     origin, peer = mortal.nodes
     assert origin.deploy(component(**OLD), project=project, replicated=True)[0] == 200
@@ -90,7 +91,7 @@ def test_an_origin_that_is_killed(mortal: RealCluster, project: str, point: str)
     check_next(mortal, project)
 
 
-@pytest.mark.parametrize("point", BOTH)
+@pytest.mark.parametrize("point", BOTH[:: 1 if LONG else 3])
 def test_a_peer_that_is_killed(mortal: RealCluster, project: str, point: str) -> None:
     origin, peer = mortal.nodes
     assert origin.deploy(component(**OLD), project=project, replicated=True)[0] == 200

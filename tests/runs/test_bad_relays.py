@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.programs import LONG
+
 CHECKOUT = Path(__file__).parents[2]
 LITTLE = {"RELAY_HARNESS_HUGE_MB": "64", "RELAY_HARNESS_PATIENCE": "20"}
 NOTHING = "the relay opened no connection to a healthy peer; it reported: "
@@ -100,6 +102,7 @@ MUST_FAIL = {
 """What the habit of the relay breaks."""
 
 
+@pytest.mark.skipif(not LONG, reason="RELAY_KIT_LONG_TESTS is not set: a run takes a minute")
 @pytest.mark.parametrize(
     ("relay", "green", "causes"),
     [

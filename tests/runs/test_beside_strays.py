@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -18,9 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.programs import LONG
 from tests.strays import STRAYS, Stray, health_check
 
-LONG = "RELAY_KIT_LONG_TESTS" in os.environ
 """Whether whole suites run here, instead of a part of them."""
 
 WITH_FAULTS = "posture or retry or sockets_trust"
