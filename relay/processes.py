@@ -11,8 +11,9 @@ import os
 import pickle
 import signal
 import sys
+import threading
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -137,14 +138,31 @@ async def serve(share: Share, on_event: Callable[[Event], None]) -> Report:
     return Report([records[node.name] for node in share.nodes])
 
 
+class _Blocked(threading.local):
+    """How many processes are being started by this thread, and its mask before the first."""
+
+    starts = 0
+    before: Collection[int] = ()
+
+
+_blocked = _Blocked()
+
+
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """A process that is started meanwhile never gets them, and its parent gets them afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    """A process that is started meanwhile never gets them, and its parent gets them afterwards.
+
+    Several are started at once, so only the last one to be there brings back the thread's mask.
+    """
+    if _blocked.starts == 0:
+        _blocked.before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    _blocked.starts += 1
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _blocked.starts -= 1
+        if _blocked.starts == 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, _blocked.before)
 
 
 async def _events(process: Process, share: Share) -> AsyncIterator[Event]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def test_every_node_gets_the_package_and_records_keep_their_order(
     for _ in range(5):
         cluster.peer()
     broken = cluster.peer(fault=Answer.error(503, "busy"))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     report = deploy(cluster, package, processes=3, on_event=events.append)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask  # Ctrl-C still works
     assert [record["node"] for record in report.records] == [p.name for p in cluster.peers]
     assert [record["node"] for record in report.failed] == [broken.name]
     assert report.failed[0]["statusCode"] == 503
