@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,13 @@ async def against(
     """The record of one node, which answers each operation with the given status and body."""
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(ConnectionError, asyncio.IncompleteReadError),
+        ):
+            await answered(reader, writer)
+
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if b"chunked" in head:
             await reader.readuntil(b"\r\n0\r\n\r\n")
@@ -48,7 +56,6 @@ async def against(
         writer.write(b"HTTP/1.1 %d X\r\nConnection: close\r\n" % status)
         writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
         await writer.drain()
-        writer.close()
 
     async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"

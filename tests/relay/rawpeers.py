@@ -23,9 +23,11 @@ async def raw_node(serve: Serve, name: str = "n") -> AsyncIterator[relay.Node]:
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.add(asyncio.current_task())
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(ConnectionError, asyncio.IncompleteReadError),
+        ):
             await serve(reader, writer, await reader.readuntil(b"\r\n\r\n"))
-        writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
