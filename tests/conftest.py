@@ -8,6 +8,7 @@ import random
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
@@ -25,6 +26,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if "RELAY_HARPER_URL" not in os.environ:
     os.environ["SSL_CERT_FILE"] = os.devnull
 
+
+# A slow machine fails no test.
+hypothesis.settings.register_profile("kit", deadline=None)
+hypothesis.settings.load_profile("kit")
 
 # A proxy of this machine changes no test.
 for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
