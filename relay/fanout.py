@@ -110,22 +110,27 @@ async def deploy(
     if not rest:
         return await fan.run(functools.partial(send, upload), retry)
 
-    async def here(share: Share) -> Report:
-        return await FanOut(share.nodes, **share.reach, on_event=on_event).run(
-            functools.partial(send, upload), retry
-        )
-
     async def elsewhere(share: Share) -> Report:
         try:
             return await serve(share, functools.partial(_tell, on_event))
         except OSError:  # the machine has no process or descriptor left for it
-            return await here(share)
+            return await serve_here(share, on_event)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(elsewhere(share)) for share in rest]
-        tasks.append(group.create_task(here(first)))
+        tasks.append(group.create_task(serve_here(first, on_event)))
     records = {record["node"]: record for task in tasks for record in task.result().records}
     return Report([records[name] for name in fan.names])
+
+
+async def serve_here(share: Share, on_event: Callable[[Event], None] | None) -> Report:
+    """Serve the nodes of a share in this process.
+
+    Raises:
+        InputError: A file of certificates has changed since the deploy read it.
+    """
+    fan = FanOut(share.nodes, **share.reach, on_event=on_event)
+    return await fan.run(functools.partial(send, share.upload), share.retry)
 
 
 class FanOut:

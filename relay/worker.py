@@ -2,17 +2,15 @@
 
 import asyncio
 import contextlib
-import functools
 import os
 import pickle
 import sys
 
 from deploy_relay_kit.relay.errors import InputError, OriginError
 from deploy_relay_kit.relay.events import Event
-from deploy_relay_kit.relay.fanout import FanOut
+from deploy_relay_kit.relay.fanout import serve_here
 from deploy_relay_kit.relay.processes import LENGTH_BYTES, Share
 from deploy_relay_kit.relay.report import failed_record
-from deploy_relay_kit.relay.upload import send
 
 
 def main() -> None:
@@ -27,13 +25,11 @@ async def _serve(share: Share) -> None:
     assert serving is not None
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), serving.cancel)
     try:
-        fan = FanOut(share.nodes, **share.reach, on_event=_send_back)
-    except InputError as error:  # a file of certificates was changed after the deploy had read it
+        await serve_here(share, _send_back)
+    except InputError as error:  # nothing was sent yet
         for node in share.nodes:
             record = failed_record(node.name, [OriginError("resolve", str(error))])
             _send_back(Event(node.name, "settled", {"record": record}))
-        return
-    await fan.run(functools.partial(send, share.upload), share.retry)
 
 
 def _send_back(event: Event) -> None:

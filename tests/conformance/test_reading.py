@@ -9,28 +9,13 @@ from typing import Any
 from deploy_relay_kit.harness import Answer
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.targets import Record
+from tests.conformance.test_answers import ALMOST_JSON
 
 RecordsOf = Callable[..., list[Record]]
 DONE = Answer(json={"message": "done"})
 BOOM = Answer.error(500, "boom")
 NO_MEMBERS = "the record of a JSON object has none of its members either (RES-01)"
 NO_REASON = "the error text of a simple refusal is not the reason either (RES-06)"
-
-ALMOST_JSON = [
-    '{"n":NaN}',
-    '{"n":[Infinity,-Infinity]}',
-    '{"n":1,}',
-    "{'n':1}",
-    "{n:1}",
-    '{"n":01}',
-    '{"n":+1}',
-    '{"n":.5}',
-    '{"n":1} {"n":2}',
-    '{"n":1}/**/',
-    '{"n":"a\tb"}',
-    '{"n":undefined}',
-]
-"""Texts that some JSON readers accept, and that RFC 8259 does not."""
 
 MESSAGES = {
     "nothing": "",

@@ -84,7 +84,7 @@ def _uploads(draw: st.DrawFn) -> Upload:
     return upload
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     upload=_uploads(),
     sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
@@ -125,7 +125,7 @@ def test_no_changed_byte_goes_unseen() -> None:
             assert _told(read(_SMALL.head, changed, len(changed))) != unchanged, (at, new)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(data=st.data())
 def test_garbled_bytes_read_the_same_in_any_split(data: st.DataObject) -> None:
     """Whatever comes, the reader raises nothing and does not depend on the splits."""
@@ -140,7 +140,7 @@ def test_garbled_bytes_read_the_same_in_any_split(data: st.DataObject) -> None:
     assert whole.framing == single.framing
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(head=st.binary(max_size=200), rest=st.binary(max_size=200))
 def test_any_bytes_at_all_raise_nothing(head: bytes, rest: bytes) -> None:
     assert read(head, rest, 3).findings

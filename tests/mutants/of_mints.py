@@ -181,16 +181,21 @@ alike(
 )
 
 
-def ignore_status(patch: pytest.MonkeyPatch, of: Callable[[int], bool]) -> None:
-    """Take answers with these statuses for a success of the mint."""
+def change_status(patch: pytest.MonkeyPatch, of: Callable[[int], bool], to: int) -> None:
+    """Take answers of the mint with these statuses for answers with another one."""
     read = Peer.read
 
-    async def lenient(self: Peer, response: Any) -> Answer:
+    async def changed(self: Peer, response: Any) -> Answer:
         received = await read(self, response)
         is_mint = "Bearer" not in response.request_info.headers.get("Authorization", "")
-        return replace(received, status=200) if is_mint and of(received.status) else received
+        return replace(received, status=to) if is_mint and of(received.status) else received
 
-    patch.setattr(Peer, "read", lenient)
+    patch.setattr(Peer, "read", changed)
+
+
+def ignore_status(patch: pytest.MonkeyPatch, of: Callable[[int], bool]) -> None:
+    """Take answers with these statuses for a success of the mint."""
+    change_status(patch, of, 200)
 
 
 alike(
@@ -206,14 +211,7 @@ alike(
 
 def refuse_status(patch: pytest.MonkeyPatch, statuses: Callable[[int], bool]) -> None:
     """Take successes with these statuses for a failure of the mint."""
-    read = Peer.read
-
-    async def strict(self: Peer, response: Any) -> Answer:
-        received = await read(self, response)
-        is_mint = "Bearer" not in response.request_info.headers.get("Authorization", "")
-        return replace(received, status=500) if is_mint and statuses(received.status) else received
-
-    patch.setattr(Peer, "read", strict)
+    change_status(patch, statuses, 500)
 
 
 alike(

@@ -172,7 +172,7 @@ def test_a_good_archive_is_unpacked(tmp_path: Path) -> None:
         assert (into / "bin/tool").read_bytes() == b"code"
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, len(RAW) - 1), st.binary(min_size=1, max_size=40))
 def test_a_changed_archive_is_refused_or_stays_inside(
     tmp_path_factory: Any, place: int, change: bytes
