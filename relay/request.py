@@ -8,7 +8,7 @@ a request is checked here, once for all peers.
 import enum
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from deploy_relay_kit.relay import formdata
@@ -109,12 +109,15 @@ def _check_project(fields: Mapping[str, object]) -> None:
         )
 
 
-def decoded(text: str) -> Any:
-    """Decode the text of a field as a peer does (PARSE-12), to check `project` (PARSE-32)."""
+def decoded(text: str, parse_int: Callable[[str], float] = float) -> Any:
+    """Decode the text of a field as a peer does (PARSE-12), to check `project` (PARSE-32).
+
+    In JavaScript every number is a double; `parse_int` makes another value of an integer.
+    """
     if text not in {"true", "false", "null"} and text[:1] not in set('{["-0123456789'):
         return text
     try:
-        return json.loads(text, parse_constant=_refuse, parse_int=float)
+        return json.loads(text, parse_constant=_refuse, parse_int=parse_int)
     except (ValueError, RecursionError):
         return text
 

@@ -65,7 +65,7 @@ def test_an_origin_that_refuses_is_a_relay_that_refuses(
         ("print('hello', flush=True); input(); input()", "hello"),
         ("print(input(), flush=True); input()", "url"),
         (
-            """print('{"url":"https://h/","relay":"r","protocol":9,"capabilities":[]}'); input()""",
+            """input(); print('{"url":"https://h/","relay":"r","protocol":9,"capabilities":[]}')""",
             "protocol 9",
         ),
     ],

@@ -19,43 +19,14 @@ from deploy_relay_kit.relay.origin.local.archive import unpack
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.wire import fields
 from tests.origin.archives import archive, bomb, entry
+from tests.relay.test_request import V1
 
-V1: list[tuple[str, object]] = [
-    ("true", True),
-    ("false", False),
-    ("null", None),
-    ("True", "True"),
-    ("12", 12),
-    ("-5", -5),
-    ("-", "-"),
-    ("-abc", "-abc"),
-    ("1e3", 1000),
-    ("007", "007"),
-    ("1.5.2", "1.5.2"),
-    ("5abc", "5abc"),
-    ("2024-01-01", "2024-01-01"),
-    ("0x10", "0x10"),
-    ("+5", "+5"),
-    (".5", ".5"),
-    ("NaN", "NaN"),
-    ("-Infinity", "-Infinity"),
-    ("undefined", "undefined"),
-    (" 5", " 5"),
-    ("5 ", 5),
-    ("true ", "true "),
-    ('{"a":1}', {"a": 1}),
-    ('{"__proto__":1}', {"__proto__": 1}),
-    ("{bad", "{bad"),
-    ('["a","b"]', ["a", "b"]),
-    ('"quoted"', "quoted"),
-    ('"', '"'),
-    ("", ""),
-    ("[" * 100_000, "[" * 100_000),
-    ("9" * 5_000, "9" * 5_000),
-]
+VALUES = [*V1, ("9" * 5_000, "9" * 5_000)]
 
 
-@pytest.mark.parametrize(("text", "value"), V1, ids=[text[:12] or "empty" for text, _ in V1])
+@pytest.mark.parametrize(
+    ("text", "value"), VALUES, ids=[text[:12] or "empty" for text, _ in VALUES]
+)
 def test_a_field_is_decoded_as_table_v1_says(text: str, value: object) -> None:
     actual = fields.decoded(text)
     assert (actual, actual is True) == (value, value is True)
