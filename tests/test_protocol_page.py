@@ -27,6 +27,7 @@ from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.peer import mint_failure
 from deploy_relay_kit.relay.replication import SUBPROTOCOL, operation_response
 from deploy_relay_kit.relay.token import token_in
+from tests.relay.rawpeers import listening
 
 PAGE = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -91,20 +92,19 @@ def test_the_reference_sends_the_mint_and_the_upload_to_the_byte(
         received.append(await reader.readuntil(end))
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
         await reader.read()
-        writer.close()
 
-    async def deploy() -> tuple[int, relay.Report]:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            node = relay.Node("eu", f"http://127.0.0.1:{port}/ops/?zone=1")
+    async def deploy() -> tuple[str, relay.Report]:
+        async with listening(serve) as address:
+            node = relay.Node("eu", f"http://{address}/ops/?zone=1")
             mint = relay.OperationsMint("admin", "s3cret")
             limits = relay.Limits(answer=30.0)
-            return port, await relay.deploy([node], REQUEST, payload, mint=mint, limits=limits)
+            return address, await relay.deploy([node], REQUEST, payload, mint=mint, limits=limits)
 
-    port, report = asyncio.run(deploy())
+    address, report = asyncio.run(deploy())
     assert report.succeeded, report
-    host = f"127.0.0.1:{port}".encode()
-    assert received == [sent.replace(b"eu.example.com:9925", host) for sent in (MINT, UPLOAD)]
+    assert received == [
+        sent.replace(b"eu.example.com:9925", address.encode()) for sent in (MINT, UPLOAD)
+    ]
 
 
 def test_the_members_that_are_not_forwarded_are_those_of_the_relay() -> None:

@@ -18,6 +18,7 @@ from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from tests.programs import PROXY_PASSWORD, installed
+from tests.relay.rawpeers import listening
 
 DEPLOY = {"operation": "deploy_component", "project": "demo"}
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -159,22 +160,18 @@ def test_a_node_without_tls_is_not_asked_through_a_proxy(
     assert tinyproxy.tunnels == []
 
 
-async def _closes(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.close()
+async def _closes(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+    pass
 
 
-async def _closes_after_the_request(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def _closes_after_the_request(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
-    writer.close()
 
 
 async def _answers(text: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     writer.write(text)
     await writer.drain()
-    writer.close()
 
 
 async def _quotes_the_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -184,12 +181,10 @@ async def _quotes_the_request(reader: asyncio.StreamReader, writer: asyncio.Stre
     plain = base64.b64decode(credentials.split()[1])
     writer.write(b"HTTP/1.1 403 no %b %b\r\nContent-Length: 0\r\n\r\n" % (credentials, plain))
     await writer.drain()
-    writer.close()
 
 
-async def _is_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _is_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await reader.read()
-    writer.close()
 
 
 def answers(text: bytes) -> Serve:
@@ -227,8 +222,7 @@ def test_a_proxy_that_fails(cluster: FakeCluster, package: Path, serve: Serve, r
     peer = cluster.peer()
 
     async def run() -> tuple[str, relay.Record]:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with listening(serve) as address:
             report = await relay.deploy(
                 [node_of(peer)],
                 DEPLOY,

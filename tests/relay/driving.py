@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.peer.peer import FakePeer
+from tests.relay.rawpeers import listening
 
 DEPLOY = {"operation": "deploy_component", "project": "demo"}
 SOON = relay.Retry(attempts=3, first_delay=0.001)
@@ -38,13 +38,6 @@ async def against(
     """The record of one node, which answers each operation with the given status and body."""
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with (
-            contextlib.closing(writer),
-            contextlib.suppress(ConnectionError, asyncio.IncompleteReadError),
-        ):
-            await answered(reader, writer)
-
-    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if b"chunked" in head:
             await reader.readuntil(b"\r\n0\r\n\r\n")
@@ -57,6 +50,6 @@ async def against(
         writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
         await writer.drain()
 
-    async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with listening(peer) as address:
+        url = f"http://{address}/"
         return (await work(relay.Node("n", url, mint=mint))).records[0]

@@ -1,9 +1,10 @@
-"""Peers without TLS whose answers are any bytes, also without end."""
+"""Peers whose answers are any bytes, also without end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from deploy_relay_kit import relay
@@ -17,25 +18,35 @@ EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 
 
 @contextlib.asynccontextmanager
-async def raw_node(serve: Serve, name: str = "n") -> AsyncIterator[relay.Node]:
-    """A node; at the end its connections must have ended."""
+async def listening(
+    connection: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[str]:
+    """Host and port of a server. At the end its connections must have ended, and are closed."""
     served = set[asyncio.Task[None] | None]()
 
-    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.add(asyncio.current_task())
-        with (
-            contextlib.closing(writer),
-            contextlib.suppress(ConnectionError, asyncio.IncompleteReadError),
-        ):
-            await serve(reader, writer, await reader.readuntil(b"\r\n\r\n"))
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            try:
+                await connection(reader, writer)
+            finally:
+                writer.close()
             await writer.wait_closed()
 
-    async with await asyncio.start_server(connection, "127.0.0.1", 0, limit=1 << 26) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        yield relay.Node(name, url, mint=relay.GivenToken("a-token"))
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, limit=1 << 26) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with asyncio.timeout(30):
             await asyncio.gather(*filter(None, served))
+
+
+@contextlib.asynccontextmanager
+async def raw_node(serve: Serve, name: str = "n") -> AsyncIterator[relay.Node]:
+    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer, await reader.readuntil(b"\r\n\r\n"))
+
+    async with listening(connection) as address:
+        yield relay.Node(name, f"http://{address}/", mint=relay.GivenToken("a-token"))
 
 
 def flooding(head: bytes, block: bytes) -> Serve:

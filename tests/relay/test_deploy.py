@@ -36,6 +36,7 @@ from deploy_relay_kit.harness.faults.kinds import (
     mint_refused,
 )
 from tests.relay.driving import DEPLOY, deploy, node_of
+from tests.relay.rawpeers import listening
 
 
 def test_every_peer_gets_the_same_bytes(cluster: FakeCluster, package: Path) -> None:
@@ -93,11 +94,10 @@ def test_a_port_of_plain_http_is_named_as_the_likely_cause(package: Path) -> Non
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
         await writer.drain()
-        writer.close()
 
     async def reason() -> object:
-        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(refuse) as address:
+            url = f"https://{address}/"
             node = relay.Node("a", url, mint=relay.GivenToken("token"))
             return (await relay.deploy([node], DEPLOY, package)).records[0]["reason"]
 
@@ -385,8 +385,8 @@ def test_cancelling_a_mint_closes_its_connection(package: Path) -> None:
             writer.close()
             ended.set()
 
-        async with asyncio.timeout(20), await asyncio.start_server(peer, "127.0.0.1", 0) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with asyncio.timeout(20), listening(peer) as address:
+            url = f"http://{address}/"
             node = relay.Node("n", url, mint=relay.OperationsMint("u", "p"))
             task = asyncio.create_task(relay.deploy([node], DEPLOY, package))
             await begun.wait()

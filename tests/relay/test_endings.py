@@ -9,6 +9,7 @@ import pytest
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.peer.certificates import Authority
+from tests.relay.rawpeers import listening
 from tests.relay.tlspeer import BAD_RECORD, TlsPeer, record_of
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -101,11 +102,10 @@ def test_without_tls_the_end_of_the_connection_is_the_end_of_an_answer(package: 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n0\r\n\r\n")
         writer.write(ANSWERS["until the end"])
-        writer.close()
 
     async def run() -> relay.Record:
-        async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(peer) as address:
+            url = f"http://{address}/"
             node = relay.Node("n", url, mint=relay.GivenToken("t"))
             request = {"operation": "deploy_component", "project": "demo"}
             return (await relay.deploy([node], request, package)).records[0]

@@ -22,6 +22,7 @@ from deploy_relay_kit.relay.errors import OriginError
 from deploy_relay_kit.relay.replication import operation_response
 from deploy_relay_kit.relay.urls import resolve_replication
 from tests.relay.driving import SOON, deploy
+from tests.relay.rawpeers import listening
 
 
 @contextlib.contextmanager
@@ -146,14 +147,12 @@ def test_no_redirect_is_followed(cluster: FakeCluster, package: Path) -> None:
     async def run() -> dict[str, object]:
         async def redirect(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 302 Found\r\nLocation: ws://localhost:1/\r\n\r\n")
-            writer.close()
 
-        async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
+        async with listening(redirect) as address:
             node = relay.Node(
                 "n",
                 "https://localhost:1/",
-                replication_url=f"ws://127.0.0.1:{port}/",
+                replication_url=f"ws://{address}/",
                 mint=relay.ReplicationMint(),
             )
             report = await relay.deploy([node], {"operation": "deploy_component"}, package)

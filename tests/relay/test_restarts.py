@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import ssl
@@ -18,6 +17,7 @@ from deploy_relay_kit.harness.faults.kinds import Refuse, mint_refused
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.relay import restarts
 from tests.relay.driving import against, node_of
+from tests.relay.rawpeers import listening
 
 
 @pytest.fixture(autouse=True)
@@ -156,11 +156,10 @@ def test_a_node_that_may_be_restarting_stops_a_rolling_restart(when: str) -> Non
         if when == "refused":
             writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)))
             writer.write(body)
-        writer.close()
 
     async def run() -> list[relay.Record]:
-        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(peer) as address:
+            url = f"http://{address}/"
             nodes = [relay.Node(name, url, mint=relay.GivenToken("a-token")) for name in "ab"]
             return (await relay.restart(nodes, rolling=True)).records
 
@@ -180,11 +179,10 @@ def test_a_poll_without_an_answer_is_repeated() -> None:
             await reader.read()  # it goes away, and its machine says nothing of it
         body = b'{"job_id":7}' if len(asked) == 1 else b'{"status":"COMPLETE"}'
         writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-        writer.close()
 
     async def run() -> relay.Report:
-        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(peer) as address:
+            url = f"http://{address}/"
             node = relay.Node("n", url, mint=relay.GivenToken("a-token"))
             return await relay.restart([node], limits=relay.Limits(mint=0.2))
 
@@ -258,17 +256,16 @@ def test_a_node_without_a_certificate_for_a_moment_is_polled_on(cluster: FakeClu
     bodies = iter([b'{"job_id":7}', b'[{"status":"COMPLETE"}]'])
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(ssl.SSLError):
-            await writer.start_tls(next(contexts))
-            await reader.readuntil(b"}")
-            body = next(bodies)
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ")
-            writer.write(b"%d\r\n\r\n%b" % (len(body), body))
-            await writer.drain()
+        await writer.start_tls(next(contexts))
+        await reader.readuntil(b"}")
+        body = next(bodies)
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ")
+        writer.write(b"%d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
 
     async def run() -> relay.Report:
-        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
-            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(peer) as address:
+            url = f"https://{address}/"
             node = relay.Node("n", url, mint=relay.GivenToken("t"))
             return await relay.restart([node], tls=relay.Tls(cluster.ca_file))
 

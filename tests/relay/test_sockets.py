@@ -23,6 +23,7 @@ from deploy_relay_kit.harness.peer.certificates import Authority
 from deploy_relay_kit.relay.connection import Connections
 from deploy_relay_kit.relay.tls import Tls, contexts_for
 from tests.relay.driving import DEPLOY
+from tests.relay.rawpeers import listening
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -45,14 +46,11 @@ def test_an_answer_to_the_closing_boundary_is_in_time(
         await writer.drain()
         if then == "wait":
             await reader.read()
-        writer.close()
 
     async def run() -> relay.Report:
         context = relay_authority.server_context("127.0.0.1")
-        async with await asyncio.start_server(
-            peer, "127.0.0.1", 0, ssl=context, limit=1 << 22
-        ) as server:
-            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(peer, context) as address:
+            url = f"https://{address}/"
             node = relay.Node("n", url, mint=relay.GivenToken("t"))
             tls = relay.Tls(relay_authority.write(tmp_path / "ca.pem"))
             return await relay.deploy([node], DEPLOY, package, tls=tls)
@@ -90,8 +88,8 @@ def test_only_an_event_restarts_the_limit_of_an_answer(
         finished.set()
 
     async def run() -> relay.Record:
-        async with await asyncio.start_server(peer, "127.0.0.1", 0, limit=1 << 22) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(peer) as address:
+            url = f"http://{address}/"
             node = relay.Node("n", url, mint=relay.GivenToken("t"))
             limits = relay.Limits(answer=0.3)
             report = await relay.deploy([node], DEPLOY, package, limits=limits)
@@ -118,11 +116,10 @@ def test_a_payload_that_shrinks_after_an_early_head_is_the_reason(package: Path)
         with contextlib.suppress(ConnectionResetError):
             while await reader.read(1 << 20):
                 pass
-        writer.close()
 
     async def run() -> relay.Record:
-        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(peer) as address:
+            url = f"http://{address}/"
             node = relay.Node("n", url, mint=relay.GivenToken("a-token"))
             return (await relay.deploy([node], DEPLOY, package)).records[0]
 
@@ -151,13 +148,12 @@ def test_no_environment_variable_and_no_cookie_changes_a_request(
             writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\n")
             writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
             if len(heads) == 2:
-                writer.close()
                 break
 
     async def run() -> relay.Report:
-        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+        async with listening(peer) as address:
             # A name, because aiohttp never keeps the cookies of an address.
-            url = f"http://localhost:{server.sockets[0].getsockname()[1]}/"
+            url = f"http://{address.replace('127.0.0.1', 'localhost')}/"
             return await relay.restart([relay.Node("n", url, mint=relay.GivenToken("a-token"))])
 
     assert asyncio.run(run()).succeeded
@@ -219,13 +215,10 @@ def test_a_certificate_without_a_key_identifier_is_trusted(package: Path, tmp_pa
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n0\r\n\r\n")
         writer.write(OK)
-        writer.close()
 
     async def run() -> relay.Report:
-        async with await asyncio.start_server(
-            peer, "127.0.0.1", 0, ssl=context, limit=1 << 22
-        ) as server:
-            url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
+        async with listening(peer, context) as address:
+            url = f"https://{address.replace('127.0.0.1', 'localhost')}/"
             node = relay.Node("n", url, mint=relay.GivenToken("t"))
             return await relay.deploy([node], DEPLOY, package, tls=relay.Tls(tmp_path / "ca.pem"))
 
@@ -255,11 +248,10 @@ def test_a_password_is_hidden_in_every_quotation(package: Path) -> None:
         body = f"[{' '.join(quoted)}]".encode()
         writer.write(b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
         await writer.drain()
-        writer.close()
 
     async def run() -> Any:
-        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(peer) as address:
+            url = f"http://{address}/"
             node = relay.Node("n", url, mint=relay.OperationsMint("u", password))
             return (await relay.deploy([node], DEPLOY, package)).records[0]["reason"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.peer.certificates import Authority
 from tests.relay.driving import DEPLOY
+from tests.relay.rawpeers import listening
 
 BAD_RECORD = b"\x17\x03\x03\x00\x20" + bytes(32)  # application data that nobody encrypted
 
@@ -83,20 +84,12 @@ async def record_of(
     """The record of a deploy to a peer, which ends each connection with FIN when it returns."""
     context = authority.server_context("127.0.0.1")
 
-    served = set[asyncio.Task[None] | None]()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.add(asyncio.current_task())
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
-            await peer(TlsPeer(context, reader, writer))
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        await peer(TlsPeer(context, reader, writer))
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with listening(serve) as address:
+        url = f"https://{address}/"
         node = relay.Node("n", url, mint=relay.GivenToken("a-token"))
         tls = relay.Tls(authority.write(package.with_name("ca.pem")))
         report = await relay.deploy([node], DEPLOY, package, tls=tls, **how)  # type: ignore[arg-type]
-        await asyncio.gather(*filter(None, served))
     return report.records[0]
