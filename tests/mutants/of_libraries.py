@@ -1,7 +1,7 @@
 """Mistakes that HTTP and form libraries make by default, on top of the reference.
 
 They break the same requirements as the mutants of other files. Here they prove that the output
-names the mistake: see `test_hints.py`.
+names the mistake: see `hinted.py`.
 """
 
 from __future__ import annotations

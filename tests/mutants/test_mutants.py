@@ -1,4 +1,4 @@
-"""Every mutant is killed by the cases that it names, and charged with its own bug alone."""
+"""Every mutant is killed by the cases that it names, for its own bug alone, with its own hint."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from deploy_relay_kit.harness.judge.explain import after_every_case, cases_by_re
 from deploy_relay_kit.harness.judge.model import Case as Judged
 from deploy_relay_kit.harness.judge.model import Verdict
 from tests.mutants.catalogue import MUTANTS, shorten
+from tests.mutants.hinted import check_hints
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Mutant
 
 # Requirements without a mutant. Remove an id when it has one; add none without a reason.
@@ -50,6 +51,7 @@ def test_a_mutant_is_killed(
         "the case charges requirements that @mutant(…) does not name: correct the case, or the "
         f"mutant:\n{shown}"
     )
+    check_hints(mutant, case, judged)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

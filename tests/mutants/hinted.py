@@ -1,0 +1,233 @@
+"""Which mutants make the mistake that a hint names, and what a failed case must say of them."""
+
+from __future__ import annotations
+
+import re
+
+from deploy_relay_kit.harness.judge.hints import hints
+from deploy_relay_kit.harness.judge.model import Case as Judged
+from deploy_relay_kit.harness.judge.report.text import explained
+from tests.mutants.mutant import Case, Mutant
+
+MAKE_IT = {
+    "content-type-charset": ("of_wire.a_request_for_events_has_another_media_type",),
+    "known-length": (
+        "of_wire.the_length_is_announced",
+        "of_wire.a_small_upload_is_sent_with_its_length",
+    ),
+    "expect-continue": ("of_wire.a_large_upload_expects_100_continue",),
+    "quoted-boundary": ("of_wire.the_boundary_is_quoted",),
+    "token-without-scheme": ("of_wire.the_token_has_no_scheme",),
+    "host-without-port": ("of_wire.host_has_no_port",),
+    "accept-of-a-browser": (
+        "of_wire.only_html_is_accepted",
+        "of_wire.a_mint_accepts_html",
+    ),
+    "field-with-content-type": ("of_wire.fields_have_a_type",),
+    "name-of-the-staged-file": (
+        "of_wire.the_file_has_another_name",
+        "of_habits.the_file_has_its_staged_name",
+    ),
+    "type-of-the-file": ("of_wire.the_file_has_the_general_type",),
+    "preamble-of-a-mail": ("of_wire.the_body_has_a_preamble",),
+    "no-closing-delimiter": ("of_wire.there_is_no_closing_delimiter",),
+    "unix-line-ends": ("of_wire.lines_end_with_lf_alone",),
+    "json-with-spaces": (
+        "of_values.json_has_spaces",
+        "of_requests.json_has_a_space_after_colons",
+        "of_requests.json_has_a_space_after_commas",
+    ),
+    "json-in-ascii": (
+        "of_habits.json_is_ascii",
+        "of_requests.characters_beyond_sixteen_bits_are_escaped_in_json",
+    ),
+    "text-in-quotes": (
+        "of_values.text_is_in_quotes",
+        "of_requests.texts_that_look_like_json_are_in_quotes",
+    ),
+    "values-as-the-language-prints-them": (
+        "of_fields.replicated_is_false_as_python_writes_it",
+        "of_requests.truth_is_printed_by_python",
+    ),
+    "null-as-nothing": ("of_values.null_is_an_empty_text",),
+    "names-percent-encoded": ("of_values.names_are_escaped_as_browsers_do",),
+    "text-in-latin-1": ("of_values.text_is_latin_1",),
+    "names-cleaned-too-late": ("of_fields.names_are_cleaned_after_the_checks",),
+    "names-equal-when-cleaned": ("of_fields.names_are_cleaned_after_the_checks",),
+    "everything-forwarded": (
+        "of_fields.hidden_members_are_forwarded",
+        "of_fields.members_of_the_origin_are_forwarded",
+        "of_fields.credentials_are_forwarded",
+    ),
+    "replicated-forgotten": ("of_fields.replicated_is_left_out",),
+    "members-sorted": ("of_fields.members_are_sorted",),
+    "number-through-a-double": ("of_values.a_number_has_six_digits",),
+    "payload-in-memory": ("of_sending.the_payload_is_read_whole",),
+    "uploads-one-after-another": (
+        "of_nodes.a_hundred_peers_are_served_at_once",
+        "of_nodes.peers_are_served_in_turn",
+    ),
+    "descriptor-left-open": (
+        "of_sending.the_payload_stays_open",
+        "of_giving_up.a_payload_is_opened_before_the_mint",
+        "of_giving_up.a_payload_is_closed_only_at_its_end",
+    ),
+    "total-timeout": (
+        "of_giving_up.the_limit_of_a_stall_never_restarts",
+        "of_giving_up.the_limit_of_an_answer_begins_with_the_upload",
+    ),
+    "no-read-during-the-upload": (
+        "of_sending.no_answer_is_read_before_the_upload_finished",
+        "of_sending.hang_ups_go_unnoticed",
+    ),
+    "redirect-followed": (
+        "of_urls.redirects_are_followed",
+        "of_ways.a_redirected_mint_is_followed",
+        "of_ways.a_redirect_within_a_node_is_followed",
+    ),
+    "verification-off": ("of_urls.nothing_is_verified",),
+    "another-authority-trusted": ("of_urls.nothing_is_verified",),
+    "own-authority-not-loaded": ("of_urls.the_authority_of_the_cluster_is_not_loaded",),
+    "only-the-first-certificate": ("of_ways.one_certificate_of_a_file_is_trusted",),
+    "path-dropped": ("of_urls.the_path_is_lost",),
+    "ipv6-without-brackets": ("of_urls.an_ipv6_address_has_no_brackets",),
+    "only-200": ("of_answers.only_200_is_a_success",),
+    "answer-in-latin-1": (
+        "of_answers.an_answer_is_latin_1",
+        "of_reading.the_charset_of_a_type_counts",
+        "of_reading.texts_without_a_charset_are_latin_1",
+        "of_reading.bodies_without_a_type_are_latin_1",
+        "of_reading.bodies_that_are_not_json_are_latin_1",
+    ),
+    "characters-cut-by-blocks": ("of_streams.every_byte_is_decoded_on_its_own",),
+    "gzip-not-decoded": ("of_answers.an_encoding_is_requested_and_not_decoded",),
+    "answer-overwrites-the-record": ("of_records.the_peer_may_overwrite_node_and_status",),
+    "status-code-lost": ("of_records.the_status_code_is_lost",),
+    "raw-body-as-reason": (
+        "of_answers.the_reason_is_the_raw_body",
+        "of_reasons.only_message_is_a_reason",
+    ),
+    "object-as-javascript-prints-it": (
+        "of_answers.an_object_is_shown_as_javascript_does",
+        "of_streams.a_message_is_shown_as_javascript_does",
+    ),
+    "error-text-cut": (
+        "of_answers.every_reason_is_cut",
+        "of_reasons.an_error_has_10000_characters",
+    ),
+    "truncated-answer-accepted": ("of_answers.an_incomplete_answer_is_a_success",),
+    "interim-answer-taken": ("of_habits.an_interim_answer_is_an_answer",),
+    "error-member-on-success": ("of_answers.an_error_member_is_a_failure",),
+    "stream-not-parsed": ("of_streams.a_stream_is_plain_text",),
+    "stream-with-crlf": ("of_streams.lines_of_a_stream_end_with_lf_alone",),
+    "last-data-line-only": ("of_streams.the_last_line_of_data_counts",),
+    "no-accept-for-events": ("of_streams.no_stream_is_requested",),
+    "records-as-they-complete": (
+        "of_habits.numbers_come_before_other_names",
+        "of_nodes.records_are_sorted_by_name",
+    ),
+    "one-token-for-all": ("of_minting.the_first_token_serves_all",),
+    "token-cached-over-attempts": ("of_minting.a_token_is_kept_for_the_next_attempt",),
+    "second-token": ("of_minting.a_second_token_is_minted_and_dropped",),
+    "token-for-a-day": (
+        "of_minting.the_mint_asks_for_no_lifetime",
+        "of_sockets.a_socket_mints_for_a_day",
+    ),
+    "retry-of-the-library": (
+        "of_attempts.a_lost_upload_is_repeated_without_retry",
+        "of_attempts.a_refused_upload_is_repeated_without_retry",
+    ),
+    "every-failure-retried": ("of_sending.everything_is_tried_again",),
+    "retry-after-ignored": ("of_sending.retry_after_is_ignored",),
+    "retry-after-as-a-date": ("of_sending.a_date_in_retry_after_is_ignored",),
+    "secret-in-arguments": ("of_care.a_password_is_an_argument_of_a_program",),
+    "secret-in-output": ("of_minting.tokens_are_logged",),
+    "quoted-secret": (
+        "of_care.a_quoted_token_is_not_hidden",
+        "of_care.a_quoted_password_is_not_hidden",
+        "of_care.a_password_is_not_hidden_after_the_mint",
+    ),
+}
+"""The mutants that make the mistake of a hint; the others get no hint."""
+
+A_REPR = re.compile(
+    r"""\b[A-Z][a-z]\w*\(|(^|[:,(\[]\s*)b('[^'\n]*'|"[^"\n]*")(?=[,)\]}\s]|$)"""
+    r"""|<\w[\w.]* object|Traceback|\(<|dict_keys|, \)"""
+)
+"""A Python object as the language prints it, or a traceback: nothing for a stranger."""
+
+SILENT = {
+    (
+        "of_sending.the_payload_is_read_whole",
+        "test_the_first_bytes_leave_before_the_end_of_the_payload_is_read",
+    ),
+    ("of_sending.everything_is_tried_again", "test_an_answer_of_any_other_kind_to_a_mint_is_final"),
+    ("of_sending.everything_is_tried_again", "test_an_answer_that_has_begun_is_final"),
+    (
+        "of_sending.everything_is_tried_again",
+        "test_a_whole_upload_without_an_answer_is_not_sent_again",
+    ),
+    (
+        "of_streams.a_stream_is_plain_text",
+        "test_a_stream_that_ends_without_done_or_error_is_a_failure",
+    ),
+    (
+        "of_records.the_peer_may_overwrite_node_and_status",
+        "test_a_result_with_node_and_status_does_not_change_them",
+    ),
+    ("of_records.the_status_code_is_lost", "test_a_refusal_instead_of_a_stream_has_its_reason"),
+    (
+        "of_records.the_status_code_is_lost",
+        "test_a_real_peer_refuses_a_payload_after_it_has_the_whole",
+    ),
+    (
+        "of_records.the_status_code_is_lost",
+        "test_a_token_that_may_not_deploy_is_a_failed_record_with_403",
+    ),
+    ("of_urls.nothing_is_verified", "test_verification_stays_enabled_for_the_other_nodes"),
+    ("of_values.text_is_latin_1", "test_a_lone_surrogate_becomes_the_replacement_character"),
+    ("of_fields.replicated_is_left_out", "test_replicated_keeps_its_place_or_is_the_last_field"),
+    (
+        "of_fields.names_are_cleaned_after_the_checks",
+        "test_no_name_of_a_member_makes_a_part_that_peers_refuse",
+    ),
+    (
+        "of_fields.names_are_cleaned_after_the_checks",
+        "test_no_second_replicated_is_sent_for_a_name_with_quotes_or_line_breaks",
+    ),
+    (
+        "of_habits.an_interim_answer_is_an_answer",
+        "test_an_interim_answer_during_the_upload_does_not_end_it",
+    ),
+    ("of_minting.the_first_token_serves_all", "test_no_peer_is_sent_a_credential_of_another"),
+    ("of_minting.the_first_token_serves_all", "test_no_file_with_a_credential_is_left_behind"),
+}
+"""Cases that see such a mutant from afar, where the mistake is only one of several."""
+
+HINTS_OF = {
+    mutant: {hint for hint, makers in MAKE_IT.items() if mutant in makers}
+    for mutants in MAKE_IT.values()
+    for mutant in mutants
+}
+
+
+def check_hints(mutant: Mutant, case: Case, judged: Judged) -> None:
+    """A mutant with the mistake of a hint gets that hint alone; every other mutant gets none."""
+    shown = hints_in(judged)
+    if mutant.place not in HINTS_OF or (mutant.place, case.function.__name__) in SILENT:
+        assert shown == set(), (
+            "narrow these in harness/judge/hints.toml, or add the mutant to MAKE_IT in hinted.py"
+        )
+    else:
+        expected = HINTS_OF[mutant.place]
+        assert shown, f"widen {expected} in hints.toml, or add the case to SILENT in hinted.py"
+        assert shown <= expected, "narrow the others in harness/judge/hints.toml"
+
+
+def hints_in(judged: Judged) -> set[str]:
+    """The names of the hints that the output of a case shows."""
+    printed = "\n".join(explained(judged))
+    found = A_REPR.search(printed)
+    assert not found, f"{found[0]!r} is Python, not a text for a user of any language:\n{printed}"
+    named = {hint.text: name for name, hint in hints().items()}
+    return {named[check.hint] for check in judged.checks if check.hint}
