@@ -117,7 +117,7 @@ def environment(tmp_path: Path, python: str, *more: str, resolution: str = "high
 def pythons() -> list[str]:
     """The Pythons of `requires-python` on this machine, by their versions."""
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    path = os.pathsep.join([os.environ["PATH"], *map(str, root.glob("versions/*/bin"))])
+    path = os.pathsep.join([*map(str, root.glob("versions/*/bin")), os.environ["PATH"]])
     found = (shutil.which(f"python3.{minor}", path=path) for minor in range(11, 20))
     return [python for python in found if python and "/shims/" not in python]
 

@@ -1,0 +1,132 @@
+"""Write the sources of the documentation site into a directory, and build it there, strictly.
+
+`python docs/build.py DIR` needs the extra `docs`; the site is in DIR/site. The pages of this
+directory come first; the pages of requirements, faults and public names are generated.
+"""
+
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import get_args
+
+from deploy_relay_kit import harness, relay
+from deploy_relay_kit.harness.faults.kinds import Fault, OneFault
+from deploy_relay_kit.harness.faults.text import fault_names
+from deploy_relay_kit.harness.judge.catalogue import Requirement, requirements, sources
+from deploy_relay_kit.harness.judge.explain import after_every_case, cases_by_requirement
+from deploy_relay_kit.harness.judge.hints import hints
+
+ROOT = Path(__file__).parents[1]
+TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
+_OUTSIDE = re.compile(r"\]\(\.\./([\w./-]+)\)")  # links of docs/ to files of the repository
+
+
+def main(directory: Path) -> int:
+    """Write the sources and build the site; return the exit code of MkDocs."""
+    pages = directory / "pages"
+    pages.mkdir(parents=True)
+    for page, text in [*_written(pages), *_of_requirements(), *_of_faults(), *_of_names()]:
+        path = pages / page
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    shutil.copy(ROOT / "mkdocs.yml", directory)
+    build = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+    ]  # with --quiet, it would count no warning
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # an advertisement of another program
+    done = subprocess.run(build, cwd=directory, env=quiet, check=False)  # noqa: S603 - our own
+    return done.returncode
+
+
+def _written(pages: Path) -> Iterator[tuple[str, str]]:
+    """The pages of the repository, with links that work in the site."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    yield "index.md", readme.replace("](docs/", "](")
+    for name in TOP:
+        yield name, (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+    for drawing in (ROOT / "docs").glob("*.svg"):
+        shutil.copy(drawing, pages)
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        for file in _OUTSIDE.findall(text):
+            target = pages / "files" / Path(file).name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / file, target)
+        yield path.name, _OUTSIDE.sub(lambda it: f"](files/{Path(it[1]).name})", text)
+
+
+def _of_requirements() -> Iterator[tuple[str, str]]:
+    """A page for each requirement, and the list of all."""
+    rows = ["# Requirements", "", "| id | level | sentence |", "|---|---|---|"]
+    for id_, it in requirements().items():
+        rows.append(f"| [{id_}]({id_}.md) | {it.level} | {_cell(it.sentence)} |")
+        yield f"requirements/{id_}.md", "\n".join(_of_requirement(id_, it)) + "\n"
+    yield "requirements/index.md", "\n".join(rows) + "\n"
+
+
+def _of_requirement(id_: str, it: Requirement) -> Iterator[str]:
+    yield f"# {id_}\n\n**{it.level}**: {_cell(it.sentence)}\n"
+    yield f"**Why**: {_cell(it.why)}\n"
+    words = (
+        f"{word}, {sources()[word]}" if word in sources() else word
+        for word in it.source.split("; ")
+    )
+    yield f"**Source**: {_cell('; '.join(words))}\n"
+    if it.capabilities:
+        names = " or ".join(f"`{name}`" for name in it.capabilities)
+        yield f"**Only for relays with the capability** {names}\n"
+    if it.stricter:
+        yield f"**Stricter than upstream**: {_cell(it.stricter)}\n"
+    if found := [hint for hint in hints().values() if id_ in hint.requirements]:
+        yield "## Common mistakes\n"
+        yield from (f"- {_cell(hint.text)}" for hint in found)
+        yield ""
+    yield "## Cases\n"
+    if id_ in after_every_case():
+        yield "- looked at after every case"
+    yield from (f"- `{case}`" for case in cases_by_requirement().get(id_, ()))
+    yield f"\nJudge it alone: `relay-harness run --requirement {id_}`"
+
+
+def _of_faults() -> Iterator[tuple[str, str]]:
+    """The catalogue of faults, with the form that a command line takes."""
+    forms = {form.partition(":")[0]: form for form in fault_names()}
+    rows = ["# Faults", ""]
+    for kind in dict.fromkeys([*get_args(OneFault), *get_args(Fault)]):
+        form = forms.get(kind.__name__)
+        rows += [f"## {kind.__name__}", "", inspect.cleandoc(kind.__doc__ or ""), ""]
+        rows += [f"On a command line: `{form}`", ""] if form else []
+    yield "faults.md", "\n".join(rows)
+
+
+def _of_names() -> Iterator[tuple[str, str]]:
+    for module in (harness, relay):
+        title = module.__name__
+        entries = "\n".join(f"::: {it}\n" for it in _public(module))
+        yield f"reference/{title.rpartition('.')[2]}.md", f"# `{title}`\n\n{entries}"
+
+
+def _public(module: ModuleType) -> Iterator[str]:
+    """The place of each public class and function."""
+    for name in sorted(module.__all__):
+        found = getattr(module, name)
+        if inspect.isclass(found) or inspect.isfunction(found):
+            yield f"{found.__module__}.{found.__qualname__}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
