@@ -55,10 +55,17 @@ def _run(options: argparse.Namespace) -> int:
         baseline=options.baseline,
         write_baseline=options.write_baseline,
         report=options.report,
+        bundle=options.bundle,
         verbose=options.verbose,
         keep_going=options.keep_going,
     )
     return run(plan, output)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from deploy_relay_kit.harness.cli.replay import replay
+
+    return replay(options.bundle, options.relay)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -149,6 +156,7 @@ def _demo(_: argparse.Namespace) -> int:
 
 _COMMANDS: dict[str, Command] = {
     "run": _run,
+    "replay": _replay,
     "report": _report,
     "annotate": _annotate,
     "demo": _demo,

@@ -26,6 +26,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     lines = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add_options in (
         _run_options,
+        _replay_options,
         _report_options,
         _annotate_options,
         _demo_options,
@@ -85,6 +86,25 @@ def _run_options(commands: Commands[argparse.ArgumentParser]) -> None:
         "--report", metavar="DIR", type=Path,
         help="write result.json, junit.xml, index.html and badge.svg there",
     )  # fmt: skip
+    run.add_argument(
+        "--bundle", metavar="DIR", type=Path,
+        help="write a file for each cause there, which `relay-harness replay` repeats",
+    )  # fmt: skip
+
+
+def _replay_options(commands: Commands[argparse.ArgumentParser]) -> None:
+    replay = commands.add_parser(
+        "replay",
+        help="repeat the case of a bundle, and print what differs",
+        description="Runs one case again that `run --bundle` wrote. Exit code: 0 it passes now, "
+        "1 it does not, 2 usage.",
+    )
+    replay.add_argument("bundle", metavar="FILE", type=Path, help="a file of `run --bundle`")
+    replay.add_argument(
+        "--relay",
+        metavar="TARGET",
+        help="the relay to judge; a command that the bundle names is not run by itself",
+    )
 
 
 def _report_options(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy_relay_kit.harness.cli.output import say
 from deploy_relay_kit.harness.cli.progress import counting
+from deploy_relay_kit.harness.cli.replay import write_bundles
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.judge import baseline as baselines
 from deploy_relay_kit.harness.judge import report as reports
@@ -28,6 +29,7 @@ class Output:
         baseline: a file of known failures.
         write_baseline: where to write a draft of one; never over another file.
         report: a directory for the reports.
+        bundle: a directory for a bundle of each cause.
         verbose: whether to print a line for each requirement.
         keep_going: whether to run every case although a healthy deploy does not work.
     """
@@ -35,6 +37,7 @@ class Output:
     baseline: Path | None = None
     write_baseline: Path | None = None
     report: Path | None = None
+    bundle: Path | None = None
     verbose: bool = False
     keep_going: bool = False
 
@@ -53,22 +56,31 @@ def run(plan: Plan, output: Output) -> int:
     today = dt.datetime.now(tz=dt.UTC).date()
     known_before = prerequisite(plan.relay)
     plan = replace(plan, identity=known_before.identity)
-    if known_before.blocked_by and not output.keep_going:
-        result = new_result(plan)
-    else:
-        with counting() as counter:
-            result = judge(plan, counter)
-    result.prerequisite = known_before.blocked_by
-    looks = list(result.looks())
-    result.stale = baselines.apply(known, looks, today=today, whole=not result.selection)
-    say(text.lines(result, verbose=output.verbose))
-    if output.write_baseline:
-        with _about_to_write(output.write_baseline):
-            draft = baselines.draft(known, looks, today=today, whole=not result.selection)
-            output.write_baseline.write_text(draft, encoding="utf-8")
-        say([f"{output.write_baseline}: a draft; give each entry its reason"])
-    if output.report:
-        _write_report(result, output.report)
+    with contextlib.ExitStack() as cleanup:
+        recorded = cleanup.enter_context(tempfile.TemporaryDirectory()) if output.bundle else None
+        if known_before.blocked_by and not output.keep_going:
+            result = new_result(plan)
+        else:
+            with counting() as counter:
+                result = judge(plan, counter, bundles=Path(recorded) if recorded else None)
+        result.prerequisite = known_before.blocked_by
+        looks = list(result.looks())
+        result.stale = baselines.apply(known, looks, today=today, whole=not result.selection)
+        say(text.lines(result, verbose=output.verbose))
+        if output.write_baseline:
+            with _about_to_write(output.write_baseline):
+                draft = baselines.draft(known, looks, today=today, whole=not result.selection)
+                output.write_baseline.write_text(draft, encoding="utf-8")
+            say([f"{output.write_baseline}: a draft; give each entry its reason"])
+        if output.report:
+            _write_report(result, output.report)
+        if output.bundle and recorded:
+            with _about_to_write(output.bundle):
+                paths = list(write_bundles(result, Path(recorded), output.bundle))
+            say(
+                [f"bundle: {path}" for path in paths]
+                or ["bundle: none, because no case ran that failed"]
+            )
     return 0 if result.passed else 1
 
 
@@ -79,10 +91,10 @@ def _check_writable(output: Output) -> None:
             raise InputError(f"--write-baseline {output.write_baseline}: exists; name a new file")
         with _about_to_write(output.write_baseline):
             tempfile.TemporaryFile(dir=output.write_baseline.parent).close()
-    if output.report:
-        with _about_to_write(output.report):
-            output.report.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=output.report).close()
+    for directory in filter(None, (output.report, output.bundle)):
+        with _about_to_write(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=directory).close()
 
 
 def _write_report(result: Result, directory: Path) -> None:

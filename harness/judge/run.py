@@ -77,12 +77,16 @@ def new_result(plan: Plan) -> Result:
     )
 
 
-def judge(plan: Plan, *plugins: object) -> Result:
+def judge(
+    plan: Plan, *plugins: object, bundles: Path | None = None, passed_too: bool = False
+) -> Result:
     """Run the cases against a relay and return the result.
 
     Args:
         plan: which relay, and which cases.
         plugins: further pytest plugins, such as a progress bar.
+        bundles: a directory for a bundle of each case that did not pass; see `archive.bundle_of`.
+        passed_too: a bundle of each case that passed, too.
 
     Raises:
         InputError: there is no such case, or `-k` is not an expression.
@@ -94,7 +98,8 @@ def judge(plan: Plan, *plugins: object) -> Result:
     _check_names(cases)
     collector, result, begin = Collector(), new_result(plan), time.monotonic()
     with _own_environment():
-        code = pytest.main(_arguments(plan, cases), plugins=[collector, *plugins])
+        arguments = [*_arguments(plan, cases), *_recording(bundles, passed_too=passed_too)]
+        code = pytest.main(arguments, plugins=[collector, *plugins])
     if plan.selection and not collector.cases and code in _NOTHING_SELECTED:
         raise _nothing_selected(plan)
     broken = collector.broken
@@ -137,6 +142,12 @@ def _arguments(plan: Plan, cases: Sequence[str]) -> list[str]:
         "-p", "no:cacheprovider",  # nothing is written to the current directory
     ]  # fmt: skip
     return [*arguments, "-k", plan.expression] if plan.expression else arguments
+
+
+def _recording(bundles: Path | None, *, passed_too: bool) -> list[str]:
+    if bundles is None:
+        return []
+    return [f"--bundles={bundles}", *(["--bundle-passed"] if passed_too else [])]
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from deploy_relay_kit.harness.witness.wire.finding import MAX_SHOWN, show
 
 
 @dataclass(slots=True, kw_only=True)
-class _BodyWitness(RequestWitness):
+class BodyWitness(RequestWitness):
     """A request whose body is read and judged while it arrives."""
 
     reader: MessageReader = field(repr=False)
@@ -43,7 +43,7 @@ class _BodyWitness(RequestWitness):
 
 
 @dataclass(slots=True, kw_only=True)
-class OperationWitness(_BodyWitness):
+class OperationWitness(BodyWitness):
     """One POST to the operations API that is no upload: an operation in JSON, or meant as one."""
 
     reader: OperationReader = field(repr=False)
@@ -83,7 +83,7 @@ class Fields(dict[str, bytes]):
 
 
 @dataclass(slots=True, kw_only=True)
-class UploadWitness(_BodyWitness):
+class UploadWitness(BodyWitness):
     """One upload, read by the strict reader."""
 
     reader: UploadReader = field(repr=False)

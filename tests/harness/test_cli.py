@@ -138,6 +138,7 @@ def test_known_failures_stay_quiet_and_stale_ones_turn_red(
         (["--write-baseline", "no/such.toml"], "to no/such.toml: No such file or directory"),
         (["--report", "r", "--write-baseline", "no/such.toml"], "cannot write to no/such.toml"),
         (["--report", "bad.toml"], "cannot write to bad.toml: File exists"),
+        (["--bundle", "bad.toml"], "cannot write to bad.toml: File exists"),
         (["--report", "bad.toml/deeper"], "to bad.toml/deeper: Not a directory"),
     ],
 )

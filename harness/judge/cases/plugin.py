@@ -16,6 +16,8 @@ import pytest
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.faults.text import description
+from deploy_relay_kit.harness.judge.bundle import archive
+from deploy_relay_kit.harness.judge.bundle.recording import record
 from deploy_relay_kit.harness.judge.cases import checks as looks
 from deploy_relay_kit.harness.judge.cases.always import always
 from deploy_relay_kit.harness.judge.cases.checks import CaseOver, Checks
@@ -49,6 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get(RELAY_VARIABLE) or "reference",
         help=f"the relay that the cases judge (default: ${RELAY_VARIABLE}, or reference)",
     )
+    group.addoption("--bundles", metavar="DIR", help="record a bundle of each case there")
+    group.addoption("--bundle-passed", action="store_true", help="also of cases that passed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -107,6 +111,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         path=item.path,
     )
     item.stash[_CASE] = case
+    _record(item, relay, cluster)
     if case.error and ended_by is not None:
         raise ended_by
     if case.verdict is Verdict.NOT_APPLICABLE:
@@ -114,6 +119,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if case.verdict.has_failed:
         raise CaseFailed(printable("\n".join(map(_line, case.checks)))) from ended_by
     return result
+
+
+def _record(item: pytest.Item, relay: Relay, cluster: FakeCluster) -> None:
+    """Leave a bundle of the case, if the run is to record it."""
+    case, directory = item.stash[_CASE], item.config.getoption("bundles")
+    if directory and (case.verdict.has_failed or item.config.getoption("bundle_passed")):
+        archive.write(record(case, relay, cluster), archive.bundle_of(Path(directory), case.id))
 
 
 def judge(

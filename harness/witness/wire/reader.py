@@ -15,6 +15,8 @@ from deploy_relay_kit.harness.witness.wire.framing import (
 from deploy_relay_kit.harness.witness.wire.head import RequestHead, read_head, read_operation_head
 
 MAX_EXCESS = 64 * 1024  # bytes kept after the end of the message
+MAX_BEGIN = 16 * 1024  # bytes kept of the beginning of a raw body
+MAX_END = 512  # bytes kept of its end
 MAX_OPERATION = 64 * 1024  # bytes kept of the body of an operation in JSON
 _HEAD_END = re.compile(rb"\n\r?\n")
 
@@ -31,6 +33,8 @@ class MessageReader:
         self.framing: Framing = self._framing.framing
         self._excess = bytearray()
         self._closed = False
+        self._begin = bytearray()
+        self._end = b""
 
     def feed(self, data: Data | memoryview, start: int = 0, end: int | None = None) -> None:
         """Read `data[start:end]`, the next raw bytes after the head, cut anywhere.
@@ -41,7 +45,8 @@ class MessageReader:
         block = bytes(data) if isinstance(data, memoryview) else data
         stop = len(block) if end is None else end
         if not self.complete:
-            start = self._framing.feed(block, start, stop)
+            begun, start = start, self._framing.feed(block, start, stop)
+            self._keep_window(block, begun, start)
             if self.framing.terminated:
                 self._ended(cut=False)
         if start < stop:
@@ -57,6 +62,13 @@ class MessageReader:
     def _ended(self, *, cut: bool) -> None:
         """The message has ended; `cut` before it was whole."""
 
+    def _keep_window(self, data: Data, start: int, end: int) -> None:
+        """Keep the first and the last bytes of the raw body."""
+        room = MAX_BEGIN - len(self._begin)
+        if room > 0:
+            self._begin += data[start : min(end, start + room)]
+        self._end = (self._end + bytes(data[max(start, end - MAX_END) : end]))[-MAX_END:]
+
     def _keep_excess(self, data: Data, start: int, end: int) -> None:
         """Keep bytes after the end of the message."""
         self.framing.bytes_after += end - start
@@ -71,6 +83,17 @@ class MessageReader:
     def received(self) -> int:
         """Raw bytes of the message body so far, with framing."""
         return self.framing.length
+
+    @property
+    def begin(self) -> bytes:
+        """The first bytes of the raw body, with framing, at most 16 KiB."""
+        return bytes(self._begin)
+
+    @property
+    def end(self) -> bytes:
+        """The last bytes of the raw body, at most 512 of those that `begin` does not have."""
+        beyond = self.received - len(self._begin)
+        return self._end[-beyond:] if beyond > 0 else b""
 
     @property
     def findings(self) -> list[Finding]:
