@@ -31,6 +31,9 @@ if "RELAY_HARPER_URL" not in os.environ:
 hypothesis.settings.register_profile("kit", deadline=None)
 hypothesis.settings.load_profile("kit")
 
+TAKES_LONG = {"harperdb", "installed"}
+"""Fixtures of a session that take seconds to make."""
+
 # A proxy of this machine changes no test.
 for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
     os.environ.pop(variable, None)
@@ -63,7 +66,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle them alike for all workers: tests that wait run beside tests that compute."""
+    """Shuffle them alike for all workers: tests that wait run beside tests that compute.
+
+    All tests with a fixture that takes long to make run in one worker, which makes it once.
+    """
+    for item in items:
+        for name in TAKES_LONG & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.xdist_group(name))
     if hasattr(config, "workerinput"):
         random.Random(0).shuffle(items)
 

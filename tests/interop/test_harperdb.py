@@ -7,7 +7,6 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,9 @@ import pytest
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.relay.command.packing.pack import pack
-from tests.interop.harperdb import PASSWORD, USER, HarperDb, running_harperdb
+from tests.interop.harperdb import PASSWORD, USER, HarperDb
 
 RANDOM_BYTES = 24 << 20  # more than the buffers of a connection hold
-
-
-@pytest.fixture(scope="module")
-def harperdb() -> Iterator[HarperDb]:
-    with running_harperdb() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

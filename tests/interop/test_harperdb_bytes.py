@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cbor2
@@ -13,7 +13,7 @@ import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.peer.peer import FakePeer
-from tests.interop.harperdb import PASSWORD, USER, HarperDb, running_harperdb
+from tests.interop.harperdb import PASSWORD, USER, HarperDb
 from tests.profileclient import (
     DEPLOY,
     EVENTS,
@@ -118,12 +118,6 @@ REQUESTS: dict[str, Callable[[Peer], bytes]] = {
     "cut CBOR": typed("application/cbor", cbor2.dumps(DEPLOY_CBOR)[:-10]),
     "head of 20 kB": plain("GET /health", X=("x" * 20_000)),
 }
-
-
-@pytest.fixture(scope="module")
-def harperdb() -> Iterator[HarperDb]:
-    with running_harperdb() as started:
-        yield started
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from deploy_relay_kit.harness.judge.model import Verdict
 from tests.mutants.catalogue import MUTANTS, shorten
 from tests.mutants.hinted import check_hints
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Mutant
+from tests.programs import LONG
 
 # Requirements without a mutant. Remove an id when it has one; add none without a reason.
 NO_MUTANT_YET = {
@@ -54,7 +55,7 @@ def test_a_mutant_is_killed(
     check_hints(mutant, case, judged)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", MUTANTS[:: 1 if LONG else 3], ids=lambda mutant: mutant.name)
 def test_a_healthy_deploy_is_charged_with_the_bug_alone(
     mutant: Mutant, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ def run_in_order(order: str, directory: Path, *options: str) -> None:
             *selected(PART),
         ],
         cwd=CHECKOUT,
-        env={**os.environ, **LITTLE, "ORDER": order},
+        env={**os.environ, **LITTLE, "ORDER": order, "ROWS": "" if LONG else "2"},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
