@@ -38,6 +38,7 @@ Read the modules in this order; each imports only modules that stand after it:
     origin                      one small real node, `relay serve`
     worker restarts fanout      all nodes, and the report
     processes places            how many nodes at once, in how many processes
+    children                    a process that waits for its share
     upload states               one attempt for one node
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises

@@ -1,7 +1,7 @@
 """More processes for one deploy, because a process sends with one core only.
 
 Each serves a share of the nodes, in `worker.py`, and sends the events of its nodes back. A share
-travels through pipes, never in arguments or files, because it holds passwords.
+travels through a socket, never in arguments or files, because it holds passwords.
 """
 
 import asyncio
@@ -9,15 +9,12 @@ import contextlib
 import io
 import os
 import pickle
-import signal
 import sys
-import threading
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deploy_relay_kit.relay.connection import CLOSE_SECONDS
+from deploy_relay_kit.relay.children import Child, start
 from deploy_relay_kit.relay.errors import InputError, RelayError
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.limits import Limits
@@ -29,11 +26,6 @@ from deploy_relay_kit.relay.upload import Upload
 LENGTH_BYTES = 4  # before each pickled event
 _PAYS_FROM = 256 << 20  # bytes to send; to start a process costs as much as sending these
 _HOMES = {"deploy_relay_kit", "pathlib", "copyreg", "builtins"}
-_START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from deploy_relay_kit.relay.worker import main; main()"
-)
-_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 @dataclass(frozen=True)
@@ -55,12 +47,7 @@ def shares(whole: Share, processes: int | None) -> list[Share]:
     """
     check_number(processes)
     limits = whole.reach.get("limits") or Limits()
-    count = min(
-        processes or min(_cores(), whole.upload.payload.size * len(whole.nodes) // _PAYS_FROM),
-        len(whole.nodes),
-        limits.concurrency or len(whole.nodes),
-        len(whole.nodes) if limits.rate is None else 1,  # processes could not share it
-    )
+    count = number(len(whole.nodes), whole.upload.payload.size, limits, processes)
     if count > 1:
         try:
             pickled(whole)
@@ -68,12 +55,23 @@ def shares(whole: Share, processes: int | None) -> list[Share]:
             if processes is not None:
                 raise InputError(f"only one process can deploy: {error}") from error
             count = 1
-    if count <= 1 or not sys.executable:
+    if count <= 1:
         return [whole]
     if limits.concurrency is not None:
         limits = replace(limits, concurrency=limits.concurrency // count)
     reach = {**whole.reach, "limits": limits}
     return [replace(whole, nodes=whole.nodes[i::count], reach=reach) for i in range(count)]
+
+
+def number(nodes: int, size: int, limits: Limits, processes: int | None) -> int:
+    """How many processes deploy a payload of `size` bytes, of at most `processes`."""
+    return min(
+        processes or min(_cores(), size * nodes // _PAYS_FROM),
+        nodes,
+        limits.concurrency or nodes,
+        nodes if limits.rate is None else 1,  # processes could not share it
+        nodes if sys.executable else 1,
+    )
 
 
 def check_number(processes: int | None) -> None:
@@ -117,18 +115,15 @@ async def serve(share: Share, on_event: Callable[[Event], None]) -> Report:
     Raises:
         OSError: It cannot be started.
     """
-    with _signals_blocked():  # it ends with its pipe, after its connections
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-c", _START, stdin=PIPE, stdout=PIPE
-        )
+    child = start()
     records: dict[str, Record] = {}
     try:
-        async for event in _events(process, share):
+        async for event in _events(child, share):
             if event.name == "settled":
                 records[event.node] = event.data["record"]
             on_event(event)
     finally:
-        code = await _end(process)
+        code = await child.end()
     for node in share.nodes:
         if node.name not in records:
             reason = f"the process that served this node ended with code {code}"
@@ -138,55 +133,15 @@ async def serve(share: Share, on_event: Callable[[Event], None]) -> Report:
     return Report([records[node.name] for node in share.nodes])
 
 
-class _Blocked(threading.local):
-    """How many processes are being started by this thread, and its mask before the first."""
-
-    starts = 0
-    before: Collection[int] = ()
-
-
-_blocked = _Blocked()
-
-
-@contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """A process that is started meanwhile never gets them, and its parent gets them afterwards.
-
-    Several are started at once, so only the last one to be there brings back the thread's mask.
-    """
-    if _blocked.starts == 0:
-        _blocked.before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    _blocked.starts += 1
-    try:
-        yield
-    finally:
-        _blocked.starts -= 1
-        if _blocked.starts == 0:
-            signal.pthread_sigmask(signal.SIG_SETMASK, _blocked.before)
-
-
-async def _events(process: Process, share: Share) -> AsyncIterator[Event]:
+async def _events(child: Child, share: Share) -> AsyncIterator[Event]:
     """Send the share, and yield what comes back until the process closes its end."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(pickle.dumps(sys.path) + pickled(share))
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-        await process.stdin.drain()
-        while True:
-            size = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES))
-            yield pickle.loads(await process.stdout.readexactly(size))  # noqa: S301  it is our own
-
-
-async def _end(process: Process) -> int:
-    """Close the pipe, which ends the process, and wait for that; its exit code."""
-    assert process.stdin is not None
-    process.stdin.close()
+    reader, writer = await asyncio.open_connection(sock=child.channel)
     try:
-        async with asyncio.timeout(2 * CLOSE_SECONDS):
-            return await process.wait()
-    except TimeoutError:
-        process.kill()
-        return await process.wait()
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            writer.write(pickled(share))
+            await writer.drain()
+            while True:
+                size = int.from_bytes(await reader.readexactly(LENGTH_BYTES))
+                yield pickle.loads(await reader.readexactly(size))  # noqa: S301  it is our own
     finally:
-        if process.returncode is None:
-            process.kill()
+        writer.close()

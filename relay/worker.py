@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import pickle
-import sys
+from typing import BinaryIO
 
 from deploy_relay_kit.relay.errors import InputError, OriginError
 from deploy_relay_kit.relay.events import Event
@@ -13,27 +14,28 @@ from deploy_relay_kit.relay.processes import LENGTH_BYTES, Share
 from deploy_relay_kit.relay.report import failed_record
 
 
-def main() -> None:
-    """Read a pickled `Share` from standard input; stop when that is closed."""
-    share: Share = pickle.load(sys.stdin.buffer)  # noqa: S301  the deploy itself has written it
+def main(channel: BinaryIO) -> None:
+    """Read a pickled `Share` from a socket, and write its events there; stop when it is closed."""
+    share: Share = pickle.load(channel)  # noqa: S301  the deploy itself has written it
     with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(_serve(share))
+        asyncio.run(_serve(share, channel.fileno()))
 
 
-async def _serve(share: Share) -> None:
+async def _serve(share: Share, channel: int) -> None:
     serving = asyncio.current_task()
     assert serving is not None
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), serving.cancel)
+    asyncio.get_running_loop().add_reader(channel, serving.cancel)
+    send_back = functools.partial(_send_back, channel)
     try:
-        await serve_here(share, _send_back)
+        await serve_here(share, send_back)
     except InputError as error:  # nothing was sent yet
         for node in share.nodes:
             record = failed_record(node.name, [OriginError("resolve", str(error))])
-            _send_back(Event(node.name, "settled", {"record": record}))
+            send_back(Event(node.name, "settled", {"record": record}))
 
 
-def _send_back(event: Event) -> None:
+def _send_back(channel: int, event: Event) -> None:
     data = pickle.dumps(event)
     left = memoryview(len(data).to_bytes(LENGTH_BYTES) + data)
     while left:
-        left = left[os.write(sys.stdout.fileno(), left) :]
+        left = left[os.write(channel, left) :]

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
+from deploy_relay_kit.relay import worker
+from deploy_relay_kit.relay.children import ready
 from deploy_relay_kit.relay.command import credentials, options
 from deploy_relay_kit.relay.command.display import (
     Listener,
@@ -31,7 +33,7 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.fanout import FanOut, Reach, deploy
 from deploy_relay_kit.relay.node import Mint, Node
-from deploy_relay_kit.relay.processes import check_number
+from deploy_relay_kit.relay.processes import check_number, number
 from deploy_relay_kit.relay.request import forwarded_fields
 from deploy_relay_kit.relay.restarts import restart
 from deploy_relay_kit.relay.retry import Retry
@@ -95,10 +97,11 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
     if arguments.concurrency is None and len(nodes) > most:
         err.say(f"relay: only {most} nodes at once: too few file descriptors (ulimit -n)")
         arguments.concurrency = most
+    limits = limits_in(arguments)
     reach: Reach = {
         "mint": _mint(arguments, err),
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),
-        "limits": limits_in(arguments),
+        "limits": limits,
         "allow_http": arguments.allow_http,
         "proxy": options.proxy_in(arguments),
     }
@@ -113,8 +116,9 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
         if arguments.dry_run:
             return _show_plan(nodes, request, package, reach, arguments, out, interrupts)
         summary = Summary(arguments, package)
+        more = number(len(nodes), package.size, limits, arguments.processes) - 1
         try:
-            with _listener(nodes, arguments, out, err) as show:
+            with ready(more, worker.main), _listener(nodes, arguments, out, err) as show:
 
                 def listen(event: Event) -> None:
                     progress.listen(event)
