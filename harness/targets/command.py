@@ -2,9 +2,10 @@
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import UNSET, structs
 
@@ -34,12 +35,103 @@ STOP_SECONDS = 5.0
 _Reply = TypeVar("_Reply", bound=Reply)
 
 
-class CommandTarget:
-    """Starts an adapter when it is first needed, and again after it broke.
+class Declaration(Protocol):
+    """What a program says when it starts."""
 
-    A mistake of an adapter costs the case that asked it: the process and all its children are
+    relay: str
+    version: str
+    capabilities: list[str]
+
+
+_Declared = TypeVar("_Declared", bound=Declaration)
+
+
+class ProgramTarget(ABC, Generic[_Declared]):
+    """Starts a program when it is first needed, and again after it broke.
+
+    A mistake of a program costs the case that asked it: the process and all its children are
     killed, and the next case gets a fresh one.
     """
+
+    _noun = "adapter"
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Prepare to run this command; nothing is started."""
+        self.name = shlex.join(command)
+        self._command = command
+        self._child: Child | None = None
+        self._declaration: _Declared | None = None
+        self._budget = HangBudget()
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the program declares; this starts it.
+
+        Raises:
+            TargetBrokeError: it does not start.
+        """
+        return frozenset(self._declared.capabilities)
+
+    @property
+    def identity(self) -> str:
+        """The name and version of the relay, as the program gives them; this starts it."""
+        return f"{self._declared.relay} {self._declared.version}".rstrip()
+
+    @property
+    def pid(self) -> int:
+        """The process in which the relay runs; another one after the program broke."""
+        return self._running().pid
+
+    @property
+    def output(self) -> str:
+        """The end of what the program wrote during the last deploy, apart from its answers."""
+        return self.stderr
+
+    @property
+    def stderr(self) -> str:
+        """The end of what it wrote to stderr alone."""
+        return "" if self._child is None else self._child.stderr
+
+    @property
+    def _declared(self) -> _Declared:
+        if self._declaration is None:
+            self._running()
+        assert self._declaration is not None
+        return self._declaration
+
+    def _running(self) -> Child:
+        if self._child is None:
+            try:
+                child = Child(self._command)
+            except ChildError as error:
+                raise TargetBrokeError(f"the {self._noun} {error}") from error
+            with self._killed_on_error(child):
+                self._declaration = self._start(child)
+            self._child = child
+        return self._child
+
+    @abstractmethod
+    def _start(self, child: Child) -> _Declared:
+        """Ask a new process to begin; TargetBrokeError if it does not."""
+
+    def _kill(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    @contextlib.contextmanager
+    def _killed_on_error(self, child: Child) -> Iterator[None]:
+        """Kill the child on any error inside, also Ctrl-C, which must not leave it running."""
+        try:
+            yield
+        except BaseException:
+            child.kill()
+            self._child = None
+            raise
+
+
+class CommandTarget(ProgramTarget[Started]):
+    """An adapter, which is asked with lines of JSON."""
 
     def __init__(self, command: Sequence[str], ca_file: Path | None = None) -> None:
         """Prepare to run this command; nothing is started.
@@ -48,50 +140,15 @@ class CommandTarget:
             command: starts the adapter.
             ca_file: what the deploys to come trust, as `start` tells it.
         """
-        self.name = shlex.join(command)
-        self._command = command
+        super().__init__(command)
         self._ca_file = ca_file or UNSET
-        self._child: Child | None = None
-        self._started: Started | None = None
         self._seq = 0
         self._deploys = 0  # of the running child
-        self._budget = HangBudget()
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the adapter declares; this starts it.
-
-        Raises:
-            TargetBrokeError: it does not start.
-        """
-        return frozenset(self._declared.capabilities) | OF_CALLED_TARGETS.keys()
-
-    @property
-    def identity(self) -> str:
-        """The name and version of the relay, as the adapter gives them; this starts it."""
-        return f"{self._declared.relay} {self._declared.version}".rstrip()
-
-    @property
-    def _declared(self) -> Started:
-        if self._started is None:
-            self._running()
-        assert self._started is not None
-        return self._started
-
-    @property
-    def pid(self) -> int:
-        """The process in which the relay runs; another one after the adapter broke."""
-        return self._running().pid
-
-    @property
-    def output(self) -> str:
-        """The end of what the adapter wrote during the last deploy, apart from its reply."""
-        return self.stderr
-
-    @property
-    def stderr(self) -> str:
-        """The end of what it wrote to stderr alone."""
-        return "" if self._child is None else self._child.stderr
+        """What the adapter declares, and what only an origin cannot do; this starts it."""
+        return super().capabilities | OF_CALLED_TARGETS.keys()
 
     def deploy(self, command: DeployCommand, deadline: float = DEADLINE) -> Outcome:
         """Relay the deploy.
@@ -122,33 +179,21 @@ class CommandTarget:
         self._seq += 1
         return self._seq
 
-    def _running(self) -> Child:
-        if self._child is None:
-            try:
-                child = Child(self._command)
-            except ChildError as error:
-                raise TargetBrokeError(f"the adapter {error}") from error
-            self._started = self._ask(
-                child, Start(self._next(), ca_file=self._ca_file), Started, START_SECONDS
-            )
-            self._child, self._deploys = child, 0
-        return self._child
+    def _start(self, child: Child) -> Started:
+        self._deploys = 0
+        start = Start(self._next(), ca_file=self._ca_file)
+        return self._ask(child, start, Started, START_SECONDS)
 
     def _ask(
         self, child: Child, message: Start | DeployCommand, kind: type[_Reply], seconds: float
     ) -> _Reply:
         line = messages.encode(message)
         try:
-            return messages.decode(kind, child.ask(line, seconds), message.seq)
+            with self._killed_on_error(child):
+                return messages.decode(kind, child.ask(line, seconds), message.seq)
         except (ChildError, MessageError) as error:
-            child.kill()
-            self._child = None
             broke = TargetHungError if isinstance(error, ChildHungError) else TargetBrokeError
             raise broke(self._blame(kind, error, child.stderr)) from error
-        except BaseException:  # Ctrl-C must not leave it running
-            child.kill()
-            self._child = None
-            raise
 
     def _blame(self, kind: type[Reply], error: Exception, stderr: str) -> str:
         asked = "start" if kind is Started else "deploy"

@@ -8,12 +8,10 @@ import asyncio
 import contextlib
 import json
 import secrets
-import shlex
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import trustme
@@ -21,20 +19,20 @@ from msgspec import Meta, Struct
 
 from deploy_relay_kit.harness.targets import messages
 from deploy_relay_kit.harness.targets.child import Child, ChildError
+from deploy_relay_kit.harness.targets.command import START_SECONDS, STOP_SECONDS, ProgramTarget
 from deploy_relay_kit.harness.targets.deploy_command import DeployCommand
 from deploy_relay_kit.harness.targets.messages import MessageError
 from deploy_relay_kit.harness.targets.origin.client import Answered, Api, answered
 from deploy_relay_kit.harness.targets.outcome import (
     DEADLINE,
-    HangBudget,
     Outcome,
     TargetBrokeError,
     TargetHungError,
 )
 
-START_SECONDS = 15.0
-STOP_SECONDS = 5.0
 USERNAME = "deployer"
+_SLOWEST = 16 * 1024 * 1024
+"""Bytes per second in which an origin must receive and stage a payload, before it fans out."""
 _OF_A_CALL = {"verb", "seq", "request", "payload", "events", "cancel_after"}
 
 
@@ -89,47 +87,17 @@ class Listening(Struct):
         messages.check_capabilities(self.capabilities)
 
 
-class OriginTarget:
-    """Starts an origin when it is first needed, and again after it broke."""
+class OriginTarget(ProgramTarget[Listening]):
+    """An origin, which gets each deploy as a client sends it."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        """Prepare to run this command; nothing is started."""
-        self.name = shlex.join(command)
-        self._command = command
-        self._home: Path | None = None
-        self._child: Child | None = None
-        self._listening: Listening | None = None
-        self._api: Api | None = None
-        self._budget = HangBudget()
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """What the origin declares; this starts it.
-
-        Raises:
-            TargetBrokeError: it does not start.
-        """
-        return frozenset(self._declared.capabilities)
+    _noun = "origin"
+    _home: Path | None = None
+    _api: Api | None = None
 
     @property
     def identity(self) -> str:
         """The name and version of the origin; this starts it."""
-        return f"origin {self._declared.relay} {self._declared.version}".rstrip()
-
-    @property
-    def pid(self) -> int:
-        """The process of the origin; another one after it broke."""
-        return self._running().pid
-
-    @property
-    def output(self) -> str:
-        """The end of what the origin wrote during the last deploy."""
-        return self.stderr
-
-    @property
-    def stderr(self) -> str:
-        """The end of what it wrote to stderr."""
-        return "" if self._child is None else self._child.stderr
+        return f"origin {super().identity}"
 
     def deploy(self, command: DeployCommand, deadline: float = DEADLINE) -> Outcome:
         """Send the deploy to the origin.
@@ -145,19 +113,13 @@ class OriginTarget:
         nodes = {it: v for it, v in messages.plain(command).items() if it not in _OF_A_CALL}
         deploy_file.touch(mode=0o600)
         deploy_file.write_text(json.dumps(nodes), encoding="utf-8")
+        deadline += _size(command.payload) / _SLOWEST
         try:
-            with self._budget.asking():
+            with self._budget.asking(), self._killed_on_error(child):
                 answer = _asked(self._api, command, deadline)
-            child.look()
-        except TargetHungError:
-            self._kill()
-            raise
-        except (OSError, ChildError) as error:
-            with contextlib.suppress(ChildError):
                 child.look()
-            written = child.stderr.strip()
-            self._kill()
-            raise TargetBrokeError(f"the origin: {error}\n{written}".rstrip()) from error
+        except (OSError, ChildError) as error:
+            raise TargetBrokeError(f"the origin: {error}\n{child.stderr}".rstrip()) from error
         finally:
             deploy_file.unlink(missing_ok=True)  # it holds passwords
         return answered(answer)
@@ -172,34 +134,27 @@ class OriginTarget:
             shutil.rmtree(self._home, ignore_errors=True)
             self._home = None
 
-    @property
-    def _declared(self) -> Listening:
-        if self._listening is None:
-            self._running()
-        assert self._listening is not None
-        return self._listening
-
-    def _kill(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
-
-    def _running(self) -> Child:
-        if self._child is None:
-            home = self._home = self._home or _new_home()
-            start = Start(
-                "127.0.0.1",
-                0,
-                home / "origin",
-                home / "certificate.pem",
-                home / "certificate.pem",
-                USERNAME,
-                secrets.token_urlsafe(16),
-                home / "deploy.json",
-            )
-            self._child, self._listening = _started(self._command, start)
-            self._api = Api(self._listening.url, home / "ca.pem", start.username, start.password)
-        return self._child
+    def _start(self, child: Child) -> Listening:
+        home = self._home = self._home or _new_home()
+        start = Start(
+            "127.0.0.1",
+            0,
+            home / "origin",
+            home / "certificate.pem",
+            home / "certificate.pem",
+            USERNAME,
+            secrets.token_urlsafe(16),
+            home / "deploy.json",
+        )
+        try:
+            line = child.ask(msgspec.json.encode(start, enc_hook=str) + b"\n", START_SECONDS)
+            listening = _listening(line)
+        except (ChildError, MessageError) as error:
+            child.kill()  # and read the rest of what it wrote
+            text = f"the origin was asked to start and {error}\n{child.stderr}".rstrip()
+            raise TargetBrokeError(text) from error
+        self._api = Api(listening.url, home / "ca.pem", start.username, start.password)
+        return listening
 
 
 def _listening(line: bytes) -> Listening:
@@ -207,6 +162,13 @@ def _listening(line: bytes) -> Listening:
         return msgspec.json.decode(line, type=Listening)
     except msgspec.MsgspecError as error:
         raise MessageError(f"answered wrongly: {error}: {messages.show(line)}") from error
+
+
+def _size(payload: Path) -> int:
+    try:
+        return payload.stat().st_size
+    except OSError:
+        return 0
 
 
 def _asked(api: Api, command: DeployCommand, deadline: float) -> Answered:
@@ -225,20 +187,3 @@ def _new_home() -> Path:
     leaf = authority.issue_cert("127.0.0.1")
     leaf.private_key_and_cert_chain_pem.write_to_path(str(home / "certificate.pem"))
     return home
-
-
-def _started(command: Sequence[str], start: Start) -> tuple[Child, Listening]:
-    try:
-        child = Child(command)
-    except ChildError as error:
-        raise TargetBrokeError(f"the origin {error}") from error
-    try:
-        line = child.ask(msgspec.json.encode(start, enc_hook=str) + b"\n", START_SECONDS)
-        return child, _listening(line)
-    except (ChildError, MessageError) as error:
-        child.kill()
-        shown: Any = child.stderr.strip()
-        raise TargetBrokeError(f"the origin was asked to start and {error}\n{shown}") from error
-    except BaseException:  # Ctrl-C must not leave it running
-        child.kill()
-        raise

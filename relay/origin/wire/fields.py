@@ -10,7 +10,7 @@ from deploy_relay_kit.relay.origin.refusal import RefusalError
 MAX_FIELDS = 64  # PARSE-19, but refused instead of dropped
 MAX_VALUE_BYTES = 1_048_576  # PARSE-18, but refused instead of cut
 FORBIDDEN = {"__proto__", "constructor", "prototype"}  # PARSE-27
-_PROJECT = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+_PROJECT = re.compile(r"[A-Za-z0-9_-]{1,240}", re.ASCII)
 
 
 def decoded(text: str) -> object:
