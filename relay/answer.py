@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
@@ -13,7 +13,7 @@ from deploy_relay_kit.relay.events import EventParser
 
 RAW_REASON_UNITS = 200  # UTF-16 units of a raw body that become a reason (RES-07)
 EVENT_STREAM = "text/event-stream"
-_PROGRESS = {"phase", "install"}
+PROGRESS = frozenset({"phase", "install"})
 SUCCESS = range(200, 300)  # HTTP-05
 _HTTP_CODES = range(100, 600)
 GATEWAY = frozenset({502, 504})  # the gateway gave up; the peer may have gone on
@@ -77,6 +77,7 @@ def success_members(answer: Answer) -> dict[str, object]:
             retryable=answer.status in _TRY_AGAIN,
             retry_after=answer.retry_after,
             hint=answer.hint,
+            members=_members_of(parse_json(answer.text)),
         )
     if answer.cut:
         reason = f"HTTP {answer.status}, but the answer is longer than {len(answer.body)} bytes"
@@ -106,8 +107,14 @@ class StreamedAnswer:
     A stream with both is a failure (SSE-11), and so is a stream with neither (SSE-16, BUG-36).
     """
 
-    def __init__(self, longest: int, hide: Hide = str) -> None:
-        """`longest`: size limit of one event in bytes (BUG-30); `hide`: see `Answer`."""
+    def __init__(
+        self, longest: int, hide: Hide = str, progress: Collection[str] = PROGRESS
+    ) -> None:
+        """`longest`: size limit of one event in bytes (BUG-30); `hide`: see `Answer`.
+
+        `progress` has the names of the events that `feed` yields.
+        """
+        self._progress = progress
         self._parser = EventParser()
         self._longest = longest
         self._hide = hide
@@ -120,7 +127,7 @@ class StreamedAnswer:
         return self._result is not None
 
     def feed(self, block: bytes) -> Iterator[tuple[str, dict[str, object]]]:
-        """Read some bytes; yield the phases and install lines in them.
+        """Read some bytes; yield the events of progress in them.
 
         Raises:
             PeerError: The deploy failed, for the reason that the peer gives, or the stream goes
@@ -163,16 +170,16 @@ class StreamedAnswer:
 
     def _take(self, name: str, text: str) -> tuple[str, dict[str, object]] | None:
         value = parse_json(text)
-        members = value if isinstance(value, dict) else {}
+        members = _members_of(value)
         if name == "error" or (name == "message" and "error" in members):
             self._result = None
             code = members.get("code")  # an HTTP status, or a word such as ERR_INVALID_ARG_TYPE
             status = code if type(code) is int and code in _HTTP_CODES else None
             reason = _reason(value, self._hide(text)) or "the peer reported an error without a text"
-            raise PeerError("answer", reason, status_code=status, in_stream=True)
+            raise PeerError("answer", reason, status_code=status, in_stream=True, members=members)
         if name == "done":
             self._result = _members(members.get("result", value), text)
-        return (name, members) if name in _PROGRESS and members else None
+        return (name, members) if name in self._progress and members else None
 
 
 def parse_json(text: str) -> Any:
@@ -187,6 +194,10 @@ def parse_json(text: str) -> Any:
 def _depth(value: object) -> int:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + max(map(_depth, inner), default=0)
+
+
+def _members_of(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _members(value: object, text: str) -> dict[str, object]:

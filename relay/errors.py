@@ -5,7 +5,8 @@ one attempt and becomes a record of its node (SEQ-05…07, AGG-02, AGG-04).
 """
 
 import errno
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
 Stage = Literal["resolve", "payload", "mint", "connect", "tls", "upload", "answer"]
@@ -40,6 +41,7 @@ class AttemptError(Exception):
         retryable: Whether another attempt is safe and may help (RTY-04).
         retry_after: Seconds that the peer asks to wait before it.
         hint: The usual cause and its remedy, for the record.
+        members: Of the peer's refusal, if it is JSON, such as the `replicated` of an origin.
         in_stream: Whether an error event reported it; then `status_code` is not an HTTP status.
     """
 
@@ -52,6 +54,7 @@ class AttemptError(Exception):
     retry_after: float | None = None
     hint: str | None = None
     in_stream: bool = False
+    members: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         return self.reason

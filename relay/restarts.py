@@ -66,7 +66,7 @@ async def _restart_one(peer: Peer) -> Mapping[str, object]:
         async with asyncio.timeout(limit):
             started = await _start(peer, request, token)
             if (job := started.get("job_id")) is not None:
-                await _end_of(job, peer, token, last_reason)
+                await end_of(job, peer, token, last_reason)
     except TimeoutError as error:
         reason = "; ".join([f"not restarted in {limit:g} s", *last_reason])
         raise _NotRestartedError("answer", reason, uncertain=True) from error
@@ -82,7 +82,7 @@ async def _start(peer: Peer, request: Mapping[str, object], token: str) -> dict[
         raise
 
 
-async def _end_of(job: object, peer: Peer, token: str, last_reason: list[str]) -> None:
+async def end_of(job: object, peer: Peer, token: str, last_reason: list[str]) -> None:
     """Poll a job until it ends; a restarting node, or its proxy, may refuse some polls.
 
     A node that begins to listen before it has loaded its certificate also fails TLS for a moment.

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from deploy_relay_kit.relay import cbor, formdata
 from deploy_relay_kit.relay.answer import (
     EVENT_STREAM,
+    PROGRESS,
     SUCCESS,
     StreamedAnswer,
     is_event_stream,
@@ -36,6 +37,8 @@ class Upload:
     ask_for_events: bool = False
     probe: bool = False
     legacy: bool = False
+    progress: Collection[str] = PROGRESS
+    """The peer's events that become events of the deploy."""
 
     def frame(self) -> formdata.Frame:
         if self.legacy:
@@ -116,7 +119,9 @@ class _Sending:
     def __post_init__(self) -> None:
         limits = self.peer.limits
         self._frame = self.upload.frame()
-        self._stream = StreamedAnswer(limits.answer_bytes, self.peer.secrets.hide)
+        self._stream = StreamedAnswer(
+            limits.answer_bytes, self.peer.secrets.hide, self.upload.progress
+        )
         self._exchange = Exchange(limits, self.upload.ask_for_events)
         self._deadline = asyncio.timeout(None)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy_relay_kit.relay import worker
 from deploy_relay_kit.relay.children import ready
-from deploy_relay_kit.relay.command import credentials, options
+from deploy_relay_kit.relay.command import credentials, deployments, options
 from deploy_relay_kit.relay.command.display import (
     Listener,
     json_line,
@@ -34,11 +34,13 @@ from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.fanout import FanOut, Reach, deploy
 from deploy_relay_kit.relay.node import Mint, Node
 from deploy_relay_kit.relay.processes import check_number, number
+from deploy_relay_kit.relay.report import Report
 from deploy_relay_kit.relay.request import forwarded_fields
 from deploy_relay_kit.relay.restarts import restart
 from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.tls import Tls
 from deploy_relay_kit.relay.token import GivenToken
+from deploy_relay_kit.relay.via import deploy_via
 
 _BAD_USAGE, _UNWRITTEN = 2, 3
 _OWN_DESCRIPTORS = 16  # of Python, of the terminal, and for lookups of hosts
@@ -52,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Interrupts() as interrupts:
         try:
             arguments = options.parsed(argv)
+            if arguments.verb in {"deployments", "deployment"}:
+                return deployments.run(arguments, out, err, interrupts)
             if arguments.verb != "deploy":
                 return serve.run(arguments, out, interrupts)
             arguments.argv = list(sys.argv[1:] if argv is None else argv)
@@ -110,7 +114,8 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
     Retry(arguments.attempts)
     check_number(arguments.processes)
     FanOut(nodes, **reach)
-    progress = Progress([node.name for node in nodes], bool(arguments.restart))
+    restarts = bool(arguments.restart) and not arguments.via
+    progress = Progress([node.name for node in nodes], restarts)
     is_silent = arguments.quiet or arguments.events
     with log_file(arguments.log_file) as log, _package(arguments, err, is_silent) as package:
         if arguments.dry_run:
@@ -127,7 +132,8 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
                     show(event)
 
                 reach["on_event"] = listen
-                interrupts.run(_run(nodes, request, package.path, reach, arguments))
+                report = interrupts.run(_run(nodes, request, package.path, reach, arguments))
+                progress.nodes = [record["node"] for record in report.records]
         except KeyboardInterrupt:
             for event in progress.interrupt():
                 if arguments.events:
@@ -140,7 +146,8 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
     if log is not None and log.error:
         err.say(f"relay: --log-file could not be written: {log.error}")
     if not arguments.quiet:
-        if failed := [record["node"] for record in progress.reports[0].failed]:
+        failed = [record["node"] for record in progress.reports[0].failed]
+        if failed and not arguments.via:
             err.say(f"relay: to repeat it for the rest: {repeat_line(arguments.argv, failed)}")
         print_count(progress.reports[0].records, err)
     return 0 if succeeded else 1
@@ -200,14 +207,18 @@ async def _run(
     payload: Path,
     reach: Reach,
     arguments: argparse.Namespace,
-) -> None:
+) -> Report:
     """Deploy; then restart the nodes that took the package, if asked to."""
+    retry, asks = Retry(arguments.attempts), not arguments.quiet
+    if arguments.via:
+        (origin,) = nodes
+        return await deploy_via(origin, request, payload, retry=retry, ask_for_events=asks, **reach)
     deployed = await deploy(
         nodes,
         request,
         payload,
-        retry=Retry(arguments.attempts),
-        ask_for_events=not arguments.quiet,
+        retry=retry,
+        ask_for_events=asks,
         probe=arguments.probe,
         legacy=arguments.legacy,
         processes=arguments.processes,
@@ -217,6 +228,7 @@ async def _run(
     if arguments.restart and took:
         again = [node for node in nodes if node.name in took]
         await restart(again, rolling=arguments.restart == "rolling", **reach)
+    return deployed
 
 
 def _listener(

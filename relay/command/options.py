@@ -5,11 +5,13 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from deploy_relay_kit.relay.command.credentials import STANDARD_INPUT, read_text
 from deploy_relay_kit.relay.command.limits import add_limits, rates_in
@@ -104,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser(
         "deploy",
         help="deploy a component to every node",
-        usage="%(prog)s PATH (--node NAME=URL | --nodes FILE) ... [option ...]",
+        usage="%(prog)s PATH (--node NAME=URL | --nodes FILE | --via URL) ... [option ...]",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -119,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--node", metavar="NAME=URL", help="a node; repeatable", **repeatable)
     add("--nodes", type=_path, metavar="FILE", help="nodes, one per line; repeatable", **repeatable)
+    add("--via", metavar="URL", help="one origin, which deploys to the nodes that it knows")
     add("--only", metavar="NAME", help="deploy to this node only; repeatable", **repeatable)
     add("--project", help="name of the component (default: from PATH)")
     add("--field", metavar="KEY=VALUE", help="another field; repeatable", **repeatable)
@@ -193,7 +196,7 @@ def nodes_in(arguments: argparse.Namespace) -> list[Node]:
         nodes[node.name] = node
     if not nodes:
         empty = "".join(f"; {str(file)!r} has none" for file in arguments.nodes)
-        raise InputError(f"no nodes; give --node or --nodes{empty}")
+        raise InputError(f"no nodes; give --node, --nodes or --via{empty}")
     for option in ("insecure", "only"):
         if unknown := set(getattr(arguments, option)) - set(nodes):
             known = ", ".join(nodes)
@@ -207,6 +210,12 @@ def nodes_in(arguments: argparse.Namespace) -> list[Node]:
 
 def _node_texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """The text of each node, with its place for error messages."""
+    if arguments.via:
+        where = f"--via {without_user_info(arguments.via)!r}"
+        for option in ("node", "nodes", "only", "legacy"):
+            if getattr(arguments, option):
+                raise InputError(f"{where}: the origin knows its nodes; leave out --{option}")
+        yield where, f"{_host_of(arguments.via)}={arguments.via}"
     for text in arguments.node:
         yield f"--node {without_user_info(text)!r}", text
     for file in arguments.nodes:
@@ -214,6 +223,12 @@ def _node_texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
             if line.strip() and not line.lstrip().startswith("#"):
                 # Messages do not quote the line, which may be of another kind of file.
                 yield f"{file}:{number}", line.strip()
+
+
+def _host_of(url: str) -> str:
+    with suppress(ValueError):
+        return urlsplit(url).hostname or "origin"
+    return "origin"
 
 
 def _node(text: str, where: str, arguments: argparse.Namespace) -> Node:
@@ -245,7 +260,7 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
         project = json.dumps(project)  # a peer would read a number (PARSE-32)
     request: dict[str, object] = {"operation": "deploy_component", "project": project}
     if arguments.restart:
-        request["restart"] = False  # the restarts follow the whole deploy (FLD-06)
+        request["restart"] = _restart_in(arguments)
     for text in arguments.field:
         name, equals, value = text.partition("=")
         if not (name and equals):
@@ -256,6 +271,13 @@ def request_in(arguments: argparse.Namespace) -> dict[str, object]:
             raise InputError(f"--field {name!r}: the relay never sends this field")
         request[name] = value
     return request
+
+
+def _restart_in(arguments: argparse.Namespace) -> bool | str:
+    """An origin restarts its nodes itself; else the restarts follow the whole deploy (FLD-06)."""
+    if not arguments.via:
+        return False
+    return "rolling" if arguments.restart == "rolling" else True
 
 
 def _resolved(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """What the parser of the command adds to argparse: errors of one kind, refusals, completion."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -73,4 +74,25 @@ def add_origin(verbs: Any) -> None:
         help="for `relay-harness run --relay origin:…`: read the configuration as a line of JSON",
     )
     refuse_secrets(serve)
+    for verb, help_text in (
+        ("deployments", "list the deploys of a node of `relay serve`, newest first"),
+        ("deployment", "show one deploy of a node, by its id"),
+    ):
+        parser = verbs.add_parser(verb, help=help_text, allow_abbrev=False)
+        if verb == "deployment":
+            parser.add_argument("id", metavar="ID", help="the deployment_id of its answer")
+            parser.add_argument("--follow", action="store_true", help="show events until it ends")
+        else:
+            parser.add_argument("--project", help="of this project only")
+            parser.add_argument("--status", help="of this status only, such as failed")
+            parser.add_argument("--limit", type=int, metavar="N", help="at most N (default: 100)")
+        parser.add_argument("--via", metavar="URL", required=True, help="the node's URL")
+        parser.add_argument("--user", default=os.environ.get("RELAY_USER"), help="a super user")
+        parser.add_argument("--password-file", type=a_path, metavar="FILE", help="of the user")
+        parser.add_argument("--token-file", type=a_path, metavar="FILE", help="instead of a user")
+        parser.add_argument("--ca", type=a_path, metavar="FILE", help="PEM file with authorities")
+        parser.add_argument("--insecure", action="store_true", help="do not verify the node")
+        parser.add_argument("--allow-http", action="store_true", help="allow plain http")
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+        refuse_secrets(parser)
     verbs.add_parser("hash-password", help="read a password, print its hash for the configuration")

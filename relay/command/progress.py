@@ -19,6 +19,8 @@ class Progress:
     _retry_reasons: dict[str, str] = field(default_factory=dict)  # of nodes that wait for a retry
 
     def listen(self, event: Event) -> None:
+        if event.node not in self.nodes:  # an origin names its nodes as it reaches them
+            self.nodes = [*self.nodes, event.node]
         match event.name, event.data:
             case "settled", {"record": record}:
                 self._deployed[event.node] = record

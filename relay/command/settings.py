@@ -28,6 +28,8 @@ _SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "
 _TABLES = {"nodes": "node", "limits": "limit", "fields": "field"}  # of NAME = VALUE, by option
 _RIVALS = (  # pairs that exclude each other: the one from the earlier source counts
     ("node", "nodes"),
+    ("node", "via"),
+    ("nodes", "via"),
     ("json", "events"),
     ("verbose", "quiet"),
     ("token_file", "password_file"),

@@ -44,7 +44,8 @@ class Board:
 
     def listen(self, event: Event, state: str) -> None:
         """Take in an event, with its text for people; empty if that does not change."""
-        row = self._rows[event.node]
+        # An origin names its nodes as it reaches them.
+        row = self._rows.setdefault(event.node, Row(printable(event.node)))
         row.state = state or row.state
         if event.name in {"settled", "restarted"}:
             row.rank = "done" if event.data["record"]["status"] == "success" else "failed"

@@ -1,0 +1,146 @@
+"""A deploy by way of an origin: one upload, which the origin fans out to its nodes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Unpack
+
+from deploy_relay_kit.relay.answer import PROGRESS, readable
+from deploy_relay_kit.relay.errors import AttemptError
+from deploy_relay_kit.relay.events import Event
+from deploy_relay_kit.relay.fanout import ONCE, FanOut, Reach
+from deploy_relay_kit.relay.node import AnyPath, Node
+from deploy_relay_kit.relay.payload import measure
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.report import Record, Report
+from deploy_relay_kit.relay.request import forwarded_fields
+from deploy_relay_kit.relay.restarts import end_of
+from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.upload import Upload, send
+
+_FROM_ORIGIN = PROGRESS | {"peer", "replicate"}  # SSE-08, SSE-19
+_UNKNOWN = "the origin did not say how it ended"
+
+
+async def deploy_via(
+    via: Node,
+    request: Mapping[str, object],
+    payload: AnyPath,
+    *,
+    retry: Retry = ONCE,
+    ask_for_events: bool = True,
+    **reach: Unpack[Reach],
+) -> Report:
+    """Stream a payload to one origin, which deploys it and sends it to the nodes that it knows.
+
+    Events of these nodes reach `on_event` as those of a direct deploy do, with their names.
+
+    Args:
+        via: The origin.
+        request: The deploy request. `replicated` is sent as true, and what only an origin acts on,
+            such as `ignore_replication_errors`, counts.
+        payload: Path of the payload, a gzipped tar file.
+        retry: Which failures are tried again.
+        ask_for_events: Without them, the records come at the end.
+        **reach: As for `deploy`.
+
+    Returns:
+        A record of the origin, then one for each of its nodes, in the order of the origin. If only
+        other nodes failed, the origin itself is a success, and its message says so (DEP-15).
+
+    Raises:
+        InputError: The input is invalid; nothing was sent.
+    """
+    heard = _Heard(via.name, reach.get("on_event"))
+    fan = FanOut([via], **(reach | Reach(on_event=heard.listen)))
+    fields = {**forwarded_fields(request), "replicated": True}
+    try:
+        staged = measure(Path(payload))
+    except AttemptError as failure:
+        return fan.fail(failure)
+    upload = Upload(fields, staged, ask_for_events, progress=_FROM_ORIGIN)
+
+    async def work(peer: Peer) -> Mapping[str, object]:
+        heard.forget()
+        try:
+            members = await send(upload, peer)
+        except AttemptError as failure:
+            members = peer.secrets.hide(failure.members)
+            heard.take(members.get("replicated"), uncertain=failure.uncertain)
+            if not members.get("failed_peers"):
+                raise
+            return {"message": failure.reason, "deployment_id": members.get("deployment_id")}
+        heard.take(peer.secrets.hide(members.get("replicated")))
+        if (job := members.pop("restartJobId", None)) is not None:
+            await end_of(job, peer, await peer.token(), [])
+        return {name: it for name, it in members.items() if name != "replicated"}
+
+    report = await fan.run(work, retry)
+    return Report([*report.records, *heard.records.values()])
+
+
+class _Heard:
+    """What an origin tells about other nodes, as events and records of these nodes."""
+
+    def __init__(self, origin: str, on_event: Callable[[Event], None] | None) -> None:
+        self._origin, self._on_event = origin, on_event
+        self.records: dict[str, Record] = {}
+        self._names: dict[str, bool] = {}  # whether the node may have deployed
+
+    def forget(self) -> None:
+        """Begin another attempt."""
+        self.records.clear()
+
+    def listen(self, event: Event) -> None:
+        if event.name == "peer":
+            self._settle(event.data)
+        elif event.name == "replicate":
+            self._pass_on(event.data)
+        else:
+            self._tell(event)
+
+    def take(self, replicated: object, *, uncertain: bool = False) -> None:
+        """The records of an answer; a node without one, which had events, gets a failed one."""
+        told = self.records.copy()
+        self.records.clear()
+        for found in replicated if isinstance(replicated, list) else told.values():
+            if (record := record_of(found)) is not None and record["node"] != self._origin:
+                self.records[record["node"]] = record
+                if record["node"] not in told:
+                    self._tell(Event(record["node"], "settled", {"record": record}))
+        for name in self._names.keys() - self.records.keys():
+            missing: Record = {"node": name, "status": "failed", "reason": _UNKNOWN}
+            missing |= {"uncertain": True} if uncertain or self._names[name] else {}
+            self.records[name] = missing
+            self._tell(Event(name, "settled", {"record": missing}))
+
+    def _settle(self, data: Mapping[str, Any]) -> None:
+        record = record_of(data)
+        if record is not None and record["node"] != self._origin:
+            self.records[record["node"]] = record
+            self._tell(Event(record["node"], "settled", {"record": record}))
+
+    def _pass_on(self, data: Mapping[str, Any]) -> None:
+        match data:
+            case {"node": str(node), "event": str(name), "data": dict(members)}:
+                if node != self._origin and name not in {"settled", "restarted"}:
+                    all_sent = name == "sent" and members.get("bytes") == members.get("total")
+                    self._names[node] = self._names.get(node, False) or all_sent
+                    self._tell(Event(node, name, members))
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is not None:
+            self._on_event(event)  # the caller of `listen` ignores its exceptions
+
+
+def record_of(found: object) -> Record | None:
+    """Pure: a record of an origin in the form of ours (DEP-17); None without the name of a node."""
+    if not isinstance(found, Mapping):
+        return None
+    names = [found[it] for it in ("node", "name", "hostname") if isinstance(found.get(it), str)]
+    if not names:
+        return None
+    record: Record = {"node": names[0], "status": "success", **found}
+    if found.get("error") or found.get("status") == "failed":
+        reason = found.get("error") or found.get("reason") or _UNKNOWN
+        return record | {"node": names[0], "status": "failed", "reason": readable(reason)}
+    return record | {"node": names[0], "status": "success"}
