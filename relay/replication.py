@@ -1,6 +1,7 @@
-"""Minting over a peer's replication socket, as the nodes of a cluster do (WS-01…21)."""
+"""Operations over a peer's replication socket, as the nodes of a cluster do (WS-01…21)."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,53 +38,64 @@ class ReplicationMint:
     ping_every: float = 30.0
 
     async def mint(self, context: MintContext, /) -> str:
-        operation = {"operation": OPERATION, "requestId": _REQUEST_ID}
+        operation: dict[str, object] = {"operation": OPERATION}
         if self.expires_in is not None:
             operation["expires_in"] = self.expires_in
-        pause = min(self.ping_every, context.limits.mint / 3)
-        async with context.replication_socket(SUBPROTOCOL) as socket:
-            if socket.protocol != SUBPROTOCOL:
-                raise PeerError("mint", f"the peer does not speak {SUBPROTOCOL}")
-            await socket.send_bytes(msgpack.packb([_REQUEST, operation]))
-            answer = await self._answer(socket, pause)
-            hide_refresh_token(answer, context)
-            return token_in(answer)
+        answer = await send_operation(context, operation, ping_every=self.ping_every)
+        hide_refresh_token(answer, context)
+        return token_in(answer)
 
-    async def _answer(
-        self, socket: aiohttp.ClientWebSocketResponse[bool], pause: float
-    ) -> dict[str, object]:
-        """Wait for the answer, with a ping after every pause; other frames are ignored (WS-15)."""
-        clock = asyncio.get_running_loop().time
-        next_ping = clock() + pause
-        frames = 0
-        while True:
-            try:
-                async with asyncio.timeout_at(next_ping):
-                    message = await socket.receive()
-            except TimeoutError:
-                await socket.ping()
-                next_ping = clock() + pause
-                continue
-            frames += 1
-            if frames > _MOST_FRAMES:
-                raise PeerError("mint", f"{_MOST_FRAMES} frames, but not the answer")
-            await asyncio.sleep(0)  # frames that have arrived are read without a wait
-            if message.type is aiohttp.WSMsgType.PING:
-                await socket.pong(message.data)
-                continue
-            if message.type is aiohttp.WSMsgType.PONG:
-                continue
-            if message.type not in _DATA:  # the socket was closed or lost
-                code = socket.close_code or message.data
-                # A lost connection gave no answer, so another attempt may help (RTY-04).
-                lost = code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
-                reason = f"Connection closed {message.extra or ''} {code}"  # WS-16
-                raise PeerError("mint", reason, retryable=lost)
-            result = operation_response(message.data)
-            if result and result.get("error"):
-                raise PeerError("mint", readable(result["error"]))  # WS-12
-            if result is not None:
-                return result
+
+async def send_operation(
+    context: MintContext, operation: Mapping[str, object], *, ping_every: float = 30.0
+) -> dict[str, object]:
+    """Send one operation over a socket of its own and return the members of its answer (WS-14).
+
+    Raises:
+        PeerError: There is no answer, or it is an error.
+    """
+    pause = min(ping_every, context.limits.mint / 3)
+    async with context.replication_socket(SUBPROTOCOL) as socket:
+        if socket.protocol != SUBPROTOCOL:
+            raise PeerError("answer", f"the peer does not speak {SUBPROTOCOL}")
+        request = {**operation, "requestId": _REQUEST_ID}
+        await socket.send_bytes(msgpack.packb([_REQUEST, request]))
+        return await _answer(socket, pause)
+
+
+async def _answer(socket: aiohttp.ClientWebSocketResponse[bool], pause: float) -> dict[str, object]:
+    """Wait for the answer, with a ping after every pause; other frames are ignored (WS-15)."""
+    clock = asyncio.get_running_loop().time
+    next_ping = clock() + pause
+    frames = 0
+    while True:
+        try:
+            async with asyncio.timeout_at(next_ping):
+                message = await socket.receive()
+        except TimeoutError:
+            await socket.ping()
+            next_ping = clock() + pause
+            continue
+        frames += 1
+        if frames > _MOST_FRAMES:
+            raise PeerError("answer", f"{_MOST_FRAMES} frames, but not the answer")
+        await asyncio.sleep(0)  # frames that have arrived are read without a wait
+        if message.type is aiohttp.WSMsgType.PING:
+            await socket.pong(message.data)
+            continue
+        if message.type is aiohttp.WSMsgType.PONG:
+            continue
+        if message.type not in _DATA:  # the socket was closed or lost
+            code = socket.close_code or message.data
+            # A lost connection gave no answer, so another attempt may help (RTY-04).
+            lost = code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
+            reason = f"Connection closed {message.extra or ''} {code}"  # WS-16
+            raise PeerError("answer", reason, retryable=lost)
+        result = operation_response(message.data)
+        if result and result.get("error"):
+            raise PeerError("answer", readable(result["error"]))  # WS-12
+        if result is not None:
+            return result
 
 
 def operation_response(frame: object) -> dict[str, object] | None:

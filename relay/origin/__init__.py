@@ -5,8 +5,9 @@ answer. Each module imports only modules that stand after it, and modules of `re
 
     server             aiohttp: requests in, answers out
     operations         who may do what
-    adapter            a node that a judge of origins starts
+    socket             the replication socket: operations of other nodes
     deploy             one deploy: receive, unpack, swap, fan out, answer
+    restarting         restarts, and their jobs
     record/            its events, who follows them, and its row
     wire/              a form as it arrives, its fields, events
     local/             archives, builds and their swap, commands

@@ -47,8 +47,7 @@ def answer_of(
     if problems:
         raise RefusalError(500, f"deployed here, but {'; '.join(problems)}", **answer)
     message = f"Successfully deployed: {project}"
-    if given.get("restart") is True:
-        message += ", restarted"
+    message += {True: ", restarted", "rolling": ", restarting"}.get(given.get("restart"), "")
     if records is not None and not records:
         message += "; the cluster has no other nodes, so it was replicated to none"  # DEP-16
     return answer | {"message": message}

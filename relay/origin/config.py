@@ -62,6 +62,7 @@ class Config(_Table, frozen=True, kw_only=True):
     users: dict[str, User]
     host: str = "127.0.0.1"
     port: int = 9925
+    replication_port: int | None = None
     aliases: list[str] = []
     cluster: Cluster | None = None
     limits: Bounds = Bounds()
@@ -74,6 +75,7 @@ class Config(_Table, frozen=True, kw_only=True):
 class _NodeRow(_Table, frozen=True, kw_only=True):
     name: str
     url: str
+    replication_url: str | None = None
 
 
 class _Nodes(_Table, frozen=True, kw_only=True):
@@ -112,7 +114,11 @@ def nodes_of(config: Config) -> list[Node]:
     path = config.cluster.nodes_file
     own = {config.name, *config.aliases}
     rows = _converted(_toml(path), _Nodes, path).node
-    return [Node(row.name, row.url) for row in rows if row.name not in own]
+    return [
+        Node(row.name, row.url, replication_url=row.replication_url)
+        for row in rows
+        if row.name not in own
+    ]
 
 
 def read_secret(path: Path) -> str:

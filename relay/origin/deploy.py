@@ -16,10 +16,11 @@ from deploy_relay_kit.relay.origin.answer import answer_of
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.local import commands
 from deploy_relay_kit.relay.origin.local.builds import Builds
-from deploy_relay_kit.relay.origin.others import Look, Others
+from deploy_relay_kit.relay.origin.others import Look, Others, everywhere
 from deploy_relay_kit.relay.origin.record.journal import Journal, Row, now
 from deploy_relay_kit.relay.origin.record.progress import Progress
 from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.restarting import Restarts
 from deploy_relay_kit.relay.origin.wire import fields
 from deploy_relay_kit.relay.origin.wire.intake import Form, receive
 from deploy_relay_kit.relay.report import Record
@@ -46,9 +47,10 @@ class Deploys:
     it to each other. A deploy from another node waits for a swap, never for a fan-out.
     """
 
-    def __init__(self, settings: Config, builds: Builds, look: Look) -> None:
+    def __init__(self, settings: Config, builds: Builds, look: Look, restarts: Restarts) -> None:
         """Open the record; raise OSError if it cannot be used."""
         self._config, self._builds, self._look = settings, builds, look
+        self._restarts = restarts
         self._journal = Journal(settings.directory, settings.name)
         self._running: dict[str, Progress] = {}
         self._tasks: set[Deploying] = set()
@@ -140,29 +142,37 @@ class Deploys:
         return self._running.get(str(deployment_id))
 
     async def rollback(self, given: Mapping[str, object]) -> dict[str, object]:
-        """Make the previous build of a project the live one, on this node.
+        """Make the previous build of a project the live one; with `replicated`, on all nodes.
 
         Raises:
             RefusalError: There is none, or a deploy of the project is under way.
         """
         project = fields.project_of(given)
         self._check_turn(project)
+        others = self._others() if given.get("replicated") is True else None
         async with self._swaps[project]:
             if not await asyncio.to_thread(self._builds.rollback, project):
                 raise RefusalError(404, f"no previous build of {project!r}")
-        return {"message": f"Rolled back: {project}"}
+        answer: dict[str, object] = {"message": f"Rolled back: {project}"}
+        return answer | (await everywhere(others, given, "rolled back") if others else {})
+
+    def _others(self) -> Others:
+        try:
+            return self._look()
+        except InputError as error:
+            raise RefusalError(400, str(error)) from None
 
     def _plan(self, given: Mapping[str, object]) -> _Plan:
         """Find every mistake before the payload is read."""
         project = fields.check_deploy(given)
-        if given.get("restart") is True and not self._config.restart:
-            raise RefusalError(400, "this node has no restart command")
+        if given.get("restart", False) is not False:
+            self._restarts.check()
         self._check_turn(project)
         if not fields.fans_out(given):
             return _Plan(project, given, None)
         try:
             forwarded_fields(given)
-            others = self._look()
+            others = self._others()
             FanOut(others.nodes, **others.reach)
         except InputError as error:
             raise RefusalError(400, str(error)) from None
@@ -188,7 +198,11 @@ class Deploys:
                     records = await self._replicate(plan, plan.others, stage / _PAYLOAD, progress)
             is_overtaken = self._builds.live_id(project) != progress.deployment_id
             if plan.given.get("restart") is True:
-                not_restarted = await self._restart(project, progress)
+                async with self._swaps[project]:
+                    not_restarted = await self._restarts.here(self._builds.live(project), progress)
+            elif plan.given.get("restart") == "rolling":
+                took = [it["node"] for it in records or [] if it["status"] == "success"]
+                facts["restartJobId"] = self._restarts.rolling(plan.others, took)  # DEP-12
         answer = answer_of(
             project,
             plan.given,
@@ -219,23 +233,15 @@ class Deploys:
                 data = {"node": event.node, "event": event.name, "data": event.data}
                 progress.emit("replicate", data)  # SSE-19
 
+        given = dict(plan.given)
+        if given.get("restart") == "rolling":
+            given["restart"] = False  # FLD-06
         reach = others.reach | Reach(on_event=listen)
         ask = progress.is_watched
         try:
             report = await deploy(
-                others.nodes, plan.given, payload, retry=others.retry, ask_for_events=ask, **reach
+                others.nodes, given, payload, retry=others.retry, ask_for_events=ask, **reach
             )
         except InputError as error:
             raise RefusalError(500, f"deployed here, not replicated: {error}") from None
         return report.records
-
-    async def _restart(self, project: str, progress: Progress) -> RefusalError | None:
-        """Run the restart command; its failure, if it failed."""
-        live, limit = self._builds.live(project), self._config.limits.command
-        try:
-            async with self._swaps[project]:
-                with progress.during("restart"):
-                    await commands.run(self._config.restart, live, limit, progress.install)
-        except RefusalError as refusal:
-            return refusal
-        return None

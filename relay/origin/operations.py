@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from typing import Any
 
 from deploy_relay_kit.relay.origin.access.tokens import Tokens, lifetime_in
 from deploy_relay_kit.relay.origin.access.users import Users
@@ -11,19 +12,26 @@ from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.deploy import Deploys
 from deploy_relay_kit.relay.origin.local.builds import Builds
 from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.restarting import Restarts
 from deploy_relay_kit.relay.origin.wire.fields import operation_of
+
+Answer = dict[str, object] | list[Any]
 
 
 class Operations:
     """Who is asking, and the operations without a payload."""
 
-    def __init__(self, settings: Config, builds: Builds, deploys: Deploys) -> None:
+    def __init__(
+        self, settings: Config, builds: Builds, deploys: Deploys, restarts: Restarts
+    ) -> None:
         self._deploys = deploys
-        self._questions: dict[str, Callable[[Mapping[str, object]], dict[str, object]]] = {
+        self._questions: dict[str, Callable[[Mapping[str, object]], Answer]] = {
             "registration_info": lambda _: {"version": version("deploy-relay-kit")},
             "get_components": lambda _: {"components": builds.projects()},
             "get_deployment": deploys.row,
             "list_deployments": deploys.rows,
+            "restart_service": restarts.begin,
+            "get_job": restarts.job,
         }
         self._users = Users(settings.users)
         self._tokens = Tokens(settings.token_key_file)
@@ -56,9 +64,7 @@ class Operations:
         if user not in self._users.super_users:
             raise RefusalError(403, f"user {user!r} may not use this operation")
 
-    async def run(
-        self, given: Mapping[str, object], user: str | None, source: str
-    ) -> dict[str, object]:
+    async def run(self, given: Mapping[str, object], user: str | None, source: str) -> Answer:
         """Run an operation that takes no payload.
 
         Raises:

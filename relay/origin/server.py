@@ -15,10 +15,12 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
 from deploy_relay_kit.relay.origin.local.builds import Builds
-from deploy_relay_kit.relay.origin.operations import Operations
+from deploy_relay_kit.relay.origin.operations import Answer, Operations
 from deploy_relay_kit.relay.origin.others import Look, look_in
 from deploy_relay_kit.relay.origin.record.progress import Happening
 from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.restarting import Restarts
+from deploy_relay_kit.relay.origin.socket import ReplicationSocket
 from deploy_relay_kit.relay.origin.wire import sse
 from deploy_relay_kit.relay.origin.wire.intake import Form
 
@@ -34,13 +36,20 @@ class Node:
         """Raise InputError for what the configuration names and the node cannot use."""
         builds = Builds(settings.directory, settings.limits, unpack=settings.unpack)
         self._limits = settings.limits
-        self._deploys = Deploys(settings, builds, look)
-        self._operations = Operations(settings, builds, self._deploys)
+        restarts = Restarts(settings, look)
+        self._deploys = Deploys(settings, builds, look, restarts)
+        self._operations = Operations(settings, builds, self._deploys, restarts)
+        self.socket = ReplicationSocket(settings, self._operations)
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=self._limits.json_bytes)
         application.router.add_post("/", self._post)
         application.router.add_get("/health", self._health)
+        return application
+
+    def replication(self) -> web.Application:
+        application = web.Application()
+        application.router.add_get("/", self.socket.serve)
         return application
 
     async def _health(self, _: web.Request) -> web.Response:
@@ -89,7 +98,8 @@ class Node:
                 return await _streamed(request, deploy, follower)
         result = await asyncio.shield(deploy)
         if isinstance(result, Form):
-            result = await self._operations.run(result.fields, user, request.remote or "")
+            given = result.fields
+            return _answered(await self._operations.run(given, user, request.remote or ""))
         return _answered(result)
 
     async def _replayed(
@@ -150,7 +160,7 @@ def _wants_events(request: web.Request) -> bool:
     return sse.asks_for_events(request.headers.get("Accept", ""))
 
 
-def _answered(result: Mapping[str, object]) -> web.Response:
+def _answered(result: Answer) -> web.Response:
     return web.json_response(result)
 
 
@@ -195,23 +205,39 @@ async def serve(
     Raises:
         InputError: The configuration names something that cannot be used.
     """
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    node = Node(settings, look or partial(look_in, settings))
+    open_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    places = [("url", "https", node.application(), settings.port, open_tls)]
+    if (port := settings.replication_port) is not None:
+        places.append(("replication_url", "wss", node.replication(), port, node.socket.tls()))
+    line: dict[str, object] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        for member, scheme, application, port, context in places:
+            address = await _listen(stack, settings, application, port, context)
+            line[member] = f"{scheme}://{address}/"
+        sys.stdout.write(f"{json.dumps({**line, **(more or {})})}\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+async def _listen(
+    stack: contextlib.AsyncExitStack,
+    settings: Config,
+    application: web.Application,
+    port: int,
+    context: ssl.SSLContext,
+) -> str:
+    """Begin to listen; return the address. The stack ends it."""
     try:
         context.load_cert_chain(settings.certificate_file, settings.key_file)
     except OSError as error:
         raise InputError(f"cannot use certificate_file and key_file: {error}") from None
-    application = Node(settings, look or partial(look_in, settings)).application()
     runner = web.AppRunner(application, access_log=None, lingering_time=_LINGER_SECONDS)
+    stack.push_async_callback(runner.cleanup)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=context)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        line = {"url": f"https://{host}:{port}/", **(more or {})}
-        sys.stdout.write(f"{json.dumps(line)}\n")
-        sys.stdout.flush()
-        await asyncio.Event().wait()
+        await web.TCPSite(runner, settings.host, port, ssl_context=context).start()
     except OSError as error:
-        raise InputError(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
-    finally:
-        await runner.cleanup()
+        raise InputError(f"cannot listen on {settings.host}:{port}: {error}") from None
+    host, port = runner.addresses[0][:2]
+    return f"{host}:{port}"

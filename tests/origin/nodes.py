@@ -40,6 +40,7 @@ class RealNode:
     process: subprocess.Popen[str]
     url: str
     context: ssl.SSLContext
+    replication_url: str | None = None
 
     def connect(self) -> http.client.HTTPSConnection:
         host = urlsplit(self.url).netloc
@@ -185,7 +186,7 @@ class RealCluster:
         """Start a node, or start it again with its directory, in its place and at a new port."""
         home = self.home / name
         home.mkdir(exist_ok=True)
-        leaf = self._authority.issue_cert("127.0.0.1")
+        leaf = self._authority.issue_cert("127.0.0.1", name)
         leaf.private_key_and_cert_chain_pem.write_to_path(str(home / "leaf.pem"))
         (home / "node.toml").write_text(f"""
 name = "{name}"
@@ -211,7 +212,8 @@ guest = {{ hash = "{self._hash}", super_user = false }}
         line = process.stdout.readline()
         assert line, f"{name} did not start: {(home / 'stderr').read_text()}"
         context = ssl.create_default_context(cafile=str(self.home / "ca.pem"))
-        node = RealNode(name, home, process, json.loads(line)["url"], context)
+        said = json.loads(line)
+        node = RealNode(name, home, process, said["url"], context, said.get("replication_url"))
         for place, old in enumerate(self.nodes):
             if old.name == name:
                 old.close()
@@ -221,9 +223,18 @@ guest = {{ hash = "{self._hash}", super_user = false }}
             self.nodes.append(node)
         return node
 
+    def issue(self, *names: str) -> trustme.LeafCert:
+        """A certificate of the cluster's authority."""
+        return self._authority.issue_cert(*names)
+
     def publish(self) -> None:
         """Write the file of nodes, which each node reads anew for each deploy."""
         rows = [f'[[node]]\nname = "{it.name}"\nurl = "{it.url}"\n' for it in self.nodes]
+        sockets = [it.replication_url for it in self.nodes]
+        rows = [
+            row + (f'replication_url = "{at}"\n' if at else "")
+            for row, at in zip(rows, sockets, strict=True)
+        ]
         (self.home / "nodes.toml").write_text("".join(rows))
 
 

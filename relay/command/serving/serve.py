@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace, out: Output, interrupts: Interrupts) -> i
 
 async def _judged() -> None:
     """A node that ends when the judge closes its standard input."""
-    from deploy_relay_kit.relay.origin import adapter
+    from deploy_relay_kit.relay.command.serving import adapter
     from deploy_relay_kit.relay.origin.server import serve
 
     start = adapter.read_start(sys.stdin.readline())

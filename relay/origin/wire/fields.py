@@ -47,8 +47,8 @@ def check_deploy(fields: Mapping[str, object]) -> str:
     if "package" in fields:
         raise RefusalError(400, "'package' is not supported by this node; send a payload")
     restart = fields.get("restart", False)
-    if not isinstance(restart, bool):  # 'rolling' restarts every node in turn, this node cannot
-        raise RefusalError(400, "'restart' must be a boolean")
+    if not isinstance(restart, bool) and restart != "rolling":  # DEP-05
+        raise RefusalError(400, "'restart' must be one of [boolean, rolling]")
     if not isinstance(fields.get("ignore_replication_errors", False), bool):
         raise RefusalError(400, "'ignore_replication_errors' must be a boolean")
     return project

@@ -1,0 +1,127 @@
+"""Restarts: of this node, and of all nodes in turn, as jobs (RST-01, RST-02)."""
+
+import asyncio
+import logging
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.node import Node
+from deploy_relay_kit.relay.origin.config import Config
+from deploy_relay_kit.relay.origin.local import commands
+from deploy_relay_kit.relay.origin.others import Look, Others
+from deploy_relay_kit.relay.origin.record.journal import now
+from deploy_relay_kit.relay.origin.record.progress import Progress
+from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.restarts import restart
+
+_LOG = logging.getLogger(__name__)
+_KEPT = 100  # jobs
+_BEGAN = "answer"  # the stage of a node that has begun to restart; others were not reached
+Job = dict[str, Any]
+
+
+class Restarts:
+    """The restarts of one node, and its jobs, which live as long as its process."""
+
+    def __init__(self, settings: Config, look: Look) -> None:
+        self._config, self._look = settings, look
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+
+    def check(self) -> None:
+        """Refuse a restart that this node has no command for."""
+        if not self._config.restart:
+            raise RefusalError(400, "this node has no restart command")
+
+    async def here(self, live: Path, progress: Progress) -> RefusalError | None:
+        """Restart this node as a part of a deploy; the failure, if it failed."""
+        try:
+            with progress.during("restart"):
+                seconds = self._config.limits.command
+                await commands.run(self._config.restart, live, seconds, progress.install)
+        except RefusalError as refusal:
+            return refusal
+        return None
+
+    def begin(self, given: Mapping[str, object]) -> dict[str, object]:
+        """`restart_service`: this node, or with `replicated` all nodes in turn."""
+        if given.get("service") not in {"http", "http_workers"}:
+            raise RefusalError(400, "Invalid service")
+        self.check()
+        others = None
+        if given.get("replicated") is True:
+            try:
+                others = self._look()
+            except InputError as error:
+                raise RefusalError(400, str(error)) from None
+        return {"message": "Restarting http", "job_id": self.rolling(others)}
+
+    def rolling(self, others: Others | None, only: Sequence[str] | None = None) -> str:
+        """Restart the others one after another, then this node; return the id of the job.
+
+        Args:
+            others: The other nodes; None restarts only this node.
+            only: Names of the others that take part; by default all.
+        """
+        nodes = [it for it in others.nodes if only is None or it.name in only] if others else []
+        return self._start(lambda job: self._roll(job, nodes, others))
+
+    def job(self, given: Mapping[str, object]) -> list[Job]:
+        """`get_job`: a list with the job, empty if it is unknown."""
+        if not isinstance(wanted := given.get("id"), str) or not wanted:
+            raise RefusalError(400, "'id' is required")
+        return [self._jobs[wanted]] if wanted in self._jobs else []
+
+    async def _roll(self, job: Job, nodes: Sequence[Node], others: Others | None) -> None:
+        skipped: list[str] = []
+        if others is not None and nodes:
+            records = (await restart(nodes, rolling=True, **others.reach)).records
+            job["replicated"] = records
+            failed = [it for it in records if it["status"] != "success"]
+            for record in failed:
+                if record["stage"] == _BEGAN or record.get("uncertain"):
+                    raise RefusalError(500, f"{record['node']}: {record['reason']}")
+            skipped = [f"{it['node']} ({it['reason']})" for it in failed]
+        async with self._turn:
+            config = self._config
+            await commands.run(config.restart, config.directory, config.limits.command, _ignore)
+        job["message"] = "Restarted" + (f"; skipped: {', '.join(skipped)}" if skipped else "")
+
+    def _start(self, work: Callable[[Job], Coroutine[Any, Any, None]]) -> str:
+        job: Job = {
+            "id": str(uuid.uuid4()),
+            "type": "restart_service",
+            "status": "IN_PROGRESS",
+            "message": "",
+            "start_datetime": now(),
+            "end_datetime": None,
+        }
+        self._jobs[job["id"]] = job
+        while len(self._jobs) > _KEPT:
+            self._jobs.popitem(last=False)
+        task = asyncio.create_task(self._run(job, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return str(job["id"])
+
+    @staticmethod
+    async def _run(job: Job, work: Callable[[Job], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work(job)
+            job["status"] = "COMPLETE"
+        except (RefusalError, InputError) as error:
+            job |= {"status": "ERROR", "message": str(error)}
+        except Exception:  # noqa: BLE001  a bug, which must end the job as well
+            _LOG.exception("a restart failed")
+            job |= {"status": "ERROR", "message": "internal error; see the log of the node"}
+        finally:
+            job["end_datetime"] = now()
+
+
+def _ignore(_: object) -> None:
+    """The output of a restart that nobody watches."""

@@ -1,0 +1,108 @@
+"""The replication socket: operations between the nodes of a cluster (WS-03…18)."""
+
+import ssl
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]  # it has no types of its own
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.origin.config import Config, nodes_of
+from deploy_relay_kit.relay.origin.operations import Operations
+from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.replication import SUBPROTOCOL
+from deploy_relay_kit.relay.urls import resolve
+
+_REQUEST, _RESPONSE = 136, 137  # WS-10, WS-11
+_STRANGER_BYTES = 16_384
+
+
+class ReplicationSocket:
+    """Takes operations from the other nodes, and from users with their credentials."""
+
+    def __init__(self, settings: Config, operations: Operations) -> None:
+        self._settings, self._operations = settings, operations
+
+    def tls(self) -> ssl.SSLContext:
+        """A context that asks for the certificate of a node, which need not have one.
+
+        Raises:
+            InputError: There is no authority to check it with.
+        """
+        cluster = self._settings.cluster
+        if cluster is None or cluster.ca_file is None:
+            raise InputError("replication_port needs the member ca_file of [cluster]")
+        try:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=cluster.ca_file)
+        except OSError as error:
+            raise InputError(f"cannot use ca_file {cluster.ca_file}: {error}") from None
+        context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """A connection: the upgrade comes first, a refusal at the first message (WS-05)."""
+        if SUBPROTOCOL not in request.headers.get("Sec-WebSocket-Protocol", ""):
+            return web.Response(status=400, text=f"the subprotocol is {SUBPROTOCOL}")
+        try:
+            user, refusal = await self._user(request), ""
+        except RefusalError as error:
+            user, refusal = None, str(error)
+        most = _STRANGER_BYTES if user is None else self._settings.limits.json_bytes
+        socket = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL,),
+            max_msg_size=most,
+            receive_timeout=self._settings.limits.idle,
+            compress=False,
+        )
+        await socket.prepare(request)
+        try:
+            async for message in socket:
+                if user is None:
+                    reason = f"Unauthorized: {refusal}" if refusal else "Unauthorized"
+                    await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason.encode())
+                elif message.type is WSMsgType.BINARY and (asked := operation_in(message.data)):
+                    answer = await self._answer(asked, user, request.remote or "")
+                    await socket.send_bytes(msgpack.packb([_RESPONSE, answer]))
+        except TimeoutError:
+            await socket.close()
+        return socket
+
+    async def _user(self, request: web.Request) -> str | None:
+        """WS-04: who asks, by credentials or by the certificate of a node; never by an address."""
+        header = request.headers.get("Authorization")
+        if header is not None:
+            return await self._operations.who(header, request.remote or "")
+        assert request.transport is not None
+        certificate: dict[str, Any] = request.transport.get_extra_info("peercert") or {}
+        names = {value for _, value in certificate.get("subjectAltName", ())}
+        known: set[str] = set()
+        try:
+            for node in nodes_of(self._settings):
+                known |= {node.name, resolve(node).host}
+        except Exception as error:
+            raise RefusalError(500, "the file of nodes cannot be used") from error
+        cluster = self._settings.cluster
+        return cluster.username if cluster is not None and names & known else None
+
+    async def _answer(self, asked: dict[str, Any], user: str, source: str) -> dict[str, object]:
+        number = asked.pop("requestId", None)
+        try:
+            result = await self._operations.run(asked, user, source)
+        except RefusalError as refusal:
+            result = {**refusal.body, "error": f"Error: {refusal}"}  # WS-12
+        members = result if isinstance(result, dict) else {"results": result}
+        return {**members, "requestId": number}
+
+
+def operation_in(frame: bytes) -> dict[str, Any] | None:
+    """Pure: the members of a request; None for a frame that is none (WS-08…10, WS-15)."""
+    if frame[:1] < b"\x80":  # replication data
+        return None
+    try:
+        message = msgpack.unpackb(frame, strict_map_key=False, max_ext_len=8)
+    except (ValueError, TypeError, msgpack.UnpackException):
+        return None
+    match message:
+        case [code, dict(members)] if code == _REQUEST:
+            return members if all(isinstance(it, str) for it in members) else None
+    return None
