@@ -274,6 +274,16 @@ def loopback_address(number: int) -> str:
 
 
 @cache
+def has_ipv6() -> bool:
+    """Whether this machine has the address ::1."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@cache
 def _has_many_addresses() -> bool:
     """Linux answers on all of 127.0.0.0/8; macOS on 127.0.0.1 alone."""
     with socket.socket() as probe:

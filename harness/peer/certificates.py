@@ -118,8 +118,12 @@ class Authority:
         self._ca.issue_cert(identity).configure_cert(context)
 
     def client_certificate(self, identity: str) -> bytes:
-        """A new client certificate that names a host or an address: its key and chain, as PEM."""
-        return self._ca.issue_cert(identity).private_key_and_cert_chain_pem.bytes()
+        """A new client certificate that names a host or an address: its key and chain, as PEM.
+
+        An intermediate authority signs it, so a client has to show the whole chain.
+        """
+        leaf = self._ca.create_child_ca().issue_cert(identity)
+        return leaf.private_key_and_cert_chain_pem.bytes()
 
 
 def _server_context(key: bytes, chain: bytes) -> ssl.SSLContext:

@@ -1,12 +1,16 @@
-"""Acts at a moment that a peer witnesses: a deploy is cancelled, a payload is changed."""
+"""Acts at a moment that a peer witnesses: a cancelled deploy, a changed payload or certificate."""
 
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.transport.endpoint import Endpoint
+from deploy_relay_kit.harness.witness.clock import now
+from deploy_relay_kit.harness.witness.connections import ConnectionWitness, RequestWitness
 
 _T = TypeVar("_T")
 
@@ -68,3 +72,36 @@ def act_when(
         watching = pool.submit(watch)
         yield
     watching.result()
+
+
+class CertificateChange:
+    """A predicate for `Matching`: picks every request, and changes a certificate at one of them.
+
+    Attributes:
+        at: when it changed the certificate, on the clock of the witnesses; None before.
+    """
+
+    def __init__(self, server: Endpoint, context: ssl.SSLContext, number: int = 1) -> None:
+        """Serve with `context` from the request of this `number` on, counted from 1."""
+        self.at: float | None = None
+        self._server, self._context = server, context
+        self._before = number
+
+    def __call__(self, request: Any) -> bool:
+        del request
+        self._before -= 1
+        if self._before == 0:
+            self._server.http.present(self._context)
+            self.at = now()
+        return True
+
+    @property
+    def connections(self) -> list[ConnectionWitness]:
+        """The connections after the change on which the relay began a handshake."""
+        seen = self._server.connections
+        return [it for it in seen if self.at and it.accepted_at > self.at and it.has_spoken]
+
+    @property
+    def requests(self) -> list[RequestWitness]:
+        """The requests on these connections."""
+        return [request for seen in self.connections for request in seen.requests]

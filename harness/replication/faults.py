@@ -34,9 +34,15 @@ _LARGEST = (1 << 32) - 1  # of a msgpack bin
 
 @frozen
 class UpgradeRefused(SocketFault):
-    """Answer the upgrade with an HTTP status instead of 101."""
+    """Answer the upgrade with an HTTP status instead of 101.
+
+    Attributes:
+        status: of the answer.
+        location: URL in its header `Location`; empty without the header.
+    """
 
     status: int = field(default=503, validator=check_status)
+    location: str = ""
 
 
 @frozen

@@ -165,7 +165,8 @@ class FakeReplicationSocket(Endpoint):
         if isinstance(fault, socket_faults.UpgradeRefused | socket_faults.UpgradeHangs):
             self._show_fault()
         if isinstance(fault, socket_faults.UpgradeRefused):
-            return Response("no upgrade\n", fault.status)
+            location = {"Location": fault.location} if fault.location else {}
+            return Response("no upgrade\n", fault.status, location)
         if problem := _problem_of_upgrade(exchange.witness):
             return Response(f"{problem}\n", 400)
         exchange.answered, exchange.keep_alive = True, False

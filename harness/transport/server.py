@@ -7,6 +7,7 @@ each connection has a thread from the start, and `stop` wakes every thread and w
 
 import contextlib
 import ipaddress
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -95,6 +96,11 @@ class StreamingServer(HTTPServer):
 
     def is_running(self) -> bool:
         return self._listener is not None
+
+    def present(self, context: ssl.SSLContext) -> None:
+        """Serve TLS with another context, and so another certificate, on later connections."""
+        handshake.tap(context)
+        self.ssl_context = context
 
     def start(self) -> None:
         if self.is_running():

@@ -6,10 +6,13 @@ import pytest
 
 from deploy_relay_kit.harness import (
     Answer,
+    AnswerEarly,
     CloseWithoutAnswer,
     FakeCluster,
+    Fault,
     OneFault,
     ResetAfter,
+    ResetAtAccept,
     TokensExpire,
     in_turn,
 )
@@ -72,40 +75,77 @@ def test_each_peer_has_its_own_attempts(cluster: FakeCluster, relay: Relay, chec
 # -- with what -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [ResetAfter(70_000), CloseWithoutAnswer(), Answer(502), Answer(503), Answer(504)],
-    ids=lambda it: str(it.status) if isinstance(it, Answer) else type(it).__name__,
-)
+LATER = (("Retry-After", "0"),)
+NO_CONNECTION = in_turn(None, ResetAtAccept(), None)
+"""The connection of the upload fails, unless the relay uploads on that of the mint."""
+FAILURES: dict[str, Fault] = {
+    "a reset": in_turn(ResetAfter(70_000), ResetAfter(0), None),
+    "no answer": in_turn(CloseWithoutAnswer(), CloseWithoutAnswer(), None),
+    **{str(it): in_turn(Answer(it), Answer(it), None) for it in (502, 503, 504)},
+    "503 with Retry-After": in_turn(*[Answer(503, headers=LATER)] * 2, None),
+    "503 during the upload": in_turn(*[AnswerEarly(Answer(503), then="close")] * 2, None),
+}
+
+
 def test_every_attempt_has_a_new_token_and_the_payload_from_its_first_byte(
-    cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """Each attempt has its own token and boundary, and sends what a first attempt sends."""
-    once, peer = cluster.peer(), cluster.peer(fault=in_turn(fault, fault, None))
-    relay.deploy(to=[once])
-    node = relay.node(peer)
-    relay.deploy(to=[node], limits=THRICE)
-    check.need(len(peer.uploads) == 3, f"{peer.name} saw {len(peer.uploads)} uploads, not three")
-    tokens = [upload.token for upload in peer.uploads]
-    if not isinstance(node.mint, GivenToken):
-        with check("RTY-03", "the different tokens of three attempts"):
-            assert len(set(tokens)) == 3
-    if peer.mints:
-        with check("MINT-08", "the mints of three attempts"):
-            assert len(peer.mints) <= 3
-        with check("RTY-03", "the uploads without the token that was minted for them"):
-            minted = [mint.token for mint in peer.mints]
-            assert sum(token not in minted[at : at + 1] for at, token in enumerate(tokens)) == 0
-    with check("WIRE-02", "the different boundaries of three attempts"):
-        assert len({upload.header("content-type") for upload in peer.uploads}) == 3
-    first, last = once.upload.file, peer.uploads[-1].file
-    with check("RTY-03", "the file of the third attempt, compared with that of a first attempt"):
-        check.need(first, "a first attempt had no file either")
-        check.need(last, "the third attempt had no file")
-        assert first is not None
-        assert last is not None
-        assert last.length == first.length
-        assert last.sha256 == first.sha256
+    once = cluster.peer()
+    peers = {what: cluster.peer(fault=it, path="/a/?b=1") for what, it in FAILURES.items()}
+    nodes = {what: relay.node(peer) for what, peer in peers.items()}
+    relay.deploy(to=[once, *nodes.values()], limits=THRICE)
+    for what, peer in peers.items():
+        with check("URL-08", f"the targets of the requests of three attempts, after {what}"):
+            assert {request.target for request in peer.requests} == {peer.path}
+        check.need(len(peer.uploads) == 3, f"{len(peer.uploads)} uploads after {what}, not three")
+        tokens = [upload.token for upload in peer.uploads]
+        if not isinstance(nodes[what].mint, GivenToken):
+            with check("RTY-03", f"the different tokens of three attempts, after {what}"):
+                assert len(set(tokens)) == 3
+        if peer.mints:
+            with check("MINT-08", f"the mints of three attempts, after {what}"):
+                assert len(peer.mints) <= 3
+            with check("RTY-03", f"the uploads without the token minted for them, after {what}"):
+                minted = [mint.token for mint in peer.mints]
+                assert sum(token not in minted[at : at + 1] for at, token in enumerate(tokens)) == 0
+        with check("WIRE-02", f"the different boundaries of three attempts, after {what}"):
+            assert len({upload.header("content-type") for upload in peer.uploads}) == 3
+        first, last = once.upload.file, peer.uploads[-1].file
+        with check("RTY-03", f"the file of the third attempt, compared with a first, after {what}"):
+            check.need(first, "a first attempt had no file either")
+            check.need(last, "the third attempt had no file")
+            assert first is not None
+            assert last is not None
+            assert (last.length, last.sha256) == (first.length, first.sha256)
+
+
+def test_a_token_is_new_after_a_connection_that_failed(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A token whose upload found no connection is not used in the next attempt."""
+    peer = cluster.peer(fault=NO_CONNECTION)
+    relay.deploy(to=[relay.minting(peer)], limits=THRICE)
+    with check("RTY-03", "the uploads without the token of the mint right before them"):
+        check.need(peer.uploads, f"{peer.name} saw no upload")
+        if len(peer.connections) == 1:
+            pytest.skip("the relay uploads on the connection of the mint")
+        assert peer.uploads[-1].token == peer.mints[-1].token
+        assert len(peer.mints) == 2
+
+
+def test_every_attempt_mints_over_a_socket_of_its_own(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Each attempt has its own token also if it is minted over the replication socket."""
+    peer = cluster.peer(fault=in_turn(Answer(503), CloseWithoutAnswer(), None))
+    socket = cluster.replication(peer)
+    relay.deploy(to=[relay.minting_over(socket, peer)], limits=THRICE)
+    with check("RTY-03", "the different tokens of three attempts"):
+        check.need(len(peer.uploads) == 3, f"{peer.name} saw {len(peer.uploads)} uploads")
+        assert len({upload.token for upload in peer.uploads}) == 3
+    with check("MINT-08", "the mints of three attempts"):
+        assert len(socket.sockets) <= 3
 
 
 def test_an_expired_token_is_never_used_again(
@@ -128,12 +168,6 @@ def test_an_expired_token_is_never_used_again(
     else:
         with check("MINT-12", "the status of the record after an upload that was answered 401"):
             assert record.status == "failed"
-
-
-# -- when ----------------------------------------------------------------------------------------
-
-
-LATER = (("Retry-After", "1"),)
 
 
 # -- what the record says ------------------------------------------------------------------------

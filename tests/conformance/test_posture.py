@@ -11,14 +11,24 @@ from deploy_relay_kit.harness import (
     Authority,
     CertificateFlaw,
     ClientCertificateRequired,
+    CloseWithoutAnswer,
     FakeCluster,
     FakePeer,
+    Fault,
+    Matching,
+    MintAnswer,
+    MintDropped,
+    ResetAfter,
     ResetAtAccept,
     in_turn,
 )
+from deploy_relay_kit.harness.faults.kinds import MintFault, OneFault
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import handshakes
+from deploy_relay_kit.harness.peer.triggers import CertificateChange
+from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Limits
 
 FLAWS = [
     CertificateFlaw.WRONG_AUTHORITY,
@@ -27,11 +37,6 @@ FLAWS = [
     CertificateFlaw.SELF_SIGNED,
 ]
 of_some_flaws = pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.value)
-
-
-def handshakes(peer: FakePeer) -> int:
-    """The connections on which the relay began a TLS handshake."""
-    return sum(seen.has_spoken for seen in peer.connections)
 
 
 @of_some_flaws
@@ -44,6 +49,63 @@ def test_a_certificate_is_verified_in_the_second_attempt(
     with check("TLS-01", f"the requests of a second attempt; the certificate is {flaw.value}"):
         check.need(handshakes(peer), "the relay made no second attempt with a TLS handshake")
         assert len(peer.requests) == 0
+
+
+SECOND_MINT = "a second mint"
+CHANGES: dict[str, tuple[OneFault | None, int]] = {
+    "an upload answered 503": (Answer(503), 1),
+    "an upload answered 502": (Answer(502), 1),
+    "two uploads answered 503": (Answer(503), 2),
+    "a reset": (ResetAfter(70_000), 1),
+    "an upload without an answer": (CloseWithoutAnswer(), 1),
+    "a mint answered 503": (MintAnswer(Answer(503)), 1),
+    "a mint without an answer": (MintDropped(), 1),
+    SECOND_MINT: (None, 2),
+}
+"""What happens, and how often, before the certificate changes; None is a good answer to a mint."""
+
+
+@pytest.mark.parametrize("flaw", FLAWS[:3], ids=lambda flaw: flaw.value)
+def test_a_certificate_that_changes_is_verified_in_each_later_attempt(
+    cluster: FakeCluster, relay: Relay, check: Checks, flaw: CertificateFlaw
+) -> None:
+    """A certificate that is flawed after an attempt is refused in the next, whatever had failed."""
+    mints = "mint.operations" in relay.target.capabilities
+    changes: dict[str, CertificateChange] = {}
+    for when, (fault, number) in CHANGES.items():
+        if mints or not isinstance(fault, MintFault | None):
+            peer = cluster.peer(host="127.0.0.1")
+            context = cluster.authority.server_context("127.0.0.1", flaw=flaw)
+            changes[when] = CertificateChange(peer, context, number)
+            minted = MintAnswer(Answer(json=peer.node.issue_tokens(None)))
+            peer.fault = Matching(changes[when], fault or minted)
+            if fault is None:
+                peer.fault = (peer.fault, in_turn(Answer(503), None))
+    relay.deploy(to=cluster.peers, limits=THRICE)
+    for when, change in changes.items():
+        if when == SECOND_MINT and not change.connections:
+            continue  # the relay uploads on the connection of the mint
+        with check("TLS-01", f"the requests after {when}; the certificate is {flaw.value} now"):
+            check.need(change.connections, "the relay opened no connection after that")
+            assert len(change.requests) == 0
+
+
+def test_a_certificate_that_changes_after_the_mint_is_verified_for_the_upload(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """An upload on a connection of its own is verified, although the mint was verified, too."""
+    changes = {}
+    for flaw in FLAWS:
+        peer = cluster.peer()
+        context = cluster.authority.server_context(peer.http.host, flaw=flaw)
+        changes[flaw] = CertificateChange(peer, context)
+        peer.fault = Matching(changes[flaw], MintAnswer(Answer(json=peer.node.issue_tokens(None))))
+    relay.deploy(to=map(relay.minting, cluster.peers))
+    if not any(change.connections for change in changes.values()):
+        pytest.skip("the relay opens no second connection")
+    for flaw, change in changes.items():
+        with check("TLS-01", f"the uploads after the mint; the certificate is {flaw.value} now"):
+            assert len(change.requests) == 0
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
@@ -92,38 +154,93 @@ def test_an_authority_of_its_own_is_trusted_in_every_attempt(
         assert len(peer.uploads) == 2
 
 
-def test_the_relays_certificate_is_shown_to_a_node_with_its_own_authority(
+# -- what the relay shows --------------------------------------------------------------------------
+
+
+def at_localhost(peer: FakePeer, relay: Relay, **how: object) -> DeployNode:
+    """The node of a peer on 127.0.0.1, by the name of that address."""
+    return relay.node(peer, url=peer.url.replace("127.0.0.1", "localhost"), **how)
+
+
+def nodes_of_each_posture(
+    cluster: FakeCluster, relay: Relay, tmp_path: Path, *asked: Fault
+) -> dict[str, DeployNode]:
+    """A node on localhost for each way to trust it that the relay has; each fails twice.
+
+    Their certificates are valid, so that verification is not what differs.
+    """
+    declared = relay.target.capabilities
+    again = [in_turn(Answer(503), CloseWithoutAnswer(), None)] if "retry" in declared else []
+    hows: dict[str, dict[str, object]] = {"a usual node": {}}
+    if "insecure_node" in declared:
+        hows["a node without verification"] = {"verify": False}
+    if "node_ca" in declared:
+        ca_file = Authority().write(tmp_path / "ca-of-a-node.pem")
+        hows["a node with its own authority"] = {"ca_file": ca_file}
+    if "mint.given" in declared:
+        hows["a node with a given token"] = {}
+    peers = [cluster.peer(host="127.0.0.1", fault=(*asked, *again)) for _ in hows]
+    if "mint.given" in declared:
+        token = peers[-1].tokens.issue(peers[-1].username)
+        hows["a node with a given token"] = {"mint": GivenToken(token)}
+    return {
+        what: at_localhost(peer, relay, **how)
+        for peer, (what, how) in zip(peers, hows.items(), strict=True)
+    }
+
+
+def test_the_relays_certificate_is_shown_to_every_node_on_every_connection(
     cluster: FakeCluster, relay: Relay, check: Checks, client_certificate: Path, tmp_path: Path
 ) -> None:
-    """The relay shows its certificate also to a node with an authority of its own."""
-    peer = cluster.peer(fault=ClientCertificateRequired())
-    ca_file = Authority().write(tmp_path / "ca-of-node-1.pem")
-    node = relay.node(peer, ca_file=ca_file)
-    relay.deploy(to=[node], certificate_file=client_certificate, key_file=client_certificate)
-    check_shown(check, peer, uploads=1)
-
-
-def test_the_relays_certificate_is_shown_in_every_attempt(
-    cluster: FakeCluster, relay: Relay, check: Checks, client_certificate: Path
-) -> None:
-    """The relay shows its certificate also in the second attempt."""
-    peer = cluster.peer(fault=(ClientCertificateRequired(), in_turn(Answer(503), None)))
+    """The relay shows its certificate in each attempt, however the node is verified."""
+    nodes = nodes_of_each_posture(cluster, relay, tmp_path, ClientCertificateRequired())
+    limits = THRICE if "retry" in relay.target.capabilities else Limits()
     relay.deploy(
-        to=[peer],
-        limits=THRICE,
+        to=nodes.values(),
+        limits=limits,
         certificate_file=client_certificate,
         key_file=client_certificate,
     )
-    check_shown(check, peer, uploads=2)
+    for peer, what in zip(cluster.peers, nodes, strict=True):
+        with check("KIT-03", f"the connections to {what} without a certificate of the relay"):
+            check.need(handshakes(peer), f"{peer.name} saw no TLS handshake")
+            assert sum(seen.client_certificate is None for seen in peer.connections) == 0
+        with check("KIT-03", f"the uploads to {what} that requires a certificate"):
+            assert len(peer.uploads) == limits.attempts
 
 
-def check_shown(check: Checks, peer: FakePeer, uploads: int) -> None:
-    """Look at the certificates that a peer was shown on all its connections."""
-    with check("KIT-03", "the connections on which the relay shows no certificate"):
-        check.need(handshakes(peer) >= uploads, f"{peer.name} saw {handshakes(peer)} handshakes")
-        assert sum(seen.client_certificate is None for seen in peer.connections) == 0
-    with check("KIT-03", "the uploads to a peer that requires a certificate"):
-        assert len(peer.uploads) == uploads
+def test_the_handshake_names_the_host_of_every_node_on_every_connection(
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
+) -> None:
+    """The TLS handshake names the host in each attempt, however the node is verified."""
+    nodes = nodes_of_each_posture(cluster, relay, tmp_path)
+    limits = THRICE if "retry" in relay.target.capabilities else Limits()
+    relay.deploy(to=nodes.values(), limits=limits)
+    for peer, what in zip(cluster.peers, nodes, strict=True):
+        with check("TLS-03", f"the server names of the handshakes with {what} at localhost"):
+            check.need(handshakes(peer), f"{peer.name} saw no TLS handshake")
+            assert {seen.server_name for seen in peer.connections} == {"localhost"}
+
+
+def test_each_deploy_shows_the_certificate_that_it_was_given(
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
+) -> None:
+    """A certificate that was replaced, at the same path, or taken away is not shown any more."""
+    file, peer = tmp_path / "own.pem", cluster.peer(fault=ClientCertificateRequired())
+    shown: list[set[bytes | None]] = []
+    for own in (file, file, None):
+        file.write_bytes(cluster.authority.client_certificate("origin.example"))
+        before = len(peer.connections)
+        relay.deploy(to=[peer], certificate_file=own, key_file=own)
+        shown.append({seen.client_certificate for seen in peer.connections[before:]})
+    check.need(all(shown) and None not in shown[0], "the first deploy showed no certificate")
+    with check("KIT-03", "the certificate of a deploy after one with another certificate"):
+        assert not shown[0] & shown[1], "expected the new one, got the old one"
+    with check("KIT-03", "the certificate of a deploy that was given none"):
+        assert shown[2] == {None}, "expected none, got one of the deploys before"
+
+
+# -- whom it logs in as ----------------------------------------------------------------------------
 
 
 def test_each_attempt_logs_in_as_the_user_of_its_node(

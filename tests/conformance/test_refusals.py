@@ -13,8 +13,10 @@ from deploy_relay_kit.harness import (
     Fault,
     MintAnswer,
     ResetAfter,
+    in_turn,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import requests_for
 from deploy_relay_kit.harness.targets import Record
@@ -137,6 +139,24 @@ def test_a_redirect_within_its_node_is_not_followed_either(
         assert record.status == "failed"
     with check("HTTP-04", "the requests to the target of the redirect"):
         assert len(requests_for(peer, "/moved")) == 0
+
+
+def test_no_redirect_is_followed_in_a_second_attempt(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A redirect is not followed either after an attempt that failed in another way."""
+    other = cluster.peer("other")
+    to = {status: Answer.redirect(f"{other.url}moved", status) for status in (302, 307)}
+    peers = {"upload": cluster.peer(fault=in_turn(Answer(503), to[302]))}
+    if "mint.operations" in relay.target.capabilities:
+        mints = in_turn(MintAnswer(Answer(503)), MintAnswer(to[307]))
+        peers["mint"] = cluster.peer(fault=mints)
+    relay.deploy(to=peers.values(), limits=THRICE)
+    for what, peer in peers.items():
+        requests = peer.uploads if what == "upload" else peer.mints
+        with check("HTTP-04", f"the requests to the target of a redirect of the second {what}"):
+            check.need(len(requests) > 1, f"{peer.name} saw no second {what}")
+            assert len(requests_for(other, "/moved")) == 0
 
 
 @pytest.mark.parametrize(

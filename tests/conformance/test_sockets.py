@@ -120,6 +120,22 @@ def test_a_socket_that_does_not_open_or_ends_early_fails_the_mint(
         assert outcome[other].status == "success"
 
 
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_a_redirect_of_a_socket_is_not_followed(
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int
+) -> None:
+    """A redirect of the upgrade fails the mint, and no socket is opened at its target."""
+    peer, other = cluster.peer(host="127.0.0.1"), cluster.peer(host="127.0.0.1")
+    elsewhere = cluster.replication(other)
+    target = elsewhere.url.replace("wss:", "https:")
+    socket = cluster.replication(peer, fault=UpgradeRefused(status, target))
+    outcome = relay.deploy(to=[relay.minting_over(socket, peer)])
+    with check("HTTP-04", "the connections to the target of the redirect"):
+        check.need(socket.requests, "no handshake of a WebSocket reached the socket")
+        assert len(elsewhere.connections) == 0
+    look_at_a_failed_mint(check, peer, outcome)
+
+
 def test_a_socket_that_does_not_exist_fails_the_mint(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:

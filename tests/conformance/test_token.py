@@ -46,15 +46,35 @@ def test_an_upload_begins_when_its_token_is_there(
 def test_a_mint_carries_the_credentials_of_its_own_node(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """Each mint carries the user name and password of its own node."""
-    peers = [cluster.peer() for _ in range(3)]
+    """Each mint carries the login of its own node, also if the nodes differ in nothing else."""
+    names = ("node-a", "Node-A", "node-b")
+    peers = [cluster.peer(it, host="127.0.0.1", username="one", path="/ops/") for it in names]
+    peers += [cluster.peer(host="127.0.0.1", username="two", password="shared") for _ in range(2)]
     relay.deploy(to=map(relay.minting, peers))
     for peer in peers:
         with check("MINT-11", f"the credentials of the mint on {peer.name}"):
+            check.need(peer.mints, f"{peer.name} saw no mint")
             assert peer.mint.token, "expected the user and password of this node, got others"
         with check("SEQ-08", f"the token of the upload to {peer.name}"):
-            check.need(peer.mint.token, f"{peer.name} minted no token")
-            assert peer.upload.token == peer.mint.token
+            check.need(peer.uploads, f"{peer.name} saw no upload")
+            check.need(all(mint.token for mint in peer.mints), f"{peer.name} minted no token")
+            same = [it.token for it in peer.uploads] == [it.token for it in peer.mints]
+            assert same, f"expected the token that {peer.name} minted, got another one"
+
+
+def test_two_nodes_at_one_url_have_a_login_each(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Two nodes with one URL and two users are two mints, one for each user."""
+    peer = cluster.peer()
+    mints = [OperationsMint(name, f"password-of-{name}") for name in ("alice", "bob")]
+    relay.deploy(
+        to=[relay.node(peer, name=f"node-of-{it.username}", mint=it) for it in mints],
+    )
+    with check("MINT-11", "the users of the mints for two nodes at one URL"):
+        sent = [(it.body.get("username"), it.body.get("password")) for it in peer.mints]
+        check.need(None not in dict(sent), "the mints have their logins in another place")
+        assert sorted(map(str, sent)) == sorted(str((it.username, it.password)) for it in mints)
 
 
 def test_a_password_beyond_ascii_is_good(cluster: FakeCluster, relay: Relay, check: Checks) -> None:

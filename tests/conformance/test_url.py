@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
 
 from deploy_relay_kit.harness import FakeCluster, Payload, Refuse
+from deploy_relay_kit.harness.cluster import has_ipv6
 from deploy_relay_kit.harness.fronts.nginx import NginxFront
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
@@ -102,15 +102,7 @@ def test_a_node_behind_nginx_is_reached(
         assert getattr(peer.upload.file, "sha256", None) == payload.sha256
 
 
-def _has_ipv6() -> bool:
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
-
-
-needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="there is no ::1 on this machine")
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="there is no ::1 on this machine")
 
 
 @needs_ipv6

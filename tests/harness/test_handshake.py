@@ -137,3 +137,16 @@ def test_a_certificate_message_without_a_certificate(*, is_newest: bool) -> None
     body = context + b"\0\0\0"
     message = b"\x0b" + len(body).to_bytes(3) + body
     assert first_certificate(message, is_newest=is_newest) is None
+
+
+def test_a_running_peer_presents_another_certificate_to_later_clients(
+    cluster: FakeCluster,
+) -> None:
+    peer = cluster.peer()
+    with RawClient(peer.url, ca_file=cluster.ca_file):
+        pass
+    expired = cluster.authority.server_context(peer.http.host, flaw=faults.CertificateFlaw.EXPIRED)
+    peer.http.present(expired)
+    with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+        RawClient(peer.url, ca_file=cluster.ca_file)
+    assert [seen.alert_received for seen in peer.connections] == [None, "certificate_expired"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import socket
 
 import pytest
 
-from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.cluster import FakeCluster, has_ipv6
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.replication import FakeReplicationSocket
@@ -138,12 +137,6 @@ def test_a_node_can_be_killed_behind_a_connection_that_it_has_ended(
     with RawClient(peer.url) as client:
         client.send(mint_request(peer))
         assert client.read_answer().status == 200
-
-
-def has_ipv6() -> bool:
-    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
-        return True
-    return False
 
 
 def test_a_path_is_the_one_that_stands_on_the_request_line(cluster: FakeCluster) -> None:

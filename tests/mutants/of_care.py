@@ -28,8 +28,8 @@ from tests.conformance import (
     test_events,
     test_final,
     test_mint_failures,
+    test_plain,
     test_secrets,
-    test_tls,
     test_token,
     test_url,
     test_url_parts,
@@ -172,7 +172,7 @@ def a_mint_is_latin_1(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "TLS-06",
-    killed_by=case(test_tls.test_plain_http_to_another_machine_is_used_if_the_deploy_allows_it),
+    killed_by=case(test_plain.test_plain_http_to_another_machine_is_used_if_the_deploy_allows_it),
 )
 def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
     def never(node: Node, local: LocalSettings, *, allow_http: bool) -> Endpoint:

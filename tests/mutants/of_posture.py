@@ -91,7 +91,7 @@ def a_second_attempt_forgets_the_authority_of_the_node(patch: pytest.MonkeyPatch
 @mutant(
     "KIT-03",
     killed_by=case(
-        test_posture.test_the_relays_certificate_is_shown_to_a_node_with_its_own_authority
+        test_posture.test_the_relays_certificate_is_shown_to_every_node_on_every_connection
     ),
 )
 def no_certificate_is_shown_to_a_node_with_its_own_authority(patch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,9 @@ def no_certificate_is_shown_to_a_node_with_its_own_authority(patch: pytest.Monke
 
 @mutant(
     "KIT-03",
-    killed_by=case(test_posture.test_the_relays_certificate_is_shown_in_every_attempt),
+    killed_by=case(
+        test_posture.test_the_relays_certificate_is_shown_to_every_node_on_every_connection
+    ),
 )
 def a_second_attempt_shows_no_certificate(patch: pytest.MonkeyPatch) -> None:
     change_second_attempt(patch, without_verification)

@@ -17,6 +17,7 @@ from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.tls import Tls, contexts_for
 from deploy_relay_kit.relay.urls import Endpoint, resolve
 from tests.conformance import (
+    test_plain,
     test_refusals,
     test_sockets,
     test_sockets_trust,
@@ -272,7 +273,7 @@ def the_own_certificate_is_not_shown(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "TLS-06",
     killed_by=(
-        case(test_tls.test_plain_http_to_another_machine_is_refused),
+        case(test_plain.test_plain_http_to_another_machine_is_refused),
         case(test_sockets_trust.test_plain_ws_to_another_machine_is_refused),
     ),
 )

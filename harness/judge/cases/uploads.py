@@ -1,4 +1,4 @@
-"""Uploads in the words of the cases; a part that was not sent raises Unseen."""
+"""What peers saw, in the words of the cases; a part that was not sent raises Unseen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.cluster import FakeCluster, has_ipv6, loopback_address
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import AnswerEarly
@@ -122,3 +122,20 @@ def look_for_refused_token(
         has_reason = control is None or control.reason == refusal.json["error"]
         check.need(has_reason, "the record of another refusal has no reason either")
         assert record.reason == words
+
+
+def handshakes(peer: FakePeer) -> int:
+    """The connections on which the relay began a TLS handshake."""
+    return sum(seen.has_spoken for seen in peer.connections)
+
+
+def plain_connections(peer: FakePeer) -> int:
+    """The connections on which something other than TLS was sent to a port with TLS."""
+    peer.settle()
+    return sum(it.handshake_error == "HTTP_REQUEST" for it in list(peer.http.connections))
+
+
+def hosts() -> list[tuple[str, str]]:
+    """A host of each form in a URL, with the address of its peer."""
+    by_address = [(loopback_address(1), loopback_address(1)), ("localhost", "127.0.0.1")]
+    return [*by_address, ("[::1]", "::1")] if has_ipv6() else by_address

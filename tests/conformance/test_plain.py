@@ -1,0 +1,104 @@
+"""When the relay connects without TLS: to this machine, or if the deploy allows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deploy_relay_kit.harness import (
+    CertificateFlaw,
+    CloseInHandshake,
+    FakeCluster,
+    FakePeer,
+    in_turn,
+)
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import hosts, plain_connections
+from deploy_relay_kit.harness.targets import DeployNode, GivenToken, LocalSettings
+
+NO_LOOPBACK = "http://0.0.0.0:{port}/"
+"""Not a loopback address, and yet this machine: no service has to listen on a network for it."""
+
+
+def test_plain_http_to_another_machine_is_refused(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Plain http to another machine is refused, also to a node that is trusted in another way."""
+    declared, hows = relay.target.capabilities, list[tuple[str, dict[str, Any]]]()
+    hows += [("a URL", {})]
+    if "insecure_node" in declared:
+        hows += [("a URL of a node without verification", {"verify": False})]
+    if "mint.given" in declared:
+        hows += [("a URL of a node with a given token", {"mint": GivenToken("made-elsewhere")})]
+    for what, how in hows:
+        peer = cluster.peer(tls=False, host="127.0.0.1")
+        node = relay.node(peer, url=NO_LOOPBACK.format(port=peer.http.port), **how)
+        check_refused(check, relay, peer, node, what)
+
+
+def check_refused(
+    check: Checks, relay: Relay, peer: FakePeer, node: DeployNode, what: str, **how: Any
+) -> None:
+    """Look at a deploy over plain http to another machine."""
+    outcome = relay.deploy(to=[node], **how)
+    with check("TLS-06", f"the deploy over plain http to another machine, by {what}"):
+        assert outcome.fails(peer), "expected a refusal or a failed record, got a success"
+    with check("TLS-06", f"the connections to the peer, by {what}"):
+        assert len(peer.connections) == 0
+
+
+def test_plain_http_to_another_machine_is_refused_for_a_node_without_a_url(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Plain http to another machine is refused, also if the URL was built from parts."""
+    peer = cluster.peer(tls=False, host="127.0.0.1")
+    node = relay.minting(peer, url=None, host="0.0.0.0")
+    local = LocalSettings(insecure_port=peer.http.port)
+    check_refused(check, relay, peer, node, "a host", local=local)
+
+
+def test_plain_http_to_this_machine_is_used(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Plain http to an address of the loopback is no connection to another machine."""
+    for host, address in hosts():
+        peer = cluster.peer(tls=False, host=address)
+        relay.deploy(to=[relay.node(peer, url=f"http://{host}:{peer.http.port}/")])
+        with check("TLS-06", f"the uploads over plain http to {host}"):
+            assert len(peer.uploads) == 1
+
+
+def test_plain_http_to_another_machine_is_used_if_the_deploy_allows_it(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Plain http to another machine is used if the deploy allows it, and not in the next one."""
+    peer, later = (cluster.peer(tls=False, host="127.0.0.1") for _ in range(2))
+    nodes = [relay.node(it, url=NO_LOOPBACK.format(port=it.http.port)) for it in (peer, later)]
+    relay.deploy(to=nodes[:1], allow_http=True)
+    with check("TLS-06", "the uploads over plain http"):
+        assert len(peer.uploads) >= 1
+    check_refused(check, relay, later, nodes[1], "a URL in the deploy after it")
+
+
+def test_certificates_are_verified_where_plain_http_is_allowed(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A deploy that allows plain http does not allow a flawed certificate."""
+    flaws = (CertificateFlaw.EXPIRED, CertificateFlaw.WRONG_ADDRESS)
+    peers = [cluster.peer(fault=flaw) for flaw in flaws]
+    relay.deploy(to=peers, allow_http=True)
+    for peer, flaw in zip(peers, flaws, strict=True):
+        with check("TLS-01", f"the requests to a peer whose certificate is {flaw.value}"):
+            check.need(peer.connections, f"no connection reached {peer.name}")
+            assert len(peer.requests) == 0
+
+
+def test_a_handshake_that_failed_is_not_followed_by_a_connection_without_tls(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """After a handshake that failed the relay does not try the port without TLS."""
+    peer = cluster.peer(fault=in_turn(CloseInHandshake(), None))
+    relay.deploy(to=[peer])
+    check.need(peer.connections, f"no connection reached {peer.name}")
+    with check("TLS-01", "the connections without TLS to a port with TLS"):
+        assert plain_connections(peer) == 0
