@@ -85,7 +85,10 @@ MAKE_IT = {
         "of_ways.a_redirected_mint_is_followed",
         "of_ways.a_redirect_within_a_node_is_followed",
     ),
-    "verification-off": ("of_urls.nothing_is_verified",),
+    "verification-off": (
+        "of_urls.nothing_is_verified",
+        "of_circumstances.no_node_with_a_path_is_verified",
+    ),
     "another-authority-trusted": ("of_urls.nothing_is_verified",),
     "own-authority-not-loaded": ("of_urls.the_authority_of_the_cluster_is_not_loaded",),
     "only-the-first-certificate": ("of_ways.one_certificate_of_a_file_is_trusted",),
@@ -127,7 +130,14 @@ MAKE_IT = {
         "of_nodes.records_are_sorted_by_name",
     ),
     "one-token-for-all": ("of_minting.the_first_token_serves_all",),
-    "token-cached-over-attempts": ("of_minting.a_token_is_kept_for_the_next_attempt",),
+    "token-cached-over-attempts": (
+        "of_minting.a_token_is_kept_for_the_next_attempt",
+        "of_downgrades.a_token_outlives_a_lost_answer",
+        "of_downgrades.a_token_outlives_a_503_with_retry_after",
+        "of_downgrades.a_token_outlives_every_second_attempt",
+        "of_downgrades.a_token_outlives_a_failed_connection",
+        "of_downgrades.a_token_of_a_socket_outlives_its_attempt",
+    ),
     "second-token": ("of_minting.a_second_token_is_minted_and_dropped",),
     "token-for-a-day": (
         "of_minting.the_mint_asks_for_no_lifetime",
