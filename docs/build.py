@@ -1,9 +1,11 @@
 """Write the sources of the documentation site into a directory, and build it there, strictly.
 
 `python docs/build.py DIR` needs the extra `docs`; the site is in DIR/site. The pages of this
-directory come first; the pages of requirements, faults and public names are generated.
+directory come first; the pages of requirements, faults and public names are generated. With
+`--failures`, which takes a minute, the page of a requirement shows what a failure of it looks like.
 """
 
+import argparse
 import inspect
 import os
 import re
@@ -13,36 +15,39 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import get_args
+
+import faults  # beside this script
 
 from deploy_relay_kit import harness, relay
-from deploy_relay_kit.harness.faults.kinds import Fault, OneFault
-from deploy_relay_kit.harness.faults.text import fault_names
 from deploy_relay_kit.harness.judge.catalogue import Requirement, requirements, sources
 from deploy_relay_kit.harness.judge.explain import after_every_case, cases_by_requirement
 from deploy_relay_kit.harness.judge.hints import hints
 
 ROOT = Path(__file__).parents[1]
+FAILURES = "failures"
 TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
 _OUTSIDE = re.compile(r"\]\(\.\./([\w./-]+)\)")  # links of docs/ to files of the repository
 
 
-def main(directory: Path) -> int:
+def main(directory: Path, *, failures: bool) -> int:
     """Write the sources and build the site; return the exit code of MkDocs."""
     pages = directory / "pages"
     pages.mkdir(parents=True)
-    for page, text in [*_written(pages), *_of_requirements(), *_of_faults(), *_of_names()]:
+    if failures:
+        command = [sys.executable, "-m", "tests.mutants.failures", str(directory / FAILURES)]
+        subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own
+    for page, text in [
+        *_written(pages),
+        *_of_requirements(directory / FAILURES),
+        ("faults.md", faults.page()),
+        *_of_names(),
+    ]:
         path = pages / page
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     shutil.copy(ROOT / "mkdocs.yml", directory)
-    build = [
-        sys.executable,
-        "-m",
-        "mkdocs",
-        "build",
-        "--strict",
-    ]  # with --quiet, it would count no warning
+    # With --quiet, MkDocs would count no warning.
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # an advertisement of another program
     done = subprocess.run(build, cwd=directory, env=quiet, check=False)  # noqa: S603 - our own
     return done.returncode
@@ -56,25 +61,29 @@ def _written(pages: Path) -> Iterator[tuple[str, str]]:
         yield name, (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
     for drawing in (ROOT / "docs").glob("*.svg"):
         shutil.copy(drawing, pages)
-    for path in sorted((ROOT / "docs").glob("*.md")):
+    for path in sorted((ROOT / "docs").rglob("*.md")):
+        page = path.relative_to(ROOT / "docs")
+        up = "../" * (len(page.parts) - 1)
         text = path.read_text(encoding="utf-8")
-        for file in _OUTSIDE.findall(text):
-            target = pages / "files" / Path(file).name
-            target.parent.mkdir(exist_ok=True)
-            shutil.copy(ROOT / file, target)
-        yield path.name, _OUTSIDE.sub(lambda it: f"](files/{Path(it[1]).name})", text)
+        for file in _OUTSIDE.findall(text.replace(f"]({up}../", "](../")):
+            if (ROOT / file).is_file():
+                target = pages / "files" / Path(file).name
+                target.parent.mkdir(exist_ok=True)
+                shutil.copy(ROOT / file, target)
+                text = text.replace(f"]({up}../{file})", f"]({up}files/{target.name})")
+        yield str(page), text
 
 
-def _of_requirements() -> Iterator[tuple[str, str]]:
+def _of_requirements(failures: Path) -> Iterator[tuple[str, str]]:
     """A page for each requirement, and the list of all."""
     rows = ["# Requirements", "", "| id | level | sentence |", "|---|---|---|"]
     for id_, it in requirements().items():
         rows.append(f"| [{id_}]({id_}.md) | {it.level} | {_cell(it.sentence)} |")
-        yield f"requirements/{id_}.md", "\n".join(_of_requirement(id_, it)) + "\n"
+        yield f"requirements/{id_}.md", "\n".join(_of_requirement(id_, it, failures)) + "\n"
     yield "requirements/index.md", "\n".join(rows) + "\n"
 
 
-def _of_requirement(id_: str, it: Requirement) -> Iterator[str]:
+def _of_requirement(id_: str, it: Requirement, failures: Path) -> Iterator[str]:
     yield f"# {id_}\n\n**{it.level}**: {_cell(it.sentence)}\n"
     yield f"**Why**: {_cell(it.why)}\n"
     words = (
@@ -91,22 +100,14 @@ def _of_requirement(id_: str, it: Requirement) -> Iterator[str]:
         yield "## Common mistakes\n"
         yield from (f"- {_cell(hint.text)}" for hint in found)
         yield ""
+    if (failure := failures / f"{id_}.txt").exists():
+        yield "## What a failure looks like\n"
+        yield f"```text\n{failure.read_text(encoding='utf-8')}```\n"
     yield "## Cases\n"
     if id_ in after_every_case():
         yield "- looked at after every case"
     yield from (f"- `{case}`" for case in cases_by_requirement().get(id_, ()))
     yield f"\nJudge it alone: `relay-harness run --requirement {id_}`"
-
-
-def _of_faults() -> Iterator[tuple[str, str]]:
-    """The catalogue of faults, with the form that a command line takes."""
-    forms = {form.partition(":")[0]: form for form in fault_names()}
-    rows = ["# Faults", ""]
-    for kind in dict.fromkeys([*get_args(OneFault), *get_args(Fault)]):
-        form = forms.get(kind.__name__)
-        rows += [f"## {kind.__name__}", "", inspect.cleandoc(kind.__doc__ or ""), ""]
-        rows += [f"On a command line: `{form}`", ""] if form else []
-    yield "faults.md", "\n".join(rows)
 
 
 def _of_names() -> Iterator[tuple[str, str]]:
@@ -129,4 +130,7 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    options = argparse.ArgumentParser(description="Build the documentation site.")
+    options.add_argument("directory", metavar="DIR", type=Path, help="a new directory")
+    options.add_argument("--failures", action="store_true", help="show failures, too")
+    sys.exit(main(**vars(options.parse_args())))

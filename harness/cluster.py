@@ -23,6 +23,7 @@ from deploy_relay_kit.harness.peer.peer import FakePeer, PeerOptions
 from deploy_relay_kit.harness.profiles import ProfileName
 from deploy_relay_kit.harness.replication import FakeReplicationSocket
 from deploy_relay_kit.harness.replication.socket import SocketOptions
+from deploy_relay_kit.harness.witness.printable import printable
 from deploy_relay_kit.harness.witness.timeline import (
     ConnectionTimeline,
     beginning,
@@ -226,7 +227,7 @@ class FakeCluster:
         return described
 
     def timelines(self, since: float = 0.0) -> str:
-        """What every peer and socket saw, as text that a person reads; credentials are left out.
+        """What every peer and socket saw, as text that a person reads, without credentials.
 
         All times are on one clock, which begins with the first connection. A front records
         nothing: only its name is shown. Its peer records what passed through it.
@@ -238,7 +239,8 @@ class FakeCluster:
         endpoints = [*self.peers, *self.sockets]
         connections = (seen for it in endpoints for seen in it.live_connections)
         begin = beginning(connections)
-        return self.redacted("\n".join([*fronts, *(it.timeline(begin, since) for it in endpoints)]))
+        seen = "\n".join([*fronts, *(it.timeline(begin, since) for it in endpoints)])
+        return printable(self.redacted(seen))
 
     def redacted(self, text: str) -> str:
         """A text without the passwords and tokens of its peers."""
@@ -253,7 +255,7 @@ class FakeCluster:
         """
         endpoints = [*self.peers, *self.sockets]
         seen = [(it.title, witness) for it in endpoints for witness in it.live_connections]
-        return connection_timelines(seen, self.redacted)
+        return connection_timelines(seen, lambda text: printable(self.redacted(text)))
 
     def stop(self) -> None:
         self.is_stopped = True

@@ -110,6 +110,7 @@ def _serve(options: argparse.Namespace) -> int:
         password=password,
         replication=options.replication,
         nodes_file=options.nodes_file,
+        ca_file=options.ca_file,
         administered=options.admin,
     )
 

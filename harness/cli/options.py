@@ -163,6 +163,10 @@ def _serve_options(commands: Commands[argparse.ArgumentParser]) -> None:
         help="write a line NAME=URL for each node there, as `relay deploy --nodes` takes it",
     )  # fmt: skip
     serve.add_argument(
+        "--ca-file", metavar="FILE", type=Path,
+        help="write the authority of the nodes there, as `relay deploy --ca` takes it",
+    )  # fmt: skip
+    serve.add_argument(
         "--admin", action="store_true",
         help="serve an endpoint on loopback that changes faults; the JSON has its URL and token",
     )  # fmt: skip

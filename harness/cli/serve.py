@@ -20,7 +20,6 @@ from deploy_relay_kit.harness.faults.schedule import FaultSchedule
 from deploy_relay_kit.harness.faults.text import parse_fault
 from deploy_relay_kit.harness.peer.peer import PeerOptions
 from deploy_relay_kit.harness.profiles import ProfileName
-from deploy_relay_kit.harness.witness.printable import printable
 
 
 def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...]]:
@@ -59,6 +58,7 @@ def serve(
     password: str | None = None,
     replication: bool = False,
     nodes_file: Path | None = None,
+    ca_file: Path | None = None,
     administered: bool = False,
 ) -> int:
     """Serve until interrupted, terminated, or at the end of a piped standard input; return 0.
@@ -74,6 +74,7 @@ def serve(
         password: the one password of all nodes; None gives each node a password of its own.
         replication: whether every node has a replication socket, too.
         nodes_file: gets a line NAME=URL for each node, as `relay deploy --nodes` takes it.
+        ca_file: gets the authority of the nodes, as `relay deploy --ca` takes it.
         administered: whether to serve the admin endpoint; the JSON has its `url` and `token`.
 
     Raises:
@@ -96,8 +97,12 @@ def serve(
                 remedy = "give fewer, or raise the limit (ulimit -n)"
                 raise InputError(f"--nodes {nodes}: {why}; {remedy}") from error
         described = cluster.describe()
+        if ca_file is not None:
+            _write("--ca-file", ca_file, cluster.ca_file.read_text(encoding="utf-8"))
         if nodes_file is not None:
-            _write(nodes_file, cluster)
+            lines = [f"{peer.name}={peer.url}\n" for peer in cluster]
+            head = f"# a fake cluster; its authority: --ca {ca_file or cluster.ca_file}\n"
+            _write("--nodes-file", nodes_file, head + "".join(lines))
         if administered:
             described["admin"] = stack.enter_context(admin(cluster))
         say([json.dumps(described)])
@@ -106,17 +111,15 @@ def serve(
             # Whoever started us and dies leaves no cluster behind.
             threading.Thread(target=_set_at_end_of_input, args=(over,), daemon=True).start()
         over.wait()
-        print(printable(cluster.timelines()), file=sys.stderr)
+        print(cluster.timelines(), file=sys.stderr)
     return 0
 
 
-def _write(file: Path, cluster: FakeCluster) -> None:
-    head = f"# a fake cluster; its authority: --ca {cluster.ca_file}\n"
-    lines = [f"{peer.name}={peer.url}\n" for peer in cluster]
+def _write(option: str, file: Path, text: str) -> None:
     try:
-        file.write_text(head + "".join(lines), encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"--nodes-file {file}: {error.strerror}") from error
+        raise InputError(f"{option} {file}: {error.strerror}") from error
 
 
 def _set_at_end_of_input(over: threading.Event) -> None:

@@ -137,23 +137,25 @@ def test_relay_deploy_takes_the_file_of_nodes(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("of-all-nodes")
     (tmp_path / "password").chmod(0o600)
     login = ["--user", "admin", "--password-file", str(tmp_path / "password")]
-    nodes = ["--nodes-file", str(tmp_path / "cluster.nodes")]
-    with served("--fault", "node-2=Answer:400,healthy", *login, *nodes) as described:
+    nodes, ca = str(tmp_path / "cluster.nodes"), str(tmp_path / "ca.pem")
+    files = ["--nodes-file", nodes, "--ca-file", ca]
+    with served("--fault", "node-2=Answer:400,healthy", *login, *files) as described:
         assert "admin" not in described
         command = [sys.executable, "-m", "deploy_relay_kit.relay", "deploy"]
-        where = ["--nodes", str(tmp_path / "cluster.nodes"), "--ca", described["ca_file"]]
+        where = ["--nodes", nodes, "--ca", ca]
         deploy = [*command, str(sample_component()), "--project", "demo", *where, *login]
         first = subprocess.run(deploy, capture_output=True, text=True, check=False)
         second = subprocess.run(deploy, capture_output=True, text=True, check=False)
     assert (first.returncode, second.returncode) == (1, 0), first.stderr + second.stderr
 
 
-def test_a_file_of_nodes_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--nodes-file", "--ca-file"])
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, option: str) -> None:
     file = tmp_path / "none" / "cluster.nodes"
-    command = [*SERVE, "--nodes-file", str(file)]
+    command = [*SERVE, option, str(file)]
     done = subprocess.run(command, input="", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"relay-harness: --nodes-file {file}: No such file or directory\n"
+    assert done.stderr == f"relay-harness: {option} {file}: No such file or directory\n"
 
 
 def client_of_the_page(language: str) -> str:

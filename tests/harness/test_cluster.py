@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import ssl
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -99,6 +102,18 @@ def test_earlier_connections_can_be_left_out(cluster: FakeCluster) -> None:
     peer.settle()
     peer.wait_until(lambda peer: peer.live_connections[0].closed_at is not None)
     assert "nobody connected in this time, 1 before" in cluster.timelines(since=now())
+
+
+def test_a_timeline_holds_nothing_that_acts_on_a_terminal(cluster: FakeCluster) -> None:
+    peer = cluster.peer()
+    parts = urlsplit(peer.url)
+    context = ssl.create_default_context(cafile=cluster.ca_file)
+    context.check_hostname = False
+    with socket.create_connection((parts.hostname, parts.port), 10) as plain:
+        context.wrap_socket(plain, server_hostname="x\x1b[31m").close()
+    peer.wait_until(lambda _: r"done, SNI x\x1b[31m" in cluster.timelines())
+    [seen] = cluster.connection_timelines()
+    assert all(moment["text"].isprintable() for moment in seen["moments"])
 
 
 def test_a_cluster_shows_its_nodes() -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,14 @@ from deploy_relay_kit.harness.judge.report.annotations import render
 from tests.harness.driving import case, failed, result_of
 
 ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+FORMS = ROOT / ".github" / "ISSUE_TEMPLATE"
 FILES = {
-    "vendor.github-workflows": sorted((ROOT / ".github" / "workflows").glob("*.yml")),
+    "vendor.github-workflows": WORKFLOWS,
+    "custom.github-workflows-require-timeout": WORKFLOWS,
+    "vendor.github-issue-forms": sorted(FORMS.glob("[!c]*.yml")),
+    "vendor.github-issue-config": [FORMS / "config.yml"],
+    "vendor.citation-file-format": [ROOT / "CITATION.cff"],
     "vendor.github-actions": [ROOT / "action.yml"],
     "vendor.gitlab-ci": [ROOT / "templates" / "judge.gitlab-ci.yml"],
     "vendor.dependabot": [ROOT / ".github" / "dependabot.yml"],
@@ -35,6 +42,11 @@ def test_files_of_ci_servers_have_the_form_of_their_schemas(schema: str) -> None
         [*command, *map(str, FILES[schema])], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_citation_is_of_this_version() -> None:
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {version('deploy-relay-kit')}\n" in text
 
 
 def test_actionlint_accepts_the_workflows() -> None:

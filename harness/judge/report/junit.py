@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 from deploy_relay_kit.harness.judge.causes import STRICTER, failed
 from deploy_relay_kit.harness.judge.model import Case, Result, Verdict, is_stricter
 from deploy_relay_kit.harness.judge.report.text import explained
+from deploy_relay_kit.harness.witness.printable import printable
 
 # XML 1.0 has no way to write these (section 2.2).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -73,4 +74,4 @@ def _say(element: ET.Element, tag: str, message: str, text: str) -> None:
 
 
 def _clean(text: str) -> str:
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", printable(text))
