@@ -14,6 +14,8 @@ from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
 from deploy_relay_kit.harness.targets.outcome import TargetSkippedError
 from deploy_relay_kit.harness.targets.reference import ReferenceTarget
 
+_THE_KIT_WAITS_LESS = 3_600.0  # seconds; it ends an adapter that is late
+
 
 def serve(target: Target, stdin: IO[bytes], stdout: IO[bytes]) -> int:
     """Answer messages until `stop` or the end of the input; return the exit code.
@@ -50,7 +52,7 @@ def _reply(target: Target, message: dict[str, Any]) -> dict[str, Any]:
 
 def _deploy(target: Target, message: dict[str, Any]) -> dict[str, Any]:
     try:
-        outcome = target.deploy(messages.command_from(message))
+        outcome = target.deploy(messages.command_from(message), _THE_KIT_WAITS_LESS)
     except TargetSkippedError as error:
         return {"skipped": str(error)}
     except Exception:  # noqa: BLE001 - the kit shows whatever it is

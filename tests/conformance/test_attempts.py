@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from deploy_relay_kit.harness import (
@@ -9,7 +11,9 @@ from deploy_relay_kit.harness import (
     AnswerEarly,
     CloseWithoutAnswer,
     FakeCluster,
+    FakePeer,
     Fault,
+    Held,
     OneFault,
     ResetAfter,
     ResetAtAccept,
@@ -17,7 +21,7 @@ from deploy_relay_kit.harness import (
     in_turn,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import GivenToken, Limits
 
@@ -168,6 +172,32 @@ def test_an_expired_token_is_never_used_again(
     else:
         with check("MINT-12", "the status of the record after an upload that was answered 401"):
             assert record.status == "failed"
+
+
+# -- when ----------------------------------------------------------------------------------------
+
+
+def test_a_pause_before_another_attempt_delays_no_other_peer(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """While one peer has asked for a pause of 2 s, another gets its second attempt."""
+    patient = cluster.peer(fault=in_turn(Answer(503, headers=(("Retry-After", "2"),)), None))
+
+    def wait() -> None:
+        with contextlib.suppress(TimeoutError):
+            patient.wait_until(is_answered, IN_TIME)
+
+    peer = cluster.peer(fault=in_turn(Held(Answer(503), until=wait), None))
+    relay.deploy(to=[patient, peer], limits=THRICE)
+    with check("AGG-04", "the beginning of the second attempt"):
+        for it in (patient, peer):
+            check.need(len(it.uploads) == 2, f"{it.name} saw {len(it.uploads)} uploads, not two")
+        late = peer.uploads[1].times["head"] - patient.uploads[1].times["head"]
+        assert late <= 0, f"expected in the pause of {patient.name}, got {late:.3f} s after it"
+
+
+def is_answered(peer: FakePeer) -> bool:
+    return any("answer end" in upload.times for upload in peer.live_uploads)
 
 
 # -- what the record says ------------------------------------------------------------------------

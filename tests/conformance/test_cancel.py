@@ -42,8 +42,15 @@ CANCELLED_AFTER = (0.2, 1, 4)  # seconds
 NO_ANSWER = StopReadingAfter(1_000_000_000)
 
 
+def is_idle(seen: ConnectionWitness) -> bool:
+    """Whether a connection waits for another request: a relay may keep it for the next deploy."""
+    done = [{"body end", "answer end"} <= request.times.keys() for request in seen.requests]
+    return bool(done) and all(done)
+
+
 def open_connections(peer: FakePeer) -> list[ConnectionWitness]:
-    return [seen for seen in peer.live_connections if seen.closed_by is None]
+    """The open connections whose request is in progress, or that have none yet."""
+    return [it for it in peer.live_connections if it.closed_by is None and not is_idle(it)]
 
 
 def wait_for_closing(peer: FakePeer, seconds: float) -> None:

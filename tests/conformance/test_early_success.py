@@ -19,6 +19,7 @@ from deploy_relay_kit.harness.fronts.caddy import CaddyFront
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import Limits
 
 At = Literal["head", "file"] | int
 
@@ -42,7 +43,9 @@ def test_an_early_success_is_none_without_the_whole_payload(
     Some clients stop sending at any answer; then the record is failed.
     """
     peer = cluster.peer(fault=AnswerEarly(Answer(json={"message": "done"}), at, "drain"))
-    record = relay.deploy(to=[peer], payload=large.path, deadline=IN_TIME)[peer]
+    # After `Connection: close`, the peer takes no more of the upload: it ends when it stalls.
+    deadline = Limits().stall + IN_TIME
+    record = relay.deploy(to=[peer], payload=large.path, deadline=deadline)[peer]
     with check("RES-02", "the upload of a success"):
         upload, received = peer.upload, f"{peer.upload.reader.received:,}"
         failed = record.status == "failed"

@@ -246,12 +246,15 @@ def test_the_handshake_names_a_host_and_no_address(
 def test_a_certificate_is_trusted_with_each_version_of_tls(
     cluster: FakeCluster, relay: Relay, check: Checks, version: TlsVersion
 ) -> None:
-    """A certificate of the cluster is trusted with each version of TLS that the relay has."""
+    """A peer that speaks one version of TLS is reached, and its certificate is trusted."""
     peer = cluster.peer(fault=TlsOnly(version))
     relay.deploy(to=[peer])
-    if any(seen.alert_sent == "protocol_version" for seen in peer.connections):
-        pytest.skip(f"TLS {version}")
+    check.need(peer.connections, f"no connection reached {peer.name}")
+    unknown = any(seen.alert_sent == "protocol_version" for seen in peer.connections)
+    with check("KIT-11", f"the handshakes with TLS {version}"):
+        assert not unknown, "expected a handshake, got one without this version"
     with check("TLS-02", f"the requests with TLS {version}"):
+        check.need(not unknown, f"the relay does not speak TLS {version} (KIT-11)")
         assert len(peer.requests) > 0
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextvars
-import functools
 import json
 import secrets
-import ssl
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +15,7 @@ import aiohttp
 import pytest
 
 from deploy_relay_kit import relay as reference
-from deploy_relay_kit.relay import formdata, peer, tls
+from deploy_relay_kit.relay import formdata, peer
 from deploy_relay_kit.relay.connection import Connections
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.report import Record, Report
@@ -28,53 +26,77 @@ from tests.mutants.of_sending import change_blocks
 from tests.mutants.of_wire import change_form, change_headers
 
 Patch = Callable[[pytest.MonkeyPatch], None]
-ODD: list[Patch] = []
 
 
-def odd(apply: Patch) -> Patch:
-    ODD.append(apply)
-    return apply
+@dataclass(frozen=True)
+class Odd:
+    """A relay that uses one freedom.
+
+    Attributes:
+        apply: patches the reference.
+        of: what it changes; of two relays that change the same, one alone is applied at a time.
+    """
+
+    apply: Patch
+    of: str
+
+    @property
+    def name(self) -> str:
+        return self.apply.__name__
 
 
-@odd
+ODD: list[Odd] = []
+
+
+def odd(of: str = "") -> Callable[[Patch], Patch]:
+    """Register a function that patches the reference; `of`: see `Odd`, by default nothing else."""
+
+    def register(apply: Patch) -> Patch:
+        ODD.append(Odd(apply, of or apply.__name__))
+        return apply
+
+    return register
+
+
+@odd("boundary")
 def boundaries_of_another_form(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "BOUNDARY_PREFIX", "b")
 
 
-@odd
+@odd("boundary")
 def boundaries_as_long_as_they_may_be(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "BOUNDARY_PREFIX", "-" * 46)
 
 
-@odd
+@odd("boundary")
 def boundaries_of_twelve_random_digits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "secrets", SimpleNamespace(token_hex=lambda _: secrets.token_hex(6)))
 
 
-@odd
+@odd("headers")
 def more_headers_than_are_needed(patch: pytest.MonkeyPatch) -> None:
     more = {"User-Agent": "odd/1.0", "Accept": "application/json", "X-Request-Id": "7"}
     change_headers(patch, lambda headers: {**more, **headers})
 
 
-@odd
+@odd("headers")
 def media_types_in_capitals(patch: pytest.MonkeyPatch) -> None:
     """RFC 9110 section 8.3.1: media types and names of parameters ignore case."""
 
     def capital(headers: Mapping[str, str]) -> Mapping[str, str]:
         of = headers["Content-Type"].replace("multipart/form-data; b", "Multipart/Form-Data;B")
-        accept = headers.get("Accept", "application/json").title()
+        accept = headers.get("Accept", "Application/JSON")  # that of events: SSE-01
         return {**headers, "Content-Type": of, "Accept": accept}
 
     change_headers(patch, capital)
 
 
-@odd
+@odd("headers")
 def uploads_with_connection_close(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {**headers, "Connection": "close"})
 
 
-@odd
+@odd("chunks")
 def small_chunks(patch: pytest.MonkeyPatch) -> None:
     def split(blocks: Iterator[bytes]) -> Iterator[bytes]:
         for block in blocks:
@@ -83,7 +105,7 @@ def small_chunks(patch: pytest.MonkeyPatch) -> None:
     change_blocks(patch, split)
 
 
-@odd
+@odd("chunks")
 def fields_and_file_in_one_chunk(patch: pytest.MonkeyPatch) -> None:
     head: contextvars.ContextVar[bytes] = contextvars.ContextVar("head")
 
@@ -99,12 +121,12 @@ def fields_and_file_in_one_chunk(patch: pytest.MonkeyPatch) -> None:
     change_blocks(patch, together)
 
 
-@odd
+@odd("connections")
 def one_connection_for_mint_and_upload(patch: pytest.MonkeyPatch) -> None:
     change_connector(patch, keepalive_timeout=15)
 
 
-@odd
+@odd("connections")
 def connections_that_say_they_close(patch: pytest.MonkeyPatch) -> None:
     change_connector(patch, force_close=True, keepalive_timeout=None)
 
@@ -114,20 +136,7 @@ def change_connector(patch: pytest.MonkeyPatch, **how: Any) -> None:
     patch.setattr(aiohttp, "TCPConnector", lambda **usual: make(**{**usual, **how}))
 
 
-@odd
-def tls_1_2_alone(patch: pytest.MonkeyPatch) -> None:
-    make = tls._new_context
-
-    @functools.cache
-    def older(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
-        context = make(trusted, verify)
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-        return context
-
-    patch.setattr(tls, "_shared_context", older)
-
-
-@odd
+@odd("mint")
 def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
     exchange = Peer.exchange
 
@@ -143,7 +152,7 @@ def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Peer, "exchange", basic)
 
 
-@odd
+@odd("deploy")
 def failed_records_instead_of_a_refusal(patch: pytest.MonkeyPatch) -> None:
     deploy = reference.deploy
 
@@ -157,13 +166,13 @@ def failed_records_instead_of_a_refusal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reference, "deploy", lenient)
 
 
-@odd
+@odd()
 def records_with_more_members(patch: pytest.MonkeyPatch) -> None:
     more = {"seconds": 0.5, "address": "127.0.0.2", "relay": {"name": "odd"}}
     change_report(patch, lambda records: [{**more, **record} for record in records])
 
 
-@odd
+@odd()
 def transport_errors_in_other_words(patch: pytest.MonkeyPatch) -> None:
     def reworded(record: Record) -> Record:
         if record.get("stage") in {"connect", "tls", "upload"} and "statusCode" not in record:
@@ -174,7 +183,7 @@ def transport_errors_in_other_words(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, lambda records: list(map(reworded, records)))
 
 
-@odd
+@odd("mint")
 def mints_in_another_json_layout(patch: pytest.MonkeyPatch) -> None:
     def spacious(request: dict[str, Any]) -> str:
         return json.dumps(dict(reversed(request.items())), indent=1)
@@ -182,7 +191,7 @@ def mints_in_another_json_layout(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(peer, "json", SimpleNamespace(dumps=spacious))
 
 
-@odd
+@odd("connections")
 def mints_on_their_own_connection(patch: pytest.MonkeyPatch) -> None:
     mint = OperationsMint.mint
 
@@ -193,27 +202,27 @@ def mints_on_their_own_connection(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(OperationsMint, "mint", alone)
 
 
-@odd
+@odd("pauses")
 def no_pause_before_another_attempt(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
     patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, first_delay=0.0), *at))
 
 
-@odd
+@odd()
 def records_with_their_members_in_another_order(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, lambda records: [dict(reversed(it.items())) for it in records])
 
 
-@odd
+@odd("headers")
 def headers_in_another_order(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: dict(reversed(list(headers.items()))))
 
 
-@odd
+@odd("headers")
 def headers_in_lower_case(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {name.lower(): it for name, it in headers.items()})
 
 
-@odd
+@odd("headers")
 def anything_is_accepted_beside_json(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda it: {"Accept": "application/json, */*;q=0.1", **it})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -107,6 +108,22 @@ def a_success_keeps_the_reason_of_its_failures(patch: pytest.MonkeyPatch) -> Non
         return {**success_record(node, members, attempts), **why}
 
     patch.setattr(fanout, "success_record", explained)
+
+
+@mutant(
+    "AGG-04",
+    killed_by=case(test_attempts.test_a_pause_before_another_attempt_delays_no_other_peer),
+    also={"KIT-01": "a cancelled deploy ends after the pause"},
+)
+def a_pause_holds_the_whole_relay(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+
+    def blocking(self: Retry, *at: Any) -> float | None:
+        seconds = delay(self, *at)
+        time.sleep(seconds or 0)
+        return None if seconds is None else 0.0
+
+    patch.setattr(Retry, "delay", blocking)
 
 
 # -- failures that are tried again ---------------------------------------------------------------

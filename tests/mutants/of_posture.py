@@ -109,7 +109,7 @@ def a_second_attempt_shows_no_certificate(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "MINT-08",
+    "MINT-11",
     "BUG-41",  # the password of one node is sent to another
     killed_by=case(test_posture.test_each_attempt_logs_in_as_the_user_of_its_node),
 )

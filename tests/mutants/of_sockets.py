@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -292,3 +293,18 @@ def sockets_are_closed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> No
 
     patch.setattr(Peer, "replication_socket", keeping)
     patch.setattr(Connections, "__aexit__", closing)
+
+
+@mutant(
+    "WS-10",
+    killed_by=case(test_replication.test_another_attempt_opens_another_socket),
+)
+def requests_are_counted_over_all_connections(patch: pytest.MonkeyPatch) -> None:
+    mint = ReplicationMint.mint
+    numbers = itertools.count(1)
+
+    async def counting(self: ReplicationMint, *at: Any) -> str:
+        patch.setattr(replication, "_REQUEST_ID", next(numbers))
+        return await mint(self, *at)
+
+    patch.setattr(ReplicationMint, "mint", counting)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from deploy_relay_kit.harness.targets import GivenToken, ReplicationMint
-from deploy_relay_kit.relay import fanout
+from deploy_relay_kit.relay import fanout, tls
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.tls import Tls, contexts_for
@@ -19,6 +20,7 @@ from tests.conformance import test_sockets_trust, test_tls
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import Trust, change_tls, without_verification
 
+VERSIONS = test_tls.test_a_certificate_is_trusted_with_each_version_of_tls
 UPLOAD = test_tls.test_an_upload_is_verified_also_after_no_mint_on_the_same_api
 
 
@@ -91,4 +93,32 @@ def a_socket_trusts_as_the_cluster_does(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fanout, "contexts_for", noted)
     patch.setattr(
         Peer, "replication_socket", lambda self, *at: connect(replace(self, tls=usual[0]), *at)
+    )
+
+
+def change_versions(patch: pytest.MonkeyPatch, change: Callable[[ssl.SSLContext], None]) -> None:
+    """Limit the versions of TLS in every context."""
+    make = tls._new_context
+
+    @functools.cache
+    def limited(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+        context = make(trusted, verify)
+        change(context)
+        return context
+
+    patch.setattr(tls, "_new_context", limited)
+    patch.setattr(tls, "_shared_context", limited)
+
+
+@mutant("KIT-11", killed_by=case(VERSIONS, version="1.3"))
+def tls_1_2_is_the_latest_version(patch: pytest.MonkeyPatch) -> None:
+    change_versions(
+        patch, lambda context: setattr(context, "maximum_version", ssl.TLSVersion.TLSv1_2)
+    )
+
+
+@mutant("KIT-11", killed_by=case(VERSIONS, version="1.2"))
+def tls_1_3_is_the_only_version(patch: pytest.MonkeyPatch) -> None:
+    change_versions(
+        patch, lambda context: setattr(context, "minimum_version", ssl.TLSVersion.TLSv1_3)
     )

@@ -3,7 +3,8 @@
     python -m tests.mutants.relay                     # the names of all bugs, with what each breaks
     relay-harness run --relay "cmd:python -m tests.mutants.relay nulls_are_left_out"
 
-Two files may have a mutant of one name: then give the file, too, as in `of_wire.NAME`.
+Two files may have a mutant of one name: then give the file, too, as in `of_wire.NAME`. The names of
+odd but correct relays are listed, too, as `correct`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import pytest
 from deploy_relay_kit.harness.targets.reference import ReferenceTarget
 from deploy_relay_kit.harness.targets.reference_adapter import serve
 from tests.mutants.catalogue import BY_PLACE
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import Mutant, Patch
+from tests.mutants.odd_groups import ODD_BY_NAME
 
 
 def mutants_named(name: str) -> list[Mutant]:
@@ -33,15 +35,20 @@ def main(names: list[str]) -> int:
     if not names:
         for place, mutant in sorted(BY_PLACE.items()):
             sys.stdout.write(f"{place:70} {' '.join(mutant.requirements)}\n")
+        for name in sorted(ODD_BY_NAME):
+            sys.stdout.write(f"{name:70} correct\n")
         return 0
     found = mutants_named(names[0]) if len(names) == 1 else []
-    if len(found) != 1:
-        near = difflib.get_close_matches(names[0], [it.name for it in BY_PLACE.values()])
+    patches: list[Patch] = [mutant.apply for mutant in found]
+    patches += [ODD_BY_NAME[name].apply for name in names[:1] if name in ODD_BY_NAME]
+    if len(patches) != 1:
+        known = [*(it.name for it in BY_PLACE.values()), *ODD_BY_NAME]
+        near = difflib.get_close_matches(names[0], known)
         near = [place for place, it in BY_PLACE.items() if it in found] or near
         sys.stderr.write(f"{' '.join(names)}: not one mutant; did you mean one of {near}?\n")
         return 2
     with pytest.MonkeyPatch.context() as patch:
-        found[0].apply(patch)
+        patches[0](patch)
         return serve(ReferenceTarget(), sys.stdin.buffer, sys.stdout.buffer)
 
 

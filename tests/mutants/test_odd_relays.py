@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.model import Case as Judged
 from deploy_relay_kit.harness.judge.model import Verdict
 from deploy_relay_kit.relay import Limits
 from tests.conformance import (
@@ -18,14 +22,17 @@ from tests.conformance import (
     test_mint_failures,
     test_patience,
     test_refused_requests,
+    test_replication,
     test_retry,
     test_secrets,
     test_url,
     test_wire,
 )
 from tests.mutants.mutant import Case, case
-from tests.mutants.odd import ODD, Patch
+from tests.mutants.odd import ODD, Odd
+from tests.mutants.odd_groups import GROUPS
 from tests.mutants.of_giving_up import with_its_own_limits
+from tests.programs import LONG
 
 BREADTH = [
     case(test_wire.test_an_accept_header_admits_json),
@@ -41,51 +48,81 @@ BREADTH = [
 ]
 
 
-OF_BOUNDARIES = [
-    case(test_wire.test_no_two_uploads_share_a_boundary),
-    case(test_wire.test_no_boundary_can_be_guessed_from_others),
-]
-ODD_BOUNDARIES = [relay_of for relay_of in ODD if relay_of.__name__.startswith("boundaries_")]
+# Cases about one freedom run with each relay that has it, alone.
+ALONE = {
+    "boundary": [
+        case(test_wire.test_no_two_uploads_share_a_boundary),
+        case(test_wire.test_no_boundary_can_be_guessed_from_others),
+    ],
+    "mint": [case(test_secrets.test_no_peer_is_sent_a_credential_of_another)],
+    "pauses": [
+        case(test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled),
+        case(test_retry.test_the_relay_waits_as_long_as_retry_after_says),
+    ],
+    "close": [case(test_replication.test_a_mint_is_one_request_and_one_answer)],
+    "frames": [case(test_replication.test_a_mint_is_one_request_and_one_answer)],
+    "packing": [case(test_replication.test_a_mint_is_one_request_and_one_answer)],
+}
 
-OF_MINTS = [case(test_secrets.test_no_peer_is_sent_a_credential_of_another)]
-ODD_MINTS = [relay_of for relay_of in ODD if "mint" in relay_of.__name__]
 
-OF_PAUSES = [
-    case(test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled),
-    case(test_retry.test_the_relay_waits_as_long_as_retry_after_says),
-]
-ODD_PAUSES = [relay_of for relay_of in ODD if "pause" in relay_of.__name__]
+def name_of(value: object) -> str:
+    match value:
+        case Case():
+            return value.function.__name__
+        case Odd():
+            return value.name
+    return f"group-{GROUPS.index(value)}" if value in GROUPS else ascii(value)
+
+
+def passes(relays: list[Odd], judged: Judged) -> None:
+    """The case passed; else the names of the relays say where to look."""
+    names = " ".join(relay.name for relay in relays)
+    assert judged.verdict is Verdict.PASSED, f"with {names}: {judged.checks}"
+
+
+@pytest.mark.parametrize(("group", "case"), [*product(GROUPS, BREADTH)], ids=name_of)
+def test_an_odd_relay_passes(
+    group: list[Odd], case: Case, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for relay_of in group:
+        relay_of.apply(monkeypatch)
+    passes(group, case.run(request))
 
 
 @pytest.mark.parametrize(
     ("relay_of", "case"),
-    [
-        *product(ODD, BREADTH),
-        *product(ODD_BOUNDARIES, OF_BOUNDARIES),
-        *product(ODD_MINTS, OF_MINTS),
-        *product(ODD_PAUSES, OF_PAUSES),
-    ],
-    ids=lambda it: it.function.__name__ if isinstance(it, Case) else it.__name__,
+    [(relay_of, case) for relay_of in ODD for case in ALONE.get(relay_of.of, ())],
+    ids=name_of,
 )
-def test_an_odd_relay_passes(
-    relay_of: Patch,
-    case: Case,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
+def test_an_odd_relay_passes_what_is_about_its_freedom(
+    relay_of: Odd, case: Case, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    relay_of(monkeypatch)
-    judged = case.run(request)
-    assert judged.verdict is Verdict.PASSED, judged.checks
+    relay_of.apply(monkeypatch)
+    passes([relay_of], case.run(request))
 
 
-@pytest.mark.parametrize("relay_of", ODD, ids=lambda apply: apply.__name__)
+@pytest.mark.parametrize("relay_of", ODD, ids=name_of)
 def test_an_odd_relay_breaks_no_rule_of_the_wire_format(
-    relay_of: Patch, cluster: FakeCluster, relay: Relay, monkeypatch: pytest.MonkeyPatch
+    relay_of: Odd, cluster: FakeCluster, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    relay_of(monkeypatch)
+    relay_of.apply(monkeypatch)
     peer = cluster.peer()
     relay.deploy(to=[peer])
     assert peer.upload.findings == []
+
+
+@pytest.mark.skipif(not LONG, reason="a whole run takes a minute: RELAY_KIT_LONG_TESTS=1")
+@pytest.mark.parametrize("relay_of", ODD, ids=name_of)
+def test_an_odd_relay_passes_the_whole_suite(relay_of: Odd) -> None:
+    relay_command = f"cmd:{sys.executable} -m tests.mutants.relay {relay_of.name}"
+    run = subprocess.run(
+        [sys.executable, "-m", "deploy_relay_kit.harness", "run", "--relay", relay_command],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_a_relay_with_its_own_limits_passes(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.mutants.catalogue import BY_PLACE
+from tests.mutants.odd_groups import ODD_BY_NAME
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +21,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_without_a_name_all_are_listed() -> None:
     listed = {line.split()[0] for line in run("tests.mutants.relay").stdout.splitlines()}
-    assert listed == set(BY_PLACE)
+    assert listed == {*BY_PLACE, *ODD_BY_NAME}
 
 
 def test_a_mutant_is_judged_by_its_name() -> None:

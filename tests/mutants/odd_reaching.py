@@ -1,0 +1,112 @@
+"""Odd but correct relays: connections, TLS, order and time."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from deploy_relay_kit import relay as reference
+from deploy_relay_kit.relay import tls
+from deploy_relay_kit.relay.fanout import FanOut
+from deploy_relay_kit.relay.report import Report
+from deploy_relay_kit.relay.sockets import PatientSocket
+from tests.mutants.odd import odd
+
+
+def change_contexts(patch: pytest.MonkeyPatch, change: Callable[[ssl.SSLContext], None]) -> None:
+    """Change every new TLS context."""
+    make = tls._new_context
+
+    def made(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001
+        context = make(trusted, verify)
+        change(context)
+        return context
+
+    patch.setattr(tls, "_new_context", made)
+    patch.setattr(tls, "_shared_context", functools.cache(made))
+
+
+@odd("tls")
+def http_1_1_is_offered_by_name(patch: pytest.MonkeyPatch) -> None:
+    """RFC 7301: a client may name the protocols that it speaks."""
+    change_contexts(patch, lambda context: context.set_alpn_protocols(["h2", "http/1.1"]))
+
+
+@odd("tls")
+def one_curve_and_few_ciphers(patch: pytest.MonkeyPatch) -> None:
+    def few(context: ssl.SSLContext) -> None:
+        context.set_ecdh_curve("prime256v1")
+        context.set_ciphers("ECDHE+AESGCM")
+
+    change_contexts(patch, few)
+
+
+@odd("tls")
+def no_session_tickets(patch: pytest.MonkeyPatch) -> None:
+    def without(context: ssl.SSLContext) -> None:
+        context.options |= ssl.OP_NO_TICKET
+
+    change_contexts(patch, without)
+
+
+@odd()
+def sockets_with_small_buffers(patch: pytest.MonkeyPatch) -> None:
+    begin = PatientSocket.__init__
+
+    def small(self: PatientSocket, *how: Any) -> None:
+        begin(self, *how)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
+
+    patch.setattr(PatientSocket, "__init__", small)
+
+
+@odd("deploy")
+def a_relay_that_thinks_before_it_begins(patch: pytest.MonkeyPatch) -> None:
+    """As one does that starts a process for each deploy."""
+    deploy = reference.deploy
+
+    async def slow(**how: Any) -> Report:
+        await asyncio.sleep(0.1)
+        return await deploy(**how)
+
+    patch.setattr(reference, "deploy", slow)
+
+
+@odd()
+def the_last_node_begins_first(patch: pytest.MonkeyPatch) -> None:
+    settle = FanOut._settle
+
+    async def late(self: FanOut, *at: Any) -> Any:
+        names = self.names
+        await asyncio.sleep(0.005 * min(len(names) - 1 - names.index(at[0]), 20))
+        return await settle(self, *at)
+
+    patch.setattr(FanOut, "_settle", late)
+
+
+@odd("deploy")
+def two_processes_share_the_nodes(patch: pytest.MonkeyPatch) -> None:
+    deploy = reference.deploy
+    patch.setattr(reference, "deploy", functools.partial(deploy, processes=2))
+
+
+@odd("deploy")
+def a_cancelled_deploy_has_records(patch: pytest.MonkeyPatch) -> None:
+    """Failed records are another way to report a deploy that was cancelled."""
+    deploy = reference.deploy
+
+    async def reported(*, nodes: list[reference.Node], **how: Any) -> Report:
+        try:
+            return await deploy(nodes=nodes, **how)
+        except asyncio.CancelledError:
+            failed = {"status": "failed", "reason": "cancelled"}
+            return Report([{"node": node.name, **failed} for node in nodes])
+
+    patch.setattr(reference, "deploy", reported)
