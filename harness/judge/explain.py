@@ -10,6 +10,7 @@ from string import ascii_uppercase
 
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.judge.catalogue import excluded, requirements, sources
+from deploy_relay_kit.harness.judge.hints import hints
 from deploy_relay_kit.harness.judge.shipped_paths import conformance_cases
 from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
 from deploy_relay_kit.harness.witness.wire.finding import Rule
@@ -166,6 +167,9 @@ def explain(id_: str) -> Iterator[str]:
         yield f"source: {source}, {meaning}" if meaning else f"source: {source}"
     for position, name in enumerate(requirement.capabilities):
         yield f"{'or' if position else 'only with'} {name}: {CAPABILITIES[name]}"
+    for hint in hints().values():
+        if id_ in hint.requirements:
+            yield f"common mistake: {hint.text}"
     yield "cases:"
     if id_ in after_every_case():
         yield "  looked at after every case"

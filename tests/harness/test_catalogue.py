@@ -168,6 +168,11 @@ def test_an_explanation_has_everything_in_the_catalogue() -> None:
     assert "  test_mint_failures.py::test_a_refused_mint_fails_the_peer_without_an_upload" in lines
 
 
+def test_an_explanation_names_the_common_mistakes() -> None:
+    lines = [line for line in explain("WIRE-13") if line.startswith("common mistake: ")]
+    assert any("sending chunks" in line for line in lines)
+
+
 def test_every_requirement_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
     listed = capsys.readouterr().out.splitlines()

@@ -19,6 +19,11 @@ EXAMPLES = [
         r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
 ]
+TUTORIAL = re.findall(
+    r'^```python title="(.*?)"\n(.*?)^```',
+    (ROOT / "docs" / "tutorials" / "tester.md").read_text("utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
 MY_PROJECT = """
 from pathlib import Path
 from typing import Any
@@ -59,6 +64,9 @@ def project(tmp_path: Path) -> Path:
     assert len(EXAMPLES) > 4
     for number, (page, text) in enumerate(EXAMPLES):
         (tmp_path / f"test_{page}_{number}.py").write_text(text)
+    assert TUTORIAL
+    for name, text in TUTORIAL:
+        (tmp_path / name).write_text(text)
     (tmp_path / "test_uses.py").write_text(USES)
     (tmp_path / "my_project.py").write_text(MY_PROJECT)
     (tmp_path / "pyrightconfig.json").write_text(PYRIGHT)
