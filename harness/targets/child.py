@@ -237,16 +237,22 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        self._kill_children()  # before the rest is read: they may hold the pipes open
         deadline = time.monotonic() + _GOODBYE
         while self._selector.get_map() and (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(ChildError):
                 self._read(left)
-        # A signal is only sent by then: a child of the child dies when the system gets to it.
-        while self.has_children and time.monotonic() < deadline:
-            for left_over in marked(_MARK, self._mark):
-                with contextlib.suppress(psutil.Error):
-                    left_over.kill()
-            time.sleep(_TURN)
         self._selector.close()
         for pipe in (self._in, self._out, self._err):
             pipe.close()
+
+    def _kill_children(self) -> None:
+        """End what it started, also in sessions of their own; looks at least once."""
+        deadline = time.monotonic() + _GOODBYE
+        while self.has_children:
+            for left_over in marked(_MARK, self._mark):
+                with contextlib.suppress(psutil.Error):
+                    left_over.kill()
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_TURN)  # a signal is only sent by then

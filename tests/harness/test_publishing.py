@@ -123,4 +123,5 @@ def test_the_step_of_the_action_judges_and_annotates(installed: Path, tmp_path: 
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert (tmp_path / "report" / "index.html").is_file()
+    assert (tmp_path / "report" / "bundles").is_dir()
     assert "Traceback" not in done.stderr

@@ -106,7 +106,7 @@ LEAVES_A_CHILD = textwrap.dedent("""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            for fd in range(3):
+            for fd in range(CLOSED):
                 os.close(fd)
             time.sleep(600)
         os._exit(0)
@@ -116,10 +116,11 @@ LEAVES_A_CHILD = textwrap.dedent("""
 """)
 
 
-def test_a_child_in_a_session_of_its_own_is_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("closed", [3, 0], ids=["without pipes", "with the adapter's pipes"])
+def test_a_child_in_a_session_of_its_own_is_ended(tmp_path: Path, closed: int) -> None:
     """Its parent has ended, and it is in no group of the adapter."""
     script = tmp_path / "adapter.py"
-    script.write_text(LEAVES_A_CHILD)
+    script.write_text(LEAVES_A_CHILD.replace("CLOSED", str(closed)))
     child = Child([sys.executable, str(script)])
     try:
         child.ask(b'{"seq": 1}\n', 10)
