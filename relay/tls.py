@@ -46,7 +46,7 @@ def contexts_for(nodes: Iterable[tuple[AnyPath | None, bool]], tls: Tls) -> list
     """
     read = functools.cache(_certificates)
     # A context with the relay's own certificate is not shared with other deploys.
-    context = _shared_context if tls.certificate_file is None else functools.cache(_new_context)
+    context = functools.cache(_new_context if tls.certificate_file else _shared_context)
     contexts = [
         context(tuple(read(Path(file)) for file in (tls.ca_file, ca_file) if file), verify)
         for ca_file, verify in nodes
@@ -83,7 +83,8 @@ def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # n
     return context
 
 
-_shared_context = functools.lru_cache(maxsize=64)(_new_context)
+# A context holds every authority of the system, about 1 MiB, so only a few are kept.
+_shared_context = functools.lru_cache(maxsize=8)(_new_context)
 
 
 def _load_own_certificate(
