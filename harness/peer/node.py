@@ -10,6 +10,7 @@ from deploy_relay_kit.harness.peer.tokens import TokenBook
 from deploy_relay_kit.harness.profiles import Profile, Strict
 from deploy_relay_kit.harness.profiles.profile import Credential
 from deploy_relay_kit.harness.witness.connections import RequestWitness
+from deploy_relay_kit.harness.witness.secrets import forms_of
 
 
 @dataclass(eq=False)
@@ -68,4 +69,6 @@ class NodeState:
 
     def redacted(self, text: str) -> str:
         """The text without the password and the tokens of this node."""
-        return self.tokens.redacted(text.replace(self.password, "[password]"))
+        for form in sorted(forms_of(self.password), key=len, reverse=True):
+            text = text.replace(form, "[password]")
+        return self.tokens.redacted(text)

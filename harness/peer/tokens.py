@@ -80,10 +80,15 @@ class TokenBook:
         with self._lock:
             return self._worth.get(credential, "unknown") if credential else "empty"
 
+    @property
+    def issued(self) -> list[str]:
+        """Every token of this peer so far, of both kinds."""
+        with self._lock:
+            return list(self._worth)
+
     def appear_in(self, text: str) -> bool:
         """Whether a text contains a token of this peer."""
-        with self._lock:
-            return any(token in text for token in self._worth)
+        return any(token in text for token in self.issued)
 
     def redacted(self, text: str) -> str:
         """A text without any token of this peer."""

@@ -26,7 +26,7 @@ from deploy_relay_kit.harness.targets import Record, Target, open_target
 ORDER = (
     "url", "url_parts", "tls", "posture", "plain", "token", "mint_failures", "mint_answers",
     "replication", "sockets", "sockets_trust", "wire", "fields", "values", "refused_requests",
-    "payload", "answers", "answers_framing", "refusals", "records", "events",
+    "payload", "answers", "answers_framing", "refusals", "records", "quotes", "events",
     "events_forms", "fanout",
 )  # fmt: skip
 """The files of cases whose stage of a deploy comes first: reach, trust, mint, upload, answer,

@@ -11,6 +11,7 @@ import pytest
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.judge.cases.leaks import (
     changed_since,
+    contents,
     files_in_reach,
     leaked,
     received_by,
@@ -42,13 +43,21 @@ def test_files_that_are_new_or_have_grown_are_looked_at(places: list[Path], plac
     assert changed_since(before) == {places[place] / name for name in ("old.log", "new.log")}
 
 
-def test_what_pytest_leaves_and_directories_beside_the_relay_are_passed_over(
+def test_what_pytest_leaves_and_directories_that_were_there_are_passed_over(
     places: list[Path],
 ) -> None:
+    (places[1] / "build").mkdir()
     before = files_in_reach()
     (places[0] / "pytest-of-me").mkdir()
-    (places[1] / "build").mkdir()
+    (places[1] / "build" / "log").touch()
     assert changed_since(before) == set()
+
+
+def test_a_new_directory_beside_the_relay_is_looked_into(places: list[Path]) -> None:
+    before = files_in_reach()
+    (places[1] / "cache").mkdir()
+    (places[1] / "cache" / "token").write_text("made-elsewhere")
+    assert contents(changed_since(before)) == "made-elsewhere"
 
 
 ODD = 'pass "wörd" ☃\\'

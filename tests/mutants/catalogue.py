@@ -26,6 +26,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_reasons,
     of_records,
     of_requests,
+    of_secrets,
     of_sending,
     of_sockets,
     of_statuses,

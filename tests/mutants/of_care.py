@@ -29,6 +29,7 @@ from tests.conformance import (
     test_final,
     test_mint_failures,
     test_plain,
+    test_quotes,
     test_secrets,
     test_token,
     test_url,
@@ -45,12 +46,12 @@ REFUSED = case(test_mint_failures.test_a_refused_mint_fails_the_peer_without_an_
 # -- secrets -------------------------------------------------------------------------------------
 
 
-@mutant("BUG-41", killed_by=case(test_secrets.test_a_token_that_a_peer_quotes_is_in_no_record))
+@mutant("BUG-41", killed_by=case(test_quotes.test_a_token_that_a_peer_quotes_is_in_no_record))
 def a_quoted_token_is_not_hidden(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Secrets, "hide", lambda _, value: value)
 
 
-@mutant("BUG-41", killed_by=case(test_secrets.test_a_password_that_a_peer_quotes_is_in_no_record))
+@mutant("BUG-41", killed_by=case(test_quotes.test_a_password_that_a_peer_quotes_is_in_no_record))
 def a_quoted_password_is_not_hidden(patch: pytest.MonkeyPatch) -> None:
     add = Secrets.add
 
@@ -63,7 +64,7 @@ def a_quoted_password_is_not_hidden(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-41",
-    killed_by=case(test_secrets.test_a_password_that_a_peer_quotes_is_in_no_record, at="upload"),
+    killed_by=case(test_quotes.test_a_password_that_a_peer_quotes_is_in_no_record),
 )
 def a_password_is_not_hidden_after_the_mint(patch: pytest.MonkeyPatch) -> None:
     keep_words(patch, lambda words: {s: word for s, word in words.items() if word == "[token]"})
@@ -71,7 +72,7 @@ def a_password_is_not_hidden_after_the_mint(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-41",
-    killed_by=case(test_secrets.test_a_token_of_an_earlier_attempt_is_in_no_record),
+    killed_by=case(test_quotes.test_a_token_of_an_earlier_attempt_is_in_no_record),
 )
 def the_last_token_alone_is_hidden(patch: pytest.MonkeyPatch) -> None:
     keep_words(patch, lambda words: dict(list(words.items())[-1:]))
@@ -92,8 +93,8 @@ def keep_words(patch: pytest.MonkeyPatch, keep: Callable[[dict[str, str]], dict[
 @mutant(
     "BUG-41",
     killed_by=(
-        case(test_secrets.test_a_token_that_an_event_quotes_is_in_no_record, name="error"),
-        case(test_secrets.test_a_token_that_an_event_quotes_is_in_no_record, name="done"),
+        case(test_quotes.test_a_token_that_an_event_quotes_is_in_no_record, name="error"),
+        case(test_quotes.test_a_token_that_an_event_quotes_is_in_no_record, name="done"),
     ),
 )
 def secrets_in_events_are_not_hidden(patch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from tests.conformance import (
     test_isolation,
     test_mint_failures,
     test_patience,
+    test_quotes,
     test_refused_requests,
     test_replication,
     test_retry,
@@ -43,7 +44,7 @@ BREADTH = [
     case(test_answers.test_a_success_holds_the_members_of_the_answer),
     case(test_early.test_a_refusal_during_the_upload_is_a_record_with_its_reason_and_status),
     case(test_retry.test_a_temporary_failure_is_retried),
-    case(test_secrets.test_a_token_that_a_peer_quotes_is_in_no_record),
+    case(test_quotes.test_a_token_that_a_peer_quotes_is_in_no_record),
     case(test_isolation.test_a_record_depends_on_the_fault_of_its_own_peer_alone, first=8),
 ]
 

@@ -1,9 +1,7 @@
 """Passwords and tokens of fake peers, searched for wherever they do not belong (BUG-41)."""
 
 import contextlib
-import functools
 import itertools
-import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,25 +11,39 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets import Outcome
 from deploy_relay_kit.harness.witness.requests import UploadWitness
+from deploy_relay_kit.harness.witness.secrets import forms_of
 
 _LARGEST = 1_000_000  # bytes of a file that are searched
 _MOST = 200  # new files that are searched
-_OF_PYTEST = "pytest-of-"
+# Of pytest, Python, and the tools of a project, which write while a case runs.
+_OF_OTHERS = ("pytest-of-", "__pycache__", ".pytest", ".git", ".venv", ".mypy", ".ruff", ".cov")
+_WHAT = "a password or token of"
+_PIECE = 12  # characters: what a shorter piece of a secret shows is not worth a red
 
 
 def leaked(peer: FakePeer, text: str) -> bool:
-    """Whether a text holds a token of a peer, or its password.
+    """Whether a text holds a token of a peer, or its password, in any form.
 
-    A password is found as it is, inside JSON text, and as the scheme Basic sends it.
+    The forms are: as it is, as in JSON or a URL, and in base64, alone or in the scheme Basic.
     """
-    forms = (*_forms(peer.password), peer.node.basic)
-    return any(form in text for form in forms) or peer.tokens.appear_in(text)
+    secrets = [peer.password, *peer.tokens.issued]
+    forms = itertools.chain([peer.node.basic], *map(forms_of, secrets))
+    return any(form in text for form in forms)
 
 
-@functools.lru_cache(maxsize=1_000)  # every text of a case is searched for every peer of it
-def _forms(password: str) -> frozenset[str]:
-    in_json = (json.dumps(password, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False))
-    return frozenset((password, *in_json))
+def leaked_in_part(peer: FakePeer, text: str) -> bool:
+    """Whether a text holds a long piece of a token of a peer, or of its password.
+
+    Ask it only about what the relay writes itself: all tokens begin with the same characters.
+    """
+    if leaked(peer, text):
+        return True
+    passwords = [peer.password[-_PIECE:]] if len(peer.password) >= 2 * _PIECE else []
+    return any(piece in text for piece in (*passwords, *map(_beginning, peer.tokens.issued)))
+
+
+def _beginning(token: str) -> str:
+    return token[: 2 * _PIECE]
 
 
 def reported_by(outcome: Outcome) -> str:
@@ -67,20 +79,29 @@ Files = dict[str, tuple[int, int]]
 """Paths of files and directories, each with its modification time and its size."""
 
 
+def _places() -> dict[str, str]:
+    """Each place, and which directories in it count: those that are new, or also changed ones."""
+    places = {str(Path("~").expanduser()): "none", str(Path.cwd()): "new"}
+    return {**places, tempfile.gettempdir(): "changed"}
+
+
 def files_in_reach() -> Files:
-    """Where a relay may leave something: the temporary directory and its own directory.
+    """Where a relay may leave something: the temporary directory, its home, and its own directory.
 
     Its own directory is the one in which it was started. Files of pytest are left out.
     """
-    # Asked twice for each case; with Path it would take as long as a small upload.
-    with os.scandir(tempfile.gettempdir()) as temporary, os.scandir(Path.cwd()) as own:
-        near = [entry for entry in temporary if not entry.name.startswith(_OF_PYTEST)]
-        near += [entry for entry in own if entry.is_file()]
     states = {}
-    for entry in near:
-        with contextlib.suppress(OSError):  # removed in between
-            status = entry.stat(follow_symlinks=False)
-            states[entry.path] = (status.st_mtime_ns, status.st_size)
+    # Asked twice for each case; with Path it would take as long as a small upload.
+    for place, directories in _places().items():
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                if not entry.name.startswith(_OF_OTHERS):
+                    with contextlib.suppress(OSError):  # removed in between
+                        if entry.is_file(follow_symlinks=False) or directories == "changed":
+                            status = entry.stat(follow_symlinks=False)
+                            states[entry.path] = (status.st_mtime_ns, status.st_size)
+                        elif directories == "new":
+                            states[entry.path] = (0, 0)
     return states
 
 
@@ -98,18 +119,27 @@ def leaks(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> Ite
         files: where the relay may have left something.
     """
     reported = "\n".join(map(reported_by, relay.outcomes))
-    texts: list[tuple[str, FakePeer | None, str]] = [
-        ("a record shows", None, reported),
-        ("the output of the relay shows", None, relay.target.output),
+    own_texts = [
+        ("a record shows", reported),
+        ("the output of the relay shows", relay.target.output),
     ]
-    texts += [(f"{peer.name} was sent", peer, received_by(peer)) for peer in peers]
-    texts += [(f"{path} holds", None, text) for path, text in _contents(files)]
-    for where, receiver, text in texts:
-        for owner in peers:
-            # Peers to which a case gives the same user may see the same password.
-            belongs = receiver is not None and receiver.password == owner.password
-            if not belongs and leaked(owner, text):
-                yield f"{where} a password or token of {owner.name}"
+    for where, text in own_texts:
+        yield from (f"{where} {_WHAT} {it.name}" for it in peers if leaked_in_part(it, text))
+    for path, text in _contents(files):  # of other processes, too
+        yield from (f"{path} holds {_WHAT} {it.name}" for it in peers if leaked(it, text))
+    sent = [(peer, received_by(peer)) for peer in peers]
+    for owner in peers:
+        # Peers to which a case gives the same user may see the same password.
+        others = [(it, text) for it, text in sent if it.password != owner.password]
+        if leaked(owner, "\n".join(text for _, text in others)):  # one search for all of them
+            for it, text in others:
+                if leaked(owner, text):
+                    yield f"{it.name} was sent {_WHAT} {owner.name}"
+
+
+def contents(paths: Iterable[Path]) -> str:
+    """The text of these files, and of those in these directories."""
+    return "\n".join(text for _, text in _contents(paths))
 
 
 def _contents(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:

@@ -1,0 +1,32 @@
+"""The forms in which a secret may stand in a text. Pure."""
+
+import functools
+import json
+from base64 import b64encode
+from urllib.parse import quote, quote_plus
+
+_SHORTEST = 12  # characters of a form in base64 that is not there by chance
+_URL_SAFE = str.maketrans("+/", "-_")
+
+
+@functools.lru_cache(maxsize=10_000)  # every text of a case is searched for every peer of it
+def forms_of(secret: str) -> frozenset[str]:
+    """A secret as it is, as in JSON, in a URL, in base64, and as the bytes of an answer are shown.
+
+    An empty secret has no form.
+    """
+    in_json = {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
+    as_bytes = {repr(text.encode("utf-8", "replace"))[2:-1] for text in (secret, *in_json)}
+    in_urls = {quote(secret, safe, errors="replace") for safe in ("", "/")}
+    in_urls.add(quote_plus(secret, errors="replace"))
+    raw = secret.encode("utf-8", "replace")
+    in_base64 = {it for before in range(3) if len(it := _in_base64(raw, before)) >= _SHORTEST}
+    in_base64 |= {form.translate(_URL_SAFE) for form in in_base64}
+    return frozenset(filter(None, (secret, *in_json, *as_bytes, *in_urls, *in_base64)))
+
+
+def _in_base64(secret: bytes, before: int) -> str:
+    """A secret in base64 after so many bytes, without the characters that its neighbours change."""
+    encoded = b64encode(bytes(before) + secret).decode()
+    end = len(encoded) - (0, 3, 2)[(before + len(secret)) % 3]
+    return encoded[(0, 2, 3)[before] : end]

@@ -1,0 +1,223 @@
+"""Passwords and tokens that a peer quotes, in every place of an answer; none stays in a record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from deploy_relay_kit.harness import (
+    Answer,
+    AnswerEarly,
+    Event,
+    EventStream,
+    FakeCluster,
+    FakePeer,
+    MintAnswer,
+    MintNested,
+    NestedToken,
+    in_turn,
+)
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.leaks import leaked, reported_by
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import DeployNode, GivenToken
+
+
+def escaped(text: str) -> str:
+    """A text in JSON, with each character as an escape."""
+    return "".join(f"\\u{ord(it):04x}" for it in text)
+
+
+PLACES: dict[str, Callable[[str], Answer]] = {
+    "an error": lambda it: Answer.error(500, f"bad header: {it}"),
+    "a message": lambda it: Answer(401, json={"message": f"{it} and {it}"}),
+    "an escaped error": lambda it: Answer(500, body=f'{{"error":"{escaped(it)}"}}'),
+    "the message of an error": lambda it: Answer(400, json={"error": {"message": it}}),
+    "an error that is an object": lambda it: Answer(500, json={"error": {"seen": [it], it: 1}}),
+    "another member": lambda it: Answer(403, json={"detail": {"seen": it}}),
+    "a list": lambda it: Answer(500, json=["bad header", it]),
+    "a body": lambda it: Answer(500, body=f"<p>bad header: {it}</p>", content_type="text/plain"),
+    "a page": lambda it: Answer(
+        502, body=f"<html><title>{it}</title></html>", content_type="text/html"
+    ),
+    "an early error": lambda it: Answer.error(403, f"bad header: {it}"),
+    "the message of a success": lambda it: Answer(json={"message": f"{it} and {it}"}),
+    "an escaped message": lambda it: Answer(body=f'{{"message":"{escaped(it)}"}}'),
+    "a member of a success": lambda it: Answer(json={"log": {"lines": ["a", {"line": it}]}}),
+    "a name in a success": lambda it: Answer(json={"seen": {it: 1}, f"x-{it}": 2}),
+    "the body of a success": lambda it: Answer(
+        body=f"deployed with {it}", content_type="text/plain"
+    ),
+    "a list of a success": lambda it: Answer(json=["a", {it: it}]),
+    "a text of a success": lambda it: Answer(json=it),
+}
+"""Where an upload's answer quotes a secret."""
+
+SPECIAL = 'pa"ss/wörd\\%20☃ of '
+
+
+def check_records(check: Checks, outcome: Any, places: dict[str, FakePeer]) -> None:
+    """No record of these peers holds a secret of its peer."""
+    for place, peer in places.items():
+        with check("BUG-41", f"the records, where a peer quotes a secret in {place}"):
+            check.need(peer.requests, f"{peer.name} saw no request, and quoted nothing")
+            found = leaked(peer, reported_by(outcome))
+            assert not found, "expected no password and no token, got one"
+
+
+@pytest.mark.parametrize("secret", ["operation_token", "refresh_token"])
+def test_a_token_that_a_peer_quotes_is_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks, secret: str
+) -> None:
+    """A token that a peer quotes in its answer is in no record, neither is the refresh token."""
+    places = {}
+    for place, answer in PLACES.items():
+        places[place] = peer = cluster.peer()
+        issued = peer.node.issue_tokens(None)
+        quoting = answer(issued[secret])
+        early = place == "an early error"
+        fault = AnswerEarly(quoting, then="drain") if early else quoting
+        peer.fault = (MintAnswer(Answer(json=issued)), fault)
+    outcome = relay.deploy(to=map(relay.minting, places.values()))
+    check_records(check, outcome, places)
+
+
+def test_a_token_that_was_given_and_is_quoted_is_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A token that was given, and that a peer quotes in its answer, is in no record."""
+    places, nodes = {}, list[DeployNode]()
+    for place, answer in PLACES.items():
+        places[place] = peer = cluster.peer()
+        token = peer.tokens.issue(peer.username)
+        peer.fault = answer(token)
+        nodes.append(relay.node(peer, mint=GivenToken(token)))
+    check_records(check, relay.deploy(to=nodes), places)
+
+
+def test_a_password_that_a_peer_quotes_is_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A password that a peer quotes is in no record, whatever characters it has."""
+    places = {}
+    for number, (place, answer) in enumerate(PLACES.items()):
+        places[place] = peer = cluster.peer(password=f"{SPECIAL}{number:02}")
+        peer.fault = answer(peer.password)
+    places["a body in which it is escaped"] = peer = cluster.peer(password=f"{SPECIAL}node")
+    log = json.dumps({"seen": peer.password}, ensure_ascii=False)
+    peer.fault = Answer(500, body=f"log: {log}", content_type="text/plain")
+    outcome = relay.deploy(to=map(relay.minting, places.values()))
+    check_records(check, outcome, places)
+
+
+def test_a_password_that_a_mint_quotes_is_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A password that the answer of a mint quotes is in no record."""
+    places = {}
+    for number, (place, answer) in enumerate(PLACES.items()):
+        places[place] = peer = cluster.peer(password=f"{SPECIAL}{number:02}")
+        peer.fault = MintAnswer(answer(peer.password))
+    outcome = relay.deploy(to=map(relay.minting, places.values()))
+    check_records(check, outcome, places)
+
+
+@frozen
+class QuotesTokens(Answer):
+    """A refusal that quotes every token of a peer so far."""
+
+    of: FakePeer | None = None
+
+    @property
+    def content(self) -> bytes:
+        assert self.of is not None
+        return json.dumps({"error": f"seen: {' '.join(self.of.tokens.issued)}"}).encode()
+
+
+def test_a_refresh_token_is_hidden_wherever_a_mint_has_it(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A refresh token inside `results` or of a socket is in no record, too, if a peer quotes it."""
+    places, nodes = dict[str, FakePeer](), list[DeployNode]()
+    if "mint.operations" in relay.target.capabilities:
+        places["its answer after a token inside results"] = peer = cluster.peer()
+        peer.fault = (MintNested(), QuotesTokens(401, of=peer))
+        nodes.append(relay.minting(peer))
+    if "mint.replication" in relay.target.capabilities:
+        for where, fault in (("an answer", None), ("the results of an answer", NestedToken())):
+            places[f"its answer after {where} of a socket"] = peer = cluster.peer()
+            peer.fault = QuotesTokens(401, of=peer)
+            nodes.append(relay.minting_over(cluster.replication(peer, fault=fault), peer))
+    if not nodes:
+        relay.need("mint.operations")
+    check_records(check, relay.deploy(to=nodes), places)
+
+
+def test_a_token_of_an_earlier_attempt_is_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The tokens of an earlier attempt that a peer quotes later are in no record."""
+    peer = cluster.peer()
+    peer.fault = in_turn(Answer(503), QuotesTokens(401, of=peer))
+    outcome = relay.deploy(to=[relay.minting(peer)], limits=THRICE)
+    check.need(len(peer.uploads) > 1, "the relay made no second attempt")
+    check_records(check, outcome, {"a second attempt": peer})
+
+
+@pytest.mark.parametrize("name", ["error", "done"])
+def test_a_token_that_an_event_quotes_is_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks, name: str
+) -> None:
+    """A token that a peer quotes in an event is in no record, neither is the refresh token."""
+    places = {}
+    for secret in ("operation_token", "refresh_token"):
+        places[f"the event {name}, its {secret}"] = peer = cluster.peer()
+        issued = peer.node.issue_tokens(None)
+        data = {"message": f"bad header: {issued[secret]}", "seen": [{issued[secret]: 1}]}
+        stream = EventStream((Event(name, {"result": data} if name == "done" else data),))
+        peer.fault = (MintAnswer(Answer(json=issued)), stream)
+    outcome = relay.deploy(to=map(relay.minting, cluster.peers), events=True)
+    check_records(check, outcome, places)
+
+
+def test_a_token_that_cannot_be_used_is_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A token that does not fit a header, or is in the wrong place, is not shown in the reason."""
+    places = {}
+    for place, answer in WRONG.items():
+        places[place] = peer = cluster.peer()
+        peer.fault = MintAnswer(Answer(json=answer(peer.node.issue_tokens(None))))
+    outcome = relay.deploy(to=map(relay.minting, places.values()))
+    check_records(check, outcome, places)
+
+
+WRONG: dict[str, Callable[[dict[str, str]], Any]] = {
+    "a token with a line end": lambda it: {**it, "operation_token": it["operation_token"] + "\n"},
+    "a token with a blank": lambda it: {**it, "operation_token": "x " + it["operation_token"]},
+    "a token beyond ASCII": lambda it: {**it, "operation_token": it["operation_token"] + "ü"},
+    "an answer with a refresh token alone": lambda it: {"refresh_token": it["refresh_token"]},
+    "a token in a list": lambda it: {"operation_token": [it["operation_token"]]},
+    "a list of tokens": lambda it: list(it.values()),
+    "a text": lambda it: it["operation_token"],
+}
+"""Answers to a mint without a usable token."""
+
+
+@pytest.mark.parametrize("end", ["\n", " x", "ü"], ids=ascii)
+def test_a_given_token_that_cannot_be_used_is_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks, end: str
+) -> None:
+    """A given token that does not fit a header is not shown where the relay refuses it."""
+    peer = cluster.peer()
+    token = peer.tokens.issue(peer.username)
+    outcome = relay.deploy(to=[relay.node(peer, mint=GivenToken(token + end))])
+    with check("BUG-35", "the uploads with a token that does not fit a header"):
+        assert len(peer.uploads) == 0
+    with check("BUG-41", "what the relay reports of a token that does not fit a header"):
+        assert not leaked(peer, reported_by(outcome)), "expected no token, got one"
