@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from deploy_relay_kit.harness.errors import InputError
-from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.catalogue import every_requirement
 from deploy_relay_kit.harness.judge.model import Case, Check, Verdict
 
 _DRAFT_DAYS = 180
@@ -92,7 +92,7 @@ def parse(text: str, source: str) -> Baseline:
         hint = "" if "until" not in str(error) else "; write a date such as 2027-01-31"
         raise InputError(f"{source}: {str(error).replace('`$.', '`')}{hint}") from error
     for entry, _ in baseline.entries():
-        if entry.requirement not in requirements():
+        if entry.requirement not in every_requirement():
             raise InputError(f"{source}: {entry.requirement!r} is not a requirement")
     return baseline
 

@@ -1,4 +1,4 @@
-"""The requirements that a relay is judged by, read from `requirements.toml`."""
+"""The requirements of relays and of origins: `requirements.toml` and `origins.toml`."""
 
 import tomllib
 from functools import cache
@@ -14,7 +14,7 @@ LEVELS: tuple[str, ...] = get_args(Level)
 
 
 class Requirement(Struct, frozen=True, forbid_unknown_fields=True):
-    """One demand on a relay.
+    """One demand on a relay, or on an origin.
 
     Attributes:
         level: how binding it is.
@@ -59,28 +59,51 @@ class Exclusion(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
-    sources: dict[str, str]
     requirements: dict[str, Requirement]
-    excluded: tuple[Exclusion, ...]
+    sources: dict[str, str] = {}
+    excluded: tuple[Exclusion, ...] = ()
 
 
 @cache
-def _catalogue() -> _Catalogue:
-    text = Path(__file__).with_name("requirements.toml").read_text(encoding="utf-8")
+def _catalogue(name: str) -> _Catalogue:
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), _Catalogue)
 
 
 def requirements() -> dict[str, Requirement]:
-    """Every requirement by its id, in the order of the catalogue."""
-    return _catalogue().requirements
+    """Every requirement of a relay by its id, in the order of the catalogue."""
+    return _catalogue("requirements.toml").requirements
+
+
+def requirements_of_origins() -> dict[str, Requirement]:
+    """What only an origin can meet, by its id; an origin must meet those of a relay, too."""
+    return _catalogue("origins.toml").requirements
+
+
+@cache
+def every_requirement() -> dict[str, Requirement]:
+    """The requirements of relays, then those of origins."""
+    return requirements() | requirements_of_origins()
+
+
+def asked_of(relay: str) -> dict[str, Requirement]:
+    """The requirements of a target, as `--relay` names it."""
+    return every_requirement() if is_origin(relay) else requirements()
+
+
+def is_origin(relay: str) -> bool:
+    """Whether `--relay` names an origin."""
+    return relay.startswith("origin:")
 
 
 def sources() -> dict[str, str]:
     """What the words in a requirement's source mean."""
-    return _catalogue().sources
+    return _catalogue("requirements.toml").sources
 
 
 @cache
 def excluded() -> dict[str, str]:
     """The reason for each excluded statement, by its id."""
-    return {id_: entry.reason for entry in _catalogue().excluded for id_ in entry.ids}
+    return {
+        id_: entry.reason for entry in _catalogue("requirements.toml").excluded for id_ in entry.ids
+    }

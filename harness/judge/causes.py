@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from msgspec import Struct
 
-from deploy_relay_kit.harness.judge.catalogue import LEVELS, requirements
+from deploy_relay_kit.harness.judge.catalogue import LEVELS, asked_of, every_requirement
 from deploy_relay_kit.harness.judge.model import Case, Check, Result, Verdict, is_stricter
 
 STRICTER = ", stricter than upstream"
@@ -56,13 +56,13 @@ class Cause(Struct):
     def requirements(self) -> list[str]:
         """The requirements that fail because of it, in the order of the catalogue."""
         ids = {check.requirement for _, check in self.looks}
-        return [id_ for id_ in requirements() if id_ in ids]
+        return [id_ for id_ in every_requirement() if id_ in ids]
 
     @property
     def level(self) -> str:
         """The strictest level among these requirements; those of `stricter` count if all are."""
         counted = set(self.requirements) - set(self.stricter) or self.requirements
-        levels = {requirements()[id_].level for id_ in counted}
+        levels = {every_requirement()[id_].level for id_ in counted}
         return next(level for level in LEVELS if level in levels)
 
     @property
@@ -119,7 +119,7 @@ def causes(result: Result, *, known: bool = False) -> list[Cause]:
 
 def _join(found: dict[Hashable, Cause]) -> None:
     """Add the other checks of a requirement to its mistake, if exactly one mistake is known."""
-    for id_ in requirements():
+    for id_ in every_requirement():
         mistakes = [key for key in found if isinstance(key, tuple) and key[0] == id_]
         if id_ in found and len(mistakes) == 1:
             found[mistakes[0]].looks += found.pop(id_).looks
@@ -145,7 +145,7 @@ def summary(result: Result) -> str:
     verdicts = result.verdicts
     tally = Counter(verdicts.values())
     unjudged = tally[Verdict.NOT_APPLICABLE] + tally[Verdict.UNTESTABLE]
-    words = [f"judged {len(verdicts) - unjudged} of {len(requirements())} requirements"]
+    words = [f"judged {len(verdicts) - unjudged} of {len(asked_of(result.relay))} requirements"]
     words.append(f"{tally[Verdict.PASSED]} passed")
     words += failures(result)
     for verdict in (Verdict.KNOWN_FAILURE, Verdict.KNOWN_FLAKY, Verdict.HARNESS_ERROR):
@@ -183,7 +183,7 @@ def failed(result: Result) -> dict[str, int]:
     """How many requirements failed at each level; those of `stricter` count there alone."""
     stricter = result.stricter
     levels = Counter[str](
-        requirements()[id_].level
+        every_requirement()[id_].level
         for id_, verdict in result.verdicts.items()
         if verdict is Verdict.FAILED and id_ not in stricter
     )

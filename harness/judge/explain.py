@@ -9,9 +9,9 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from deploy_relay_kit.harness.errors import InputError
-from deploy_relay_kit.harness.judge.catalogue import excluded, requirements, sources
+from deploy_relay_kit.harness.judge.catalogue import every_requirement, excluded, sources
 from deploy_relay_kit.harness.judge.hints import hints
-from deploy_relay_kit.harness.judge.shipped_paths import conformance_cases
+from deploy_relay_kit.harness.judge.shipped_paths import conformance_cases, origin_cases
 from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
 from deploy_relay_kit.harness.witness.wire.finding import Rule
 
@@ -34,6 +34,15 @@ def cases_by_requirement(directory: Path | None = None) -> dict[str, list[str]]:
             for id_ in dict.fromkeys([*ids, *of_parameters]):
                 cases[id_].append(f"{path.name}::{name}")
     return dict(cases)
+
+
+@cache
+def every_case() -> dict[str, list[str]]:
+    """The cases of relays, then those of origins alone, by the requirements that they check."""
+    found = {id_: list(places) for id_, places in cases_by_requirement().items()}
+    for id_, places in cases_by_requirement(origin_cases()).items():
+        found.setdefault(id_, []).extend(f"{origin_cases().name}/{place}" for place in places)
+    return found
 
 
 def requirements_of(node_id: str, path: Path | None = None) -> list[str]:
@@ -114,7 +123,7 @@ def overview(family: str = "") -> Iterator[str]:
     Args:
         family: only those of this family, the letters before the hyphen, such as `WIRE`.
     """
-    for id_, requirement in requirements().items():
+    for id_, requirement in every_requirement().items():
         if family in {"", _family(id_)}:
             yield f"{id_:8} {requirement.level:6} {requirement.sentence}"
 
@@ -130,10 +139,10 @@ def cases_of(id_: str) -> list[str]:
         InputError: there is no such requirement, or no case of it.
     """
     id_ = id_.upper()
-    asked = [known for known in cases_by_requirement() if id_ in {known, _family(known)}]
+    asked = [known for known in every_case() if id_ in {known, _family(known)}]
     if not asked:
         raise InputError(" ".join(explain(id_)))
-    return list(dict.fromkeys(case for known in asked for case in cases_by_requirement()[known]))
+    return list(dict.fromkeys(case for known in asked for case in every_case()[known]))
 
 
 def explain(id_: str) -> Iterator[str]:
@@ -143,20 +152,20 @@ def explain(id_: str) -> Iterator[str]:
         InputError: there is no such requirement.
     """
     id_ = id_.upper()
-    if id_ in map(_family, requirements()):
+    if id_ in map(_family, every_requirement()):
         yield from overview(id_)
         return
     if id_ in excluded():
         yield f"{id_} is not demanded of a relay."
         yield f"reason: {excluded()[id_]}"
         return
-    if id_ not in requirements():
+    if id_ not in every_requirement():
         letters = id_[: len(id_) - len(id_.lstrip(ascii_uppercase))]
-        near = [known for known in requirements() if _family(known) == letters]
-        families = dict.fromkeys(map(_family, requirements()))
+        near = [known for known in every_requirement() if _family(known) == letters]
+        families = dict.fromkeys(map(_family, every_requirement()))
         there_are = ", ".join(near) or f"the families {', '.join(families)}"
         raise InputError(f"{id_!r}: no such requirement; there are {there_are}")
-    requirement = requirements()[id_]
+    requirement = every_requirement()[id_]
     yield f"{id_} ({requirement.level}): {requirement.sentence}"
     yield f"why: {requirement.why}"
     if requirement.stricter:
@@ -173,4 +182,4 @@ def explain(id_: str) -> Iterator[str]:
     yield "cases:"
     if id_ in after_every_case():
         yield "  looked at after every case"
-    yield from (f"  {case}" for case in cases_by_requirement().get(id_, []))
+    yield from (f"  {case}" for case in every_case().get(id_, []))

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.catalogue import every_requirement
 from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline
 
 
@@ -143,7 +143,7 @@ class Case(Struct, omit_defaults=True):
 def is_stricter(case: Case, check: Check) -> bool:
     """Whether the original relay of Harper fails this check of a case, too."""
     failed = check.verdict is Verdict.FAILED
-    return failed and requirements()[check.requirement].is_stricter_in(case.name)
+    return failed and every_requirement()[check.requirement].is_stricter_in(case.name)
 
 
 class Result(Struct, omit_defaults=True):
@@ -202,7 +202,7 @@ class Result(Struct, omit_defaults=True):
         looks = defaultdict(list)
         for case, check in self.looks():
             looks[check.requirement].append((case, check))
-        return {id_: looks[id_] for id_ in requirements() if id_ in looks}
+        return {id_: looks[id_] for id_ in every_requirement() if id_ in looks}
 
     @property
     def stricter(self) -> set[str]:

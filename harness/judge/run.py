@@ -15,7 +15,7 @@ from _pytest.mark.expression import Expression  # pytest has no public name for 
 
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.judge.collector import Collector
-from deploy_relay_kit.harness.judge.explain import cases_by_requirement, cases_of
+from deploy_relay_kit.harness.judge.explain import cases_of, every_case
 from deploy_relay_kit.harness.judge.model import Result
 from deploy_relay_kit.harness.judge.shipped_paths import conformance_cases
 from deploy_relay_kit.harness.targets.child import is_withheld
@@ -179,7 +179,7 @@ def _check_expression(expression: str) -> None:
 
 def _check_names(cases: Sequence[str]) -> None:
     # Checked here: pytest would name a path that means nothing to the user.
-    known = {place for places in cases_by_requirement().values() for place in places}
+    known = {place for places in every_case().values() for place in places}
     for case in cases:
         if case.partition("[")[0] not in known:
             raise InputError(f"--case {case}: no such case{_nearest(case, known)}")

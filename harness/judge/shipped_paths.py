@@ -11,6 +11,11 @@ def conformance_cases() -> Path:
     return _SHIPPED / "conformance" if _SHIPPED.is_dir() else _PACKAGE.parent / "tests/conformance"
 
 
+def origin_cases() -> Path:
+    """The directory of the cases that judge origins alone, inside that of all cases."""
+    return conformance_cases() / "origins"
+
+
 def sample_component() -> Path:
     """The directory of the sample component."""
     return _SHIPPED / "component" if _SHIPPED.is_dir() else _PACKAGE.parent / "fixtures/component"

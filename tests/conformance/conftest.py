@@ -20,6 +20,7 @@ from deploy_relay_kit.harness import (
 )
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.catalogue import is_origin
 from deploy_relay_kit.harness.judge.prerequisite import try_healthy_deploy
 from deploy_relay_kit.harness.targets import Record, Target, open_target
 
@@ -31,6 +32,12 @@ ORDER = (
 )  # fmt: skip
 """The files of cases whose stage of a deploy comes first: reach, trust, mint, upload, answer,
 record. The others are about faults and come last."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The cases of origins judge no other target."""
+    is_of_origins = collection_path == Path(__file__).parent / "origins"
+    return True if is_of_origins and not is_origin(config.getoption("--relay")) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

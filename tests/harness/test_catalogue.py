@@ -12,7 +12,12 @@ import pytest
 
 from deploy_relay_kit.harness.cli.main import main
 from deploy_relay_kit.harness.errors import InputError
-from deploy_relay_kit.harness.judge.catalogue import excluded, requirements, sources
+from deploy_relay_kit.harness.judge.catalogue import (
+    every_requirement,
+    excluded,
+    requirements,
+    sources,
+)
 from deploy_relay_kit.harness.judge.explain import (
     after_every_case,
     cases_by_requirement,
@@ -176,7 +181,7 @@ def test_an_explanation_names_the_common_mistakes() -> None:
 def test_every_requirement_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
     listed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in listed] == list(requirements())
+    assert [line.split()[0] for line in listed] == list(every_requirement())
 
 
 def test_an_excluded_statement_is_explained_by_its_reason() -> None:

@@ -81,7 +81,8 @@ class Case:
 
     def run(self, request: pytest.FixtureRequest) -> Judged:
         """Run it with the fixtures of the test that asks, and judge it."""
-        check = Checks(Path(inspect.getfile(self.function)))
+        path = Path(inspect.getfile(self.function))
+        check = Checks(path)
         arguments = {**self.parameters, "check": check}
         for name in inspect.signature(self.function).parameters:
             if name not in arguments:
@@ -93,7 +94,7 @@ class Case:
         except (Exception, pytest.skip.Exception) as error:  # noqa: BLE001 - it becomes a verdict
             ended_by = error
         judged = Judged(self.name.replace(".", ".py::"))
-        judge(judged, check, relay, cluster, ended_by=ended_by, before=before)
+        judge(judged, check, relay, cluster, ended_by=ended_by, before=before, path=path)
         return judged
 
 

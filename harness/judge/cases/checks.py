@@ -7,7 +7,7 @@ from types import TracebackType
 
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.wording import Comparison
-from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.catalogue import every_requirement
 from deploy_relay_kit.harness.judge.model import Check, Verdict
 from deploy_relay_kit.harness.targets.outcome import Failure, TargetBrokeError
 from deploy_relay_kit.harness.witness.requests import UploadWitness
@@ -49,7 +49,7 @@ class Checks:
             requirement: its id.
             subject: what is looked at, such as `the path of the request`.
         """
-        assert requirement in requirements(), f"{requirement} is not in the catalogue"
+        assert requirement in every_requirement(), f"{requirement} is not in the catalogue"
         last_comparison.clear()
         verdict, expected, got, blocked_by, where = Verdict.PASSED, "", "", "", ""
         broke: TargetBrokeError | None = None

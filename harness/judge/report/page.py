@@ -5,7 +5,7 @@ from itertools import groupby
 from string import ascii_uppercase
 from typing import Any
 
-from deploy_relay_kit.harness.judge.catalogue import LEVELS, requirements
+from deploy_relay_kit.harness.judge.catalogue import LEVELS, every_requirement
 from deploy_relay_kit.harness.judge.causes import STRICTER, Cause, causes, summary
 from deploy_relay_kit.harness.judge.model import Result, Verdict
 from deploy_relay_kit.harness.judge.report import drawing
@@ -32,9 +32,12 @@ def render(results: Sequence[Result]) -> str:
         }
         for number, result in enumerate(results)
     ]
-    judged = [id_ for id_ in requirements() if any(id_ in run["verdicts"] for run in runs)]
+    judged = [id_ for id_ in every_requirement() if any(id_ in run["verdicts"] for run in runs)]
     groups = [
-        (family, [(id_, requirements()[id_], [_cell(id_, run) for run in runs]) for id_ in members])
+        (
+            family,
+            [(id_, every_requirement()[id_], [_cell(id_, run) for run in runs]) for id_ in members],
+        )
         for family, members in groupby(judged, lambda id_: id_.partition("-")[0])
     ]
     return drawing.template("page.html").render(
@@ -43,7 +46,7 @@ def render(results: Sequence[Result]) -> str:
         marks=_MARKS,
         verdicts=list(Verdict),
         levels=LEVELS,
-        requirements=requirements(),
+        requirements=every_requirement(),
     )
 
 
@@ -65,6 +68,6 @@ def _cause(cause: Cause, result: Result) -> dict[str, Any]:
     return {
         "cause": cause,
         "alone": alone(cause.case, result.relay),
-        "levels": [requirements()[id_].level for id_ in cause.requirements],
+        "levels": [every_requirement()[id_].level for id_ in cause.requirements],
         "drawing": drawing.render(evidence.timelines) if evidence else "",
     }

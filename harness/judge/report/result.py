@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from deploy_relay_kit.harness.errors import InputError
-from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.catalogue import every_requirement
 from deploy_relay_kit.harness.judge.causes import causes, failed, summary
 from deploy_relay_kit.harness.judge.model import Result
 from deploy_relay_kit.harness.targets.schema import schema_of
@@ -24,8 +24,8 @@ def to_json(result: Result) -> str:
         "requirements": [
             {
                 "id": id_,
-                "level": requirements()[id_].level,
-                "sentence": requirements()[id_].sentence,
+                "level": every_requirement()[id_].level,
+                "sentence": every_requirement()[id_].sentence,
                 "stricter": id_ in result.stricter,
                 "verdict": verdict.value,
             }
@@ -46,7 +46,7 @@ def from_json(text: str, source: str) -> Result:
     except (ValueError, RecursionError) as error:
         kind = "the result of a run" if isinstance(error, msgspec.ValidationError) else "JSON"
         raise InputError(f"{source}: not {kind}: {str(error)[:200]}") from error
-    if unknown := {check.requirement for _, check in result.looks()} - set(requirements()):
+    if unknown := {check.requirement for _, check in result.looks()} - set(every_requirement()):
         raise InputError(f"{source}: {min(unknown)!r} is not a requirement of this kit's version")
     return result
 

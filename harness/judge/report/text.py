@@ -4,7 +4,7 @@ import shlex
 import textwrap
 from collections.abc import Iterator
 
-from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.catalogue import every_requirement
 from deploy_relay_kit.harness.judge.causes import (
     STRICTER,
     Cause,
@@ -112,7 +112,8 @@ def _every_requirement(result: Result) -> Iterator[str]:
         verdict = result.verdicts[id_]
         cases = {case.id for case, _ in looks}
         words = f"{verdict}{STRICTER if id_ in result.stricter else ''}"
-        yield f"{words:14} {id_:8} {requirements()[id_].sentence}  ({count(len(cases), 'case')})"
+        sentence = every_requirement()[id_].sentence
+        yield f"{words:14} {id_:8} {sentence}  ({count(len(cases), 'case')})"
 
 
 def _explained(cause: Cause, relay: str, *, example: bool, whole: bool) -> Iterator[str]:
@@ -127,7 +128,7 @@ def _explained(cause: Cause, relay: str, *, example: bool, whole: bool) -> Itera
         if len(others) > _OTHERS and not whole:
             yield f"  … and {len(others) - _OTHERS} more looks at the same"
     if cause.is_stricter:
-        yield from _filled(f"upstream: {requirements()[check.requirement].stricter}", "  ")
+        yield from _filled(f"upstream: {every_requirement()[check.requirement].stricter}", "  ")
     yield f"  example: {case.place}"
     if case.title:
         yield from _filled(case.title, "    ")
@@ -143,7 +144,7 @@ def _check_lines(check: Check) -> Iterator[str]:
     if check.blocked_by:
         yield from _filled(f"blocked: {check.blocked_by}", "  ")
         return
-    yield from _filled(requirements()[check.requirement].sentence, "  ")
+    yield from _filled(every_requirement()[check.requirement].sentence, "  ")
     where = f" ({check.where})" if check.where else ""
     subject = f"{check.subject}: " if check.subject else ""
     if check.expected:
@@ -161,7 +162,7 @@ def explained(case: Case) -> Iterator[str]:
     """Everything known of a case that did not pass, line by line."""
     for check in case.checks:
         if check.verdict.has_failed:
-            level = requirements()[check.requirement].level
+            level = every_requirement()[check.requirement].level
             stricter = STRICTER if is_stricter(case, check) else ""
             yield f"{check.verdict}{stricter}: {check.requirement} ({level})"
             yield from _check_lines(check)

@@ -27,10 +27,10 @@ class Api:
     """The operations API of an origin."""
 
     def __init__(self, url: str, ca_file: Path, username: str, password: str) -> None:
-        self._url = url
-        self._context = ssl.create_default_context(cafile=str(ca_file))
+        self.url = url
+        self.context = ssl.create_default_context(cafile=str(ca_file))
         login = base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._login = f"Basic {login}"
+        self.login = f"Basic {login}"
 
     async def deploy(self, command: DeployCommand) -> Answered:
         """Send a deploy and read its whole answer.
@@ -40,7 +40,7 @@ class Api:
         """
         boundary = f"----HarperMultipart{secrets.token_hex(12)}"
         headers = {
-            "Authorization": self._login,
+            "Authorization": self.login,
             "Content-Type": f"multipart/form-data; boundary={boundary}",
             "Accept": "text/event-stream" if command.events else "application/json",
         }
@@ -49,10 +49,10 @@ class Api:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(None)) as session,
                 session.post(
-                    self._url,
+                    self.url,
                     data=_body(command, boundary),
                     headers=headers,
-                    ssl=self._context,
+                    ssl=self.context,
                     allow_redirects=False,
                 ) as response,
             ):
@@ -62,7 +62,9 @@ class Api:
                         raise OSError(f"its answer is longer than {_MOST:,} bytes")
         except aiohttp.ClientError as error:
             raise OSError(f"{type(error).__name__}: {error}") from error
-        return _members(response.status, response.content_type, content.decode("utf-8", "replace"))
+        return members_of(
+            response.status, response.content_type, content.decode("utf-8", "replace")
+        )
 
 
 async def _body(command: DeployCommand, boundary: str) -> AsyncIterator[bytes]:
@@ -97,7 +99,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _members(status: int, kind: str, text: str) -> Answered:
+def members_of(status: int, kind: str, text: str) -> Answered:
     """The answer as JSON, or the last event of a stream."""
     if kind != "text/event-stream":
         return status, _object(text)

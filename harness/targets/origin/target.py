@@ -10,6 +10,7 @@ import json
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -105,6 +106,19 @@ class OriginTarget(ProgramTarget[Listening]):
         Raises:
             TargetBrokeError: the origin crashed, hung, or its answer has no records.
         """
+        deadline += _size(command.payload) / _SLOWEST
+        with self.told(command) as (api, child):
+            try:
+                with self._budget.asking(), self._killed_on_error(child):
+                    answer = _asked(api, command, deadline)
+                    child.look()
+            except (OSError, ChildError) as error:
+                raise TargetBrokeError(f"the origin: {error}\n{child.stderr}".rstrip()) from error
+        return answered(answer)
+
+    @contextlib.contextmanager
+    def told(self, command: DeployCommand) -> Iterator[tuple[Api, Child]]:
+        """Inside, the origin knows the nodes of a deploy, which any client may send to its API."""
         child = self._running()
         assert self._api is not None
         assert self._home is not None
@@ -113,16 +127,17 @@ class OriginTarget(ProgramTarget[Listening]):
         nodes = {it: v for it, v in messages.plain(command).items() if it not in _OF_A_CALL}
         deploy_file.touch(mode=0o600)
         deploy_file.write_text(json.dumps(nodes), encoding="utf-8")
-        deadline += _size(command.payload) / _SLOWEST
         try:
-            with self._budget.asking(), self._killed_on_error(child):
-                answer = _asked(self._api, command, deadline)
-                child.look()
-        except (OSError, ChildError) as error:
-            raise TargetBrokeError(f"the origin: {error}\n{child.stderr}".rstrip()) from error
+            yield self._api, child
         finally:
             deploy_file.unlink(missing_ok=True)  # it holds passwords
-        return answered(answer)
+
+    @property
+    def home(self) -> Path:
+        """The directory of the kit that holds `origin`, the directory of the origin."""
+        self._running()
+        assert self._home is not None
+        return self._home
 
     def close(self) -> None:
         """End the origin, and remove its directory."""

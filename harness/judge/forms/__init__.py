@@ -1,0 +1,1 @@
+"""Forms of any bytes, which the cases of origins send."""
