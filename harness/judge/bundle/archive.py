@@ -19,7 +19,7 @@ import msgspec
 
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.judge.bundle.document import FORMAT, Bundle, BundledRequest
-from deploy_relay_kit.harness.judge.catalogue import requirements
+from deploy_relay_kit.harness.judge.catalogue import every_requirement
 
 _DOCUMENT, _TIMELINE = "bundle.json", "timeline.txt"
 _NAMES = re.compile(r"bundle\.json|timeline\.txt|witness/\d{3}-(head|begin|end)\.bin")
@@ -160,7 +160,7 @@ def _bundle_in(members: dict[str, bytes]) -> Bundle:
         raise _NotABundleError(f"format {document['format']!r}; this kit reads {FORMAT}")
     bundle = msgspec.convert(document, Bundle)
     charged = {check.requirement for check in bundle.case.checks}
-    if unknown := {*charged, *bundle.requirements} - set(requirements()):
+    if unknown := {*charged, *bundle.requirements} - set(every_requirement()):
         raise _NotABundleError(f"{min(unknown)!r} is not a requirement of this kit's version")
     for number, request in enumerate(bundle.requests, 1):
         _put_parts(request, number, members)
