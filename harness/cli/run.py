@@ -20,6 +20,8 @@ from deploy_relay_kit.harness.judge.prerequisite import prerequisite
 from deploy_relay_kit.harness.judge.report import text
 from deploy_relay_kit.harness.judge.run import Plan, judge, new_result
 
+_HEALTHY = "test_wire.py::test_the_upload_keeps_to_the_wire_format"
+
 
 @dataclass(frozen=True)
 class Output:
@@ -57,12 +59,19 @@ def run(plan: Plan, output: Output) -> int:
     known_before = prerequisite(plan.relay)
     plan = replace(plan, identity=known_before.identity)
     with contextlib.ExitStack() as cleanup:
-        recorded = cleanup.enter_context(tempfile.TemporaryDirectory()) if output.bundle else None
+        recorded = None
+        if output.bundle:
+            recorded = Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
         if known_before.blocked_by and not output.keep_going:
-            result = new_result(plan)
+            result = bundled = new_result(plan)
+            if recorded:  # the deploy that does not work, as a case
+                bundled = judge(
+                    replace(plan, cases=[_HEALTHY], requirements=(), expression=""),
+                    bundles=recorded,
+                )
         else:
             with counting() as counter:
-                result = judge(plan, counter, bundles=Path(recorded) if recorded else None)
+                result = bundled = judge(plan, counter, bundles=recorded)
         result.prerequisite = known_before.blocked_by
         looks = list(result.looks())
         result.stale = baselines.apply(known, looks, today=today, whole=not result.selection)
@@ -76,7 +85,7 @@ def run(plan: Plan, output: Output) -> int:
             _write_report(result, output.report)
         if output.bundle and recorded:
             with _about_to_write(output.bundle):
-                paths = list(write_bundles(result, Path(recorded), output.bundle))
+                paths = list(write_bundles(bundled, recorded, output.bundle))
             say(
                 [f"bundle: {path}" for path in paths]
                 or ["bundle: none, because no case ran that failed"]

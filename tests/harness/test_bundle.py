@@ -15,7 +15,7 @@ import pytest
 from deploy_relay_kit.harness.cli.main import main
 from deploy_relay_kit.harness.judge.bundle import archive
 from deploy_relay_kit.harness.judge.bundle.document import Bundle, BundledRequest
-from deploy_relay_kit.harness.judge.model import Evidence
+from deploy_relay_kit.harness.judge.model import Evidence, Verdict
 from deploy_relay_kit.harness.peer.payloads import seeded_blocks
 from tests.harness.driving import case, failed
 from tests.mutants.of_values import names_are_escaped_as_browsers_do
@@ -67,6 +67,36 @@ def test_a_run_without_a_failure_has_no_bundle(
     assert main(["run", "--case", CASE, "--bundle", str(tmp_path / "new")]) == 0
     assert "bundle: none" in capsys.readouterr().out
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_relay_that_does_not_deploy_at_all_has_a_bundle_of_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "idle.py").write_text(
+        "def deploy(message):\n"
+        "    record = {'status': 'failed', 'reason': 'idle'}\n"
+        "    return [{'node': it['name'], **record} for it in message['nodes']]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    relay = "python:idle:deploy"
+    assert main(["run", "--relay", relay, "-k", "no_such", "--bundle", "bundles"]) == 1
+    assert "The run ended before the cases." in capsys.readouterr().out
+    [path] = (tmp_path / "bundles").iterdir()
+    assert archive.read(path).case.verdict == Verdict.UNTESTABLE
+    assert main(["replay", str(path), "--relay", relay]) == 1
+    assert "now:  untestable" in capsys.readouterr().out
+
+
+def test_a_bundle_that_would_be_too_large_costs_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names_are_escaped_as_browsers_do(monkeypatch)
+    monkeypatch.setattr(archive, "_LONGEST_DOCUMENT", 100)
+    assert main(["run", "--case", CASE, "--bundle", str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert "1 must failed" in told
+    assert f"no bundle of {CASE}: " in told
+    assert list(tmp_path.iterdir()) == []
 
 
 def bundle_of(place: str = CASE, relay: str = "reference") -> Bundle:

@@ -1,4 +1,4 @@
-"""The tutorials work: their files are written, their commands run, and print what they show.
+"""The tutorials work with the wheel: their files are written, their commands print what they show.
 
 A block with a title is a file, or runs in the background until the page ends. Of any other
 `console` block, each `$` line runs, and prints the lines below it in this order; `…` stands for any
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,23 +19,33 @@ import pytest
 from tests.programs import skip_without
 from tests.test_readme import without_numbers
 
-TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
+TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
 NEEDS = {"porter": ("node",), "author": ("python3",)}
 
 
+@pytest.fixture
+def programs(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The PATH of an environment with the wheel."""
+    python = installed / "bin" / "python3"
+    pytest_ = tmp_path_factory.mktemp("bin") / "pytest"
+    pytest_.write_text(f'#!/bin/sh\nexec {python} -m pytest "$@"\n')
+    pytest_.chmod(0o755)
+    return os.pathsep.join([str(pytest_.parent), str(installed / "bin"), os.environ["PATH"]])
+
+
 @pytest.mark.parametrize("name", ["tester", "author", "operator", "porter"])
-def test_a_tutorial_works(name: str, tmp_path: Path) -> None:
+def test_a_tutorial_works(name: str, programs: str, tmp_path: Path) -> None:
     skip_without("bash", *NEEDS.get(name, ()))
     page = (TUTORIALS / f"{name}.md").read_text(encoding="utf-8")
     with ExitStack() as background:
         for language, title, text in BLOCK.findall(page):
             if language == "console" and title:
                 [(command, _)] = commands(text)
-                start(command, tmp_path, background)
+                start(command, programs, tmp_path, background)
             elif language == "console":
                 for command, shown in commands(text):
-                    printed = output_of(command, tmp_path)
+                    printed = output_of(command, programs, tmp_path)
                     assert has_in_order(shown, printed), f"$ {command}\n{printed}"
             elif title:
                 (tmp_path / title).write_text(text, encoding="utf-8")
@@ -68,17 +77,16 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
         yield lines[0], lines[1:]
 
 
-def environment() -> dict[str, str]:
-    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+def environment(programs: str) -> dict[str, str]:
     plain = {"PYTEST_ADDOPTS": "-p no:cacheprovider -p no:xdist", "COLUMNS": "80"}
     return {"PATH": programs, "HOME": os.environ.get("HOME", "/"), **plain}
 
 
-def output_of(command: str, directory: Path) -> str:
+def output_of(command: str, programs: str, directory: Path) -> str:
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=directory,
-        env=environment(),
+        env=environment(programs),
         capture_output=True,
         text=True,
         check=False,
@@ -86,12 +94,12 @@ def output_of(command: str, directory: Path) -> str:
     return done.stdout + done.stderr
 
 
-def start(command: str, directory: Path, background: ExitStack) -> None:
+def start(command: str, programs: str, directory: Path, background: ExitStack) -> None:
     """Start a command that prints a line when it is ready, and ends with its input."""
     running = subprocess.Popen(
         ["bash", "-c", f"exec {command}"],
         cwd=directory,
-        env=environment(),
+        env=environment(programs),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
