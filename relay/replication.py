@@ -87,10 +87,12 @@ async def _answer(socket: aiohttp.ClientWebSocketResponse[bool], pause: float) -
             continue
         if message.type not in _DATA:  # the socket was closed or lost
             code = socket.close_code or message.data
-            # A lost connection gave no answer, so another attempt may help (RTY-04).
-            lost = code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
+            # Without an answer another attempt may help (RTY-02), unless the peer refuses the relay
+            # (WS-05) or breaks the protocol.
+            is_closed = message.type is not aiohttp.WSMsgType.ERROR
+            again = is_closed and code != aiohttp.WSCloseCode.POLICY_VIOLATION
             reason = f"Connection closed {message.extra or ''} {code}"  # WS-16
-            raise PeerError("answer", reason, retryable=lost)
+            raise PeerError("answer", reason, retryable=again)
         result = operation_response(message.data)
         if result and result.get("error"):
             raise PeerError("answer", readable(result["error"]))  # WS-12

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
@@ -62,12 +62,18 @@ def _token_expired(failure: AttemptError) -> bool:
 
 
 def seconds_until(retry_after: str | None, now: datetime) -> float | None:
-    """Read a `Retry-After` header: seconds or a date (RFC 9110, 10.2.3), or None if invalid."""
+    """Read a `Retry-After` header: seconds or a date (RFC 9110, 10.2.3), or None if invalid.
+
+    A date has one of three forms (RFC 9110, 5.6.7), and that of `asctime` names no time zone.
+    """
     if retry_after is None:
         return None
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after)
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):  # not a date, no time zone, out of range
+        date = parsedate_to_datetime(retry_after)
+        if "," not in retry_after:
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, (date - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):  # not a date, or out of range
         return None

@@ -59,7 +59,7 @@ class SocketConversation:
             case faults.Unauthorized(when="at once", reason=reason):
                 self._show_fault()
                 self._close(1008, reason)
-            case faults.Subprotocol() | faults.WrongAccept():
+            case faults.Subprotocol() | faults.WrongAccept() | faults.RawUpgrade():
                 self._show_fault()
         try:
             while True:
@@ -76,6 +76,11 @@ class SocketConversation:
         key = "" if stale else self._seen.header("sec-websocket-key") or ""
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
         accept = generate_accept_token(key.encode("latin-1")).decode()
+        if isinstance(self._fault, faults.RawUpgrade):
+            self._seen.answer_status = 101
+            self._seen.mark("answer", MomentKind.UPGRADED)
+            self._link.write(self._fault.head(accept, SUBPROTOCOL))
+            return
         lines.append(f"Sec-WebSocket-Accept: {accept}")
         if echo is not None:
             lines.append(f"Sec-WebSocket-Protocol: {echo}")
@@ -92,8 +97,9 @@ class SocketConversation:
                 if self._seen.close_sent is None:
                     self._socket.send(event.response())
                 self._seen.saw_ping()
-            case Pong():
+            case Pong() as event:
                 self._seen.connection.note(MomentKind.PONG_RECEIVED)
+                self._seen.pongs.append(bytes(event.payload))
             case CloseConnection():
                 self._closed_by_client(event)
             case BytesMessage():
@@ -149,6 +155,10 @@ class SocketConversation:
             case faults.HugeAnswer(padding):
                 start = response_before_padding(request_id, self._issue(), padding)
                 self._send_huge(start, padding)
+            case faults.RawFrames(frames):
+                tokens = self._issue()
+                self._link.write(frames(request_id, tokens))
+                self._witness("peer", response(request_id, tokens))
             case faults.Fragments(size):
                 self._send(response(request_id, self._issue()), size)
             case faults.PingFirst(data):

@@ -13,6 +13,7 @@ from attrs import field, frozen
 from deploy_relay_kit.harness.faults.answers import End
 from deploy_relay_kit.harness.faults.checks import (
     check_choice,
+    check_function,
     check_int,
     check_number,
     check_size,
@@ -60,6 +61,17 @@ class Subprotocol(SocketFault):
 @frozen
 class WrongAccept(SocketFault):
     """Accept the upgrade with the accept key of another client (RFC 6455 section 4.1)."""
+
+
+@frozen
+class RawUpgrade(SocketFault):
+    """Accept the upgrade with these bytes, a head and what follows it.
+
+    Attributes:
+        head: makes the bytes of the accept key and the subprotocol.
+    """
+
+    head: Callable[[str, str], bytes] = field(validator=check_function)
 
 
 @frozen
@@ -225,6 +237,17 @@ class PingFirst(SocketFault):
     """Send a ping after the request, and then the answer, with or without a pong."""
 
     data: bytes = field(default=b"are you there?", validator=check_size(125))
+
+
+@frozen
+class RawFrames(SocketFault):
+    """Answer with these bytes, frames of a WebSocket and what is between them.
+
+    Attributes:
+        frames: makes the bytes of the id of the request and the pair of tokens.
+    """
+
+    frames: Callable[[Any, dict[str, Any]], bytes] = field(validator=check_function)
 
 
 @frozen

@@ -6,6 +6,7 @@ response. Pure.
 
 import json
 import re
+import struct
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
@@ -38,6 +39,35 @@ def pack(value: Any, *, map16: bool = False) -> bytes:
         return head + b"".join(pack(item, map16=True) for item in value)
     packed: bytes = msgpack.packb(value)
     return packed
+
+
+_SIZES = {1: "!B", 2: "!H", 4: "!I", 8: "!Q"}
+
+
+def pack_wide(value: Any, width: int) -> bytes:
+    """A value whose numbers and lengths have this many bytes, if there is such a form."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, int):
+        return bytes([{1: 0xCC, 2: 0xCD, 4: 0xCE, 8: 0xCF}[width]]) + struct.pack(
+            _SIZES[width], value
+        )
+    if isinstance(value, str):
+        data = value.encode()
+        size = min(width if len(data) < 1 << 8 * width else 2, 4)
+        return (
+            bytes([{1: 0xD9, 2: 0xDA, 4: 0xDB}[size]]) + struct.pack(_SIZES[size], len(data)) + data
+        )
+    size = min(max(width, 2), 4)
+    parts = [it for item in value.items() for it in item] if isinstance(value, dict) else value
+    heads = {2: 0xDE, 4: 0xDF} if isinstance(value, dict) else {2: 0xDC, 4: 0xDD}
+    items = b"".join(pack_wide(it, width) for it in parts)
+    return bytes([heads[size]]) + struct.pack(_SIZES[size], len(value)) + items
+
+
+def pack_signed(number: int, width: int) -> bytes:
+    """A number in a signed form of this many bytes."""
+    return bytes([0xD0 + {1: 0, 2: 1, 4: 2, 8: 3}[width]]) + number.to_bytes(width, signed=True)
 
 
 def parse(data: bytes) -> tuple[int, Any]:

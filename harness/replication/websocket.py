@@ -7,6 +7,8 @@ from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 from deploy_relay_kit.harness.transport.connection import Connection, ConnectionEnded
 
 _MESSAGE_LIMIT = 64 * 1024  # an operation without its payload; Harper accepts 10 GiB (WS-07)
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA  # opcodes
+_FINAL = 0x80
 _SHORT, _LONG = 126, 127  # announce a length of 2 bytes, of 8 bytes
 
 
@@ -79,11 +81,16 @@ class WebSocket:
         return BytesMessage(message) if fragment.message_finished else None
 
 
-def frame_head(length: int) -> bytes:
-    """The head of a binary frame of a server with a payload of `length` bytes (section 5.2)."""
-    binary = b"\x82"
+def frame_head(length: int, kind: int = BINARY, *, final: bool = True) -> bytes:
+    """The head of a frame of a server with a payload of `length` bytes (section 5.2)."""
+    first = bytes([kind | (_FINAL if final else 0)])
     if length < _SHORT:
-        return binary + bytes([length])
+        return first + bytes([length])
     if length < 1 << 16:
-        return binary + bytes([_SHORT]) + length.to_bytes(2)
-    return binary + bytes([_LONG]) + length.to_bytes(8)
+        return first + bytes([_SHORT]) + length.to_bytes(2)
+    return first + bytes([_LONG]) + length.to_bytes(8)
+
+
+def frame(data: bytes, kind: int = BINARY, *, final: bool = True) -> bytes:
+    """A frame of a server; `kind` is its opcode, 0 for a continuation."""
+    return frame_head(len(data), kind, final=final) + data

@@ -66,6 +66,8 @@ class SocketWitness(RequestWitness):
     """The messages of both sides, in order."""
     pings: list[float] = field(default_factory=list)
     """When the peer read each ping; it answers each until it sends a close frame."""
+    pongs: list[bytes] = field(default_factory=list)
+    """The data of each pong of the client, in order."""
     close_received: CloseWitness | None = None
     close_sent: CloseWitness | None = None
     broken: str | None = None

@@ -26,6 +26,8 @@ from deploy_relay_kit.harness.replication.faults import (
     NoAnswer,
     OthersFirst,
     PingFirst,
+    RawFrames,
+    RawUpgrade,
     ReplicationFault,
     Subprotocol,
     Unauthorized,
@@ -293,6 +295,22 @@ def test_wide_maps(cluster: FakeCluster) -> None:
         payload = client.read_frame()[1]
         assert payload[:6] == b"\x92\xcc\x89\xde\x00\x03"
         assert set(parse(payload)[1]) == {"operation_token", "refresh_token", "requestId"}
+
+
+def test_raw_frames(cluster: FakeCluster) -> None:
+    fault = RawFrames(lambda number, tokens: bytes([number, len(tokens)]))
+    with asked(fault, cluster) as (socket, client):
+        assert client.exactly(2) == b"\x01\x02"
+        client.send(masked(CLOSE))
+        assert socket.socket.messages[-1].body["operation_token"] == socket.socket.token
+
+
+def test_raw_upgrade(cluster: FakeCluster) -> None:
+    fault = RawUpgrade(
+        lambda accept, name: f"HTTP/1.1 101 Yes\r\nA: {accept}\r\nB: {name}\r\n\r\n".encode()
+    )
+    with showing(fault, cluster) as socket, opened(socket, cluster) as client:
+        assert client.head.endswith("=\r\nB: harperdb-replication-v1\r\n\r\n")
 
 
 def test_fragments(cluster: FakeCluster) -> None:

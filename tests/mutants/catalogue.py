@@ -15,7 +15,10 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_codes,
     of_downgrades,
     of_fields,
+    of_forms,
+    of_frames,
     of_giving_up,
+    of_grammars,
     of_habits,
     of_limits,
     of_minting,
@@ -61,6 +64,7 @@ for _mutant in MUTANTS:
 
 SHORTER = {
     "IN_TIME": 1.5,
+    "NO_DELAY": 3.0,
     "SOON": 0.4,
     "LIMIT": 0.1,
     "PATIENCE": 0.5,

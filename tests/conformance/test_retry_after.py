@@ -1,0 +1,85 @@
+"""`Retry-After` in every form of RFC 9110 section 10.2.3, and in forms that it does not have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from deploy_relay_kit.harness import Answer, FakeCluster, in_turn
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+
+A_TICK = 0.05  # seconds by which a timer may be early
+NO_DELAY = 30.0  # seconds; a time that is misread is far longer
+SECONDS = {
+    "1": ("Retry-After", "1"),
+    "1 in lower case": ("retry-after", "1"),
+    "1 in capitals": ("RETRY-AFTER", "1"),
+    "1 between blanks": ("Retry-After", " \t1\t "),
+    "01": ("Retry-After", "01"),
+}
+DATES: Mapping[str, str] = {
+    "the form of today": "%a, %d %b %Y %H:%M:%S GMT",
+    "the form of RFC 850": "%A, %d-%b-%y %H:%M:%S GMT",
+    "the form of asctime": "%a %b %e %H:%M:%S %Y",
+}
+"""RFC 9110 section 5.6.7: a recipient must accept all three."""
+NO_TIMES = (
+    *("soon", "-1", "-5", "+", "", "nan", "inf", "Infinity", "1e3", "0x1000", "1,000 s"),
+    *("1000 seconds", "PT1H", "next week", "Thu, 99 Foo 2099 99:99:99 GMT", "\uff12"),
+    *("Thu, 01 Jan 1970 00:00:00 GMT", "Thursday, 01-Jan-70 00:00:00 GMT"),
+)
+
+
+def busy(name: str, value: str, status: int = 503) -> Answer:
+    return Answer(status, headers=((name, value),))
+
+
+def test_the_relay_waits_for_seconds_and_for_dates_in_every_form(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The relay waits for seconds, and until a date in each of the three forms of HTTP."""
+    until = int(time.time()) + 2
+    when = datetime.fromtimestamp(until, UTC)
+    headers = [*SECONDS.values(), *(("Retry-After", when.strftime(it)) for it in DATES.values())]
+    peers = [cluster.peer(fault=in_turn(busy(*it), None)) for it in headers]
+    relay.deploy(to=peers, limits=THRICE)
+    for name, peer in zip([*SECONDS, *DATES], peers, strict=True):
+        with check("KIT-04", f"the beginning of the second attempt after Retry-After in {name}"):
+            check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads")
+            begun = peer.uploads[1].times["head"]
+            due = peer.uploads[0].times["answer"] + 1
+            if name in DATES:
+                due = until - time.time() + time.monotonic() - A_TICK
+            early = due - begun
+            assert early <= 0, f"expected at the time in it, got {early:.3f} s before"
+
+
+def test_what_is_no_time_in_retry_after_delays_no_retry(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A Retry-After without a time of its grammar, or with one that is over, delays no retry."""
+    peers = [
+        cluster.peer(fault=in_turn(busy("Retry-After", value.encode().decode("latin-1")), None))
+        for value in NO_TIMES
+    ]
+    with check("RTY-02", "the end of a deploy whose peers name no time in Retry-After"):
+        relay.deploy(to=peers, limits=THRICE, deadline=NO_DELAY)
+    for value, peer in zip(NO_TIMES, peers, strict=True):
+        with check("RTY-02", f"the uploads to a peer that answers 503 with Retry-After: {value}"):
+            assert len(peer.uploads) >= 2
+
+
+def test_a_retry_after_makes_no_other_status_temporary(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """An answer other than 502, 503 and 504 is final, also with Retry-After."""
+    final = (200, 202, 301, 307, 400, 403, 408, 413, 425, 429, 500, 501, 507, 520)
+    peers = [cluster.peer(fault=busy("Retry-After", "0", status)) for status in final]
+    relay.deploy(to=peers, limits=THRICE)
+    for status, peer in zip(final, peers, strict=True):
+        with check("RTY-04", f"the uploads after a Retry-After in an answer {status}"):
+            check.need(peer.uploads, f"{peer.name} saw no upload")
+            assert len(peer.uploads) == 1

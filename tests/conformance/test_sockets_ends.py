@@ -1,0 +1,89 @@
+"""How a replication socket ends: close frames of the peer and of the relay."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.replication.faults import RawFrames
+from deploy_relay_kit.harness.replication.websocket import CLOSE, frame
+from deploy_relay_kit.harness.targets import Limits
+
+
+def close(code: int | None, reason: str = "") -> RawFrames:
+    data = b"" if code is None else struct.pack("!H", code) + reason.encode()
+    return RawFrames(lambda *_: frame(data, CLOSE))
+
+
+CLOSES = {
+    "1000": close(1000),
+    "1001 and a reason": close(1001, "going away"),
+    "no code": close(None),
+    "1008 and a reason": close(1008, "größer 🚀"),
+    "1011": close(1011),
+    "1013": close(1013, "r" * 123),
+    "4000": close(4000, "of an application"),
+}
+
+
+def test_a_close_before_the_answer_is_a_failed_mint_whatever_its_code_is(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A socket that the peer closes before its answer, with any code or none, fails the mint."""
+    peers = [cluster.peer() for _ in [None, *CLOSES]]
+    faults = [None, *CLOSES.values()]
+    given = zip(peers, faults, strict=True)
+    sockets = [cluster.replication(peer, fault=fault) for peer, fault in given]
+    outcome = relay.deploy(to=map(relay.minting_over, sockets, peers))
+    check.need(peers[0].uploads, "the relay uses no plain answer of a socket either")
+    for name, peer in zip(CLOSES, peers[1:], strict=True):
+        with check("WS-16", f"the status of the record after a close with {name}"):
+            assert outcome[peer].status == "failed"
+        with check("SEQ-06", f"the beginning of the reason after a close with {name}"):
+            check.need(outcome[peer].status == "failed", "the record is not a failure")
+            assert outcome[peer].reason[:19] == "token mint failed: "
+        with check("SEQ-06", f"the requests to the operations API after a close with {name}"):
+            assert len(peer.requests) == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "sockets", "requirement"),
+    [(1001, 2, "RTY-02"), (None, 2, "RTY-02"), (1011, 2, "RTY-02"), (1008, 1, "RTY-04")],
+)
+def test_a_close_before_the_answer_is_retried_unless_it_refuses_the_relay(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    *,
+    code: int | None,
+    sockets: int,
+    requirement: str,
+) -> None:
+    """A socket that closes before its answer is tried again, and one that refuses is not."""
+    peer = cluster.peer()
+    socket = cluster.replication(peer, fault=close(code, "no" if code else ""))
+    limits = Limits(attempts=2, retry_delay=0.01)
+    relay.deploy(to=[relay.minting_over(socket, peer)], limits=limits)
+    with check(requirement, f"the sockets after a close with {code or 'no code'}"):
+        check.need(socket.sockets, "no socket was opened")
+        assert len(socket.sockets) == sockets
+
+
+def test_a_socket_is_closed_with_a_close_frame(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The relay closes the socket with a close frame with 1000, or without a code (1005)."""
+    peer = cluster.peer()
+    socket = cluster.replication(peer)
+    relay.deploy(to=[relay.minting_over(socket, peer)])
+    check.need(socket.socket.token, "the socket answered no mint")
+    closed = socket.socket.close_received
+    with check("WS-14", "the close frame of the relay"):
+        assert closed is not None, "expected one with 1000 or without a code, got none"
+    with check("WS-14", "the code of the close frame of the relay"):
+        check.need(closed, "the relay sent no close frame")
+        assert getattr(closed, "code", None) in (1000, 1005)
