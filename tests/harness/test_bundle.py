@@ -14,6 +14,7 @@ import pytest
 
 from deploy_relay_kit.harness.cli.main import main
 from deploy_relay_kit.harness.judge.bundle import archive
+from deploy_relay_kit.harness.judge.bundle.difference import difference
 from deploy_relay_kit.harness.judge.bundle.document import Bundle, BundledRequest
 from deploy_relay_kit.harness.judge.model import Evidence, Verdict
 from deploy_relay_kit.harness.peer.payloads import seeded_blocks
@@ -103,6 +104,26 @@ def bundle_of(place: str = CASE, relay: str = "reference") -> Bundle:
     it = case("test_x", failed("WIRE-10", got="\ud800 \x1b[31m"), evidence=Evidence(seen="\ud800"))
     it.id = f"tests/{place}"
     return Bundle(it, relay=relay)
+
+
+def test_a_difference_leaves_out_what_differs_in_each_run() -> None:
+    then, now = bundle_of(), bundle_of()
+    assert then.case.evidence is not None
+    assert now.case.evidence is not None
+    then.case.evidence.seen = "  0.1 ms  accepted from 127.0.0.1:4711\n  0.2 ms  closed"
+    now.case.evidence.seen = " 10.7 ms  accepted from 127.0.0.1:4712\n 99.2 ms  closed"
+    head = b'POST / HTTP/1.1\r\nContent-Type: x; boundary="%s"\r\nAuthorization: Basic %s\r\n\r\n'
+    then.requests = [BundledRequest("a", 1, 9, head % (b"abc", b"QQ=="), b"--abc\r\n\x00\xff")]
+    now.requests = [BundledRequest("a", 1, 9, head % (b"xyz", b"Qg=="), b"--xyz\r\n\x80\n\x01")]
+    assert difference(then, now) == []
+    now.case.checks[0].got = "a\nb"
+    now.requests[0].begin += b"\r\n--xyz--"
+    lines = [line for line in difference(then, now) if line[0] in "+-" and line[:3] not in "---+++"]
+    assert lines == [
+        "-  WIRE-10 failed: \ud800 \x1b[31m",
+        "+  WIRE-10 failed: a; b",
+        "+  --[boundary]--",
+    ]
 
 
 def test_the_only_secrets_in_it_are_those_of_the_fake_peers(

@@ -59,7 +59,8 @@ def _of_case(bundle: Bundle) -> Iterator[str]:
 def _said(check: Check) -> str:
     sides = f"expected {check.expected}, got {check.got}" if check.expected else check.got
     words = (check.subject, sides, check.blocked_by, check.reason)
-    return _steady(f"  {check.requirement} {check.verdict}: {'; '.join(filter(None, words))}")
+    said = "; ".join(filter(None, words)).replace("\n", "; ")
+    return _steady(f"  {check.requirement} {check.verdict}: {said}")
 
 
 def _bytes_of(request: BundledRequest) -> Iterator[str]:
