@@ -49,8 +49,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 }
 """What a user writes after `--fault NODE=`."""
 
-ONLY_PYTHON: tuple[type, ...] = (Held,)
-"""Faults that wait for a function of a test, so nothing of them is drawn."""
+ONLY_PYTHON: tuple[type, ...] = (Held, sockets.RawUpgrade, sockets.RawFrames)
+"""Faults that are made of a function of a test, so nothing of them is drawn."""
 
 OF_SOCKETS: tuple[SocketFault, ...] = (
     *(sockets.UpgradeRefused(), sockets.UpgradeHangs(), sockets.Subprotocol()),
