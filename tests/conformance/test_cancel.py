@@ -29,6 +29,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, SOON
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload
 from deploy_relay_kit.harness.peer.triggers import (
     cancel_deploy,
     has_connection,
@@ -133,6 +134,8 @@ def test_a_deploy_that_ends_earlier_is_not_cancelled(
     peer = cluster.peer()
     outcome = relay.deploy(to=[peer], cancel_after=20)
     with check("KIT-01", "the outcome of a deploy that would be cancelled after 20 s"):
+        if not outcome.cancelled:
+            need_good_upload(peer)
         assert not outcome.cancelled, "expected records, got a cancelled deploy"
         assert not outcome.fails(peer), f"expected a success, got {outcome}"
 

@@ -16,7 +16,7 @@ from deploy_relay_kit.harness import (
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import file_of, need_good_upload
+from deploy_relay_kit.harness.judge.cases.uploads import file_of, need_good_upload, need_upload
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets import Outcome
 
@@ -53,8 +53,11 @@ def test_records_are_in_node_order(
         assert outcome.nodes == list(names)
 
 
-def test_a_deploy_to_no_nodes_has_no_records(relay: Relay, check: Checks) -> None:
+def test_a_deploy_to_no_nodes_has_no_records(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
     """The report of a deploy to no nodes has no records; to refuse the deploy is as good."""
+    need_upload(cluster, relay, {})
     outcome = relay.deploy(to=[])
     with check("AGG-05", "the number of records"):
         assert len(outcome.records) == 0

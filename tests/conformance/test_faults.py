@@ -176,14 +176,15 @@ def test_a_peer_that_is_back_is_served_again(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """A peer that refused connections in one deploy and is back gets the upload of the next one."""
-    peer = cluster.peer()
+    peer, other = cluster.peer(), cluster.peer()
     peer.kill()
-    outcome = relay.deploy(to=[peer])
+    outcome = relay.deploy(to=[peer, other])
     with check("RES-10", "the status of the record while the peer refuses connections"):
         assert outcome[peer].status == "failed"
     peer.restart()
-    relay.deploy(to=[peer])
+    relay.deploy(to=[peer, other])
     with check("SEQ-03", "the uploads to the peer that is back"):
+        check.need(len(other.uploads) == 2, f"{other.name}, which was there, saw no second upload")
         assert len(peer.uploads) >= 1
 
 

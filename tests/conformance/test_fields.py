@@ -10,7 +10,13 @@ import pytest
 from deploy_relay_kit.harness import FakeCluster
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import names_of, need_field, need_upload, text_of
+from deploy_relay_kit.harness.judge.cases.uploads import (
+    names_of,
+    need_field,
+    need_good_form,
+    need_upload,
+    text_of,
+)
 
 
 @pytest.mark.parametrize("given", [{}, {"replicated": True}, {"replicated": False}], ids=str)
@@ -191,6 +197,7 @@ def test_members_are_forwarded_in_the_order_of_the_request(
     given = {"urlPath": "/x", "restart": "rolling", "force": True, "install_timeout": 1}
     relay.deploy(to=[peer], request=given)
     with check("FLD-04", "the names of the fields apart from replicated, in order"):
+        need_good_form(peer)
         names = [name for name in peer.upload.fields if name != "replicated"]
         assert names == ["operation", "project", *given]
 

@@ -31,7 +31,10 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import look_for_refused_token
+from deploy_relay_kit.harness.judge.cases.uploads import (
+    look_for_refused_token,
+    need_late_reading,
+)
 from deploy_relay_kit.harness.targets import Limits
 
 NO_ANSWER_IN_TIME = Limits(attempts=3, retry_delay=0.01, answer=0.3)
@@ -200,7 +203,7 @@ def test_an_expired_token_is_replaced_once_at_most(
     record = relay.deploy(to=[peer], limits=Limits(attempts=4, retry_delay=0.01))[peer]
     with check("RTY-04", "the uploads to a peer that answers 401, token expired"):
         assert len(peer.uploads) <= 2
-    look_for_refused_token(check, cluster, relay, record, "token expired")
+    look_for_refused_token(check, cluster, relay, record, "token expired", peer=peer)
 
 
 # -- failures of the origin, and deploys without another attempt -----------------------------------
@@ -214,6 +217,7 @@ def test_a_payload_that_shrinks_is_not_sent_again(
     peer = cluster.peer(fault=StopReadingAfter(70_000, partial(os.truncate, large.path, 1_000_000)))
     record = relay.deploy(to=[peer], payload=large.path, limits=THRICE)[peer]
     with check("BUG-14", "the status of the record"):
+        need_late_reading(peer, large)
         assert record.status == "failed"
     with check("RTY-04", "the uploads of a payload that shrinks"):
         assert len(peer.uploads) == 1

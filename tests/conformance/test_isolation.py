@@ -145,4 +145,7 @@ def test_a_record_depends_on_the_fault_of_its_own_peer_alone(
             if actual != row.expected:
                 alone = cluster.peer(fault=row.fault)
                 record = relay.deploy(to=[alone])[alone]
-                assert actual == row.actual(record, alone, payload)
+                with_itself = row.actual(record, alone, payload)
+                is_right = with_itself in (actual, row.expected)
+                check.need(is_right, "its record is another one each time, also when it is alone")
+                assert actual == with_itself

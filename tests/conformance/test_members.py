@@ -101,8 +101,12 @@ def test_limits_are_those_of_what_is_sent(
     sent: dict[str, object] = {"long": "x" * 700_000, "also long": ["y" * 700_000]}
     sent |= {f"extra-{n}": n for n in range(58)}
     never_sent = dict.fromkeys(NEVER_SENT, "z" * 1_048_577)
+    control = cluster.peer()
+    relay.deploy(to=[control], request=dict.fromkeys(NEVER_SENT, "z"))
+    leaked = [name for name in names_of(control) if name in NEVER_SENT]
     relay.deploy(to=[peer], request={**never_sent, **sent})
     with check("FLD-04", "the members that are not forwarded"):
+        check.need(not leaked, f"{', '.join(leaked)} is forwarded (FLD-01, FLD-05)")
         arrived = names_of(peer)
         assert [name for name in sent if name not in arrived] == []
 

@@ -111,4 +111,5 @@ def test_a_mint_that_is_given_up_is_not_followed_by_an_upload(
         check.need(outcome[peer].status == "failed", "the relay did not give up the mint")
         assert outcome[peer].reason[: len(REASON)] == REASON
     with check("SEQ-06", "the uploads after the failed mint"):
+        check.need(outcome[peer].status == "failed", "the relay did not give up the mint")
         assert len(peer.live_uploads) == 0

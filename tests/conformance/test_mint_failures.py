@@ -17,6 +17,7 @@ from deploy_relay_kit.harness import (
     mint_with_token,
     mint_without_token,
 )
+from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT
 from deploy_relay_kit.harness.judge.cases.relay import Relay
@@ -62,6 +63,14 @@ def test_a_mint_without_a_token_fails_the_peer_without_an_upload(
         assert record.reason.removeprefix(REASON) == "peer did not return an operation_token"
 
 
+def need_failed_mints(cluster: FakeCluster, relay: Relay) -> None:
+    """Raise Unseen if the relay also uploads after a mint that was refused."""
+    refused = cluster.peer(fault=mint_refused())
+    relay.deploy(to=[refused])
+    if refused.uploads:
+        raise Unseen("the relay also uploads after a mint that was refused (SEQ-06)")
+
+
 @pytest.mark.parametrize("token", ["", None, 5, True, {}, ["t"]], ids=repr)
 def test_what_is_no_token_fails_the_mint(
     cluster: FakeCluster, relay: Relay, check: Checks, token: object
@@ -86,6 +95,8 @@ def test_a_token_that_cannot_stand_in_a_header_fails_the_mint(
     """A token that cannot stand in a header fails the mint, and no header is made of it."""
     peer = cluster.peer(fault=mint_with_token(token))
     record = relay.deploy(to=[peer])[peer]
+    if peer.uploads:
+        need_failed_mints(cluster, relay)
     with check("BUG-35", "the status of the record"):
         assert record.status == "failed"
     with check("BUG-35", "the uploads after the failed mint"):
@@ -139,8 +150,10 @@ def test_a_mint_is_not_redirected(
     with check("HTTP-04", "the requests to the target of the redirect"):
         assert len(requests_for(other, "/moved")) == 0
     with check("SEQ-06", "the beginning of the reason"):
+        check.need(not requests_for(other, "/moved"), "the redirect was followed (HTTP-04)")
         assert record.reason[: len(REASON)] == REASON
     with check("SEQ-06", "the uploads after the failed mint"):
+        check.need(not requests_for(other, "/moved"), "the redirect was followed (HTTP-04)")
         assert len(peer.uploads) == 0
 
 

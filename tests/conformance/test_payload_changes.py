@@ -10,7 +10,7 @@ from deploy_relay_kit.harness import Answer, FakeCluster, Held, MintAnswer, Payl
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import file_of, whole_uploads
+from deploy_relay_kit.harness.judge.cases.uploads import file_of, need_late_reading, whole_uploads
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.peer.triggers import act_when, has_file_part
 from deploy_relay_kit.harness.targets import Outcome
@@ -29,7 +29,7 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
         act_when(has_file_part, peers[0], lambda: os.truncate(large.path, 15_000_000)),
     ):
         outcome = relay.deploy(to=peers, payload=large.path)
-        need_begin(peers[0])
+    need_begin(peers[0])
     for peer in peers:
         excuse_slow_reading(peer, outcome)
         with check("BUG-14", f"the status of the record of {peer.name}"):
@@ -52,12 +52,6 @@ def excuse_slow_reading(peer: FakePeer, outcome: Outcome) -> None:
         peer.fault = None
 
 
-def need_late_reading(peer: FakePeer, payload: Payload) -> None:
-    """Raise Unseen when the payload arrived whole: then the relay had read it before."""
-    if any(file_of(upload).sha256 == payload.sha256 for upload in whole_uploads(peer)):
-        raise Unseen("the relay had read the whole payload before it shrank")
-
-
 def test_a_payload_that_grows_fails_the_record(
     cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
 ) -> None:
@@ -69,7 +63,7 @@ def test_a_payload_that_grows_fails_the_record(
         act_when(has_file_part, peer, lambda: os.truncate(large.path, 17_000_000)),
     ):
         outcome = relay.deploy(to=[peer], payload=large.path)
-        need_begin(peer)
+    need_begin(peer)
     excuse_slow_reading(peer, outcome)
     with check("BUG-14", "the status of the record"):
         assert outcome[peer].status == "failed"
@@ -92,7 +86,7 @@ def test_a_payload_that_vanishes_ends_in_a_record(
         act_when(has_file_part, peer, large.path.unlink),
     ):
         outcome = relay.deploy(to=[peer], payload=large.path)
-        need_begin(peer)
+    need_begin(peer)
     excuse_slow_reading(peer, outcome)
     check_failed_or_whole(check, outcome, peer, large)
 
@@ -103,6 +97,7 @@ def check_failed_or_whole(
     """Look at the upload: the payload that was staged at first, or no end, or no upload."""
     if outcome[peer].status == "failed":
         with check("RES-11", "the number of complete bodies of a failed deploy"):
+            check.need(len(peer.uploads) <= 1, "the payload was sent more than once (RTY-01)")
             assert len(whole_uploads(peer)) == 0
     else:
         with check("FLD-08", "the SHA-256 of the payload"):

@@ -13,7 +13,7 @@ from deploy_relay_kit.harness import (
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import hosts, plain_connections
+from deploy_relay_kit.harness.judge.cases.uploads import hosts, need_upload, plain_connections
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken, LocalSettings
 
 NO_LOOPBACK = "http://0.0.0.0:{port}/"
@@ -24,6 +24,7 @@ def test_plain_http_to_another_machine_is_refused(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """Plain http to another machine is refused, also to a node that is trusted in another way."""
+    need_upload(cluster, relay, {})
     declared, hows = relay.target.capabilities, list[tuple[str, dict[str, Any]]]()
     hows += [("a URL", {})]
     if "insecure_node" in declared:

@@ -63,6 +63,7 @@ def test_no_answer_changes_the_members_that_the_relay_sets(
     check.need(len(others) == 1, f"there are {len(others)} records of {peer.name}, not one")
     record = others[0]
     with check("AGG-03", "the node of the record"):
+        check.need(record.node != given["node"], "it is that of the answer (RES-02)")
         assert record.node == peer.name
     with check("RES-02", 'the member "node" of the record'):
         assert record.node != given["node"]

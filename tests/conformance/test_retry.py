@@ -30,6 +30,7 @@ from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import LIMIT, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_early_refusals
 from deploy_relay_kit.harness.targets import DeployNode, Limits
 
 A_TICK = 0.05  # seconds by which a timer may be early
@@ -40,6 +41,12 @@ A_TICK = 0.05  # seconds by which a timer may be early
 
 def name_of(fault: OneFault) -> str:
     return str(fault.status) if isinstance(fault, Answer) else type(fault).__name__
+
+
+def need_good_end(peer: FakePeer) -> None:
+    """Raise Unseen if a peer that has recovered refused the last upload."""
+    if peer.uploads and (status := peer.uploads[-1].answer_status) not in (None, 200):
+        raise Unseen(f"{peer.name} answered {status} to the last upload")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +64,7 @@ def test_a_temporary_failure_is_retried(
         assert len(peer.uploads) >= 2
     check.need(len(peer.uploads) >= 2, "the relay made no second attempt")
     with check("RES-01", "the status of the record after an attempt that was answered 200"):
+        need_good_end(peer)
         assert record.status == "success"
     with check("RES-02", "members of a failed attempt in the record of a success"):
         check.need(record.status == "success", "the record is not that of a success")
@@ -76,12 +84,13 @@ def test_a_mint_that_fails_temporarily_is_retried(
         assert len(peer.mints) >= 2
     check.need(len(peer.mints) >= 2, "the relay did not mint again")
     with check("RTY-02", "the uploads after the second mint"):
-        assert len(peer.uploads) == 1
+        assert len(peer.uploads) >= 1
     with check("RES-01", "the status of the record"):
         check.need(len(peer.uploads) == 1, "no upload followed the second mint")
+        need_good_end(peer)
         assert record.status == "success"
     with check("RTY-04", "attempts in the record"):
-        assert record["attempts"] == len(peer.mints)
+        assert record["attempts"] in range(2, len(peer.mints) + 1)
 
 
 @pytest.mark.parametrize("fault", [ResetAtAccept(), CloseInHandshake()], ids=name_of)
@@ -92,9 +101,10 @@ def test_a_connection_that_fails_is_retried(
     peer = cluster.peer(fault=in_turn(fault, None))
     record = relay.deploy(to=[peer], limits=THRICE)[peer]
     with check("RTY-02", "the uploads to a peer that fails the first connection"):
-        assert len(peer.uploads) == 1
+        assert len(peer.uploads) >= 1
     check.need(len(peer.uploads) == 1, "no upload reached the peer")
     with check("RES-01", "the status of the record"):
+        need_good_end(peer)
         assert record.status == "success"
     with check("RTY-04", "attempts in the record"):
         assert record["attempts"] != 1
@@ -109,9 +119,10 @@ def test_a_connection_that_hangs_is_retried(
     with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for a connection"):
         outcome = relay.deploy(to=[peer], limits=limits)
     with check("RTY-02", "the uploads to a peer that does not answer the first handshake"):
-        assert len(peer.uploads) == 1
+        assert len(peer.uploads) >= 1
     check.need(len(peer.uploads) == 1, "no upload reached the peer")
     with check("RES-01", "the status of the record"):
+        need_good_end(peer)
         assert outcome[peer].status == "success"
     with check("RTY-04", "attempts in the record"):
         assert outcome[peer]["attempts"] != 1
@@ -162,12 +173,12 @@ def test_a_refusal_during_the_upload_is_retried_like_any_other(
     record = relay.deploy(to=[peer], payload=large.path, limits=limits)[peer]
     with check(requirement, f"the uploads to a peer that answers {status} during the upload"):
         read = record.status == "failed" and record.status_code == status
-        check.need(read or len(peer.uploads) == uploads, f"the relay did not read the {status}")
+        if len(peer.uploads) != uploads:
+            check.need(read, f"the relay did not read the {status}")
+            need_early_refusals(cluster, relay, payload=large.path)
         assert len(peer.uploads) == uploads
     with check("EARLY-01", "the status of the record"):
         assert record.status == "failed"
-    with check("EARLY-01", "the status code of the record"):
-        assert record.status_code == status
 
 
 @pytest.mark.parametrize("retry_after", ["Thu, 01 Jan 1970 00:00:00 GMT", "soon", "-1", ""])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from deploy_relay_kit.harness import Answer, FakeCluster
+from deploy_relay_kit.harness import Answer, FakeCluster, FakePeer
+from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import requests_for
 
 SUCCESSES = (*range(200, 209), 218, 226, 250, 298, 299)
 REDIRECTS = (*range(300, 309), 310, 350, 399)
@@ -32,7 +36,9 @@ def test_every_other_status_is_a_failure(
 ) -> None:
     """Every status from 300 to 599 is a failed record with this status, also an unknown one."""
     peers = [cluster.peer(fault=answer_of(status)) for status in statuses]
-    outcome = relay.deploy(to=peers)
+    elsewhere = cluster.peer()
+    redirected = cluster.peer(fault=Answer.redirect(f"{elsewhere.url}moved", 302))
+    outcome = relay.deploy(to=[*peers, redirected])
     with check("RES-05", "the statuses whose record is not failed"):
         assert [
             status
@@ -40,7 +46,24 @@ def test_every_other_status_is_a_failure(
             if outcome[peer].status != "failed"
         ] == []
     with check("RES-05", "the status codes of the records"):
-        assert [outcome[peer].status_code for peer in peers] == list(statuses)
+        followed = requests_for(elsewhere, "/moved")
+        check.need(not followed, "the relay follows redirects (HTTP-04)")
+        need_answers(peers, statuses)
+        codes = [outcome[peer].status_code for peer in peers]
+        if codes != list(statuses):
+            wrong = next(it for it, code in zip(statuses, codes, strict=True) if it != code)
+            alone = cluster.peer(fault=answer_of(wrong))
+            is_right = relay.deploy(to=[alone])[alone].status_code == wrong
+            check.need(not is_right, f"a peer that is alone and answers {wrong} has this code")
+        assert codes == list(statuses)
+
+
+def need_answers(peers: Sequence[FakePeer], statuses: Sequence[int]) -> None:
+    """Raise Unseen unless each peer gave its answer to its one upload."""
+    for peer, status in zip(peers, statuses, strict=True):
+        answered = [upload.answer_status for upload in peer.uploads]
+        if answered != [status]:
+            raise Unseen(f"{peer.name} answered {answered or 'no upload'}, and not {status}")
 
 
 def test_every_status_below_300_is_a_success(
@@ -50,6 +73,7 @@ def test_every_status_below_300_is_a_success(
     peers = [cluster.peer(fault=answer_of(status)) for status in SUCCESSES]
     outcome = relay.deploy(to=peers)
     with check("HTTP-05", "the statuses whose record is not that of a success"):
+        need_answers(peers, SUCCESSES)
         assert [
             status
             for status, peer in zip(SUCCESSES, peers, strict=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deploy_relay_kit.harness import Answer, EventStream, FakeCluster
+from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.faults.events import Event
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
@@ -57,12 +58,20 @@ RecordsOf = Callable[..., list[Record]]
 of_texts = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 
 
+OF_BYTES = {"RES-01": "HTTP-05", "SSE-09": "HTTP-05", "FLD-04": "WIRE-12"}
+"""The requirement about characters outside ASCII, beside that of any text."""
+
+
 def check_members(check: Checks, requirement: str, members: Any) -> None:
     """Look at each text and each name apart, so that a failure names what was changed."""
     texts = members.get("texts")
     check.need(isinstance(texts, dict), "the object in the answer is not in the record")
+    composed = texts.get("composed")
+    is_garbled = composed not in (TEXTS["composed"], TEXTS["decomposed"])
     for name, text in TEXTS.items():
         with check(requirement, f"a text with {name}"):
+            if other := not text.isascii() and is_garbled and OF_BYTES.get(requirement):
+                raise Unseen(f"every character outside ASCII is another one ({other})")
             assert texts.get(name) == text
     for name in NAMES:
         with check(requirement, f'the member "{name}"'):
@@ -94,9 +103,9 @@ def test_escaped_texts_of_an_answer_are_kept(records_of: RecordsOf, check: Check
 @of_texts
 def test_a_text_of_a_refusal_is_its_reason(records_of: RecordsOf, check: Checks, text: str) -> None:
     """The error of a refusal is the reason, unchanged; an empty one gives the status."""
-    record, plain = records_of(Answer.error(500, text), Answer.error(500, "plain"))
+    record, plain = records_of(Answer.error(500, text), Answer.error(500, "pl\u00e4in"))
     with check("RES-06", "the reason of the record"):
-        check.need(plain.reason == "plain", "the error text of a simple refusal is not the reason")
+        check.need(plain.reason == "pl\u00e4in", "the reason of a simple refusal is not its text")
         assert record.reason == (text or "HTTP 500")
 
 

@@ -11,7 +11,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import AN_HOUR
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import look_for_refused_token
+from deploy_relay_kit.harness.judge.cases.uploads import look_for_refused_token, tokens_of
 from deploy_relay_kit.harness.peer.tokens import lifetime
 from deploy_relay_kit.harness.targets import GivenToken, OperationsMint
 
@@ -58,7 +58,9 @@ def test_a_mint_carries_the_credentials_of_its_own_node(
         with check("SEQ-08", f"the token of the upload to {peer.name}"):
             check.need(peer.uploads, f"{peer.name} saw no upload")
             check.need(all(mint.token for mint in peer.mints), f"{peer.name} minted no token")
-            same = [it.token for it in peer.uploads] == [it.token for it in peer.mints]
+            tokens = tokens_of(peer)
+            check.need(len(peer.mints) == len(tokens), "mints and uploads are not as many")
+            same = tokens == [it.token for it in peer.mints]
             assert same, f"expected the token that {peer.name} minted, got another one"
 
 
@@ -92,14 +94,14 @@ def test_every_deploy_mints_one_token_for_each_peer(
     peer = cluster.peer()
     for _ in range(2):
         relay.deploy(to=[relay.minting(peer)])
-    tokens = {upload.token for upload in peer.uploads}
     with check("MINT-08", "the mints of two deploys"):
         check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
         assert len(peer.mints) <= 2
     with check("SEQ-08", "the different tokens of two deploys"):
         check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
-        assert len(tokens) == 2
+        assert len(set(tokens_of(peer))) == 2
     with check("SEQ-08", "the authorization of the mints"):
+        check.need(peer.mints, f"{peer.name} saw no mint")
         bearing = [it for it in peer.mints if "Bearer" in (it.header("authorization") or "")]
         assert len(bearing) == 0
 
@@ -126,7 +128,7 @@ def test_a_real_peer_takes_the_mint(cluster: FakeCluster, relay: Relay, check: C
     relay.deploy(to=[relay.minting(peer)])
     with check("MINT-01", "the mints that a real peer can read"):
         check.need(peer.requests, "no request reached the peer")
-        assert len([mint for mint in peer.mints if mint.answer_status != BAD_REQUEST]) == 1
+        assert len([mint for mint in peer.mints if mint.answer_status != BAD_REQUEST]) >= 1
     with check("MINT-11", "the answer of a real peer to the mint"):
         check.need(peer.mint.answer_status != BAD_REQUEST, "the peer cannot read the mint")
         assert peer.mint.token, f"expected a token, got {peer.mint.answer_status}"
@@ -139,7 +141,7 @@ def test_a_token_inside_of_results_is_found(
     peer = cluster.peer(fault=MintNested())
     relay.deploy(to=[peer])
     with check("MINT-02", "the token of the upload"):
-        assert [upload.token for upload in peer.uploads][:1] == [peer.mint.token]
+        assert tokens_of(peer)[:1] == [peer.mint.token]
 
 
 def test_nodes_at_one_host_and_port_have_tokens_of_their_own(
@@ -154,8 +156,9 @@ def test_nodes_at_one_host_and_port_have_tokens_of_their_own(
     relay.deploy(to=nodes)
     with check("SEQ-08", "the different tokens of two nodes"):
         check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
-        assert len({upload.token for upload in peer.uploads}) == 2
+        assert len(set(tokens_of(peer))) == 2
     with check("MINT-08", "the mints of two nodes"):
+        check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
         assert len(peer.mints) <= 2
 
 
@@ -165,7 +168,7 @@ def test_an_expired_token_is_a_failed_record_in_the_words_of_the_peer(
     """A token that has expired is a failed record with 401 and the peer's words."""
     peer = cluster.peer(fault=TokensExpire(first=1))
     record = relay.deploy(to=[peer])[peer]
-    look_for_refused_token(check, cluster, relay, record, "token expired")
+    look_for_refused_token(check, cluster, relay, record, "token expired", peer=peer)
 
 
 def test_a_token_that_may_not_deploy_is_a_failed_record_with_403(
@@ -197,4 +200,4 @@ def test_a_given_token_is_used_as_it_is_and_nothing_is_minted(
         assert other.upload.token == "made-elsewhere"
     with check("MINT-08", "the mints beside given tokens"):
         assert len([*peer.mints, *other.mints]) == 0
-    look_for_refused_token(check, cluster, relay, outcome[other], "invalid token")
+    look_for_refused_token(check, cluster, relay, outcome[other], "invalid token", peer=other)

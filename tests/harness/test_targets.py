@@ -304,6 +304,17 @@ def test_how_often_a_process_had_been_asked_before_is_said(
         target.deploy(PLAIN)
 
 
+def test_only_the_first_deploy_without_an_answer_asks_for_flushed_output(
+    hostile: Callable[[str], CommandTarget],
+) -> None:
+    """A process that has answered before flushes what it writes."""
+    target = hostile("hangs at the second deploy")
+    target.deploy(PLAIN)
+    with pytest.raises(TargetBrokeError, match=r"within 0.3 s; it wrote nothing") as broke:
+        target.deploy(PLAIN, 0.3)
+    assert "flushed" not in str(broke.value)
+
+
 def test_an_adapter_that_never_answers_is_not_asked_for_ever() -> None:
     target = CommandTarget([sys.executable, "-S", "-I", str(HOSTILE), "hangs at deploy"])
     for _ in range(3):

@@ -22,12 +22,14 @@ from deploy_relay_kit.harness.judge.collector import ATTRIBUTE
 from deploy_relay_kit.harness.judge.model import Verdict
 from deploy_relay_kit.harness.judge.prerequisite import try_healthy_deploy
 from tests.mutants.catalogue import BY_PLACE, shorten
+from tests.mutants.confusion import Matrix, matrix
 from tests.mutants.mutant import Mutant
 
 LEFT_OUT = ("test_memory.py", "test_patience.py")
 """Their cases take seconds each; only the mutants that name them meet them."""
 
 _MOST_ROWS = 3  # of a case that a mutant names
+_MOST_AGAIN = 8  # cases of a requirement that are run again
 
 _now: list[Mutant] = []
 """The mutant that the cases meet at the moment."""
@@ -42,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--share", type=int, default=1)
     parser.addoption("--mutant", action="append", default=[])
     parser.addoption("--reds", type=Path)
+    parser.addoption("--again", action="store_true")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -51,14 +54,17 @@ def pytest_runtestloop(session: pytest.Session) -> object:
     file: Path = option("--reds")
     lines = file.read_text().splitlines() if file.exists() else []
     done = {json.loads(line)["mutant"] for line in lines}
-    only = option("--mutant")
+    only, known = option("--mutant"), matrix() if option("--again") else {}
     for mutant in list(BY_PLACE.values())[option("--part") :: option("--parts")]:
-        if mutant.place not in done and (not only or mutant.name in only):
+        if mutant.place in done or (known and not known.get(mutant.place)):
+            continue
+        if not only or mutant.name in only or mutant.place in only:
             _now[:] = [mutant]
             _blocked.clear()
             reds = {
                 f"{item.path.name}::{item.name}": _reds(item)
                 for item in chosen(mutant, session.items, option("--share"))
+                if not known or was_red(mutant, item, known)
             }
             with file.open("a") as out:
                 out.write(json.dumps({"mutant": mutant.place, "reds": reds}) + "\n")
@@ -79,6 +85,12 @@ def chosen(mutant: Mutant, items: list[pytest.Item], share: int) -> list[pytest.
         elif of_case[0].path.name not in LEFT_OUT and number % share == 0:
             kept.append(of_case[number // share % len(of_case)])
     return kept
+
+
+def was_red(mutant: Mutant, item: pytest.Item, known: Matrix) -> bool:
+    """Whether a case was red for a mutant in the last run, among the first of its requirement."""
+    name = f"{item.path.name}::{item.name.partition('[')[0]}"
+    return any(name in cases[:_MOST_AGAIN] for cases in known[mutant.place].values())
 
 
 def blocked(relay: Relay, authority: Authority) -> str:

@@ -117,7 +117,7 @@ def a_list_is_spread(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("RES-06", killed_by=case(REFUSED))
 def the_reason_is_the_raw_body(patch: pytest.MonkeyPatch) -> None:
-    change_reason(patch, lambda _value, text, _reason: text[:200])
+    patch.setattr(answer, "failure_reason", lambda refusal: refusal.text[:200])
 
 
 @mutant("RES-07", killed_by=case(test_refusals.test_an_error_text_is_not_cut))
@@ -253,7 +253,7 @@ def an_answer_is_latin_1(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def an_answer_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
-    change_limits(patch, lambda limits: replace(limits, answer_bytes=1 << 40))
+    change_limits(patch, lambda limits: replace(limits, answer_bytes=1 << 30))
 
 
 @mutant("BUG-30", killed_by=case(NO_END, endless=test_memory.one_head))

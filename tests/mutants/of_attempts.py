@@ -13,7 +13,7 @@ import pytest
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import MintAnswer, mint_refused, mint_without_token
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
-from deploy_relay_kit.relay import fanout, peer, retry, upload
+from deploy_relay_kit.relay import fanout, peer, retry
 from deploy_relay_kit.relay.errors import AttemptError, OriginError, PeerError
 from deploy_relay_kit.relay.report import Record, failed_record, success_record
 from deploy_relay_kit.relay.retry import Retry
@@ -54,17 +54,17 @@ def again_if(patch: pytest.MonkeyPatch, is_worth_it: Callable[[AttemptError], bo
 
 
 def repeat_without_retry_if(
-    patch: pytest.MonkeyPatch, is_worth_it: Callable[[PeerError], bool]
+    patch: pytest.MonkeyPatch, is_worth_it: Callable[[AttemptError], bool]
 ) -> None:
-    async def twice(*what: Any) -> dict[str, object]:
-        try:
-            return await upload.send(*what)
-        except PeerError as error:
-            if not is_worth_it(error):
-                raise
-            return await upload.send(*what)
+    """Make a second attempt where the deploy allows one only."""
+    delay = Retry.delay
 
-    patch.setattr(fanout, "send", twice)
+    def changed(self: Retry, failures: Sequence[AttemptError], *how: Any) -> float | None:
+        if self.attempts == len(failures) == 1 and is_worth_it(failures[-1]):
+            return 0.0
+        return delay(self, failures, *how)
+
+    patch.setattr(Retry, "delay", changed)
 
 
 def change_mint_failure(patch: pytest.MonkeyPatch, change: Callable[[PeerError], None]) -> None:

@@ -121,13 +121,13 @@ def the_first_token_serves_all(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def a_token_is_kept_for_the_next_attempt(patch: pytest.MonkeyPatch) -> None:
-    minted: dict[str, str] = {}
+    minted: dict[int, tuple[object, str]] = {}  # by the node of one deploy
 
     def change(mint: Minting) -> Minting:
         async def kept(self: OperationsMint, context: MintContext) -> str:
-            if context.node.name not in minted:
-                minted[context.node.name] = await mint(self, context)
-            return minted[context.node.name]
+            if id(context.node) not in minted:
+                minted[id(context.node)] = context.node, await mint(self, context)
+            return minted[id(context.node)][1]
 
         return kept
 

@@ -31,6 +31,22 @@ def change_second_attempt(patch: pytest.MonkeyPatch, change: Callable[[Peer], Pe
     patch.setattr(fanout, "_attempt", changed)
 
 
+def change_second_context(
+    patch: pytest.MonkeyPatch, change: Callable[[list[Trust], Tls], tuple[list[Trust], Tls]]
+) -> None:
+    """Make the TLS context of the second attempt for a node in another way."""
+    second: dict[int, ssl.SSLContext] = {}
+
+    def noted(nodes: Iterable[Trust], how: Tls) -> list[ssl.SSLContext]:
+        given = list(nodes)
+        usual = contexts_for(given, how)
+        second.update(zip(map(id, usual), contexts_for(*change(given, how)), strict=True))
+        return usual
+
+    patch.setattr(fanout, "contexts_for", noted)
+    change_second_attempt(patch, lambda peer: replace(peer, tls=second[id(peer.tls)]))
+
+
 def change_contexts(
     patch: pytest.MonkeyPatch, of_own_authority: Callable[[list[Trust], Tls], list[ssl.SSLContext]]
 ) -> None:
@@ -44,7 +60,7 @@ def change_contexts(
 
 @mutant("TLS-01", killed_by=case(test_posture.test_a_certificate_is_verified_in_the_second_attempt))
 def a_second_attempt_is_not_verified(patch: pytest.MonkeyPatch) -> None:
-    change_second_attempt(patch, without_verification)
+    change_second_context(patch, lambda nodes, how: ([(it[0], False) for it in nodes], how))
 
 
 @mutant(
@@ -83,9 +99,7 @@ def the_host_of_a_node_with_its_own_authority_is_not_compared(patch: pytest.Monk
     "TLS-02", killed_by=case(test_posture.test_an_authority_of_its_own_is_trusted_in_every_attempt)
 )
 def a_second_attempt_forgets_the_authority_of_the_node(patch: pytest.MonkeyPatch) -> None:
-    change_second_attempt(
-        patch, lambda peer: replace(peer, tls=contexts_for([(None, True)], Tls())[0])
-    )
+    change_second_context(patch, lambda nodes, how: ([(None, it[1]) for it in nodes], how))
 
 
 @mutant(
@@ -105,7 +119,7 @@ def no_certificate_is_shown_to_a_node_with_its_own_authority(patch: pytest.Monke
     ),
 )
 def a_second_attempt_shows_no_certificate(patch: pytest.MonkeyPatch) -> None:
-    change_second_attempt(patch, without_verification)
+    change_second_context(patch, lambda nodes, how: (nodes, Tls(how.ca_file)))
 
 
 @mutant(

@@ -147,12 +147,14 @@ def a_408_is_a_lost_connection(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def a_lost_connection_has_a_status(patch: pytest.MonkeyPatch) -> None:
-    change_report(
-        patch,
-        lambda records: [
-            {"statusCode": 599, **r} if r["status"] == "failed" else r for r in records
-        ],
-    )
+    of_events: set[object] = set()
+    change_error(patch, lambda error, _: of_events.add(error.reason))
+
+    def with_status(record: Record) -> Record:
+        is_lost = record["status"] == "failed" and record["reason"] not in of_events
+        return {"statusCode": 599, **record} if is_lost else record
+
+    change_report(patch, lambda records: list(map(with_status, records)))
 
 
 @mutant(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 
 from deploy_relay_kit import relay as reference
 from deploy_relay_kit.relay import payload, peer, sockets, upload
+from deploy_relay_kit.relay.answer import SUCCESS
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.payload import StagedPayload, opened
 from deploy_relay_kit.relay.retry import Retry, seconds_until
@@ -45,6 +46,9 @@ from tests.mutants.of_answers import change_limits
 
 WHOLE = case(test_fanout.test_every_peer_receives_the_staged_payload_whole)
 FINAL = test_final.test_an_answer_of_any_other_kind_is_final
+
+
+BLOCK = 1 << 16  # bytes
 
 
 def change_blocks(
@@ -106,9 +110,14 @@ def a_payload_of_whole_mebibytes_loses_its_last_block(patch: pytest.MonkeyPatch)
         case(test_streaming.test_the_first_bytes_leave_before_the_end_of_the_payload_is_read),
         case(test_memory.test_memory_does_not_grow_with_the_payload),
     ),
+    also={"BUG-14": "the payload is read before it changes"},
 )
 def the_payload_is_read_whole(patch: pytest.MonkeyPatch) -> None:
-    change_blocks(patch, lambda blocks: iter([b"".join(blocks)]))
+    def whole(blocks: Iterator[bytes]) -> Iterator[bytes]:
+        content = b"".join(blocks)
+        return (content[at : at + BLOCK] for at in range(0, len(content), BLOCK))
+
+    change_blocks(patch, whole)
 
 
 @mutant("EARLY-11", killed_by=case(test_streaming.test_the_payload_is_closed_on_every_path))
@@ -154,9 +163,18 @@ def a_payload_is_known_by_its_size(patch: pytest.MonkeyPatch) -> None:
 )
 def a_payload_is_cached_by_its_name(patch: pytest.MonkeyPatch) -> None:
     kept: dict[Path, list[bytes]] = {}
+    read = payload._blocks
 
-    def blocks(file: Any, staged: StagedPayload, _most: int) -> Iterator[bytes]:
-        yield from kept.setdefault(staged.path, [file.read()])
+    def blocks(file: Any, staged: StagedPayload, most: int) -> Iterator[bytes]:
+        known = kept.get(staged.path, [])
+        if sum(map(len, known)) == staged.size:
+            yield from known
+            return
+        fresh = []
+        for block in read(file, staged, most):
+            fresh.append(bytes(block))
+            yield block
+        kept[staged.path] = fresh
 
     patch.setattr(payload, "_blocks", blocks)
 
@@ -245,7 +263,7 @@ def hang_ups_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
 )
 def an_answer_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
     async def hasty(members: Any, sending: _Sending, response: Any) -> Any:
-        if not sending._exchange.is_sent:
+        if not sending._exchange.is_sent and response.status in SUCCESS:
             raise PeerError("answer", "answered before the upload had ended")
         return await members(sending, response)
 
@@ -288,11 +306,13 @@ def a_cancelled_deploy_goes_on(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def everything_is_tried_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        Retry,
-        "delay",
-        lambda retry, failures, _: None if len(failures) >= retry.attempts else 0.0,
-    )
+    delay = Retry.delay
+
+    def anyway(self: Retry, failures: Sequence[AttemptError], *how: Any) -> float | None:
+        is_last = len(failures) >= self.attempts
+        return None if is_last else delay(self, failures, *how) or 0.0
+
+    patch.setattr(Retry, "delay", anyway)
 
 
 @mutant(

@@ -204,7 +204,9 @@ def the_limit_of_a_stall_applies_to_streams(patch: pytest.MonkeyPatch) -> None:
 
     def impatient(self: Exchange, step: Step) -> float | None:
         seconds = advance(self, step)
-        return None if seconds is None else min(seconds, self.limits.stall)
+        if seconds is None or not self.asks_for_events:
+            return seconds
+        return min(seconds, self.limits.stall)
 
     patch.setattr(Exchange, "advance", impatient)
 
@@ -271,7 +273,13 @@ def a_stream_has_200(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("SSE-18", killed_by=case(test_events.test_a_real_peer_sends_its_refusal_as_an_event))
 def a_framed_refusal_is_a_raw_body(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(answer, "failure_reason", lambda given: given.text)
+    reason = answer.failure_reason
+
+    def unread(given: answer.Answer) -> str:
+        framed = given.text.startswith(("data:", "event:", ":"))
+        return given.text if framed else reason(given)
+
+    patch.setattr(answer, "failure_reason", unread)
 
 
 @mutant(

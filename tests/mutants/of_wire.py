@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import secrets
 import time
@@ -112,17 +113,24 @@ def announce_length(patch: pytest.MonkeyPatch, longest: int) -> None:
     @contextlib.asynccontextmanager
     async def whole(self: Peer, headers: Any, body: Any, *rest: Any) -> AsyncIterator[Any]:
         if not isinstance(body, bytes):
-            parts = [bytes(part) async for part in body]
-            short = sum(map(len, parts)) <= longest
-            body = b"".join(parts) if short else aiohttp.AsyncIterablePayload(one_by_one(parts))
+            blocks, parts, size = aiter(body), list[bytes](), 0
+            async for part in blocks:
+                parts.append(bytes(part))
+                if (size := size + len(part)) > longest:
+                    body = aiohttp.AsyncIterablePayload(chained(parts, blocks))
+                    break
+            else:
+                body = io.BytesIO(b"".join(parts))
         async with exchange(self, headers, body, *rest) as response:
             yield response
 
     patch.setattr(Peer, "exchange", whole)
 
 
-async def one_by_one(parts: list[bytes]) -> AsyncIterator[bytes]:
+async def chained(parts: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     for part in parts:
+        yield part
+    async for part in rest:
         yield part
 
 
@@ -176,7 +184,7 @@ def the_token_has_no_scheme(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("HTTP-06", killed_by=case(test_wire.test_an_accept_header_admits_json))
 def only_html_is_accepted(patch: pytest.MonkeyPatch) -> None:
-    change_headers(patch, lambda headers: {**headers, "Accept": "text/html"})
+    change_headers(patch, lambda headers: {"Accept": "text/html", **headers})
 
 
 @mutant(

@@ -151,6 +151,8 @@ def judge(
     """
     case.checks = list(checks.checks)
     seen = {check.requirement for check in case.checks}
+    if ended_by is not None and all(it.verdict is Verdict.PASSED for it in case.checks):
+        seen = set()  # what it has passed so far is not all that it looks at
     rest = [id_ for id_ in requirements_of(case.id, path) if id_ not in seen]
     _conclude(case, rest, ended_by)
     if relay.commands:

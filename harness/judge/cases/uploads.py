@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from deploy_relay_kit.harness.cluster import FakeCluster, has_ipv6, loopback_address
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import AnswerEarly
-from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.checks import CUT, Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.payloads import Payload
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets.outcome import Record
 from deploy_relay_kit.harness.witness.connections import RequestWitness
 from deploy_relay_kit.harness.witness.requests import UploadWitness
 from deploy_relay_kit.harness.witness.wire import FilePart
 
+STAGES: tuple[Literal["head", "file"] | int, ...] = ("head", "file", 70_000)
+"""Where in an upload a peer refuses it."""
 UNAUTHORIZED, FORBIDDEN = int(HTTPStatus.UNAUTHORIZED), int(HTTPStatus.FORBIDDEN)
 
 
@@ -100,27 +103,83 @@ def need_good_upload(peer: FakePeer) -> None:
             raise Unseen(f"the upload to {peer.name} has no closing delimiter")
 
 
+def tokens_of(peer: FakePeer) -> list[str]:
+    """The tokens of the uploads to a peer; Unseen when one carries no bearer token (HTTP-01)."""
+    tokens = [upload.token for upload in peer.uploads]
+    if not all(tokens):
+        raise Unseen(f"an upload to {peer.name} carries no bearer token (HTTP-01)")
+    return [token for token in tokens if token]
+
+
+def need_port(cluster: FakeCluster, relay: Relay) -> None:
+    """Raise Unseen unless a node of a host and a port alone is reached."""
+    peer = cluster.peer()
+    relay.deploy(to=[relay.node(peer, url=None, host=peer.http.host, port=peer.http.port)])
+    if not peer.uploads:
+        raise Unseen("a node of a host and a port alone is not reached either (URL-03)")
+
+
+def need_good_form(peer: FakePeer) -> None:
+    """Raise Unseen if an upload breaks the wire format: a real peer refuses that, too."""
+    for upload in peer.uploads:
+        if broken := [finding.rule for finding in upload.findings if finding.rule not in CUT]:
+            raise Unseen(f"the upload breaks {broken[0].id}, which the peer refuses")
+
+
+def need_other_refusal(cluster: FakeCluster, relay: Relay, **how: Any) -> None:
+    """Raise Unseen unless the reason of another refusal of a real peer is in its record."""
+    peer = cluster.peer(profile="harper-5.1")
+    record = relay.deploy(to=[peer], request={"project": "a b"}, **how)[peer]
+    if "alphanumeric" not in record.reason:
+        raise Unseen("the reason of another refusal of a real peer is not in its record either")
+
+
+def need_early_refusals(cluster: FakeCluster, relay: Relay, **how: Any) -> None:
+    """Raise Unseen unless each of several refusals during an upload is in its record.
+
+    A relay that sees some of them by chance breaks EARLY-01 or EARLY-04.
+    """
+    refusal = Answer.error(FORBIDDEN, "may not deploy")
+    faults = [AnswerEarly(refusal, at, "stop") for at in STAGES for _ in range(3)]
+    peers = [cluster.peer(fault=fault) for fault in faults]
+    outcome = relay.deploy(to=peers, **how)
+    found = {(outcome[peer].status_code, outcome[peer].reason) for peer in peers}
+    if found != {(FORBIDDEN, refusal.json["error"])}:
+        raise Unseen("not every refusal during an upload is in its record")
+
+
+def need_late_reading(peer: FakePeer, payload: Payload) -> None:
+    """Raise Unseen when the payload arrived whole: then the relay had read it before."""
+    if any(file_of(upload).sha256 == payload.sha256 for upload in whole_uploads(peer)):
+        raise Unseen("the relay had read the whole payload before it changed")
+
+
 def look_for_refused_token(
-    check: Checks, cluster: FakeCluster, relay: Relay, record: Record, words: str
+    check: Checks,
+    cluster: FakeCluster,
+    relay: Relay,
+    record: Record,
+    words: str,
+    *,
+    peer: FakePeer,
 ) -> None:
-    """Look for a refused token in a record (MINT-12): 401 and the peer's words.
+    """Look for a refused token in the record of a peer (MINT-12): 401 and the peer's words.
 
     If one is missing, a control follows: a relay that loses the status or the reason of every
     refusal breaks RES-05, RES-06 or EARLY-01, and not this requirement.
     """
-    control, refusal = None, Answer.error(FORBIDDEN, "may not deploy")
-    if record.status == "failed" and not (
-        record.status_code == UNAUTHORIZED and record.reason == words
-    ):
-        peer = cluster.peer(fault=AnswerEarly(refusal, "head", "drain"))
-        control = relay.deploy(to=[peer])[peer]
+    tokens_of(peer)
+    told, blocked_by = (record.status_code, record.reason), ""
+    if record.status == "failed" and told != (UNAUTHORIZED, words):
+        try:
+            need_early_refusals(cluster, relay)
+        except Unseen as missing:
+            blocked_by = str(missing)
     with check("MINT-12", "the status code of the record"):
-        has_status = control is None or control.status_code == FORBIDDEN
-        check.need(has_status, "the record of another refusal has no status code either")
+        check.need(not blocked_by, blocked_by)
         assert record.status_code == UNAUTHORIZED
     with check("MINT-12", "the reason of the record"):
-        has_reason = control is None or control.reason == refusal.json["error"]
-        check.need(has_reason, "the record of another refusal has no reason either")
+        check.need(not blocked_by, blocked_by)
         assert record.reason == words
 
 

@@ -160,6 +160,8 @@ def start() -> Message:
 def deploy(message: Message) -> Message:
     if message["seq"] > 2 and is_due("dies at the second deploy"):
         die(4)
+    if message["seq"] > 2 and is_due("hangs at the second deploy"):
+        hang()
     return DEPLOYS[HOW](message) if is_due(*DEPLOYS) else behave(message)
 
 
