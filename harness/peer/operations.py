@@ -153,17 +153,15 @@ class OperationsApi:
         match schedule.due("upload", upload):
             case faults.ResetAfter(received):
                 conversation.receive(limit=received)
-                if reader.received == received or reader.complete:
-                    schedule.show("upload")
+                self._show_if(reader.received == received or reader.complete)
                 conversation.end(End.RESET)
             case faults.StopReadingAfter(received, until):
                 conversation.receive(limit=received)
-                if reader.received == received or reader.complete:
-                    schedule.show("upload")
+                self._show_if(reader.received == received or reader.complete)
                 self._stop_reading(conversation, upload, until)
             case faults.CloseWithoutAnswer():
                 conversation.receive()
-                schedule.show("upload")
+                self._show_if(_has_ended(reader))
                 conversation.end(End.CLOSE)
             case faults.AnswerEarly() as early:
                 self._answer_early(conversation, reader, early)
@@ -173,6 +171,11 @@ class OperationsApi:
                 self._serve(conversation, upload, answer)
             case _:
                 self._serve(conversation, upload)
+
+    def _show_if(self, is_shown: bool) -> None:  # noqa: FBT001
+        """Note that a client sees the fault of its upload."""
+        if is_shown:
+            self._node.schedule.show("upload")
 
     def _stop_reading(
         self,
@@ -201,8 +204,11 @@ class OperationsApi:
     ) -> None:
         """Receive and answer an upload as the profile does; `answer` replaces its last answer."""
         decision = self._decide(conversation, upload, answer, rate)
-        if decision.answer is answer:
-            self._node.schedule.show("upload")
+        # A client that has gone amid its upload does not see how it is answered.
+        self._show_if(
+            decision.answer is answer
+            and (isinstance(answer, EventStream) or _has_ended(upload.reader))
+        )
         conversation.answer(decision.answer, decision.then)
 
     def _decide(
@@ -240,10 +246,14 @@ class OperationsApi:
             is_early = reader.received == early.at
         else:
             is_early = True
-        if is_early:
-            self._node.schedule.show("upload")
+        self._show_if(is_early)
         then = "silence" if early.then == "stop" else early.then  # for good, unlike a profile
         conversation.answer(early.answer, then, early.grace)
+
+
+def _has_ended(reader: UploadReader) -> bool:
+    """Whether the client has sent the end of its form, or of its body."""
+    return reader.complete or reader.body_complete
 
 
 def _is_upload(request: RequestWitness) -> bool:

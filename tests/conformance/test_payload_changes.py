@@ -10,7 +10,12 @@ from deploy_relay_kit.harness import Answer, FakeCluster, Held, MintAnswer, Payl
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import file_of, need_late_reading, whole_uploads
+from deploy_relay_kit.harness.judge.cases.uploads import (
+    file_of,
+    need_late_reading,
+    need_upload,
+    whole_uploads,
+)
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.peer.triggers import act_when, has_file_part
 from deploy_relay_kit.harness.targets import Outcome
@@ -23,6 +28,7 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
 ) -> None:
     """A payload that shrinks while it is sent is a failed record, and no peer sees its end."""
     relay.need("staged_payload")
+    need_upload(cluster, relay, {})
     peers = [cluster.peer(fault=SLOWLY), cluster.peer(fault=SLOWLY)]
     with (
         check("BUG-14", "the end of the deploy"),
@@ -57,6 +63,7 @@ def test_a_payload_that_grows_fails_the_record(
 ) -> None:
     """A payload that grows while it is sent is a failed record, and the peer sees no end."""
     relay.need("staged_payload")
+    need_upload(cluster, relay, {})
     peer = cluster.peer(fault=SLOWLY)
     with (
         check("BUG-14", "the end of the deploy"),
@@ -80,6 +87,7 @@ def test_a_payload_that_vanishes_ends_in_a_record(
     It may arrive whole where an open file outlives its name.
     """
     relay.need("staged_payload")
+    need_upload(cluster, relay, {})
     peer = cluster.peer(fault=SLOWLY)
     with (
         check("BUG-14", "the end of the deploy"),
@@ -117,6 +125,7 @@ def test_a_payload_that_shrinks_before_it_is_read_fails_the_record(
     The payload that is deployed is the one that was staged when the deploy began.
     """
     relay.need("staged_payload")
+    need_upload(cluster, relay, {})
     peer = cluster.peer()
     peer.fault = minting_after(peer, lambda: os.truncate(payload.path, 100_000))
     outcome = relay.deploy(to=[peer], payload=payload.path)
@@ -136,6 +145,7 @@ def test_a_payload_that_is_replaced_is_not_sent_as_the_first_one(
     A relay that has opened the first one may send it. The second one has the same size.
     """
     relay.need("staged_payload")
+    need_upload(cluster, relay, {})
     peer, other = cluster.peer(), tmp_path / "other"
     other.write_bytes(bytes(payload.size))
     peer.fault = minting_after(peer, lambda: other.replace(payload.path))

@@ -86,6 +86,8 @@ def need_upload(cluster: FakeCluster, relay: Relay, request: Mapping[str, Any]) 
     if not peer.uploads:
         raise Unseen("the relay sends no upload for the nearest request that is allowed")
     names = names_of(peer)
+    if not peer.uploads[-1].complete:
+        raise Unseen("the relay completes no upload for the nearest request that is allowed")
     if missing := [name for name in request if name not in names]:
         shown = ", ".join(missing[:3])
         raise Unseen(f"the relay does not forward {shown} of the nearest request that is allowed")
