@@ -10,20 +10,16 @@ import pytest
 from deploy_relay_kit.harness import (
     Answer,
     CertificateFlaw,
-    CloseWithoutAnswer,
     EventStream,
     FakeCluster,
     Fault,
     HeadThenSilence,
     MintAnswer,
-    MintDropped,
-    OneFault,
     Payload,
     StopReadingAfter,
     TokensExpire,
     UnfinishedChunks,
     failure_events,
-    in_turn,
     mint_refused,
     mint_without_token,
     success_events,
@@ -206,7 +202,7 @@ def test_an_expired_token_is_replaced_once_at_most(
     look_for_refused_token(check, cluster, relay, record, "token expired", peer=peer)
 
 
-# -- failures of the origin, and deploys without another attempt -----------------------------------
+# -- failures of the origin ------------------------------------------------------------------------
 
 
 def test_a_payload_that_shrinks_is_not_sent_again(
@@ -221,23 +217,3 @@ def test_a_payload_that_shrinks_is_not_sent_again(
         assert record.status == "failed"
     with check("RTY-04", "the uploads of a payload that shrinks"):
         assert len(peer.uploads) == 1
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [CloseWithoutAnswer(), MintDropped(), Answer(503), MintAnswer(Answer(503))],
-    ids=lambda fault: type(fault).__name__,
-)
-def test_nothing_is_retried_unless_the_deploy_allows_it(
-    cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault
-) -> None:
-    """Without leave for another attempt the relay makes one.
-
-    Some HTTP clients send a request again by themselves.
-    """
-    peer = cluster.peer(fault=in_turn(fault, None))
-    relay.deploy(to=[relay.minting(peer)])
-    with check("RTY-01", "the mints on a peer that fails the first attempt"):
-        assert len(peer.mints) == 1
-    with check("RTY-01", "the uploads to a peer that fails the first attempt"):
-        assert len(peer.uploads) <= 1

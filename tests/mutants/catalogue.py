@@ -35,6 +35,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_statuses,
     of_streams,
     of_texts,
+    of_time,
     of_tokens,
     of_trust,
     of_urls,

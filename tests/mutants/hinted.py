@@ -146,6 +146,11 @@ MAKE_IT = {
     "retry-of-the-library": (
         "of_attempts.a_lost_upload_is_repeated_without_retry",
         "of_attempts.a_refused_upload_is_repeated_without_retry",
+        "of_time.a_lost_connection_is_repeated_at_once",
+        "of_time.a_mint_503_is_repeated_at_once",
+        "of_time.a_mint_408_is_repeated_at_once",
+        "of_time.an_invalid_token_is_replaced_at_once",
+        "of_time.an_upload_408_is_repeated_at_once",
     ),
     "every-failure-retried": ("of_sending.everything_is_tried_again",),
     "retry-after-ignored": ("of_sending.retry_after_is_ignored",),

@@ -20,6 +20,7 @@ from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.upload import _Sending
 from tests.conformance import (
     test_attempts,
+    test_attempts_counted,
     test_final,
     test_retry,
 )
@@ -30,7 +31,7 @@ LAST = test_attempts.test_the_record_of_a_failure_is_that_of_the_last_attempt
 CONNECTING = test_retry.test_a_connection_that_fails_is_retried
 ON_THE_WAY = test_retry.test_a_refusal_during_the_upload_is_retried_like_any_other
 OF_A_MINT = test_final.test_an_answer_of_any_other_kind_to_a_mint_is_final
-UNASKED = test_final.test_nothing_is_retried_unless_the_deploy_allows_it
+UNASKED = test_attempts_counted.test_nothing_is_retried_unless_the_deploy_allows_it
 
 
 def final_if(patch: pytest.MonkeyPatch, is_final: Callable[[AttemptError], bool]) -> None:
@@ -189,9 +190,7 @@ def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(peer, "seconds_until", seconds)
 
 
-@mutant(
-    "KIT-04", killed_by=case(test_retry.test_the_relay_waits_as_long_as_retry_after_of_a_mint_says)
-)
+@mutant("KIT-04", killed_by=case(test_retry.test_the_relay_waits_as_long_as_retry_after_says))
 def retry_after_of_a_mint_is_ignored(patch: pytest.MonkeyPatch) -> None:
     change_mint_failure(patch, lambda failed: setattr(failed, "retry_after", None))
 
@@ -216,7 +215,7 @@ def a_lost_upload_is_repeated_without_retry(patch: pytest.MonkeyPatch) -> None:
     repeat_without_retry_if(patch, lambda error: error.retryable and error.status_code is None)
 
 
-@mutant("RTY-01", killed_by=case(UNASKED, fault=Answer(503)))
+@mutant("RTY-01", killed_by=case(UNASKED))
 def a_refused_upload_is_repeated_without_retry(patch: pytest.MonkeyPatch) -> None:
     repeat_without_retry_if(patch, lambda error: error.retryable and error.status_code is not None)
 
