@@ -19,8 +19,8 @@ from types import ModuleType
 import faults  # beside this script
 
 from deploy_relay_kit import harness, relay
-from deploy_relay_kit.harness.judge.catalogue import Requirement, requirements, sources
-from deploy_relay_kit.harness.judge.explain import after_every_case, cases_by_requirement
+from deploy_relay_kit.harness.judge.catalogue import Requirement, every_requirement, sources
+from deploy_relay_kit.harness.judge.explain import after_every_case, every_case
 from deploy_relay_kit.harness.judge.hints import hints
 
 ROOT = Path(__file__).parents[1]
@@ -77,7 +77,7 @@ def _written(pages: Path) -> Iterator[tuple[str, str]]:
 def _of_requirements(failures: Path) -> Iterator[tuple[str, str]]:
     """A page for each requirement, and the list of all."""
     rows = ["# Requirements", "", "| id | level | sentence |", "|---|---|---|"]
-    for id_, it in requirements().items():
+    for id_, it in every_requirement().items():
         rows.append(f"| [{id_}]({id_}.md) | {it.level} | {_cell(it.sentence)} |")
         yield f"requirements/{id_}.md", "\n".join(_of_requirement(id_, it, failures)) + "\n"
     yield "requirements/index.md", "\n".join(rows) + "\n"
@@ -106,7 +106,7 @@ def _of_requirement(id_: str, it: Requirement, failures: Path) -> Iterator[str]:
     yield "## Cases\n"
     if id_ in after_every_case():
         yield "- looked at after every case"
-    yield from (f"- `{case}`" for case in cases_by_requirement().get(id_, ()))
+    yield from (f"- `{case}`" for case in every_case().get(id_, ()))
     yield f"\nJudge it alone: `relay-harness run --requirement {id_}`"
 
 

@@ -12,7 +12,7 @@ from deploy_relay_kit.harness.judge.bundle import archive
 from deploy_relay_kit.harness.judge.bundle.difference import difference
 from deploy_relay_kit.harness.judge.bundle.document import Bundle
 from deploy_relay_kit.harness.judge.causes import Cause, causes
-from deploy_relay_kit.harness.judge.explain import cases_by_requirement
+from deploy_relay_kit.harness.judge.explain import every_case
 from deploy_relay_kit.harness.judge.model import Case, Result
 from deploy_relay_kit.harness.judge.prerequisite import prerequisite
 from deploy_relay_kit.harness.judge.run import Plan, judge
@@ -68,7 +68,7 @@ def replay(file: Path, relay: str | None) -> int:
     """
     then = archive.read(file)
     place = then.case.place
-    if not any(place.partition("[")[0] in cases for cases in cases_by_requirement().values()):
+    if not any(place.partition("[")[0] in cases for cases in every_case().values()):
         raise InputError(f"{file}: the case {place} is not in this version of the kit")
     relay = relay or os.environ.get(RELAY_VARIABLE)
     if not relay:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from deploy_relay_kit.harness.judge.catalogue import every_requirement
+from deploy_relay_kit.harness.judge.shipped_paths import origin_cases
 from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline
 
 
@@ -130,8 +131,10 @@ class Case(Struct, omit_defaults=True):
 
     @property
     def place(self) -> str:
-        """File and name, as `--case` takes them."""
-        return f"{self.file}::{self.name}"
+        """File and name, as `--case` takes them: with the folder of the cases of origins."""
+        folders = self.id.partition("::")[0].split("/")[:-1]
+        folder = origin_cases().name
+        return f"{f'{folder}/' if folder in folders else ''}{self.file}::{self.name}"
 
     @property
     def verdict(self) -> Verdict:

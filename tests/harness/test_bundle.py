@@ -16,7 +16,8 @@ from deploy_relay_kit.harness.cli.main import main
 from deploy_relay_kit.harness.judge.bundle import archive
 from deploy_relay_kit.harness.judge.bundle.difference import difference
 from deploy_relay_kit.harness.judge.bundle.document import Bundle, BundledRequest
-from deploy_relay_kit.harness.judge.model import Evidence, Verdict
+from deploy_relay_kit.harness.judge.explain import every_case
+from deploy_relay_kit.harness.judge.model import Case, Evidence, Verdict
 from deploy_relay_kit.harness.peer.payloads import seeded_blocks
 from tests.harness.driving import case, failed
 from tests.mutants.of_values import names_are_escaped_as_browsers_do
@@ -60,6 +61,14 @@ def test_a_failure_is_repeated_from_its_bundle(
     assert upload.end.endswith(b"--\r\n\r\n0\r\n\r\n")
     with zipfile.ZipFile(path) as file:
         assert b"ms  accepted from 127.0.0.1" in file.read("timeline.txt")
+
+
+def test_the_cases_of_origins_are_named_as_a_run_takes_them() -> None:
+    places = {place for places in every_case().values() for place in places}
+    of_origins = {place for place in places if place.startswith("origins/")}
+    assert of_origins
+    for place in places:
+        assert Case(place).place == Case(f"tests/conformance/{place}").place == place
 
 
 def test_a_run_without_a_failure_has_no_bundle(
