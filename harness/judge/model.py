@@ -117,7 +117,8 @@ class Case(Struct, omit_defaults=True):
     @property
     def file(self) -> str:
         """The name of its file."""
-        return self.id.partition("::")[0].rpartition("/")[2]
+        folder, _, file = self.id.partition("::")[0].rpartition("/")
+        return f"origins/{file}" if folder.rpartition("/")[2] == "origins" else file
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@
 answer. Each module imports only modules that stand after it, and modules of `relay`:
 
     server             aiohttp: requests in, answers out
+    listening          connections, and their limits
     operations         who may do what
     socket             the replication socket: operations of other nodes
     deploy             one deploy: receive, unpack, swap, fan out, answer

@@ -35,6 +35,8 @@ class Bounds(_Table, frozen=True, kw_only=True):
     path_bytes: int = 1_024
     command: float = 3_600.0
     idle: float = 60.0
+    head: float = 10.0
+    connections: int = 1_000
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -11,9 +11,9 @@ from functools import partial
 
 from aiohttp import web
 
-from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
+from deploy_relay_kit.relay.origin.listening import listen
 from deploy_relay_kit.relay.origin.local.builds import Builds
 from deploy_relay_kit.relay.origin.operations import Answer, Operations
 from deploy_relay_kit.relay.origin.others import Look, look_in
@@ -26,7 +26,6 @@ from deploy_relay_kit.relay.origin.wire.intake import Form
 
 _JSON = "application/json"
 _STRANGER_BYTES = 16_384
-_LINGER_SECONDS = 1.0  # EARLY-05
 
 
 class Node:
@@ -213,31 +212,8 @@ async def serve(
     line: dict[str, object] = {}
     async with contextlib.AsyncExitStack() as stack:
         for member, scheme, application, port, context in places:
-            address = await _listen(stack, settings, application, port, context)
+            address = await listen(stack, settings, application, port, context)
             line[member] = f"{scheme}://{address}/"
         sys.stdout.write(f"{json.dumps({**line, **(more or {})})}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
-
-
-async def _listen(
-    stack: contextlib.AsyncExitStack,
-    settings: Config,
-    application: web.Application,
-    port: int,
-    context: ssl.SSLContext,
-) -> str:
-    """Begin to listen; return the address. The stack ends it."""
-    try:
-        context.load_cert_chain(settings.certificate_file, settings.key_file)
-    except OSError as error:
-        raise InputError(f"cannot use certificate_file and key_file: {error}") from None
-    runner = web.AppRunner(application, access_log=None, lingering_time=_LINGER_SECONDS)
-    stack.push_async_callback(runner.cleanup)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.host, port, ssl_context=context).start()
-    except OSError as error:
-        raise InputError(f"cannot listen on {settings.host}:{port}: {error}") from None
-    host, port = runner.addresses[0][:2]
-    return f"{host}:{port}"

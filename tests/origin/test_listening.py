@@ -1,0 +1,68 @@
+"""How many connections a node holds, and how long one may be without a request."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.origin.archives import component
+from tests.origin.nodes import FILES, RealNode, form, raw, real_cluster, wait_for
+
+LIMITS = "[limits]\nhead = 1.0\nconnections = 8\n"
+
+
+def dial(node: RealNode) -> socket.socket:
+    where = urlsplit(node.url)
+    connection = socket.create_connection((where.hostname, where.port), 30)
+    connection.settimeout(30)
+    return connection
+
+
+def is_ended(connection: socket.socket) -> bool:
+    """Whether the node has ended the connection; waits for up to 30 seconds."""
+    try:
+        return connection.recv(65_536) == b""
+    except ConnectionError:
+        return True
+
+
+def test_a_connection_without_a_request_is_ended(tmp_path: Path) -> None:
+    with real_cluster(tmp_path) as cluster:
+        node = cluster.start("n1", LIMITS)
+        silent = dial(node)
+        half = node.context.wrap_socket(dial(node), server_hostname="127.0.0.1")
+        half.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        # An upload may take longer than the limit of a head.
+        fields = {"operation": "deploy_component", "project": "slow", "replicated": False}
+        body = form(fields, component(**FILES))
+        slow = raw(node, body[:-100], len(body))
+        assert is_ended(silent)
+        assert is_ended(half)
+        before = time.monotonic()
+        wait_for(lambda: time.monotonic() - before > 0.5)  # the looks at the connections go on
+        slow.sendall(body[-100:])
+        assert b" 200 OK" in slow.recv(1_000)
+        for connection in (silent, half, slow):
+            connection.close()
+
+
+def test_connections_beyond_the_limit_are_refused(tmp_path: Path) -> None:
+    with real_cluster(tmp_path) as cluster:
+        node = cluster.start("n1", LIMITS.replace("1.0", "5.0"))
+        held = [dial(node) for _ in range(8)]
+
+        def is_refused() -> bool:
+            try:
+                with node.context.wrap_socket(dial(node), server_hostname="127.0.0.1"):
+                    return False
+            except (ssl.SSLError, OSError):
+                return True
+
+        wait_for(is_refused)
+        for connection in held:
+            connection.close()
+        wait_for(lambda: not is_refused())
+        wait_for(lambda: node.ask({"operation": "registration_info"})[0] == 200)
