@@ -17,6 +17,7 @@ from deploy_relay_kit.harness.targets import TargetBrokeError, open_target
 from deploy_relay_kit.harness.targets.origin.client import answered, text_of
 from deploy_relay_kit.relay.origin.wire.fields import decoded
 from tests.origin.nodes import RELAY
+from tests.programs import skip_without
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters()),
@@ -30,14 +31,24 @@ def test_a_client_sends_what_an_origin_reads(value: object) -> None:
     assert decoded(text_of(value).encode().decode()) == value
 
 
+NODE = Path(__file__).parents[2] / "fixtures/adapters/node/origin.mjs"
+ORIGINS = {"relay": f"{RELAY} serve --adapter", "node": f"node {NODE}"}
+
+
 @pytest.fixture
-def relay(fake_cluster: FakeCluster, tmp_path: Path) -> Iterator[Relay]:
-    target = open_target(f"origin:{RELAY} serve --adapter")
+def relay(
+    fake_cluster: FakeCluster, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Relay]:
+    name = getattr(request, "param", "relay")
+    if name == "node":
+        skip_without("node")
+    target = open_target(f"origin:{ORIGINS[name]}")
     payload = stage_payload(tmp_path / "payload", 300_000)
     yield Relay(target, ca_file=fake_cluster.ca_file, payload=payload, cluster=fake_cluster)
     target.close()
 
 
+@pytest.mark.parametrize("relay", ORIGINS, indirect=True)
 @pytest.mark.parametrize("events", [False, True])
 def test_an_origin_is_sent_each_deploy_and_its_records_are_taken(
     fake_cluster: FakeCluster, relay: Relay, *, events: bool
