@@ -189,6 +189,7 @@ def of_unknown_compression() -> bytes:
     return changed(plain, 8, plain.index(b"PK\1\2") + 10, to=b"\x63\0")
 
 
+NODE = {"title": "a", "kind": "FakePeer", "url": "https://127.0.0.1/"}
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "no zip file"),
     "text": (lambda: b"{}" * 50, "no zip file"),
@@ -209,6 +210,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "a list": (lambda: zipped(("bundle.json", b"[]")), "not a bundle"),
     "another format": (lambda: document(format=2), "format 2; this kit reads 1"),
     "requirement": (lambda: document(requirements=["NO-01"]), "'NO-01' is not a requirement"),
+    "nodes": (lambda: document(nodes=[NODE] * 1001), "more than 1000 nodes"),
     "case": (lambda: document(case={"id": "t/no.py::x"}), "the case no.py::x is not in this"),
 }
 

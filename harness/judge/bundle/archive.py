@@ -29,6 +29,7 @@ _MOST_DIRECTORY = 256 * 1024  # bytes of the list of its members
 _LONGEST_DOCUMENT = 16 * 1024 * 1024
 _LONGEST_PART = 128 * 1024
 _MOST_UNPACKED = 64 * 1024 * 1024  # bytes of all members
+_MOST_NODES = 1_000
 _END_RECORD = b"PK\x05\x06"  # APPNOTE.TXT 4.3.16; 22 bytes without a comment
 _LOCATOR_64 = b"PK\x06\x07"
 _SHORTEST_SECRET = 8  # characters: a shorter value stands in texts by chance
@@ -159,6 +160,8 @@ def _bundle_in(members: dict[str, bytes]) -> Bundle:
     if isinstance(document, dict) and document.get("format", FORMAT) != FORMAT:
         raise _NotABundleError(f"format {document['format']!r}; this kit reads {FORMAT}")
     bundle = msgspec.convert(document, Bundle)
+    if len(bundle.nodes) > _MOST_NODES:
+        raise _NotABundleError(f"more than {_MOST_NODES} nodes")
     charged = {check.requirement for check in bundle.case.checks}
     if unknown := {*charged, *bundle.requirements} - set(every_requirement()):
         raise _NotABundleError(f"{min(unknown)!r} is not a requirement of this kit's version")
