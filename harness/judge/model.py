@@ -7,7 +7,6 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from deploy_relay_kit.harness.judge.catalogue import every_requirement
-from deploy_relay_kit.harness.judge.shipped_paths import origin_cases
 from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline
 
 
@@ -116,7 +115,7 @@ class Case(Struct, omit_defaults=True):
 
     @property
     def file(self) -> str:
-        """The name of its file."""
+        """The name of its file, with the folder of the cases of origins."""
         folder, _, file = self.id.partition("::")[0].rpartition("/")
         return f"origins/{file}" if folder.rpartition("/")[2] == "origins" else file
 
@@ -132,10 +131,8 @@ class Case(Struct, omit_defaults=True):
 
     @property
     def place(self) -> str:
-        """File and name, as `--case` takes them: with the folder of the cases of origins."""
-        folders = self.id.partition("::")[0].split("/")[:-1]
-        folder = origin_cases().name
-        return f"{f'{folder}/' if folder in folders else ''}{self.file}::{self.name}"
+        """File and name, as `--case` takes them."""
+        return f"{self.file}::{self.name}"
 
     @property
     def verdict(self) -> Verdict:
