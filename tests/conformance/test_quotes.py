@@ -58,7 +58,7 @@ PLACES: dict[str, Callable[[str], Answer]] = {
 }
 """Where an upload's answer quotes a secret."""
 
-SPECIAL = 'pa"ss/wörd\\%20☃ of '
+SPECIAL = 'pa"ss/{} wörd\\%20☃ of a node'
 
 
 def check_records(check: Checks, outcome: Any, places: dict[str, FakePeer]) -> None:
@@ -106,9 +106,9 @@ def test_a_password_that_a_peer_quotes_is_in_no_record(
     """A password that a peer quotes is in no record, whatever characters it has."""
     places = {}
     for number, (place, answer) in enumerate(PLACES.items()):
-        places[place] = peer = cluster.peer(password=f"{SPECIAL}{number:02}")
+        places[place] = peer = cluster.peer(password=SPECIAL.format(f"{number:02}"))
         peer.fault = answer(peer.password)
-    places["a body in which it is escaped"] = peer = cluster.peer(password=f"{SPECIAL}node")
+    places["a body in which it is escaped"] = peer = cluster.peer(password=SPECIAL.format("last"))
     log = json.dumps({"seen": peer.password}, ensure_ascii=False)
     peer.fault = Answer(500, body=f"log: {log}", content_type="text/plain")
     outcome = relay.deploy(to=map(relay.minting, places.values()))
@@ -121,7 +121,7 @@ def test_a_password_that_a_mint_quotes_is_in_no_record(
     """A password that the answer of a mint quotes is in no record."""
     places = {}
     for number, (place, answer) in enumerate(PLACES.items()):
-        places[place] = peer = cluster.peer(password=f"{SPECIAL}{number:02}")
+        places[place] = peer = cluster.peer(password=SPECIAL.format(f"{number:02}"))
         peer.fault = MintAnswer(answer(peer.password))
     outcome = relay.deploy(to=map(relay.minting, places.values()))
     check_records(check, outcome, places)

@@ -13,6 +13,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_care,
     of_circumstances,
     of_codes,
+    of_combinations,
     of_downgrades,
     of_fields,
     of_forms,

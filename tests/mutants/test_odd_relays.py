@@ -26,6 +26,7 @@ from tests.conformance import (
     test_replication,
     test_retry,
     test_secrets,
+    test_token,
     test_url,
     test_wire,
 )
@@ -55,7 +56,11 @@ ALONE = {
         case(test_wire.test_no_two_uploads_share_a_boundary),
         case(test_wire.test_no_boundary_can_be_guessed_from_others),
     ],
-    "mint": [case(test_secrets.test_no_peer_is_sent_a_credential_of_another)],
+    "mint": [
+        case(test_secrets.test_no_peer_is_sent_a_credential_of_another),
+        case(test_token.test_two_nodes_at_one_url_have_a_login_each),
+        case(test_quotes.test_a_password_that_a_mint_quotes_is_in_no_record),
+    ],
     "pauses": [
         case(test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled),
         case(test_retry.test_the_relay_waits_as_long_as_retry_after_says),

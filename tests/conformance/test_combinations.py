@@ -1,0 +1,268 @@
+"""Each pair of a fault, a size, a posture, a number of peers and what the deploy asks for.
+
+A failure names the smallest combination that causes it, which is found by deploys with fewer
+conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy_relay_kit.harness import (
+    Answer,
+    AnswerEarly,
+    Authority,
+    CertificateFlaw,
+    CloseWithoutAnswer,
+    FakeCluster,
+    FakePeer,
+    Fault,
+    MintAnswer,
+    Payload,
+    in_turn,
+)
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import Limits, Outcome
+
+REFUSED = Answer.error(403, "may not deploy")
+FAULTS: Mapping[str, Callable[[], Fault | None]] = {
+    "no fault": lambda: None,
+    "a refusal": lambda: REFUSED,
+    "a refusal during the upload": lambda: AnswerEarly(REFUSED, "file", "stop"),
+    "a refused mint": lambda: MintAnswer(Answer.error(401, "who?")),
+    "503 once": lambda: in_turn(Answer.error(503, "busy"), None),
+    "a connection lost once": lambda: in_turn(CloseWithoutAnswer(), None),
+    "an expired certificate": lambda: CertificateFlaw.EXPIRED,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The conditions of one deploy; each has its usual value first in `VALUES`."""
+
+    fault: str = "no fault"
+    size: int = 65_536
+    posture: str = "verified"
+    peers: int = 1
+    place: str = "the first node"
+    attempts: int = 1
+    events: bool = False
+    target: str = "/"
+
+    def __str__(self) -> str:
+        """What is not usual."""
+        words = {
+            "fault": self.fault,
+            "size": f"{self.size:,} bytes",
+            "posture": self.posture,
+            "peers": f"{self.peers} nodes",
+            "place": self.place,
+            "attempts": f"{self.attempts} attempts",
+            "events": "events",
+            "target": f"the target {self.target}",
+        }
+        return ", ".join(words[name] for name in NAMES if self.differs(name)) or "nothing unusual"
+
+    def differs(self, name: str) -> bool:
+        return bool(getattr(self, name) != getattr(Row(), name))
+
+
+NAMES = [field.name for field in fields(Row)]
+VALUES: Mapping[str, tuple[Any, ...]] = {
+    "fault": tuple(FAULTS),
+    "size": (65_536, 1, 1_048_576, 1_048_577),
+    "posture": ("verified", "insecure", "its own authority", "a client certificate"),
+    "peers": (1, 2, 5),
+    "place": ("the first node", "the last node"),
+    "attempts": (1, 2),
+    "events": (False, True),
+    "target": ("/", "/ops/?zone=%2f1"),
+}
+Pair = tuple[tuple[str, Any], tuple[str, Any]]
+
+
+def pairs_of(values: Mapping[str, Any]) -> set[Pair]:
+    return set(combinations(((name, values[name]) for name in NAMES if name in values), 2))
+
+
+def rows() -> Iterator[Row]:
+    """Few rows that have each pair of values, in a fixed order."""
+    missing = {
+        ((one, first), (other, second)): None
+        for one, other in combinations(NAMES, 2)
+        for first, second in product(VALUES[one], VALUES[other])
+    }
+    while missing:
+        chosen: dict[str, Any] = dict(next(iter(missing)))
+        for name in NAMES:
+            if name not in chosen:
+                chosen[name] = max(
+                    VALUES[name],
+                    key=lambda value: sum(
+                        pair in missing for pair in pairs_of({**chosen, name: value})
+                    ),
+                )
+        for pair in pairs_of(chosen):
+            missing.pop(pair, None)
+        yield Row(**chosen)
+
+
+# -- one deploy ----------------------------------------------------------------------------------
+
+Failure = tuple[str, str, str]
+"""A requirement, what was looked at, and what was expected and seen."""
+
+
+@dataclass
+class Trial:
+    """Deploys with the conditions of a row, as far as the relay has the capabilities."""
+
+    cluster: FakeCluster
+    relay: Relay
+    staged: Callable[[int, Path], Payload]
+    directory: Path
+    count: int = 0
+
+    def has(self, capability: str) -> bool:
+        return capability in self.relay.target.capabilities
+
+    def failures(self, row: Row) -> list[Failure]:
+        """Deploy, and look at each peer."""
+        self.count += 1
+        payload = self.staged(row.size, self.directory / f"{self.count}.tar.gz")
+        own = Authority() if row.posture == "its own authority" and self.has("node_ca") else None
+        bad = 0 if row.place == "the first node" else row.peers - 1
+        peers = [
+            self.cluster.peer(
+                fault=FAULTS[row.fault]() if place == bad else None,
+                path=row.target,
+                authority=own if place == bad else None,
+            )
+            for place in range(row.peers)
+        ]
+        how: dict[str, Any] = {}
+        if own is not None:
+            how["ca_file"] = own.write(self.directory / f"{self.count}.pem")
+        insecure = row.posture == "insecure" and self.has("insecure_node")
+        if insecure:
+            how["verify"] = False
+        deploy: dict[str, Any] = {}
+        if row.posture == "a client certificate" and self.has("client_certificate"):
+            own_certificate = self.directory / "origin.pem"
+            own_certificate.write_bytes(self.cluster.authority.client_certificate("origin"))
+            deploy = {"certificate_file": own_certificate, "key_file": own_certificate}
+        again = row.attempts > 1 and self.has("retry")
+        node = self.relay.minting if row.fault == "a refused mint" else self.relay.node
+        outcome = self.relay.deploy(
+            to=[node(it, **how) if it is peers[bad] else it for it in peers],
+            payload=payload.path,
+            events=row.events and self.has("events"),
+            limits=Limits(attempts=2, retry_delay=0.01) if again else Limits(),
+            **deploy,
+        )
+        found: list[Failure] = []
+        for peer in peers:
+            is_healthy = peer is not peers[bad] or row.fault == "no fault"
+            failures = _of_targets(peer)
+            if not failures and not is_healthy:
+                failures = _of_faulty(row, peer, outcome, again=again, insecure=insecure)
+            found += failures or _of_success(peer, outcome, payload, healthy=is_healthy)
+        return found
+
+
+def _of_targets(peer: FakePeer) -> list[Failure]:
+    """Requests for another path and query than those of the peer."""
+    seen = {request.target for it in peer.http.connections for request in it.requests}
+    others = ", ".join(sorted(seen - {peer.path}))
+    return [("URL-08", "the targets", f"expected {peer.path}, got {others}")] if others else []
+
+
+def _of_faulty(
+    row: Row, peer: FakePeer, outcome: Outcome, *, again: bool, insecure: bool
+) -> list[Failure]:
+    """What is wrong with the record of the faulty peer, and with its uploads."""
+    is_temporary = row.fault in ("503 once", "a connection lost once")
+    status = "success" if is_temporary and again else "failed"
+    if row.fault == "an expired certificate" and insecure:
+        status = "success"
+    codes = {"a refusal": 403, "a refusal during the upload": 403, "a refused mint": 401}
+    code = 503 if row.fault == "503 once" else codes.get(row.fault)
+    id_ = {
+        "a refused mint": "SEQ-06",
+        "a refusal during the upload": "EARLY-04",
+        "an expired certificate": "TLS-01",
+    }.get(row.fault, "RTY-02" if status == "success" else "RES-05" if code else "RES-10")
+    record = outcome[peer]
+    found: list[Failure] = []
+    if record.status != status:
+        return [(id_, "the status of the record", f"expected {status}, got {record.status}")]
+    if status == "failed" and record.status_code != code:
+        text = f"expected {code or 'none'}, got {record.status_code or 'none'}"
+        found.append((id_, "the status code of the record", text))
+    is_reached = row.fault != "a refused mint" and (
+        insecure or row.fault != "an expired certificate"
+    )
+    allowed = 1 + (is_temporary and again) if is_reached else 0
+    if len(peer.uploads) > allowed:
+        id_ = "RTY-04" if allowed else id_
+        found.append((id_, "the uploads", f"expected at most {allowed}, got {len(peer.uploads)}"))
+    return found
+
+
+def _of_success(
+    peer: FakePeer, outcome: Outcome, payload: Payload, *, healthy: bool
+) -> list[Failure]:
+    """What is wrong with the record of a healthy peer, and with the payload of any success."""
+    if healthy and outcome[peer].status != "success":
+        status = outcome[peer].status
+        return [("AGG-04", "the record of a healthy node", f"expected success, got {status}")]
+    if outcome[peer].status != "success" or not peer.uploads:
+        return []
+    last = peer.uploads[-1]
+    if not last.file or last.file.sha256 != payload.sha256 or not last.complete:
+        size = last.file.length if last.file else 0
+        text = f"expected {payload.size:,} bytes and their SHA-256, got {size:,} bytes"
+        return [("FLD-08", "the payload of a success", text)]
+    return []
+
+
+def smallest(trial: Trial, row: Row, failure: Failure) -> Row:
+    """The row with every condition made usual that the failure does not need."""
+    for name in NAMES:
+        if row.differs(name):
+            fewer = replace(row, **{name: getattr(Row(), name)})
+            if failure[:2] in [it[:2] for it in trial.failures(fewer)]:
+                row = fewer
+    return row
+
+
+@pytest.mark.parametrize("row", list(rows()), ids=str)
+def test_a_fault_has_its_record_under_all_other_conditions(
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    staged: Callable[[int, Path], Payload],
+    tmp_path: Path,
+    *,
+    row: Row,
+) -> None:
+    """A fault has the same record, and leaves the other nodes alone, in each pair of conditions."""
+    trial = Trial(cluster, relay, staged, tmp_path)
+    failures = trial.failures(row)
+    of_faults = ("EARLY-04", "RES-05", "RES-10", "RTY-02", "RTY-04", "SEQ-06", "TLS-01")
+    for id_ in ("AGG-04", "FLD-08", "URL-08", *of_faults):
+        found = [failure for failure in failures if failure[0] == id_]
+        for failure in found:
+            cause = smallest(trial, row, failure) if failure is failures[0] else row
+            with check(id_, failure[1]):
+                raise AssertionError(f"{failure[2]}, with {cause}")
+        if not found:
+            with check(id_, f"a deploy with {row}"):
+                pass
