@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from deploy_relay_kit.harness import Answer, FakeCluster, MintAnswer, mint_with_token
@@ -10,6 +11,8 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 
 REASON = "token mint failed: "
 
+CHANCE = f"{secrets.randbelow(10**9):09}"
+"""The files of other programs are searched for passwords, too."""
 LOGINS = [
     ("größe e\u0301", "decomposed e\u0301 ☃🚀"),
     (" a b ", "  blanks at both ends  "),
@@ -17,10 +20,10 @@ LOGINS = [
     ("$HOME", "$HOME `id` $(id) %20 %41"),
     ("'a'", '"in quotes, not more"'),
     ("back\\slash", "back\\slash\\n and \\u0041"),
-    ("007", "000123456789"),
+    ("007", f"000123456789{CHANCE}"),
     ("a&b=c", "<b>&amp;</b>&a=b"),
-    ("lines", "first line\nsecond line"),
-    ("long", "0123456789" * 12),
+    ("lines", f"first line {CHANCE}\nsecond line"),
+    ("long", "0123456789" * 12 + CHANCE),
 ]
 
 
