@@ -24,6 +24,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_limits,
     of_minting,
     of_mints,
+    of_names,
     of_nodes,
     of_posture,
     of_reading,

@@ -1,0 +1,87 @@
+"""Nodes with similar, odd or equal names, and several nodes at one URL."""
+
+from __future__ import annotations
+
+from deploy_relay_kit.harness import Answer, FakeCluster, in_turn
+from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+
+NAMES = (
+    *("a", "A", " a", "a ", "a.b", "a/b", "a%2Fb", "a:1", "a:2", "node", "node-1", "node-10"),
+    *("10", "9", "2", "007", "7", "1e3", "1000", "-0", "0", "true", "null", "NaN", '"a"'),
+    *("__proto__", "constructor", "toString", "é", "e\u0301", "ﬁ", "fi", "İ", "i", "ß", "ss"),
+    *("%s", "{0}", "$a", "x\ny", "x", "☃🚀", "☃", f"{'x' * 300}1", f"{'x' * 300}2"),
+)
+"""Each differs from all others, and from some of them only in what a relay may take for the same:
+case, blanks, a port, zeros, the form of a character, what comes after many others."""
+
+
+def test_every_node_has_its_own_upload_and_record_whatever_its_name(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Nodes whose names are alike, or look like something else, are not taken for one another.
+
+    Tables of some languages sort numbers before other names, or give a meaning to some names.
+    """
+    peers, told = [], list[str]()
+    for number, name in enumerate(NAMES):
+        fails = number % 5 == 0
+        told.append(f"no, said {number}" if fails else f"this is {number}")
+        said = {"error": told[-1]} if fails else {"message": told[-1]}
+        peer = cluster.peer(
+            name,
+            fault=Answer(500 if fails else 200, json=said),
+            username=f"user-{number}",
+            password=f"password-of-{number:02}-of-the-names",
+        )
+        peers.append(peer)
+    outcome = relay.deploy(to=map(relay.minting, peers))
+    with check("AGG-01", "the nodes of the records"):
+        check.need(outcome.refused is None, f"the relay refused the deploy: {outcome.refused}")
+        assert outcome.nodes == list(NAMES)
+    for peer in peers:
+        with check("SEQ-03", f"the uploads to {peer.name!r}"):
+            assert len(peer.uploads) == 1
+    with check("AGG-04", "what the records say, each in the words of its own peer"):
+        check.need(outcome.nodes == list(NAMES), "the records are not those of the nodes (AGG-01)")
+        says = [it.members.get("message", it.members.get("reason")) for it in outcome.records]
+        assert says == told
+
+
+def test_two_nodes_of_one_name_are_refused_or_have_a_record_each(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A deploy to two nodes of one name is refused, or each of them has its upload and record."""
+    peers = [cluster.peer(fault=Answer(json={"message": f"this is {it}"})) for it in range(2)]
+    outcome = relay.deploy(to=[relay.node(peer, name="twin") for peer in peers])
+    uploads = [len(peer.uploads) for peer in peers]
+    if outcome.refused is not None:
+        with check("AGG-01", "the uploads of a deploy that was refused"):
+            assert uploads == [0, 0]
+        return
+    with check("AGG-01", "the nodes of the records"):
+        assert outcome.nodes == ["twin", "twin"]
+    with check("AGG-01", "the messages of the records, of two nodes that were not refused"):
+        told = [it.members.get("message") for it in outcome.records if it.status == "success"]
+        assert told == [f"this is {it}" for it, count in enumerate(uploads) if count]
+
+
+def test_every_node_at_one_url_has_its_own_mint_upload_and_record(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Three nodes with one URL are three mints, three uploads and three records."""
+    peer = cluster.peer(fault=in_turn(Answer.error(500, "the first fails"), None))
+    names = ["first", "second", "third"]
+    outcome = relay.deploy(to=[relay.node(peer, name=name) for name in names])
+    with check("AGG-01", "the nodes of the records"):
+        check.need(outcome.refused is None, f"the relay refused the deploy: {outcome.refused}")
+        assert outcome.nodes == names
+    with check("SEQ-03", "the uploads to one URL for three nodes"):
+        assert len(peer.uploads) == 3
+    with check("AGG-04", "the statuses of the records, where one upload of three failed"):
+        check.need(len(peer.uploads) == 3, f"{peer.name} saw {len(peer.uploads)} uploads")
+        assert sorted(outcome.statuses) == ["failed", "success", "success"]
+    if peer.mints:
+        with check("SEQ-08", "the different tokens of three nodes at one URL"):
+            check.need(len(peer.uploads) == 3, f"{peer.name} saw {len(peer.uploads)} uploads")
+            assert len({upload.token for upload in peer.uploads}) == 3
