@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -110,9 +111,8 @@ def test_a_comment_in_a_stream_changes_nothing(
 ) -> None:
     """A comment in a stream changes nothing."""
     events = success_events()
-    record, plain = records_of(
-        EventStream((comment, *events), prime=False), EventStream(events, prime=False), events=True
-    )
+    commented = EventStream((comment, *events), prime=False)
+    record, plain = records_of(commented, EventStream(events, prime=False), events=True)
     has_changed_nothing(check, "SSE-03", record, plain)
 
 
@@ -170,9 +170,8 @@ def test_the_end_of_the_recorder_does_not_make_a_failure(
     """The event _recorder_finished with the status failed does not make a failure of a success."""
     finished = 'event: _recorder_finished\ndata: {"status":"failed"}\n\n'
     others = [it for it in success_events() if it.name != "_recorder_finished"]
-    record, plain = records_of(
-        EventStream((finished, *success_events())), EventStream(others), events=True
-    )
+    both = EventStream((finished, *success_events()))
+    record, plain = records_of(both, EventStream(others), events=True)
     has_changed_nothing(check, "SSE-10", record, plain)
 
 
@@ -202,11 +201,7 @@ def test_a_stream_that_ends_without_done_or_error_is_a_failure(
         assert record.status == "failed"
 
 
-SILENCE = 1.2  # seconds
-
-
-def a_silence() -> None:
-    threading.Event().wait(SILENCE)
+a_silence = functools.partial(threading.Event().wait, 1.2)  # seconds
 
 
 def silent() -> Iterator[Event]:
