@@ -191,8 +191,10 @@ def the_credentials_of_the_url_replace_the_token(patch: pytest.MonkeyPatch) -> N
         return replace(node, url=f"{scheme}://{where}") if at else node
 
     def basic(headers: Mapping[str, str]) -> Mapping[str, str]:
-        words = [base64.b64encode(it.encode()).decode() for it in taken[-1:]]
-        return {**headers, **{"Authorization": f"Basic {it}" for it in words}}
+        if not taken:
+            return headers
+        login = base64.b64encode(taken[-1].encode()).decode()
+        return {**headers, "Authorization": f"Basic {login}"}
 
     change_nodes(patch, without)
     change_headers(patch, basic)
