@@ -1,4 +1,4 @@
-"""The catalogue of faults that docs/build.py makes has every fault."""
+"""The documentation site has every page and every fault; docs/build.py finds dead links."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ import pytest
 
 from tests.faultkinds import fault_classes
 
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    pages = {str(it.relative_to(ROOT / "docs")) for it in (ROOT / "docs").rglob("*.md")}
+    missing = {page for page in pages if f" {page}\n" not in navigation}
+    assert missing == set(), "add these to nav in mkdocs.yml"
+
 
 @pytest.fixture
 def faults() -> ModuleType:
-    path = Path(__file__).parents[1] / "docs" / "faults.py"
+    path = ROOT / "docs" / "faults.py"
     spec = importlib.util.spec_from_file_location("faults_of_the_site", path)
     assert spec is not None
     assert spec.loader is not None
