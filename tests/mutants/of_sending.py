@@ -120,7 +120,13 @@ def the_payload_is_read_whole(patch: pytest.MonkeyPatch) -> None:
     change_blocks(patch, whole)
 
 
-@mutant("EARLY-11", killed_by=case(test_streaming.test_the_payload_is_closed_on_every_path))
+@mutant(
+    "EARLY-11",
+    killed_by=(
+        case(test_streaming.test_the_payload_is_closed_on_every_path),
+        case(test_streaming.test_the_payload_is_closed_after_a_cancelled_deploy),
+    ),
+)
 def the_payload_stays_open(patch: pytest.MonkeyPatch) -> None:
     def leaky(staged: StagedPayload, most: int) -> Any:
         os.open(staged.path, os.O_RDONLY)  # closed when this process ends
