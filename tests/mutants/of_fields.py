@@ -224,7 +224,8 @@ def a_name_may_be_anything(patch: pytest.MonkeyPatch) -> None:
 @mutant("KIT-06", killed_by=case(test_refused_requests.test_another_operation_is_not_relayed))
 def any_operation_is_relayed(patch: pytest.MonkeyPatch) -> None:
     def forwarded(given: Fields) -> Fields:
-        return {**forwarded_fields({**given, "operation": "deploy_component"}), **given}
+        fields = forwarded_fields({**given, "operation": "deploy_component"})
+        return {**fields, "operation": given.get("operation")}
 
     patch.setattr(fanout, "forwarded_fields", forwarded)
 
