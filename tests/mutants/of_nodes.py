@@ -83,7 +83,8 @@ def answers_are_parsed_at_the_end_of_the_deploy(patch: pytest.MonkeyPatch) -> No
     def parsed(record: Record) -> Record:
         text = str(record.get("message"))
         try:
-            return {**record, **json.loads(text)} if text[:1] in {"{", "["} else record
+            read = json.loads(text) if text[:1] in {"{", "["} else record
+            return {**read, **{name: it for name, it in record.items() if name != "message"}}
         except RecursionError as error:
             raise reference.InputError(str(error)) from error
 
