@@ -14,9 +14,11 @@ import pytest
 import trustme
 
 from deploy_relay_kit import relay
+from deploy_relay_kit.relay.command.cli import main
 from deploy_relay_kit.relay.origin.socket import operation_in
 from tests.origin.archives import component
 from tests.origin.nodes import FILES, RealCluster, RealNode, basic, real_cluster, wait_for
+from tests.origin.test_via import reached
 
 PROTOCOL = "harperdb-replication-v1"
 MINT = {"operation": "create_authentication_tokens"}
@@ -209,6 +211,16 @@ def test_a_rolling_deploy_restarts_one_node_after_another(linked: RealCluster) -
         ("n2", "success"),
         ("n3", "success"),
     ]
+    assert restarts(linked) == ["n2", "n3", "n1"]
+
+
+def test_the_command_waits_for_the_rolling_restart_of_an_origin(
+    linked: RealCluster, tmp_path: Path
+) -> None:
+    restarts(linked)
+    (tmp_path / "index.html").write_text("<p>")
+    given = [str(tmp_path), "--project=command", "--restart=rolling", *reached(linked.nodes[0])]
+    assert main(["deploy", *given]) == 0
     assert restarts(linked) == ["n2", "n3", "n1"]
 
 
