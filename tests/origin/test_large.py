@@ -22,7 +22,7 @@ from tests.origin.nodes import BOUNDARY, FORM, RealCluster, RealNode, basic, for
 from tests.programs import LONG
 
 MIB = 1 << 20
-SIZE = 1_024 * MIB if LONG else 48 * MIB
+SIZE = 1_024 * MIB if LONG else 24 * MIB
 AT_ONCE = 50 if LONG else 8
 ALLOWED = 96  # MiB of growth
 BLOCK = os.urandom(MIB)
