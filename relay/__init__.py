@@ -36,6 +36,7 @@ Read the modules in this order; each imports only modules that stand after it:
 
     command                     the command line `relay deploy`
     origin                      one small real node, `relay serve`
+    via                         one origin, which has the nodes
     worker restarts fanout      all nodes, and the report
     processes places            how many nodes at once, in how many processes
     children                    a process that waits for its share
