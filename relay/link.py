@@ -20,6 +20,7 @@ answer never arrives before the head is noticed.
 """
 MOST_BYTES = 1 << 28
 """How much a peer may send in one exchange, with the framing of its chunks, which may be long."""
+_LOOK_AGAIN = 0.005  # seconds until a slow reader may have taken more of an answer
 _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
@@ -80,7 +81,19 @@ class Link(asyncio.Protocol):
         return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._inner.connection_lost(self.failure or exc)
+        """Tell it when all that had arrived before is read.
+
+        The parser of aiohttp keeps what a slow reader has not taken yet, and would drop it.
+        """
+        if exc is None and self.failure is None and self._is_held_back:
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN, self.connection_lost, exc)
+        else:
+            self._inner.connection_lost(self.failure or exc)
+
+    @property
+    def _is_held_back(self) -> bool:
+        inner = cast("Any", self._inner)  # its transport is None once the answer is given up
+        return inner.transport is not None and getattr(inner, "_reading_paused", False)
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.relay.link import Link
 from tests.relay.rawpeers import listening
 from tests.relay.tlspeer import BAD_RECORD, TlsPeer, record_of
 
@@ -111,3 +113,41 @@ def test_without_tls_the_end_of_the_connection_is_the_end_of_an_answer(package: 
             return (await relay.deploy([node], request, package)).records[0]
 
     assert asyncio.run(run())["message"] == "deployed"
+
+
+class Held(asyncio.Protocol):
+    """Like the protocol of aiohttp, whose parser keeps what a slow reader has not taken."""
+
+    _reading_paused = True
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.ended = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.ended.set()
+
+
+def test_the_end_of_a_connection_waits_for_a_slow_reader() -> None:
+    async def read() -> None:
+        ours, theirs = socket.socketpair()
+        make = asyncio.get_running_loop().create_connection
+        transport, held = await make(Held, sock=ours)
+        Link(transport)
+        with theirs:
+            theirs.sendall(WHOLE)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await held.ended.wait()
+        assert held.received == WHOLE
+        held._reading_paused = False
+        async with asyncio.timeout(10):
+            await held.ended.wait()
+
+    asyncio.run(read())
