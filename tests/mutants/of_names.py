@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 
@@ -40,32 +39,20 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _compatible(name: str) -> str:
-    return unicodedata.normalize("NFKC", name)
-
-
 alike(
     share_records,
     "AGG-04",
     killed_by=OWN,
     names_in_small_letters_are_equal=str.lower,
-    names_without_case_are_equal=str.casefold,
     names_without_blanks_are_equal=str.strip,
     names_end_at_a_colon=lambda it: it.partition(":")[0],
-    names_end_at_a_slash=lambda it: it.partition("/")[0],
-    names_end_at_a_line_end=lambda it: it.partition("\n")[0],
-    names_have_64_characters=lambda it: it[:64],
     names_have_255_characters=lambda it: it[:255],
     names_have_no_first_zeros=lambda it: it.lstrip("0"),
     names_that_are_one_number_are_equal=lambda it: (
         str(float(it)) if re.fullmatch(r"-?\d[\de]*", it) else it
     ),
     composed_names_are_equal=_composed,
-    compatible_names_are_equal=_compatible,
-    names_are_ascii_letters=lambda it: it.encode("ascii", "ignore").decode(),
     names_are_words=lambda it: re.sub(r"\W", "", it),
-    names_are_decoded=unquote,
-    names_have_no_quotes=lambda it: it.strip('"'),
 )
 
 
@@ -81,8 +68,6 @@ alike(
     "AGG-01",
     killed_by=OWN,
     nodes_of_one_name_in_small_letters_are_one=str.lower,
-    nodes_of_one_trimmed_name_are_one=str.strip,
-    nodes_of_one_composed_name_are_one=_composed,
 )
 
 
@@ -106,10 +91,7 @@ alike(
     killed_by=OWN,
     names_of_digits_are_numbers=lambda it: int(it) if it.isdecimal() else it,
     names_are_read_as_json=_as_json,
-    names_are_trimmed=str.strip,
-    names_are_composed=_composed,
     names_are_one_line=lambda it: it.replace("\n", " "),
-    names_are_formats=lambda it: it.replace("%s", "").replace("{0}", ""),
     names_are_cut_after_200_characters=lambda it: it[:200],
 )
 
