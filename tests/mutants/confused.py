@@ -88,8 +88,10 @@ def chosen(mutant: Mutant, items: list[pytest.Item], share: int) -> list[pytest.
 
 
 def was_red(mutant: Mutant, item: pytest.Item, known: Matrix) -> bool:
-    """Whether a case was red for a mutant in the last run, among the first of its requirement."""
+    """Whether a mutant names a case, or it was red in the last run, among the first of its id."""
     name = f"{item.path.name}::{item.name.partition('[')[0]}"
+    if name.replace(".py::", ".") in {case.name for case in mutant.killed_by}:
+        return True
     return any(name in cases[:_MOST_AGAIN] for cases in known[mutant.place].values())
 
 

@@ -5,8 +5,8 @@
 runs the cases (one row of each, or of a share that a hash chooses for each mutant, and the rows of
 the cases that the mutant names) against every mutant, keeps what was done in DIRECTORY, and writes
 `tests/mutants/confusion.json` and `docs/confusion.md`; the other rows stay. It takes from ten
-minutes to hours. With `--again` a mutant meets only the cases that were red in its last row: that
-shows in minutes what a change of a case has mended.
+minutes to hours. With `--again` a mutant meets only the cases that it names or that were red in its
+last row: that shows in minutes what a change of a case has mended.
 """
 
 from __future__ import annotations
@@ -75,7 +75,10 @@ def page(reds: Matrix) -> str:
         "charge for each mutant. `python -m tests.mutants.confusion` writes it. In the last full",
         "run each of these mutants met every case, with one set of parameters, which a hash chose;",
         "the cases of memory and patience met only the mutants that name them. Mutants that were",
-        "added since are not in it yet. An exception of a mutant itself is charged to nothing.",
+        "added since are not in it yet. After a change of a case, `--again` runs the cases that a",
+        "mutant names or that were red, at most eight of a requirement, and replaces its row: what",
+        "turns red anew shows in the next full run. An exception of a mutant itself is charged to",
+        "nothing.",
         "",
         "| figure | |",
         "|---|---|",

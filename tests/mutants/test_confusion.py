@@ -24,55 +24,32 @@ OTHERS = (
 )
 """Quick cases of several stages; a hash chooses two of them for each mutant of the sample."""
 
-AS_MEASURED = 1.6
-"""The mean of the last full run; the aim is 1.3. Lower it with each run, and never raise it."""
+AS_MEASURED = 1.15
+"""The mean of the last run; the aim is 1.3. Lower it with each run, and never raise it."""
 
-READ_AT_ONCE = (
-    "the relay reads the payload at once, and sees neither its changes nor the pace of the peer"
-)
-NO_ADDRESS = "without its port no form of an address is reached"
-EVERY_ANSWER = (
-    "to do: cases of real peers compare a reason or a status that no answer of this relay has"
-)
-EARLY = "to do: no refusal during an upload is seen, whatever the case is about"
 LATER_CASES = "what the mutant keeps or leaves running in this process reaches later cases"
-NO_TOKEN = "to do: the peer refuses the token, so nothing after the mint is as the case expects"
-ATTEMPTS = "to do: cases that count the uploads or attempts of something else"
-REFUSED_FORM = "to do: the peer refuses the form, or reads another one"
 
 CHARGED_MUCH = {
-    "of_answers.json_is_known_by_its_type": EVERY_ANSWER,
-    "of_answers.the_reason_is_the_raw_body": EVERY_ANSWER,
-    "of_care.a_success_is_sent_again": ATTEMPTS,
-    "of_care.the_secure_port_of_the_origin_is_ignored": NO_ADDRESS,
-    "of_fields.any_operation_is_relayed": REFUSED_FORM,
+    "of_answers.json_is_known_by_its_type": (
+        "the refusals of a real peer and of the cases about reasons are JSON without its type"
+    ),
+    "of_care.a_success_is_sent_again": "the row is older than the cases that count once",
     "of_giving_up.a_late_deploy_goes_on_in_the_background": LATER_CASES,
     "of_giving_up.a_late_mint_is_used": LATER_CASES,
     "of_giving_up.every_block_of_an_answer_restarts_its_limit": LATER_CASES,
-    "of_habits.an_interim_answer_is_an_answer": EARLY,
-    "of_minting.a_second_token_is_minted_and_dropped": NO_TOKEN,
-    "of_minting.a_token_is_cleaned_until_it_fits": NO_TOKEN,
+    "of_habits.an_interim_answer_is_an_answer": (
+        "the 101 of a WebSocket is an interim answer, so no socket opens"
+    ),
     "of_minting.an_upload_does_not_wait_for_its_token": LATER_CASES,
-    "of_minting.an_upload_is_tried_without_a_token": NO_TOKEN,
-    "of_minting.any_value_is_a_token": NO_TOKEN,
+    "of_minting.an_upload_is_tried_without_a_token": (
+        "what fails before the mint becomes an upload with a token that no peer knows"
+    ),
     "of_minting.the_first_credentials_serve_all": LATER_CASES,
     "of_minting.the_first_token_serves_all": LATER_CASES,
-    "of_nodes.answers_are_parsed_at_the_end_of_the_deploy": EVERY_ANSWER,
-    "of_posture.a_second_attempt_forgets_the_authority_of_the_node": ATTEMPTS,
-    "of_records.the_status_code_is_lost": EVERY_ANSWER,
-    "of_sending.a_broken_upload_hides_the_answer": EARLY,
-    "of_sending.a_payload_is_cached_by_its_name": READ_AT_ONCE,
-    "of_sending.an_answer_ends_the_upload": EARLY,
-    "of_sending.no_answer_is_read_before_the_upload_finished": EARLY,
-    "of_sending.the_payload_is_read_whole": READ_AT_ONCE,
-    "of_streams.a_framed_refusal_is_a_raw_body": EVERY_ANSWER,
-    "of_streams.a_stream_is_plain_text": EVERY_ANSWER,
-    "of_urls.the_port_of_a_node_is_ignored": NO_ADDRESS,
-    "of_values.half_a_character_is_a_question_mark": REFUSED_FORM,
-    "of_values.text_is_in_quotes": REFUSED_FORM,
-    "of_wire.a_part_header_has_no_colon": REFUSED_FORM,
-    "of_wire.a_small_upload_is_sent_with_its_length": READ_AT_ONCE,
-    "of_wire.the_token_has_no_scheme": NO_TOKEN,
+    "of_sending.no_answer_is_read_before_the_upload_finished": (
+        "every sentence about a refusal during an upload is broken"
+    ),
+    "of_streams.a_stream_is_plain_text": "no event is read, so no record is made of its last event",
 }
 """The mutants with more than three red requirements, each with the reason."""
 
@@ -115,7 +92,8 @@ def test_a_single_defect_turns_little_red() -> None:
     reds = matrix()
     assert mean(reds) <= AS_MEASURED
     many = {place for place, _ in surplus(reds) if len(reds[place]) > 3}
-    assert many <= set(CHARGED_MUCH), "charge these less, or say why in also="
+    assert many - set(CHARGED_MUCH) == set(), "charge these less, or say why in also="
+    assert set(CHARGED_MUCH) - many == set(), "remove these from CHARGED_MUCH"
 
 
 def test_the_page_is_that_of_the_matrix() -> None:
