@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has none
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
@@ -30,9 +31,6 @@ if "RELAY_HARPER_URL" not in os.environ:
 # A slow machine fails no test.
 hypothesis.settings.register_profile("kit", deadline=None)
 hypothesis.settings.load_profile("kit")
-
-TAKES_LONG = {"harperdb", "installed"}
-"""Fixtures of a session that take seconds to make."""
 
 # A proxy of this machine changes no test.
 for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
@@ -65,14 +63,41 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 3
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle them alike for all workers: tests that wait run beside tests that compute.
+SHARING = {
+    "interop/test_harperdb.py": "a HarperDB",
+    "interop/test_harperdb_bytes.py": "a HarperDB",
+    **dict.fromkeys(
+        (
+            "harness/test_extras.py",
+            "harness/test_installed.py",
+            "harness/test_matrix.py",
+            "harness/test_publishing.py",
+            "harness/test_tutorials.py",
+            "harness/test_types.py",
+        ),
+        "an environment",
+    ),
+}
+"""Test files whose tests share what takes seconds to make."""
 
-    All tests with a fixture that takes long to make run in one worker, which makes it once.
+
+class Sharing(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a worker test after test; one worker gets all that share what takes long to make.
+
+    The groups of xdist 3.8 do nothing with pytest 9.2.
     """
-    for item in items:
-        for name in TAKES_LONG & {*getattr(item, "fixturenames", ())}:
-            item.add_marker(pytest.mark.xdist_group(name))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0].removeprefix("tests/")
+        return SHARING.get(file, nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Sharing:
+    return Sharing(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle them alike for all workers: tests that wait run beside tests that compute."""
     if hasattr(config, "workerinput"):
         random.Random(0).shuffle(items)
 
