@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from deploy_relay_kit.harness import FakeCluster
@@ -83,6 +83,7 @@ def taken(body: bytes, cuts: list[int]) -> Form | RefusalError:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(st.lists(PIECES | st.binary(max_size=30), max_size=25), st.lists(st.integers(0), max_size=6))
+@example([b"--", b"--b0undary--"], [2])  # a preamble that is cut from the first boundary
 def test_any_body_is_a_form_or_refused(pieces: list[bytes], cuts: list[int]) -> None:
     body = b"".join(pieces)
     found = taken(body, cuts)

@@ -62,11 +62,29 @@ async def receive(
             max_segment_count=MAX_FIELDS + _SKIPPED,
         )
         with parser:
-            return await _Reader(begin, most).read(blocks, parser)
+            return await _Reader(begin, most).read(_from_delimiter(blocks, boundary), parser)
     except ParserLimitReached as error:
         raise RefusalError(413, f"the form is too large: {error}") from None
     except (MultipartError, UnicodeDecodeError):
         raise RefusalError(400, "Unexpected end of form") from None
+
+
+async def _from_delimiter(blocks: AsyncIterator[bytes], boundary: str) -> AsyncIterator[bytes]:
+    """The blocks without the preamble (PARSE-23).
+
+    The parser judges a preamble by how it is cut into blocks.
+    """
+    delimiter = f"\r\n--{boundary}".encode()
+    before, found = b"\r\n", -1
+    async for block in blocks:
+        if found < 0:
+            before += block
+            found = before.find(delimiter)
+            block = before[found + 2 :]  # noqa: PLW2901  without its line end
+        if found >= 0:
+            yield block
+        elif len(before) > _HEADER_BYTES:
+            return  # which is no form
 
 
 class _Reader:
