@@ -63,20 +63,13 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 3
 
 
+_ENVIRONMENT = ("extras", "installed", "matrix", "publishing", "tutorials", "types")
+_CLUSTER = ("intake", "kills", "record", "security", "serve", "sockets", "via")
 SHARING = {
     "interop/test_harperdb.py": "a HarperDB",
     "interop/test_harperdb_bytes.py": "a HarperDB",
-    **dict.fromkeys(
-        (
-            "harness/test_extras.py",
-            "harness/test_installed.py",
-            "harness/test_matrix.py",
-            "harness/test_publishing.py",
-            "harness/test_tutorials.py",
-            "harness/test_types.py",
-        ),
-        "an environment",
-    ),
+    **{f"harness/test_{name}.py": "an environment" for name in _ENVIRONMENT},
+    **{f"origin/test_{name}.py": f"the cluster of {name}" for name in _CLUSTER},
 }
 """Test files whose tests share what takes seconds to make."""
 
