@@ -33,7 +33,9 @@ CHARGED_MUCH = {
     "of_answers.json_is_known_by_its_type": (
         "the refusals of a real peer and of the cases about reasons are JSON without its type"
     ),
-    "of_care.a_success_is_sent_again": "the row is older than the cases that count once",
+    "of_care.a_success_is_sent_again": (
+        "two cases of trust count the uploads to a node whose token is minted over its socket"
+    ),
     "of_giving_up.a_late_deploy_goes_on_in_the_background": LATER_CASES,
     "of_giving_up.a_late_mint_is_used": LATER_CASES,
     "of_giving_up.every_block_of_an_answer_restarts_its_limit": LATER_CASES,
