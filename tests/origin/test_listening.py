@@ -55,11 +55,14 @@ def test_connections_beyond_the_limit_are_refused(tmp_path: Path) -> None:
         held = [dial(node) for _ in range(8)]
 
         def is_refused() -> bool:
+            plain = dial(node)
             try:
-                with node.context.wrap_socket(dial(node), server_hostname="127.0.0.1"):
+                with node.context.wrap_socket(plain, server_hostname="127.0.0.1"):
                     return False
             except (ssl.SSLError, OSError):
                 return True
+            finally:
+                plain.close()  # which a failed handshake may leave open
 
         wait_for(is_refused)
         for connection in held:
