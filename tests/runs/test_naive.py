@@ -20,7 +20,7 @@ NAIVE = Path(__file__).parents[2] / "fixtures" / "naive"
 
 REDIRECT = "test_refusals.py::test_a_redirect_is_a_failure_and_not_followed[303]"
 INTERIM = "test_answers_framing.py::test_an_interim_answer_during_the_upload_does_not_end_it"
-QUOTED = "test_quotes.py::test_a_password_that_a_peer_quotes_is_in_no_record[mint]"
+QUOTED = "test_quotes.py::test_a_password_that_a_peer_quotes_is_in_no_record"
 TOKEN = "test_mint_failures.py::test_a_token_that_cannot_stand_in_a_header_fails_the_mint[a-b]"
 SURROGATE = "test_values.py::test_a_lone_surrogate_becomes_the_replacement_character"
 CUT = (
