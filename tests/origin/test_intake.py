@@ -23,8 +23,6 @@ from tests.origin.archives import component
 from tests.origin.nodes import RealNode, real_cluster
 from tests.programs import LONG
 
-pytestmark = pytest.mark.xdist_group("origin-intake")  # one cluster for all of its tests
-
 BOUNDARY = "b0undary"
 PIECES = st.sampled_from(
     [

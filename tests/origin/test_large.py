@@ -16,13 +16,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-import pytest
 
 from tests.origin.archives import component
 from tests.origin.nodes import BOUNDARY, FORM, RealCluster, RealNode, basic, form
 from tests.programs import LONG
-
-pytestmark = pytest.mark.xdist_group("origin-large")  # one cluster for all of its tests
 
 MIB = 1 << 20
 SIZE = 1_024 * MIB if LONG else 24 * MIB

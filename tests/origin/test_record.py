@@ -26,8 +26,6 @@ from tests.origin.nodes import (
     wait_for,
 )
 
-pytestmark = pytest.mark.xdist_group("origin-record")  # one cluster for all of its tests
-
 
 def test_a_row_tells_a_deploy(cluster: RealCluster, project: str) -> None:
     origin, peer, _ = cluster.nodes

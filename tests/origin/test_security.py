@@ -30,8 +30,6 @@ from deploy_relay_kit.relay.origin.refusal import RefusalError
 from tests.origin.archives import archive, component, entry
 from tests.origin.nodes import FILES, FORM, PASSWORD, RealCluster, basic, real_cluster
 
-pytestmark = pytest.mark.xdist_group("origin-security")  # one cluster for all of its tests
-
 ROOT = Path(__file__).parents[2]
 STRANGER = {"Authorization": ""}
 

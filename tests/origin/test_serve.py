@@ -24,8 +24,6 @@ from tests.origin.nodes import (
     wait_for,
 )
 
-pytestmark = pytest.mark.xdist_group("origin-serve")  # one cluster for all of its tests
-
 # -- a deploy to all ---------------------------------------------------------------------------
 
 

@@ -20,8 +20,6 @@ from tests.origin.archives import component
 from tests.origin.nodes import FILES, RealCluster, RealNode, basic, real_cluster, wait_for
 from tests.origin.test_via import reached
 
-pytestmark = pytest.mark.xdist_group("origin-sockets")  # one cluster for all of its tests
-
 PROTOCOL = "harperdb-replication-v1"
 MINT = {"operation": "create_authentication_tokens"}
 INFO = {"operation": "registration_info"}

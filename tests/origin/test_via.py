@@ -17,8 +17,6 @@ from deploy_relay_kit.relay.via import record_of
 from tests.origin.archives import component
 from tests.origin.nodes import FILES, RELAY, RealCluster, RealNode, real_cluster, wait_for
 
-pytestmark = pytest.mark.xdist_group("origin-via")  # one cluster for all of its tests
-
 HOST = "127.0.0.1"
 
 
