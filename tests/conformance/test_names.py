@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from deploy_relay_kit.harness import Answer, FakeCluster, in_turn
+from deploy_relay_kit.harness import Answer, FakeCluster, FakePeer, in_turn
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import DeployNode, ReplicationMint
 
 NAMES = (
     *("a", "A", " a", "a ", "a.b", "a/b", "a%2Fb", "a:1", "a:2", "node", "node-1", "node-10"),
@@ -48,12 +49,20 @@ def test_every_node_has_its_own_upload_and_record_whatever_its_name(
         assert says == told
 
 
+def named(relay: Relay, peer: FakePeer, name: str) -> DeployNode:
+    """A peer under another name, which the certificate of its replication socket does not have."""
+    node = relay.node(peer, name=name)
+    if isinstance(node.mint, ReplicationMint):
+        relay.need("mint.operations")
+    return node
+
+
 def test_two_nodes_of_one_name_are_refused_or_have_a_record_each(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """A deploy to two nodes of one name is refused, or each of them has its upload and record."""
     peers = [cluster.peer(fault=Answer(json={"message": f"this is {it}"})) for it in range(2)]
-    outcome = relay.deploy(to=[relay.node(peer, name="twin") for peer in peers])
+    outcome = relay.deploy(to=[named(relay, peer, "twin") for peer in peers])
     uploads = [len(peer.uploads) for peer in peers]
     if outcome.refused is not None:
         with check("AGG-01", "the uploads of a deploy that was refused"):
@@ -72,7 +81,7 @@ def test_every_node_at_one_url_has_its_own_mint_upload_and_record(
     """Three nodes with one URL are three mints, three uploads and three records."""
     peer = cluster.peer(fault=in_turn(Answer.error(500, "the first fails"), None))
     names = ["first", "second", "third"]
-    outcome = relay.deploy(to=[relay.node(peer, name=name) for name in names])
+    outcome = relay.deploy(to=[named(relay, peer, name) for name in names])
     with check("AGG-01", "the nodes of the records"):
         check.need(outcome.refused is None, f"the relay refused the deploy: {outcome.refused}")
         assert outcome.nodes == names

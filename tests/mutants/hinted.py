@@ -153,7 +153,16 @@ MAKE_IT = {
         "of_time.an_upload_408_is_repeated_at_once",
     ),
     "every-failure-retried": ("of_sending.everything_is_tried_again",),
-    "retry-after-ignored": ("of_sending.retry_after_is_ignored",),
+    "retry-after-ignored": (
+        "of_sending.retry_after_is_ignored",
+        "of_attempts.retry_after_of_a_mint_is_ignored",
+        "of_time.only_the_first_retry_after_counts",
+        "of_time.retry_after_of_a_mint_502_is_ignored",
+        "of_time.retry_after_of_a_mint_504_is_ignored",
+        "of_time.retry_after_is_cut_to_the_longest_pause",
+        "of_attempts.retry_after_counts_with_503_alone",
+        "of_time.retry_after_is_in_milliseconds",
+    ),
     "retry-after-as-a-date": ("of_sending.a_date_in_retry_after_is_ignored",),
     "secret-in-arguments": ("of_care.a_password_is_an_argument_of_a_program",),
     "secret-in-output": (

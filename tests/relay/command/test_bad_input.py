@@ -49,7 +49,7 @@ WHO = ("--user=u", "--password-file=password")
     [
         ([], "required: COMMAND"),
         (["deploy"], "required: PATH"),
-        (["deploy", "demo"], "no nodes; give --node or --nodes"),
+        (["deploy", "demo"], "no nodes; give --node, --nodes or --via"),
         (["deploy", "demo", "--nodes=none", *WHO], "cannot read 'none': No such file"),
         (["deploy", "demo", "--nodes=latin", *WHO], "cannot read 'latin': it is not UTF-8 text"),
         (["deploy", "demo", "--nodes=nodes", *WHO], "nodes:3: not NAME=URL"),
