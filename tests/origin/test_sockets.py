@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,24 @@ def context_of(cluster: RealCluster, node: str | None) -> ssl.SSLContext:
     return context
 
 
+@contextlib.asynccontextmanager
+async def closed_at_the_end() -> AsyncIterator[aiohttp.TCPConnector]:
+    """A connector whose sockets are closed afterwards: aiohttp does not wait for the end of TLS."""
+    opened: list[socket.socket] = []
+
+    def new(address: aiohttp.AddrInfoType) -> socket.socket:
+        opened.append(socket.socket(*address[:3]))
+        opened[-1].settimeout(0)
+        return opened[-1]
+
+    try:
+        yield aiohttp.TCPConnector(socket_factory=new)
+    finally:
+        async with asyncio.timeout(30):
+            while any(it.fileno() != -1 for it in opened):  # noqa: ASYNC110  nothing tells it
+                await asyncio.sleep(0.01)
+
+
 def asked(node: RealNode, context: ssl.SSLContext, *messages: bytes, **how: Any) -> list[Any]:
     """The answers to messages on one connection, the last one perhaps the code of a close."""
 
@@ -53,16 +73,17 @@ def asked(node: RealNode, context: ssl.SSLContext, *messages: bytes, **how: Any)
         given: dict[str, Any] = {"protocols": [PROTOCOL], "server_hostname": node.name} | how
         url = str(node.replication_url)
         async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(url, ssl=context, **given) as socket,
+            closed_at_the_end() as connector,
+            aiohttp.ClientSession(connector=connector) as session,
+            session.ws_connect(url, ssl=context, **given) as link,
         ):
-            assert socket.protocol == PROTOCOL
+            assert link.protocol == PROTOCOL
             for message in messages:
-                await socket.send_bytes(message)
+                await link.send_bytes(message)
             while len(found) < len(messages):
-                message = await socket.receive(timeout=30)
+                message = await link.receive(timeout=30)
                 if message.type is not aiohttp.WSMsgType.BINARY:
-                    return [*found, (socket.close_code, message.extra)]
+                    return [*found, (link.close_code, message.extra)]
                 found.append(msgpack.unpackb(message.data))
         return found
 
