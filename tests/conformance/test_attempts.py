@@ -26,6 +26,8 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import tokens_of
 from deploy_relay_kit.harness.targets import GivenToken, Limits
 
+IN_THE_PAUSE = 1.75  # seconds after an answer that asks for 2
+
 # -- how many ------------------------------------------------------------------------------------
 
 
@@ -184,6 +186,18 @@ def test_a_pause_before_another_attempt_delays_no_other_peer(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """While one peer has asked for a pause of 2 s, another gets its second attempt."""
+    for _ in range(3):  # a busy machine may be late, but not each time
+        begun = _begun_beside_a_pause(cluster, relay, check)
+        if begun < IN_THE_PAUSE:
+            break
+    with check("AGG-04", "the beginning of the second attempt"):
+        assert begun < IN_THE_PAUSE, (
+            f"expected in the pause of 2 s of another node, got {begun:.3f} s after its answer"
+        )
+
+
+def _begun_beside_a_pause(cluster: FakeCluster, relay: Relay, check: Checks) -> float:
+    """The seconds from an answer with Retry-After: 2 to the second attempt at another node."""
     patient = cluster.peer(fault=in_turn(Answer(503, headers=(("Retry-After", "2"),)), None))
 
     def wait() -> None:
@@ -192,11 +206,9 @@ def test_a_pause_before_another_attempt_delays_no_other_peer(
 
     peer = cluster.peer(fault=in_turn(Held(Answer(503), until=wait), None))
     relay.deploy(to=[patient, peer], limits=THRICE)
-    with check("AGG-04", "the beginning of the second attempt"):
-        for it in (patient, peer):
-            check.need(len(it.uploads) == 2, f"{it.name} saw {len(it.uploads)} uploads, not two")
-        late = peer.uploads[1].times["head"] - patient.uploads[1].times["head"]
-        assert late <= 0, f"expected in the pause of {patient.name}, got {late:.3f} s after it"
+    for it in (patient, peer):
+        check.need(len(it.uploads) == 2, f"{it.name} saw {len(it.uploads)} uploads, not two")
+    return peer.uploads[1].times["head"] - patient.uploads[0].times["answer end"]
 
 
 def is_answered(peer: FakePeer) -> bool:
