@@ -164,3 +164,10 @@ def test_each_room_says_what_it_is() -> None:
         docstring = " ".join(head.split('"""')[1].split())
         assert " import" in docstring, f"{path} does not say what it may import"
         assert "egin with `" in docstring, f"{path} does not say where to begin"
+
+
+def test_the_cases_import_nothing_that_is_not_installed() -> None:
+    """They are in the wheel; `tests` is not."""
+    for file in (ROOT / "tests" / "conformance").glob("*.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert not re.match(r"(from|import) tests\b", line), f"{file.name}: {line}"

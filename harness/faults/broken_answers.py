@@ -166,3 +166,20 @@ AnyAnswer = (
     | Held
     | Flood
 )
+
+
+ALMOST_JSON = [
+    '{"n":NaN}',
+    '{"n":[Infinity,-Infinity]}',
+    '{"n":1,}',
+    "{'n':1}",
+    "{n:1}",
+    '{"n":01}',
+    '{"n":+1}',
+    '{"n":.5}',
+    '{"n":1} {"n":2}',
+    '{"n":1}/**/',
+    '{"n":"a\tb"}',
+    '{"n":undefined}',
+]
+"""Texts that some JSON readers accept, and that RFC 8259 does not."""

@@ -17,6 +17,7 @@ from deploy_relay_kit.harness.faults.answers import (
     Pause,
     Script,
 )
+from deploy_relay_kit.harness.faults.broken_answers import ALMOST_JSON
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
 from deploy_relay_kit.harness.judge.cases.relay import Relay
@@ -42,23 +43,6 @@ def test_a_success_holds_the_members_of_the_answer(
     for name, value in answer.items():
         with check("RES-01", f'the member "{name}" of the record'):
             assert record[name] == value
-
-
-ALMOST_JSON = [
-    '{"n":NaN}',
-    '{"n":[Infinity,-Infinity]}',
-    '{"n":1,}',
-    "{'n':1}",
-    "{n:1}",
-    '{"n":01}',
-    '{"n":+1}',
-    '{"n":.5}',
-    '{"n":1} {"n":2}',
-    '{"n":1}/**/',
-    '{"n":"a\tb"}',
-    '{"n":undefined}',
-]
-"""Texts that some JSON readers accept, and that RFC 8259 does not."""
 
 
 @pytest.mark.parametrize("body", ["", "deployed\n", "<p>fine</p>", *ALMOST_JSON])

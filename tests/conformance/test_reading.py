@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy_relay_kit.harness import Answer
+from deploy_relay_kit.harness.faults.broken_answers import ALMOST_JSON
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.targets import Record
-from tests.conformance.test_answers import ALMOST_JSON
 
 RecordsOf = Callable[..., list[Record]]
 DONE = Answer(json={"message": "done"})
