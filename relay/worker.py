@@ -16,7 +16,10 @@ from deploy_relay_kit.relay.report import failed_record
 
 def main(channel: BinaryIO) -> None:
     """Read a pickled `Share` from a socket, and write its events there; stop when it is closed."""
-    share: Share = pickle.load(channel)  # noqa: S301  the deploy itself has written it
+    try:
+        share: Share = pickle.load(channel)  # noqa: S301  the deploy itself has written it
+    except (EOFError, pickle.UnpicklingError):  # which has ended before it needed this process
+        return
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_serve(share, channel.fileno()))
 

@@ -14,9 +14,11 @@ import pytest
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness import Answer, FakeCluster, HeadThenSilence
+from deploy_relay_kit.relay.children import ready
 from deploy_relay_kit.relay.payload import measure
 from deploy_relay_kit.relay.processes import Share, shares
 from deploy_relay_kit.relay.upload import Upload
+from deploy_relay_kit.relay.worker import main
 from tests.relay.driving import DEPLOY, deploy, node_of
 
 TOKEN = relay.GivenToken("t")
@@ -129,6 +131,16 @@ def test_a_cancelled_deploy_leaves_no_process(cluster: FakeCluster, package: Pat
         assert workers() == []
 
     asyncio.run(run())
+
+
+def test_processes_that_are_not_needed_end_without_a_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before = psutil.Process().children()
+    with ready(2, main):
+        assert len(psutil.Process().children()) == len(before) + 2
+    assert psutil.Process().children() == before
+    assert capfd.readouterr() == ("", "")
 
 
 def test_no_argument_or_variable_of_a_process_holds_a_secret(
