@@ -72,7 +72,7 @@ def seconds_until(retry_after: str | None, now: datetime) -> float | None:
         return float(retry_after)
     try:
         date = parsedate_to_datetime(retry_after)
-        if "," not in retry_after:
+        if "," not in retry_after and date.tzinfo is None:
             date = date.replace(tzinfo=UTC)
         return max(0.0, (date - now).total_seconds())
     except (ValueError, TypeError, OverflowError):  # not a date, or out of range

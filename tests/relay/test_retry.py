@@ -97,6 +97,7 @@ def test_an_invalid_retry_is_refused(how: dict[str, Any]) -> None:
         ("Mon, 23 Nov 2026 11:00:00 GMT", 0.0),
         ("Mon, 23 Nov 2026 12:00:30", None),
         ("Mon Nov 23 12:00:30 2026", 30.0),
+        ("23 Nov 2026 13:00:30 +0100", 30.0),
         ("Monday, 23-Nov-26 12:00:30 GMT", 30.0),
         ("soon", None),
         ("Mon, 23 Nov 2026 12:00:30 +9999", None),
