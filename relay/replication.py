@@ -14,7 +14,7 @@ from deploy_relay_kit.relay.node import MintContext
 from deploy_relay_kit.relay.token import OPERATION, hide_refresh_token, token_in
 
 SUBPROTOCOL = "harperdb-replication-v1"  # WS-03
-_REQUEST, _RESPONSE = 136, 137  # WS-10, WS-11
+REQUEST, RESPONSE = 136, 137  # WS-10, WS-11
 _REQUEST_ID = 1  # one operation per connection (WS-14)
 _MOST_FRAMES = 10_000  # before the answer; WS-15 ignores them
 _DATA = {aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT}
@@ -59,7 +59,7 @@ async def send_operation(
         if socket.protocol != SUBPROTOCOL:
             raise PeerError("answer", f"the peer does not speak {SUBPROTOCOL}")
         request = {**operation, "requestId": _REQUEST_ID}
-        await socket.send_bytes(msgpack.packb([_REQUEST, request]))
+        await socket.send_bytes(msgpack.packb([REQUEST, request]))
         return await _answer(socket, pause)
 
 
@@ -109,7 +109,7 @@ def operation_response(frame: object) -> dict[str, object] | None:
     except (ValueError, TypeError, msgpack.UnpackException):
         return None
     match message:
-        case [code, {"requestId": number, **members}] if (code, number) == (_RESPONSE, _REQUEST_ID):
+        case [code, {"requestId": number, **members}] if (code, number) == (RESPONSE, _REQUEST_ID):
             return {str(name): value for name, value in members.items()}  # WS-17
     return None
 

@@ -1,6 +1,6 @@
 """A deploy by way of an origin: one upload, which the origin fans out to its nodes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -103,21 +103,20 @@ class _Heard:
         told = self.records.copy()
         self.records.clear()
         for found in replicated if isinstance(replicated, list) else told.values():
-            if (record := record_of(found)) is not None and record["node"] != self._origin:
-                self.records[record["node"]] = record
-                if record["node"] not in told:
-                    self._tell(Event(record["node"], "settled", {"record": record}))
+            self._settle(found, told)
         for name in self._names.keys() - self.records.keys():
             missing: Record = {"node": name, "status": "failed", "reason": _UNKNOWN}
             missing |= {"uncertain": True} if uncertain or self._names[name] else {}
             self.records[name] = missing
             self._tell(Event(name, "settled", {"record": missing}))
 
-    def _settle(self, data: Mapping[str, Any]) -> None:
-        record = record_of(data)
+    def _settle(self, found: object, told: Collection[str] = ()) -> None:
+        """Keep a record; its node is new to the listener unless it was told of it before."""
+        record = record_of(found)
         if record is not None and record["node"] != self._origin:
             self.records[record["node"]] = record
-            self._tell(Event(record["node"], "settled", {"record": record}))
+            if record["node"] not in told:
+                self._tell(Event(record["node"], "settled", {"record": record}))
 
     def _pass_on(self, data: Mapping[str, Any]) -> None:
         match data:

@@ -16,7 +16,7 @@ from deploy_relay_kit.relay.origin.answer import answer_of
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.local import commands
 from deploy_relay_kit.relay.origin.local.builds import Builds
-from deploy_relay_kit.relay.origin.others import Look, Others, everywhere
+from deploy_relay_kit.relay.origin.others import Look, Others, everywhere, looked
 from deploy_relay_kit.relay.origin.record.journal import Journal, Row, now
 from deploy_relay_kit.relay.origin.record.progress import Progress
 from deploy_relay_kit.relay.origin.refusal import RefusalError
@@ -149,18 +149,12 @@ class Deploys:
         """
         project = fields.project_of(given)
         self._check_turn(project)
-        others = self._others() if given.get("replicated") is True else None
+        others = looked(self._look) if given.get("replicated") is True else None
         async with self._swaps[project]:
             if not await asyncio.to_thread(self._builds.rollback, project):
                 raise RefusalError(404, f"no previous build of {project!r}")
         answer: dict[str, object] = {"message": f"Rolled back: {project}"}
         return answer | (await everywhere(others, given, "rolled back") if others else {})
-
-    def _others(self) -> Others:
-        try:
-            return self._look()
-        except InputError as error:
-            raise RefusalError(400, str(error)) from None
 
     def _plan(self, given: Mapping[str, object]) -> _Plan:
         """Find every mistake before the payload is read."""
@@ -172,7 +166,7 @@ class Deploys:
             return _Plan(project, given, None)
         try:
             forwarded_fields(given)
-            others = self._others()
+            others = looked(self._look)
             FanOut(others.nodes, **others.reach)
         except InputError as error:
             raise RefusalError(400, str(error)) from None

@@ -16,6 +16,7 @@ from deploy_relay_kit.relay.origin.restarting import Restarts
 from deploy_relay_kit.relay.origin.wire.fields import operation_of
 
 Answer = dict[str, object] | list[Any]
+STRANGER_BYTES = 16_384  # of a message by somebody who has not logged in
 
 
 class Operations:

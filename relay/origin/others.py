@@ -43,6 +43,18 @@ def look_in(config: Config) -> Others:
     return Others(nodes_of(config), reach)
 
 
+def looked(look: Look) -> Others:
+    """The other nodes.
+
+    Raises:
+        RefusalError: They cannot be known now; the text says why.
+    """
+    try:
+        return look()
+    except InputError as error:
+        raise RefusalError(400, str(error)) from None
+
+
 async def everywhere(others: Others, given: Mapping[str, object], done: str) -> dict[str, object]:
     """Send an operation to all other nodes over their replication sockets (SEQ-01).
 

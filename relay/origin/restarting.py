@@ -12,7 +12,7 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.local import commands
-from deploy_relay_kit.relay.origin.others import Look, Others
+from deploy_relay_kit.relay.origin.others import Look, Others, looked
 from deploy_relay_kit.relay.origin.record.journal import now
 from deploy_relay_kit.relay.origin.record.progress import Progress
 from deploy_relay_kit.relay.origin.refusal import RefusalError
@@ -53,12 +53,7 @@ class Restarts:
         if given.get("service") not in {"http", "http_workers"}:
             raise RefusalError(400, "Invalid service")
         self.check()
-        others = None
-        if given.get("replicated") is True:
-            try:
-                others = self._look()
-            except InputError as error:
-                raise RefusalError(400, str(error)) from None
+        others = looked(self._look) if given.get("replicated") is True else None
         return {"message": "Restarting http", "job_id": self.rolling(others)}
 
     def rolling(self, others: Others | None, only: Sequence[str] | None = None) -> str:

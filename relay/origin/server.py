@@ -15,7 +15,7 @@ from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
 from deploy_relay_kit.relay.origin.listening import listen
 from deploy_relay_kit.relay.origin.local.builds import Builds
-from deploy_relay_kit.relay.origin.operations import Answer, Operations
+from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Answer, Operations
 from deploy_relay_kit.relay.origin.others import Look, look_in
 from deploy_relay_kit.relay.origin.record.progress import Happening
 from deploy_relay_kit.relay.origin.refusal import RefusalError
@@ -25,7 +25,6 @@ from deploy_relay_kit.relay.origin.wire import sse
 from deploy_relay_kit.relay.origin.wire.intake import Form
 
 _JSON = "application/json"
-_STRANGER_BYTES = 16_384
 
 
 class Node:
@@ -124,7 +123,7 @@ class Node:
 
     async def _json(self, request: web.Request, user: str | None) -> dict[str, object]:
         if user is None:  # a stranger can only ask for a token
-            request = request.clone(client_max_size=_STRANGER_BYTES)
+            request = request.clone(client_max_size=STRANGER_BYTES)
         try:
             async with asyncio.timeout(self._limits.idle):
                 given = json.loads(await request.read())

@@ -8,13 +8,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.config import Config, nodes_of
-from deploy_relay_kit.relay.origin.operations import Operations
+from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
 from deploy_relay_kit.relay.origin.refusal import RefusalError
-from deploy_relay_kit.relay.replication import SUBPROTOCOL
+from deploy_relay_kit.relay.replication import REQUEST, RESPONSE, SUBPROTOCOL
 from deploy_relay_kit.relay.urls import resolve
-
-_REQUEST, _RESPONSE = 136, 137  # WS-10, WS-11
-_STRANGER_BYTES = 16_384
 
 
 class ReplicationSocket:
@@ -47,7 +44,7 @@ class ReplicationSocket:
             user, refusal = await self._user(request), ""
         except RefusalError as error:
             user, refusal = None, str(error)
-        most = _STRANGER_BYTES if user is None else self._settings.limits.json_bytes
+        most = STRANGER_BYTES if user is None else self._settings.limits.json_bytes
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             max_msg_size=most,
@@ -62,7 +59,7 @@ class ReplicationSocket:
                     await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason.encode())
                 elif message.type is WSMsgType.BINARY and (asked := operation_in(message.data)):
                     answer = await self._answer(asked, user, request.remote or "")
-                    await socket.send_bytes(msgpack.packb([_RESPONSE, answer]))
+                    await socket.send_bytes(msgpack.packb([RESPONSE, answer]))
         except TimeoutError:
             await socket.close()
         return socket
@@ -103,6 +100,6 @@ def operation_in(frame: bytes) -> dict[str, Any] | None:
     except (ValueError, TypeError, msgpack.UnpackException):
         return None
     match message:
-        case [code, dict(members)] if code == _REQUEST:
+        case [code, dict(members)] if code == REQUEST:
             return members if all(isinstance(it, str) for it in members) else None
     return None
