@@ -82,23 +82,27 @@ def success_members(answer: Answer) -> dict[str, object]:
     if answer.cut:
         reason = f"HTTP {answer.status}, but the answer is longer than {len(answer.body)} bytes"
         raise PeerError("answer", reason, uncertain=True)
-    return _members(parse_json(answer.text), answer.text)
+    return _members(parse_json(answer.text), _page(answer) or answer.text)
 
 
 def failure_reason(answer: Answer) -> str:
-    """The peer's own text in a refusal, or `HTTP <code>` (RES-06…09, BUG-02).
-
-    An HTML page is the text of a proxy; its title is the reason.
-    """
+    """The peer's own text in a refusal, or `HTTP <code>` (RES-06…09, BUG-02)."""
+    if page := _page(answer):
+        return page
     text = answer.text
-    if _PAGE.match(text):
-        title = _TITLE.search(answer.hide(text)[:_HEAD_OF_A_PAGE])
-        words = _first_units(" ".join(unescape(title[1]).split())) if title else ""
-        return f"HTTP {answer.status}: {words or 'an HTML page without a title'}"
     if text.startswith(("data:", "event:", ":")):  # framed as an event
         events = EventParser().feed(answer.body + b"\n\n")
         text = next((data for _, data in events if data), text)
     return _reason(parse_json(text), answer.hide(text)) or f"HTTP {answer.status}"
+
+
+def _page(answer: Answer) -> str:
+    """The status and the title of an HTML page, which is the text of a proxy; else nothing."""
+    if not _PAGE.match(answer.text):
+        return ""
+    title = _TITLE.search(answer.hide(answer.text)[:_HEAD_OF_A_PAGE])
+    words = _first_units(" ".join(unescape(title[1]).split())) if title else ""
+    return f"HTTP {answer.status}: {words or 'an HTML page without a title'}"
 
 
 class StreamedAnswer:

@@ -128,14 +128,21 @@ def test_a_html_page_of_a_proxy_is_shown_as_its_title(
 ) -> None:
     page = (
         "<!DOCTYPE html>\n<html><head><title>Bad\n gateway &amp; more</title><style>h1 {}</style>"
+        f"<p>try <b>later</b> <{'x' * 300}"
     )
-    answer = Answer(502, body=f"{page}<p>try <b>later</b> <{'x' * 300}", content_type="text/html")
-    peer_of(cluster, "a", fault=answer)
-    assert main(["deploy", str(component), *options(cluster, files), "--attempts=1"]) == 1
+    for name, status in (("a", 502), ("b", 200)):
+        peer_of(cluster, name, fault=Answer(status, body=page, content_type="text/html"))
+    deploy = ["deploy", str(component), *options(cluster, files), "--attempts=1"]
+    assert main(deploy) == 1
     assert capsys.readouterr().out == (
         "a\tfailed\ta proxy got no answer of the node, or not in its own time limit: "
         "HTTP 502: Bad gateway & more (it may have deployed anyway)\n"
+        "b\tsuccess\tHTTP 200: Bad gateway & more\n"
     )
+    assert main([*deploy, "--json", "--quiet"]) == 1
+    refused, took = json.loads(capsys.readouterr().out)["records"]
+    assert refused["reason"] == "HTTP 502: Bad gateway & more"
+    assert took["message"] == "HTTP 200: Bad gateway & more"
 
 
 @pytest.mark.parametrize("status", [200, 500])
