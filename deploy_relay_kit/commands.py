@@ -1,24 +1,10 @@
-"""The commands `relay` and `relay-harness`, with a clear line where an extra is not installed."""
+"""The commands `relay` and `relay-harness`, with a clear line where an extra is not installed.
 
-import signal
+Importing this module changes how a process ends on Ctrl-C, so only programs import it. It loads
+nothing but `sys` first: until then, Ctrl-C shows a traceback.
+"""
+
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
-
-# Modules that come with an extra; a test compares the extras with what each command needs.
-_EXTRA_OF = {
-    "aiohttp": "relay",
-    "pathspec": "relay",
-    "rich": "relay",
-    "yarl": "relay",
-    "jwt": "node",
-    "jinja2": "judge",
-    "msgspec": "judge",
-    "multidict": "judge",
-    "psutil": "judge",
-    "xdist": "judge",
-}
 
 
 def relay() -> int:
@@ -32,31 +18,34 @@ def relay_harness() -> int:
 
 
 def _run(program: str, module: str, extra: str) -> int:
+    import signal
+    from importlib import import_module
+
+    from deploy_relay_kit.extras import EXTRA_OF, remedy
+
+    before = signal.getsignal(signal.SIGINT)
     try:
-        with _ended_by_an_interrupt():
-            main = import_module(module).main
+        # An import may turn KeyboardInterrupt into another error, so the system ends the process.
+        if before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        main = import_module(module).main
+        signal.signal(signal.SIGINT, before)
         code: int = main()
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in _EXTRA_OF:
+        if missing not in EXTRA_OF:
             raise
-        if program == "relay" and _EXTRA_OF[missing] != "relay":
+        if program == "relay" and EXTRA_OF[missing] != "relay":
             extra = "node"  # of `relay serve`, which imports its modules when it starts
         print(f"{program}: {missing} is not installed; {remedy(extra)}", file=sys.stderr)
         return 2
     return code
 
 
-@contextmanager
-def _ended_by_an_interrupt() -> Iterator[None]:
-    """Ctrl-C ends the program without a traceback; later, `main` has words for it."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGINT, before)
+def _show(kind: type[BaseException], error: BaseException, traceback: object) -> None:
+    """Show an error that nothing caught, but not Ctrl-C, which `main` has words for."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)  # type: ignore[arg-type]
 
 
-def remedy(extra: str) -> str:
-    """What to do where an extra is missing."""
-    return f'install the extra: pip install "deploy-relay-kit[{extra}]"'
+sys.excepthook = _show

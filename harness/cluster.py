@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from deploy_relay_kit import clusters
-from deploy_relay_kit.commands import remedy
+from deploy_relay_kit.extras import remedy
 from deploy_relay_kit.harness.faults.checks import check_int
 from deploy_relay_kit.harness.faults.kinds import Fault
 from deploy_relay_kit.harness.fronts.apache import ApacheFront

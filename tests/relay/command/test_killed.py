@@ -83,3 +83,29 @@ def test_a_signal_while_python_imports_ends_the_program_without_a_traceback(
     number = signal.Signals[name]
     assert process.returncode in {-number, code, 2}, "".join(shown[-20:])
     assert not [text for text in shown if "Traceback" in text or "KeyboardInterrupt" in text]
+
+
+@pytest.mark.parametrize("imported", ["signal", "importlib", "deploy_relay_kit.extras"])
+@pytest.mark.parametrize("program", ["relay", "relay_harness"])
+def test_a_signal_at_the_first_import_ends_each_program_without_a_traceback(
+    program: str, imported: str
+) -> None:
+    line = (
+        f"import sys; sys.modules.pop({imported!r}, None)\n"
+        "class Signal:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {imported!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Signal())\n"
+        f"from deploy_relay_kit.commands import {program}; sys.exit({program}())"
+    )
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode in {130, -signal.SIGINT}
+    assert done.stderr == ""
+
+
+def test_an_error_that_nothing_catches_still_has_its_traceback() -> None:
+    line = "import deploy_relay_kit.commands; 1 / 0"
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+    assert "Traceback" in done.stderr
