@@ -4,6 +4,8 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -12,10 +14,13 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from deploy_relay_kit.relay.command.output import Output
 from deploy_relay_kit.relay.command.packing.pack import OnProgress
 
+_WIDE = 80  # columns; a narrower terminal gets no bar
+_SOON = 0.5  # seconds; a small directory needs no bar
 _SECONDS = 5.0  # between two lines
 
 
@@ -25,16 +30,51 @@ def packing_progress(err: Output) -> Iterator[OnProgress]:
     if not err.is_animated:
         yield _lines(err)
         return
-    columns = (
-        TextColumn("packing"),
-        BarColumn(bar_width=20),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+    bar, began = _Bar(), time.monotonic()
+    # On the other screen of the terminal, as the deploy: it is drawn anew after a resize.
+    live = Live(
+        bar,
+        console=err.console(),
+        screen=True,
+        refresh_per_second=4,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
-    with Progress(*columns, console=err.console(), refresh_per_second=4, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    def show(done: int, total: int) -> None:
+        bar.update(done, total)
+        if not live.is_started and time.monotonic() - began > _SOON:
+            live.start()
+
+    try:
+        yield show
+    finally:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            live.stop()
+
+
+class _Bar:
+    """What is packed, for a terminal of any width."""
+
+    def __init__(self) -> None:
+        columns = (
+            TextColumn("packing"),
+            BarColumn(bar_width=20),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns, auto_refresh=False)
+        self._task = self._progress.add_task("", total=None)
+
+    def update(self, done: int, total: int) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width >= _WIDE:
+            yield self._progress
+        else:
+            yield Text(f"packing {self._progress.tasks[0].percentage:.0f}%", no_wrap=True)
 
 
 def _lines(err: Output) -> OnProgress:

@@ -79,6 +79,29 @@ def test_a_narrow_and_low_terminal_shows_what_matters(
     assert "slow: failed: interrupted" in after
 
 
+def test_the_bar_of_packing_fits_a_terminal_that_is_resized(
+    cluster: FakeCluster, component: Path
+) -> None:
+    (component / "large").touch()
+    os.truncate(component / "large", 1 << 36)  # its packing lasts for minutes
+    peer_of(cluster, "a")
+    terminal = Terminal(command(cluster, component), ENVIRONMENT, (100, 10))
+    while not (rows := terminal.frame())[0].startswith("packing "):
+        assert terminal.process.poll() is None
+    assert " GB" in rows[0]
+    terminal.resize(30, 5)
+    while len(rows := terminal.frame()) != 5:
+        assert terminal.process.poll() is None
+    assert rows[0].startswith("packing ")
+    assert not any(rows[1:])
+    assert max(map(len, rows)) <= 30
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end() == 130
+    before, _, after = terminal.shown.rpartition("\x1b[?1049l")  # back to the first screen
+    assert "\x1b[?1049h" in before
+    assert "relay: interrupted" in after
+
+
 @pytest.mark.parametrize("kind", ["TERM", "TTY_INTERACTIVE"])
 def test_a_terminal_without_animation_gets_lines(
     cluster: FakeCluster, component: Path, kind: str
