@@ -27,6 +27,11 @@ ROOT = Path(__file__).parents[1]
 FAILURES = "failures"
 TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
 _OUTSIDE = re.compile(r"\]\(\.\./([\w./-]+)\)")  # links of docs/ to files of the repository
+_LOADS = re.compile(
+    r'<(?:script|img|iframe|source)\b[^>]*\bsrc="?(?:https?:)?//[^">\s]+'
+    r'|<link\b(?=[^>]*\brel="?(?:stylesheet|preload|icon))[^>]*\bhref="?(?:https?:)?//[^">\s]+'
+    r'|class="?mermaid\b'  # for which the theme loads a script
+)
 
 
 def main(directory: Path, *, failures: bool) -> int:
@@ -50,7 +55,17 @@ def main(directory: Path, *, failures: bool) -> int:
     build = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # an advertisement of another program
     done = subprocess.run(build, cwd=directory, env=quiet, check=False)  # noqa: S603 - our own
+    if elsewhere := sorted({*loaded_from_elsewhere(directory / "site")}):
+        sys.exit("\n".join(["a page loads from another server:", *elsewhere]))
     return done.returncode
+
+
+def loaded_from_elsewhere(site: Path) -> Iterator[str]:
+    """What the pages load from other servers, so that they do not work without them."""
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for found in _LOADS.findall(text):
+            yield f"{page.relative_to(site)}: {found}"
 
 
 def _written(pages: Path) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -20,15 +21,47 @@ def test_every_page_is_in_the_navigation() -> None:
     assert missing == set(), "add these to nav in mkdocs.yml"
 
 
-@pytest.fixture
-def faults() -> ModuleType:
-    path = ROOT / "docs" / "faults.py"
-    spec = importlib.util.spec_from_file_location("faults_of_the_site", path)
+def script(name: str) -> ModuleType:
+    path = ROOT / "docs" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def faults() -> ModuleType:
+    return script("faults")
+
+
+@pytest.mark.parametrize(
+    ("markup", "is_found"),
+    [
+        ('<script defer src="https://a.example/x.js"></script>', True),
+        ("<script src=//a.example/x.js></script>", True),
+        ('<link href="https://a.example/x.css" rel="stylesheet">', True),
+        ('<img alt="" src="https://a.example/x.svg">', True),
+        ('<pre class="mermaid"><code>a --> b</code></pre>', True),
+        ('<script src="assets/x.js"></script><img src="../x.svg">', False),
+        ('<link rel="stylesheet" href="assets/x.css">', False),
+        ('<a href="https://a.example/">there</a> <code>mermaid</code>', False),
+    ],
+)
+def test_the_site_works_without_another_server(
+    faults: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    markup: str,
+    *,
+    is_found: bool,
+) -> None:
+    monkeypatch.setitem(sys.modules, "faults", faults)  # beside the script
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "index.html").write_text(f"<p>{markup}</p>")
+    found = list(script("build").loaded_from_elsewhere(tmp_path))
+    assert [it.partition(": ")[0] for it in found] == ["deep/index.html"] * is_found
 
 
 def test_every_fault_is_on_the_page(faults: ModuleType) -> None:

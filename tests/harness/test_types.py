@@ -92,3 +92,10 @@ def test_pyright_accepts_the_examples(installed: Path, project: Path) -> None:
     if subprocess.run(version, capture_output=True, check=False).returncode != 0:
         pytest.skip("pyright could not be fetched: its PyPI package loads it at the first start")
     check(project, "pyright", "--pythonpath", str(installed / "bin" / "python"))
+
+
+def test_ty_accepts_the_examples(installed: Path, project: Path) -> None:
+    # It does not compare arguments with a TypedDict yet, so it finds nothing to ignore.
+    uses = project / "test_uses.py"
+    uses.write_text(uses.read_text("utf-8").partition("    fake_cluster.peer(pasword")[0], "utf-8")
+    check(project, "ty", "check", "--error-on-warning", f"--python={installed}", ".")
