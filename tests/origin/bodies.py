@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.origin.archives import component
+import re
+from dataclasses import dataclass
+
+from tests.origin.archives import archive, component, entry
 
 BOUNDARY = "b0undary"
 PIECES = [
@@ -23,9 +26,8 @@ def part(disposition: str, value: bytes, *headers: str) -> bytes:
 
 OPERATION = part('name="operation"', b"deploy_component")
 PROJECT = part('name="project"', b"demo")
-FILE = part(
-    'name="payload"; filename="p.tar.gz"', component(a=b"1"), "Content-Type: application/gzip"
-)
+FILE_NAME = 'name="payload"; filename="p.tar.gz"'
+FILE = part(FILE_NAME, component(a=b"1"), "Content-Type: application/gzip")
 END = f"--{BOUNDARY}--\r\n".encode()
 LOCAL = part('name="replicated"', b"false")
 
@@ -49,31 +51,79 @@ SAME = {
     "line ends without CR": (OPERATION + PROJECT + FILE + END).replace(b"\r\n", b"\n"),
     "nothing": b"",
 }
-OTHERWISE = {
-    "a name of the prototype": (
-        OPERATION + part('name="__proto__"', b"{}") + PROJECT + FILE + END,
-        200,
-        400,  # PARSE-27, which 5.1 does not know
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where the node answers otherwise than 5.1: codes and texts, an example, and the reason."""
+
+    theirs: str
+    ours: str
+    reason: str
+    example: bytes
+
+    def explains(self, theirs: str, ours: str) -> bool:
+        return bool(re.match(self.theirs, theirs) and re.match(self.ours, ours))
+
+
+def _with(*parts: bytes) -> bytes:
+    return OPERATION + PROJECT + b"".join(parts) + FILE + END
+
+
+DIFFERENCES = {
+    "a name of the prototype": Difference(
+        "200|500",
+        '400 Multipart field ".*" is not allowed',
+        "PARSE-27, which 5.1 does not know",
+        _with(part('name="__proto__"', b"{}")),
     ),
-    "a number as the project": (
-        OPERATION + part('name="project"', b"123") + FILE + END,
-        500,
-        400,  # the mistake is the client's
+    "a field of more than a MiB": Difference(
+        "200|500",
+        "413 a field is larger",
+        "RECV-02: 5.1 cuts it in silence",
+        _with(part('name="x"', b"x" * 1_048_577)),
     ),
-    "a field of more than a MiB": (
-        OPERATION + PROJECT + part('name="x"', b"x" * 1_048_577) + FILE + END,
-        200,
-        413,  # RECV-02: 5.1 cuts it
+    "bytes that are no text": Difference(
+        "200|500",
+        "400 field .* is no text in its charset",
+        "5.1 replaces them; the node would pass another text on to its peers",
+        _with(part('name="x"', b"\xff")),
     ),
-    "an empty file": (
+    "a header that stands twice": Difference(
+        "200|500",
+        "400 a part has a header or a parameter twice",
+        "readers take the first or the last, so they would not see the same form",
+        _with(part('name="x"', b"1", 'Content-Disposition: form-data; name="y"')),
+    ),
+    "a boolean that is a text": Difference(
+        "200|500",
+        "400 'ignore_replication_errors' must be a boolean",
+        "DEP-11: to 5.1 each text is true",
+        _with(part('name="ignore_replication_errors"', b"False")),
+    ),
+    "an empty file": Difference(
+        "200",
+        "400 the payload is empty",
+        "an archive without a byte is a mistake; 5.1 deploys it",
         OPERATION + PROJECT + part('name="payload"; filename="p"', b"") + END,
-        200,
-        400,  # an archive without a byte is a mistake; 5.1 deploys it
     ),
-    "the end is missing after a file": (
-        OPERATION + PROJECT + FILE,
-        500,
-        400,  # the same refusal, charged to the client
+    "an entry that leaves the component": Difference(
+        "200",
+        "400 entry '.*' leaves the component",
+        "the fake peer unpacks nothing",
+        OPERATION + PROJECT + part(FILE_NAME, archive((entry("../x"), b"1"))) + END,
+    ),
+    "an end that is missing after the file": Difference(
+        "200|500 (?!Unexpected end of form)",
+        "400 Unexpected end of form",
+        "5.1 has the whole file, and deploys it; a form that is cut is no deploy",
+        OPERATION + PROJECT + FILE + PROJECT,
+    ),
+    "a mistake of the client": Difference(
+        "500 (Either payload|[Uu]nexpected end of|incorrect header|Invalid tar|The |req)",
+        "400 (Either payload|the payload is|Unexpected end of form|'(project|operation)' must)",
+        "5.1 charges itself with it",
+        OPERATION + part('name="project"', b"123") + FILE + END,
     ),
 }
-"""Where the node differs from 5.1: the form, the code there, and the code here with its reason."""
+"""Each difference of status class. A corpus of forms has no other one."""

@@ -34,7 +34,7 @@ with atheris.instrument_imports(include=["deploy_relay_kit.relay.origin", "multi
     from deploy_relay_kit.relay.origin.restarting import Restarts
 
 from tests.origin.archives import archive, component, entry
-from tests.origin.bodies import BOUNDARY, END, LOCAL, OPERATION, OTHERWISE, PIECES, PROJECT, SAME
+from tests.origin.bodies import BOUNDARY, DIFFERENCES, END, LOCAL, OPERATION, PIECES, PROJECT, SAME
 
 LIMITS = Bounds(payload_bytes=1 << 20, unpacked_bytes=4 << 20, entries=100)
 LARGEST = 32_768  # bytes of an input
@@ -146,7 +146,7 @@ class Fuzzed:
 
 def seeds() -> list[bytes]:
     """Inputs to begin with."""
-    forms = [*SAME.values(), *(it[0] for it in OTHERWISE.values())]
+    forms = [*SAME.values(), *(it.example for it in DIFFERENCES.values())]
     tars = [
         archive((entry("a/b"), b"x"), (entry("l", tarfile.SYMTYPE, "a"), b""), mode="w"),
         archive((entry("d", tarfile.DIRTYPE), b""), (entry("d/" + "n" * 200), b"x"), mode="w"),
@@ -187,6 +187,7 @@ def main() -> int:
             "seed": given.seed,
             "max_len": LARGEST,
             "timeout": 30,  # seconds for one input
+            "report_slow_units": 30,
             "rss_limit_mb": 1024,
             "dict": home / "words",
             "artifact_prefix": "intake-",

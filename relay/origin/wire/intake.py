@@ -6,6 +6,7 @@ error. The next block is read when the last one is written, so a slow disk slows
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from io import BufferedWriter
@@ -28,6 +29,7 @@ from deploy_relay_kit.relay.origin.wire.fields import (
 
 _HEADER_BYTES = 16_384  # PARSE-20
 _FILE_TYPE = "application/octet-stream"
+_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"(?:\\.|[^"\\])*"|[^;"]*)')
 _SKIPPED = 64  # parts after the file that are read and ignored
 
 
@@ -129,8 +131,12 @@ class _Reader:
 
     async def _start(self, part: MultipartSegment) -> None:
         self._part = part
-        if self._form.staged or not _is_file(part):
+        if self._form.staged:
             return  # PARSE-07, PARSE-09: what follows the file is read and ignored
+        if _is_ambiguous(part):
+            raise RefusalError(400, "a part has a header or a parameter twice")
+        if not _is_file(part):
+            return
         if part.name != "payload":
             raise RefusalError(400, f'Unexpected file field "{part.name}"; expected "payload"')
         self._file = await asyncio.to_thread(self._begin(self._form.fields).open, "xb")
@@ -149,6 +155,13 @@ def _is_file(part: MultipartSegment) -> bool:
     return part.disposition == "form-data" and (  # PARSE-03
         bool(part.filename) or part.content_type == _FILE_TYPE
     )
+
+
+def _is_ambiguous(part: MultipartSegment) -> bool:
+    """Whether readers that take the first or the last of two would see another part."""
+    headers = [name for name, _ in part.headerlist]
+    parameters = _PARAMETER.findall(part.header("Content-Disposition", "").lower())
+    return len({*headers}) < len(headers) or len({*parameters}) < len(parameters)
 
 
 def _add(fields: dict[str, object], part: MultipartSegment, value: bytes) -> None:
