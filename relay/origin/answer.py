@@ -11,9 +11,9 @@ def answer_of(
     given: Mapping[str, object],
     facts: Mapping[str, object],
     records: Sequence[Record] | None,
-    not_restarted: RefusalError | None,
     *,
-    is_overtaken: bool = False,
+    not_restarted: RefusalError | None = None,
+    differing: Sequence[str] = (),
 ) -> dict[str, object]:
     """The answer of a deploy that is live on this node.
 
@@ -23,7 +23,7 @@ def answer_of(
         facts: Members of every answer, whatever happened on other nodes.
         records: Of the other nodes, or None if the deploy was for this node only (AGG-05).
         not_restarted: The failure of the restart.
-        is_overtaken: Whether another deploy of the project reached this node during the fan-out.
+        differing: Nodes that may hold another build, with the reason.
 
     Raises:
         RefusalError: A node failed and the deploy does not ignore that (DEP-15), the restart
@@ -39,8 +39,8 @@ def answer_of(
         names = ", ".join(f"{it['node']} ({it['reason']})" for it in failed)
         problems.append(f"{len(failed)} of {len(records or [])} nodes failed: {names}")
         answer["failed_peers"] = failed_peers
-    if is_overtaken:
-        problems.append("another deploy reached this node meanwhile, so the nodes may differ")
+    if differing:
+        problems.append(f"nodes may hold another build: {', '.join(differing)}")
     if not_restarted is not None:
         problems.append(f"not restarted: {not_restarted}")
         answer |= {name: it for name, it in not_restarted.body.items() if name != "error"}

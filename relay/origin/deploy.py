@@ -16,7 +16,7 @@ from deploy_relay_kit.relay.origin.answer import answer_of
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.local import commands
 from deploy_relay_kit.relay.origin.local.builds import Builds
-from deploy_relay_kit.relay.origin.others import Look, Others, everywhere, looked
+from deploy_relay_kit.relay.origin.others import Look, Others, everywhere, looked, overwritten
 from deploy_relay_kit.relay.origin.record.journal import Journal, Row, now
 from deploy_relay_kit.relay.origin.record.progress import Progress
 from deploy_relay_kit.relay.origin.refusal import RefusalError
@@ -56,6 +56,7 @@ class Deploys:
         self._tasks: set[Deploying] = set()
         self._swaps: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._fan_outs: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._sent: dict[str, str] = {}  # the newest build of a project that this node fanned out
 
     def begin(
         self, blocks: AsyncIterator[bytes], boundary: str, user: str, *, is_watched: bool
@@ -183,14 +184,20 @@ class Deploys:
         project = plan.project
         facts = {"deployment_id": progress.deployment_id, "payload_hash": form.sha256}
         records = not_restarted = None
+        differing: list[str] = []
         async with self._fan_outs[project] if plan.others is not None else contextlib.nullcontext():
             async with self._swaps[project]:
+                is_foreign = self._builds.live_id(project) != self._sent.get(project)
                 with progress.during("prepare"):
                     await self._swap(project, stage, progress)
             if plan.others is not None:
+                self._sent[project] = progress.deployment_id
                 with progress.during("replicate"):
                     records = await self._replicate(plan, plan.others, stage / _PAYLOAD, progress)
-            is_overtaken = self._builds.live_id(project) != progress.deployment_id
+                    if is_foreign:  # whose fan-out may still go on: the last to end finds it out
+                        differing = await overwritten(plan.others, records)
+                if self._builds.live_id(project) != progress.deployment_id:
+                    differing.append("this node (another deploy reached it)")
             if plan.given.get("restart") is True:
                 async with self._swaps[project]:
                     not_restarted = await self._restarts.here(self._builds.live(project), progress)
@@ -198,12 +205,7 @@ class Deploys:
                 took = [it["node"] for it in records or [] if it["status"] == "success"]
                 facts["restartJobId"] = self._restarts.rolling(plan.others, took)  # DEP-12
         answer = answer_of(
-            project,
-            plan.given,
-            facts,
-            records,
-            not_restarted,
-            is_overtaken=is_overtaken and records is not None,
+            project, plan.given, facts, records, not_restarted=not_restarted, differing=differing
         )
         progress.emit("phase", {"phase": "success", "status": "done"})
         progress.record(status="success", completed_at=now())

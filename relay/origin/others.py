@@ -1,6 +1,6 @@
 """The other nodes of a cluster, and how they are reached."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deploy_relay_kit.relay.errors import InputError
@@ -10,6 +10,7 @@ from deploy_relay_kit.relay.origin.config import Config, nodes_of, read_secret
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.replication import send_operation
+from deploy_relay_kit.relay.report import Record
 from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.tls import Tls
 from deploy_relay_kit.relay.token import OperationsMint
@@ -53,6 +54,35 @@ def looked(look: Look) -> Others:
         return look()
     except InputError as error:
         raise RefusalError(400, str(error)) from None
+
+
+async def overwritten(others: Others, records: Sequence[Record]) -> list[str]:
+    """Ask the nodes of these records whether the build of this deploy is still in use (BUG-42).
+
+    Returns:
+        The nodes where it is not, or which cannot be asked, with the reason. Nodes that are no
+        `relay serve`, by their answer, are not asked.
+    """
+    ids = {
+        it["node"]: it.get("deployment_id")
+        for it in records
+        if it["status"] == "success" and "payload_hash" in it
+    }
+
+    async def ask(peer: Peer) -> Mapping[str, object]:
+        question = {"operation": "get_deployment", "deployment_id": ids[peer.node.name]}
+        return await peer.ask(question, token=await peer.token())
+
+    nodes = [it for it in others.nodes if it.name in ids]
+    try:
+        report = await FanOut(nodes, **others.reach).run(ask)
+    except InputError as error:  # a file of certificates has changed since the deploy read it
+        return [f"{it.name} ({error})" for it in nodes]
+    return [
+        f"{it['node']} ({it.get('reason', 'another deploy reached it')})"
+        for it in report.records
+        if it.get("live") is not True
+    ]
 
 
 async def everywhere(others: Others, given: Mapping[str, object], done: str) -> dict[str, object]:
