@@ -30,7 +30,7 @@ def read(body: bytes, cuts: int = 1 << 20) -> LegacyReader:
 
 
 @given(
-    fields=st.dictionaries(st.text(max_size=9), VALUES, max_size=30),
+    fields=st.dictionaries(st.text(max_size=9), VALUES, max_size=9),
     payload=st.binary(max_size=900),
     cuts=st.integers(1, 50),
     first=st.booleans(),

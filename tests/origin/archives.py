@@ -27,4 +27,5 @@ def component(**files: bytes) -> bytes:
 
 
 def bomb(size: int) -> bytes:
+    """An archive of so many zeros. It takes a second: make it in the test, not in a table."""
     return gzip.compress(gzip.decompress(archive((entry("zeros"), bytes(size)))), 9)

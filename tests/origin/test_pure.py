@@ -105,7 +105,6 @@ EVIL: dict[str, bytes] = {
     "device": archive((entry("d", tarfile.CHRTYPE), b"")),
     "pipe": archive((entry("f", tarfile.FIFOTYPE), b"")),
     "file and directory": archive((entry("a"), b"x"), (entry("a/b"), b"x")),
-    "bomb": bomb(30 << 20),
     "many entries": archive(*((entry(f"f{it}"), b"") for it in range(101))),
     "size in an extended header": pax(size="512"),
     "sparse": pax(**{"GNU.sparse.major": "1"}),
@@ -114,9 +113,9 @@ EVIL: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("payload", EVIL.values(), ids=EVIL)
-def test_an_evil_archive_is_refused(payload: bytes, tmp_path: Path) -> None:
-    (tmp_path / "payload").write_bytes(payload)
+@pytest.mark.parametrize("evil", [*EVIL, "bomb"])
+def test_an_evil_archive_is_refused(evil: str, tmp_path: Path) -> None:
+    (tmp_path / "payload").write_bytes(bomb(30 << 20) if evil == "bomb" else EVIL[evil])
     into = tmp_path / "deep" / "into"
     into.mkdir(parents=True)
     with pytest.raises(RefusalError) as caught:

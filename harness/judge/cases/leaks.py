@@ -125,13 +125,16 @@ def leaks(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> Ite
     ]
     for where, text in own_texts:
         yield from (f"{where} {_WHAT} {it.name}" for it in peers if leaked_in_part(it, text))
-    for path, text in _contents(files):  # of other processes, too
-        yield from (f"{path} holds {_WHAT} {it.name}" for it in peers if leaked(it, text))
+    written = list(_contents(files))  # of other processes, too
+    together = "\n".join(text for _, text in written)  # one search for all of them
+    owners = [it for it in peers if leaked(it, together)]
+    for path, text in written:
+        yield from (f"{path} holds {_WHAT} {it.name}" for it in owners if leaked(it, text))
     sent = [(peer, received_by(peer)) for peer in peers]
     for owner in peers:
         # Peers to which a case gives the same user may see the same password.
         others = [(it, text) for it, text in sent if it.password != owner.password]
-        if leaked(owner, "\n".join(text for _, text in others)):  # one search for all of them
+        if leaked(owner, "\n".join(text for _, text in others)):
             for it, text in others:
                 if leaked(owner, text):
                     yield f"{it.name} was sent {_WHAT} {owner.name}"
