@@ -43,7 +43,8 @@ Read the modules in this order; each imports only modules that stand after it:
     upload states               one attempt for one node
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises
-    tls link pace rate sockets  certificates, and what a peer may do on its connection
+    tls link pace rate          certificates, and what a peer may do on its connection
+    tlstransport sockets        its bytes
     payload proxy               the staged file, a proxy on the way
     keylog                      a variable that would break the import of aiohttp
     cbor request formdata       what is sent, in both forms

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import socket
 import weakref
-from collections.abc import Iterable
-from typing import Self, TypedDict
+from collections.abc import Callable, Iterable, MutableSet
+from ssl import CertificateError, SSLContext, SSLError
+from typing import Any, Self, TypedDict, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.failures import tunnel_failure
@@ -17,6 +19,7 @@ from deploy_relay_kit.relay.pace import Pace
 from deploy_relay_kit.relay.proxy import proxies
 from deploy_relay_kit.relay.rate import Rate
 from deploy_relay_kit.relay.sockets import Lookups, PatientSocket
+from deploy_relay_kit.relay.tlstransport import TlsSocket, start_tls
 
 CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close
 _BUFFER_BYTES = 16_384  # of an answer
@@ -41,7 +44,7 @@ class Connections:
         self.proxy_for = proxies(proxy)
         self.pace = Pace()
         self.rate = Rate(limits.rate)
-        self._opened: weakref.WeakSet[PatientSocket] = weakref.WeakSet()
+        self._opened: weakref.WeakSet[PatientSocket | TlsSocket] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         trace = aiohttp.TraceConfig()
@@ -49,9 +52,7 @@ class Connections:
         self.session = aiohttp.ClientSession(
             # All peers at once (SEQ-03); the default is at most 100 connections. Every request has
             # its own: a peer may close a used one silently, or stop reading it (EARLY-04).
-            connector=_Tunnelling(
-                limit=0, keepalive_timeout=1e-6, socket_factory=self._open, resolver=Lookups()
-            ),
+            connector=_Connector(self._opened),
             # Only connecting is timed here: aiohttp's other timers do not run while a body is sent.
             timeout=aiohttp.ClientTimeout(total=None, connect=self.limits.connect),
             # No proxy of the environment and no cookie of another peer changes a request.
@@ -79,27 +80,70 @@ class Connections:
                 while any(each.fileno() >= 0 for each in self._opened):  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
 
-    def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
-        family, kind, protocol, *_ = address
-        opened = PatientSocket(family, kind, protocol)
-        self._opened.add(opened)
-        return opened
-
     async def _end_hung_up(self) -> None:
         """End the connections of peers that have hung up (RES-12).
 
         After the peer's end, an asyncio transport still waits until the peer takes the data in its
         buffers. With empty buffers it has closed itself before the second poll finds it.
         """
-        found: set[PatientSocket] = set()
+        found: set[PatientSocket | TlsSocket] = set()
         while True:
             await asyncio.sleep(_POLL_SECONDS)
             before, found = found, {opened for opened in self._opened if opened.has_hung_up()}
             _shut_down(before & found)
 
 
-class _Tunnelling(aiohttp.TCPConnector):
+class _Connector(aiohttp.TCPConnector):
     """Links each connection, and says of a failed one whether the proxy is at fault."""
+
+    def __init__(self, opened: MutableSet[PatientSocket | TlsSocket]) -> None:
+        """`opened` gets all sockets."""
+        super().__init__(
+            limit=0, keepalive_timeout=1e-6, socket_factory=self._open, resolver=Lookups()
+        )
+        self._opened = opened
+
+    def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, *_ = address
+        opened = PatientSocket(family, kind, protocol)
+        self._opened.add(opened)
+        return opened
+
+    async def _wrap_create_connection(
+        self,
+        *factory: Callable[[], ResponseHandler],
+        req: aiohttp.ClientRequest,
+        ssl: SSLContext | None = None,
+        server_hostname: str | None = None,
+        client_error: type[Exception] = aiohttp.ClientConnectorError,
+        **how: Any,
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        """Use the transport of `tlstransport` for TLS.
+
+        aiohttp has no public way for that. A version that does not call this uses asyncio's.
+        """
+        connect = super()._wrap_create_connection
+        if ssl is None:
+            return await connect(*factory, req=req, client_error=client_error, **how)
+        plain, _ = await connect(_Idle, req=req, client_error=client_error, **how)
+        protocol = factory[0]()
+        try:
+            transport = await start_tls(self._taken(plain), ssl, server_hostname, protocol)
+        except CertificateError as error:
+            raise aiohttp.ClientConnectorCertificateError(req.connection_key, error) from error
+        except SSLError as error:
+            raise aiohttp.ClientConnectorSSLError(req.connection_key, error) from error
+        except OSError as error:
+            raise client_error(req.connection_key, error) from error
+        self._opened.add(transport.get_extra_info("socket"))
+        return transport, protocol
+
+    def _taken(self, transport: asyncio.Transport) -> socket.socket:
+        """The socket of a transport, which ends without it."""
+        number = transport.get_extra_info("socket").fileno()
+        opened = next(each for each in self._opened if each.fileno() == number)
+        transport.abort()
+        return socket.socket(fileno=opened.detach())
 
     async def connect(
         self,
@@ -120,7 +164,14 @@ class _Tunnelling(aiohttp.TCPConnector):
         raise failure  # without the foreign error, whose request holds the proxy's credentials
 
 
-def _shut_down(sockets: Iterable[PatientSocket]) -> None:
+class _Idle(asyncio.Protocol):
+    """Leaves all that comes in the socket."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).pause_reading()
+
+
+def _shut_down(sockets: Iterable[PatientSocket | TlsSocket]) -> None:
     for opened in sockets:
         with contextlib.suppress(OSError):
             opened.shutdown(socket.SHUT_RDWR)

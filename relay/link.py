@@ -4,13 +4,16 @@ import asyncio
 import contextvars
 import ssl
 import time
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any, Self, cast
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.pace import Pace, Work
+from deploy_relay_kit.relay.tlstransport import TlsTransport
 
 HEAD_BYTES = 131_072
 """How much a peer may send before the head of its answer is complete, with all interim answers.
@@ -154,6 +157,30 @@ class Reply:
                 raise PeerError("answer", reason, uncertain=True)
             raise StopAsyncIteration
         return block
+
+
+Part = bytes | memoryview
+"""Of a body; a view is read before the next part is asked for."""
+
+
+class Streamed(aiohttp.AsyncIterablePayload):
+    """A chunked body, whose views are sent without a copy of them where that is possible."""
+
+    def __init__(self, parts: AsyncIterator[Part]) -> None:
+        super().__init__(cast("AsyncIterator[bytes]", parts))
+        self._parts = parts
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        del content_length  # a chunked body has none
+        async for part in self._parts:
+            transport = writer.transport
+            if isinstance(part, bytes) or not isinstance(transport, TlsTransport):
+                await writer.write(bytes(part))
+            else:
+                transport.writelines((b"%x\r\n" % len(part), part, b"\r\n"))
+                await writer.drain()
 
 
 _LINKS = contextvars.ContextVar[list[Link]]("links of the latest exchange of a task")

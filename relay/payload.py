@@ -62,10 +62,10 @@ def _keep_freed_memory() -> None:
 
 
 @contextlib.contextmanager
-def opened(payload: StagedPayload, most: int = BLOCK_BYTES) -> Iterator[Iterator[bytes]]:
+def opened(payload: StagedPayload, most: int = BLOCK_BYTES) -> Iterator[Iterator[memoryview]]:
     """Open the file for one attempt, yield its blocks, and close it on every path (EARLY-11).
 
-    A block has at most so many bytes.
+    A block has at most so many bytes, and is overwritten by the next.
 
     If its size or content changes, the blocks end with an OriginError (RES-11, BUG-14).
     """
@@ -76,19 +76,20 @@ def opened(payload: StagedPayload, most: int = BLOCK_BYTES) -> Iterator[Iterator
         yield _blocks(file, payload, most)
 
 
-def _blocks(file: io.FileIO, payload: StagedPayload, most: int) -> Iterator[bytes]:
+def _blocks(file: io.FileIO, payload: StagedPayload, most: int) -> Iterator[memoryview]:
     # In the thread of the event loop: passing each block between threads cost more processor time
     # than reading, encrypting and sending it.
     left, size = payload.size, _SMALL_BLOCK_BYTES
+    buffer = memoryview(bytearray(min(left, most)))
     with _failing("not readable"):
         _check_unchanged(file, payload)
         while left:
-            block = file.read(min(left, size, most))
-            if not block:
+            count = file.readinto(buffer[: min(left, size)])
+            if not count:
                 raise OriginError("payload", "staged payload ended early")
-            left -= len(block)
+            left -= count
             given = time.monotonic()
-            yield block
+            yield buffer[:count]
             is_quick = time.monotonic() - given < _QUICK_SECONDS
             size = BLOCK_BYTES if is_quick else _SMALL_BLOCK_BYTES
         _check_unchanged(file, payload)

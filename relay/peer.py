@@ -18,7 +18,7 @@ from deploy_relay_kit.relay.errors import InputError, OriginError, PeerError, St
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.failures import translated
 from deploy_relay_kit.relay.limits import Limits
-from deploy_relay_kit.relay.link import MOST_BYTES, Reply, collected_links
+from deploy_relay_kit.relay.link import MOST_BYTES, Part, Reply, Streamed, collected_links
 from deploy_relay_kit.relay.node import LocalSettings, Mint, Node
 from deploy_relay_kit.relay.rate import Rate
 from deploy_relay_kit.relay.redact import Secrets
@@ -88,7 +88,7 @@ class Peer:
     async def exchange(
         self,
         headers: Mapping[str, str],
-        body: bytes | AsyncIterator[bytes],
+        body: bytes | AsyncIterator[Part],
         body_is_sent: Callable[[], bool] = lambda: True,
     ) -> AsyncIterator[Reply]:
         """POST to the operations API; inside the context, the answer can be read as it arrives.
@@ -104,7 +104,7 @@ class Peer:
         with translated(where, self.limits.connect, body_is_sent):
             async with self.connections.session.post(
                 URL(self.api.url, encoded=True),  # path and query stay as given (URL-08)
-                data=body,
+                data=body if isinstance(body, bytes) else Streamed(body),
                 headers={**self.api.headers, **headers},
                 ssl=self.tls,
                 server_hostname=self.api.host_without_zone,

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 # macOS may say EPROTOTYPE of a socket that is just being closed.
-_LOST = {errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE}
+LOST = {errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE}
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
@@ -69,7 +69,7 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
     ]
 
 
-_TURN_BYTES = 32_768  # read in one turn of the event loop, so that no flood holds it for long
+TURN_BYTES = 32_768  # read in one turn of the event loop, so that no flood holds it for long
 _TCP = socket.IPPROTO_TCP
 _OPTIONS = (
     # A peer may install for an hour in silence (SSE-14). Keep-alive keeps the connection open on
@@ -97,10 +97,10 @@ class PatientSocket(socket.socket):
                 self.setsockopt(level, getattr(socket, name), value)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        return super().recv(min(size, _TURN_BYTES), flags)
+        return super().recv(min(size, TURN_BYTES), flags)
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
-        most = min(size or len(buffer), _TURN_BYTES)
+        most = min(size or len(buffer), TURN_BYTES)
         return super().recv_into(buffer, most, flags)
 
     def send(self, *what: Any) -> int:
@@ -114,7 +114,7 @@ class PatientSocket(socket.socket):
         try:
             return send(*what)
         except OSError as error:
-            if self._is_lost or error.errno not in _LOST:
+            if self._is_lost or error.errno not in LOST:
                 raise
             self._is_lost = True
             raise BlockingIOError from None  # the event loop reads, then writes again

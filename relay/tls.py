@@ -11,6 +11,7 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.keylog import unwritable
 from deploy_relay_kit.relay.link import PatientTls
 from deploy_relay_kit.relay.node import AnyPath
+from deploy_relay_kit.relay.tlstransport import TlsSocket
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # n
         context = ssl.create_default_context()
     except OSError as error:
         raise unwritable(error) from error
-    context.sslobject_class = PatientTls
+    context.sslobject_class = PatientTls  # through a proxy
+    context.sslsocket_class = TlsSocket
     # Python 3.13 sets this flag, and would refuse Harper's own certificates, which lack the key
     # identifier of their authority.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -17,7 +17,7 @@ from deploy_relay_kit.relay.answer import (
     success_members,
 )
 from deploy_relay_kit.relay.errors import AttemptError, PeerError, SpoiledUploadError
-from deploy_relay_kit.relay.link import Reply
+from deploy_relay_kit.relay.link import Part, Reply
 from deploy_relay_kit.relay.payload import BLOCK_BYTES, StagedPayload, opened
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.states import AnswerState, Exchange, Step
@@ -114,7 +114,7 @@ class _Sending:
     upload: Upload
     peer: Peer
     token: str = field(repr=False)
-    blocks: Iterator[bytes]
+    blocks: Iterator[memoryview]
 
     def __post_init__(self) -> None:
         limits = self.peer.limits
@@ -179,7 +179,7 @@ class _Sending:
                 self._advance(Step.DONE if self._stream.is_done else Step.EVENT)
         return self._stream.end()
 
-    async def _parts(self) -> AsyncIterator[bytes]:
+    async def _parts(self) -> AsyncIterator[Part]:
         self._advance(Step.PART)
         yield self._frame.head
         sent = 0
@@ -207,7 +207,7 @@ class _Sending:
             self._advance(Step.PART)
             await asyncio.sleep(min(left, self.peer.limits.stall / 4, 1.0))
 
-    def _read(self) -> Iterator[bytes]:
+    def _read(self) -> Iterator[memoryview]:
         try:
             yield from self.blocks
         except AttemptError as error:

@@ -17,6 +17,7 @@ from aiohttp.http_writer import StreamWriter
 
 from deploy_relay_kit.relay import formdata
 from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.link import Streamed
 from deploy_relay_kit.relay.upload import _Sending
 from tests.mutants.odd import odd
 from tests.mutants.of_sending import change_blocks
@@ -48,6 +49,7 @@ def change_framing(
     def written(self: StreamWriter, data: Any) -> None:
         write(self, last if self.chunked and data == _LAST else data)
 
+    patch.delattr(Streamed, "write_with_length")  # so that aiohttp frames the payload, too
     patch.setattr(StreamWriter, "_write_chunked_payload", framed)
     patch.setattr(StreamWriter, "_send_headers_with_payload", headed)
     patch.setattr(StreamWriter, "_write", written)
@@ -58,7 +60,12 @@ def change_parts(
 ) -> None:
     """Cut the body into other chunks; its parts are the fields, the blocks, and the end."""
     parts = _Sending._parts
-    patch.setattr(_Sending, "_parts", lambda self: change(parts(self)))
+
+    async def copied(self: _Sending) -> AsyncIterator[bytes]:
+        async for part in parts(self):
+            yield bytes(part)
+
+    patch.setattr(_Sending, "_parts", lambda self: change(copied(self)))
 
 
 @odd("chunks")
@@ -145,6 +152,7 @@ def writes_of_a_hundred_bytes(patch: pytest.MonkeyPatch) -> None:
         for chunk in chunks:
             pieces(self, chunk)
 
+    patch.delattr(Streamed, "write_with_length")
     patch.setattr(StreamWriter, "_write", pieces)
     patch.setattr(StreamWriter, "_writelines", joined)
 

@@ -34,7 +34,8 @@ def change_body(patch: pytest.MonkeyPatch, is_bad: Callable[[_Sending], bool]) -
 
     async def changed(self: _Sending) -> AsyncIterator[bytes]:
         sent, size = 0, self.upload.payload.size + len(self._frame.head)
-        async for part in parts(self):
+        async for view in parts(self):
+            part = bytes(view)
             sent += len(part)
             yield part[:-1] if sent == size and is_bad(self) else part
 

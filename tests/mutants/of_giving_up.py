@@ -263,7 +263,7 @@ def a_payload_is_closed_only_at_its_end(patch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
     def to_its_end(staged: StagedPayload, most: int) -> Iterator[Iterator[bytes]]:
         def blocks() -> Iterator[bytes]:
-            yield from read
+            yield from map(bytes, read)
             os.close(descriptor)
 
         with opened(staged, most) as read:

@@ -95,7 +95,7 @@ def sizes_have_32_bits(patch: pytest.MonkeyPatch) -> None:
     blocks = payload._blocks
 
     def few(file: Any, staged: StagedPayload, most: int) -> Iterator[bytes]:
-        read = blocks(file, staged, most)
+        read = map(bytes, blocks(file, staged, most))
         if staged.size < 1 << 32:
             yield from read
         else:

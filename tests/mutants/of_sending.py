@@ -57,7 +57,7 @@ def change_blocks(
     @contextlib.contextmanager
     def changed(staged: StagedPayload, most: int) -> Iterator[Iterator[bytes]]:
         with opened(staged, most) as blocks:
-            yield change(blocks)
+            yield change(map(bytes, blocks))
 
     patch.setattr(upload, "opened", changed)
 
@@ -177,8 +177,8 @@ def a_payload_is_cached_by_its_name(patch: pytest.MonkeyPatch) -> None:
             yield from known
             return
         fresh = []
-        for block in read(file, staged, most):
-            fresh.append(bytes(block))
+        for block in map(bytes, read(file, staged, most)):
+            fresh.append(block)
             yield block
         kept[staged.path] = fresh
 

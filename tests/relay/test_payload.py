@@ -11,7 +11,7 @@ from deploy_relay_kit.relay.payload import BLOCK_BYTES, measure, opened
 
 def read(path: Path) -> list[bytes]:
     with opened(measure(path)) as blocks:
-        return list(blocks)
+        return [bytes(block) for block in blocks]
 
 
 @pytest.mark.parametrize("size", [1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1])

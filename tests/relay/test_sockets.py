@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.peer.certificates import Authority
-from deploy_relay_kit.relay.connection import Connections
+from deploy_relay_kit.relay.sockets import PatientSocket
 from deploy_relay_kit.relay.tls import Tls, contexts_for
 from tests.relay.driving import DEPLOY
 from tests.relay.rawpeers import listening
@@ -261,6 +261,6 @@ def test_a_password_is_hidden_in_every_quotation(package: Path) -> None:
 def test_the_options_of_a_socket() -> None:
     """Without them, a peer at 400 kB/s takes nothing for seconds, and then a megabyte at once."""
     address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))
-    with Connections(relay.Limits())._open(address) as opened:
+    with PatientSocket(*address[:3]) as opened:
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 262_144
         assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -1,0 +1,275 @@
+"""An asyncio transport that encrypts straight into its socket.
+
+The TLS of asyncio encrypts into memory, and what comes out is copied three times more on its way
+to the socket: to eight peers that took as much processor time again as all the rest of sending.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from deploy_relay_kit.relay.sockets import LOST, TURN_BYTES
+
+_END_SECONDS = 30.0  # for the rest of what is sent, and the peer's close_notify; as in asyncio
+_AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class TlsSocket(ssl.SSLSocket):
+    """`is_closed` says whether the peer closed its side (close_notify), so that nothing is missing.
+
+    Without TLS it sends nothing: only `read` and `write` are used, which refuse it.
+    """
+
+    is_closed = False
+
+    def shutdown(self, how: int) -> None:
+        """End the connection, not its TLS."""
+        socket.socket.shutdown(self, how)
+
+    def has_hung_up(self) -> bool:
+        """Its transport notices that by itself."""
+        return False
+
+
+async def start_tls(
+    plain: socket.socket,
+    context: ssl.SSLContext,
+    server_hostname: str | None,
+    protocol: asyncio.Protocol,
+) -> "TlsTransport":
+    """Shake hands on a connected socket, which is closed if that fails.
+
+    Raises:
+        OSError: It failed; an `ssl.SSLError` says what is wrong with TLS or the certificate.
+    """
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(plain)
+        plain.settimeout(0)
+        tls = context.wrap_socket(
+            plain,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+            server_hostname=server_hostname,
+        )
+        stack.enter_context(tls)
+        is_closed = False
+        while not is_closed:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await _turn(tls, loop.add_reader, loop.remove_reader)
+            except ssl.SSLWantWriteError:
+                await _turn(tls, loop.add_writer, loop.remove_writer)
+            except ssl.SSLEOFError:
+                is_closed = True
+            else:
+                stack.pop_all()
+                return TlsTransport(cast("TlsSocket", tls), protocol)
+    raise ConnectionResetError  # no failure of TLS
+
+
+async def _turn(
+    sock: socket.socket, add: Callable[..., None], remove: Callable[..., object]
+) -> None:
+    turn = asyncio.Event()
+    add(sock, turn.set)
+    try:
+        await turn.wait()
+    finally:
+        remove(sock)
+
+
+class TlsTransport(asyncio.Transport):
+    """Calls its protocol as the transports of asyncio do."""
+
+    def __init__(self, tls: TlsSocket, protocol: asyncio.Protocol) -> None:
+        super().__init__({"socket": tls, "ssl_object": tls, "sslcontext": tls.context})
+        self._tls = tls
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._unsent = deque[memoryview]()
+        self._is_in_bulk = False
+        self._waits_to_write = False
+        self._has_paused = False  # the protocol
+        self._lost: OSError | None = None
+        self._is_reading = False
+        self._is_closing = False
+        self._has_ended = False
+        self._end_timer: asyncio.TimerHandle | None = None
+        protocol.connection_made(self)
+        self.resume_reading()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "peername":
+            with contextlib.suppress(OSError):
+                return self._tls.getpeername()
+        return super().get_extra_info(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast("asyncio.Protocol", protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    # Reading
+
+    def is_reading(self) -> bool:
+        return self._is_reading
+
+    def pause_reading(self) -> None:
+        if self._is_reading and not self._is_closing:
+            self._is_reading = False
+            self._loop.remove_reader(self._tls)
+
+    def resume_reading(self) -> None:
+        if not self._is_reading and not self._has_ended:
+            self._is_reading = True
+            self._loop.add_reader(self._tls, self._read)
+
+    def _read(self) -> None:
+        if self._is_closing and not self._unsent:
+            self._close_tls()
+            return
+        try:
+            # One record at most, so nothing decrypted is left without a further event.
+            data = self._tls.read(TURN_BYTES)
+        except _AGAIN:
+            return
+        except ssl.SSLEOFError:
+            self._end(self._lost)
+        except ssl.SSLError as error:
+            self._end(error)
+        except OSError as error:
+            self._end(self._lost or error)
+        else:
+            if not data:
+                self._tls.is_closed = True
+                self._unsent.clear()
+            if self._is_closing:
+                return
+            if data:
+                self._protocol.data_received(data)
+            else:
+                self._protocol.eof_received()
+                self.close()
+
+    # Writing
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Ignored: the protocol is paused whenever something is left to send."""
+
+    def get_write_buffer_size(self) -> int:
+        return sum(map(len, self._unsent))
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._send([bytes(data)], in_bulk=False)  # which copies no bytes object
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Send what is followed by more, and must not change until the protocol is resumed."""
+        self._send(list_of_data, in_bulk=True)
+
+    def _send(
+        self, list_of_data: Iterable[bytes | bytearray | memoryview], *, in_bulk: bool
+    ) -> None:
+        if self._is_closing or self._lost:
+            return
+        if in_bulk != self._is_in_bulk:
+            # Each record is a system call. Unless the last bytes wait for more, each is a packet
+            # of its own, too, which costs sender and receiver half as much again.
+            self._is_in_bulk = in_bulk
+            with contextlib.suppress(OSError):  # the connection is lost, which reading shows
+                self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not in_bulk)
+        was_idle = not self._unsent
+        self._unsent.extend(memoryview(data) for data in list_of_data if data)
+        if was_idle:
+            self._write()
+
+    def _write(self) -> None:
+        while self._unsent:
+            try:
+                count = self._tls.write(self._unsent[0])
+            except _AGAIN:
+                break  # the next try must offer the same bytes again
+            except OSError as error:
+                self._lose(error)
+                return
+            assert count == len(self._unsent.popleft())  # OpenSSL writes all or nothing
+        self._wait_to_write(bool(self._unsent))
+        if not self._unsent and self._is_closing:
+            self._close_tls()
+
+    def _lose(self, error: OSError) -> None:
+        if isinstance(error, ssl.SSLEOFError):  # what OpenSSL makes of a broken pipe
+            error = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        if error.errno not in LOST or not self._is_reading:
+            self._end(error)
+            return
+        # EARLY-08: the answer is read first, up to the end of the connection.
+        self._lost = error
+        self._unsent.clear()
+        self._loop.remove_writer(self._tls)
+
+    def _wait_to_write(self, waits: bool) -> None:  # noqa: FBT001
+        if waits != self._waits_to_write:
+            self._waits_to_write = waits
+            if waits:
+                self._loop.add_writer(self._tls, self._write)
+            else:
+                self._loop.remove_writer(self._tls)
+        if waits != self._has_paused and not self._is_closing:
+            self._has_paused = waits
+            (self._protocol.pause_writing if waits else self._protocol.resume_writing)()
+
+    # Ending
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def close(self) -> None:
+        """Send the rest and a close_notify, then wait for that of the peer."""
+        if self._is_closing:
+            return
+        self.resume_reading()
+        self._is_closing = True
+        self._end_timer = self._loop.call_later(_END_SECONDS, self.abort)
+        if not self._unsent:
+            self._close_tls()
+
+    def _close_tls(self) -> None:
+        try:
+            self._tls.unwrap()
+        except ssl.SSLWantReadError:
+            self._wait_to_write(waits=False)
+        except ssl.SSLWantWriteError:
+            self._wait_to_write(waits=True)
+        except (OSError, ValueError):  # ValueError: it is done already
+            self._end(None)
+        else:
+            self._end(None)
+
+    def abort(self) -> None:
+        self._end(None)
+
+    def _end(self, error: Exception | None) -> None:
+        """Close the socket and tell the protocol, which may be in the middle of something."""
+        if self._has_ended:
+            return
+        self._has_ended = self._is_closing = True
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        self._loop.remove_reader(self._tls)
+        self._loop.remove_writer(self._tls)
+        self._is_reading = False
+        self._unsent.clear()
+        self._tls.close()
+        self._loop.call_soon(self._protocol.connection_lost, error)

@@ -1,0 +1,266 @@
+"""The relay's own transport against the TLS server of asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from deploy_relay_kit import relay
+from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.relay import link
+from deploy_relay_kit.relay.tls import Tls, contexts_for
+from deploy_relay_kit.relay.tlstransport import TlsTransport, start_tls
+from tests.relay.driving import DEPLOY
+from tests.relay.rawpeers import LAST_CHUNK, OK, listening
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+AUTHORITY = Authority()
+
+
+class Client(asyncio.Protocol):
+    """Keeps what happens."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.is_paused = False
+        self.has_eof = False
+        self.changed = asyncio.Event()
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        self.changed.set()
+
+    def eof_received(self) -> None:
+        self.has_eof = True
+
+    def pause_writing(self) -> None:
+        self.is_paused = True
+
+    def resume_writing(self) -> None:
+        self.is_paused = False
+        self.changed.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(exc)
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not done():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@contextlib.asynccontextmanager
+async def connected(serve: Serve, tmp_path: Path) -> AsyncIterator[tuple[TlsTransport, Client]]:
+    ca_file = AUTHORITY.write(tmp_path / "ca.pem")
+    [context] = contexts_for([(ca_file, True)], Tls())
+    async with listening(serve, AUTHORITY.server_context("127.0.0.1")) as address:
+        host, _, port = address.partition(":")
+        plain = socket.create_connection((host, int(port)))
+        client = Client()
+        transport = await start_tls(plain, context, host, client)
+        try:
+            yield transport, client
+        finally:
+            transport.abort()
+            async with asyncio.timeout(20):
+                await client.lost
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_that_is_sent_arrives_in_order(tmp_path: Path, seed: int) -> None:
+    choose = random.Random(seed)
+    sent = choose.randbytes(3_000_000)
+    received = bytearray()
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while len(received) < len(sent):
+            received.extend(await reader.read(choose.randrange(1, 100_000)))
+        writer.write(b"all")
+        await writer.drain()
+        assert await reader.read() == b""  # the end of TLS, which is no error
+
+    async def run() -> None:
+        async with connected(slowly, tmp_path) as (transport, client):
+            at = 0
+            while at < len(sent):
+                size = choose.choice([0, 1, 16_384, 65_537, 700_000])
+                pieces = [memoryview(sent)[i : i + size] for i in (at, at + size)]
+                if size % 2:
+                    transport.writelines(pieces)
+                else:
+                    for piece in pieces:
+                        transport.write(piece)
+                at += 2 * size
+                assert client.is_paused == (transport.get_write_buffer_size() > 0)
+                await client.until(lambda: not client.is_paused)
+            await client.until(lambda: client.data == b"all")
+            transport.close()
+            async with asyncio.timeout(20):
+                assert await client.lost is None
+
+    asyncio.run(run())
+    assert received == sent
+
+
+def test_closing_sends_the_rest_first(tmp_path: Path) -> None:
+    sent = random.Random(1).randbytes(5_000_000)
+    may_read, received = asyncio.Event(), bytearray()
+
+    async def late(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await may_read.wait()
+        received.extend(await reader.read())
+
+    async def run() -> None:
+        async with connected(late, tmp_path) as (transport, client):
+            transport.write(sent)
+            assert client.is_paused
+            transport.close()
+            assert transport.is_closing()
+            may_read.set()
+            async with asyncio.timeout(20):
+                assert await client.lost is None
+
+    asyncio.run(run())
+    assert received == sent
+
+
+@pytest.mark.parametrize("end", ["of TLS", "of the connection"])
+def test_the_end_of_tls_is_told_from_that_of_the_connection(tmp_path: Path, end: str) -> None:
+    is_closed = end == "of TLS"
+
+    async def ending(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"last words")
+        await writer.drain()
+        if not is_closed:
+            writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    async def run() -> None:
+        async with connected(ending, tmp_path) as (transport, client):
+            async with asyncio.timeout(20):
+                assert await client.lost is None
+            assert client.data == b"last words"
+            assert client.has_eof is is_closed
+            assert transport.get_extra_info("ssl_object").is_closed is is_closed
+
+    asyncio.run(run())
+
+
+def test_nothing_is_read_while_reading_is_paused(tmp_path: Path) -> None:
+    sent = asyncio.Event()
+
+    async def talking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"x" * 40_000)
+        await writer.drain()
+        sent.set()
+        await reader.read()
+
+    async def run() -> None:
+        async with connected(talking, tmp_path) as (transport, client):
+            transport.pause_reading()
+            transport.write(b"?")
+            await sent.wait()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not client.data
+            transport.resume_reading()
+            await client.until(lambda: len(client.data) == 40_000)
+
+    asyncio.run(run())
+
+
+def test_nothing_leaves_without_tls_once_it_has_ended(tmp_path: Path) -> None:
+    received = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        received.extend(await reader.read())
+
+    async def run() -> None:
+        async with connected(listen, tmp_path) as (transport, client):
+            transport.write(b"before")
+            transport.close()
+            transport.write(b"secret")
+            transport.writelines([b"secret"])
+            async with asyncio.timeout(20):
+                await client.lost
+            transport.write(b"secret")
+
+    asyncio.run(run())
+    assert received == b"before"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(b"SSH-2.0-x\r\n" * 9, ssl.SSLError), (b"", ConnectionResetError)]
+)
+def test_a_failed_handshake_closes_the_socket(answer: bytes, error: type[Exception]) -> None:
+    async def no_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+
+    async def run() -> None:
+        [context] = contexts_for([(None, True)], Tls())
+        async with listening(no_tls) as address:
+            host, _, port = address.partition(":")
+            plain = socket.create_connection((host, int(port)))
+            with pytest.raises(error):
+                await start_tls(plain, context, host, Client())
+            assert plain.fileno() == -1
+
+    asyncio.run(run())
+
+
+def test_a_handshake_that_is_given_up_closes_the_socket() -> None:
+    gone = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        while await reader.read(1 << 16):
+            pass
+        gone.set()
+
+    async def run() -> None:
+        [context] = contexts_for([(None, True)], Tls())
+        async with listening(silent) as address:
+            host, _, port = address.partition(":")
+            plain = socket.create_connection((host, int(port)))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await start_tls(plain, context, host, Client())
+            async with asyncio.timeout(20):
+                await gone.wait()
+
+    asyncio.run(run())
+
+
+def test_a_deploy_uses_it(monkeypatch: pytest.MonkeyPatch, package: Path, tmp_path: Path) -> None:
+    """Aiohttp has no public way to give it a transport: this says when a version stops using it."""
+    used = []
+    begin = link.Link.__init__
+
+    def noted(self: link.Link, transport: asyncio.Transport) -> None:
+        used.append(type(transport))
+        begin(self, transport)
+
+    monkeypatch.setattr(link.Link, "__init__", noted)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(LAST_CHUNK)
+        writer.write(OK)
+        await writer.drain()
+
+    async def run() -> list[relay.Record]:
+        async with listening(serve, AUTHORITY.server_context("127.0.0.1")) as address:
+            node = relay.Node("n", f"https://{address}/", mint=relay.GivenToken("a-token"))
+            tls = relay.Tls(ca_file=AUTHORITY.write(tmp_path / "ca.pem"))
+            return (await relay.deploy([node], DEPLOY, package, tls=tls)).records
+
+    assert asyncio.run(run()) == [{"node": "n", "status": "success"}]
+    assert used == [TlsTransport]
