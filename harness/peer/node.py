@@ -1,5 +1,6 @@
 """The state of one fake node: its path, credentials, tokens and faults."""
 
+import re
 import secrets
 from base64 import b64encode
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from deploy_relay_kit.harness.profiles import Profile, Strict
 from deploy_relay_kit.harness.profiles.profile import Credential
 from deploy_relay_kit.harness.witness.connections import RequestWitness
 from deploy_relay_kit.harness.witness.secrets import forms_of
+
+_SHORT = 6  # characters; so short a password is a part of many words
 
 
 @dataclass(eq=False)
@@ -70,5 +73,8 @@ class NodeState:
     def redacted(self, text: str) -> str:
         """The text without the password and the tokens of this node."""
         for form in sorted(forms_of(self.password), key=len, reverse=True):
-            text = text.replace(form, "[password]")
+            if len(form) < _SHORT:
+                text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "[password]", text)
+            else:
+                text = text.replace(form, "[password]")
         return self.tokens.redacted(text)

@@ -19,6 +19,7 @@ from deploy_relay_kit.relay.command.parsers import (
     Parser,
     PrintCompletion,
     add_origin,
+    check_verb,
     deploy_parser,
     refuse_secrets,
 )
@@ -62,6 +63,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     if words[:1] == ["deploy"] and not {"-h", "--help"} & {*words}:
         settings = read_settings(deploy_parser(everything), words[1:])
         words = ["deploy", *settings.arguments, *words[1:]]
+    check_verb(everything, words)
     arguments, unknown = everything.parse_known_args(words)
     if unknown:
         names = [it.partition("=")[0] if it[:2] == "--" else it[:2] for it in unknown]

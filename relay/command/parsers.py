@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -51,10 +53,24 @@ class PrintCompletion(argparse.Action):
 
 def deploy_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """The parser of `relay deploy` in that of `relay`."""
+    return _verbs(parser)["deploy"]
+
+
+def check_verb(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Name the command that a misspelled one is close to.
+
+    Raises:
+        InputError: There is one.
+    """
+    verbs = _verbs(parser)
+    if words and words[0] not in verbs and (close := get_close_matches(words[0], verbs, 1)):
+        raise InputError(f"unknown command {words[0]!r}; did you mean {close[0]}?")
+
+
+def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     actions = parser._actions  # noqa: SLF001  argparse has no public way
     (verbs,) = (it for it in actions if isinstance(it, argparse._SubParsersAction))  # noqa: SLF001
-    deploy: argparse.ArgumentParser = verbs.choices["deploy"]
-    return deploy
+    return dict(verbs.choices)
 
 
 def a_path(text: str) -> Path:

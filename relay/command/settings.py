@@ -195,7 +195,7 @@ def _layer(
 def _unknown(key: str, options: Mapping[str, object]) -> str:
     if key in {"password", "token"}:
         return f"{key} is never read from a file of settings; use {key}_file"
-    close = get_close_matches(key.replace("-", "_"), [*options, *_TABLES], 1)
+    close = get_close_matches(key.replace("-", "_"), [*options, *_TABLES], 1, 0.7)
     return f"unknown key {key!r}" + (f"; did you mean {close[0]}?" if close else "")
 
 

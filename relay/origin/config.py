@@ -125,17 +125,32 @@ def nodes_of(config: Config) -> list[Node]:
 
 def read_secret(path: Path) -> str:
     """The text of a file without its line end."""
+    return read_text(path).rstrip("\r\n")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of at most a mebibyte.
+
+    Raises:
+        InputError: It cannot be read, is longer, or is not UTF-8.
+    """
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
+        with path.open("rb") as file:
+            content = file.read(MIB + 1)
+        text = content.decode("utf-8") if len(content) <= MIB else None
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
+        why = getattr(error, "strerror", "it is not UTF-8 text")
+        raise InputError(f"cannot read {str(path)!r}: {why}") from None
+    if text is None:
+        raise InputError(f"{str(path)!r} is longer than {MIB:,} bytes; is it the right file?")
+    return text
 
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{str(path)!r} is not TOML: {error}") from None
 
 
 def _converted(document: dict[str, Any], kind: type[T], path: Path) -> T:

@@ -306,3 +306,20 @@ def test_a_timeline_quotes_the_answer_to_an_upload_without_credentials(
         assert client.read_answer().status == 400
     assert peer.upload.answer_status == 400  # it has been answered to the end
     assert ' bytes): {"error":"not with [token] of [password]"}\n' in peer.timeline()
+
+
+@pytest.mark.parametrize("password", ["a", "in", "byte"])
+def test_a_short_password_is_hidden_and_spares_the_words_around_it(
+    cluster: FakeCluster, password: str
+) -> None:
+    peer = cluster.peer(username="admin", password=password)
+    token = peer.tokens.issue(peer.username)
+    peer.fault = Answer.error(400, f"bad login admin:{password}, {password}x")
+    with RawClient(peer.url, ca_file=cluster.ca_file) as client:
+        client.send(upload_head(peer, token) + chunked(upload_body()))
+        assert client.read_answer().status == 400
+    assert peer.upload.answer_status == 400  # it has been answered to the end
+    seen = peer.timeline()
+    assert f'{{"error":"bad login admin:[password], {password}x"}}\n' in seen
+    assert " accepted from " in seen
+    assert "the file part begins" in seen

@@ -17,7 +17,7 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import LocalSettings, Mint, Node
 from deploy_relay_kit.relay.origin.access.users import hashed
-from deploy_relay_kit.relay.origin.config import Config, User
+from deploy_relay_kit.relay.origin.config import Config, User, read_text
 from deploy_relay_kit.relay.origin.others import Others
 from deploy_relay_kit.relay.replication import ReplicationMint
 from deploy_relay_kit.relay.retry import Retry
@@ -140,11 +140,7 @@ def config_of(start: Start) -> Config:
 
 def look_in(file: Path) -> Others:
     """The nodes of the next deploy, and how they are reached."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {file}: {error}") from None
-    given = _converted(text, _Deploy, str(file))
+    given = _converted(read_text(file), _Deploy, str(file))
     limits, local = given.limits, given.local
     return Others(
         [

@@ -49,6 +49,11 @@ WHO = ("--user=u", "--password-file=password")
     [
         ([], "required: COMMAND"),
         (["deploy"], "required: PATH"),
+        (["depoly", "demo"], "unknown command 'depoly'; did you mean deploy?"),
+        (["serve", "--config=none"], "cannot read 'none': No such file or directory"),
+        (["serve", "--config=binary"], "cannot read 'binary': it is not UTF-8 text"),
+        (["serve", "--config=nodes"], "'nodes' is not TOML"),
+        (["serve", "--config=/dev/zero"], "'/dev/zero' is longer than 1,048,576 bytes"),
         (["deploy", "demo"], "no nodes; give --node, --nodes or --via"),
         (["deploy", "demo", "--nodes=none", *WHO], "cannot read 'none': No such file"),
         (["deploy", "demo", "--nodes=latin", *WHO], "cannot read 'latin': it is not UTF-8 text"),

@@ -157,11 +157,23 @@ def test_a_file_that_other_users_can_read_is_named(
         ("--password-file=/dev/zero", "is longer than 65,536 bytes"),
         ("--token-file=/dev/zero", "is longer than 65,536 bytes"),
         ("--nodes=/dev/zero", "is longer than 1,048,576 bytes"),
+        ("--ca=/dev/zero", "--ca: '/dev/zero' is a device; give a PEM file"),
+        ("--cert=/dev/zero", "--cert: '/dev/zero' is a device; give a PEM file"),
+        ("--key=/dev/zero", "--key: '/dev/zero' is a device; give a PEM file"),
+        ("--ca=sparse", "'sparse' is longer than 16,777,216 bytes"),
     ],
 )
-def test_mistakes_have_a_remedy(
-    component: Path, files: Path, capsys: pytest.CaptureFixture[str], wrong: str, words: str
+def test_mistakes_have_a_remedy(  # noqa: PLR0917
+    component: Path,
+    files: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: str,
+    words: str,
 ) -> None:
+    monkeypatch.chdir(files)
+    Path("sparse").touch()
+    os.truncate("sparse", 1 << 36)
     who = ["--user=admin"] + ([] if "-file" in wrong else [f"--password-file={files / 'password'}"])
     assert main(["deploy", str(component), "--node=node=https://h/", *who, wrong]) == 2
     assert words in capsys.readouterr().err

@@ -77,6 +77,7 @@ def test_every_kind_of_value(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ("text", "words"),
     [
         ("usr = 1", "unknown key 'usr'; did you mean user?"),
+        ("[clusters.eu]\nuser = 'a'", "unknown key 'clusters'"),
         ('password = "x"', "use password_file"),
         ("attempts = 'many'", "relay.toml: attempts: 'many' is not valid for --attempts"),
         ("restart = 'never'", "must be one of at-once, rolling"),
@@ -96,6 +97,7 @@ def test_a_wrong_file_is_named(home: Path, text: str, words: str) -> None:
         options.parsed(["deploy", "x", "--config=relay.toml"])
     assert "relay.toml" in str(caught.value)
     assert words in str(caught.value)
+    assert ("did you mean" in words) is ("did you mean" in str(caught.value))
 
 
 @pytest.mark.parametrize(
