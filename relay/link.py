@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any, Self, cast
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.pace import Pace, Work
@@ -164,16 +163,15 @@ Part = bytes | memoryview
 
 
 class Streamed(aiohttp.AsyncIterablePayload):
-    """A chunked body, whose views are sent without a copy of them where that is possible."""
+    """A body in parts, whose views are sent without a copy of them where that is possible."""
 
     def __init__(self, parts: AsyncIterator[Part]) -> None:
         super().__init__(cast("AsyncIterator[bytes]", parts))
         self._parts = parts
 
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        del content_length  # a chunked body has none
+    async def write_with_length(self, writer: Any, content_length: int | None) -> None:
+        """`writer` is the StreamWriter of aiohttp; the length is always None."""
+        del content_length
         async for part in self._parts:
             transport = writer.transport
             if isinstance(part, bytes) or not isinstance(transport, TlsTransport):

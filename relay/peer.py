@@ -104,7 +104,7 @@ class Peer:
         with translated(where, self.limits.connect, body_is_sent):
             async with self.connections.session.post(
                 URL(self.api.url, encoded=True),  # path and query stay as given (URL-08)
-                data=body if isinstance(body, bytes) else Streamed(body),
+                data=Streamed(body) if isinstance(body, AsyncIterator) else body,
                 headers={**self.api.headers, **headers},
                 ssl=self.tls,
                 server_hostname=self.api.host_without_zone,
