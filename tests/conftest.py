@@ -64,7 +64,18 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 _ENVIRONMENT = ("extras", "installed", "matrix", "publishing", "tutorials", "types")
-_CLUSTER = ("intake", "kills", "large", "record", "security", "serve", "sockets", "versions", "via")
+_CLUSTER = (
+    "config",
+    "intake",
+    "kills",
+    "large",
+    "record",
+    "security",
+    "serve",
+    "sockets",
+    "versions",
+    "via",
+)
 SHARING = {
     "interop/test_harperdb.py": "a HarperDB",
     "interop/test_harperdb_bytes.py": "a HarperDB",

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from deploy_relay_kit.relay.node import Node
 
 T = TypeVar("T")
 MIB = 1 << 20
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
 class _Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -63,8 +64,8 @@ class Config(_Table, frozen=True, kw_only=True):
     token_key_file: Path
     users: dict[str, User]
     host: str = "127.0.0.1"
-    port: int = 9925
-    replication_port: int | None = None
+    port: Port = 9925
+    replication_port: Port | None = None
     aliases: list[str] = []
     cluster: Cluster | None = None
     limits: Bounds = Bounds()
@@ -162,6 +163,6 @@ def _converted(document: dict[str, Any], kind: type[T], path: Path) -> T:
 
 def _decoded(kind: type[Any], value: object) -> object:
     """A path, the only type here that msgspec does not know."""
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and "\0" not in value:
         return Path(value)
     raise ValueError(f"expected {kind.__name__}, got {value!r}")

@@ -2,17 +2,29 @@
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.config import Bounds, Config
 
 _LOOK_SECONDS = 0.25
 _LINGER_SECONDS = 1.0  # EARLY-05
+_LOG = logging.getLogger(__name__)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _is_no_request(record: logging.LogRecord) -> bool:
+    """Bytes that are no HTTP: aiohttp would log them, and with them a password or token."""
+    _, error, _ = record.exc_info or (None, None, None)
+    return isinstance(error, HttpProcessingError)
+
+
+_LOG.addFilter(lambda record: not _is_no_request(record))
 
 
 async def listen(
@@ -33,7 +45,9 @@ async def listen(
         raise InputError(f"cannot use certificate_file and key_file: {error}") from None
     guard = _Guard(settings.limits)
     application.middlewares.append(guard.middleware)
-    runner = web.AppRunner(application, access_log=None, lingering_time=_LINGER_SECONDS)
+    runner = web.AppRunner(
+        application, access_log=None, lingering_time=_LINGER_SECONDS, logger=_LOG
+    )
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
     assert runner.server is not None
@@ -45,7 +59,7 @@ async def listen(
             ssl=context,
             ssl_handshake_timeout=settings.limits.head,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a host that cannot be a name
         raise InputError(f"cannot listen on {settings.host}:{port}: {error}") from None
     stack.callback(server.close)
     stack.callback(asyncio.create_task(guard.watch()).cancel)

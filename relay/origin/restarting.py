@@ -50,7 +50,7 @@ class Restarts:
 
     def begin(self, given: Mapping[str, object]) -> dict[str, object]:
         """`restart_service`: this node, or with `replicated` all nodes in turn."""
-        if given.get("service") not in {"http", "http_workers"}:
+        if given.get("service") not in ("http", "http_workers"):
             raise RefusalError(400, "Invalid service")
         self.check()
         others = looked(self._look) if given.get("replicated") is True else None

@@ -56,7 +56,7 @@ class Node:
     async def _post(self, request: web.Request) -> web.StreamResponse:
         try:
             user = await self._who(request)
-            if request.content_type.lower() == "multipart/form-data":
+            if _kind_of(request) == "multipart/form-data":
                 return await self._form(request, user)
             given = await self._json(request, user)
             if given.get("operation") == "get_deployment" and _wants_events(request):
@@ -68,10 +68,10 @@ class Node:
             return _refused(refusal)
 
     async def _who(self, request: web.Request) -> str | None:
-        if request.headers.get("Content-Encoding", "identity") != "identity":
+        # aiohttp unpacks by the last header.
+        if {*request.headers.getall("Content-Encoding", ())} - {"identity"}:
             raise RefusalError(415, "Unsupported Media Type")
-        kind = request.content_type.lower()
-        if kind not in {_JSON, "multipart/form-data"}:
+        if _kind_of(request) not in {_JSON, "multipart/form-data"}:
             raise RefusalError(415, "Unsupported Media Type")
         source = request.remote or ""
         return await self._operations.who(request.headers.get("Authorization"), source)
@@ -80,7 +80,10 @@ class Node:
         self._operations.may_deploy(user)
         message = Message()
         message["Content-Type"] = request.headers["Content-Type"]
-        boundary = message.get_boundary()
+        try:
+            boundary = message.get_boundary()
+        except (ValueError, LookupError):  # of its charset
+            boundary = None
         if not boundary:
             raise RefusalError(400, "Multipart: Boundary not found")
         wants_events = _wants_events(request)
@@ -131,6 +134,8 @@ class Node:
             raise RefusalError(413, "the request is too large") from None
         except TimeoutError:
             raise RefusalError(408, "the request stalled") from None
+        except (web.RequestPayloadError, ConnectionError):
+            raise RefusalError(400, "the request was cut") from None
         except (ValueError, RecursionError):
             raise RefusalError(
                 400, "Body is not valid JSON but content-type is set to 'application/json'"
@@ -152,6 +157,11 @@ class Node:
             if not block:
                 return
             yield block
+
+
+def _kind_of(request: web.Request) -> str:
+    """The media type of the body; `request.content_type` fails for parameters in odd charsets."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _wants_events(request: web.Request) -> bool:

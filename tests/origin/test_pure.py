@@ -87,6 +87,7 @@ EVIL: dict[str, bytes] = {
     "parent": archive((entry("../evil"), b"x")),
     "parent inside": archive((entry("a/../../evil"), b"x")),
     "long path": archive((entry("a/" * 600 + "b"), b"x")),
+    "long name": archive((entry("a/" + "é" * 128), b"x")),
     "link out": archive((entry("l", LINK, "../../x"), b"")),
     "link to root": archive((entry("l", LINK, "/etc"), b"")),
     "write through a link": archive((entry("l", LINK, "d"), b""), (entry("l/x"), b"x")),

@@ -8,6 +8,7 @@ import hmac
 import http.client
 import json
 import re
+import socket
 import ssl
 import tarfile
 import time
@@ -32,6 +33,8 @@ from tests.origin.nodes import FILES, FORM, PASSWORD, RealCluster, basic, real_c
 
 ROOT = Path(__file__).parents[2]
 STRANGER = {"Authorization": ""}
+JSON = ("Content-Type", "application/json")
+SECRET = "a-token-that-nobody-may-read"
 
 
 def test_every_promise_names_a_test() -> None:
@@ -188,6 +191,52 @@ def test_a_hostile_json_body_is_refused(cluster: RealCluster, body: bytes) -> No
     status, answer = cluster.nodes[0].ask(body)
     assert status in {400, 413}
     assert isinstance(answer["error"], str)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        *(
+            ([("Content-Type", f"multipart/form-data; boundary*={charset}''%ff%fea")], b"--", 400)
+            for charset in ("utf-16", "idna", "punycode", "no-such")
+        ),
+        ([JSON, ("Content-Encoding", "identity"), ("Content-Encoding", "gzip")], b"{}", 415),
+        ([JSON, ("Content-Encoding", "gzip"), ("Content-Encoding", "identity")], b"{}", 415),
+        ([JSON], b'{"operation": "restart_service", "service": ["http"]}', 400),
+        ([JSON], b'{"operation": "restart_service", "service": {}}', 400),
+    ],
+)
+def test_an_odd_request_is_refused(
+    cluster: RealCluster, headers: list[tuple[str, str]], body: bytes, status: int
+) -> None:
+    connection = cluster.nodes[0].connect()
+    connection.putrequest("POST", "/")
+    for name, value in [*headers, *basic("admin").items(), ("Content-Length", str(len(body)))]:
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    assert (answer.status, [*json.loads(answer.read())]) == (status, ["error"])
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Authorization: Bearer {}\1",
+        "Authorization : Bearer {}",
+        "Authorization: Bearer {}" + "x" * 9_000,
+        "Authorization: Bearer {}\r\nContent-Length: x",
+    ],
+    ids=["control", "blank", "length", "number"],
+)
+def test_bytes_that_are_no_request_are_not_logged(cluster: RealCluster, line: str) -> None:
+    node = cluster.nodes[0]
+    where = urlsplit(node.url)
+    plain = socket.create_connection((where.hostname, where.port), 30)
+    with node.context.wrap_socket(plain, server_hostname=where.hostname) as connection:
+        connection.sendall(f"POST / HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".format(SECRET).encode())
+        assert connection.recv(65_536).startswith(b"HTTP/1.0 400 ")
+    assert SECRET not in (node.home / "stderr").read_text()
 
 
 def test_no_field_reaches_a_command(tmp_path: Path) -> None:

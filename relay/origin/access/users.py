@@ -15,6 +15,7 @@ from deploy_relay_kit.relay.origin.config import User
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 
 _N, _R, _P = 1 << 14, 8, 1  # 16 MiB and some 50 ms for each check
+_KEY_BYTES = 64
 _AT_ONCE = 2
 _SOURCES, _FORGOTTEN = 10_000, 60.0
 _FREE, _LONGEST = 3, 2.0  # failures without a delay; seconds
@@ -43,9 +44,10 @@ class Users:
             try:
                 kind, salt, key = user.hash.split("$")
                 self._hashes[name] = base64.b64decode(salt, validate=True), base64.b64decode(key)
+                is_hash = kind == "scrypt" and len(self._hashes[name][1]) == _KEY_BYTES
             except (ValueError, binascii.Error):
-                kind = ""
-            if kind != "scrypt":
+                is_hash = False
+            if not is_hash:
                 raise InputError(f"hash of user {name!r} is not one of 'relay hash-password'")
         self.super_users = {name for name, user in users.items() if user.super_user}
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -62,7 +64,7 @@ class Users:
         # Counted before the check, so that guesses at the same time slow each other as well.
         self._count(source, count + 1)
         await asyncio.sleep(min(_LONGEST, 0.1 * 2 ** (count - _FREE)) if count > _FREE else 0)
-        salt, expected = self._hashes.get(name, (b"no such user.", bytes(64)))
+        salt, expected = self._hashes.get(name, (b"no such user.", bytes(_KEY_BYTES)))
         async with self._places:
             actual = await asyncio.to_thread(_key, password, salt)
         if not hmac.compare_digest(actual, expected):

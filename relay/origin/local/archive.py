@@ -21,6 +21,7 @@ _EXTENDED = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
 _LONG = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
 _MAX_EXTENDED = 65_536
 _MAX_DEPTH = 100
+_MAX_NAME = 255  # bytes of a file's name, on all common file systems
 _BLOCK = tarfile.BLOCKSIZE
 _BROKEN = (
     EOFError,
@@ -144,7 +145,12 @@ def _path_of(name: str, bounds: Bounds) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise RefusalError(400, f"entry {name[:60]!r} leaves the component")
-    if len(os.fsencode(name)) > bounds.path_bytes or len(path.parts) > _MAX_DEPTH:
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    if (
+        len(os.fsencode(name)) > bounds.path_bytes
+        or len(path.parts) > _MAX_DEPTH
+        or longest > _MAX_NAME
+    ):
         raise RefusalError(400, f"the path of entry {name[:60]!r} is too long")
     return path
 

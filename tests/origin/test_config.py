@@ -1,0 +1,59 @@
+"""Configurations of a node that cannot be used: one line that names the member."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.origin.nodes import RELAY, real_cluster
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A configuration of a node that has stopped."""
+    with real_cluster(tmp_path_factory.mktemp("config"), 1) as cluster:
+        [node] = cluster.nodes
+        assert node.stop() == 0
+        yield node.home / "node.toml"
+
+
+BAD = [
+    ("port = 0", "port = 65536", "`int` <= 65535 - at `$.port`"),
+    ("port = 0", "port = 0\nreplication_port = 70000", "at `$.replication_port`"),
+    ("port = 0", "port = 0\nsize = 1", "unknown field `size`"),
+    ("port = 0", 'port = 0\nhost = "no..name"', "cannot listen on no..name"),
+    ("port = 0", 'port = 0\nhost = "a\\u0000"', "cannot listen on a"),
+    ("port = 0", "port = 0\nlimits = { idle = nan }", "limit 'idle' must be above 0"),
+    ('"data"', '"a\\u0000b"', "at `$.directory`"),
+    ('certificate_file = "leaf.pem"', 'certificate_file = "node.toml"', "certificate_file"),
+    ('certificate_file = "leaf.pem"', 'certificate_file = "\\u0000"', "`$.certificate_file`"),
+    ('"../token.pem"', '"leaf.pem"', "needs an RSA key"),
+]
+
+
+@pytest.mark.parametrize(("member", "instead", "words"), BAD, ids=[it[1] for it in BAD])
+def test_a_bad_configuration_is_one_line(good: Path, member: str, instead: str, words: str) -> None:
+    text = good.read_text()
+    assert member in text
+    error = refused(good, text.replace(member, instead, 1))
+    assert words in error
+
+
+def refused(good: Path, text: str) -> str:
+    """The error of a node with this configuration, in place of the good one."""
+    bad = good.with_name("bad.toml")
+    bad.write_text(text)
+    command = [RELAY, "serve", "--config", str(bad)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("hashed", ["argon2$AAAA$AAAA", "scrypt$$", "scrypt$AAAA$AAAA"])
+def test_a_hash_of_another_kind_or_without_its_key_is_refused(good: Path, hashed: str) -> None:
+    text = re.sub(r"scrypt\$[^\"]+", hashed, good.read_text())
+    assert "hash of user 'admin'" in refused(good, text)
