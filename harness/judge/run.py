@@ -194,10 +194,17 @@ def _nearest(case: str, known: Collection[str]) -> str:
     return "; `relay-harness explain REQUIREMENT` lists the names of its cases"
 
 
+def _is_row(case: str) -> bool:
+    collector, plan = Collector(), Plan("reference", workers="0")
+    with _own_environment():
+        pytest.main([*_arguments(plan, [case]), "--collect-only"], plugins=[collector])
+    return bool(collector.collected)
+
+
 def _nothing_selected(plan: Plan) -> InputError:
     for case in plan.cases:
         place, bracket, _ = case.partition("[")
-        if bracket:
+        if bracket and not _is_row(case):
             return InputError(
                 f"--case {case}: no such row in the table of this case; --case {place} runs all"
             )

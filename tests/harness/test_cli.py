@@ -73,6 +73,7 @@ def test_the_installed_wheel_judges_from_any_directory(installed: Path, tmp_path
             ["kept[/no/]: no such row", "are_kept runs all"],
         ),
         (["run", "-n", "0", CASES[0].replace("ops", "no")], ["kept[/no/]: no such row"]),
+        (["run", CASES[0], CASES[0].replace("ops", "no")], ["kept[/no/]: no such row"]),
         (["run", "--case", "x"], ["--case x: no such case", "explain"]),
         (["run", "--requirement", "WIRE3"], ["'WIRE3': no such requirement", "WIRE-03"]),
     ],
