@@ -121,8 +121,15 @@ def _join(found: dict[Hashable, Cause]) -> None:
     """Add the other checks of a requirement to its mistake, if exactly one mistake is known."""
     for id_ in every_requirement():
         mistakes = [key for key in found if isinstance(key, tuple) and key[0] == id_]
-        if id_ in found and len(mistakes) == 1:
-            found[mistakes[0]].looks += found.pop(id_).looks
+        if len(mistakes) == 1:
+            of_it = [it for it in found if it == id_ or _is_reason_for(it, found[it], id_)]
+            for key in of_it:
+                found[mistakes[0]].looks += found.pop(key).looks
+
+
+def _is_reason_for(key: Hashable, cause: Cause, id_: str) -> bool:
+    """Whether a reason of the relay is all that these checks share, beside their requirement."""
+    return isinstance(key, tuple) and key[0] == "reason" and cause.requirements == [id_]
 
 
 def _key(check: Check) -> Hashable:

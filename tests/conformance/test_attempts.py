@@ -23,7 +23,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import tokens_of
+from deploy_relay_kit.harness.judge.cases.uploads import need_mints, tokens_of
 from deploy_relay_kit.harness.targets import GivenToken, Limits
 
 IN_THE_PAUSE = 1.75  # seconds after an answer that asks for 2
@@ -38,6 +38,7 @@ def test_all_allowed_attempts_are_made_and_no_more(
     """The relay makes as many attempts as the deploy allows, and reports the last answer."""
     peer = cluster.peer(fault=Answer(503, json={"error": "busy"}))
     record = relay.deploy(to=[peer], limits=Limits(attempts=attempts, retry_delay=0.01))[peer]
+    need_mints(peer)
     with check("RES-05", "the status of the record"):
         assert record.status == "failed"
     with check("RES-05", "the status code of the record"):
@@ -60,6 +61,7 @@ def test_each_peer_has_its_own_attempts(cluster: FakeCluster, relay: Relay, chec
     alone = cluster.peer(fault=in_turn(Answer(503), Answer(503), None))
     relay.deploy(to=[alone], limits=THRICE)
     with check("RTY-02", "the uploads to a peer that answers 503 twice, deployed to alone"):
+        need_mints(alone)
         assert len(alone.uploads) >= 3
     check.need(len(alone.uploads) == 3, "alone, the peer did not get three attempts either")
     busy = [cluster.peer(fault=in_turn(Answer(503), Answer(503), None)) for _ in range(2)]
@@ -67,10 +69,13 @@ def test_each_peer_has_its_own_attempts(cluster: FakeCluster, relay: Relay, chec
     outcome = relay.deploy(to=[*busy, refusing, healthy], limits=THRICE)
     for peer in busy:
         with check("AGG-04", f"the uploads to {peer.name}, which answers 503 twice"):
+            need_mints(peer)
             assert len(peer.uploads) == 3
     with check("AGG-04", "the uploads to the healthy peer"):
+        need_mints(healthy)
         assert len(healthy.uploads) == 1
     with check("RTY-04", "the uploads to the peer that answers 500"):
+        need_mints(refusing)
         assert len(refusing.uploads) == 1
     for peer in (*busy, healthy):
         with check("AGG-04", f"the record of {peer.name}, which answers 200 in the end"):

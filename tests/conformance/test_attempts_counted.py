@@ -43,6 +43,7 @@ from deploy_relay_kit.harness.faults.kinds import group_of
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_mints
 from deploy_relay_kit.harness.targets import Limits
 
 Seen = Callable[[FakePeer], int]
@@ -94,8 +95,10 @@ def test_every_temporary_failure_gets_all_allowed_attempts_and_no_more(
     outcome = relay.deploy(to=peers.values(), limits=limits)
     for what, peer in peers.items():
         with check("RTY-04", f"the attempts after {what}, with {attempts} allowed"):
+            need_mints(peer)
             assert TEMPORARY[what][1](peer) == attempts
         with check("RTY-04", f"attempts in the record after {what}"):
+            need_mints(peer)
             assert outcome[peer].members.get("attempts") == attempts
 
 

@@ -31,7 +31,7 @@ from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import LIMIT, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import need_early_refusals
+from deploy_relay_kit.harness.judge.cases.uploads import need_early_refusals, need_mints
 from deploy_relay_kit.harness.targets import DeployNode, Limits
 
 A_TICK = 0.05  # seconds by which a timer may be early
@@ -62,6 +62,7 @@ def test_a_temporary_failure_is_retried(
     peer = cluster.peer(fault=in_turn(fault, None))
     record = relay.deploy(to=[peer], limits=THRICE)[peer]
     with check("RTY-02", "the uploads to a peer that fails the first upload"):
+        need_mints(peer)
         assert len(peer.uploads) >= 2
     check.need(len(peer.uploads) >= 2, "the relay made no second attempt")
     with check("RES-01", "the status of the record after an attempt that was answered 200"):

@@ -161,16 +161,19 @@ def test_failures_that_share_a_cause_are_one_block() -> None:
 
 def test_what_is_left_of_a_requirement_stands_with_its_only_known_mistake() -> None:
     hinted = failed("RES-06", subject="the reason", expected="boom", got="HTTP 500", hint="read it")
-    others = [failed("RES-06", subject=f"reason {n}", expected="x", got="y") for n in "abcd"]
+    others = [failed("RES-06", subject=f"reason {n}", expected="x", got="y") for n in "abc"]
     same_words = [
         failed(id_, subject="the status", reason="Expecting value 7")
         for id_ in ("RES-01", "SSE-03")
     ]
-    found = causes(result_of(case("test_a", *others, *same_words), case("test_b", hinted)))
+    own_words = failed("RES-06", subject="the reason", reason="HTTP 100")
+    cases = case("test_a", *others, *same_words, own_words), case("test_b", hinted)
+    found = causes(result_of(*cases))
     assert [it.requirements for it in found] == [["RES-01", "SSE-03"], ["RES-06"]]
     shown = "\n".join(text.lines(result_of(case("test_a", *others), case("test_b", hinted))))
     assert "hint: read it" in shown
     assert "  also RES-06: reason a: expected x, got y\n" in shown
+    assert "… and 1 more look at the same\n" in shown
 
 
 def test_the_least_that_is_missing_is_told_of_what_was_not_judged() -> None:

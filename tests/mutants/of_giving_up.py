@@ -79,17 +79,20 @@ def start_with_an_upload(patch: pytest.MonkeyPatch, limit: str) -> None:
 @mutant("HTTP-03", killed_by=case(NO_END, fault=test_answers.Endless(chunk_size=1)))
 def every_block_of_an_answer_restarts_its_limit(patch: pytest.MonkeyPatch) -> None:
     read = aiohttp.StreamReader.readany
+    sendings: dict[aiohttp.StreamReader, _Sending] = {}
 
-    async def patient(members: Any, sending: _Sending, response: Any) -> Any:
-        async def again(self: aiohttp.StreamReader) -> bytes:
-            block = await read(self)
+    async def again(self: aiohttp.StreamReader) -> bytes:
+        block = await read(self)
+        if sending := sendings.get(self):
             now = asyncio.get_running_loop().time()
             sending._deadline.reschedule(now + sending._exchange.limits.answer)
-            return block
+        return block
 
-        patch.setattr(aiohttp.StreamReader, "readany", again)
+    async def patient(members: Any, sending: _Sending, response: Any) -> Any:
+        sendings[response._response.content] = sending
         return await members(sending, response)
 
+    patch.setattr(aiohttp.StreamReader, "readany", again)
     change_members(patch, patient)
 
 

@@ -38,7 +38,6 @@ CHARGED_MUCH = {
     ),
     "of_giving_up.a_late_deploy_goes_on_in_the_background": LATER_CASES,
     "of_giving_up.a_late_mint_is_used": LATER_CASES,
-    "of_giving_up.every_block_of_an_answer_restarts_its_limit": LATER_CASES,
     "of_habits.an_interim_answer_is_an_answer": (
         "the 101 of a WebSocket is an interim answer, so no socket opens"
     ),

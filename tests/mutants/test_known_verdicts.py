@@ -16,6 +16,8 @@ from deploy_relay_kit.relay import peer, request, tls, token
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.tls import Tls
 from tests.conformance import (
+    test_attempts,
+    test_attempts_counted,
     test_early,
     test_faults,
     test_fields,
@@ -37,6 +39,7 @@ from tests.conformance import (
 from tests.mutants import (
     of_care,
     of_fields,
+    of_minting,
     of_posture,
     of_records,
     of_urls,
@@ -46,6 +49,11 @@ from tests.mutants.catalogue import shorten
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
 from tests.mutants.of_urls import Trust
 from tests.mutants.test_mutants import failed_in
+
+COUNTED = case(
+    test_attempts_counted.test_every_temporary_failure_gets_all_allowed_attempts_and_no_more,
+    attempts=2,
+)
 
 
 def an_empty_name_is_sent(patch: pytest.MonkeyPatch) -> None:
@@ -196,6 +204,11 @@ KNOWN: list[tuple[str, Patch, tuple[Case, ...]]] = [
         (case(test_early.test_a_reset_after_a_refusal_does_not_hide_it), REFUSED),
     ),
     (
+        "BUG-41",  # neither RTY-04 nor AGG-04: the mints are refused
+        of_minting.the_first_credentials_serve_all,
+        (case(test_attempts.test_each_peer_has_its_own_attempts), COUNTED),
+    ),
+    (
         "WS-06",
         a_socket_is_named_by_its_address,
         (
@@ -243,6 +256,32 @@ def test_a_connection_that_is_left_open_after_a_right_record_is_that_alone(
     """It breaks KIT-08, and neither EARLY-05 nor MINT-12."""
     relay.target = FunctionTarget("tests.runs.bad_relays:careless")
     look_at(case.run(request), {"KIT-08"})
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        case(test_retry.test_a_temporary_failure_is_retried),
+        case(test_attempts.test_all_allowed_attempts_are_made_and_no_more, attempts=3),
+        COUNTED,
+    ],
+    ids=lambda it: it.name,
+)
+def test_a_second_mint_that_is_refused_is_no_attempt_too_few(
+    case: Case, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It breaks a rule of mints, and no rule of retries or records."""
+    before: set[str] = set()
+
+    def wrong_again(asked: dict[str, Any]) -> dict[str, Any]:
+        again = asked["username"] in before
+        before.add(asked["username"])
+        return {**asked, "password": "wrong"} if again else asked
+
+    of_minting.change_request(monkeypatch, wrong_again)
+    judged = case.run(request)
+    assert before
+    look_at(judged, set())
 
 
 def look_at(judged: Judged, reds: set[str]) -> None:

@@ -39,6 +39,13 @@ def whole_uploads(peer: FakePeer) -> list[UploadWitness]:
     return [upload for upload in peer.uploads if upload.complete]
 
 
+def need_mints(peer: FakePeer) -> None:
+    """Raise Unseen if a peer refused the credentials of a mint: no upload follows that."""
+    for mint in peer.mints:
+        if mint.answer_status in {UNAUTHORIZED, FORBIDDEN}:
+            raise Unseen(f"{peer.name} refused the credentials of a mint ({mint.answer_status})")
+
+
 def requests_for(peer: FakePeer, target: str) -> list[RequestWitness]:
     """The requests for this target, also those that a relay sends without its credentials."""
     peer.settle()

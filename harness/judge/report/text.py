@@ -126,7 +126,7 @@ def _explained(cause: Cause, relay: str, *, example: bool, whole: bool) -> Itera
         for other in others if whole else others[:_OTHERS]:
             yield from _filled(f"also {other.requirement}: {_said(other)}", "  ")
         if len(others) > _OTHERS and not whole:
-            yield f"  … and {len(others) - _OTHERS} more looks at the same"
+            yield f"  … and {count(len(others) - _OTHERS, 'more look')} at the same"
     if cause.is_stricter:
         yield from _filled(f"upstream: {every_requirement()[check.requirement].stricter}", "  ")
     yield f"  example: {case.place}"
