@@ -192,6 +192,7 @@ def lint(command: Sequence[str]) -> Iterator[tuple[bool, str]]:
                 left = left - 1 if hung else math.inf
             if not wrong:
                 continue
+            transcript.stop()
             yield False, "\n       ".join([f"wrong  {name}: {wrong}", *_shown(transcript)])
             transcript.end()  # the next check gets a fresh process
             if check is _starts:

@@ -115,10 +115,14 @@ class Transcript:
         self._seq += 7  # not 1: an adapter must repeat the number, not count
         return self._seq
 
-    def end(self) -> None:
+    def stop(self) -> None:
+        """End the process, and read the rest of its standard error."""
         if self._child is not None:
             self._child.kill()
-            self._child = None
+
+    def end(self) -> None:
+        self.stop()
+        self._child = None
 
     def _show(self, arrow: str, line: bytes) -> None:
         text = self.cluster.redacted(line.decode("utf-8", "backslashreplace"))

@@ -66,7 +66,7 @@ def _of_fields(upload: Upload, expected: Mapping[str, Any]) -> Iterator[str]:
             yield f"field {_named(name)}: expected {show(wanted)}, got {show(value)}"
     for name in expected:
         if name not in upload.fields:
-            yield f"field {_named(name)}: not sent"
+            yield f"field {_named(name)}: not sent, expected {show(_encoded(expected[name]))}"
 
 
 def _of_file(upload: Upload, payload: bytes | Path) -> Iterator[str]:

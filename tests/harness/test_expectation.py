@@ -65,7 +65,7 @@ def test_each_difference_is_named(cluster: FakeCluster, old: bytes, new: bytes, 
 
 def test_what_was_not_sent_is_named(cluster: FakeCluster) -> None:
     upload = send(cluster, upload_body(PAYLOAD)).upload
-    with pytest.raises(AssertionError, match="field restart: not sent"):
+    with pytest.raises(AssertionError, match="field restart: not sent, expected true"):
         upload.check({**REQUEST, "restart": True}, PAYLOAD)
     cut = send(cluster, upload_body(PAYLOAD), cut=5).upload
     with pytest.raises(AssertionError, match="the body is not complete"):

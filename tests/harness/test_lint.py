@@ -67,6 +67,15 @@ def test_what_is_wrong_is_said_at_its_message(
     assert "password-of-" not in shown, "what is shown may be pasted anywhere"
 
 
+@pytest.mark.parametrize("begins", ["", "sys.stdin.readline(); "], ids=["at once", "when asked"])
+def test_the_last_words_of_an_adapter_are_shown(begins: str) -> None:
+    program = f"import sys; {begins}sys.exit('No module named left_pad')"
+    [(is_right, shown)] = lint([sys.executable, "-S", "-I", "-c", program])
+    assert not is_right
+    assert "wrong  start: the adapter exited (exit code 1) without an answer\n" in shown
+    assert shown.endswith("\n       | No module named left_pad")
+
+
 def test_a_relay_that_verifies_nothing_does_not_use_the_ca_file(tmp_path: Path) -> None:
     skip_without("curl")
     copy = shutil.copytree(ROOT / "fixtures/adapters/curl", tmp_path / "curl")
