@@ -23,6 +23,7 @@ from deploy_relay_kit.relay.tlstransport import TlsSocket, start_tls
 
 CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close
 _BUFFER_BYTES = 16_384  # of an answer
+_LENDING_LOOPS = (asyncio.SelectorEventLoop,)  # whose transports leave a socket that is taken
 _POLL_SECONDS = 0.25  # between two searches for peers that have hung up
 
 
@@ -120,10 +121,12 @@ class _Connector(aiohttp.TCPConnector):
     ) -> tuple[asyncio.Transport, ResponseHandler]:
         """Use the transport of `tlstransport` for TLS.
 
-        aiohttp has no public way for that. A version that does not call this uses asyncio's.
+        aiohttp has no public way for that. A version that does not call this uses asyncio's, and so
+        does an event loop that is not known to lend its sockets.
         """
         connect = super()._wrap_create_connection
-        if ssl is None:
+        if ssl is None or not isinstance(self._loop, _LENDING_LOOPS):
+            how |= {"ssl": ssl, "server_hostname": server_hostname}
             return await connect(*factory, req=req, client_error=client_error, **how)
         plain, _ = await connect(_Idle, req=req, client_error=client_error, **how)
         protocol = factory[0]()

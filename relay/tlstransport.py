@@ -149,13 +149,14 @@ class TlsTransport(asyncio.Transport):
         except OSError as error:
             self._end(self._lost or error)
         else:
-            if not data:
-                self._tls.is_closed = True
-                self._unsent.clear()
-            if self._is_closing:
-                return
             if data:
-                self._protocol.data_received(data)
+                if not self._is_closing:
+                    self._protocol.data_received(data)
+                return
+            self._tls.is_closed = True
+            self._unsent.clear()
+            if self._is_closing:
+                self._close_tls()
             else:
                 self._protocol.eof_received()
                 self.close()
@@ -218,6 +219,9 @@ class TlsTransport(asyncio.Transport):
         self._lost = error
         self._unsent.clear()
         self._loop.remove_writer(self._tls)
+        if not self._has_paused:
+            self._has_paused = True
+            self._protocol.pause_writing()
 
     def _wait_to_write(self, waits: bool) -> None:  # noqa: FBT001
         if waits != self._waits_to_write:

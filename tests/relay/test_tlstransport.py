@@ -14,7 +14,7 @@ import pytest
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.peer.certificates import Authority
-from deploy_relay_kit.relay import link
+from deploy_relay_kit.relay import connection, link
 from deploy_relay_kit.relay.tls import Tls, contexts_for
 from deploy_relay_kit.relay.tlstransport import TlsTransport, start_tls
 from tests.relay.driving import DEPLOY
@@ -240,9 +240,17 @@ def test_a_handshake_that_is_given_up_closes_the_socket() -> None:
     asyncio.run(run())
 
 
-def test_a_deploy_uses_it(monkeypatch: pytest.MonkeyPatch, package: Path, tmp_path: Path) -> None:
-    """Aiohttp has no public way to give it a transport: this says when a version stops using it."""
-    used = []
+@pytest.mark.parametrize("loop", ["of sockets", "foreign"])
+def test_a_deploy_uses_it(
+    monkeypatch: pytest.MonkeyPatch, package: Path, tmp_path: Path, loop: str
+) -> None:
+    """It has no public way into aiohttp: this says when a version of aiohttp stops using it.
+
+    A loop that may not lend its sockets has its own TLS.
+    """
+    if loop == "foreign":
+        monkeypatch.setattr(connection, "_LENDING_LOOPS", ())
+    used, encrypted = list[type](), list[bool]()
     begin = link.Link.__init__
 
     def noted(self: link.Link, transport: asyncio.Transport) -> None:
@@ -252,6 +260,7 @@ def test_a_deploy_uses_it(monkeypatch: pytest.MonkeyPatch, package: Path, tmp_pa
     monkeypatch.setattr(link.Link, "__init__", noted)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        encrypted.append(writer.get_extra_info("cipher") is not None)
         await reader.readuntil(LAST_CHUNK)
         writer.write(OK)
         await writer.drain()
@@ -263,4 +272,5 @@ def test_a_deploy_uses_it(monkeypatch: pytest.MonkeyPatch, package: Path, tmp_pa
             return (await relay.deploy([node], DEPLOY, package, tls=tls)).records
 
     assert asyncio.run(run()) == [{"node": "n", "status": "success"}]
-    assert used == [TlsTransport]
+    assert [issubclass(each, TlsTransport) for each in used] == [loop == "of sockets"]
+    assert encrypted == [True]
