@@ -125,7 +125,8 @@ class _Connector(aiohttp.TCPConnector):
         does an event loop that is not known to lend its sockets.
         """
         connect = super()._wrap_create_connection
-        if ssl is None or not isinstance(self._loop, _LENDING_LOOPS):
+        lends = isinstance(self._loop, _LENDING_LOOPS)
+        if ssl is None or ssl.sslsocket_class is not TlsSocket or not lends:
             how |= {"ssl": ssl, "server_hostname": server_hostname}
             return await connect(*factory, req=req, client_error=client_error, **how)
         plain, _ = await connect(_Idle, req=req, client_error=client_error, **how)

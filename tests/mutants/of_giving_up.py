@@ -19,7 +19,7 @@ from deploy_relay_kit import relay as reference
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import AnswerEarly, mint_refused
 from deploy_relay_kit.harness.targets.reference import ReferenceTarget
-from deploy_relay_kit.relay import fanout, upload
+from deploy_relay_kit.relay import connection, fanout, upload
 from deploy_relay_kit.relay.answer import StreamedAnswer
 from deploy_relay_kit.relay.connection import Connections
 from deploy_relay_kit.relay.errors import AttemptError
@@ -301,6 +301,7 @@ def a_refusal_is_read_late(patch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(0.01)
         await drain(self)
 
+    patch.setattr(connection, "_LENDING_LOOPS", ())
     patch.setattr(ResponseHandler, "data_received", later)
     patch.setattr(ResponseHandler, "_drain_helper", drained)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from deploy_relay_kit import relay as reference
-from deploy_relay_kit.relay import payload, peer, sockets, upload
+from deploy_relay_kit.relay import connection, payload, peer, sockets, upload
 from deploy_relay_kit.relay.answer import SUCCESS
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.payload import StagedPayload, opened
@@ -260,6 +260,7 @@ def no_answer_is_read_before_the_upload_finished(patch: pytest.MonkeyPatch) -> N
     ),
 )
 def hang_ups_go_unnoticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(connection, "_LENDING_LOOPS", ())
     patch.setattr(sockets.PatientSocket, "has_hung_up", lambda _: False)
 
 
