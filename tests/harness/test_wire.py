@@ -364,6 +364,13 @@ def test_no_finding_shows_a_credential(line: bytes) -> None:
     assert "c2VjcmV0" not in "".join(str(finding) for finding in findings)
 
 
+def test_a_control_byte_in_a_token_is_a_finding_of_the_token_alone() -> None:
+    (finding,) = check_head(HEAD.replace(b"a.b.c", b"a\0b"))
+    assert finding.rule is Rule.TOKEN
+    (finding,) = check_head(HEAD.replace(b"Bearer a.b.c", b"Bearer a.b.c\r\nX: a\0b"))
+    assert finding.rule is Rule.HEADER_CONTROL
+
+
 def test_no_finding_shows_the_target_of_the_request() -> None:
     (finding,) = check_head(HEAD.replace(b"POST /", b"PUT /?token=c2VjcmV0"))
     assert "c2VjcmV0" not in str(finding)

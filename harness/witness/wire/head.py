@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deploy_relay_kit.harness.witness.wire.finding import Finding, Findings, Rule, show
-from deploy_relay_kit.harness.witness.wire.headers import HeaderLine, lenient_parameters
+from deploy_relay_kit.harness.witness.wire.headers import HeaderLine, LineDefect, lenient_parameters
 from deploy_relay_kit.harness.witness.wire.plain import PlainHead, read_plain_head
 
 FramingKind = Literal["chunked", "length", "none"]
@@ -55,7 +55,7 @@ def read_head(raw: bytes) -> RequestHead:
         findings.note(Rule.HEAD_LF, head.end, "LF alone")
     _check_request_line(head, findings)
     for line in head.lines:
-        if line.defect is not None:
+        if line.defect is not None and not _is_of_a_token(line):
             findings.note(line.defect.in_head, line.offset, line.redacted)
     _find_one("host", Rule.HOST, head, findings)
     _check_authorization(head, findings)
@@ -101,6 +101,12 @@ def _find_one(name: str, rule: Rule, head: PlainHead, findings: Findings) -> Hea
     elif len(named) > 1:
         findings.note(rule, named[1].offset, f"{len(named)} of them")
     return named[0] if named else None
+
+
+def _is_of_a_token(line: HeaderLine) -> bool:
+    """Whether the defect is a control byte in the token: a finding of BUG-35, and of no other."""
+    of_it = line.defect is LineDefect.CONTROL and line.name == "authorization"
+    return of_it and _BEARER.fullmatch(line.trimmed) is not None
 
 
 def _check_authorization(head: PlainHead, findings: Findings) -> None:
