@@ -104,8 +104,8 @@ class FakePeer(Endpoint):
         """
         if profile not in PROFILES:
             raise ValueError(f"profile {profile!r}: give one of {', '.join(PROFILES)}")
-        if not path.startswith("/"):
-            raise ValueError(f"path {path!r}: begin it with /")
+        if not path.startswith("/") or not path.isprintable():
+            raise ValueError(f"path {path!r}: begin it with /, and use printable characters")
         check_number(above=0).validate("timeout", timeout)
         super().__init__(name, StreamingServer(host, greet=self._greet, timeout=timeout))
         self.node = node = NodeState(

@@ -214,6 +214,8 @@ def test_two_hundred_peers_in_one_process_take_an_upload_each_at_once() -> None:
     [
         ({"name": "node-1"}, "a peer is named 'node-1' already"),
         ({"path": "ops"}, "path 'ops': begin it with /"),
+        ({"path": "/\r\nX: y"}, r"path '/\\r\\nX: y': .* printable characters"),
+        ({"path": "/\ud800"}, r"path '/\\ud800': .* printable characters"),
         ({"timeout": 0}, "timeout must be a number above 0, not 0"),
         ({"timeout": "3"}, "timeout must be a number above 0, not '3'"),
         ({"profile": "harper"}, "profile 'harper': give one of strict"),
