@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json as _json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any
@@ -28,6 +29,7 @@ from deploy_relay_kit.harness.faults.http1 import (
 
 BLOCK = 64 * 1024
 _UNSET: Any = object()
+_SURROGATE = re.compile("[\ud800-\udfff]")
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
@@ -91,7 +93,8 @@ class Answer:
 
     @status.validator
     def _check_body(self, _: Attribute[int], status: int) -> None:
-        if status in BODILESS and (self.content or self.chunk_size is not None):
+        content = self.content  # which cannot be encoded, if it is wrong
+        if status in BODILESS and (content or self.chunk_size is not None):
             raise ValueError(f"an answer of status {status} has no body: leave it out")
 
     @classmethod
@@ -120,7 +123,9 @@ class Answer:
     def content(self) -> bytes:
         """The body, sent `times` times."""
         if self.json is not _UNSET:
-            return _json.dumps(self.json, separators=(",", ":"), ensure_ascii=False).encode()
+            text = _json.dumps(self.json, separators=(",", ":"), ensure_ascii=False)
+            # Half a character has no bytes in UTF-8, but an escape in JSON.
+            return _SURROGATE.sub(lambda it: f"\\u{ord(it[0]):04x}", text).encode()
         return self.body.encode() if isinstance(self.body, str) else self.body
 
     @property

@@ -123,6 +123,7 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(socket_faults.Fragments, 0), "size must be an integer of 1 or more, not 0"),
         (anyhow(socket_faults.PingFirst, bytes(126)), "data must be at most 125 bytes long, not b"),
         (anyhow(socket_faults.HugeAnswer, -1), "padding must .*, not -1"),
+        (lambda: Answer(200, body="\ud800"), "surrogates not allowed"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(make: Callable[[], Any], words: str) -> None:
@@ -156,6 +157,10 @@ def test_what_is_no_fault_of_a_peer_is_refused(
     with pytest.raises(error, match=words):
         peer.fault = fault
     assert peer.fault == OK
+
+
+def test_half_a_character_in_json_is_an_escape() -> None:
+    assert Answer(json={"message": "é\ud800"}).content == '{"message":"é\\ud800"}'.encode()
 
 
 @pytest.mark.parametrize("fault", [OK, "expired", socket_faults.NoAnswer])
