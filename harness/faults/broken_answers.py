@@ -181,5 +181,7 @@ ALMOST_JSON = [
     '{"n":1}/**/',
     '{"n":"a\tb"}',
     '{"n":undefined}',
+    '\u00a0{"n":1}',
+    '{"n":1}\x0b\x0c',
 ]
 """Texts that some JSON readers accept, and that RFC 8259 does not."""

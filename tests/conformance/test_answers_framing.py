@@ -42,18 +42,25 @@ class Raw(Answer):
 JSON = b'{"message":"final"}'
 
 
-@pytest.mark.parametrize(
-    "wire",
-    [
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + JSON,
-        b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + JSON,
-        b"HTTP/1.1 200 \r\nCONTENT-LENGTH:19\r\n\r\n" + JSON,
-        b"HTTP/1.1 299 " + b"very " * 50 + b"good\r\ncontent-length:   19  \r\n\r\n" + JSON,
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\nTrailer: X-Length\r\n\r\n"
-        b'0013;name="a;b"\r\n' + JSON + b"\r\n000\r\nX-Length: 19\r\n\r\n",
-    ],
-    ids=["to-its-end", "http-1.0", "no-phrase", "long-phrase", "extension-and-trailer"],
-)
+FORMS = {
+    "to-its-end": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + JSON,
+    "http-1.0": b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + JSON,
+    "no-phrase": b"HTTP/1.1 200 \r\nCONTENT-LENGTH:19\r\n\r\n" + JSON,
+    "long-phrase": b"HTTP/1.1 299 "
+    + b"very " * 50
+    + b"good\r\ncontent-length:   19  \r\n\r\n"
+    + JSON,
+    "extension-and-trailer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n"
+    b"Trailer: X-Length\r\n\r\n"
+    b'0013;name="a;b"\r\n' + JSON + b"\r\n000\r\nX-Length: 19\r\n\r\n",
+    "length-in-capitals": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"B\r\n" + JSON[:11] + b"\r\n8\r\n" + JSON[11:] + b"\r\n0\r\n\r\n",
+    "length-in-small-letters": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"a\r\n" + JSON[:10] + b"\r\n0009\r\n" + JSON[10:] + b"\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("wire", FORMS.values(), ids=FORMS)
 def test_an_answer_is_read_in_every_form_of_http(
     cluster: FakeCluster, relay: Relay, check: Checks, wire: bytes
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,12 @@ import pytest
 from deploy_relay_kit.harness import (
     Answer,
     ConnectionWitness,
+    Drip,
     FakeCluster,
     FakePeer,
     Fault,
     HangInHandshake,
+    MintAnswer,
     MintHangs,
     OneFault,
     Payload,
@@ -33,14 +35,39 @@ from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload
 from deploy_relay_kit.harness.peer.triggers import (
     cancel_deploy,
     has_connection,
+    has_file_part,
     has_request,
     has_upload,
 )
 from deploy_relay_kit.harness.targets import Limits
 
 A_WHILE = 0.5  # seconds in which another attempt would be seen
+A_MOMENT = 0.5  # seconds in which the head of an answer arrives
 CANCELLED_AFTER = (0.2, 1, 4)  # seconds
 NO_ANSWER = StopReadingAfter(1_000_000_000)
+
+
+def half(status: int, content_type: str = "application/json") -> Drip:
+    """An answer whose head arrives soon, and whose body takes most of a minute."""
+    return Drip(Answer(status, body=" " * 200_000 + "{}", content_type=content_type), 5_000)
+
+
+HALF_A_MINT = MintAnswer(half(200))
+HALF_ANSWERS: dict[str, Fault] = {
+    "half-a-mint": HALF_A_MINT,
+    "half-an-answer": half(200),
+    "half-a-stream": half(200, "text/event-stream"),
+    "half-a-refusal": half(500),
+}
+
+
+def answers_at(peer: FakePeer) -> Iterator[float]:
+    """When the peer began its answers to uploads, or to mints if it has the fault of a mint."""
+    requests = [request for seen in peer.live_connections for request in seen.requests]
+    is_of_mints = HALF_A_MINT in peer.faults
+    for request in requests if is_of_mints else peer.live_uploads:
+        if "answer" in request.times:
+            yield request.times["answer"]
 
 
 def is_idle(seen: ConnectionWitness) -> bool:
@@ -98,6 +125,10 @@ def test_a_cancelled_deploy_closes_its_connections_at_every_stage(
         return peer
 
     peer = cancel_deploy(deploy, is_far_enough)
+    assert_closed(peer, check)
+
+
+def assert_closed(peer: FakePeer, check: Checks) -> None:
     wait_for_closing(peer, SOON)
     with check("KIT-01", "the connections that are open after the deploy was cancelled"):
         assert len(open_connections(peer)) == 0
@@ -105,6 +136,22 @@ def test_a_cancelled_deploy_closes_its_connections_at_every_stage(
         check.need(not open_connections(peer), "not every connection was closed")
         closed = [seen for seen in peer.live_connections if seen.closed_by == "client"]
         assert len(closed) >= 1
+
+
+@pytest.mark.parametrize("fault", HALF_ANSWERS.values(), ids=HALF_ANSWERS)
+def test_a_deploy_that_is_cancelled_amid_an_answer_closes_its_connections(
+    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
+) -> None:
+    """A deploy that is cancelled while an answer arrives ends at once, with its connections."""
+
+    def deploy(after: float) -> tuple[FakePeer, float]:
+        peer = cluster.peer(fault=fault)
+        latest = time.monotonic() + after - A_MOMENT
+        cancel(relay, check, [peer], after)
+        return peer, latest
+
+    peer, _ = cancel_deploy(deploy, lambda it: any(at < it[1] for at in answers_at(it[0])))
+    assert_closed(peer, check)
 
 
 def test_no_peer_sees_a_complete_body_of_a_cancelled_deploy(
@@ -125,6 +172,29 @@ def test_no_peer_sees_a_complete_body_of_a_cancelled_deploy(
             assert len(open_connections(peer)) == 0
         with check("KIT-01", f"the complete uploads to {peer.name}"):
             assert sum(upload.complete for upload in peer.live_uploads) == 0
+
+
+def test_a_cancelled_deploy_does_not_wait_for_a_peer_that_stopped_reading(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """A deploy ends although a peer takes no more bytes, and the peer never gets the rest."""
+
+    def deploy(after: float) -> FakePeer:
+        goes_on = threading.Event()
+        until = partial(goes_on.wait, after + IN_TIME)
+        peer = cluster.peer(fault=StopReadingAfter(100_000, until))
+        try:
+            cancel(relay, check, [peer], after, payload=large.path)
+        finally:
+            goes_on.set()
+        return peer
+
+    peer = cancel_deploy(deploy, has_file_part)
+    wait_for_closing(peer, SOON)
+    with check("KIT-01", "the connections that are open after the deploy was cancelled"):
+        assert len(open_connections(peer)) == 0
+    with check("KIT-01", "the complete uploads"):
+        assert sum(upload.complete for upload in peer.live_uploads) == 0
 
 
 def test_a_deploy_that_ends_earlier_is_not_cancelled(

@@ -1,4 +1,4 @@
-"""Each pair of a fault, a size, a posture, a number of peers and what the deploy asks for.
+"""Each pair of a fault, a size, a posture, a mint, a number of peers and what the deploy asks for.
 
 A failure names the smallest combination that causes it, which is found by deploys with fewer
 conditions.
@@ -29,7 +29,7 @@ from deploy_relay_kit.harness import (
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.targets import Limits, Outcome
+from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Limits, Outcome
 
 REFUSED = Answer.error(403, "may not deploy")
 FAULTS: Mapping[str, Callable[[], Fault | None]] = {
@@ -55,6 +55,7 @@ class Row:
     attempts: int = 1
     events: bool = False
     target: str = "/"
+    mint: str = "the usual mint"
 
     def __str__(self) -> str:
         """What is not usual."""
@@ -67,6 +68,7 @@ class Row:
             "attempts": f"{self.attempts} attempts",
             "events": "events",
             "target": f"the target {self.target}",
+            "mint": self.mint,
         }
         return ", ".join(words[name] for name in NAMES if self.differs(name)) or "nothing unusual"
 
@@ -84,6 +86,7 @@ VALUES: Mapping[str, tuple[Any, ...]] = {
     "attempts": (1, 2),
     "events": (False, True),
     "target": ("/", "/ops/?zone=%2f1"),
+    "mint": ("the usual mint", "a given token", "a mint over its socket"),
 }
 Pair = tuple[tuple[str, Any], tuple[str, Any]]
 
@@ -159,9 +162,8 @@ class Trial:
             own_certificate.write_bytes(self.cluster.authority.client_certificate("origin"))
             deploy = {"certificate_file": own_certificate, "key_file": own_certificate}
         again = row.attempts > 1 and self.has("retry")
-        node = self.relay.minting if row.fault == "a refused mint" else self.relay.node
         outcome = self.relay.deploy(
-            to=[node(it, **how) if it is peers[bad] else it for it in peers],
+            to=[self.node(row, it, own, how) if it is peers[bad] else it for it in peers],
             payload=payload.path,
             events=row.events and self.has("events"),
             limits=Limits(attempts=2, retry_delay=0.01) if again else Limits(),
@@ -175,6 +177,19 @@ class Trial:
                 failures = _of_faulty(row, peer, outcome, again=again, insecure=insecure)
             found += failures or _of_success(peer, outcome, payload, healthy=is_healthy)
         return found
+
+    def node(
+        self, row: Row, peer: FakePeer, authority: Authority | None, how: dict[str, Any]
+    ) -> DeployNode:
+        """The node with the fault, which is minted on as the row says if the relay can do it."""
+        if row.fault == "a refused mint":
+            return self.relay.minting(peer, **how)
+        if row.mint == "a given token" and self.has("mint.given"):
+            return self.relay.node(peer, mint=GivenToken(peer.tokens.issue(peer.username)), **how)
+        if row.mint == "a mint over its socket" and self.has("mint.replication"):
+            socket = self.cluster.replication(peer, authority=authority)
+            return self.relay.minting_over(socket, peer, **how)
+        return self.relay.node(peer, **how)
 
 
 def _of_targets(peer: FakePeer) -> list[Failure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
+    Event,
     EventStream,
     FakeCluster,
     Payload,
@@ -17,12 +19,13 @@ from deploy_relay_kit.harness import (
 )
 from deploy_relay_kit.harness.fronts.caddy import CaddyFront
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import need_early_refusals
 from deploy_relay_kit.harness.targets import Limits
 
 At = Literal["head", "file"] | int
+Rest = Literal["drain", "close", "grace", "stop"]
 
 
 def sha256_of(upload: UploadWitness) -> str | None:
@@ -55,6 +58,43 @@ def test_an_early_success_is_none_without_the_whole_payload(
         with check("FLD-08", "the SHA-256 of the payload"):
             check.need(peer.upload.complete, "the upload is not whole (RES-02)")
             assert sha256_of(peer.upload) == large.sha256
+
+
+DONE = Event("done", {"result": {"message": "done"}})
+EARLY: Mapping[str, Answer | EventStream] = {
+    "201": Answer(201, json={"message": "done"}),
+    "204": Answer(204),
+    "200 without a body": Answer(200),
+    "200 with a text": Answer(200, body="done", content_type="text/plain"),
+    "200 in chunks": Answer(json={"message": "done"}, chunk_size=5),
+    "a stream with done": EventStream((DONE,), after_upload=False),
+    "a stream with done and without an end": EventStream(
+        (DONE,), after_upload=False, truncated=True
+    ),
+}
+
+
+@pytest.mark.parametrize("then", ["drain", "close", "grace", "stop"])
+def test_no_early_success_of_any_form_is_one_without_the_whole_payload(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload, then: Rest
+) -> None:
+    """A success in any form, before the payload was taken, is none if the rest is not taken."""
+    peers = {
+        what: cluster.peer(fault=AnswerEarly(it, "file", then, 0.2)) for what, it in EARLY.items()
+    }
+    limits = Limits(stall=LIMIT) if then == "stop" else Limits()
+    deadline = limits.stall + IN_TIME
+    events = "events" in relay.target.capabilities
+    outcome = relay.deploy(
+        to=peers.values(), payload=large.path, limits=limits, deadline=deadline, events=events
+    )
+    for what, peer in peers.items():
+        with check("RES-02", f"the upload of a success, after an early {what}"):
+            check.need(peer.uploads, f"{peer.name} saw no upload")
+            is_whole = peer.uploads[-1].complete
+            assert is_whole or outcome[peer].status == "failed", (
+                f"expected a whole upload, got {peer.uploads[-1].reader.received:,} bytes of it"
+            )
 
 
 def test_a_refusal_in_a_stream_that_began_early_has_its_reason(

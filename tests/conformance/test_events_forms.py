@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 
-from deploy_relay_kit.harness import Answer, Event, EventStream, failure_events
+from deploy_relay_kit.harness import (
+    Answer,
+    Event,
+    EventStream,
+    FakeCluster,
+    Slices,
+    failure_events,
+)
 from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import Record
 
 RecordsOf = Callable[..., list[Record]]
@@ -18,7 +27,9 @@ NOT_READ = "the control, a stream with the event done, is not the success that i
 
 
 @pytest.mark.parametrize(
-    "data", [{"message": ""}, {"code": 500}, "no JSON"], ids=["empty", "none", "text"]
+    "data",
+    [{"message": ""}, {"code": 500}, "no JSON", '"disk full"', '["disk full"]', "null", "0", ""],
+    ids=["empty", "none", "text", "quoted", "list", "null", "zero", "no-data"],
 )
 def test_an_error_event_of_any_form_is_a_failure_with_a_reason(
     records_of: RecordsOf, check: Checks, data: object
@@ -124,6 +135,26 @@ def test_a_stream_is_read_the_same_way_however_it_is_split(
         assert record[member] == plain[member]
 
 
+def test_a_character_may_arrive_in_parts(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """A character whose bytes arrive one after another is read whole, in a stream and in JSON."""
+    text = "\u2603\U0001f680" * 5
+    answers: dict[str, Answer | EventStream] = {
+        "a stream": EventStream((Event("done", {"result": {"message": text}}),)),
+        "JSON": Answer(body=json.dumps({"message": text}, ensure_ascii=False)),
+        "a text": Answer(body=text, content_type="text/plain"),
+    }
+    events = "events" in relay.target.capabilities
+    if not events:
+        del answers["a stream"]
+    whole = [cluster.peer(fault=answer) for answer in answers.values()]
+    parts = [cluster.peer(fault=(it, Slices(5, pause=0.003))) for it in answers.values()]
+    outcome = relay.deploy(to=[*whole, *parts], events=events)
+    for what, control, peer in zip(answers, whole, parts, strict=True):
+        with check("SSE-17" if what == "a stream" else "HTTP-05", f"the message of {what}"):
+            check.need(outcome[control].members.get("message") == text, f"{what} is not read")
+            assert outcome[peer].members.get("message") == text
+
+
 def test_the_last_event_needs_no_blank_line_after_it(records_of: RecordsOf, check: Checks) -> None:
     """The last event of a stream counts also without a blank line after it."""
     record, plain = records_of(EventStream((DONE.record().rstrip("\n"),)), PLAIN, events=True)
@@ -164,12 +195,21 @@ def test_an_event_is_read_in_every_form_of_a_stream(
         assert record["message"] == MESSAGE
 
 
-@pytest.mark.parametrize("media_type", ["text/event-stream; charset=utf-8", "Text/Event-Stream"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("Content-Type", "text/event-stream; charset=utf-8"),
+        ("Content-Type", "Text/Event-Stream"),
+        ("content-type", "text/event-stream;charset=UTF-8"),
+        ("CONTENT-TYPE", "text/event-stream"),
+    ],
+    ids=": ".join,
+)
 def test_the_media_type_of_a_stream_may_have_parameters_and_capitals(
-    records_of: RecordsOf, check: Checks, media_type: str
+    records_of: RecordsOf, check: Checks, header: tuple[str, str]
 ) -> None:
-    """A stream is recognised by its media type, with parameters or in capitals."""
-    head = Answer(content_type=media_type, chunk_size=1)
+    """A stream is recognised by its media type, with parameters and in any case."""
+    head = Answer(headers=(header,), chunk_size=1)
     record, plain = records_of(
         EventStream(failure_events("disk full"), head=head), PLAIN, events=True
     )
@@ -178,3 +218,22 @@ def test_the_media_type_of_a_stream_may_have_parameters_and_capitals(
         assert record.status == "failed"
     with check("SSE-09", "the reason of the record"):
         assert record.reason == "disk full"
+
+
+REFUSALS = {
+    "usual": 'data: {"error":"token expired"}\n\n',
+    "no space": 'data:{"error":"token expired"}\n\n',
+    "CRLF": 'data: {"error":"token expired"}\r\n\r\n',
+    "two lines of data": 'data: {"error":\ndata: "token expired"}\n\n',
+    "no end": 'data: {"error":"token expired"}',
+}
+
+
+def test_a_refusal_as_an_event_is_read_in_every_form(records_of: RecordsOf, check: Checks) -> None:
+    """The reason of a refusal that is written as an event is its text, in any form of events."""
+    answers = [Answer(401, body=it) for it in REFUSALS.values()]
+    usual, *records = records_of(*answers, events=True)
+    check.need(usual.reason == "token expired", "a refusal as an event is not read (SSE-18)")
+    for what, record in zip([*REFUSALS][1:], records, strict=True):
+        with check("SSE-18", f"the reason of a refusal as an event with {what}"):
+            assert record.reason == "token expired"

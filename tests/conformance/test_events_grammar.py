@@ -111,6 +111,16 @@ FORMS = {
     ),
     "data with blanks at both ends": ("SSE-17", "event: done\ndata:  a b \n\n", " a b "),
     "data with colons": ("SSE-17", "event: done\ndata:a: b:c\n\n", "a: b:c"),
+    "an event without a name after it": (
+        "SSE-06",
+        DONE + 'data: {"result":{"message":"other"}}\n\n',
+        MESSAGE,
+    ),
+    "the event install after it": (
+        "SSE-06",
+        DONE + 'event: install\ndata: {"result":{"message":"other"}}\n\n',
+        MESSAGE,
+    ),
     "controls in its data": (
         "SSE-17",
         "event: done\ndata: a\x0bb\x0cc\x1cd\n\n",

@@ -12,6 +12,7 @@ NAMES = (
     *("10", "9", "2", "007", "7", "1e3", "1000", "-0", "0", "true", "null", "NaN", '"a"'),
     *("__proto__", "constructor", "toString", "é", "e\u0301", "ﬁ", "fi", "İ", "i", "ß", "ss"),
     *("%s", "{0}", "$a", "x\ny", "x", "☃🚀", "☃", f"{'x' * 300}1", f"{'x' * 300}2"),
+    *("ö", "o\u0308"),
 )
 """Each differs from all others, and from some of them only in what a relay may take for the same:
 case, blanks, a port, zeros, the form of a character, what comes after many others."""
@@ -26,7 +27,7 @@ def test_every_node_has_its_own_upload_and_record_whatever_its_name(
     """
     peers, told = [], list[str]()
     for number, name in enumerate(NAMES):
-        fails = number % 5 == 0
+        fails = number % 2 == 1
         told.append(f"no, said {number}" if fails else f"this is {number}")
         said = {"error": told[-1]} if fails else {"message": told[-1]}
         peer = cluster.peer(

@@ -6,9 +6,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy_relay_kit.harness import Answer, FakeCluster, Held, MintAnswer, Payload, ReadSlowly
+from deploy_relay_kit.harness import (
+    Answer,
+    FakeCluster,
+    Held,
+    MintAnswer,
+    Payload,
+    ReadSlowly,
+    in_turn,
+    stage_payload,
+)
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     file_of,
@@ -151,3 +161,22 @@ def test_a_payload_that_is_replaced_is_not_sent_as_the_first_one(
     peer.fault = minting_after(peer, lambda: other.replace(payload.path))
     outcome = relay.deploy(to=[peer], payload=payload.path)
     check_failed_or_whole(check, outcome, peer, payload)
+
+
+def test_a_payload_that_grows_between_two_attempts_is_not_sent(
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
+) -> None:
+    """A second attempt completes no body if the payload has grown since the deploy began."""
+    relay.need("staged_payload")
+    staged = stage_payload(tmp_path / "grows.tar.gz", 70_000)
+
+    def grow() -> None:
+        os.truncate(staged.path, 80_000)
+
+    peer = cluster.peer(fault=in_turn(Held(Answer(503), until=grow), None))
+    outcome = relay.deploy(to=[peer], payload=staged.path, limits=THRICE)
+    check.need(staged.path.stat().st_size == 80_000, "no whole first upload reached the peer")
+    with check("BUG-14", "the status of the record of a payload that grew after an attempt"):
+        assert outcome[peer].status == "failed"
+    with check("RES-11", "the complete bodies after the payload grew"):
+        assert len(whole_uploads(peer)) <= 1, "expected none after the first, got one"

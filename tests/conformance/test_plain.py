@@ -27,13 +27,15 @@ def test_plain_http_to_another_machine_is_refused(
     need_upload(cluster, relay, {})
     declared, hows = relay.target.capabilities, list[tuple[str, dict[str, Any]]]()
     hows += [("a URL", {})]
+    hows += [("a URL with a scheme in capitals", {"url": NO_LOOPBACK.replace("http", "HTTP")})]
     if "insecure_node" in declared:
         hows += [("a URL of a node without verification", {"verify": False})]
     if "mint.given" in declared:
         hows += [("a URL of a node with a given token", {"mint": GivenToken("made-elsewhere")})]
     for what, how in hows:
         peer = cluster.peer(tls=False, host="127.0.0.1")
-        node = relay.node(peer, url=NO_LOOPBACK.format(port=peer.http.port), **how)
+        url = how.pop("url", NO_LOOPBACK).format(port=peer.http.port)
+        node = relay.node(peer, url=url, **how)
         check_refused(check, relay, peer, node, what)
 
 

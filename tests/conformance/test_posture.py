@@ -11,6 +11,7 @@ from deploy_relay_kit.harness import (
     Authority,
     CertificateFlaw,
     ClientCertificateRequired,
+    CloseInHandshake,
     CloseWithoutAnswer,
     FakeCluster,
     FakePeer,
@@ -48,6 +49,18 @@ def test_a_certificate_is_verified_in_the_second_attempt(
     relay.deploy(to=[peer], limits=THRICE)
     with check("TLS-01", f"the requests of a second attempt; the certificate is {flaw.value}"):
         check.need(handshakes(peer), "the relay made no second attempt with a TLS handshake")
+        assert len(peer.requests) == 0
+
+
+@of_some_flaws
+def test_a_certificate_is_verified_after_a_handshake_that_failed(
+    cluster: FakeCluster, relay: Relay, check: Checks, flaw: CertificateFlaw
+) -> None:
+    """After a handshake that failed, a relay that tries again verifies as strictly as before."""
+    peer = cluster.peer(fault=(in_turn(CloseInHandshake(), None), flaw))
+    relay.deploy(to=[peer], limits=THRICE)
+    check.need(peer.connections, f"no connection reached {peer.name}")
+    with check("TLS-01", f"the requests after a failed handshake; the certificate is {flaw.value}"):
         assert len(peer.requests) == 0
 
 
@@ -152,6 +165,29 @@ def test_an_authority_of_its_own_is_trusted_in_every_attempt(
     with check("TLS-02", "the uploads to a node with its own authority that fails the first"):
         check.need(len(peer.uploads) > 1 or connections > len(peer.requests), "no second attempt")
         assert len(peer.uploads) >= 2
+
+
+def test_the_authority_of_a_node_is_read_again_for_each_deploy(
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
+) -> None:
+    """A node's CA file that was replaced, at the same path, is read again for the next deploy."""
+    ca_file = tmp_path / "ca-of-node-1.pem"
+    old, new = Authority(), Authority()
+    places = {"old": cluster.peer(authority=old), "new": cluster.peer(authority=new)}
+    nodes = {place: relay.node(peer, ca_file=ca_file) for place, peer in places.items()}
+    for place, authority in (("old", old), ("new", new)):
+        authority.write(ca_file)
+        before = {what: len(peer.requests) for what, peer in places.items()}
+        relay.deploy(to=nodes.values())
+        for what, peer in places.items():
+            is_trusted = what == place
+            more = len(peer.requests) - before[what]
+            with check(
+                "TLS-02" if is_trusted else "TLS-01",
+                f"the requests to the node of the {what} authority, in a deploy with the {place}",
+            ):
+                expected = "some" if is_trusted else "none"
+                assert (more > 0) == is_trusted, f"expected {expected}, got {more}"
 
 
 # -- what the relay shows --------------------------------------------------------------------------

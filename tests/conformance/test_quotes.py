@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import product
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from attrs import frozen
@@ -12,6 +14,7 @@ from attrs import frozen
 from deploy_relay_kit.harness import (
     Answer,
     AnswerEarly,
+    End,
     Event,
     EventStream,
     FakeCluster,
@@ -21,6 +24,7 @@ from deploy_relay_kit.harness import (
     NestedToken,
     in_turn,
 )
+from deploy_relay_kit.harness.faults.answers import Script
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.leaks import leaked, reported_by
@@ -31,6 +35,23 @@ from deploy_relay_kit.harness.targets import DeployNode, GivenToken
 def escaped(text: str) -> str:
     """A text in JSON, with each character as an escape."""
     return "".join(f"\\u{ord(it):04x}" for it in text)
+
+
+def in_url(text: str) -> str:
+    """A text as in a URL, which fits the head of an answer."""
+    return quote(text, safe="")
+
+
+@frozen
+class Worded(Answer):
+    """An answer without a body, and with these words beside its status."""
+
+    words: str = ""
+
+    def script(self, *, keep_alive: bool) -> Script:
+        del keep_alive
+        yield f"HTTP/1.1 {self.status} {self.words}\r\nContent-Length: 0\r\n\r\n".encode()
+        yield End.CLOSE
 
 
 PLACES: dict[str, Callable[[str], Answer]] = {
@@ -54,6 +75,12 @@ PLACES: dict[str, Callable[[str], Answer]] = {
         body=f"deployed with {it}", content_type="text/plain"
     ),
     "a list of a success": lambda it: Answer(json=["a", {it: it}]),
+    "a list in a list of a success": lambda it: Answer(json={"log": [["a", [it, [it]]]]}),
+    "the target of a redirect": lambda it: Answer.redirect(f"https://127.0.0.1:1/{in_url(it)}"),
+    "the words of a status": lambda it: Worded(500, words=f"bad header {in_url(it)}"),
+    "a challenge": lambda it: Answer(
+        401, headers=(("WWW-Authenticate", f'Bearer error_description="{in_url(it)}"'),)
+    ),
     "a text of a success": lambda it: Answer(json=it),
 }
 """Where an upload's answer quotes a secret."""
@@ -128,6 +155,32 @@ def test_a_password_that_a_mint_quotes_is_in_no_record(
 
 
 @frozen
+class QuotesHeader(Answer):
+    """A refusal that quotes the `Authorization` of the requests to a peer."""
+
+    of: FakePeer | None = None
+
+    @property
+    def content(self) -> bytes:
+        assert self.of is not None
+        seen = [request.header("authorization", "") for request in self.of.live_requests]
+        return json.dumps({"error": f"bad header: {' and '.join(seen)}"}).encode()
+
+
+def test_the_credentials_of_a_header_that_a_peer_quotes_are_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A header `Authorization` that a peer quotes, also in the scheme Basic, is in no record."""
+    places = {}
+    for number, letter in enumerate("cdefgh"):  # base64 has three ways to end
+        places[f"its answer {number}"] = peer = cluster.peer(password=letter * (20 + number // 2))
+        answer = QuotesHeader(401, of=peer)
+        peer.fault = answer if number % 2 else MintAnswer(answer)
+    outcome = relay.deploy(to=map(relay.minting, places.values()))
+    check_records(check, outcome, places)
+
+
+@frozen
 class QuotesTokens(Answer):
     """A refusal that quotes every token of a peer so far."""
 
@@ -175,12 +228,14 @@ def test_a_token_that_an_event_quotes_is_in_no_record(
 ) -> None:
     """A token that a peer quotes in an event is in no record, neither is the refresh token."""
     places = {}
-    for secret in ("operation_token", "refresh_token"):
-        places[f"the event {name}, its {secret}"] = peer = cluster.peer()
+    for secret, form in product(("operation_token", "refresh_token"), ("JSON", "text", "a text")):
+        places[f"the event {name} with {form}, its {secret}"] = peer = cluster.peer()
         issued = peer.node.issue_tokens(None)
-        data = {"message": f"bad header: {issued[secret]}", "seen": [{issued[secret]: 1}]}
-        stream = EventStream((Event(name, {"result": data} if name == "done" else data),))
-        peer.fault = (MintAnswer(Answer(json=issued)), stream)
+        message = f"bad header: {issued[secret]}"
+        data: Any = {"message": message, "seen": [{issued[secret]: 1}]}
+        data = {"result": data} if name == "done" else data
+        data = {"JSON": data, "text": message, "a text": json.dumps(message)}[form]
+        peer.fault = (MintAnswer(Answer(json=issued)), EventStream((Event(name, data),)))
     outcome = relay.deploy(to=map(relay.minting, cluster.peers), events=True)
     check_records(check, outcome, places)
 

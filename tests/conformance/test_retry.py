@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from email.utils import formatdate
+from itertools import pairwise
 
 import pytest
 
@@ -202,6 +203,7 @@ def test_a_retry_after_without_a_usable_time_prevents_no_retry(
 
 
 LATER = (("Retry-After", "1"),)
+A_LONG_PAUSE = 0.9  # seconds; far more than a mint takes
 
 
 def pause_between(requests: Sequence[RequestWitness]) -> float:
@@ -209,6 +211,22 @@ def pause_between(requests: Sequence[RequestWitness]) -> float:
     if len(requests) != 2:
         raise Unseen(f"the peer saw {len(requests)} attempts, not two")
     return requests[1].times["head"] - requests[0].times["answer"]
+
+
+def test_a_pause_is_no_longer_than_the_deploy_names(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Without Retry-After, a pause is no longer than `retry_delay`.
+
+    The shortest of several pauses is looked at, because a loaded machine delays some.
+    """
+    peers = [cluster.peer(fault=in_turn(Answer(503), Answer(503), None)) for _ in range(3)]
+    relay.deploy(to=peers, limits=THRICE)
+    pauses = [pause_between(pair) for peer in peers for pair in pairwise(peer.uploads)]
+    check.need(pauses, "the relay made no second attempt")
+    with check("RTY-02", f"the shortest pause, with a retry_delay of {THRICE.retry_delay:g} s"):
+        shown = f"expected less than {A_LONG_PAUSE:g} s, got {min(pauses):.3f} s"
+        assert min(pauses) < A_LONG_PAUSE, shown
 
 
 def test_the_relay_waits_as_long_as_retry_after_says(

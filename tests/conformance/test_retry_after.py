@@ -28,6 +28,7 @@ DATES: Mapping[str, str] = {
 """RFC 9110 section 5.6.7: a recipient must accept all three."""
 NO_TIMES = (
     *("soon", "-1", "-5", "+", "", "nan", "inf", "Infinity", "1e3", "0x1000", "1,000 s"),
+    *("1000.5", "+1000", "1000.0", "1000;a=b"),
     *("1000 seconds", "PT1H", "next week", "Thu, 99 Foo 2099 99:99:99 GMT", "\uff12"),
     *("Thu, 01 Jan 1970 00:00:00 GMT", "Thursday, 01-Jan-70 00:00:00 GMT"),
 )

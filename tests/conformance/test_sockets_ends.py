@@ -9,7 +9,7 @@ import pytest
 from deploy_relay_kit.harness import FakeCluster
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.replication.faults import RawFrames
+from deploy_relay_kit.harness.replication.faults import ErrorAnswer, RawFrames
 from deploy_relay_kit.harness.replication.websocket import CLOSE, frame
 from deploy_relay_kit.harness.targets import Limits
 
@@ -51,8 +51,11 @@ def test_a_close_before_the_answer_is_a_failed_mint_whatever_its_code_is(
 
 
 @pytest.mark.parametrize(
-    ("code", "sockets", "requirement"),
-    [(1001, 2, "RTY-02"), (None, 2, "RTY-02"), (1011, 2, "RTY-02"), (1008, 1, "RTY-04")],
+    ("code", "reason", "sockets", "requirement"),
+    [
+        *((1001, "no", 2, "RTY-02"), (None, "", 2, "RTY-02"), (1011, "no", 2, "RTY-02")),
+        *((1000, "", 2, "RTY-02"), (1008, "no", 1, "RTY-04"), (1008, "", 1, "RTY-04")),
+    ],
 )
 def test_a_close_before_the_answer_is_retried_unless_it_refuses_the_relay(
     cluster: FakeCluster,
@@ -60,12 +63,13 @@ def test_a_close_before_the_answer_is_retried_unless_it_refuses_the_relay(
     check: Checks,
     *,
     code: int | None,
+    reason: str,
     sockets: int,
     requirement: str,
 ) -> None:
     """A socket that closes before its answer is tried again, and one that refuses is not."""
     peer = cluster.peer()
-    socket = cluster.replication(peer, fault=close(code, "no" if code else ""))
+    socket = cluster.replication(peer, fault=close(code, reason))
     limits = Limits(attempts=2, retry_delay=0.01)
     relay.deploy(to=[relay.minting_over(socket, peer)], limits=limits)
     with check(requirement, f"the sockets after a close with {code or 'no code'}"):
@@ -73,14 +77,15 @@ def test_a_close_before_the_answer_is_retried_unless_it_refuses_the_relay(
         assert len(socket.sockets) == sockets
 
 
+@pytest.mark.parametrize("answer", [None, ErrorAnswer()], ids=["a-token", "an-error"])
 def test_a_socket_is_closed_with_a_close_frame(
-    cluster: FakeCluster, relay: Relay, check: Checks
+    cluster: FakeCluster, relay: Relay, check: Checks, answer: ErrorAnswer | None
 ) -> None:
     """The relay closes the socket with a close frame with 1000, or without a code (1005)."""
     peer = cluster.peer()
-    socket = cluster.replication(peer)
+    socket = cluster.replication(peer, fault=answer)
     relay.deploy(to=[relay.minting_over(socket, peer)])
-    check.need(socket.socket.token, "the socket answered no mint")
+    check.need(socket.socket.operations, "the socket answered no mint")
     closed = socket.socket.close_received
     with check("WS-14", "the close frame of the relay"):
         assert closed is not None, "expected one with 1000 or without a code, got none"

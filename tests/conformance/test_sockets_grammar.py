@@ -66,6 +66,15 @@ ANSWERS: Mapping[str, Callable[[Any, Tokens], bytes]] = {
     **{f"numbers and lengths of {8 * width} bits": in_width(width) for width in (1, 2, 4, 8)},
     **{f"a signed requestId of {8 * it} bits": with_signed_id(it) for it in (1, 2, 4, 8)},
     **{f"{name} in a further member": with_value(data) for name, data in VALUES.items()},
+    "an error of nil": lambda number, tokens: pack(
+        [137, {"error": None, **tokens, "requestId": number}]
+    ),
+    "an error of undefined": lambda number, tokens: pack_wide(
+        [137, {"error": b"\xd4\x00\x00", **tokens, "requestId": number}], 1
+    ),
+    "a requestId of double precision": lambda number, tokens: pack_wide(
+        [137, {**tokens, "requestId": b"\xcb" + struct.pack("!d", number)}], 1
+    ),
     "the members in another order": lambda number, tokens: pack(
         [137, {"requestId": number, "a": 1, **dict(reversed(tokens.items())), "z": None}]
     ),
@@ -102,6 +111,7 @@ def after(*frames: bytes) -> RawFrames:
 
 WAITING = b"still there?"
 OTHER = pack([138, {"operation_token": "not a token of anybody's", "requestId": 1}])
+OWN = pack([136, {"operation": "x", "operation_token": "not yours", "requestId": 1}])
 FRAMES: Mapping[str, tuple[str, RawFrames]] = {
     "a frame for each byte": ("WS-11", in_frames(*range(1, 60))),
     "an empty first frame": ("WS-11", in_frames(0, 9)),
@@ -126,6 +136,7 @@ FRAMES: Mapping[str, tuple[str, RawFrames]] = {
         after(frame(pack([138, {"items": [300] * 40_000}]))),
     ),
     "another code with its requestId before it": ("WS-15", after(frame(OTHER))),
+    "a request with the same requestId before it": ("WS-15", after(frame(OWN))),
     "a code without a body before it": ("WS-15", after(frame(pack([137])), frame(pack([137, 0])))),
     "an empty list before it": ("WS-15", after(frame(b"\x90"))),
     "a map before it": ("WS-15", after(frame(pack({"requestId": 1})))),

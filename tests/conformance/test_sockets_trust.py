@@ -23,7 +23,7 @@ from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.peer.triggers import CertificateChange
-from deploy_relay_kit.harness.targets import Limits
+from deploy_relay_kit.harness.targets import Limits, LocalSettings
 
 NAMES = [
     ("node-1", "127.0.0.1", "node-1"),
@@ -200,16 +200,26 @@ def test_plain_ws_to_another_machine_is_refused(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """Plain ws is not used for an address outside of the loopback; it is this machine here."""
-    peer, other = cluster.peer(host="127.0.0.1"), cluster.peer()
-    socket, safe = cluster.replication(peer, tls=False), cluster.replication(other)
-    url = socket.url.replace("127.0.0.1", "0.0.0.0")
+    other = cluster.peer()
+    safe = cluster.replication(other)
     relay.deploy(to=[relay.minting_over(safe, other)])
     check.need(safe.sockets, "the relay opened no socket with TLS either")
-    outcome = relay.deploy(to=[relay.minting_over(socket, peer, replication_url=url)])
-    with check("TLS-06", "the deploy over plain ws to another machine"):
-        assert outcome.fails(peer), "expected a refusal or a failed record, got a success"
-    with check("TLS-06", "the connections to the socket"):
-        assert len(socket.connections) == 0
+    for what in ("a URL", "a URL with a scheme in capitals", "the name of a node"):
+        peer = cluster.peer(host="127.0.0.1")
+        socket = cluster.replication(peer, tls=False)
+        url = socket.url.replace("127.0.0.1", "0.0.0.0")
+        how: dict[str, Any] = {"replication_url": url}
+        if what == "a URL with a scheme in capitals":
+            how["replication_url"] = url.replace("ws:", "WS:")
+        elif what == "the name of a node":
+            how = {"replication_url": None, "name": urlsplit(url).netloc}
+        node = relay.minting_over(socket, peer, **how)
+        local = LocalSettings(insecure_replication_port=1)
+        outcome = relay.deploy(to=[node], local=local)
+        with check("TLS-06", f"the deploy over plain ws to another machine, by {what}"):
+            assert outcome.fails(node), "expected a refusal or a failed record, got a success"
+        with check("TLS-06", f"the connections to the socket, by {what}"):
+            assert len(socket.connections) == 0
 
 
 def test_plain_ws_to_another_machine_is_used_if_the_deploy_allows_it(

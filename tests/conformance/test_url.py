@@ -175,6 +175,7 @@ def test_an_unusable_url_costs_its_own_node_and_mints_nothing(
 
 
 WITH_CREDENTIALS = "https://alice:open-sesame@"
+WITH_AN_AT = "https://alice:of-ali-baba@open-sesame@"
 
 
 def test_credentials_in_a_url_are_sent_to_nobody(
@@ -196,9 +197,10 @@ def test_a_password_in_a_url_stands_in_no_record(
     """A password in a URL stands in no record and no output, although the reason names the URL."""
     peer = cluster.peer(fault=Refuse())
     need_upload(cluster, relay, {})
-    outcome = relay.deploy(
-        to=[relay.node(peer, url=peer.url.replace("https://", WITH_CREDENTIALS))]
-    )
-    shown = f"{outcome}{relay.target.output}{''.join(capfd.readouterr())}"
+    texts = []
+    for begin in (WITH_CREDENTIALS, WITH_AN_AT):
+        url = peer.url.replace("https://", begin)
+        texts.append(str(relay.deploy(to=[relay.node(peer, url=url)])))
+    shown = f"{texts}{relay.target.output}{''.join(capfd.readouterr())}"
     with check("BUG-41", "the records and the output"):
         assert "open-sesame" not in shown, "expected no password of the URL, got it in the output"

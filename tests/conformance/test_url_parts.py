@@ -53,6 +53,21 @@ def test_without_a_secure_port_plain_http_is_used_at_the_insecure_port(
         assert len(peer.connections) > 0
 
 
+def test_the_scheme_follows_the_ports_of_the_origin_and_not_that_of_the_node(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """An origin with a secure port uses https, also at a port that is its own insecure one."""
+    peer = cluster.peer()
+    port = peer.http.port
+    node = relay.node(peer, url=None, host=peer.http.host, port=port)
+    relay.deploy(to=[node], local=LocalSettings(secure_port=9, insecure_port=9))
+    check.need(peer.uploads, "no upload reached the port of the node (URL-03)")
+    before = len(peer.uploads)
+    relay.deploy(to=[node], local=LocalSettings(secure_port=9, insecure_port=port))
+    with check("URL-02", "the uploads by https to a node at the insecure port of the origin"):
+        assert len(peer.uploads) > before, "expected one more, got none"
+
+
 @pytest.mark.parametrize("form", ["{port}", "0.0.0.0:{port}", "node-1:{port}", "[::]:{port}"])
 def test_the_port_of_a_node_wins_over_those_of_the_origin(
     cluster: FakeCluster, relay: Relay, check: Checks, form: str

@@ -188,6 +188,18 @@ def test_json_means_what_the_request_said(
         assert arrived[3:] == texts
 
 
+def test_line_separators_in_json_are_not_escaped(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The characters U+2028 and U+2029 stand in JSON as they are, like all outside ASCII."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={"notes": ["a\u2028b\u2029c", "\xfc"]})
+    value = peer.upload.fields["notes"]
+    with check("WIRE-06", "the line separators in the field notes"):
+        check.need("\xfc".encode() in value, "every character outside ASCII is escaped")
+        assert "a\u2028b\u2029c".encode() in value, "expected them as they are, got escapes"
+
+
 def json_list(check: Checks, value: bytes) -> list[Any]:
     """A value that is a list in JSON; Unseen when it is not."""
     try:

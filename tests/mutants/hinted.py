@@ -102,7 +102,10 @@ MAKE_IT = {
         "of_reading.bodies_without_a_type_are_latin_1",
         "of_reading.bodies_that_are_not_json_are_latin_1",
     ),
-    "characters-cut-by-blocks": ("of_streams.every_byte_is_decoded_on_its_own",),
+    "characters-cut-by-blocks": (
+        "of_streams.every_byte_is_decoded_on_its_own",
+        "of_split_streams.each_block_of_an_answer_is_decoded_alone",
+    ),
     "gzip-not-decoded": ("of_answers.an_encoding_is_requested_and_not_decoded",),
     "answer-overwrites-the-record": ("of_records.the_peer_may_overwrite_node_and_status",),
     "status-code-lost": ("of_records.the_status_code_is_lost",),
@@ -142,6 +145,8 @@ MAKE_IT = {
     "token-for-a-day": (
         "of_minting.the_mint_asks_for_no_lifetime",
         "of_sockets.a_socket_mints_for_a_day",
+        "of_later_mints.the_second_mint_asks_for_a_day",
+        "of_later_mints.the_second_mint_over_a_socket_names_no_lifetime",
     ),
     "retry-of-the-library": (
         "of_attempts.a_lost_upload_is_repeated_without_retry",
@@ -175,6 +180,7 @@ MAKE_IT = {
         "of_secrets.a_log_has_the_end_of_a_password",
         "of_secrets.a_log_has_refresh_tokens",
         "of_secrets.a_log_has_the_key",
+        "of_quotes.the_end_of_each_token_is_logged",
     ),
     "quoted-secret": (
         "of_care.a_quoted_token_is_not_hidden",
@@ -192,6 +198,11 @@ MAKE_IT = {
         "of_secrets.secrets_in_lists_are_not_hidden",
         "of_secrets.secrets_in_inner_values_are_not_hidden",
         "of_secrets.a_secret_is_hidden_once",
+        "of_quotes.what_a_list_in_a_list_holds_is_not_hidden",
+        "of_quotes.what_an_object_in_a_list_holds_is_not_hidden",
+        "of_quotes.the_target_of_a_redirect_is_shown_as_it_is",
+        "of_quotes.the_words_of_a_status_are_shown_as_they_are",
+        "of_quotes.a_challenge_is_shown_as_it_is",
         "of_secrets.secrets_in_a_success_are_not_hidden",
     ),
 }

@@ -38,12 +38,9 @@ def leaked_in_part(peer: FakePeer, text: str) -> bool:
     """
     if leaked(peer, text):
         return True
-    passwords = [peer.password[-_PIECE:]] if len(peer.password) >= 2 * _PIECE else []
-    return any(piece in text for piece in (*passwords, *map(_beginning, peer.tokens.issued)))
-
-
-def _beginning(token: str) -> str:
-    return token[: 2 * _PIECE]
+    secrets = [it for it in (peer.password, *peer.tokens.issued) if len(it) >= 2 * _PIECE]
+    beginnings = [token[: 2 * _PIECE] for token in peer.tokens.issued]
+    return any(piece in text for piece in (*(it[-_PIECE:] for it in secrets), *beginnings))
 
 
 def reported_by(outcome: Outcome) -> str:

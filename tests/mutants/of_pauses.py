@@ -1,0 +1,75 @@
+"""Mutants that wait too long, or try again after a refusal of their socket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from deploy_relay_kit.relay import peer, replication
+from deploy_relay_kit.relay.errors import AttemptError, PeerError
+from deploy_relay_kit.relay.retry import Retry, seconds_until
+from tests.conformance import test_retry, test_retry_after, test_sockets_ends, test_sockets_grammar
+from tests.mutants.mutant import case, mutant
+
+NO_TIMES = case(test_retry_after.test_what_is_no_time_in_retry_after_delays_no_retry)
+
+
+@mutant("RTY-02", killed_by=case(test_retry.test_a_pause_is_no_longer_than_the_deploy_names))
+def each_pause_takes_a_second(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+
+    def fixed(
+        self: Retry, failures: Sequence[AttemptError], random: Callable[[], float]
+    ) -> float | None:
+        seconds = delay(self, failures, random)
+        return seconds and max(seconds, 1.0)
+
+    patch.setattr(Retry, "delay", fixed)
+
+
+@mutant("RTY-02", killed_by=NO_TIMES)
+def a_decimal_in_retry_after_is_waited_for(patch: pytest.MonkeyPatch) -> None:
+    def lenient(value: str | None, now: datetime) -> float | None:
+        if value and re.fullmatch(r"\+?[0-9]+(\.[0-9]+)?", value):
+            return float(value)
+        return seconds_until(value, now)
+
+    patch.setattr(peer, "seconds_until", lenient)
+
+
+@mutant(
+    "RTY-04",
+    killed_by=case(
+        test_sockets_ends.test_a_close_before_the_answer_is_retried_unless_it_refuses_the_relay,
+        code=1008,
+        reason="",
+    ),
+)
+def a_refusal_without_a_reason_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    answer = replication._answer
+
+    async def lenient(*what: Any) -> Any:
+        try:
+            return await answer(*what)
+        except PeerError as failure:
+            failure.retryable |= failure.reason == "Connection closed  1008"
+            raise
+
+    patch.setattr(replication, "_answer", lenient)
+
+
+@mutant(
+    "WS-09", killed_by=case(test_sockets_grammar.test_an_answer_is_read_in_every_form_of_msgpack)
+)
+def an_error_of_nothing_is_a_failure(patch: pytest.MonkeyPatch) -> None:
+    read = replication.operation_response
+
+    def strict(frame: Any) -> Any:
+        found = read(frame)
+        return {**found, "error": "null"} if found and "error" in found else found
+
+    patch.setattr(replication, "operation_response", strict)
