@@ -149,3 +149,15 @@ def test_the_name_of_a_node_without_its_port_is_its_host(
         if not peer.uploads:
             need_port(cluster, relay)
         assert len(peer.uploads) >= 1
+
+
+def test_the_port_in_the_name_of_a_node_is_not_that_of_its_operations_api(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A port in a name is that of replication; the operations API is at the origin's own port."""
+    host = cluster.peer().http.host
+    peer = cluster.peer(f"{host}:9", host=host)
+    node = relay.node(peer, url=None, mint=relay.minting(peer).mint)
+    relay.deploy(to=[node], local=LocalSettings(secure_port=peer.http.port))
+    with check("URL-03", f"the uploads to the node {peer.name}, at the secure port of the origin"):
+        assert len(peer.uploads) >= 1

@@ -167,6 +167,24 @@ def the_scheme_follows_the_port_of_the_node(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
+    "URL-03",
+    killed_by=case(
+        test_url_parts.test_the_port_in_the_name_of_a_node_is_not_that_of_its_operations_api
+    ),
+)
+def the_port_of_a_name_is_that_of_the_operations_api(patch: pytest.MonkeyPatch) -> None:
+    resolve = urls.resolve
+
+    def by_name(node: Any, *local: Any, **how: Any) -> Endpoint:
+        port = node.name.rpartition(":")[2]
+        if node.url is None and node.port is None and ":" in node.name and port.isdigit():
+            node = replace(node, port=port)
+        return resolve(node, *local, **how)
+
+    patch.setattr(fanout, "resolve", by_name)
+
+
+@mutant(
     "AGG-01",
     killed_by=case(test_names.test_every_node_has_its_own_upload_and_record_whatever_its_name),
 )
