@@ -26,7 +26,7 @@ _BLOCKED = {
     Stage.NOTHING: "the relay opened no connection to a healthy peer",
     Stage.REACHED: "the relay did not trust the certificate of a healthy peer, signed by the "
     "authority in ca_file",
-    Stage.TRUSTED: "the relay got no token from a healthy peer",
+    Stage.TRUSTED: "the relay got no token from a healthy peer, or used none",
     Stage.MINTED: "the relay did not send a whole upload to a healthy peer",
     Stage.UPLOADED: "the relay did not report success for a healthy peer that took the whole "
     "upload and answered 200",
