@@ -102,8 +102,6 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
         err.say(f"relay: only {most} nodes at once: too few file descriptors (ulimit -n)")
         arguments.concurrency = most
     limits = limits_in(arguments)
-    files = {"--ca": arguments.ca, "--cert": arguments.cert, "--key": arguments.key}
-    credentials.check_pem(files)
     reach: Reach = {
         "mint": _mint(arguments, err),
         "tls": Tls(arguments.ca, arguments.cert, arguments.key),

@@ -5,7 +5,7 @@ import getpass
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy_relay_kit.relay.errors import InputError
@@ -14,7 +14,6 @@ from deploy_relay_kit.relay.token import GivenToken, OperationsMint
 
 STANDARD_INPUT = Path("-")
 _SECRET_BYTES = 65_536
-_PEM_BYTES = 1 << 24  # more than the authorities of a system
 
 
 def files_in(arguments: argparse.Namespace) -> list[Path]:
@@ -84,24 +83,6 @@ def _is_public(path: Path) -> bool:
     """Whether all users may read the file; a pipe of the shell, as of `<(…)`, does not count."""
     mode = path.stat().st_mode
     return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
-
-
-def check_pem(paths: Mapping[str, Path | None]) -> None:
-    """Refuse files, by the names of their options, that would be read without end.
-
-    Raises:
-        InputError: A file is a device, or too long for certificates.
-    """
-    for option, path in paths.items():
-        try:
-            found = path and path.stat()
-        except (OSError, ValueError):  # the one who uses the file says it
-            continue
-        if found and (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
-            raise InputError(f"{option}: {str(path)!r} is a device; give a PEM file")
-        if found and found.st_size > _PEM_BYTES:
-            words = f"longer than {_PEM_BYTES:,} bytes; is it the right file?"
-            raise InputError(f"{option}: {str(path)!r} is {words}")
 
 
 def read_text(path: Path, option: str, *, most: int = 1 << 20) -> str:

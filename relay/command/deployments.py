@@ -37,7 +37,6 @@ def run(arguments: argparse.Namespace, out: Output, err: Output, interrupts: Int
     except (AttemptError, InputError) as error:
         raise InputError(f"{where}: {error}") from error
     mint = credentials.mint_in(arguments, err.say)
-    credentials.check_pem({"--ca": arguments.ca})
     fan = FanOut([node], mint=mint, tls=Tls(arguments.ca), allow_http=arguments.allow_http)
     found: list[Mapping[str, Any]] = []
 

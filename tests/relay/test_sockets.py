@@ -188,6 +188,15 @@ def test_a_context_with_a_certificate_of_the_relay_is_not_shared_between_deploys
     assert first[0] is not contexts_for(nodes, Tls())[0]
 
 
+@pytest.mark.parametrize("which", ["ca_file", "certificate_file", "key_file"])
+def test_a_file_without_end_is_not_read(tmp_path: Path, which: str) -> None:
+    own = tmp_path / "own.pem"
+    own.write_bytes(Authority().client_certificate("origin"))
+    files = {"certificate_file": own, which: Path("/dev/zero")}
+    with pytest.raises(relay.InputError, match="'/dev/zero' is a device; give a readable PEM file"):
+        contexts_for([(None, True)], Tls(**files))
+
+
 def test_a_certificate_without_a_key_identifier_is_trusted(package: Path, tmp_path: Path) -> None:
     """Harper's own authority makes such certificates, which Python 3.13 refuses by default."""
     ca = trustme.CA()

@@ -157,9 +157,8 @@ def test_a_file_that_other_users_can_read_is_named(
         ("--password-file=/dev/zero", "is longer than 65,536 bytes"),
         ("--token-file=/dev/zero", "is longer than 65,536 bytes"),
         ("--nodes=/dev/zero", "is longer than 1,048,576 bytes"),
-        ("--ca=/dev/zero", "--ca: '/dev/zero' is a device; give a PEM file"),
-        ("--cert=/dev/zero", "--cert: '/dev/zero' is a device; give a PEM file"),
-        ("--key=/dev/zero", "--key: '/dev/zero' is a device; give a PEM file"),
+        ("--ca=/dev/zero", "CA file '/dev/zero' is a device; give a readable PEM file"),
+        ("--cert=/dev/zero", "certificate '/dev/zero' is a device; give a readable PEM file"),
         ("--ca=sparse", "'sparse' is longer than 16,777,216 bytes"),
     ],
 )
