@@ -17,7 +17,7 @@ PROGRESS = frozenset({"phase", "install"})
 SUCCESS = range(200, 300)  # HTTP-05
 _HTTP_CODES = range(100, 600)
 GATEWAY = frozenset({502, 504})  # the gateway gave up; the peer may have gone on
-_TRY_AGAIN = GATEWAY | {503}  # RTY-04
+TRY_AGAIN = GATEWAY | {503}  # RTY-04
 _NO_EARLY_ANSWERS = re.compile("nginx|openresty|caddy", re.IGNORECASE)
 _PAGE = re.compile(r"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^<>]*>([^<]*)<", re.IGNORECASE)
@@ -74,7 +74,7 @@ def success_members(answer: Answer) -> dict[str, object]:
             "answer",
             failure_reason(answer),
             status_code=answer.status,
-            retryable=answer.status in _TRY_AGAIN,
+            retryable=answer.status in TRY_AGAIN,
             retry_after=answer.retry_after,
             hint=answer.hint,
             members=_members_of(parse_json(answer.text)),

@@ -7,10 +7,12 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import aiohttp
 
+from deploy_relay_kit.relay.answer import TRY_AGAIN
 from deploy_relay_kit.relay.errors import (
     EXHAUSTED,
     AttemptError,
@@ -18,6 +20,7 @@ from deploy_relay_kit.relay.errors import (
     PeerError,
     Stage,
 )
+from deploy_relay_kit.relay.retry import seconds_until
 
 # Errors of aiohttp as stage, readable reason and whether another attempt is safe (RES-10, RTY-04);
 # the first match counts.
@@ -116,10 +119,15 @@ def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
             return PeerError("tls", f"TLS with {address} failed: {_text(error)}{hint}")
     kind = next((kind for kind in _FAILURES if isinstance(error, kind)), None)
     stage, what, retryable = _FAILURES[kind] if kind else _NO_ANSWER if sent else _LOST
-    status = error.status if isinstance(error, aiohttp.WSServerHandshakeError) else None
     reason = f"{address}: {what}: {_text(error)}"
     sent = sent and stage == "answer"
-    return PeerError(stage, reason, status_code=status, uncertain=sent, retryable=retryable)
+    failure = PeerError(stage, reason, uncertain=sent, retryable=retryable)
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        failure.status_code, failure.retryable = error.status, error.status in TRY_AGAIN
+        if error.headers is not None:
+            wait = error.headers.get("Retry-After")
+            failure.retry_after = seconds_until(wait, datetime.now(UTC))
+    return failure
 
 
 def _is_about_certificates(error: ssl.SSLError) -> bool:

@@ -121,6 +121,15 @@ def test_a_lost_socket_is_tried_again(cluster: FakeCluster, package: Path) -> No
         assert len(socket.sockets) == 3
 
 
+@pytest.mark.parametrize(("status", "attempts"), [(502, 3), (503, 3), (504, 3), (500, 1), (403, 1)])
+def test_a_refused_socket_is_tried_again_by_its_status(
+    cluster: FakeCluster, package: Path, status: int, attempts: int
+) -> None:
+    with socket_of(cluster, faults.UpgradeRefused(status)) as (_, node):
+        [record] = deploy(cluster, package, [node], retry=SOON).records
+        assert record.get("attempts", 1) == attempts
+
+
 def test_the_certificate_of_the_socket_is_verified(cluster: FakeCluster, package: Path) -> None:
     with socket_of(cluster, CertificateFlaw.EXPIRED) as (_, node):
         [record] = deploy(cluster, package, [node]).records
