@@ -75,10 +75,12 @@ def a_cancelled_deploy_waits_until_its_peers_have_taken_what_they_got(
         return len(select.select([], descriptors, [], 0)[1]) < len(descriptors)
 
     async def patient(self: Connections, kind: Any = None, *error: object) -> None:
-        for _ in range(100 * SECONDS if kind else 0):
-            if not is_blocked(self):
-                break
-            await asyncio.sleep(0.01)
-        await leave(self, kind, *error)
+        try:
+            for _ in range(100 * SECONDS if kind else 0):
+                if not is_blocked(self):
+                    break
+                await asyncio.sleep(0.01)
+        finally:  # the one who waits for the end may lose patience
+            await leave(self, kind, *error)
 
     patch.setattr(Connections, "__aexit__", patient)

@@ -93,5 +93,4 @@ alike(
     "SSE-18",
     killed_by=REFUSED,
     a_refusal_as_an_event_has_a_space_after_its_colon="data: ",
-    a_refusal_as_an_event_begins_with_its_data="data:",
 )
