@@ -17,7 +17,7 @@ PROGRESS = frozenset({"phase", "install"})
 SUCCESS = range(200, 300)  # HTTP-05
 _HTTP_CODES = range(100, 600)
 GATEWAY = frozenset({502, 504})  # the gateway gave up; the peer may have gone on
-TRY_AGAIN = GATEWAY | {503}  # RTY-04
+_TRY_AGAIN = GATEWAY | {503}  # RTY-04
 _NO_EARLY_ANSWERS = re.compile("nginx|openresty|caddy", re.IGNORECASE)
 _PAGE = re.compile(r"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^<>]*>([^<]*)<", re.IGNORECASE)
@@ -52,6 +52,11 @@ def is_event_stream(status: int, content_type: str) -> bool:
     return status in SUCCESS and content_type.partition(";")[0].strip().lower() == EVENT_STREAM
 
 
+def is_temporary(status: int) -> bool:
+    """Whether a refusal with this status may be none in another attempt (RTY-04)."""
+    return status in _TRY_AGAIN
+
+
 def proxy_without_early_answers(server: str | None) -> str | None:
     """The proxy that a `Server` header names, if it spoils an upload whose answer begins early.
 
@@ -74,7 +79,7 @@ def success_members(answer: Answer) -> dict[str, object]:
             "answer",
             failure_reason(answer),
             status_code=answer.status,
-            retryable=answer.status in TRY_AGAIN,
+            retryable=is_temporary(answer.status),
             retry_after=answer.retry_after,
             hint=answer.hint,
             members=_members_of(parse_json(answer.text)),

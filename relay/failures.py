@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from deploy_relay_kit.relay.answer import TRY_AGAIN
+from deploy_relay_kit.relay.answer import is_temporary
 from deploy_relay_kit.relay.errors import (
     EXHAUSTED,
     AttemptError,
@@ -123,7 +123,7 @@ def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
     sent = sent and stage == "answer"
     failure = PeerError(stage, reason, uncertain=sent, retryable=retryable)
     if isinstance(error, aiohttp.WSServerHandshakeError):
-        failure.status_code, failure.retryable = error.status, error.status in TRY_AGAIN
+        failure.status_code, failure.retryable = error.status, is_temporary(error.status)
         if error.headers is not None:
             wait = error.headers.get("Retry-After")
             failure.retry_after = seconds_until(wait, datetime.now(UTC))

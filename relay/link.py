@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Any, Self, cast
 
@@ -23,6 +23,7 @@ answer never arrives before the head is noticed.
 MOST_BYTES = 1 << 28
 """How much a peer may send in one exchange, with the framing of its chunks, which may be long."""
 _LOOK_AGAIN = 0.005  # seconds until a slow reader may have taken more of an answer
+_PIECE_BYTES = 65_536  # of a part, after which a slow peer is seen to have taken something
 _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
@@ -163,22 +164,33 @@ Part = bytes | memoryview
 
 
 class Streamed(aiohttp.AsyncIterablePayload):
-    """A body in parts, whose views are sent without a copy of them where that is possible."""
+    """A body in parts, whose views are sent without a copy of them where that is possible.
 
-    def __init__(self, parts: AsyncIterator[Part]) -> None:
+    `progress` is called when the connection has taken something of a part for which it had no room.
+    """
+
+    def __init__(self, parts: AsyncIterator[Part], progress: Callable[[], None]) -> None:
         super().__init__(cast("AsyncIterator[bytes]", parts))
         self._parts = parts
+        self._progress = progress
 
     async def write_with_length(self, writer: Any, content_length: int | None) -> None:
         """`writer` is the StreamWriter of aiohttp; the length is always None."""
         del content_length
         async for part in self._parts:
             transport = writer.transport
-            if isinstance(part, bytes) or not isinstance(transport, TlsTransport):
-                await writer.write(bytes(part))
-            else:
-                transport.writelines((b"%x\r\n" % len(part), part, b"\r\n"))
-                await writer.drain()
+            is_direct = isinstance(transport, TlsTransport) and not transport.is_closing()
+            if isinstance(part, bytes) or not is_direct:
+                await writer.write(bytes(part))  # which raises if the connection is lost
+                continue
+            transport.send_on(b"%x\r\n" % len(part))
+            for at in range(0, len(part), _PIECE_BYTES):
+                transport.send_on(part[at : at + _PIECE_BYTES])
+                if transport.get_write_buffer_size():
+                    await writer.drain()
+                    self._progress()
+            transport.send_on(b"\r\n")
+            await writer.drain()
 
 
 _LINKS = contextvars.ContextVar[list[Link]]("links of the latest exchange of a task")

@@ -90,6 +90,7 @@ class Peer:
         headers: Mapping[str, str],
         body: bytes | AsyncIterator[Part],
         body_is_sent: Callable[[], bool] = lambda: True,
+        progress: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[Reply]:
         """POST to the operations API; inside the context, the answer can be read as it arrives.
 
@@ -104,7 +105,7 @@ class Peer:
         with translated(where, self.limits.connect, body_is_sent):
             async with self.connections.session.post(
                 URL(self.api.url, encoded=True),  # path and query stay as given (URL-08)
-                data=Streamed(body) if isinstance(body, AsyncIterator) else body,
+                data=Streamed(body, progress) if isinstance(body, AsyncIterator) else body,
                 headers={**self.api.headers, **headers},
                 ssl=self.tls,
                 server_hostname=self.api.host_without_zone,

@@ -78,6 +78,8 @@ def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # n
         raise unwritable(error) from error
     context.sslobject_class = PatientTls  # through a proxy
     context.sslsocket_class = TlsSocket
+    # In TLS 1.2 a peer could stop an upload for a new handshake, and wait.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     # Python 3.13 sets this flag, and would refuse Harper's own certificates, which lack the key
     # identifier of their authority.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -11,11 +11,12 @@ import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, cast
 
 from deploy_relay_kit.relay.sockets import LOST, TURN_BYTES
 
+_RECORD_BYTES = 16_384
 _END_SECONDS = 30.0  # for the rest of what is sent, and the peer's close_notify; as in asyncio
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -52,6 +53,7 @@ async def start_tls(
     with contextlib.ExitStack() as stack:
         stack.enter_context(plain)
         plain.settimeout(0)
+        plain.getpeername()  # of a lost connection `wrap_socket` would leave a socket open
         tls = context.wrap_socket(
             plain,
             do_handshake_on_connect=False,
@@ -173,15 +175,13 @@ class TlsTransport(asyncio.Transport):
         return False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._send([bytes(data)], in_bulk=False)  # which copies no bytes object
+        self._send(bytes(data), in_bulk=False)  # which copies no bytes object
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Send what is followed by more, and must not change until the protocol is resumed."""
-        self._send(list_of_data, in_bulk=True)
+    def send_on(self, view: bytes | memoryview) -> None:
+        """Send what is followed by more, and must not change while the protocol is paused."""
+        self._send(view, in_bulk=True)
 
-    def _send(
-        self, list_of_data: Iterable[bytes | bytearray | memoryview], *, in_bulk: bool
-    ) -> None:
+    def _send(self, data: bytes | memoryview, *, in_bulk: bool) -> None:
         if self._is_closing or self._lost:
             return
         if in_bulk != self._is_in_bulk:
@@ -191,20 +191,27 @@ class TlsTransport(asyncio.Transport):
             with contextlib.suppress(OSError):  # the connection is lost, which reading shows
                 self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not in_bulk)
         was_idle = not self._unsent
-        self._unsent.extend(memoryview(data) for data in list_of_data if data)
+        if data:
+            self._unsent.append(memoryview(data))
         if was_idle:
             self._write()
 
     def _write(self) -> None:
         while self._unsent:
             try:
-                count = self._tls.write(self._unsent[0])
+                # Of more than one record a part may have left, which no answer to a KeyUpdate of
+                # the peer may follow.
+                count = self._tls.write(self._unsent[0][:_RECORD_BYTES])
             except _AGAIN:
                 break  # the next try must offer the same bytes again
             except OSError as error:
                 self._lose(error)
                 return
-            assert count == len(self._unsent.popleft())  # OpenSSL writes all or nothing
+            rest = self._unsent[0][count:]
+            if rest:
+                self._unsent[0] = rest
+            else:
+                self._unsent.popleft()
         self._wait_to_write(bool(self._unsent))
         if not self._unsent and self._is_closing:
             self._close_tls()
@@ -212,7 +219,7 @@ class TlsTransport(asyncio.Transport):
     def _lose(self, error: OSError) -> None:
         if isinstance(error, ssl.SSLEOFError):  # what OpenSSL makes of a broken pipe
             error = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        if error.errno not in LOST or not self._is_reading:
+        if error.errno not in LOST:
             self._end(error)
             return
         # EARLY-08: the answer is read first, up to the end of the connection.
@@ -254,7 +261,10 @@ class TlsTransport(asyncio.Transport):
             self._tls.unwrap()
         except ssl.SSLWantReadError:
             self._wait_to_write(waits=False)
+            self.resume_reading()
         except ssl.SSLWantWriteError:
+            self._is_reading = False
+            self._loop.remove_reader(self._tls)
             self._wait_to_write(waits=True)
         except (OSError, ValueError):  # ValueError: it is done already
             self._end(None)

@@ -145,7 +145,12 @@ class _Sending:
         try:
             async with (
                 self._deadline,
-                self.peer.exchange(headers, self._parts(), lambda: self._exchange.is_sent) as reply,
+                self.peer.exchange(
+                    headers,
+                    self._parts(),
+                    lambda: self._exchange.is_sent,
+                    lambda: self._advance(Step.PART),
+                ) as reply,
             ):
                 members = await self._members(reply)
         except (PeerError, TimeoutError) as caught:

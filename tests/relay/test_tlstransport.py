@@ -94,11 +94,8 @@ def test_all_that_is_sent_arrives_in_order(tmp_path: Path, seed: int) -> None:
             while at < len(sent):
                 size = choose.choice([0, 1, 16_384, 65_537, 700_000])
                 pieces = [memoryview(sent)[i : i + size] for i in (at, at + size)]
-                if size % 2:
-                    transport.writelines(pieces)
-                else:
-                    for piece in pieces:
-                        transport.write(piece)
+                for piece in pieces:
+                    (transport.send_on if size % 2 else transport.write)(piece)
                 at += 2 * size
                 assert client.is_paused == (transport.get_write_buffer_size() > 0)
                 await client.until(lambda: not client.is_paused)
@@ -238,6 +235,33 @@ def test_a_handshake_that_is_given_up_closes_the_socket() -> None:
                 await gone.wait()
 
     asyncio.run(run())
+
+
+def test_a_slow_peer_is_seen_to_take_something(tmp_path: Path) -> None:
+    """A block is half a mebibyte, and takes this peer longer than the limit of a stall."""
+    size, rate, quick = 2_500_000, 200_000, 1_000_000
+    package = tmp_path / "package.tar.gz"
+    package.write_bytes(random.Random(2).randbytes(size))
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken, last = 0, b""
+        while not last.endswith(LAST_CHUNK):
+            block = await reader.read(8_192)
+            taken, last = taken + len(block), last[-len(LAST_CHUNK) :] + block
+            if quick < taken < size - quick // 4:
+                await asyncio.sleep(len(block) / rate)
+        writer.write(OK)
+        await writer.drain()
+
+    async def run() -> list[relay.Record]:
+        server = AUTHORITY.server_context("127.0.0.1")
+        async with listening(slow, server) as address:
+            node = relay.Node("n", f"https://{address}/", mint=relay.GivenToken("a-token"))
+            tls = relay.Tls(ca_file=AUTHORITY.write(tmp_path / "ca.pem"))
+            limits = relay.Limits(stall=2)
+            return (await relay.deploy([node], DEPLOY, package, tls=tls, limits=limits)).records
+
+    assert asyncio.run(run()) == [{"node": "n", "status": "success"}]
 
 
 @pytest.mark.parametrize("loop", ["of sockets", "foreign"])
