@@ -23,7 +23,6 @@ answer never arrives before the head is noticed.
 MOST_BYTES = 1 << 28
 """How much a peer may send in one exchange, with the framing of its chunks, which may be long."""
 _LOOK_AGAIN = 0.005  # seconds until a slow reader may have taken more of an answer
-_PIECE_BYTES = 65_536  # of a part, after which a slow peer is seen to have taken something
 _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
@@ -183,13 +182,9 @@ class Streamed(aiohttp.AsyncIterablePayload):
             if isinstance(part, bytes) or not is_direct:
                 await writer.write(bytes(part))  # which raises if the connection is lost
                 continue
-            transport.send_on(b"%x\r\n" % len(part))
-            for at in range(0, len(part), _PIECE_BYTES):
-                transport.send_on(part[at : at + _PIECE_BYTES])
-                if transport.get_write_buffer_size():
-                    await writer.drain()
-                    self._progress()
-            transport.send_on(b"\r\n")
+            transport.progress = self._progress
+            for data in (b"%x\r\n" % len(part), part, b"\r\n"):
+                transport.send_on(data)
             await writer.drain()
 
 

@@ -16,7 +16,13 @@ from typing import Any, cast
 
 from deploy_relay_kit.relay.sockets import LOST, TURN_BYTES
 
-_RECORD_BYTES = 16_384
+_PIECE_BYTES = 4 * 16_384
+"""What is encrypted in one call, and sent in one record after the other.
+
+More is less work, and it takes longer until a slow peer is seen to have taken it. Of more than one
+record a part may have left, which no answer to a KeyUpdate may follow: a peer that asks for new
+keys while it takes no data loses the exchange. No server is known to do so.
+"""
 _END_SECONDS = 30.0  # for the rest of what is sent, and the peer's close_notify; as in asyncio
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -93,6 +99,8 @@ class TlsTransport(asyncio.Transport):
 
     def __init__(self, tls: TlsSocket, protocol: asyncio.Protocol) -> None:
         super().__init__({"socket": tls, "ssl_object": tls, "sslcontext": tls.context})
+        self.progress: Callable[[], object] = bool
+        """Called when the peer has taken something for which there was no room before."""
         self._tls = tls
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
@@ -197,21 +205,23 @@ class TlsTransport(asyncio.Transport):
             self._write()
 
     def _write(self) -> None:
+        has_waited, has_written = self._waits_to_write, False
         while self._unsent:
             try:
-                # Of more than one record a part may have left, which no answer to a KeyUpdate of
-                # the peer may follow.
-                count = self._tls.write(self._unsent[0][:_RECORD_BYTES])
+                count = self._tls.write(self._unsent[0][:_PIECE_BYTES])
             except _AGAIN:
                 break  # the next try must offer the same bytes again
             except OSError as error:
                 self._lose(error)
                 return
+            has_written = True
             rest = self._unsent[0][count:]
             if rest:
                 self._unsent[0] = rest
             else:
                 self._unsent.popleft()
+        if has_waited and has_written:
+            self.progress()
         self._wait_to_write(bool(self._unsent))
         if not self._unsent and self._is_closing:
             self._close_tls()
