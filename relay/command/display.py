@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -44,23 +43,9 @@ def progress_listener(nodes: Sequence[str], err: Output) -> Iterator[Listener]:
 
 @contextlib.contextmanager
 def _screen(board: Board, err: Output) -> Iterator[Listener]:
-    # The other screen of the terminal is drawn anew each time, so that a terminal which is resized
-    # shows no broken rows; the first one comes back unchanged.
-    # Drawn rarely, to leave processor time to the uploads.
-    live = Live(
-        board,
-        console=err.console(),
-        screen=True,
-        refresh_per_second=4,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-    live.start()
-    try:
+    with err.screen(board) as screen:
+        screen.start()
         yield lambda event: board.listen(event, _state(event))
-    finally:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            live.stop()
 
 
 @contextlib.contextmanager

@@ -4,10 +4,12 @@ import contextlib
 import errno
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 
 
 class Output:
@@ -33,6 +35,27 @@ class Output:
 
     def console(self) -> Console:
         return Console(file=self.stream)
+
+    @contextlib.contextmanager
+    def screen(self, shown: RenderableType) -> Iterator[Live]:
+        """The other screen of the terminal, to be started; the first one comes back unchanged.
+
+        It is drawn anew each time, so that a terminal which is resized shows no broken rows, and
+        rarely, to leave processor time to the uploads.
+        """
+        live = Live(
+            shown,
+            console=self.console(),
+            screen=True,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        try:
+            yield live
+        finally:
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                live.stop()
 
     def say(self, text: str) -> None:
         """Write one line, and flush it for the reader of a pipe."""

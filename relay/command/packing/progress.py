@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.live import Live
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -31,26 +30,14 @@ def packing_progress(err: Output) -> Iterator[OnProgress]:
         yield _lines(err)
         return
     bar, began = _Bar(), time.monotonic()
-    # On the other screen of the terminal, as the deploy: it is drawn anew after a resize.
-    live = Live(
-        bar,
-        console=err.console(),
-        screen=True,
-        refresh_per_second=4,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
+    with err.screen(bar) as screen:
 
-    def show(done: int, total: int) -> None:
-        bar.update(done, total)
-        if not live.is_started and time.monotonic() - began > _SOON:
-            live.start()
+        def show(done: int, total: int) -> None:
+            bar.update(done, total)
+            if not screen.is_started and time.monotonic() - began > _SOON:
+                screen.start()
 
-    try:
         yield show
-    finally:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            live.stop()
 
 
 class _Bar:
