@@ -103,9 +103,10 @@ def failure_reason(answer: Answer) -> str:
 
 def _page(answer: Answer) -> str:
     """The status and the title of an HTML page, which is the text of a proxy; else nothing."""
-    if not _PAGE.match(answer.text):
+    text = answer.text
+    if not _PAGE.match(text):
         return ""
-    title = _TITLE.search(answer.hide(answer.text)[:_HEAD_OF_A_PAGE])
+    title = _TITLE.search(answer.hide(text)[:_HEAD_OF_A_PAGE])
     words = _first_units(" ".join(unescape(title[1]).split())) if title else ""
     return f"HTTP {answer.status}: {words or 'an HTML page without a title'}"
 

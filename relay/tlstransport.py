@@ -1,7 +1,7 @@
 """An asyncio transport that encrypts straight into its socket.
 
 The TLS of asyncio encrypts into memory, and what comes out is copied three times more on its way
-to the socket: to eight peers that took as much processor time again as all the rest of sending.
+to the socket, which with one packet for each record cost a fifth of the processor time of a deploy.
 """
 
 import asyncio
