@@ -58,11 +58,6 @@ def guarded_proxy() -> Iterator[Tinyproxy]:
         yield proxy
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Three more than there are cores: almost half of a test's time is spent waiting."""
-    return (os.cpu_count() or 1) + 3
-
-
 _ENVIRONMENT = ("extras", "installed", "matrix", "publishing", "tutorials", "types")
 _CLUSTER = (
     "config",

@@ -37,6 +37,7 @@ from deploy_relay_kit.harness.witness.printable import printable
 
 _CHECKS = pytest.StashKey[Checks]()
 _CASE = pytest.StashKey[Case]()
+_MOST_WORKERS = 24  # a worker takes a second of a core to start
 
 
 class CaseFailed(Exception):  # noqa: N818 - pytest shows its name
@@ -79,6 +80,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_make_parametrize_id(val: object) -> str | None:
     """The name of a row's value, where a case gives none."""
     return plain_id(val)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Two for each core, since half of a case's time is spent waiting; at most `_MOST_WORKERS`."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:  # xdist reads it
+        return None
+    own = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return min(2 * (len(own(0)) if own else os.cpu_count() or 1), _MOST_WORKERS)
 
 
 @pytest.fixture
