@@ -16,13 +16,7 @@ from typing import Any, cast
 
 from deploy_relay_kit.relay.sockets import LOST, TURN_BYTES
 
-_PIECE_BYTES = 4 * 16_384
-"""What is encrypted in one call, and sent in one record after the other.
-
-More is less work, and it takes longer until a slow peer is seen to have taken it. Of more than one
-record a part may have left, which no answer to a KeyUpdate may follow: a peer that asks for new
-keys while it takes no data loses the exchange. No server is known to do so.
-"""
+_CORK = getattr(socket, "TCP_CORK", None)  # on Linux
 _END_SECONDS = 30.0  # for the rest of what is sent, and the peer's close_notify; as in asyncio
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -100,7 +94,7 @@ class TlsTransport(asyncio.Transport):
     def __init__(self, tls: TlsSocket, protocol: asyncio.Protocol) -> None:
         super().__init__({"socket": tls, "ssl_object": tls, "sslcontext": tls.context})
         self.progress: Callable[[], object] = bool
-        """Called when the peer has taken something for which there was no room before."""
+        """Called when the connection takes more again, after the peer has taken something."""
         self._tls = tls
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
@@ -192,36 +186,45 @@ class TlsTransport(asyncio.Transport):
     def _send(self, data: bytes | memoryview, *, in_bulk: bool) -> None:
         if self._is_closing or self._lost:
             return
-        if in_bulk != self._is_in_bulk:
-            # Each record is a system call. Unless the last bytes wait for more, each is a packet
-            # of its own, too, which costs sender and receiver half as much again.
-            self._is_in_bulk = in_bulk
-            with contextlib.suppress(OSError):  # the connection is lost, which reading shows
-                self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not in_bulk)
+        self._hold_back(in_bulk=in_bulk)
         was_idle = not self._unsent
         if data:
             self._unsent.append(memoryview(data))
         if was_idle:
             self._write()
 
+    def _hold_back(self, *, in_bulk: bool) -> None:
+        """Let the last bytes wait for more to come, or, after the bulk, no longer.
+
+        Each record is a system call. If it were a packet of its own, too, it would cost sender and
+        receiver half as much again.
+        """
+        if in_bulk == self._is_in_bulk:
+            return
+        self._is_in_bulk = in_bulk
+        how = (socket.TCP_NODELAY, not in_bulk) if _CORK is None else (_CORK, in_bulk)
+        with contextlib.suppress(OSError):  # the connection is lost, which reading shows
+            self._tls.setsockopt(socket.IPPROTO_TCP, *how)
+
     def _write(self) -> None:
-        has_waited, has_written = self._waits_to_write, False
+        if self._waits_to_write and self._unsent:
+            self.progress()  # also when there is no room for the rest of these bytes yet
         while self._unsent:
             try:
-                count = self._tls.write(self._unsent[0][:_PIECE_BYTES])
+                # Of several records a part may leave now, which no answer to a KeyUpdate may
+                # follow: a peer that asks for new keys while it takes no data loses the exchange.
+                # No server is known to do so.
+                count = self._tls.write(self._unsent[0])
             except _AGAIN:
                 break  # the next try must offer the same bytes again
             except OSError as error:
                 self._lose(error)
                 return
-            has_written = True
             rest = self._unsent[0][count:]
             if rest:
                 self._unsent[0] = rest
             else:
                 self._unsent.popleft()
-        if has_waited and has_written:
-            self.progress()
         self._wait_to_write(bool(self._unsent))
         if not self._unsent and self._is_closing:
             self._close_tls()
@@ -261,6 +264,7 @@ class TlsTransport(asyncio.Transport):
         if self._is_closing:
             return
         self.resume_reading()
+        self._hold_back(in_bulk=False)  # or the close_notify would wait
         self._is_closing = True
         self._end_timer = self._loop.call_later(_END_SECONDS, self.abort)
         if not self._unsent:

@@ -130,6 +130,26 @@ def test_closing_sends_the_rest_first(tmp_path: Path) -> None:
     assert received == sent
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="TCP_CORK is not on this system")
+@pytest.mark.parametrize("last", ["bytes", "close_notify"])
+def test_the_last_bytes_of_a_body_wait_for_nothing(tmp_path: Path, last: str) -> None:
+    async def listen(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def run() -> list[int]:
+        async with connected(listen, tmp_path) as (transport, _):
+            sock = transport.get_extra_info("socket")
+            transport.send_on(b"more comes")
+            before = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)
+            if last == "bytes":
+                transport.write(b"last")
+            else:
+                transport.close()
+            return [before, sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)]
+
+    assert asyncio.run(run()) == [1, 0]
+
+
 @pytest.mark.parametrize("end", ["of TLS", "of the connection"])
 def test_the_end_of_tls_is_told_from_that_of_the_connection(tmp_path: Path, end: str) -> None:
     is_closed = end == "of TLS"
