@@ -21,8 +21,13 @@ EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 async def listening(
     connection: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     tls: ssl.SSLContext | None = None,
+    *,
+    read_ahead: int = 1 << 26,
 ) -> AsyncIterator[str]:
-    """Host and port of a server. At the end its connections must have ended, and are closed."""
+    """Host and port of a server. At the end its connections must have ended, and are closed.
+
+    It may read twice as many bytes as `read_ahead` before they are asked for.
+    """
     served = set[asyncio.Task[None] | None]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,7 +39,8 @@ async def listening(
                 writer.close()
             await writer.wait_closed()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, limit=1 << 26) as server:
+    started = asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, limit=read_ahead)
+    async with await started as server:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with asyncio.timeout(30):
             await asyncio.gather(*filter(None, served))

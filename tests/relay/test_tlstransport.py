@@ -259,26 +259,30 @@ def test_a_handshake_that_is_given_up_closes_the_socket() -> None:
 
 def test_a_slow_peer_is_seen_to_take_something(tmp_path: Path) -> None:
     """A block is half a mebibyte, and takes this peer longer than the limit of a stall."""
-    size, rate, quick = 2_500_000, 200_000, 1_000_000
+    size, rate, slow_from, slow_to = 3_000_000, 100_000, 1_000_000, 1_600_000
     package = tmp_path / "package.tar.gz"
     package.write_bytes(random.Random(2).randbytes(size))
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         taken, last = 0, b""
         while not last.endswith(LAST_CHUNK):
             block = await reader.read(8_192)
+            if not block:
+                return
             taken, last = taken + len(block), last[-len(LAST_CHUNK) :] + block
-            if quick < taken < size - quick // 4:
+            if slow_from < taken < slow_to:
                 await asyncio.sleep(len(block) / rate)
         writer.write(OK)
         await writer.drain()
 
     async def run() -> list[relay.Record]:
         server = AUTHORITY.server_context("127.0.0.1")
-        async with listening(slow, server) as address:
+        async with listening(slow, server, read_ahead=8_192) as address:
             node = relay.Node("n", f"https://{address}/", mint=relay.GivenToken("a-token"))
             tls = relay.Tls(ca_file=AUTHORITY.write(tmp_path / "ca.pem"))
-            limits = relay.Limits(stall=2)
+            limits = relay.Limits(stall=3)
             return (await relay.deploy([node], DEPLOY, package, tls=tls, limits=limits)).records
 
     assert asyncio.run(run()) == [{"node": "n", "status": "success"}]
