@@ -103,11 +103,13 @@ class _Connector(aiohttp.TCPConnector):
             limit=0, keepalive_timeout=1e-6, socket_factory=self._open, resolver=Lookups()
         )
         self._opened = opened
+        self._by_number = weakref.WeakValueDictionary[int, PatientSocket]()
 
     def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, *_ = address
         opened = PatientSocket(family, kind, protocol)
         self._opened.add(opened)
+        self._by_number[opened.fileno()] = opened
         return opened
 
     async def _wrap_create_connection(
@@ -144,8 +146,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def _taken(self, transport: asyncio.Transport) -> socket.socket:
         """The socket of a transport, which ends without it."""
-        number = transport.get_extra_info("socket").fileno()
-        opened = next(each for each in self._opened if each.fileno() == number)
+        opened = self._by_number[transport.get_extra_info("socket").fileno()]
         transport.abort()
         return socket.socket(fileno=opened.detach())
 

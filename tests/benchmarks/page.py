@@ -33,10 +33,20 @@ each peer. The times of curl, Node and `relay deploy` include their start; those
 Python (raw loop, httpx, and relay, which is the library) do not. The raw loop is
 `SSLSocket.sendall`, in one thread for each peer.
 """
+_JUDGE = """\
+## Costs of the fake peers
+
+All peers of a cluster are one process of Python; the sender is in another. What is read is counted
+as it comes, with its framing.
+
+| what | cost |
+|---|---|"""
 _COLUMNS = "| sender | MB/s | throughput to curl | CPU s per GB | CPU of the sink to sender's |"
 
 
-def write_page(results: Mapping[str, Sequence[Run]], directory: Path) -> None:
+def write_page(
+    results: Mapping[str, Sequence[Run]], judge: Sequence[tuple[str, str]], directory: Path
+) -> None:
     """Write the page and its plots into the directory."""
     rounds = len(results["senders"]) // len({(r.sender, r.peers) for r in results["senders"]})
     parts = [_INTRO.format(machine=_machine(), rounds=rounds), _duel(results["kill"])]
@@ -44,6 +54,7 @@ def write_page(results: Mapping[str, Sequence[Run]], directory: Path) -> None:
     parts += [_table(n, runs) for n, runs in by_peers.items()]
     parts.append("![Throughput of each sender](benchmarks-throughput.svg)\n")
     parts.append(_costs(results))
+    parts.append("\n".join([_JUDGE, *(f"| {what} | {cost} |" for what, cost in judge), ""]))
     (directory / "benchmarks.md").write_text("\n".join(parts))
     senders = {run.sender: run for run in results["senders"]}
     throughput = {

@@ -19,14 +19,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.benchmarks.discarding_sink import Sink, discarding_sink
+from tests.benchmarks.judge_cost import rows
 from tests.benchmarks.page import write_page
 from tests.benchmarks.senders import commands
 
 _MIB = 1 << 20
 _PEERS = {1: 1_024, 2: 512, 8: 256, 64: 16}
 """The size of the payload in MiB, for each number of peers."""
-_MANY = (1, 10, 100, 1_000)
-_SIZES = tuple(1 << power for power in range(16, 33, 4))
+_MANY = (1, 10, 100, 1_000, 5_000)
+_SIZES = tuple(1 << power for power in (16, 20, 24, 28, 32, 34))
 _CURL, _RELAY = "curl", "`relay deploy`"
 
 
@@ -111,8 +112,10 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="read this file, or write it if it is missing")
     options = parser.parse_args()
     results: dict[str, list[Run]]
+    judge: list[tuple[str, str]]
     if options.results and options.results.exists():
         loaded = json.loads(options.results.read_text())
+        judge = [(what, cost) for what, cost in loaded.pop("judge")]
         results = {name: [Run(**each) for each in runs] for name, runs in loaded.items()}
     else:
         if options.realtime:  # all that it starts inherits this
@@ -130,10 +133,11 @@ def main() -> None:
                 "peers": [r for n in many for r in bench.rounds(n, 1 << 16, 1, relay)],
                 "sizes": [r for size in sizes for r in bench.rounds(1, size, 1, relay)],
             }
+        judge = [*rows(options.rounds)]
     if options.results:
         plain = {name: [asdict(each) for each in runs] for name, runs in results.items()}
-        options.results.write_text(json.dumps(plain))
-    write_page(results, Path(__file__).parents[2] / "docs")
+        options.results.write_text(json.dumps({**plain, "judge": judge}))
+    write_page(results, judge, Path(__file__).parents[2] / "docs")
 
 
 if __name__ == "__main__":
