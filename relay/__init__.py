@@ -48,6 +48,7 @@ Read the modules in this order; each imports only modules that stand after it:
     payload proxy               the staged file, a proxy on the way
     keylog                      a variable that would break the import of aiohttp
     cbor request formdata       what is sent, in both forms
+    files                       small files that the caller names
     report                      what is returned
     retry answer events urls    rules of the protocol, without I/O
     redact node limits errors   small types that the others share

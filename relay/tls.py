@@ -3,18 +3,16 @@
 import functools
 import os
 import ssl
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import check_length
 from deploy_relay_kit.relay.keylog import unwritable
 from deploy_relay_kit.relay.link import PatientTls
 from deploy_relay_kit.relay.node import AnyPath
 from deploy_relay_kit.relay.tlstransport import TlsSocket
-
-_PEM_BYTES = 1 << 24  # more than the authorities of a system
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def contexts_for(nodes: Iterable[tuple[AnyPath | None, bool]], tls: Tls) -> list
 
 
 def _certificates(file: Path) -> str:
-    _check_length(file, f"CA file {str(file)!r}")
+    check_length(file, f"CA file {str(file)!r}")
     try:
         text = file.read_text(encoding="ascii", errors="ignore")  # comments may hold other bytes
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
@@ -98,9 +96,9 @@ _shared_context = functools.lru_cache(maxsize=8)(_new_context)
 def _load_own_certificate(
     context: ssl.SSLContext, certificate: AnyPath, key: AnyPath | None
 ) -> None:
-    _check_length(certificate, f"client certificate {os.fspath(certificate)!r}")
+    check_length(certificate, f"client certificate {os.fspath(certificate)!r}")
     if key is not None:
-        _check_length(key, f"key {os.fspath(key)!r}")
+        check_length(key, f"key {os.fspath(key)!r}")
     try:
         # With the empty password an encrypted key is an error, not a prompt during a deploy.
         context.load_cert_chain(certificate, key, password="")
@@ -109,18 +107,6 @@ def _load_own_certificate(
         what += f" with key {os.fspath(key)!r}" if key else ""
         remedy = "a certificate and its own key, unencrypted, as readable PEM files"
         raise _unusable(what, error, remedy) from error
-
-
-def _check_length(file: AnyPath, what: str) -> None:
-    """Refuse a file that would be read without end."""
-    try:
-        found = Path(file).stat()
-    except (OSError, ValueError):
-        return  # which reading it reports
-    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
-        raise InputError(f"{what} is a device; give a readable PEM file")
-    if found.st_size > _PEM_BYTES:
-        raise InputError(f"{what} is longer than {_PEM_BYTES:,} bytes; is it the right file?")
 
 
 def _unusable(what: str, error: OSError | ValueError, remedy: str) -> InputError:

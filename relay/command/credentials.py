@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import STANDARD_INPUT, read_text
 from deploy_relay_kit.relay.node import Mint
 from deploy_relay_kit.relay.token import GivenToken, OperationsMint
 
-STANDARD_INPUT = Path("-")
 _SECRET_BYTES = 65_536
 
 
@@ -83,22 +83,3 @@ def _is_public(path: Path) -> bool:
     """Whether all users may read the file; a pipe of the shell, as of `<(…)`, does not count."""
     mode = path.stat().st_mode
     return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
-
-
-def read_text(path: Path, option: str, *, most: int = 1 << 20) -> str:
-    """The text of a file of at most so many bytes; "-" is the standard input.
-
-    Raises:
-        InputError: It cannot be read, is longer, or is not UTF-8.
-    """
-    what = "standard input" if path == STANDARD_INPUT else repr(str(path))
-    try:
-        with open(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb") as file:
-            content = file.read(most + 1)
-        text = content.decode("utf-8-sig") if len(content) <= most else None
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
-        why = getattr(error, "strerror", "it is not UTF-8 text")
-        raise InputError(f"{option}: cannot read {what}: {why}") from error
-    if text is None:
-        raise InputError(f"{option}: {what} is longer than {most:,} bytes; is it the right file?")
-    return text

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from deploy_relay_kit.relay.command.credentials import STANDARD_INPUT, read_text
 from deploy_relay_kit.relay.command.limits import add_limits, rates_in
 from deploy_relay_kit.relay.command.parsers import (
     Parser,
@@ -28,6 +27,7 @@ from deploy_relay_kit.relay.command.parsers import (
 )
 from deploy_relay_kit.relay.command.settings import Settings, read_settings
 from deploy_relay_kit.relay.errors import AttemptError, InputError
+from deploy_relay_kit.relay.files import STANDARD_INPUT, read_text
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.request import decoded, stays_behind
 from deploy_relay_kit.relay.urls import resolve, without_user_info

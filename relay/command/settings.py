@@ -20,8 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from deploy_relay_kit.relay.command.credentials import read_text
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import read_text
 
 PROJECT_FILE = Path("relay.toml")
 _SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}

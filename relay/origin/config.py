@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import read_text
 from deploy_relay_kit.relay.node import Node
 
 T = TypeVar("T")
@@ -127,24 +128,6 @@ def nodes_of(config: Config) -> list[Node]:
 def read_secret(path: Path) -> str:
     """The text of a file without its line end."""
     return read_text(path).rstrip("\r\n")
-
-
-def read_text(path: Path) -> str:
-    """The text of a file of at most a mebibyte.
-
-    Raises:
-        InputError: It cannot be read, is longer, or is not UTF-8.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MIB + 1)
-        text = content.decode("utf-8") if len(content) <= MIB else None
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
-        why = getattr(error, "strerror", "it is not UTF-8 text")
-        raise InputError(f"cannot read {str(path)!r}: {why}") from None
-    if text is None:
-        raise InputError(f"{str(path)!r} is longer than {MIB:,} bytes; is it the right file?")
-    return text
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import check_length
 from deploy_relay_kit.relay.origin.config import Bounds, Config
 
 _LOOK_SECONDS = 0.25
@@ -39,8 +40,12 @@ async def listen(
     Raises:
         InputError: The certificate cannot be used, or the port is in use.
     """
+    certificate, key = settings.certificate_file, settings.key_file
+    check_length(certificate, f"certificate_file {str(certificate)!r}")
+    check_length(key, f"key_file {str(key)!r}")
     try:
-        context.load_cert_chain(settings.certificate_file, settings.key_file)
+        # With the empty password an encrypted key is an error, not a prompt.
+        context.load_cert_chain(certificate, key, password="")
     except OSError as error:
         raise InputError(f"cannot use certificate_file and key_file: {error}") from None
     guard = _Guard(settings.limits)

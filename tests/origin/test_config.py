@@ -8,6 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
 from tests.origin.nodes import RELAY, real_cluster
 
@@ -31,7 +37,10 @@ BAD = [
     ('"data"', '"a\\u0000b"', "at `$.directory`"),
     ('certificate_file = "leaf.pem"', 'certificate_file = "node.toml"', "certificate_file"),
     ('certificate_file = "leaf.pem"', 'certificate_file = "\\u0000"', "`$.certificate_file`"),
+    ('certificate_file = "leaf.pem"', 'certificate_file = "/dev/zero"', "'/dev/zero' is a device"),
+    ('key_file = "leaf.pem"', 'key_file = "/dev/zero"', "key_file '/dev/zero' is a device"),
     ('"../token.pem"', '"leaf.pem"', "needs an RSA key"),
+    ('"../token.pem"', '"/dev/zero"', "token_key_file '/dev/zero' is a device"),
 ]
 
 
@@ -41,6 +50,21 @@ def test_a_bad_configuration_is_one_line(good: Path, member: str, instead: str, 
     assert member in text
     error = refused(good, text.replace(member, instead, 1))
     assert words in error
+
+
+def test_a_byte_order_mark_is_ignored(good: Path) -> None:
+    text = good.read_text().replace("port = 0", "port = 65536", 1)
+    assert "at `$.port`" in refused(good, f"\ufeff{text}")
+
+
+def test_an_encrypted_key_is_refused_without_a_prompt(good: Path) -> None:
+    key = generate_private_key(65_537, 2_048)
+    sealed = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2")
+    )
+    good.with_name("sealed.pem").write_bytes(sealed)
+    text = good.read_text().replace('\nkey_file = "leaf.pem"', '\nkey_file = "sealed.pem"', 1)
+    assert "cannot use certificate_file and key_file" in refused(good, text)
 
 
 def refused(good: Path, text: str) -> str:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from deploy_relay_kit.relay.command.credentials import STANDARD_INPUT
 from deploy_relay_kit.relay.command.output import printable
 from deploy_relay_kit.relay.command.packing.pack import OnProgress, Packed, pack
 from deploy_relay_kit.relay.command.packing.temporary import temporary_directory
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import STANDARD_INPUT
 
 ARCHIVES = (".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"  # the first bytes of a gzip file (RFC 1952, 2.3.1)

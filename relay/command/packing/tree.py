@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from deploy_relay_kit.relay.command.credentials import read_text
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import read_text
 
 IGNORE_FILE = ".deployignore"
 _MOST_REPEATED = 20_000  # files and directories that are packed again through another link

@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import read_text
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import LocalSettings, Mint, Node
 from deploy_relay_kit.relay.origin.access.users import hashed
-from deploy_relay_kit.relay.origin.config import Config, User, read_text
+from deploy_relay_kit.relay.origin.config import Config, User
 from deploy_relay_kit.relay.origin.others import Others
 from deploy_relay_kit.relay.replication import ReplicationMint
 from deploy_relay_kit.relay.retry import Retry

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import check_length
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 
 _DAY = 86_400
@@ -24,6 +25,7 @@ class Tokens:
 
     def __init__(self, key_file: Path) -> None:
         """Raise InputError for a file that holds no RSA key of 2,048 bits or more."""
+        check_length(key_file, f"token_key_file {str(key_file)!r}")
         try:
             key = load_pem_private_key(key_file.read_bytes(), None)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
