@@ -18,7 +18,11 @@ from tests.programs import LONG
 
 CHECKOUT = Path(__file__).parents[2]
 PART = [] if LONG else ["-k", "wire or token or fanout or records or early or cancel or retry"]
-LITTLE = {"RELAY_HARNESS_HUGE_MB": "64", "RELAY_HARNESS_PATIENCE": "20"}
+LITTLE = {
+    "RELAY_HARNESS_HUGE_MB": "64",
+    "RELAY_HARNESS_PATIENCE": "20",
+    "PYTEST_XDIST_AUTO_NUM_WORKERS": "2",  # other tests run beside these
+}
 NOTHING = "the relay opened no connection to a healthy peer; it reported: "
 UNTRUSTED = "the relay did not trust the certificate of a healthy peer"
 
