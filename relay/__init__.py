@@ -44,6 +44,7 @@ Read the modules in this order; each imports only modules that stand after it:
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises
     tls link pace rate          certificates, and what a peer may do on its connection
+    handshake                   TLS on a connected socket
     tlstransport sockets        its bytes
     payload proxy               the staged file, a proxy on the way
     keylog                      a variable that would break the import of aiohttp

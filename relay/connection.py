@@ -13,13 +13,14 @@ from aiohttp.client_proto import ResponseHandler
 
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.failures import tunnel_failure
+from deploy_relay_kit.relay.handshake import start_tls
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.link import link
 from deploy_relay_kit.relay.pace import Pace
 from deploy_relay_kit.relay.proxy import proxies
 from deploy_relay_kit.relay.rate import Rate
 from deploy_relay_kit.relay.sockets import Lookups, PatientSocket
-from deploy_relay_kit.relay.tlstransport import TlsSocket, start_tls
+from deploy_relay_kit.relay.tlstransport import TlsSocket
 
 CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close
 _BUFFER_BYTES = 16_384  # of an answer

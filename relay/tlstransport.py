@@ -38,56 +38,6 @@ class TlsSocket(ssl.SSLSocket):
         return False
 
 
-async def start_tls(
-    plain: socket.socket,
-    context: ssl.SSLContext,
-    server_hostname: str | None,
-    protocol: asyncio.Protocol,
-) -> "TlsTransport":
-    """Shake hands on a connected socket, which is closed if that fails.
-
-    Raises:
-        OSError: It failed; an `ssl.SSLError` says what is wrong with TLS or the certificate.
-    """
-    loop = asyncio.get_running_loop()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(plain)
-        plain.settimeout(0)
-        plain.getpeername()  # of a lost connection `wrap_socket` would leave a socket open
-        tls = context.wrap_socket(
-            plain,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-            server_hostname=server_hostname,
-        )
-        stack.enter_context(tls)
-        is_closed = False
-        while not is_closed:
-            try:
-                tls.do_handshake()
-            except ssl.SSLWantReadError:
-                await _turn(tls, loop.add_reader, loop.remove_reader)
-            except ssl.SSLWantWriteError:
-                await _turn(tls, loop.add_writer, loop.remove_writer)
-            except ssl.SSLEOFError:
-                is_closed = True
-            else:
-                stack.pop_all()
-                return TlsTransport(cast("TlsSocket", tls), protocol)
-    raise ConnectionResetError  # no failure of TLS
-
-
-async def _turn(
-    sock: socket.socket, add: Callable[..., None], remove: Callable[..., object]
-) -> None:
-    turn = asyncio.Event()
-    add(sock, turn.set)
-    try:
-        await turn.wait()
-    finally:
-        remove(sock)
-
-
 class TlsTransport(asyncio.Transport):
     """Calls its protocol as the transports of asyncio do."""
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import random
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -15,8 +18,9 @@ import pytest
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.peer.certificates import Authority
 from deploy_relay_kit.relay import connection, link
+from deploy_relay_kit.relay.handshake import start_tls
 from deploy_relay_kit.relay.tls import Tls, contexts_for
-from deploy_relay_kit.relay.tlstransport import TlsTransport, start_tls
+from deploy_relay_kit.relay.tlstransport import TlsTransport
 from tests.relay.driving import DEPLOY
 from tests.relay.rawpeers import LAST_CHUNK, OK, listening
 
@@ -230,6 +234,21 @@ def test_a_failed_handshake_closes_the_socket(answer: bytes, error: type[Excepti
             plain = socket.create_connection((host, int(port)))
             with pytest.raises(error):
                 await start_tls(plain, context, host, Client())
+            assert plain.fileno() == -1
+
+    asyncio.run(run())
+
+
+def test_a_reset_before_the_handshake_is_a_reset() -> None:
+    async def run() -> None:
+        [context] = contexts_for([(None, True)], Tls())
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            plain = socket.create_connection(server.getsockname())
+            accepted, _ = server.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+            with pytest.raises(ConnectionResetError, match=os.strerror(errno.ECONNRESET)):
+                await start_tls(plain, context, "127.0.0.1", Client())
             assert plain.fileno() == -1
 
     asyncio.run(run())
