@@ -1,10 +1,13 @@
 """The replication socket: operations between the nodes of a cluster (WS-03…18)."""
 
+import asyncio
+import contextlib
 import ssl
+from collections.abc import Awaitable
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.config import Config, nodes_of
@@ -12,6 +15,8 @@ from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.replication import REQUEST, RESPONSE, SUBPROTOCOL
 from deploy_relay_kit.relay.urls import resolve
+
+_DATA = {WSMsgType.BINARY, WSMsgType.TEXT}
 
 
 class ReplicationSocket:
@@ -45,24 +50,36 @@ class ReplicationSocket:
         except RefusalError as error:
             user, refusal = None, str(error)
         most = STRANGER_BYTES if user is None else self._settings.limits.json_bytes
-        socket = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,),
-            max_msg_size=most,
-            receive_timeout=self._settings.limits.idle,
-            compress=False,
-        )
+        socket = web.WebSocketResponse(protocols=(SUBPROTOCOL,), max_msg_size=most, compress=False)
         await socket.prepare(request)
-        try:
-            async for message in socket:
-                if user is None:
-                    reason = f"Unauthorized: {refusal}" if refusal else "Unauthorized"
-                    await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason.encode())
-                elif message.type is WSMsgType.BINARY and (asked := operation_in(message.data)):
-                    answer = await self._answer(asked, user, request.remote or "")
-                    await socket.send_bytes(msgpack.packb([RESPONSE, answer]))
-        except TimeoutError:
-            await socket.close()
+        with contextlib.suppress(ConnectionError, TimeoutError):  # it went, or was silent
+            if user is not None:
+                await self._converse(socket, user, request.remote or "")
+            elif (await self._next(socket.receive())).type in _DATA:
+                reason = f"Unauthorized: {refusal}" if refusal else "Unauthorized"
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason.encode())
+        await socket.close()
         return socket
+
+    async def _converse(self, socket: web.WebSocketResponse, user: str, source: str) -> None:
+        """Answer one message after another until the connection ends."""
+        message = await self._next(socket.receive())
+        while message.type in _DATA:
+            # aiohttp answers a ping only while somebody receives, so also during an operation: one
+            # that waits for a deploy takes longer than a silent socket may live (WS-19).
+            following = asyncio.create_task(socket.receive())
+            try:
+                if message.type is WSMsgType.BINARY and (asked := operation_in(message.data)):
+                    answer = await self._answer(asked, user, source)
+                    await socket.send_bytes(msgpack.packb([RESPONSE, answer]))
+                message = await self._next(following)
+            finally:
+                following.cancel()
+
+    async def _next(self, message: Awaitable[WSMessage]) -> WSMessage:
+        """The next message, which must come in time; a ping is none."""
+        async with asyncio.timeout(self._settings.limits.idle):
+            return await message
 
     async def _user(self, request: web.Request) -> str | None:
         """WS-04: who asks, by credentials or by the certificate of a node; never by an address."""

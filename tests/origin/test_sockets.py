@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,21 +67,31 @@ async def closed_at_the_end() -> AsyncIterator[aiohttp.TCPConnector]:
                 await asyncio.sleep(0.01)
 
 
+@contextlib.asynccontextmanager
+async def linked_to(
+    node: RealNode, context: ssl.SSLContext, **how: Any
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
+    async with (
+        closed_at_the_end() as connector,
+        aiohttp.ClientSession(connector=connector) as session,
+        session.ws_connect(
+            str(node.replication_url),
+            ssl=context,
+            **({"protocols": [PROTOCOL], "server_hostname": node.name} | how),
+        ) as link,
+    ):
+        yield link
+
+
 def asked(node: RealNode, context: ssl.SSLContext, *messages: bytes, **how: Any) -> list[Any]:
     """The answers to messages on one connection, the last one perhaps the code of a close."""
 
     async def ask() -> list[Any]:
         found: list[Any] = []
-        given: dict[str, Any] = {"protocols": [PROTOCOL], "server_hostname": node.name} | how
-        url = str(node.replication_url)
-        async with (
-            closed_at_the_end() as connector,
-            aiohttp.ClientSession(connector=connector) as session,
-            session.ws_connect(url, ssl=context, **given) as link,
-        ):
+        async with linked_to(node, context, **how) as link:
             assert link.protocol == PROTOCOL
-            for message in messages:
-                await link.send_bytes(message)
+            for sent in messages:
+                await link.send_bytes(sent)
             while len(found) < len(messages):
                 message = await link.receive(timeout=30)
                 if message.type is not aiohttp.WSMsgType.BINARY:
@@ -196,6 +208,58 @@ def test_a_replicated_operation_goes_over_the_sockets(linked: RealCluster) -> No
     assert answer["failed_peers"] == [
         {"node": "n2", "error": "Error: no previous build of 'partly'"}
     ]
+
+
+@pytest.mark.parametrize("client", ["stays", "leaves"])
+def test_a_ping_is_answered_while_an_operation_waits(tmp_path: Path, client: str) -> None:
+    """WS-19: a rollback waits for the command of a deploy, longer than a socket may be silent."""
+    gate, began = tmp_path / "gate", tmp_path / "began"
+    script = f"test -e slow || exit 0; touch {began}; while test ! -e {gate}; do sleep 0.02; done"
+    with real_cluster(tmp_path / "cluster") as cluster:
+        command = f"""on_deploy = ["sh", "-c", "{script}"]"""
+        limits = "limits = { idle = 0.5 }"
+        node = cluster.start("n1", f"replication_port = 0\n{command}\n{limits}")
+        assert node.deploy(component(version=b"1"))[0] == 200
+
+        async def roll_back() -> str:
+            context, how = context_of(cluster, None), {"headers": basic("admin")}
+            async with linked_to(node, context, autoping=False, **how) as link:
+                await link.send_bytes(request(operation="rollback_component", project="demo"))
+                before = time.monotonic()
+                while time.monotonic() - before < 1.0:
+                    await link.ping(b"sent")
+                    message = await link.receive(timeout=10)
+                    assert (message.type, message.data) == (aiohttp.WSMsgType.PONG, b"sent")
+                if client == "leaves":
+                    return ""
+                gate.touch()
+                return str(msgpack.unpackb((await link.receive(timeout=30)).data)[1]["message"])
+
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(node.deploy, component(version=b"2", slow=b""))
+            try:
+                wait_for(began.exists)
+                assert asyncio.run(roll_back()) in {"Rolled back: demo", ""}
+            finally:
+                gate.touch()
+            assert slow.result()[0] == 200
+        wait_for(lambda: node.live() == {"version": b"1"})
+        assert node.stop() == 0
+        assert (node.home / "stderr").read_text() == ""
+
+
+@pytest.mark.parametrize("headers", [basic("admin"), {}], ids=["user", "stranger"])
+def test_pings_alone_hold_no_socket_open(tmp_path: Path, headers: dict[str, str]) -> None:
+    with real_cluster(tmp_path) as cluster:
+        node = cluster.start("n1", "replication_port = 0\nlimits = { idle = 0.5 }")
+
+        async def wait() -> int | None:
+            context = context_of(cluster, None)
+            async with linked_to(node, context, headers=headers, heartbeat=0.2) as link:
+                assert (await link.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
+                return link.close_code
+
+        assert asyncio.run(wait()) == 1000
 
 
 # -- restarts ----------------------------------------------------------------------------------
