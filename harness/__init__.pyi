@@ -129,6 +129,7 @@ from .fronts.nginx import NginxFront as NginxFront
 from .fronts.proxy import PathPrefixProxy as PathPrefixProxy
 from .fronts.tinyproxy import Tinyproxy as Tinyproxy
 from .peer.certificates import Authority as Authority
+from .peer.options import Login as Login
 from .peer.payloads import (
     Payload as Payload,
 )
@@ -136,7 +137,6 @@ from .peer.payloads import (
     stage_payload as stage_payload,
 )
 from .peer.peer import FakePeer as FakePeer
-from .peer.peer import Login as Login
 from .replication.faults import (
     Dropped as Dropped,
 )

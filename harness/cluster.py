@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from deploy_relay_kit import clusters
 from deploy_relay_kit.extras import remedy
-from deploy_relay_kit.harness.faults.checks import check_int
+from deploy_relay_kit.harness.faults.checks import check_bool, check_int
 from deploy_relay_kit.harness.faults.kinds import Fault
 from deploy_relay_kit.harness.fronts.apache import ApacheFront
 from deploy_relay_kit.harness.fronts.caddy import CaddyFront
 from deploy_relay_kit.harness.fronts.front import Front
 from deploy_relay_kit.harness.fronts.haproxy import HaproxyFront
 from deploy_relay_kit.harness.fronts.nginx import NginxFront
-from deploy_relay_kit.harness.peer.certificates import Authority
-from deploy_relay_kit.harness.peer.peer import FakePeer, PeerOptions
+from deploy_relay_kit.harness.peer.certificates import Authority, check_authority
+from deploy_relay_kit.harness.peer.options import PeerOptions
+from deploy_relay_kit.harness.peer.peer import FakePeer, check_peer
 from deploy_relay_kit.harness.profiles import ProfileName
 from deploy_relay_kit.harness.replication import FakeReplicationSocket
 from deploy_relay_kit.harness.replication.socket import SocketOptions
@@ -49,7 +50,6 @@ class FakeCluster:
         profile: the profile of peers that are started without one.
         judging: see `Endpoint`; for peers and sockets that are started later.
         is_stopped: whether `stop` was called.
-
     """
 
     profile: ProfileName = "strict"
@@ -58,6 +58,7 @@ class FakeCluster:
     def __init__(self, peers: int = 0, *, authority: Authority | None = None) -> None:
         """Start a cluster of `peers` healthy peers; add others with `peer`."""
         check_int(least=0).validate("peers", peers)
+        check_authority.validate("authority", authority)
         self.authority = authority or Authority()
         self.peers: list[FakePeer] = []
         self.sockets: list[FakeReplicationSocket] = []
@@ -87,16 +88,16 @@ class FakeCluster:
             authority: signs its certificate instead of the cluster's.
             **how: further arguments of `FakePeer`: `path`, `profile`, `username`, `password`,
                 `host`, `timeout`, `mark_offsets`.
-
         """
+        check_bool.validate("tls", tls)
         number = len(self.peers) + 1
         name = name or next(free for n in itertools.count(1) if (free := f"node-{n}") not in self)
         if name in self:
             raise ValueError(f"a peer is named {name!r} already; names are unique in a cluster")
         how.setdefault("host", loopback_address(number))
         how.setdefault("profile", self.profile)
-        signed_by = (authority or self.authority) if tls else None
-        peer = FakePeer(signed_by, name=name, fault=fault, **how)
+        signer = (authority or self.authority) if tls else None
+        peer = FakePeer(signer, name=name, fault=fault, **how)
         peer.judging = self.judging
         self._cleanup.enter_context(peer)
         self.peers.append(peer)
@@ -156,11 +157,12 @@ class FakeCluster:
             tls: whether it is `wss`.
             authority: signs its certificate instead of the cluster's.
             **how: arguments of `FakeReplicationSocket`: `fault`, `known_nodes`, `host`, `timeout`.
-
         """
-        signed_by = (authority or self.authority) if tls else None
+        check_peer.validate("peer", peer)
+        check_bool.validate("tls", tls)
         how.setdefault("host", peer.http.host)
-        at = FakeReplicationSocket(signed_by, peer.node, **how)
+        signer = (authority or self.authority) if tls else None
+        at = FakeReplicationSocket(signer, peer.node, **how)
         at.judging = self.judging
         self._cleanup.enter_context(at)
         self.sockets.append(at)
@@ -186,7 +188,8 @@ class FakeCluster:
         for peer in self.peers:
             if peer.name == name:
                 return peer
-        raise KeyError(name)
+        first = ", ".join(peer.name for peer in self.peers[:_SHOWN]) or "none"
+        raise KeyError(f"no peer is named {name!r}; the first are {first}")
 
     def silence(self, name: str) -> None:
         """Make a node hang from now on: see `FakePeer.silence`."""

@@ -12,8 +12,8 @@ from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import ReadSlowly
 from deploy_relay_kit.harness.judge.shipped_paths import sample_component
+from deploy_relay_kit.harness.peer.options import PeerOptions
 from deploy_relay_kit.harness.peer.payloads import stage_payload
-from deploy_relay_kit.harness.peer.peer import PeerOptions
 
 _ASSET_SIZE = 16_000_000
 _RATES = (24e6, 16e6, 12e6)  # bytes per second, so that the bars move at different speeds

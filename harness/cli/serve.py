@@ -18,7 +18,7 @@ from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.faults.kinds import Fault
 from deploy_relay_kit.harness.faults.schedule import FaultSchedule
 from deploy_relay_kit.harness.faults.text import parse_fault
-from deploy_relay_kit.harness.peer.peer import PeerOptions
+from deploy_relay_kit.harness.peer.options import PeerOptions
 from deploy_relay_kit.harness.profiles import ProfileName
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import UnionType
 from typing import Any, get_args
 
@@ -94,6 +94,23 @@ def check_type(union: UnionType) -> Check:
     return Check(lambda value: isinstance(value, union), f"an instance of one of {names}")
 
 
+def check_instance(kind: type, allowed: str) -> Check:
+    """Allow objects of a class; `allowed`: what they are in words."""
+    return Check(lambda value: isinstance(value, kind), allowed)
+
+
+def check_each(check: Check, allowed: str) -> Check:
+    """Allow collections, but no text, whose members a check allows."""
+    return Check(
+        lambda value: (
+            isinstance(value, Collection)
+            and not isinstance(value, (str, bytes))
+            and all(map(check.allows, value))
+        ),
+        allowed,
+    )
+
+
 def check_size(most: int) -> Check:
     """Allow bytes, or a text in UTF-8, up to a length."""
     return Check(
@@ -103,6 +120,9 @@ def check_size(most: int) -> Check:
 
 
 check_function = Check(callable, "a function without parameters")
+check_bool = check_instance(bool, "True or False")
+check_text = check_instance(str, "a text")
+check_none = Check(lambda value: value is None, "None")
 check_status = check_int(200, 599)
 
 

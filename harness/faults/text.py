@@ -12,7 +12,7 @@ import attrs
 
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.broken_answers import Held
-from deploy_relay_kit.harness.faults.checks import check_status
+from deploy_relay_kit.harness.faults.checks import check_status, check_text
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.faults.http1 import BODILESS
 from deploy_relay_kit.harness.faults.kinds import (
@@ -62,6 +62,7 @@ def parse_fault(text: str) -> Fault:
     Raises:
         ValueError: the text names no fault, or a value does not fit.
     """
+    check_text.validate("text", text)
     try:
         fault: Fault = _parse_choice(text)
     except ValueError as error:

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Self
 
-from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.faults.checks import check_text
+from deploy_relay_kit.harness.peer.peer import FakePeer, check_peer
 
 _NOT_IN_A_PREFIX = set('"`{}\\$ \r\n')  # they have a meaning in some proxy's configuration
 
@@ -20,8 +21,10 @@ class Front(ABC):
         """Prepare a front of a peer; `prefix` like `/ops`.
 
         Raises:
-            ValueError: the prefix is not a path prefix.
+            ValueError: the peer is no FakePeer, or the prefix not a path prefix.
         """
+        check_peer.validate("peer", peer)
+        check_text.validate("prefix", prefix)
         if not prefix.startswith("/") or prefix.endswith("/") or set(prefix) & _NOT_IN_A_PREFIX:
             raise ValueError(f"prefix must be a path such as /ops, not {prefix!r}")
         self.name, self.username, self.password = peer.name, peer.username, peer.password

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from deploy_relay_kit.harness.faults.checks import check_bool
 from deploy_relay_kit.harness.fronts.daemon import RealProgram
 from deploy_relay_kit.harness.fronts.front import Front
 from deploy_relay_kit.harness.peer.certificates import Authority
@@ -42,6 +43,7 @@ class RealFront(RealProgram, Front):
         Raises:
             ValueError: the prefix is not a path prefix.
         """
+        check_bool.validate("request_buffering", request_buffering)
         RealProgram.__init__(self)
         Front.__init__(self, peer, prefix)
         self._authority = authority

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from deploy_relay_kit.harness.faults.checks import check_instance, check_none
 from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, TlsVersion
 
 # Years far from any clock, so that no clock is asked: a test may freeze Python's.
@@ -32,8 +33,8 @@ class Authority:
             with this object, unless its process is killed.
     """
 
-    def __init__(self, directory: Path | None = None) -> None:
-        self._directory = directory
+    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+        self._directory = None if directory is None else Path(directory)
         self._ca = trustme.CA(organization_name="deploy relay kit")
         self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
 
@@ -124,6 +125,9 @@ class Authority:
         """
         leaf = self._ca.create_child_ca().issue_cert(identity)
         return leaf.private_key_and_cert_chain_pem.bytes()
+
+
+check_authority = check_instance(Authority, "an Authority") | check_none
 
 
 def _server_context(key: bytes, chain: bytes) -> ssl.SSLContext:

@@ -1,10 +1,13 @@
 """Payloads of any size: seeded, hashed while they are written, never in memory."""
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from deploy_relay_kit.harness.faults.checks import check_int
 
 _BLOCK = 64 * 1024
 
@@ -25,8 +28,10 @@ def seeded_blocks(size: int, seed: int = 0) -> Iterator[bytes]:
         yield source.randbytes(min(_BLOCK, size - start))
 
 
-def stage_payload(path: Path, size: int, seed: int = 0) -> Payload:
+def stage_payload(path: str | os.PathLike[str], size: int, seed: int = 0) -> Payload:
     """Write a seeded payload of `size` bytes to `path`."""
+    check_int(0).validate("size", size)
+    path = Path(path)
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for block in seeded_blocks(size, seed):

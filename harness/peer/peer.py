@@ -3,18 +3,19 @@
 import socket
 import ssl
 from collections.abc import Sequence
-from typing import Self, TypedDict
+from typing import Self
 
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.faults import kinds as faults
-from deploy_relay_kit.harness.faults.checks import check_number
+from deploy_relay_kit.harness.faults.checks import check_instance, check_text
 from deploy_relay_kit.harness.faults.kinds import Fault, Group
 from deploy_relay_kit.harness.faults.schedule import FaultSchedule
 from deploy_relay_kit.harness.faults.text import description
-from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.certificates import Authority, check_authority
 from deploy_relay_kit.harness.peer.network import Network
 from deploy_relay_kit.harness.peer.node import NodeState
 from deploy_relay_kit.harness.peer.operations import OperationsApi
+from deploy_relay_kit.harness.peer.options import check_options
 from deploy_relay_kit.harness.profiles import PROFILES, Profile, ProfileName
 from deploy_relay_kit.harness.transport.connection import Connection
 from deploy_relay_kit.harness.transport.control import Command
@@ -23,26 +24,8 @@ from deploy_relay_kit.harness.transport.handshake import has_begun, read_client_
 from deploy_relay_kit.harness.transport.server import StreamingServer
 from deploy_relay_kit.harness.witness.requests import MintWitness, UploadWitness
 
+_PROFILE = check_instance(Profile, "an object such as Strict() (a name goes to peer(profile=…))")
 _IN_HANDSHAKE: tuple[Group, ...] = ("version of TLS", "client certificate", "certificate")
-
-
-class Login(TypedDict):
-    """User name and password of a node, for several nodes that share them: `peer(**login)`."""
-
-    username: str
-    password: str
-
-
-class PeerOptions(TypedDict, total=False):
-    """Arguments of `FakePeer` that `FakeCluster.peer` passes on."""
-
-    path: str
-    profile: ProfileName
-    username: str | None
-    password: str | None
-    host: str
-    timeout: float
-    mark_offsets: Sequence[int]
 
 
 _LATER = object()  # the turn of a connection that may be a stray's
@@ -102,11 +85,16 @@ class FakePeer(Endpoint):
             timeout: longest wait for bytes on a connection, in seconds.
             mark_offsets: file lengths at which a witness keeps the SHA-256 so far.
         """
-        if profile not in PROFILES:
-            raise ValueError(f"profile {profile!r}: give one of {', '.join(PROFILES)}")
-        if not path.startswith("/") or not path.isprintable():
-            raise ValueError(f"path {path!r}: begin it with /, and use printable characters")
-        check_number(above=0).validate("timeout", timeout)
+        check_authority.validate("authority", authority)
+        check_text.validate("name", name)
+        check_options(
+            path=path,
+            profile=profile,
+            username=username,
+            password=password,
+            timeout=timeout,
+            mark_offsets=mark_offsets,
+        )
         super().__init__(name, StreamingServer(host, greet=self._greet, timeout=timeout))
         self.node = node = NodeState(
             name, path, PROFILES[profile](), username=username or "", password=password or ""
@@ -132,6 +120,7 @@ class FakePeer(Endpoint):
 
     @profile.setter
     def profile(self, profile: Profile) -> None:
+        _PROFILE.validate("profile", profile)
         self.node.profile = profile
 
     @property
@@ -298,3 +287,6 @@ class FakePeer(Endpoint):
             case _:
                 return True
         return False
+
+
+check_peer = check_instance(FakePeer, "a FakePeer")

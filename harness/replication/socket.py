@@ -9,8 +9,14 @@ from typing import Any, Self, TypedDict
 from werkzeug import Request, Response
 
 from deploy_relay_kit.harness.errors import Unseen
+from deploy_relay_kit.harness.faults.checks import (
+    check_each,
+    check_none,
+    check_number,
+    check_text,
+)
 from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, SocketFault
-from deploy_relay_kit.harness.peer.certificates import Authority
+from deploy_relay_kit.harness.peer.certificates import Authority, check_authority
 from deploy_relay_kit.harness.peer.node import NodeState
 from deploy_relay_kit.harness.replication import faults as socket_faults
 from deploy_relay_kit.harness.replication.conversation import SocketConversation
@@ -24,6 +30,7 @@ from deploy_relay_kit.harness.transport.server import StreamingServer
 from deploy_relay_kit.harness.witness.connections import RequestWitness
 from deploy_relay_kit.harness.witness.moments import MomentKind
 
+_NAMES = check_each(check_text, "a list of texts") | check_none
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -69,6 +76,9 @@ class FakeReplicationSocket(Endpoint):
             host: loopback address to bind.
             timeout: longest wait for bytes on a connection, in seconds.
         """
+        check_authority.validate("authority", authority)
+        _NAMES.validate("known_nodes", known_nodes)
+        check_number(above=0).validate("timeout", timeout)
         super().__init__(f"{node.name} (replication)", StreamingServer(host, timeout=timeout))
         self.fault = fault
         self.node = node

@@ -4,9 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self
 
+from deploy_relay_kit.harness.faults.checks import Check, check_number
 from deploy_relay_kit.harness.transport.server import StreamingServer
 from deploy_relay_kit.harness.witness.connections import ConnectionWitness, RequestWitness
 from deploy_relay_kit.harness.witness.timeline import beginning, timeline
+
+_FUNCTION = Check(callable, "a function of this object")
 
 
 class Endpoint(ABC):
@@ -152,4 +155,6 @@ class Endpoint(ABC):
         Raises:
             TimeoutError: it did not happen in time.
         """
+        _FUNCTION.validate("happened", happened)
+        check_number().validate("timeout", timeout)
         self.http.wait_until(lambda: happened(self), timeout)

@@ -43,6 +43,12 @@ def differences(upload: Upload, request: Mapping[str, Any], payload: bytes | Pat
             `replicated` must arrive as `false`, whatever is given (FLD-02).
         payload: the bytes of the staged payload, or their file, which is read in blocks.
     """
+    if not isinstance(request, Mapping):
+        raise TypeError(f"request must be a mapping of names to values, not {request!r}")
+    given: Any = payload  # a test without a type checker may give anything
+    if not isinstance(given, (bytes, Path)):
+        kind = type(given).__name__
+        raise TypeError(f"payload must be bytes or a Path, as in payload.path, not {kind}")
     if not upload.complete:
         yield "the body is not complete"
     for finding in upload.findings:

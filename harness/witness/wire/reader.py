@@ -202,6 +202,8 @@ class UploadReader(MessageReader):
 
 def check_upload(raw: bytes) -> list[Finding]:
     """Return the rules that a whole raw request, head and body, breaks."""
+    if not isinstance(raw, bytes):
+        raise TypeError(f"raw must be bytes, the whole request, not {raw!r}")
     match = _HEAD_END.search(raw)
     head_length = match.end() if match else len(raw)
     reader = UploadReader(raw[:head_length])
