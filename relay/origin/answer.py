@@ -1,4 +1,4 @@
-"""Pure: the answer of a deploy (DEP-12…17, AGG-01…05)."""
+"""Pure: the answer of a deploy, or of a rollback (DEP-12…17, AGG-01…05)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,8 @@ from deploy_relay_kit.relay.report import Record
 
 
 def answer_of(
-    project: str,
+    done: str,
+    message: str,
     given: Mapping[str, object],
     facts: Mapping[str, object],
     records: Sequence[Record] | None,
@@ -15,18 +16,19 @@ def answer_of(
     not_restarted: RefusalError | None = None,
     differing: Sequence[str] = (),
 ) -> dict[str, object]:
-    """The answer of a deploy that is live on this node.
+    """The answer of a deploy or rollback that is live on this node.
 
     Args:
-        project: Its name.
-        given: The fields of the deploy.
+        done: What this node did, for a failure.
+        message: Of a success.
+        given: The fields of the request.
         facts: Members of every answer, whatever happened on other nodes.
-        records: Of the other nodes, or None if the deploy was for this node only (AGG-05).
+        records: Of the other nodes, or None if the request was for this node only (AGG-05).
         not_restarted: The failure of the restart.
         differing: Nodes that may hold another build, with the reason.
 
     Raises:
-        RefusalError: A node failed and the deploy does not ignore that (DEP-15), the restart
+        RefusalError: A node failed and the request does not ignore that (DEP-15), the restart
             failed, or the nodes may hold different builds (BUG-42). The records are part of it.
     """
     answer = dict(facts)
@@ -45,8 +47,7 @@ def answer_of(
         problems.append(f"not restarted: {not_restarted}")
         answer |= {name: it for name, it in not_restarted.body.items() if name != "error"}
     if problems:
-        raise RefusalError(500, f"deployed here, but {'; '.join(problems)}", **answer)
-    message = f"Successfully deployed: {project}"
+        raise RefusalError(500, f"{done} here, but {'; '.join(problems)}", **answer)
     message += {True: ", restarted", "rolling": ", restarting"}.get(given.get("restart"), "")
     if records is not None and not records:
         message += "; the cluster has no other nodes, so it was replicated to none"  # DEP-16

@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from deploy_relay_kit.relay.origin.answer import answer_of
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.local import commands
 from deploy_relay_kit.relay.origin.local.builds import Builds
-from deploy_relay_kit.relay.origin.others import Look, Others, everywhere, looked, overwritten
+from deploy_relay_kit.relay.origin.others import Look, Others, differing_from, everywhere, looked
 from deploy_relay_kit.relay.origin.record.journal import Journal, Row, now
 from deploy_relay_kit.relay.origin.record.progress import Progress
 from deploy_relay_kit.relay.origin.refusal import RefusalError
@@ -151,11 +152,38 @@ class Deploys:
         project = fields.project_of(given)
         self._check_turn(project)
         others = looked(self._look) if given.get("replicated") is True else None
-        async with self._swaps[project]:
-            if not await asyncio.to_thread(self._builds.rollback, project):
-                raise RefusalError(404, f"no previous build of {project!r}")
-        answer: dict[str, object] = {"message": f"Rolled back: {project}"}
-        return answer | (await everywhere(others, given, "rolled back") if others else {})
+        records: list[Record] | None = None
+        differing: list[str] = []
+        async with self._fan_out_of(project, others):
+            async with self._swaps[project]:
+                build = await asyncio.to_thread(self._rolled_back, project)
+            payload_hash = (self._journal.find(build) or {}).get("payload_hash")
+            facts = {"deployment_id": build, "payload_hash": payload_hash}
+            if others is not None:
+                records = await everywhere(others, given)
+                # A deploy of another node may have passed some nodes already, and not yet others.
+                differing = await differing_from(payload_hash, others, records)
+                differing += self._overtaken(project, build)
+        message = f"Rolled back: {project}"
+        return answer_of("rolled back", message, given, facts, records, differing=differing)
+
+    def _rolled_back(self, project: str) -> str:
+        try:
+            build = self._builds.rollback(project)
+        except OSError as error:
+            raise RefusalError(500, f"cannot roll back: {error.strerror}") from None
+        if build is None:
+            raise RefusalError(404, f"no previous build of {project!r}")
+        return build
+
+    def _fan_out_of(
+        self, project: str, others: Others | None
+    ) -> AbstractAsyncContextManager[object]:
+        return contextlib.nullcontext() if others is None else self._fan_outs[project]
+
+    def _overtaken(self, project: str, build_id: str) -> list[str]:
+        is_live = self._builds.live_id(project) == build_id
+        return [] if is_live else ["this node (another deploy reached it)"]
 
     def _plan(self, given: Mapping[str, object]) -> _Plan:
         """Find every mistake before the payload is read."""
@@ -185,7 +213,7 @@ class Deploys:
         facts = {"deployment_id": progress.deployment_id, "payload_hash": form.sha256}
         records = not_restarted = None
         differing: list[str] = []
-        async with self._fan_outs[project] if plan.others is not None else contextlib.nullcontext():
+        async with self._fan_out_of(project, plan.others):
             async with self._swaps[project]:
                 is_foreign = self._builds.live_id(project) != self._sent.get(project)
                 with progress.during("prepare"):
@@ -195,9 +223,8 @@ class Deploys:
                 with progress.during("replicate"):
                     records = await self._replicate(plan, plan.others, stage / _PAYLOAD, progress)
                     if is_foreign:  # whose fan-out may still go on: the last to end finds it out
-                        differing = await overwritten(plan.others, records)
-                if self._builds.live_id(project) != progress.deployment_id:
-                    differing.append("this node (another deploy reached it)")
+                        differing = await differing_from(form.sha256, plan.others, records)
+                differing += self._overtaken(project, progress.deployment_id)
             if plan.given.get("restart") is True:
                 async with self._swaps[project]:
                     not_restarted = await self._restarts.here(self._builds.live(project), progress)
@@ -205,7 +232,13 @@ class Deploys:
                 took = [it["node"] for it in records or [] if it["status"] == "success"]
                 facts["restartJobId"] = self._restarts.rolling(plan.others, took)  # DEP-12
         answer = answer_of(
-            project, plan.given, facts, records, not_restarted=not_restarted, differing=differing
+            "deployed",
+            f"Successfully deployed: {project}",
+            plan.given,
+            facts,
+            records,
+            not_restarted=not_restarted,
+            differing=differing,
         )
         progress.emit("phase", {"phase": "success", "status": "done"})
         progress.record(status="success", completed_at=now())

@@ -1,9 +1,10 @@
 """The other nodes of a cluster, and how they are reached."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.errors import InputError, PeerError
 from deploy_relay_kit.relay.fanout import ONCE, FanOut, Reach
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.origin.config import Config, nodes_of, read_secret
@@ -56,11 +57,13 @@ def looked(look: Look) -> Others:
         raise RefusalError(400, str(error)) from None
 
 
-async def overwritten(others: Others, records: Sequence[Record]) -> list[str]:
-    """Ask the nodes of these records whether the build of this deploy is still in use (BUG-42).
+async def differing_from(
+    payload_hash: object, others: Others, records: Sequence[Record]
+) -> list[str]:
+    """Ask the nodes of these records whether they still use the build of this payload (BUG-42).
 
     Returns:
-        The nodes where it is not, or which cannot be asked, with the reason. Nodes that are no
+        The nodes that do not, or which cannot be asked, with the reason. Nodes that are no
         `relay serve`, by their answer, are not asked.
     """
     ids = {
@@ -78,36 +81,34 @@ async def overwritten(others: Others, records: Sequence[Record]) -> list[str]:
         report = await FanOut(nodes, **others.reach).run(ask)
     except InputError as error:  # a file of certificates has changed since the deploy read it
         return [f"{it.name} ({error})" for it in nodes]
-    return [
-        f"{it['node']} ({it.get('reason', 'another deploy reached it')})"
-        for it in report.records
-        if it.get("live") is not True
-    ]
+    differences = [(it["node"], _difference(it, payload_hash)) for it in report.records]
+    return [f"{node} ({why})" for node, why in differences if why is not None]
 
 
-async def everywhere(others: Others, given: Mapping[str, object], done: str) -> dict[str, object]:
-    """Send an operation to all other nodes over their replication sockets (SEQ-01).
+def _difference(row: Record, payload_hash: object) -> str | None:
+    if "reason" in row:
+        return str(row["reason"])
+    if row.get("live") is not True:
+        return "another deploy reached it"
+    return None if row.get("payload_hash") == payload_hash else "it has the build of another deploy"
 
-    Returns:
-        The member `replicated`, a record of each node.
+
+async def everywhere(others: Others, given: Mapping[str, object]) -> list[Record]:
+    """Send a rollback to all other nodes over their replication sockets (SEQ-01).
 
     Raises:
-        RefusalError: A node failed; the text says what is `done` on this one.
+        RefusalError: A file of certificates cannot be used; nothing was sent.
     """
 
     async def send(peer: Peer) -> Mapping[str, object]:
-        return await send_operation(peer, {**given, "replicated": False})
+        limit = peer.limits.answer
+        try:
+            async with asyncio.timeout(limit):
+                return await send_operation(peer, {**given, "replicated": False})
+        except TimeoutError:
+            raise PeerError("answer", f"no answer in {limit:g} s", uncertain=True) from None
 
     try:
-        report = await FanOut(others.nodes, **others.reach).run(send)
+        return (await FanOut(others.nodes, **others.reach).run(send)).records
     except InputError as error:
-        raise RefusalError(500, f"{done} here, not replicated: {error}") from None
-    if not report.failed:
-        return {"replicated": report.records}
-    names = ", ".join(f"{it['node']} ({it['reason']})" for it in report.failed)
-    raise RefusalError(
-        500,
-        f"{done} here, but {len(report.failed)} of {len(report.records)} nodes failed: {names}",
-        replicated=report.records,
-        failed_peers=[{"node": it["node"], "error": it["reason"]} for it in report.failed],
-    )
+        raise RefusalError(500, f"rolled back here, not replicated: {error}") from None

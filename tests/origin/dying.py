@@ -30,7 +30,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "entry": (tarfile.TarFile, "extract"),
     "command": (commands, "run"),
     "swap": (builds.Builds, "swap"),
-    "link": (builds, "_link"),
+    "link": (builds.Builds, "_link"),
     "rename": (Path, "replace"),
     "prune": (builds.Builds, "_prune"),
     "fan-out": (deploy, "deploy"),

@@ -32,14 +32,15 @@ BOTH = [
     "swap before 1",
     "link before 1",
     "rename before 1",
-    "link after 1",
+    "rename after 1",
     "rename before 2",
-    "link after 2",
+    "rename after 2",
+    "link after 1",
     "prune before 1",
     "swap after 1",
 ]
 OF_THE_ORIGIN = ["fan-out before 1", "fan-out after 1", "answer before 1", "answer after 1"]
-IS_NEW = {"link after 2", "prune before 1", "swap after 1", *OF_THE_ORIGIN}
+IS_NEW = {"rename after 2", "link after 1", "prune before 1", "swap after 1", *OF_THE_ORIGIN}
 
 
 @pytest.fixture(scope="module")

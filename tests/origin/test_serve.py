@@ -73,7 +73,9 @@ def test_a_second_build_replaces_the_first_and_can_be_rolled_back(
         assert node.deploy(component(version=number), project=project)[0] == 200
     assert node.live(project) == {"version": b"2"}
     rollback = {"operation": "rollback_component", "project": project}
-    assert node.ask(rollback) == (200, {"message": f"Rolled back: {project}"})
+    status, answer = node.ask(rollback)
+    assert (status, answer["message"]) == (200, f"Rolled back: {project}")
+    assert node.row(answer["deployment_id"])["live"]
     assert node.live(project) == {"version": b"1"}
     assert node.ask({**rollback, "project": "never"})[0] == 404
 

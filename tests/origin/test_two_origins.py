@@ -2,57 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tests.origin.archives import component
-from tests.origin.nodes import RealCluster, RealNode, real_cluster, wait_for
-
-
-class Gate:
-    """A TCP port that takes connections at once, and passes them on when it is opened."""
-
-    def __init__(self, node: RealNode) -> None:
-        self._to = urlsplit(node.url)
-        self._open = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}/"
-        self._sockets = [self._listener]
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def open(self) -> None:
-        self._open.set()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._open.wait(60)
-                server = socket.create_connection((self._to.hostname, self._to.port))
-                self._sockets += [client, server]
-                for pair in ((client, server), (server, client)):
-                    self._threads.append(threading.Thread(target=_pass_on, args=pair))
-                    self._threads[-1].start()
-
-    def close(self) -> None:
-        self.open()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(30)
-        for it in self._sockets:
-            it.close()
-
-
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while block := source.recv(65_536):
-            target.sendall(block)
-        target.shutdown(socket.SHUT_WR)
+from tests.origin.gates import Gate
+from tests.origin.nodes import RealCluster, real_cluster, wait_for
 
 
 def test_two_origins_end_in_one_build_or_say_that_they_did_not(
@@ -106,7 +61,7 @@ def test_nodes_that_differ_behind_the_back_of_both_origins_are_found(tmp_path: P
     """
     with real_cluster(tmp_path, 3) as cluster:
         one, two, three = cluster.nodes
-        gates = [Gate(three), Gate(one)]
+        gates = [Gate(three.url), Gate(one.url)]
         nodes_file = tmp_path / "nodes.toml"
         rows = nodes_file.read_text()
         try:

@@ -78,22 +78,35 @@ class Builds:
         """Make an unpacked build the live one."""
         place = self._directory / "builds" / project / build_id
         place.parent.mkdir(exist_ok=True)
-        build.rename(place)
         live = self.live(project)
-        if live.is_symlink():
-            _link(self._directory / "previous" / project, live.readlink())
-        _link(live, Path("..") / place.relative_to(self._directory))
+        targets = {"previous": live.readlink()} if live.is_symlink() else {}
+        targets["live"] = Path("..") / place.relative_to(self._directory)
+        try:
+            build.rename(place)
+            self._link(project, targets)
+        except OSError:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
         self._prune(project)
 
-    def rollback(self, project: str) -> bool:
-        """Make the previous build the live one; false if there is none."""
+    def rollback(self, project: str) -> str | None:
+        """Make the previous build the live one, and return its id; None if there is none."""
         live, previous = self.live(project), self._directory / "previous" / project
-        if not previous.is_symlink() or not previous.exists():
-            return False
-        old = live.readlink()
-        _link(live, previous.readlink())
-        _link(previous, old)
-        return True
+        if not previous.exists() or previous.readlink() == live.readlink():
+            return None
+        self._link(project, {"live": previous.readlink(), "previous": live.readlink()})
+        return self.live_id(project)
+
+    def _link(self, project: str, targets: dict[str, Path]) -> None:
+        """Replace each link by one rename; a disk without room for all links changes none."""
+        made = self.stage()
+        try:
+            for kind, target in targets.items():
+                (made / kind).symlink_to(target)
+            for kind in targets:
+                (made / kind).replace(self._directory / kind / project)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
     def _prune(self, project: str) -> None:
         """Remove the builds that no link names."""
@@ -101,11 +114,3 @@ class Builds:
         for build in (self._directory / "builds" / project).iterdir():
             if os.path.realpath(build) not in kept:
                 shutil.rmtree(build, ignore_errors=True)
-
-
-def _link(path: Path, target: Path) -> None:
-    """Replace a symbolic link by one rename."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(path)

@@ -120,12 +120,16 @@ class Journal:
         """
         if not isinstance(deployment_id, str) or not deployment_id:
             raise RefusalError(400, "'deployment_id' is required")
+        if (row := self.find(deployment_id)) is None:
+            raise RefusalError(400, f"No deployment found with id {deployment_id[:60]!r}")
+        return row
+
+    def find(self, deployment_id: str) -> Row | None:
+        """One row, if there is one: the record has the newest only."""
         found = self._database.execute(
             "SELECT * FROM deployments WHERE deployment_id = ?", (_text(deployment_id),)
         ).fetchone()
-        if found is None:
-            raise RefusalError(400, f"No deployment found with id {deployment_id[:60]!r}")
-        return _row(found)
+        return None if found is None else _row(found)
 
     def list(self, given: Mapping[str, object]) -> dict[str, object]:
         """The rows that match `project`, `status`, `since` and `until`, newest first (TRK-05)."""

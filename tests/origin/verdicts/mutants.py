@@ -169,8 +169,10 @@ def only_true_fans_out(patch: pytest.MonkeyPatch) -> None:
 def change_given(patch: pytest.MonkeyPatch, **members: object) -> None:
     answer = answer_of
 
-    def changed(project: str, given: Mapping[str, object], *more: Any, **how: Any) -> Any:
-        return answer(project, {**given, **members}, *more, **how)
+    def changed(
+        done: str, message: str, given: Mapping[str, object], *more: Any, **how: Any
+    ) -> Any:
+        return answer(done, message, {**given, **members}, *more, **how)
 
     patch.setattr(f"{deploy.__name__}.answer_of", changed)
 
@@ -190,8 +192,8 @@ def no_records_are_no_member(patch: pytest.MonkeyPatch) -> None:
     answer = answer_of
     patch.setattr(
         f"{deploy.__name__}.answer_of",
-        lambda project, given, facts, records, *more, **how: answer(
-            project, given, facts, records or None, *more, **how
+        lambda done, message, given, facts, records, **how: answer(
+            done, message, given, facts, records or None, **how
         ),
     )
 
