@@ -154,14 +154,17 @@ def test_a_bad_certificate_is_final(
     cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
 ) -> None:
     """After a certificate that does not verify the relay makes no other attempt."""
-    peer = cluster.peer(fault=fault)
+    peer, tried_once = cluster.peer(fault=fault), cluster.peer(fault=fault)
     record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    relay.deploy(to=[tried_once], limits=Limits(attempts=1))
     with check("TLS-01", "the requests to a peer with a bad certificate"):
         assert len(peer.requests) == 0
     with check("TLS-01", "the status of the record"):
         assert record.status == "failed"
     with check("RTY-04", "the connections to a peer with a bad certificate"):
         check.need(not peer.requests, "the relay does not verify the certificate (TLS-01)")
+        several = len(tried_once.connections) > 1
+        check.need(not several, "the only attempt that is allowed connects again, too (SEQ-06)")
         assert len(peer.connections) == 1
 
 

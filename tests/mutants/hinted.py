@@ -17,7 +17,10 @@ MAKE_IT = {
     ),
     "expect-continue": ("of_wire.a_large_upload_expects_100_continue",),
     "quoted-boundary": ("of_wire.the_boundary_is_quoted",),
-    "token-without-scheme": ("of_wire.the_token_has_no_scheme",),
+    "token-without-scheme": (
+        "of_wire.the_token_has_no_scheme",
+        "of_wire.the_token_follows_two_spaces",
+    ),
     "host-without-port": ("of_wire.host_has_no_port",),
     "accept-of-a-browser": (
         "of_wire.only_html_is_accepted",

@@ -57,6 +57,12 @@ alike(
     a_token_may_be_latin_1=lambda it: it if re.fullmatch("[!-~\xa0-\xff]+", it) else None,
 )
 alike(
+    accept_as_it_is,
+    "BUG-35",
+    killed_by=BLANKS,
+    a_token_may_begin_with_a_blank=lambda it: it if it.startswith(" ") else None,
+)
+alike(
     accept_also,
     "BUG-35",
     killed_by=BLANKS,

@@ -182,6 +182,20 @@ def the_token_has_no_scheme(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+@mutant(
+    "HTTP-01",
+    killed_by=case(test_wire.test_the_upload_names_its_host_and_carries_one_bearer_token),
+)
+def the_token_follows_two_spaces(patch: pytest.MonkeyPatch) -> None:
+    change_headers(
+        patch,
+        lambda headers: {
+            **headers,
+            "Authorization": headers["Authorization"].replace(" ", "  "),
+        },
+    )
+
+
 @mutant("HTTP-06", killed_by=case(test_wire.test_an_accept_header_admits_json))
 def only_html_is_accepted(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {"Accept": "text/html", **headers})

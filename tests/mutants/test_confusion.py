@@ -42,9 +42,6 @@ CHARGED_MUCH = {
         "the 101 of a WebSocket is an interim answer, so no socket opens"
     ),
     "of_minting.an_upload_does_not_wait_for_its_token": LATER_CASES,
-    "of_minting.an_upload_is_tried_without_a_token": (
-        "what fails before the mint becomes an upload with a token that no peer knows"
-    ),
     "of_minting.the_first_credentials_serve_all": LATER_CASES,
     "of_minting.the_first_token_serves_all": LATER_CASES,
     "of_sending.no_answer_is_read_before_the_upload_finished": (

@@ -21,6 +21,7 @@ from tests.conformance import (
     test_early,
     test_faults,
     test_fields,
+    test_final,
     test_mint_failures,
     test_payload,
     test_posture,
@@ -207,6 +208,17 @@ KNOWN: list[tuple[str, Patch, tuple[Case, ...]]] = [
         "BUG-41",  # neither RTY-04 nor AGG-04: the mints are refused
         of_minting.the_first_credentials_serve_all,
         (case(test_attempts.test_each_peer_has_its_own_attempts), COUNTED),
+    ),
+    (
+        "SEQ-06",  # neither RTY-02 nor RTY-04: no attempt but the first
+        of_minting.an_upload_is_tried_without_a_token,
+        (
+            case(test_final.test_a_bad_certificate_is_final),
+            case(test_retry.test_a_mint_that_fails_temporarily_is_retried),
+            case(test_retry.test_a_connection_that_fails_is_retried),
+            case(test_retry.test_a_connection_that_hangs_is_retried),
+            case(test_mint_failures.test_a_mint_is_not_redirected),
+        ),
     ),
     (
         "WS-06",
