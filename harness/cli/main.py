@@ -21,9 +21,11 @@ from deploy_relay_kit.harness.witness.printable import printable
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    options = parser(_COMMANDS).parse_args(argv)
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
+        everything, words = parser(_COMMANDS), list(sys.argv[1:] if argv is None else argv)
+        everything.check_words(words)
+        options = everything.parse_args(words)
         code: int = options.command(options)
     except InputError as error:
         print(printable(f"relay-harness: {error}"), file=sys.stderr)

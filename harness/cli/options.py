@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
+from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.faults.text import fault_names, wrapper_names
 from deploy_relay_kit.harness.profiles import PROFILES
 
@@ -14,9 +17,57 @@ Command = Callable[[argparse.Namespace], int]
 Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public name for it
 
 
-def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Raises `InputError`, so that all errors of the command look the same."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+    def check_words(self, words: Sequence[str]) -> None:
+        """Name the command or option that a misspelled one is close to.
+
+        Raises:
+            InputError: There is an unknown one; argparse would first say what else is missing.
+        """
+        (actions,) = (it for it in self._actions if isinstance(it, Commands))
+        commands: dict[str, argparse.ArgumentParser] = actions.choices
+        first = next(iter(words), "-")
+        options = words[: words.index("--")] if "--" in words else words
+        if first.startswith("-"):
+            _check_options(self, options[:1], commands)
+        elif first in commands:
+            _check_options(commands[first], options, {})
+        else:
+            close = get_close_matches(first, commands, 1)
+            remedy = f"did you mean {close[0]}?" if close else f"see {self.prog} --help"
+            raise InputError(f"unknown command {first!r}; {remedy}")
+
+
+def _check_options(
+    parser: argparse.ArgumentParser,
+    words: Iterable[str],
+    others: Mapping[str, argparse.ArgumentParser],
+) -> None:
+    """`others`: the commands that may have the option instead."""
+    for word in words:
+        name = word.partition("=")[0]
+        if word.startswith("--") and not any(it.startswith(name) for it in _options_of(parser)):
+            for command, other in others.items():
+                if name in _options_of(other):
+                    example = f"{parser.prog} {command} {name}"
+                    raise InputError(f"{name} belongs after the command, as in {example}")
+            close = get_close_matches(name, _options_of(parser), 1)
+            near = f" (did you mean {close[0]}?)" if close else ""
+            raise InputError(f"unknown option {name}{near}; see {parser.prog} --help")
+
+
+def _options_of(parser: argparse.ArgumentParser) -> list[str]:
+    return [spelling for action in parser._actions for spelling in action.option_strings]  # noqa: SLF001
+
+
+def parser(commands: Mapping[str, Command]) -> Parser:
     """The parser; each command of the line sets `command` to its function in `commands`."""
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="relay-harness",
         description="A fake cluster that judges deploy relays by what its peers witnessed.",
     )
@@ -44,7 +95,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
 # -- the options of each command -----------------------------------------------------------------
 
 
-def _run_options(commands: Commands[argparse.ArgumentParser]) -> None:
+def _run_options(commands: Commands[Parser]) -> None:
     run = commands.add_parser(
         "run",
         help="judge a relay: a verdict per requirement",
@@ -92,7 +143,7 @@ def _run_options(commands: Commands[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
 
 
-def _replay_options(commands: Commands[argparse.ArgumentParser]) -> None:
+def _replay_options(commands: Commands[Parser]) -> None:
     replay = commands.add_parser(
         "replay",
         help="repeat the case of a bundle, and print what differs",
@@ -107,7 +158,7 @@ def _replay_options(commands: Commands[argparse.ArgumentParser]) -> None:
     )
 
 
-def _report_options(commands: Commands[argparse.ArgumentParser]) -> None:
+def _report_options(commands: Commands[Parser]) -> None:
     report = commands.add_parser(
         "report",
         help="make a page of one or more runs, a column for each",
@@ -118,7 +169,7 @@ def _report_options(commands: Commands[argparse.ArgumentParser]) -> None:
     report.add_argument("--to", metavar="DIR", type=Path, required=True, help="where to write")
 
 
-def _annotate_options(commands: Commands[argparse.ArgumentParser]) -> None:
+def _annotate_options(commands: Commands[Parser]) -> None:
     annotate = commands.add_parser(
         "annotate",
         help="print the causes of a run as annotations of a pull request",
@@ -129,13 +180,13 @@ def _annotate_options(commands: Commands[argparse.ArgumentParser]) -> None:
     annotate.add_argument("--format", choices=("github", "gitlab"), default="github")
 
 
-def _demo_options(commands: Commands[argparse.ArgumentParser]) -> None:
+def _demo_options(commands: Commands[Parser]) -> None:
     commands.add_parser(
         "demo", help="relay a sample component to a local 4-node TLS cluster with a failing node"
     )
 
 
-def _serve_options(commands: Commands[argparse.ArgumentParser]) -> None:
+def _serve_options(commands: Commands[Parser]) -> None:
     serve = commands.add_parser(
         "serve",
         help="run a fake cluster and print it as JSON, for relays outside of Python",
@@ -172,7 +223,7 @@ def _serve_options(commands: Commands[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
 
 
-def _lint_options(commands: Commands[argparse.ArgumentParser]) -> None:
+def _lint_options(commands: Commands[Parser]) -> None:
     lint = commands.add_parser(
         "lint",
         help="check an adapter message by message, for its author",
@@ -183,7 +234,7 @@ def _lint_options(commands: Commands[argparse.ArgumentParser]) -> None:
     lint.add_argument("adapter", nargs="+", metavar="COMMAND", help="the command of `cmd:COMMAND`")
 
 
-def _explain_options(commands: Commands[argparse.ArgumentParser]) -> None:
+def _explain_options(commands: Commands[Parser]) -> None:
     explain = commands.add_parser(
         "explain", help="what a requirement demands, why, and which cases check it"
     )
@@ -193,7 +244,7 @@ def _explain_options(commands: Commands[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
 
 
-def _schema_options(commands: Commands[argparse.ArgumentParser]) -> None:
+def _schema_options(commands: Commands[Parser]) -> None:
     schema = commands.add_parser("schema", help="print a JSON Schema of the kit")
     schema.add_argument(
         "document", choices=("adapter", "result"), help="adapter messages, or the result of a run"

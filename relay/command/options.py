@@ -18,7 +18,7 @@ from deploy_relay_kit.relay.command.parsers import (
     Parser,
     PrintCompletion,
     add_origin,
-    check_verb,
+    check_words,
     deploy_parser,
     refuse_secrets,
 )
@@ -63,20 +63,11 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     if words[:1] == ["deploy"] and not {"-h", "--help"} & {*words}:
         settings = read_settings(deploy_parser(everything), words[1:])
         words = ["deploy", *settings.arguments, *words[1:]]
-    check_verb(everything, words)
+    check_words(everything, words)
     arguments, unknown = everything.parse_known_args(words)
     if unknown:
-        names = [it.partition("=")[0] if it[:2] == "--" else it[:2] for it in unknown]
-        names = [it for it in names if it[:1] == "-"]
+        names = [it[:2] for it in unknown if it[:1] == "-"]
         what = f"unknown option {names[0]}" if names else "unexpected argument"
-        known = [
-            spelling
-            for action in deploy_parser(everything)._actions  # noqa: SLF001
-            for spelling in action.option_strings
-            if action.help != argparse.SUPPRESS
-        ]
-        if names and (close := get_close_matches(names[0], known, 1)):
-            what += f" (did you mean {close[0]}?)"
         raise InputError(f"{what}; see relay {arguments.verb} --help")
     arguments.settings = settings
     if arguments.verb == "deploy":

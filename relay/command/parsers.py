@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,15 +56,49 @@ def deploy_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return _verbs(parser)["deploy"]
 
 
-def check_verb(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """Name the command that a misspelled one is close to.
+def check_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Name the command or option that a misspelled one is close to.
 
     Raises:
-        InputError: There is one.
+        InputError: There is an unknown one; argparse would first say what else is missing. Its
+            value is not shown, which may be a secret.
     """
     verbs = _verbs(parser)
-    if words and words[0] not in verbs and (close := get_close_matches(words[0], verbs, 1)):
-        raise InputError(f"unknown command {words[0]!r}; did you mean {close[0]}?")
+    first = next(iter(words), "-")
+    options = words[: words.index("--")] if "--" in words else words
+    if first.startswith("-"):
+        _check_options(parser, options[:1], verbs)
+    elif first in verbs:
+        _check_options(verbs[first], options, {})
+    else:
+        close = get_close_matches(first, verbs, 1)
+        remedy = f"did you mean {close[0]}?" if close else f"see {parser.prog} --help"
+        raise InputError(f"unknown command {first!r}; {remedy}")
+
+
+def _check_options(
+    parser: argparse.ArgumentParser,
+    words: Sequence[str],
+    others: Mapping[str, argparse.ArgumentParser],
+) -> None:
+    """`others`: the commands that may have the option instead."""
+    spelled = _options_of(parser)
+    for word in words:
+        name = word.partition("=")[0]
+        if word.startswith("--") and name not in spelled:
+            for command, other in others.items():
+                if name in _options_of(other):
+                    example = f"{parser.prog} {command} {name}"
+                    raise InputError(f"{name} belongs after the command, as in {example}")
+            shown = [it for it, action in spelled.items() if action.help != argparse.SUPPRESS]
+            close = get_close_matches(name, shown, 1)
+            near = f" (did you mean {close[0]}?)" if close else ""
+            raise InputError(f"unknown option {name}{near}; see {parser.prog} --help")
+
+
+def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    actions = parser._actions  # noqa: SLF001  argparse has no public way
+    return {spelling: action for action in actions for spelling in action.option_strings}
 
 
 def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -49,6 +49,16 @@ def test_the_installed_wheel_judges_from_any_directory(installed: Path, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["rnu"], ["unknown command 'rnu'; did you mean run?"]),
+        (["xyzzy"], ["unknown command 'xyzzy'; see relay-harness --help"]),
+        ([], ["required: COMMAND; see relay-harness --help"]),
+        (["--versoin"], ["unknown option --versoin (did you mean --version?)"]),
+        (["--relay", "x", "run"], ["--relay belongs after the command, as in relay-harness run"]),
+        (["run", "--relat=x"], ["unknown option --relat (did you mean --relay?)"]),
+        (["report", "--ot", "x"], ["unknown option --ot (did you mean --to?)"]),
+        (["run", "--case"], ["--case: expected one argument; see relay-harness run --help"]),
+        (["serve", "--profile=harper"], ["invalid choice: 'harper' (choose from 'harper-5.1'"]),
+        (["lint", "--", "no-such-program", "--relay"], ["cannot run 'no-such-program'"]),
         (["run", "--relay", "no-such-relay"], ["--relay", "'no-such-relay'", "`reference`"]),
         (["run", "--relay", "cmd:no-such-program"], ["no-such-program"]),
         (["run", "--relay", MINTS_NOTHING], ["hostile", "no way to mint"]),
