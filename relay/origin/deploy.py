@@ -30,6 +30,7 @@ from deploy_relay_kit.relay.request import forwarded_fields
 _LOG = logging.getLogger(__name__)
 Deploying = asyncio.Task[Form | dict[str, object]]
 _PAYLOAD = "payload.tar.gz"
+_LAST_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,13 @@ class Deploys:
         # Nobody waits for the result if the client went; asyncio complains unless it is read.
         task.add_done_callback(lambda it: None if it.cancelled() else it.exception() and None)
         return progress, task
+
+    async def end(self) -> None:
+        """Give the deploys under way a minute, also those whose client has gone; then stop them."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_LAST_SECONDS)
+            for task in late:
+                task.cancel()
 
     def _end(self, progress: Progress) -> None:
         del self._running[progress.deployment_id]

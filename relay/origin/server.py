@@ -43,6 +43,7 @@ class Node:
         application = web.Application(client_max_size=self._limits.json_bytes)
         application.router.add_post("/", self._post)
         application.router.add_get("/health", self._health)
+        application.on_shutdown.append(lambda _: self._deploys.end())
         return application
 
     def replication(self) -> web.Application:

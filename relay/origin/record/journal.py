@@ -61,6 +61,7 @@ class Journal:
             OSError: The file cannot be used.
         """
         self._node = node
+        self._unwritten: dict[str, Row] = {}  # changes that wait for room on the disk
         path = directory / "deployments.sqlite"
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         try:
@@ -100,17 +101,27 @@ class Journal:
             raise RefusalError(500, f"cannot record the deploy: {error}") from None
 
     def change(self, deployment_id: str, changes: Mapping[str, object]) -> None:
-        """Change a row that has not ended (BUG-32); an error of the disk stops no deploy."""
-        values = [json.dumps(it) if key in _JSON else it for key, it in changes.items()]
-        names = ", ".join(f"{key} = ?" for key in changes)
-        try:
-            self._database.execute(
-                f"UPDATE deployments SET {names} WHERE deployment_id = ? "
-                "AND status NOT IN ('success', 'failed', 'rolled_back')",
-                (*values, deployment_id),
-            )
-        except sqlite3.Error:
-            _LOG.exception("cannot change the record of a deploy")
+        """Change a row that has not ended (BUG-32).
+
+        A full disk stops no deploy: the row is written as soon as there is room.
+        """
+        values = {key: json.dumps(it) if key in _JSON else it for key, it in changes.items()}
+        self._unwritten.setdefault(deployment_id, {}).update(values)
+        self._write()
+
+    def _write(self) -> None:
+        for deployment_id, changes in [*self._unwritten.items()]:
+            names = ", ".join(f"{key} = ?" for key in changes)
+            try:
+                self._database.execute(
+                    f"UPDATE deployments SET {names} WHERE deployment_id = ? "
+                    "AND status NOT IN ('success', 'failed', 'rolled_back')",
+                    (*changes.values(), deployment_id),
+                )
+            except sqlite3.Error as error:
+                _LOG.error("cannot write the record of a deploy: %s", error)
+                return
+            del self._unwritten[deployment_id]
 
     def get(self, deployment_id: object) -> Row:
         """One row.
@@ -126,13 +137,15 @@ class Journal:
 
     def find(self, deployment_id: str) -> Row | None:
         """One row, if there is one: the record has the newest only."""
+        self._write()
         found = self._database.execute(
             "SELECT * FROM deployments WHERE deployment_id = ?", (_text(deployment_id),)
         ).fetchone()
-        return None if found is None else _row(found)
+        return None if found is None else self._row(found)
 
     def list(self, given: Mapping[str, object]) -> dict[str, object]:
         """The rows that match `project`, `status`, `since` and `until`, newest first (TRK-05)."""
+        self._write()
         conditions, values = ["1"], []
         for name, (condition, kind) in _FILTERS.items():
             if (value := given.get(name)) is not None:
@@ -149,14 +162,14 @@ class Journal:
             "ORDER BY started_at DESC, rowid DESC LIMIT ? OFFSET ?",
             (*values, limit, offset),
         )
-        return {"deployments": [_row(it) for it in rows], "total": total}
+        return {"deployments": [self._row(it) for it in rows], "total": total}
 
-
-def _row(found: sqlite3.Row) -> Row:
-    row = dict(found)
-    for name in _JSON & row.keys():
-        row[name] = None if row[name] is None else json.loads(row[name])
-    return row
+    def _row(self, found: sqlite3.Row) -> Row:
+        changes = self._unwritten.get(found["deployment_id"], {})
+        row = {name: changes.get(name, found[name]) for name in found.keys()}  # noqa: SIM118
+        for name in _JSON & row.keys():
+            row[name] = None if row[name] is None else json.loads(row[name])
+        return row
 
 
 def _checked(name: str, value: object, kind: type) -> object:

@@ -1,0 +1,98 @@
+"""A disk without room, and a node that is stopped, in the middle of a deploy."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from deploy_relay_kit.relay.origin.record.journal import Journal
+from tests.origin.archives import component
+from tests.origin.nodes import RealCluster, RealNode, form, raw, real_cluster, wait_for
+
+
+@contextlib.contextmanager
+def held(tmp_path: Path) -> Iterator[tuple[RealCluster, RealNode, Path]]:
+    """A node whose command writes lines until the gate exists."""
+    gate = tmp_path / "gate"
+    script = f"while test ! -e {gate}; do echo waiting; sleep 0.02; done"
+    with real_cluster(tmp_path / "cluster") as cluster:
+        node = cluster.start("n1", f"""on_deploy = ["sh", "-c", "{script}"]""")
+        try:
+            yield cluster, node, gate
+        finally:
+            gate.touch()
+
+
+def is_gone(node: RealNode) -> bool:
+    try:
+        node.ask({"operation": "registration_info"})
+    except OSError:
+        return True
+    return False
+
+
+def test_a_stopped_node_ends_a_deploy_whose_client_has_gone(tmp_path: Path) -> None:
+    with held(tmp_path) as (cluster, node, gate):
+        fields = {"operation": "deploy_component", "project": "demo", "replicated": False}
+        whole = form(fields, component(version=b"1"))
+        with raw(node, whole, len(whole), accept="text/event-stream") as connection:
+            received = b""
+            while b"waiting" not in received:
+                received += connection.recv(65_536)
+        [row] = node.rows()
+        node.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: is_gone(node))
+        gate.touch()
+        assert node.process.wait(30) == 0
+        assert (node.home / "stderr").read_text() == ""
+        again = cluster.start("n1")
+        assert again.live() == {"version": b"1"}
+        row = again.row(row["deployment_id"])
+        assert (row["status"], row["live"]) == ("success", True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the limit of another process")
+def test_a_record_that_finds_no_room_is_written_later(tmp_path: Path) -> None:
+    with held(tmp_path) as (cluster, node, gate), ThreadPoolExecutor(1) as pool:
+        deploying = pool.submit(node.deploy, component(version=b"1"))
+        wait_for(lambda: [it["status"] for it in node.rows()] == ["installing"])
+        before = resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (0, before[1]))
+        gate.touch()
+        status, answer = deploying.result()
+        assert status == 200, answer
+        assert node.row(answer["deployment_id"])["status"] == "success"
+        assert node.rows()[0]["status"] == "success"
+        refused, problem = node.deploy(component(version=b"2"))
+        assert (refused, problem["error"][:25]) == (500, "cannot record the deploy:")
+        resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, before)
+        assert node.row(answer["deployment_id"])["status"] == "success"
+        assert node.live() == {"version": b"1"}
+        assert node.staged() == []
+        node.process.kill()
+        node.process.wait()
+        again = cluster.start("n1")
+        row = again.row(answer["deployment_id"])
+        assert (row["status"], row["live"]) == ("success", True)
+
+
+def test_the_record_of_a_full_database_is_written_later(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "n1")
+    journal.begin({"deployment_id": "id", "project": "demo"})
+    journal._database.execute("PRAGMA max_page_count = 1")  # no page more than there are
+    entry = {"t": 1, "event": "install", "data": {"line": "x" * 100_000}}
+    journal.change("id", {"status": "success", "event_log": [entry]})
+    assert journal.get("id")["status"] == "success"
+    assert journal.get("id")["event_log"] == [entry]
+    assert journal.list({})["deployments"][0]["status"] == "success"  # type: ignore[index]
+    journal._database.execute("PRAGMA max_page_count = 100000")
+    journal.get("id")
+    journal._database.close()
+    assert Journal(tmp_path, "n1").get("id")["event_log"] == [entry]
