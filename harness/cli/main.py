@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from deploy_relay_kit.harness.cli.options import Command, parser
 from deploy_relay_kit.harness.cli.output import say
-from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.errors import InputError, read_text
 from deploy_relay_kit.harness.judge.interrupts import interrupt
 from deploy_relay_kit.harness.witness.printable import printable
 
@@ -97,11 +97,12 @@ def _serve(options: argparse.Namespace) -> int:
 
     try:
         faults = parse_faults(options.fault, options.nodes)
-        password = options.password_file and options.password_file.read_text().rstrip("\r\n")
-    except OSError as error:
-        raise InputError(f"--password-file {error.filename}: {error.strerror}") from error
     except ValueError as error:
         raise InputError(str(error)) from error
+    try:
+        password = options.password_file and read_text(options.password_file).rstrip("\r\n")
+    except InputError as error:
+        raise InputError(f"--password-file {error}; give a text file") from error
     if password == "":
         raise InputError(f"--password-file {options.password_file}: it is empty")
     return serve(

@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy_relay_kit.harness.cli.output import say
 from deploy_relay_kit.harness.cli.progress import counting
 from deploy_relay_kit.harness.cli.replay import write_bundles
-from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.errors import InputError, read_text
 from deploy_relay_kit.harness.judge import baseline as baselines
 from deploy_relay_kit.harness.judge import report as reports
 from deploy_relay_kit.harness.judge.baseline import Baseline
@@ -124,8 +124,7 @@ def _about_to_write(path: Path) -> Iterator[None]:
 
 def _read(path: Path) -> Baseline:
     try:
-        return baselines.parse(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise InputError(f"--baseline {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"--baseline {path}: not UTF-8; save it as UTF-8") from error
+        text = read_text(path)
+    except InputError as error:
+        raise InputError(f"--baseline {error}; give a file as of --write-baseline") from error
+    return baselines.parse(text, str(path))

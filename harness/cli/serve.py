@@ -92,8 +92,8 @@ def serve(
                 peer = cluster.peer(name, fault=faults.get(name), **how)
                 if replication:
                     cluster.replication(peer)
-            except OSError as error:
-                why = f"{name} cannot be started: {error.strerror}"
+            except (OSError, RuntimeError) as error:  # RuntimeError: no thread left
+                why = f"{name} cannot be started: {getattr(error, 'strerror', error)}"
                 remedy = "give fewer, or raise the limit (ulimit -n)"
                 raise InputError(f"--nodes {nodes}: {why}; {remedy}") from error
         described = cluster.describe()

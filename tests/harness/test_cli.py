@@ -145,6 +145,9 @@ def test_known_failures_stay_quiet_and_stale_ones_turn_red(
     [
         (["--baseline", "missing.toml"], "--baseline missing.toml: No such file or directory"),
         (["--baseline", "bad.toml"], "bad.toml: not TOML"),
+        (["--baseline", "marked.toml"], "marked.toml: Object missing required field `until`"),
+        (["--baseline", "binary"], "--baseline binary: not UTF-8; give a file as of --write"),
+        (["--baseline", "/dev/zero"], "--baseline /dev/zero: longer than 67,108,864 bytes"),
         (["--write-baseline", "bad.toml"], "bad.toml: exists; name a new file"),
         (["--write-baseline", "no/such.toml"], "to no/such.toml: No such file or directory"),
         (["--report", "r", "--write-baseline", "no/such.toml"], "cannot write to no/such.toml"),
@@ -162,6 +165,9 @@ def test_a_file_that_cannot_be_used_is_named_before_anything_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.toml").write_text("[[known]")
+    entry = "[[known]]\nrequirement = 'WIRE-03'\nreason = 'x'\n"
+    (tmp_path / "marked.toml").write_text(entry, "utf-8-sig")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
     assert main(["run", *option]) == 2
     captured = capsys.readouterr()
     assert words in captured.err

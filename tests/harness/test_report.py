@@ -21,7 +21,7 @@ from deploy_relay_kit.harness.judge.catalogue import requirements
 from deploy_relay_kit.harness.judge.causes import causes, summary
 from deploy_relay_kit.harness.judge.model import Case, Check, Evidence, Result, Verdict
 from deploy_relay_kit.harness.judge.report import badge, junit, page, text
-from deploy_relay_kit.harness.judge.report.result import from_json, result_schema, to_json
+from deploy_relay_kit.harness.judge.report.result import from_json, read, result_schema, to_json
 from deploy_relay_kit.harness.witness.printable import printable
 from deploy_relay_kit.harness.witness.timeline import ConnectionTimeline, TimelineMoment
 from tests.harness.driving import case, failed, result_of
@@ -78,10 +78,14 @@ def result() -> Result:
     )  # fmt: skip
 
 
-def test_the_document_is_as_its_schema_says_and_is_read_back(result: Result) -> None:
+def test_the_document_is_as_its_schema_says_and_is_read_back(
+    result: Result, tmp_path: Path
+) -> None:
     written = to_json(result)
     jsonschema.validate(json.loads(written), result_schema())
     assert from_json(written, "it") == result
+    (tmp_path / "marked.json").write_text(written, "utf-8-sig")
+    assert read([tmp_path / "marked.json"]) == [result]
     document = json.loads(written)
     verdicts = {it["id"]: it["verdict"] for it in document["requirements"]}
     assert verdicts == result.verdicts

@@ -87,6 +87,7 @@ def test_a_cluster_is_held_up_without_a_standard_input() -> None:
     [
         (["--nodes", "0"], ["--nodes 0", "at least 1"]),
         (["--user", "u", "--password-file", os.devnull], ["--password-file /dev/null", "empty"]),
+        (["--user", "u", "--password-file", sys.executable], ["not UTF-8", "give a text file"]),
         (["--fault", "ResetAtAccept"], ["'ResetAtAccept'", "NODE=FAULT"]),
         (["--fault", "node-9=Refuse"], ["'node-9=Refuse'", "node-1 to node-3"]),
         (["--fault", "node-1=Nope"], ["'Nope'", "no such fault"]),
@@ -110,7 +111,7 @@ def test_bad_input_is_named_with_its_remedy(
 
 def test_relay_deploy_reaches_all_nodes_of_a_served_cluster(tmp_path: Path) -> None:
     password = tmp_path / "password"
-    password.write_text("of-all-nodes\n")
+    password.write_text("of-all-nodes\r\n", "utf-8-sig")
     login = ["--user", "admin", "--password-file", str(password)]
     with subprocess.Popen(
         [*SERVE, "--nodes", "2", "--replication", *login],

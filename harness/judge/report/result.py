@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from deploy_relay_kit.harness.errors import InputError
+from deploy_relay_kit.harness.errors import InputError, read_text
 from deploy_relay_kit.harness.judge.catalogue import every_requirement
 from deploy_relay_kit.harness.judge.causes import causes, failed, summary
 from deploy_relay_kit.harness.judge.model import Result
@@ -65,9 +65,8 @@ def read(paths: Iterable[Path]) -> list[Result]:
     results = []
     for path in paths:
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "not UTF-8"
-            raise InputError(f"{path}: {why}; give the result.json of a run") from error
+            text = read_text(path)
+        except InputError as error:
+            raise InputError(f"{error}; give the result.json of a run") from error
         results.append(from_json(text, str(path)))
     return results
