@@ -92,19 +92,10 @@ def read_config(path: Path) -> Config:
     Raises:
         InputError: It is unreadable or wrong; the text names the member and its problem.
     """
-    document = _toml(path)
-    for table, name in [(document, key) for key in _PATHS] + [
-        (document.get("cluster"), key) for key in ("nodes_file", "ca_file", "password_file")
-    ]:
-        if isinstance(table, dict) and isinstance(table.get(name), str):
-            table[name] = str(path.absolute().parent / table[name])
-    config = _converted(document, Config, path)
+    config = _converted(path, Config)
     if not config.users:
         raise InputError(f"{path}: table 'users' is empty; nobody could deploy")
     return config
-
-
-_PATHS = ("directory", "certificate_file", "key_file", "token_key_file")
 
 
 def nodes_of(config: Config) -> list[Node]:
@@ -117,7 +108,7 @@ def nodes_of(config: Config) -> list[Node]:
         return []
     path = config.cluster.nodes_file
     own = {config.name, *config.aliases}
-    rows = _converted(_toml(path), _Nodes, path).node
+    rows = _converted(path, _Nodes).node
     return [
         Node(row.name, row.url, replication_url=row.replication_url)
         for row in rows
@@ -130,22 +121,18 @@ def read_secret(path: Path) -> str:
     return read_text(path).rstrip("\r\n")
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _converted(path: Path, kind: type[T]) -> T:
+    def decoded(kind: type[Any], value: object) -> object:
+        """A path, the only type here that msgspec does not know."""
+        if isinstance(value, str) and "\0" not in value:
+            return path.absolute().parent / value
+        raise ValueError(f"expected {kind.__name__}, got {value!r}")
+
+    text = read_text(path)
     try:
-        return tomllib.loads(read_text(path))
+        document = tomllib.loads(text)
+        return msgspec.convert(document, kind, dec_hook=decoded)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{str(path)!r} is not TOML: {error}") from None
-
-
-def _converted(document: dict[str, Any], kind: type[T], path: Path) -> T:
-    try:
-        return msgspec.convert(document, kind, dec_hook=_decoded)
     except (msgspec.ValidationError, ValueError) as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def _decoded(kind: type[Any], value: object) -> object:
-    """A path, the only type here that msgspec does not know."""
-    if kind is Path and isinstance(value, str) and "\0" not in value:
-        return Path(value)
-    raise ValueError(f"expected {kind.__name__}, got {value!r}")

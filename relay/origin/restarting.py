@@ -4,7 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,21 @@ class Restarts:
             only: Names of the others that take part; by default all.
         """
         nodes = [it for it in others.nodes if only is None or it.name in only] if others else []
-        return self._start(lambda job: self._roll(job, nodes, others))
+        job: Job = {
+            "id": str(uuid.uuid4()),
+            "type": "restart_service",
+            "status": "IN_PROGRESS",
+            "message": "",
+            "start_datetime": now(),
+            "end_datetime": None,
+        }
+        self._jobs[job["id"]] = job
+        while len(self._jobs) > _KEPT:
+            self._jobs.popitem(last=False)
+        task = asyncio.create_task(self._run(job, nodes, others))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return str(job["id"])
 
     def job(self, given: Mapping[str, object]) -> list[Job]:
         """`get_job`: a list with the job, empty if it is unknown."""
@@ -84,30 +98,13 @@ class Restarts:
             skipped = [f"{it['node']} ({it['reason']})" for it in failed]
         async with self._turn:
             config = self._config
-            await commands.run(config.restart, config.directory, config.limits.command, _ignore)
+            limit = config.limits.command
+            await commands.run(config.restart, config.directory, limit, lambda _: None)
         job["message"] = "Restarted" + (f"; skipped: {', '.join(skipped)}" if skipped else "")
 
-    def _start(self, work: Callable[[Job], Coroutine[Any, Any, None]]) -> str:
-        job: Job = {
-            "id": str(uuid.uuid4()),
-            "type": "restart_service",
-            "status": "IN_PROGRESS",
-            "message": "",
-            "start_datetime": now(),
-            "end_datetime": None,
-        }
-        self._jobs[job["id"]] = job
-        while len(self._jobs) > _KEPT:
-            self._jobs.popitem(last=False)
-        task = asyncio.create_task(self._run(job, work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return str(job["id"])
-
-    @staticmethod
-    async def _run(job: Job, work: Callable[[Job], Coroutine[Any, Any, None]]) -> None:
+    async def _run(self, job: Job, nodes: Sequence[Node], others: Others | None) -> None:
         try:
-            await work(job)
+            await self._roll(job, nodes, others)
             job["status"] = "COMPLETE"
         except (RefusalError, InputError) as error:
             job |= {"status": "ERROR", "message": str(error)}
@@ -116,7 +113,3 @@ class Restarts:
             job |= {"status": "ERROR", "message": "internal error; see the log of the node"}
         finally:
             job["end_datetime"] = now()
-
-
-def _ignore(_: object) -> None:
-    """The output of a restart that nobody watches."""

@@ -5,7 +5,7 @@ import contextlib
 import json
 import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.message import Message
 from functools import partial
 
@@ -15,9 +15,9 @@ from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
 from deploy_relay_kit.relay.origin.listening import listen
 from deploy_relay_kit.relay.origin.local.builds import Builds
-from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Answer, Operations
+from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
 from deploy_relay_kit.relay.origin.others import Look, look_in
-from deploy_relay_kit.relay.origin.record.progress import Happening
+from deploy_relay_kit.relay.origin.record.progress import Happening, replayed
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.restarting import Restarts
 from deploy_relay_kit.relay.origin.socket import ReplicationSocket
@@ -63,10 +63,11 @@ class Node:
             if given.get("operation") == "get_deployment" and _wants_events(request):
                 self._operations.may_deploy(user)
                 return await self._replayed(request, given)
-            return _answered(await self._operations.run(given, user, request.remote or ""))
+            answer = await self._operations.run(given, user, request.remote or "")
+            return web.json_response(answer)
         except RefusalError as refusal:
             # EARLY-05: aiohttp reads on for a moment, so that the sender sees the answer.
-            return _refused(refusal)
+            return web.json_response(refusal.body, status=refusal.status)
 
     async def _who(self, request: web.Request) -> str | None:
         # aiohttp unpacks by the last header.
@@ -97,12 +98,11 @@ class Node:
             await asyncio.wait({deploy, opened}, return_when=asyncio.FIRST_COMPLETED)
             opened.cancel()
             if progress.opened.is_set():
-                return await _streamed(request, deploy, follower)
-        result = await asyncio.shield(deploy)
+                return await _streamed(request, follower, partial(_last_event, deploy))
+        result: object = await asyncio.shield(deploy)
         if isinstance(result, Form):
-            given = result.fields
-            return _answered(await self._operations.run(given, user, request.remote or ""))
-        return _answered(result)
+            result = await self._operations.run(result.fields, user, request.remote or "")
+        return web.json_response(result)
 
     async def _replayed(
         self, request: web.Request, given: Mapping[str, object]
@@ -110,33 +110,21 @@ class Node:
         """The events of a deploy so far, the ones to come, and its row (SSE-11)."""
         row = self._deploys.row(given)
         progress = self._deploys.running(row["deployment_id"])
-        entries = row["event_log"] if progress is None else progress.entries
-        follower = None if progress is None else progress.follow()
-        response = web.StreamResponse(headers=sse.HEADERS)
-        with contextlib.suppress(ConnectionError):
-            await response.prepare(request)
-            await response.write(sse.PRIME)
-            for entry in entries:
-                await response.write(sse.encoded(entry["event"], entry["data"]))
-            if follower is not None:
-                async for name, data in follower:
-                    await response.write(sse.encoded(name, data))
-            await response.write(sse.encoded("done", {"result": self._deploys.row(given)}))
-            await response.write_eof()
-        return response
+        events = replayed(row["event_log"]) if progress is None else progress.follow()
+
+        async def last() -> bytes:
+            return sse.encoded("done", {"result": self._deploys.row(given)})
+
+        return await _streamed(request, events, last)
 
     async def _json(self, request: web.Request, user: str | None) -> dict[str, object]:
         if user is None:  # a stranger can only ask for a token
             request = request.clone(client_max_size=STRANGER_BYTES)
         try:
-            async with asyncio.timeout(self._limits.idle):
+            async with self._in_time("request"):
                 given = json.loads(await request.read())
         except web.HTTPRequestEntityTooLarge:
             raise RefusalError(413, "the request is too large") from None
-        except TimeoutError:
-            raise RefusalError(408, "the request stalled") from None
-        except (web.RequestPayloadError, ConnectionError):
-            raise RefusalError(400, "the request was cut") from None
         except (ValueError, RecursionError):
             raise RefusalError(
                 400, "Body is not valid JSON but content-type is set to 'application/json'"
@@ -148,16 +136,21 @@ class Node:
     async def _blocks(self, request: web.Request) -> AsyncIterator[bytes]:
         """The body; a sender that is silent for too long, or goes, ends it."""
         while True:
-            try:
-                async with asyncio.timeout(self._limits.idle):
-                    block = await request.content.readany()
-            except TimeoutError:
-                raise RefusalError(408, "the upload stalled") from None
-            except (web.RequestPayloadError, ConnectionError):
-                raise RefusalError(400, "the upload was cut") from None
+            async with self._in_time("upload"):
+                block = await request.content.readany()
             if not block:
                 return
             yield block
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self, what: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._limits.idle):
+                yield
+        except TimeoutError:
+            raise RefusalError(408, f"the {what} stalled") from None
+        except (web.RequestPayloadError, ConnectionError):
+            raise RefusalError(400, f"the {what} was cut") from None
 
 
 def _kind_of(request: web.Request) -> str:
@@ -169,25 +162,19 @@ def _wants_events(request: web.Request) -> bool:
     return sse.asks_for_events(request.headers.get("Accept", ""))
 
 
-def _answered(result: Answer) -> web.Response:
-    return web.json_response(result)
-
-
-def _refused(refusal: RefusalError) -> web.Response:
-    return web.json_response(refusal.body, status=refusal.status)
-
-
 async def _streamed(
-    request: web.Request, deploy: Deploying, follower: AsyncIterator[Happening]
+    request: web.Request,
+    events: AsyncIterator[Happening],
+    last: Callable[[], Awaitable[bytes]],
 ) -> web.StreamResponse:
-    """The events of a deploy; a client that goes does not stop the deploy (SSE-13)."""
+    """An answer in events; a client that goes stops nothing but that (SSE-13)."""
     response = web.StreamResponse(headers=sse.HEADERS)
     with contextlib.suppress(ConnectionError):
         await response.prepare(request)
         await response.write(sse.PRIME)
-        async for name, data in follower:
+        async for name, data in events:
             await response.write(sse.encoded(name, data))
-        await response.write(await _last_event(deploy))
+        await response.write(await last())
         await response.write_eof()
     return response
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,11 +35,6 @@ class Progress:
         """Members of an error: how far the deploy came, and its id; empty before it began."""
         return {"phase": self.phase, "deployment_id": self.deployment_id} if self._has_row else {}
 
-    @property
-    def entries(self) -> list[dict[str, Any]]:
-        """The events so far."""
-        return self._log.entries()
-
     # -- the record ------------------------------------------------------------------------------
 
     def begin(self, project: str, restart: object) -> None:
@@ -62,7 +57,7 @@ class Progress:
     def record(self, **changes: object) -> None:
         """Change the row of the deploy."""
         if self._has_row:
-            log = {"phase": self.phase, "event_log": self.entries}
+            log = {"phase": self.phase, "event_log": self._log.entries()}
             peers = {"peer_results": self._peers} if self._peers else {}
             self._journal.change(self.deployment_id, {**log, **peers, **changes})
 
@@ -96,8 +91,10 @@ class Progress:
             queue.put_nowait(None)
 
     def follow(self) -> AsyncIterator[Happening]:
-        """The events from now on."""
+        """The events so far, and those to come."""
         queue: asyncio.Queue[Happening | None] = asyncio.Queue()
+        for entry in self._log.entries():
+            queue.put_nowait((entry["event"], entry["data"]))
         self._followers.add(queue)
         return self._read(queue)
 
@@ -107,3 +104,9 @@ class Progress:
                 yield event
         finally:
             self._followers.discard(queue)
+
+
+async def replayed(event_log: Sequence[Mapping[str, Any]]) -> AsyncIterator[Happening]:
+    """The events of a deploy that has ended, from its record."""
+    for entry in event_log:
+        yield entry["event"], entry["data"]
