@@ -113,7 +113,8 @@ def progress(name: str, seen: Sequence[ConnectionWitness]) -> str:
     sent = "no answer"
     if "answer" in request.times:
         is_sent = "answer end" in request.times
-        sent = f"{'the whole' if is_sent else 'the beginning of an'} answer {request.answer_status}"
+        part = "all that it sends" if is_sent else "the beginning"
+        sent = f"{part} of an answer {request.answer_status}"
         if is_sent and is_whole and isinstance(request, UploadWitness):
             return ""
     return f"{name} had received {received}, and had sent {sent}"

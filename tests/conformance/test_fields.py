@@ -57,7 +57,7 @@ def test_replicated_keeps_its_place_or_is_the_last_field(
         assert names == expected
 
 
-@pytest.mark.parametrize("given", [True, "true", "False", 1, None, {}], ids=repr)
+@pytest.mark.parametrize("given", [True, "true", "FALSE", 1, None, {}], ids=repr)
 def test_replicated_is_the_text_false_for_every_given_value(
     cluster: FakeCluster, relay: Relay, check: Checks, given: object
 ) -> None:

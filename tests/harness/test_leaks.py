@@ -95,4 +95,13 @@ def test_no_escape_hides_a_password_from_a_look_at_what_a_peer_was_sent(
 )
 def test_a_password_is_known_as_it_is_and_as_it_is_sent(text: str, *, is_leaked: bool) -> None:
     peer = FakePeer(None, username="a", password="b c")
-    assert leaked(peer, f"Authorization: {text}") is is_leaked
+    assert bool(leaked(peer, f"Authorization: {text}")) is is_leaked
+
+
+def test_a_leak_is_named_and_not_shown() -> None:
+    peer = FakePeer(None, password=ODD)
+    issued = peer.node.issue_tokens(None)
+    assert leaked(peer, f"no user with {ODD}") == "the password"
+    assert leaked(peer, json.dumps(ODD)) == "the password in an escape or in base64"
+    assert leaked(peer, issued["operation_token"]) == "the token"
+    assert leaked(peer, issued["refresh_token"]) == "the refresh token"

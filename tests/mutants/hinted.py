@@ -79,10 +79,8 @@ MAKE_IT = {
         "of_giving_up.the_limit_of_a_stall_never_restarts",
         "of_giving_up.the_limit_of_an_answer_begins_with_the_upload",
     ),
-    "no-read-during-the-upload": (
-        "of_sending.no_answer_is_read_before_the_upload_finished",
-        "of_sending.hang_ups_go_unnoticed",
-    ),
+    "no-read-during-the-upload": ("of_sending.no_answer_is_read_before_the_upload_finished",),
+    "broken-answer-awaited": ("of_sending.hang_ups_go_unnoticed",),
     "redirect-followed": (
         "of_urls.redirects_are_followed",
         "of_ways.a_redirected_mint_is_followed",

@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from deploy_relay_kit.relay import answer, tls
+from deploy_relay_kit.relay import answer, formdata, request, tls
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.formdata import Frame
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.token import OperationsMint
 from tests.conformance import (
     test_answers,
+    test_fields,
     test_refusals,
     test_secrets,
     test_tls,
@@ -143,6 +144,28 @@ def the_body_ends_with_the_closing_delimiter(patch: pytest.MonkeyPatch) -> None:
 @mistake("values-as-the-language-prints-them", seen_in=case(VALUES))
 def values_are_printed_by_python(patch: pytest.MonkeyPatch) -> None:
     change_values(patch, lambda value: value if isinstance(value, str) else str(value).encode())
+
+
+@mistake(
+    "names-not-cleaned",
+    seen_in=case(test_fields.test_quotes_and_line_breaks_are_deleted_from_a_name),
+)
+def names_are_written_as_they_are(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(request, "_cleaned", lambda name: name)
+    patch.setattr(formdata, "name_bytes", str.encode)
+
+
+@mistake(
+    "names-not-cleaned",
+    seen_in=case(
+        test_fields.test_a_forbidden_name_with_quotes_or_line_breaks_is_not_forwarded,
+        requirement="FLD-01",
+        name="pay\nload",
+        read_as="payload",
+    ),
+)
+def a_line_break_in_a_name_ends_its_header(patch: pytest.MonkeyPatch) -> None:
+    names_are_written_as_they_are(patch)
 
 
 @mistake("success-must-be-json", seen_in=case(NOT_JSON))

@@ -37,15 +37,7 @@ from tests.conformance import (
     test_values,
     test_wire,
 )
-from tests.mutants import (
-    of_care,
-    of_fields,
-    of_minting,
-    of_posture,
-    of_records,
-    of_urls,
-    of_wire,
-)
+from tests.mutants import of_care, of_fields, of_minting, of_posture, of_records, of_urls, of_wire
 from tests.mutants.catalogue import shorten
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
 from tests.mutants.of_urls import Trust

@@ -21,14 +21,20 @@ _WHAT = "a password or token of"
 _PIECE = 12  # characters: what a shorter piece of a secret shows is not worth a red
 
 
-def leaked(peer: FakePeer, text: str) -> bool:
-    """Whether a text holds a token of a peer, or its password, in any form.
+def leaked(peer: FakePeer, text: str) -> str:
+    """The first token of a peer, or its password, in a text, in words; empty without one.
 
     The forms are: as it is, as in JSON or a URL, and in base64, alone or in the scheme Basic.
     """
-    secrets = [peer.password, *peer.tokens.issued]
-    forms = itertools.chain([peer.node.basic], *map(forms_of, secrets))
-    return any(form in text for form in forms)
+    for secret in filter(None, [peer.password, *peer.tokens.issued]):
+        is_refresh = peer.tokens.worth(f"Bearer {secret}") == "refresh"
+        token = "the refresh token" if is_refresh else "the token"
+        name = "the password" if secret == peer.password else token
+        if secret in text:
+            return name
+        if any(form in text for form in forms_of(secret)):
+            return f"{name} in an escape or in base64"
+    return "the password in the scheme Basic" if peer.node.basic in text else ""
 
 
 def leaked_in_part(peer: FakePeer, text: str) -> bool:
