@@ -133,6 +133,8 @@ class _Connector(aiohttp.TCPConnector):
             how |= {"ssl": ssl, "server_hostname": server_hostname}
             return await connect(*factory, req=req, client_error=client_error, **how)
         plain, _ = await connect(_Idle, req=req, client_error=client_error, **how)
+        # The host's other addresses are for a failure of TCP, not of TLS. aiohttp would try some.
+        how.get("addr_infos", []).clear()
         protocol = factory[0]()
         try:
             transport = await start_tls(self._taken(plain), ssl, server_hostname, protocol)

@@ -144,6 +144,8 @@ def _parse(node: Node, url: str, schemes: dict[str, int], *, allow_http: bool) -
         raise _unusable(url, f"the scheme must be {secure} or {insecure}")
     if not parts.hostname:
         raise _unusable(url, "it has no host")
+    if not parts.query and "?" in url.partition("#")[0]:  # which aiohttp would drop (URL-08)
+        raise _unusable(url, "its query is empty; remove the ? at its end")
     endpoint = Endpoint(
         scheme=parts.scheme,
         host=_ascii_host(url, parts.hostname),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from deploy_relay_kit import relay
-from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.cluster import FakeCluster, has_ipv6
 from deploy_relay_kit.relay.sockets import Lookups
 from tests.relay.driving import DEPLOY, SOON
 
@@ -106,6 +107,49 @@ def test_the_addresses_of_a_name() -> None:
 
     assert asyncio.run(found("localhost", socket.AF_INET)) == ["127.0.0.1"]
     assert asyncio.run(found("127.0.0.3", socket.AF_UNSPEC)) == ["127.0.0.3"]
+
+
+@pytest.mark.parametrize(
+    ("before", "other"), [(["127.0.0.5"], "127.0.0.3"), ([], "127.0.0.3"), ([], "::1")]
+)
+def test_a_failed_handshake_ends_at_the_first_address_that_accepts(
+    package: Path, monkeypatch: pytest.MonkeyPatch, before: list[str], other: str
+) -> None:
+    """It is no TLS server; the addresses before it refuse, and those after it are unused."""
+    if other == "::1" and not has_ipv6():
+        pytest.skip("no IPv6")
+    with contextlib.ExitStack() as stack:
+        accepting = stack.enter_context(socket.create_server(("127.0.0.2", 0)))
+        port = accepting.getsockname()[1]
+        unused = [socket.create_server((other, port), family=_family(other))]
+        unused.append(socket.create_server(("127.0.0.4", port)))
+        for server in unused:
+            stack.enter_context(server)
+            server.settimeout(0)
+
+        def look_up(*_: Any, **__: Any) -> Any:
+            hosts = [*before, "127.0.0.2", other, "127.0.0.4"]
+            return [(_family(it), socket.SOCK_STREAM, 6, "", (it, port)) for it in hosts]
+
+        def greet() -> None:
+            connection, _ = accepting.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                connection.sendall(b"SSH-2.0-x\r\n" * 9)
+                while connection.recv(1 << 16):
+                    pass
+
+        threading.Thread(target=greet, daemon=True).start()
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        node = relay.Node("n", f"https://node.test:{port}/", mint=relay.OperationsMint("u", "p"))
+        [record] = asyncio.run(relay.deploy([node], DEPLOY, package)).records
+        assert record["stage"] == "tls", record
+        for server in unused:
+            with pytest.raises(BlockingIOError):
+                server.accept()
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def test_the_zone_of_an_address_stays_on_this_machine(cluster: FakeCluster, package: Path) -> None:
