@@ -208,6 +208,22 @@ alike(
 )
 
 
+@mutant("SSE-09", killed_by=CODES)
+def an_error_event_with_a_code_of_success_is_one(patch: pytest.MonkeyPatch) -> None:
+    take = StreamedAnswer._take
+
+    def changed(self: StreamedAnswer, name: str, text: str) -> Any:
+        try:
+            return take(self, name, text)
+        except PeerError as error:
+            if error.status_code not in answer.SUCCESS:
+                raise
+            self._result = {"message": error.reason}
+            return None
+
+    patch.setattr(StreamedAnswer, "_take", changed)
+
+
 def known_by(patch: pytest.MonkeyPatch, is_one: Callable[[str], bool]) -> None:
     """Recognise a stream in another way by its media type."""
     patch.setattr(upload, "is_event_stream", lambda status, of: status < 300 and is_one(of))

@@ -16,7 +16,7 @@ from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.tls import Tls, contexts_for
 from deploy_relay_kit.relay.urls import Endpoint
-from tests.conformance import test_sockets_trust, test_tls
+from tests.conformance import test_own_certificate, test_sockets_trust, test_tls
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import Trust, change_tls, without_verification
 
@@ -122,3 +122,36 @@ def tls_1_3_is_the_only_version(patch: pytest.MonkeyPatch) -> None:
     change_versions(
         patch, lambda context: setattr(context, "minimum_version", ssl.TLSVersion.TLSv1_3)
     )
+
+
+@mutant(
+    "TLS-01",
+    killed_by=case(test_own_certificate.test_a_node_that_is_shown_a_certificate_is_verified),
+)
+def a_certificate_of_the_relay_replaces_verification(patch: pytest.MonkeyPatch) -> None:
+    def trusting(nodes: list[Trust], how: Tls) -> tuple[list[Trust], Tls]:
+        return [(file, verify and not how.certificate_file) for file, verify in nodes], how
+
+    change_tls(patch, trusting)
+
+
+@mutant(
+    "TLS-01",
+    killed_by=case(test_own_certificate.test_a_socket_that_is_shown_a_certificate_is_verified),
+)
+def a_socket_that_is_shown_a_certificate_is_trusted(patch: pytest.MonkeyPatch) -> None:
+    connect, trusting = Peer.replication_socket, dict[ssl.SSLContext, ssl.SSLContext]()
+
+    def noted(nodes: Iterable[Trust], how: Tls) -> list[ssl.SSLContext]:
+        given = list(nodes)
+        usual = contexts_for(given, how)
+        if how.certificate_file:
+            unverified = contexts_for([(it[0], False) for it in given], how)
+            trusting.update(zip(usual, unverified, strict=True))
+        return usual
+
+    def connected(self: Peer, *at: Any) -> Any:
+        return connect(replace(self, tls=trusting.get(self.tls, self.tls)), *at)
+
+    patch.setattr(fanout, "contexts_for", noted)
+    patch.setattr(Peer, "replication_socket", connected)
