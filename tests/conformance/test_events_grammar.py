@@ -104,6 +104,11 @@ FORMS = {
         "event: done\ndata: one\ndata: two\n\n",
         "one\ntwo",
     ),
+    "data with an empty line in its middle": (
+        "SSE-04",
+        "event: done\ndata: one\ndata:\ndata: \ndata: two\n\n",
+        "one\n\n\ntwo",
+    ),
     "data of a split number": (
         "SSE-04",
         'event: done\ndata: {"message":"split","a":1\ndata: 2}\n\n',

@@ -53,6 +53,7 @@ VALUES = {
     "a timestamp of 32 bits": b"\xd6\xff" + struct.pack("!I", 1_800_000_000),
     "a timestamp of 64 bits": b"\xd7\xff" + struct.pack("!Q", (5 << 34) | 1_800_000_000),
     "a timestamp of 96 bits": b"\xc7\x0c\xff" + struct.pack("!Iq", 5, -1_800_000_000),
+    "a timestamp after the year 9999": b"\xc7\x0c\xff" + struct.pack("!Iq", 0, 253_402_300_800),
     "an empty text": b"\xa0",
     "an empty map": b"\x80",
     "an empty list": b"\x90",

@@ -69,6 +69,7 @@ alike(
     timestamps_of_32_bits_are_not_read=MORE + b"\xd6\xff",
     timestamps_of_64_bits_are_not_read=MORE + b"\xd7\xff",
     timestamps_of_96_bits_are_not_read=MORE + b"\xc7\x0c\xff",
+    timestamps_after_the_year_9999_are_not_read=MORE + b"\xc7\x0c\xff\0{7}\x3a",
     nested_values_are_not_read=MORE + b"[\x81-\x8f\xde].*[\x91-\x9f\xdc]",
     names_that_are_numbers_are_not_read=MORE + b"\x81\x01",
     the_id_of_a_request_stands_last=REQUEST_ID + b"..",

@@ -114,6 +114,7 @@ alike(
     lines_of_data_are_joined_with_nothing="".join,
     lines_of_data_are_joined_with_a_blank=" ".join,
     lines_of_data_are_joined_with_crlf="\r\n".join,
+    empty_lines_of_data_are_dropped=lambda data: "\n".join(filter(None, data)),
 )
 alike(
     join_with,
