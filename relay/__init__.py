@@ -54,6 +54,11 @@ Read the modules in this order; each imports only modules that stand after it:
     retry answer events urls    rules of the protocol, without I/O
     redact node limits errors   small types that the others share
 
+To port the relay, begin with `upload` and follow its calls. The protocol is in `urls`, `request`,
+`formdata`, `payload`, `token`, `peer`, `states`, `answer`, `events`, `retry`, `report`, `redact`.
+With a blocking socket and a thread for each direction, a port needs nothing of `connection`,
+`link`, `pace`, `handshake`, `tlstransport` and `sockets`, which make aiohttp do what those do.
+
 Statement ids such as WIRE-03 in comments refer to docs/protocol.md.
 """
 

@@ -219,7 +219,7 @@ def _members(value: object, text: str) -> dict[str, object]:
 
 
 def _reason(value: object, text: str) -> str:
-    """RES-06: the value of `error`, else of `message`, else the text, shortened."""
+    """RES-06: the value of `error`, else of `message`, else the text, shortened; maybe empty."""
     found: object = None
     if isinstance(value, dict):
         found = value.get("error")

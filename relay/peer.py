@@ -85,7 +85,7 @@ class Peer:
         return token
 
     @contextlib.asynccontextmanager
-    async def exchange(
+    async def post(
         self,
         headers: Mapping[str, str],
         body: bytes | AsyncIterator[Part],
@@ -96,6 +96,9 @@ class Peer:
 
         The body is sent at the same time, chunked if it is an iterator (WIRE-13). Leaving the
         context ends the exchange, also if a part of the body is not sent yet (EARLY-08).
+
+        aiohttp writes HTTP/1.1 and adds two headers, Host, without a default port, and either
+        Content-Length or Transfer-Encoding (HTTP-01). It skips interim answers (EARLY-10).
 
         Raises:
             AttemptError: There is no complete answer; the stage says how far the exchange got.
@@ -115,6 +118,7 @@ class Peer:
                 if front := proxy_without_early_answers(response.headers.get("Server")):
                     self.fronts.add(front)
                 try:
+                    # The request has opened one connection, the last one.
                     yield Reply(response, links[-1], self.connections.pace)
                 except (aiohttp.ClientError, OSError) as error:  # after the head of the answer
                     raise aiohttp.ClientPayloadError from error
@@ -145,7 +149,7 @@ class Peer:
         headers = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        async with self.exchange(headers, json.dumps(request).encode()) as reply:
+        async with self.post(headers, json.dumps(request).encode()) as reply:
             return success_members(await self.read(reply))
 
     @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 """Pure: the states of one upload and of its answer, and the rules for each pair of them.
 
 `upload.py` moves the bytes. It reports each `Step` to an `Exchange`, which says which time limit
-starts, and at the end whether the attempt failed.
+starts, and at the end whether the attempt failed, and may have deployed anyway (`uncertain`).
 """
 
 import enum

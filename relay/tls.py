@@ -39,9 +39,9 @@ class Tls:
 def contexts_for(nodes: Iterable[tuple[AnyPath | None, bool]], tls: Tls) -> list[ssl.SSLContext]:
     """One context for each node, which is given as its own CA file and whether to verify it.
 
-    A context checks, and sends as SNI, the host of the URL (TLS-03). Nodes with equal settings
-    share one, because loading the system's authorities takes tens of milliseconds. The files are
-    read again on every call.
+    A context checks, and sends as SNI, the host of the URL; an IP address is not sent (TLS-03).
+    Nodes with equal settings share one, because loading the system's authorities takes tens of
+    milliseconds. The files are read again on every call.
 
     Raises:
         InputError: A file cannot be read or used.

@@ -87,7 +87,10 @@ def _holders(answer: object) -> list[dict[str, object]]:
 
 
 def fits_a_header(token: object) -> bool:
-    """BUG-35: a header value is printable ASCII and not empty, so it cannot end its line."""
+    """BUG-35: a header value is printable ASCII and not empty, so it cannot end its line.
+
+    `Peer.token` checks it for every mint, also for those of a caller.
+    """
     if not isinstance(token, str) or not 0 < len(token) <= LONGEST_TOKEN:
         return False
     return all("!" <= it <= "~" for it in token)

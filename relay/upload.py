@@ -107,6 +107,9 @@ def takes_forms(version: object) -> bool:
 class _Sending:
     """Moves the bytes of one exchange, whose rules are in `states.py`.
 
+    The answer is read while the body is sent. A refusal stops the body (EARLY-05). A write that
+    fails does not, so that an answer which has arrived decides (EARLY-08): the sockets hide it.
+
     aiohttp has no timer for a peer that stops taking data. So a deadline ends the exchange, and
     moves with its steps.
     """
@@ -145,7 +148,7 @@ class _Sending:
         try:
             async with (
                 self._deadline,
-                self.peer.exchange(
+                self.peer.post(
                     headers,
                     self._parts(),
                     lambda: self._exchange.is_sent,
@@ -190,9 +193,10 @@ class _Sending:
         sent = 0
         for block in self._read():
             await self._until_allowed(len(block))
-            await asyncio.sleep(0)  # notice a lost connection: writing to it raises nothing
+            await asyncio.sleep(0)  # a turn in which the event loop notices a lost connection
             if self._exchange.answer is AnswerState.REFUSED:
-                await asyncio.Future()  # send nothing more while the answer is read (EARLY-05)
+                # Nothing more is sent, not even the last chunk; leaving the exchange cancels this.
+                await asyncio.Future()
             self._advance(Step.PART)
             yield block
             before, sent = sent, sent + len(block)

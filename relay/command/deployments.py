@@ -79,7 +79,7 @@ async def _asked(arguments: argparse.Namespace, peer: Peer, show: Show) -> Mappi
         "Accept": EVENT_STREAM,
     }
     parser = EventParser()
-    async with peer.exchange(headers, json.dumps(request).encode()) as reply:
+    async with peer.post(headers, json.dumps(request).encode()) as reply:
         if not is_event_stream(reply.status, reply.headers.get("Content-Type", "")):
             return success_members(await peer.read(reply))
         async for block in reply:

@@ -98,7 +98,7 @@ def count_attempts(patch: pytest.MonkeyPatch) -> Callable[[Peer, str], Moment]:
 def change_moments(patch: pytest.MonkeyPatch, change: Callable[[Moment], Peer]) -> None:
     """Open each connection as another peer would."""
     moment = count_attempts(patch)
-    exchange, socket = Peer.exchange, Peer.replication_socket
+    exchange, socket = Peer.post, Peer.replication_socket
 
     def exchanged(self: Peer, headers: Any, body: Any, *rest: Any) -> Any:
         part = "mint" if isinstance(body, bytes) else "upload"
@@ -113,7 +113,7 @@ def change_moments(patch: pytest.MonkeyPatch, change: Callable[[Moment], Peer]) 
         return contexts
 
     patch.setattr(fanout, "contexts_for", with_tls)
-    patch.setattr(Peer, "exchange", exchanged)
+    patch.setattr(Peer, "post", exchanged)
     patch.setattr(Peer, "replication_socket", opened)
 
 

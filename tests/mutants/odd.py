@@ -138,7 +138,7 @@ def change_connector(patch: pytest.MonkeyPatch, **how: Any) -> None:
 
 @odd("mint")
 def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
-    exchange = Peer.exchange
+    exchange = Peer.post
 
     def basic(self: Peer, headers: Any, body: Any, *more: Any) -> Any:
         if not (isinstance(body, bytes) and b"password" in body):
@@ -149,7 +149,7 @@ def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
         headers = {**headers, "Authorization": authorization}
         return exchange(self, headers, json.dumps(request).encode())
 
-    patch.setattr(Peer, "exchange", basic)
+    patch.setattr(Peer, "post", basic)
 
 
 @odd("deploy")

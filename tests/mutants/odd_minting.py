@@ -31,7 +31,7 @@ def change_mint(patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], st
 
 @odd("mint")
 def mints_in_chunks(patch: pytest.MonkeyPatch) -> None:
-    exchange = Peer.exchange
+    exchange = Peer.post
 
     def chunked(self: Peer, headers: Any, body: Any, *more: Any) -> Any:
         async def pieces() -> AsyncIterator[bytes]:
@@ -40,7 +40,7 @@ def mints_in_chunks(patch: pytest.MonkeyPatch) -> None:
 
         return exchange(self, headers, pieces() if isinstance(body, bytes) else body, *more)
 
-    patch.setattr(Peer, "exchange", chunked)
+    patch.setattr(Peer, "post", chunked)
 
 
 @odd("mint")

@@ -66,11 +66,11 @@ def the_second_mint_names_a_role(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("MINT-11", killed_by=LATER)
 def the_old_token_is_sent_with_the_second_mint(patch: pytest.MonkeyPatch) -> None:
-    last, exchange = keep_tokens(patch), Peer.exchange
+    last, exchange = keep_tokens(patch), Peer.post
 
     def bearing(self: Peer, headers: Mapping[str, str], body: Any, *more: Any) -> Any:
         if isinstance(body, bytes) and id(self) in last:
             headers = {**headers, "Authorization": f"Bearer {last[id(self)]}"}
         return exchange(self, headers, body, *more)
 
-    patch.setattr(Peer, "exchange", bearing)
+    patch.setattr(Peer, "post", bearing)

@@ -101,7 +101,7 @@ alike(
 
 def by_basic(patch: pytest.MonkeyPatch, pair: Callable[[str, str], bytes]) -> None:
     """Log in with Basic, in this form."""
-    exchange = Peer.exchange
+    exchange = Peer.post
 
     def basic(self: Peer, headers: Any, body: Any, *more: Any) -> Any:
         if isinstance(body, bytes) and b"password" in body:
@@ -111,7 +111,7 @@ def by_basic(patch: pytest.MonkeyPatch, pair: Callable[[str, str], bytes]) -> No
             body = json.dumps(request).encode()
         return exchange(self, headers, body, *more)
 
-    patch.setattr(Peer, "exchange", basic)
+    patch.setattr(Peer, "post", basic)
 
 
 alike(

@@ -47,14 +47,14 @@ def change_headers(
     of_mints: bool = False,
 ) -> None:
     """Change the headers of every upload, or else of every mint over an operations API."""
-    exchange = Peer.exchange
+    exchange = Peer.post
 
     def changed(self: Peer, headers: Mapping[str, str], *rest: Any) -> Any:
         if ("Authorization" not in headers) is of_mints:
             headers = change(headers)
         return exchange(self, headers, *rest)
 
-    patch.setattr(Peer, "exchange", changed)
+    patch.setattr(Peer, "post", changed)
 
 
 @mutant("WIRE-01", killed_by=case(KEEPS_TO))
@@ -108,7 +108,7 @@ def the_file_has_the_general_type(patch: pytest.MonkeyPatch) -> None:
 
 def announce_length(patch: pytest.MonkeyPatch, longest: int) -> None:
     """Send a body of at most `longest` bytes with its length."""
-    exchange = Peer.exchange
+    exchange = Peer.post
 
     @contextlib.asynccontextmanager
     async def whole(self: Peer, headers: Any, body: Any, *rest: Any) -> AsyncIterator[Any]:
@@ -124,7 +124,7 @@ def announce_length(patch: pytest.MonkeyPatch, longest: int) -> None:
         async with exchange(self, headers, body, *rest) as response:
             yield response
 
-    patch.setattr(Peer, "exchange", whole)
+    patch.setattr(Peer, "post", whole)
 
 
 async def chained(parts: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
