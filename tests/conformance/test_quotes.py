@@ -269,9 +269,11 @@ def test_a_given_token_that_cannot_be_used_is_in_no_record(
     cluster: FakeCluster, relay: Relay, check: Checks, end: str
 ) -> None:
     """A given token that does not fit a header is not shown where the relay refuses it."""
-    peer = cluster.peer()
+    peer, other = cluster.peer(), cluster.peer()
     token = peer.tokens.issue(peer.username)
     outcome = relay.deploy(to=[relay.node(peer, mint=GivenToken(token + end))])
+    relay.deploy(to=[relay.node(other, mint=GivenToken(other.tokens.issue(other.username)))])
+    check.need(other.uploads, "the relay does not use a right token either")
     with check("BUG-35", "the uploads with a token that does not fit a header"):
         assert len(peer.uploads) == 0
     with check("BUG-41", "what the relay reports of a token that does not fit a header"):

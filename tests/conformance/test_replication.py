@@ -250,6 +250,7 @@ def test_a_socket_is_closed_after_its_answer_and_not_after_the_upload(
     peer.fault = Held(Answer(json={"message": "done"}), until=wait)
     relay.deploy(to=[relay.minting_over(socket, peer)])
     with check("WS-14", "the end of the socket"):
+        check.need("answer" in peer.upload.times, "the upload did not get as far as its answer")
         is_early = closed_at(socket.socket) <= peer.upload.times["answer"]
         assert is_early, "expected before the answer to the upload, got later or never"
 

@@ -13,14 +13,19 @@ from tests.conformance import (
     test_answers,
     test_answers_framing,
     test_cancel,
+    test_combinations,
     test_early,
     test_fanout,
     test_faults,
     test_payload,
     test_payload_changes,
+    test_posture,
+    test_quotes,
     test_refusals,
+    test_replication,
     test_sockets,
     test_streaming,
+    test_tls,
     test_token,
     test_url,
     test_url_parts,
@@ -82,6 +87,7 @@ NOTHING_IS_SENT = (
     case(test_fanout.test_a_deploy_to_no_nodes_has_no_records),
     case(test_sockets.test_a_missing_payload_opens_no_socket),
     case(test_sockets.test_a_cancelled_deploy_closes_its_sockets),
+    case(test_quotes.test_a_given_token_that_cannot_be_used_is_in_no_record),
 )
 UPLOADS = (
     case(test_payload.test_the_staged_payload_is_left_as_it_was),
@@ -96,6 +102,7 @@ WHOLE_UPLOADS = (
     case(test_answers.test_an_answer_without_an_end_is_given_up_in_time),
     case(test_answers_framing.test_an_answer_of_a_hundred_megabytes_is_one_short_record),
     case(test_refusals.test_a_redirect_is_a_failure_and_not_followed),
+    case(test_replication.test_a_socket_is_closed_after_its_answer_and_not_after_the_upload),
     case(test_faults.test_a_peer_that_closes_without_an_answer_costs_one_record),
 )
 ANSWERS = (
@@ -109,6 +116,24 @@ STAGES: dict[str, tuple[Patch, tuple[Case, ...]]] = {
     "no answer": (before_the_answer, ANSWERS),
 }
 """How far each relay comes, and cases about what it does not come to."""
+
+
+OF_TRUST = (
+    case(test_tls.test_each_deploy_trusts_the_authorities_that_it_was_given),
+    case(test_posture.test_the_authority_of_a_node_is_read_again_for_each_deploy),
+)
+OF_ROWS = test_combinations.test_a_fault_has_its_record_under_all_other_conditions
+ROWS = {it.fault: it for it in test_combinations.rows()}.values()  # one for each fault
+
+
+@pytest.mark.parametrize("case", [*OF_TRUST, *(case(OF_ROWS, row=it) for it in ROWS)])
+def test_a_relay_that_connects_to_no_node_has_no_green_beside_its_red(
+    case: Case, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_the_mint(monkeypatch)
+    judged = case.run(request)
+    assert not judged.error, judged.error
+    assert [it for it in judged.checks if it.verdict is Verdict.PASSED] == []
 
 
 @pytest.mark.parametrize(
