@@ -275,6 +275,7 @@ def a_client_that_goes_stops_the_deploy(patch: pytest.MonkeyPatch) -> None:
             return await streamed(request, events, last)
         finally:
             watching.cancel()
+            task.cancel()  # the client may have gone between two looks
 
     patch.setattr(server, "_streamed", fragile)
 
