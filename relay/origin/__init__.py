@@ -8,11 +8,13 @@ answer. Each module imports only modules that stand after it, and modules of `re
     operations         who may do what
     socket             the replication socket: operations of other nodes
     deploy             one deploy: receive, unpack, swap, fan out, answer
+    rollback           the previous build again, on one node or on all
     restarting         restarts, and their jobs
+    home               what these share, and whose turn it is
     record/            its events, who follows them, and its row
-    wire/              a form as it arrives, its fields, events
+    wire/              a form as it arrives, its fields, events, the answer
     local/             archives, builds and their swap, commands
     access/            passwords and tokens
-    answer others      the answer; the other nodes and how they are reached
+    others             the other nodes, and how they are reached
     config refusal     the configuration; an answer that says no
 """

@@ -8,11 +8,10 @@ from typing import Any
 
 from deploy_relay_kit.relay.origin.access.tokens import Tokens, lifetime_in
 from deploy_relay_kit.relay.origin.access.users import Users
-from deploy_relay_kit.relay.origin.config import Config
-from deploy_relay_kit.relay.origin.deploy import Deploys
-from deploy_relay_kit.relay.origin.local.builds import Builds
-from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.home import Home
+from deploy_relay_kit.relay.origin.refusal import RefusalError, refusal_of
 from deploy_relay_kit.relay.origin.restarting import Restarts
+from deploy_relay_kit.relay.origin.rollback import roll_back
 from deploy_relay_kit.relay.origin.wire.fields import operation_of
 
 Answer = dict[str, object] | list[Any]
@@ -22,20 +21,19 @@ STRANGER_BYTES = 16_384  # of a message by somebody who has not logged in
 class Operations:
     """Who is asking, and the operations without a payload."""
 
-    def __init__(
-        self, settings: Config, builds: Builds, deploys: Deploys, restarts: Restarts
-    ) -> None:
-        self._deploys = deploys
+    def __init__(self, home: Home, restarts: Restarts) -> None:
+        """Raise InputError for a wrong hash or key in the configuration."""
+        self._home = home
         self._questions: dict[str, Callable[[Mapping[str, object]], Answer]] = {
             "registration_info": lambda _: {"version": version("deploy-relay-kit")},
-            "get_components": lambda _: {"components": builds.projects()},
-            "get_deployment": deploys.row,
-            "list_deployments": deploys.rows,
+            "get_components": lambda _: {"components": home.builds.projects()},
+            "get_deployment": home.row,
+            "list_deployments": home.journal.list,
             "restart_service": restarts.begin,
             "get_job": restarts.job,
         }
-        self._users = Users(settings.users)
-        self._tokens = Tokens(settings.token_key_file)
+        self._users = Users(home.config.users)
+        self._tokens = Tokens(home.config.token_key_file)
 
     async def who(self, authorization: str | None, source: str) -> str | None:
         """The user of an Authorization header; None without one.
@@ -72,6 +70,14 @@ class Operations:
             RefusalError: The operation is unknown, not allowed, or failed.
         """
         operation = operation_of(given)
+        try:
+            return await self._run(operation, given, user, source)
+        except Exception as error:  # noqa: BLE001  also a bug has an answer
+            raise refusal_of(error, f"run {operation[:60]!r}") from None
+
+    async def _run(
+        self, operation: str, given: Mapping[str, object], user: str | None, source: str
+    ) -> Answer:
         if operation == "create_authentication_tokens":
             return await self._create_tokens(given, user, source)
         if operation == "refresh_operation_token":
@@ -84,7 +90,7 @@ class Operations:
         if operation in self._questions:
             return self._questions[operation](given)
         if operation == "rollback_component":
-            return await self._deploys.rollback(given)
+            return await roll_back(self._home, given)
         if operation == "deploy_component":
             raise RefusalError(400, "Either payload or package must be provided")
         raise RefusalError(400, f"Operation {operation[:60]!r} not found")  # DEP-14

@@ -45,18 +45,6 @@ def look_in(config: Config) -> Others:
     return Others(nodes_of(config), reach)
 
 
-def looked(look: Look) -> Others:
-    """The other nodes.
-
-    Raises:
-        RefusalError: They cannot be known now; the text says why.
-    """
-    try:
-        return look()
-    except InputError as error:
-        raise RefusalError(400, str(error)) from None
-
-
 async def differing_from(
     payload_hash: object, others: Others, records: Sequence[Record]
 ) -> list[str]:

@@ -1,24 +1,21 @@
 """Restarts: of this node, and of all nodes in turn, as jobs (RST-01, RST-02)."""
 
 import asyncio
-import logging
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.node import Node
-from deploy_relay_kit.relay.origin.config import Config
+from deploy_relay_kit.relay.origin.home import Home
 from deploy_relay_kit.relay.origin.local import commands
-from deploy_relay_kit.relay.origin.others import Look, Others, looked
+from deploy_relay_kit.relay.origin.others import Others
 from deploy_relay_kit.relay.origin.record.journal import now
 from deploy_relay_kit.relay.origin.record.progress import Progress
-from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.refusal import RefusalError, refusal_of
 from deploy_relay_kit.relay.restarts import restart
 
-_LOG = logging.getLogger(__name__)
 _KEPT = 100  # jobs
 _BEGAN = "answer"  # the stage of a node that has begun to restart; others were not reached
 Job = dict[str, Any]
@@ -27,8 +24,8 @@ Job = dict[str, Any]
 class Restarts:
     """The restarts of one node, and its jobs, which live as long as its process."""
 
-    def __init__(self, settings: Config, look: Look) -> None:
-        self._config, self._look = settings, look
+    def __init__(self, home: Home) -> None:
+        self._config, self._look = home.config, home.look
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -53,7 +50,7 @@ class Restarts:
         if given.get("service") not in ("http", "http_workers"):
             raise RefusalError(400, "Invalid service")
         self.check()
-        others = looked(self._look) if given.get("replicated") is True else None
+        others = self._look() if given.get("replicated") is True else None
         return {"message": "Restarting http", "job_id": self.rolling(others)}
 
     def rolling(self, others: Others | None, only: Sequence[str] | None = None) -> str:
@@ -106,10 +103,7 @@ class Restarts:
         try:
             await self._roll(job, nodes, others)
             job["status"] = "COMPLETE"
-        except (RefusalError, InputError) as error:
-            job |= {"status": "ERROR", "message": str(error)}
-        except Exception:  # noqa: BLE001  a bug, which must end the job as well
-            _LOG.exception("a restart failed")
-            job |= {"status": "ERROR", "message": "internal error; see the log of the node"}
+        except Exception as error:  # noqa: BLE001  also a bug must end the job
+            job |= {"status": "ERROR", "message": str(refusal_of(error, "restart"))}
         finally:
             job["end_datetime"] = now()

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
+from deploy_relay_kit.relay.origin.home import made_from
 from deploy_relay_kit.relay.origin.listening import listen
-from deploy_relay_kit.relay.origin.local.builds import Builds
 from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
 from deploy_relay_kit.relay.origin.others import Look, look_in
 from deploy_relay_kit.relay.origin.record.progress import Happening, replayed
@@ -32,11 +32,11 @@ class Node:
 
     def __init__(self, settings: Config, look: Look) -> None:
         """Raise InputError for what the configuration names and the node cannot use."""
-        builds = Builds(settings.directory, settings.limits, unpack=settings.unpack)
         self._limits = settings.limits
-        restarts = Restarts(settings, look)
-        self._deploys = Deploys(settings, builds, look, restarts)
-        self._operations = Operations(settings, builds, self._deploys, restarts)
+        self._home = made_from(settings, look)
+        restarts = Restarts(self._home)
+        self._deploys = Deploys(self._home, restarts)
+        self._operations = Operations(self._home, restarts)
         self.socket = ReplicationSocket(settings, self._operations)
 
     def application(self) -> web.Application:
@@ -108,12 +108,12 @@ class Node:
         self, request: web.Request, given: Mapping[str, object]
     ) -> web.StreamResponse:
         """The events of a deploy so far, the ones to come, and its row (SSE-11)."""
-        row = self._deploys.row(given)
+        row = self._home.row(given)
         progress = self._deploys.running(row["deployment_id"])
         events = replayed(row["event_log"]) if progress is None else progress.follow()
 
         async def last() -> bytes:
-            return sse.encoded("done", {"result": self._deploys.row(given)})
+            return sse.encoded("done", {"result": self._home.row(given)})
 
         return await _streamed(request, events, last)
 

@@ -1,1 +1,1 @@
-"""Bytes of a client and values: a form as it arrives, its fields, events."""
+"""Bytes of a client and values: a form as it arrives, its fields, events, the answer."""

@@ -1,0 +1,79 @@
+"""What the parts of one node share: its configuration, builds, record, and turns."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from deploy_relay_kit.relay.origin.config import Config
+from deploy_relay_kit.relay.origin.local.builds import Builds
+from deploy_relay_kit.relay.origin.others import Look, Others
+from deploy_relay_kit.relay.origin.record.journal import Journal, Row
+from deploy_relay_kit.relay.origin.refusal import RefusalError
+
+
+class Turns:
+    """Two locks for each project, which deploys and rollbacks share.
+
+    Two nodes may deploy one project at the same time and send it to each other. So what comes from
+    another node waits for a swap, never for a fan-out.
+    """
+
+    def __init__(self, *, may_wait: bool) -> None:
+        self._may_wait = may_wait
+        self._swaps: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._fan_outs: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def check(self, project: str) -> None:
+        """Refuse what would have to wait, where the configuration says so."""
+        is_busy = self._swaps[project].locked() or self._fan_outs[project].locked()
+        if is_busy and not self._may_wait:
+            raise RefusalError(409, f"another deploy of {project!r} is under way")
+
+    def to_swap(self, project: str) -> asyncio.Lock:
+        return self._swaps[project]
+
+    def to_fan_out(
+        self, project: str, others: Others | None
+    ) -> AbstractAsyncContextManager[object]:
+        return contextlib.nullcontext() if others is None else self._fan_outs[project]
+
+
+@dataclass(frozen=True)
+class Home:
+    """One node's own: nothing of a request."""
+
+    config: Config
+    look: Look
+    builds: Builds
+    journal: Journal
+    turns: Turns
+
+    def row(self, given: Mapping[str, object]) -> Row:
+        """The record of a deploy, and whether its build is in use on this node (TRK-05).
+
+        Raises:
+            RefusalError: There is no such deploy.
+        """
+        row = self.journal.get(given.get("deployment_id"))
+        live = self.builds.live_id(row["project"])
+        return {**row, "live": live == row["deployment_id"], "payload_blob_present": False}
+
+    def overtaken(self, project: str, build_id: str) -> list[str]:
+        """This node, with the reason, if it uses another build by now (BUG-42)."""
+        is_live = self.builds.live_id(project) == build_id
+        return [] if is_live else ["this node (another deploy reached it)"]
+
+
+def made_from(config: Config, look: Look) -> Home:
+    """The home of a node.
+
+    Raises:
+        InputError: Another node uses the directory, or it cannot be used.
+        OSError: The record cannot be used.
+    """
+    builds = Builds(config.directory, config.limits, unpack=config.unpack)
+    journal = Journal(config.directory, config.name)
+    return Home(config, look, builds, journal, Turns(may_wait=config.wait_for_project))
