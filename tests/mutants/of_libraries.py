@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import posixpath
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -17,13 +18,17 @@ from typing import Any
 
 import pytest
 
-from deploy_relay_kit.relay import answer, formdata, request, tls
+from deploy_relay_kit.harness.targets import DeployCommand, Outcome
+from deploy_relay_kit.harness.targets.function import FunctionTarget
+from deploy_relay_kit.harness.targets.reference import ReferenceTarget
+from deploy_relay_kit.relay import answer, formdata, request, tls, urls
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.formdata import Frame
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.token import OperationsMint
 from tests.conformance import (
     test_answers,
+    test_early,
     test_fields,
     test_refusals,
     test_secrets,
@@ -166,6 +171,29 @@ def names_are_written_as_they_are(patch: pytest.MonkeyPatch) -> None:
 )
 def a_line_break_in_a_name_ends_its_header(patch: pytest.MonkeyPatch) -> None:
     names_are_written_as_they_are(patch)
+
+
+@mistake(
+    "path-normalized",
+    seen_in=case(
+        test_url.test_the_path_and_query_of_the_operations_api_url_are_kept,
+        path="/a/../b/./c//d/",
+    ),
+)
+def a_url_is_normalized(patch: pytest.MonkeyPatch) -> None:
+    target = urls._target
+    patch.setattr(urls, "_target", lambda parts: posixpath.normpath(target(parts)))
+
+
+@mistake(
+    "upload-left-open",
+    seen_in=case(test_early.test_the_rest_of_a_refused_payload_is_not_sent),
+)
+def a_refused_upload_is_left_open(patch: pytest.MonkeyPatch) -> None:
+    def deploy(_: ReferenceTarget, command: DeployCommand, deadline: float) -> Outcome:
+        return FunctionTarget("tests.runs.bad_relays:careless").deploy(command, deadline)
+
+    patch.setattr(ReferenceTarget, "deploy", deploy)
 
 
 @mistake("success-must-be-json", seen_in=case(NOT_JSON))
