@@ -49,6 +49,7 @@ class Node:
     def replication(self) -> web.Application:
         application = web.Application()
         application.router.add_get("/", self.socket.serve)
+        application.on_shutdown.append(self.socket.end)
         return application
 
     async def _health(self, _: web.Request) -> web.Response:
@@ -70,10 +71,8 @@ class Node:
             return web.json_response(refusal.body, status=refusal.status)
 
     async def _who(self, request: web.Request) -> str | None:
-        # aiohttp unpacks by the last header.
-        if {*request.headers.getall("Content-Encoding", ())} - {"identity"}:
-            raise RefusalError(415, "Unsupported Media Type")
-        if _kind_of(request) not in {_JSON, "multipart/form-data"}:
+        encodings = {*request.headers.getall("Content-Encoding", ())}  # aiohttp knows the last only
+        if encodings - {"identity"} or _kind_of(request) not in {_JSON, "multipart/form-data"}:
             raise RefusalError(415, "Unsupported Media Type")
         source = request.remote or ""
         return await self._operations.who(request.headers.get("Authorization"), source)

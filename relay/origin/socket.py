@@ -24,6 +24,8 @@ class ReplicationSocket:
 
     def __init__(self, settings: Config, operations: Operations) -> None:
         self._settings, self._operations = settings, operations
+        self._limit = settings.limits.idle
+        self._silences: set[asyncio.Timeout] = set()
 
     def tls(self) -> ssl.SSLContext:
         """A context that asks for the certificate of a node, which need not have one.
@@ -78,8 +80,18 @@ class ReplicationSocket:
 
     async def _next(self, message: Awaitable[WSMessage]) -> WSMessage:
         """The next message, which must come in time; a ping is none."""
-        async with asyncio.timeout(self._settings.limits.idle):
-            return await message
+        async with asyncio.timeout(self._limit) as silence:
+            self._silences.add(silence)
+            try:
+                return await message
+            finally:
+                self._silences.discard(silence)
+
+    async def end(self, _: web.Application) -> None:
+        """Let operations end, but wait for no further message."""
+        self._limit = 0.0
+        for silence in self._silences:
+            silence.reschedule(0.0)
 
     async def _user(self, request: web.Request) -> str | None:
         """WS-04: who asks, by credentials or by the certificate of a node; never by an address."""

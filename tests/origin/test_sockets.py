@@ -262,6 +262,19 @@ def test_pings_alone_hold_no_socket_open(tmp_path: Path, headers: dict[str, str]
         assert asyncio.run(wait()) == 1000
 
 
+def test_an_open_socket_does_not_hold_up_a_node_that_is_stopped(tmp_path: Path) -> None:
+    with real_cluster(tmp_path) as cluster:
+        node = cluster.start("n1", "replication_port = 0")
+
+        async def stop_under() -> int:
+            async with linked_to(node, context_of(cluster, None)) as link:
+                code = await asyncio.to_thread(node.stop)  # which waits for half of `limits.idle`
+                assert (await link.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
+                return code
+
+        assert asyncio.run(stop_under()) == 0
+
+
 # -- restarts ----------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 
 Row = dict[str, Any]
-TERMINAL = {"success", "failed", "rolled_back"}
+_IS_OPEN = "status NOT IN ('success', 'failed', 'rolled_back')"
 _LOG = logging.getLogger(__name__)
 _KEPT = 1_000  # rows
 _PAGE = 100  # rows of a list, by default
@@ -73,8 +73,7 @@ class Journal:
             self._database.execute(f"CREATE TABLE IF NOT EXISTS deployments ({columns})")
             self._database.execute(
                 "UPDATE deployments SET status = 'failed', completed_at = ?, "
-                "error = 'the node stopped in phase ' || phase "
-                "WHERE status NOT IN ('success', 'failed', 'rolled_back')",
+                f"error = 'the node stopped in phase ' || phase WHERE {_IS_OPEN}",
                 (now(),),
             )
         except sqlite3.Error as error:
@@ -114,8 +113,7 @@ class Journal:
             names = ", ".join(f"{key} = ?" for key in changes)
             try:
                 self._database.execute(
-                    f"UPDATE deployments SET {names} WHERE deployment_id = ? "
-                    "AND status NOT IN ('success', 'failed', 'rolled_back')",
+                    f"UPDATE deployments SET {names} WHERE deployment_id = ? AND {_IS_OPEN}",
                     (*changes.values(), deployment_id),
                 )
             except sqlite3.Error as error:
