@@ -64,7 +64,9 @@ def control(relay: Relay, cluster: FakeCluster) -> Control:
     try:
         words, record = _reported(relay.deploy(to=[peer]), peer.name)
     except (TargetBrokeError, TargetSkippedError) as error:
-        words, record = str(error).partition("\n")[0], ""
+        (words, _, more), record = str(error).partition("\n"), ""
+        if "its standard error:" in more:
+            words += "; relay-harness lint shows its standard error"
     peer.settle()  # what the relay has sent may still be on its way
     stage = Stage.NOTHING
     seen = peer.live_connections
