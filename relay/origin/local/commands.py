@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy_relay_kit.relay.origin.refusal import RefusalError
@@ -71,17 +71,20 @@ class _Output:
         self._manager, self._on_line = manager, on_line
         self._kept: deque[Line] = deque()
         self._size = self._dropped = 0
-        self._rest = bytearray()
+        self._rest = b""
 
     def take(self, block: bytes) -> None:
-        self._rest += block
-        for line in self._lines():
+        """Only whole lines are decoded, so no character is cut (BUG-03)."""
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        for line in lines:
             self._say(line)
+        if len(self._rest) > _LINE_BYTES:  # a line without an end is cut, to bound it
+            self.end()
 
     def end(self) -> None:
         if self._rest:
-            self._say(bytes(self._rest))
-        self._rest.clear()
+            self._say(self._rest)
+        self._rest = b""
 
     def members(self) -> dict[str, object]:
         """The member of an error that holds the last lines."""
@@ -93,14 +96,6 @@ class _Output:
                 "dropped_lines": self._dropped,
             }
         }
-
-    def _lines(self) -> Iterator[bytes]:
-        """The whole lines so far; only these are decoded, so no character is cut (BUG-03)."""
-        *whole, rest = self._rest.split(b"\n")
-        if len(rest) > _LINE_BYTES:  # a line without an end is cut, to bound it
-            whole, rest = [*whole, rest], bytearray()
-        self._rest = rest
-        yield from map(bytes, whole)
 
     def _say(self, line: bytes) -> None:
         text = line[:_LINE_BYTES].removesuffix(b"\r").decode(errors="replace")

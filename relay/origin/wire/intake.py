@@ -98,7 +98,7 @@ class _Reader:
         self._part: MultipartSegment | None = None
         self._value = bytearray()
         self._file: BufferedWriter | None = None
-        self._digest, self._size = hashlib.sha256(), 0
+        self._digest = hashlib.sha256()
 
     async def read(self, blocks: AsyncIterator[bytes], parser: PushMultipartParser) -> Form:
         try:
@@ -110,7 +110,7 @@ class _Reader:
         finally:
             if self._file is not None:
                 self._file.close()
-        self._form.sha256, self._form.size = self._digest.hexdigest(), self._size
+        self._form.sha256 = self._digest.hexdigest()
         return self._form
 
     async def _take(self, event: MultipartSegment | bytes | None) -> None:
@@ -119,8 +119,8 @@ class _Reader:
         elif not isinstance(event, bytes | bytearray):
             await self._start(event)
         elif self._file is not None:
-            self._size += len(event)
-            if self._size > self._most:
+            self._form.size += len(event)
+            if self._form.size > self._most:
                 raise RefusalError(413, f"the payload is larger than {self._most} bytes")
             self._digest.update(event)
             await asyncio.to_thread(self._file.write, event)

@@ -55,7 +55,7 @@ def fields_after_the_file_count(patch: pytest.MonkeyPatch) -> None:
 
     async def whole(self: Any, *how: Any) -> Any:
         form = await read(self, *how)
-        form.staged = self._size > 0
+        form.staged = form.size > 0
         return form
 
     patch.setattr(intake._Reader, "_end", forgetful)
