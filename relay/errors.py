@@ -7,7 +7,7 @@ one attempt and becomes a record of its node (SEQ-05…07, AGG-02, AGG-04).
 import errno
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Stage = Literal["resolve", "payload", "mint", "connect", "tls", "upload", "answer"]
 """How far an attempt got, in order (SEQ-04; SEQ-07 with its bug fixed)."""
@@ -27,6 +27,16 @@ EXHAUSTED = {
 
 class InputError(ValueError):
     """The caller's input cannot be relayed; nothing was sent."""
+
+
+def check_type(name: str, value: object, kind: Any, allowed: str) -> None:
+    """Refuse a value of another type; the value is not shown, as it may be a secret.
+
+    Raises:
+        InputError: It is not; the text names the argument.
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"{name} must be {allowed}, not {type(value).__name__}")
 
 
 @dataclass(eq=False)

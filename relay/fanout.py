@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
 from deploy_relay_kit.relay.connection import Connections
-from deploy_relay_kit.relay.errors import AttemptError, InputError, PeerError, RelayError, Stage
+from deploy_relay_kit.relay.errors import (
+    AttemptError,
+    InputError,
+    PeerError,
+    RelayError,
+    Stage,
+    check_type,
+)
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import AnyPath, LocalSettings, Mint, Node
@@ -97,6 +104,7 @@ async def deploy(
         InputError: The input is invalid; the text says what to change. Nothing was sent.
     """
     nodes = tuple(nodes)
+    check_type("retry", retry, Retry, "a relay.Retry(…)")
     fan = FanOut(nodes, **reach)
     fields = forwarded_fields(request)
     try:
@@ -153,6 +161,17 @@ class FanOut:
     ) -> None:
         """`last_event`: the name of each record's event; `in_turn`: one node after another."""
         # AGG-07: fixed before anything is awaited
+        nodes = tuple(nodes)
+        for node in nodes:
+            check_type("each of the nodes", node, Node, "a relay.Node(…)")
+        for name, value, kind in (
+            ("tls", tls, Tls),
+            ("limits", limits, Limits),
+            ("local", local, LocalSettings),
+        ):
+            check_type(name, value, kind | None, f"a relay.{kind.__name__}(…)")
+        check_type("allow_http", allow_http, bool, "True or False")
+        check_type("on_event", on_event, Callable | None, "a function")
         others = [node for node in nodes if origin is None or node.name != origin]
         names = Counter(node.name for node in others)
         if "" in names:
@@ -171,6 +190,9 @@ class FanOut:
             own = node.mint or mint
             if own is None:
                 raise InputError(f"no credentials for node {node.name!r}; pass mint=")
+            if isinstance(own, type) or not hasattr(own, "mint"):
+                what = type(own).__name__  # not the object, which may be a token
+                raise InputError(f"mint must be such as relay.OperationsMint(…), not {what}")
             peer: Peer | AttemptError
             try:
                 api = resolve(node, local, allow_http=allow_http)

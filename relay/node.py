@@ -9,11 +9,12 @@ from typing import Protocol
 
 import aiohttp
 
-from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.errors import InputError, check_type
 from deploy_relay_kit.relay.limits import Limits
 
 AnyPath = str | os.PathLike[str]
 
+_TEXT = str | None
 DEFAULT_PORT = 9925
 DEFAULT_REPLICATION_PORT = 9933
 
@@ -75,7 +76,7 @@ class Node:
         rate: How many bytes of the payload it is sent in a second; by default without limit.
 
     Raises:
-        InputError: The rate is not a number above 0.
+        InputError: A value is of another type, or the rate not a number above 0.
     """
 
     name: str
@@ -90,6 +91,10 @@ class Node:
     rate: float | None = None
 
     def __post_init__(self) -> None:
+        check_type("name of a node", self.name, str, "a text")
+        for name in ("url", "host", "replication_url"):
+            check_type(f"{name} of node {self.name!r}", getattr(self, name), _TEXT, "a text")
+        check_type(f"verify of node {self.name!r}", self.verify, bool, "True or False")
         if self.rate is not None and (
             type(self.rate) not in {int, float} or not 0 < self.rate < math.inf
         ):

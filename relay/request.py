@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from deploy_relay_kit.relay import formdata
-from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.errors import InputError, check_type
 
 MAX_FIELDS = 64  # PARSE-19
 MAX_VALUE_BYTES = 1_048_576  # PARSE-18
@@ -46,6 +46,7 @@ def forwarded_fields(request: Mapping[str, object]) -> dict[str, object]:
     Raises:
         InputError: The request is not a deploy, or a peer would misread it.
     """
+    check_type("request", request, Mapping, "a mapping of names to values")
     if request.get("operation") != "deploy_component":
         operation = request.get("operation")
         raise InputError(f"operation must be 'deploy_component', not {operation!r}")

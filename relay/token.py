@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from deploy_relay_kit.relay.errors import InputError, PeerError
+from deploy_relay_kit.relay.errors import InputError, PeerError, check_type
 from deploy_relay_kit.relay.node import MintContext
 
 OPERATION = "create_authentication_tokens"
@@ -25,6 +25,8 @@ class OperationsMint:
     expires_in: str | int = "5m"
 
     def __post_init__(self) -> None:
+        check_type("username", self.username, str, "a text")
+        check_type("password", self.password, str, "a text")
         if not self.password:
             raise InputError("the password is empty")
 
