@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from deploy_relay_kit.relay.origin.access.tokens import lifetime_in
 from deploy_relay_kit.relay.origin.config import Bounds
+from deploy_relay_kit.relay.origin.local import commands
 from deploy_relay_kit.relay.origin.local.archive import unpack
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.wire import fields
@@ -165,3 +166,32 @@ def test_a_lifetime(given_: object, seconds: int | None) -> None:
 def test_a_bad_lifetime_is_refused(given_: object) -> None:
     with pytest.raises(RefusalError):
         lifetime_in(given_)
+
+
+@pytest.mark.parametrize("step", [1, 3, 1_000_000])
+@pytest.mark.parametrize(
+    ("sent", "lines"),
+    [
+        ("one\r\n\ntwö\nend", ["one", "", "twö", "end"]),
+        ("x" * 4_096 + "\nnext\n", ["x" * 4_096, "next"]),
+    ],
+)
+def test_lines_of_a_command_are_whole_however_they_arrive(
+    sent: str, lines: list[str], step: int
+) -> None:
+    seen: list[dict[str, str]] = []
+    output = commands._Output("sh", seen.append)
+    content = sent.encode()
+    for start in range(0, len(content), step):
+        output.take(content[start : start + step])
+    output.end()
+    assert [it["line"] for it in seen] == lines
+
+
+def test_a_line_without_an_end_is_bounded() -> None:
+    seen: list[dict[str, str]] = []
+    output = commands._Output("sh", seen.append)
+    for _ in range(100):
+        output.take(b"x" * 1_000)
+    assert len(seen) == 20
+    assert {len(it["line"]) for it in seen} == {4_096}
