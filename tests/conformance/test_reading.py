@@ -9,6 +9,7 @@ from typing import Any
 from deploy_relay_kit.harness import Answer
 from deploy_relay_kit.harness.faults.broken_answers import ALMOST_JSON
 from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.wording import shown
 from deploy_relay_kit.harness.targets import Record
 
 RecordsOf = Callable[..., list[Record]]
@@ -160,7 +161,9 @@ def test_a_success_that_is_no_object_is_the_result(records_of: RecordsOf, check:
     for value, record in zip(RESULTS, records, strict=True):
         with check("RES-04", f"the result of a body {json.dumps(value)}"):
             result = record.members.get("result", "no result")
-            assert (result, type(result) is bool) == (value, type(value) is bool)
+            is_same = result == value and (type(result) is bool) == (type(value) is bool)
+            got = shown(result) if "result" in record.members else "no member result"
+            assert is_same, f"expected {json.dumps(value)} as the result, got {got}"
 
 
 REASONS: list[tuple[str, str, str]] = [
