@@ -180,12 +180,12 @@ class Endless(Answer):
 def test_an_answer_without_an_end_is_given_up_in_time(
     cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
 ) -> None:
-    """An answer without an end is given up at the limit of an answer, with a failed record."""
-    peer = cluster.peer(fault=fault)
+    """An answer without an end is given up at the limit of an answer, also that of a refusal."""
+    peer, refusing = cluster.peer(fault=fault), cluster.peer(fault=Endless(500, chunk_size=1))
     with check("HTTP-03", "the end of the deploy, with a limit of 0.5 s for an answer"):
-        outcome = relay.deploy(to=[peer], limits=Limits(answer=0.5), deadline=IN_TIME)
-    with check("HTTP-03", "the status of the record"):
-        assert outcome[peer].status == "failed"
+        outcome = relay.deploy(to=[peer, refusing], limits=Limits(answer=0.5), deadline=IN_TIME)
+    with check("HTTP-03", "the statuses of the records"):
+        assert [outcome[it].status for it in (peer, refusing)] == ["failed", "failed"]
 
 
 def test_an_encoded_answer_is_never_taken_for_text(

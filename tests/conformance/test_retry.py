@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from email.utils import formatdate
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 import pytest
 
@@ -16,6 +16,7 @@ from deploy_relay_kit.harness import (
     CloseWithoutAnswer,
     FakeCluster,
     FakePeer,
+    FakeReplicationSocket,
     Fault,
     HangInHandshake,
     MintAnswer,
@@ -33,6 +34,7 @@ from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import LIMIT, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import need_early_refusals, need_mints
+from deploy_relay_kit.harness.replication.faults import RawUpgrade
 from deploy_relay_kit.harness.targets import DeployNode, Limits
 
 A_TICK = 0.05  # seconds by which a timer may be early
@@ -233,6 +235,18 @@ def test_a_pause_is_no_longer_than_the_deploy_names(
         assert min(pauses) < A_LONG_PAUSE, shown
 
 
+def busy_socket(cluster: FakeCluster, status: int) -> FakeReplicationSocket:
+    """A socket that refuses its first upgrade with this status and a Retry-After."""
+    refused = f"HTTP/1.1 {status} Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+    upgraded = (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {}\r\n\r\n"
+    )
+    heads = chain([refused], repeat(upgraded))
+    fault = RawUpgrade(lambda *keys: next(heads).format(*keys).encode())
+    return cluster.replication(cluster.peer(), fault=fault)
+
+
 def test_the_relay_waits_as_long_as_retry_after_says(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
@@ -241,10 +255,21 @@ def test_the_relay_waits_as_long_as_retry_after_says(
     faults: dict[str, Fault] = {f"a {it}": in_turn(busy[it], None) for it in busy}
     faults["an early 503"] = in_turn(AnswerEarly(busy[503], then="drain"), None)
     faults["a second 503"] = in_turn(Answer(503), busy[503], None)
-    if "mint.operations" in relay.target.capabilities:
+    declared = relay.target.capabilities
+    if "mint.operations" in declared:
         faults |= {f"a mint answered {it}": in_turn(MintAnswer(busy[it]), None) for it in busy}
     peers = {what: cluster.peer(fault=fault) for what, fault in faults.items()}
-    relay.deploy(to=peers.values(), limits=THRICE)
+    nodes: list[FakePeer | DeployNode] = [*peers.values()]
+    sockets = [busy_socket(cluster, it) for it in busy if "mint.replication" in declared]
+    nodes += map(relay.minting_over, sockets, cluster.peers[len(peers) :])
+    relay.deploy(to=nodes, limits=THRICE)
+    for socket, status in zip(sockets, busy, strict=False):
+        with check("RTY-02", f"the requests to a socket that first answers {status}"):
+            check.need(socket.requests, "no request reached the socket")
+            assert len(socket.requests) == 2
+        with check("KIT-04", f"the pause after an upgrade answered {status} with Retry-After: 1"):
+            seconds = pause_between(socket.requests)
+            assert seconds >= 1.0, f"expected at least 1 s, got {seconds:.3f} s"
     for what, peer in peers.items():
         with check("KIT-04", f"the pause after {what} with Retry-After: 1"):
             requests = peer.mints if "mint" in what else peer.uploads

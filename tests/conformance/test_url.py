@@ -56,15 +56,18 @@ def test_the_fragment_of_a_url_is_sent_to_nobody(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """The fragment of a URL is not sent (RFC 9110 section 4.2.5); refusing the URL is as good."""
-    peer, plain = cluster.peer(path="/?site=eu"), cluster.peer()
+    plain = cluster.peer()
     relay.deploy(to=[plain])
     check.need(plain.uploads, f"no upload reached {plain.name}, whose URL has no fragment")
-    outcome = relay.deploy(to=[relay.node(peer, url=f"{peer.url}#part")])
-    with check("HTTP-01", "the targets of the requests that have a fragment"):
-        assert [it.target for it in peer.requests if "part" in it.target] == []
-    with check("URL-08", "a node whose URL has a fragment"):
-        refused = outcome[peer].status == "failed"
-        assert peer.uploads or refused, "expected an upload or a failed record, got neither"
+    fragments = {"#part": "/?site=eu", "#a?part=1": "/ops/", "#/../part?#part": "/ops"}
+    peers = {fragment: cluster.peer(path=path) for fragment, path in fragments.items()}
+    outcome = relay.deploy(to=[relay.node(it, url=it.url + end) for end, it in peers.items()])
+    for fragment, peer in peers.items():
+        with check("HTTP-01", f"the targets of the requests that have the fragment {fragment}"):
+            assert [it.target for it in peer.requests if "part" in it.target] == []
+        with check("URL-08", f"a node whose URL has the fragment {fragment}"):
+            refused = outcome[peer].status == "failed"
+            assert peer.uploads or refused, "expected an upload or a failed record, got neither"
 
 
 def test_the_mint_goes_to_the_same_path_and_query(

@@ -168,6 +168,7 @@ MAKE_IT = {
         "of_time.retry_after_is_cut_to_the_longest_pause",
         "of_attempts.retry_after_counts_with_503_alone",
         "of_time.retry_after_is_in_milliseconds",
+        "of_pauses.the_time_in_a_refused_upgrade_is_ignored",
     ),
     "retry-after-as-a-date": ("of_sending.a_date_in_retry_after_is_ignored",),
     "secret-in-arguments": ("of_care.a_password_is_an_argument_of_a_program",),

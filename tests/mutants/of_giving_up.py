@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -39,7 +39,7 @@ from tests.conformance import (
     test_patience,
     test_streaming,
 )
-from tests.mutants.mutant import case, mutant
+from tests.mutants.mutant import alike, case, mutant
 from tests.mutants.of_answers import change_limits
 from tests.mutants.of_sending import change_members
 
@@ -76,8 +76,8 @@ def start_with_an_upload(patch: pytest.MonkeyPatch, limit: str) -> None:
     patch.setattr(Exchange, "advance", in_all)
 
 
-@mutant("HTTP-03", killed_by=case(NO_END, fault=test_answers.Endless(chunk_size=1)))
-def every_block_of_an_answer_restarts_its_limit(patch: pytest.MonkeyPatch) -> None:
+def restart_with_each_block(patch: pytest.MonkeyPatch, of: Callable[[int], bool]) -> None:
+    """Restart the limit of an answer with each block of those with such a status."""
     read = aiohttp.StreamReader.readany
     sendings: dict[aiohttp.StreamReader, _Sending] = {}
 
@@ -89,11 +89,21 @@ def every_block_of_an_answer_restarts_its_limit(patch: pytest.MonkeyPatch) -> No
         return block
 
     async def patient(members: Any, sending: _Sending, response: Any) -> Any:
-        sendings[response._response.content] = sending
+        if of(response.status):
+            sendings[response._response.content] = sending
         return await members(sending, response)
 
     patch.setattr(aiohttp.StreamReader, "readany", again)
     change_members(patch, patient)
+
+
+alike(
+    restart_with_each_block,
+    "HTTP-03",
+    killed_by=case(NO_END, fault=test_answers.Endless(chunk_size=1)),
+    every_block_of_an_answer_restarts_its_limit=lambda status: status < 300,
+    every_block_of_a_refusal_restarts_its_limit=lambda status: status >= 300,
+)
 
 
 @mutant(

@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import aiohttp
 import pytest
 
-from deploy_relay_kit.relay import peer, replication
+from deploy_relay_kit.relay import failures, peer, replication
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.retry import Retry, seconds_until
 from tests.conformance import test_retry, test_retry_after, test_sockets_ends, test_sockets_grammar
 from tests.mutants.mutant import case, mutant
 
+WAITS = case(test_retry.test_the_relay_waits_as_long_as_retry_after_says)
 NO_TIMES = case(test_retry_after.test_what_is_no_time_in_retry_after_delays_no_retry)
 
 
@@ -73,3 +75,28 @@ def an_error_of_nothing_is_a_failure(patch: pytest.MonkeyPatch) -> None:
         return {**found, "error": "null"} if found and "error" in found else found
 
     patch.setattr(replication, "operation_response", strict)
+
+
+def change_refused_upgrades(
+    patch: pytest.MonkeyPatch, change: Callable[[AttemptError], object]
+) -> None:
+    """Change the failure of an upgrade that is answered with another status than 101."""
+    failure = failures._failure
+
+    def changed(address: str, error: Exception, *, sent: bool) -> AttemptError:
+        found = failure(address, error, sent=sent)
+        if isinstance(error, aiohttp.WSServerHandshakeError):
+            change(found)
+        return found
+
+    patch.setattr(failures, "_failure", changed)
+
+
+@mutant("RTY-02", killed_by=WAITS)
+def a_refused_upgrade_is_final(patch: pytest.MonkeyPatch) -> None:
+    change_refused_upgrades(patch, lambda failure: setattr(failure, "retryable", False))
+
+
+@mutant("KIT-04", killed_by=WAITS)
+def the_time_in_a_refused_upgrade_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    change_refused_upgrades(patch, lambda failure: setattr(failure, "retry_after", None))

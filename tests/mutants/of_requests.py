@@ -13,13 +13,14 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from deploy_relay_kit.relay import formdata
+from deploy_relay_kit.relay import formdata, request
 from tests.conformance import (
     test_members,
     test_texts,
     test_values,
+    test_wire,
 )
-from tests.mutants.mutant import alike, case
+from tests.mutants.mutant import alike, case, mutant
 from tests.mutants.of_values import change_values, compact
 
 Given = Mapping[str, object]
@@ -252,3 +253,19 @@ alike(
     killed_by=case(test_values.test_a_name_beyond_ascii_is_utf_8),
     names_are_extended_parameters=lambda name: f"name*=utf-8''{quote(name)}",
 )
+
+
+@mutant(
+    "PARSE-20",
+    killed_by=case(
+        test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse, name="é" * 9_000
+    ),
+)
+def the_characters_of_a_name_are_counted(patch: pytest.MonkeyPatch) -> None:
+    cleaned = request._cleaned
+
+    def counted(name: object) -> str:
+        is_short = isinstance(name, str) and len(name) <= request.MAX_NAME_BYTES
+        return formdata.name_bytes(str(name)).decode() if is_short and name else cleaned(name)
+
+    patch.setattr(request, "_cleaned", counted)

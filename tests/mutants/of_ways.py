@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -58,6 +59,13 @@ def the_scheme_of_a_url_must_be_lower_case(patch: pytest.MonkeyPatch) -> None:
 @mutant("HTTP-01", "URL-08", killed_by=case(test_url.test_the_fragment_of_a_url_is_sent_to_nobody))
 def a_fragment_belongs_to_the_path(patch: pytest.MonkeyPatch) -> None:
     change_nodes(patch, lambda node: replace(node, url=(node.url or "").replace("#", "%23")))
+
+
+@mutant("HTTP-01", killed_by=case(test_url.test_the_fragment_of_a_url_is_sent_to_nobody))
+def a_question_mark_in_a_fragment_begins_a_query(patch: pytest.MonkeyPatch) -> None:
+    change_nodes(
+        patch, lambda node: replace(node, url=re.sub(r"#[^?]*\?", "?", node.url or "") or None)
+    )
 
 
 @mutant(
