@@ -11,6 +11,9 @@ from typing import Any, Protocol, Self
 
 from deploy_relay_kit.harness.errors import Unseen
 
+STATUSES = ("success", "failed")
+"""What the status of a record can be (KIT-07)."""
+
 DEADLINE = 30.0
 """Seconds after which a target that has not answered a deploy counts as hanging."""
 
@@ -97,10 +100,17 @@ class Record:
         return self.members.get("node")
 
     @property
-    def status(self) -> Any:
-        """Its status; a failure knows its reason, for the message of a check."""
+    def status(self) -> str:
+        """Success or failed; Unseen when it is anything else, which breaks KIT-07 alone.
+
+        A failure knows its reason, for the message of a check.
+        """
+        __tracebackhide__ = True
         status = self.members.get("status")
-        return Failure(status, self.members.get("reason")) if status == "failed" else status
+        if status not in STATUSES:
+            text = json.dumps(status, ensure_ascii=False, default=str)
+            raise Unseen(f"the status of the record of {self.node} is {text} (KIT-07)")
+        return Failure(status, self.members.get("reason")) if status == "failed" else str(status)
 
     @property
     def reason(self) -> str:

@@ -40,6 +40,7 @@ from tests.conformance import (
 from tests.mutants import of_care, of_fields, of_minting, of_posture, of_records, of_urls, of_wire
 from tests.mutants.catalogue import shorten
 from tests.mutants.mutant import A_HEALTHY_DEPLOY, Case, Patch, case
+from tests.mutants.of_codes import change_failed
 from tests.mutants.of_urls import Trust
 from tests.mutants.test_mutants import failed_in
 
@@ -101,6 +102,10 @@ def trust_is_lost_after_the_first_attempt(patch: pytest.MonkeyPatch) -> None:
     of_posture.change_second_context(patch, without)
 
 
+def a_failure_is_called_error(patch: pytest.MonkeyPatch) -> None:
+    change_failed(patch, lambda it: {**it, "status": "error"})
+
+
 OF_NAMES = (
     A_HEALTHY_DEPLOY,
     case(test_fields.test_quotes_and_line_breaks_are_deleted_from_a_name),
@@ -119,6 +124,7 @@ OF_SOCKETS = (
     case(test_sockets.test_a_token_of_a_socket_that_cannot_stand_in_a_header_fails_the_mint),
 )
 REDIRECTS = test_statuses.REDIRECTS
+MISSING = case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing)
 REFUSED = case(test_refusals.test_a_refusal_is_a_failed_record_with_reason_and_status)
 KNOWN: list[tuple[str, Patch, tuple[Case, ...]]] = [
     # What the relay breaks; and cases that charged more, of which the last sees it.
@@ -186,11 +192,8 @@ KNOWN: list[tuple[str, Patch, tuple[Case, ...]]] = [
             case(test_posture.test_an_authority_of_its_own_is_trusted_in_every_attempt),
         ),
     ),
-    (
-        "RES-10",  # not SEQ-05
-        of_records.a_lost_connection_has_a_status,
-        (case(test_payload.test_a_missing_payload_fails_every_peer_and_sends_nothing),),
-    ),
+    ("RES-10", of_records.a_lost_connection_has_a_status, (MISSING,)),  # not SEQ-05
+    ("KIT-07", a_failure_is_called_error, (MISSING, REFUSED)),  # neither SEQ-05 nor RES-05
     (
         "RES-05",  # not EARLY-08
         of_records.the_status_code_is_lost,

@@ -10,11 +10,10 @@ from deploy_relay_kit.harness.judge.cases.wording import shown
 from deploy_relay_kit.harness.judge.model import Check, Verdict
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets.deploy_command import DeployCommand
-from deploy_relay_kit.harness.targets.outcome import Outcome, Record
+from deploy_relay_kit.harness.targets.outcome import STATUSES, Outcome, Record
 from deploy_relay_kit.harness.witness.requests import UploadWitness
 from deploy_relay_kit.harness.witness.wire.finding import Finding, Rule
 
-_STATUSES = ("success", "failed")
 _CUT = {Rule.BODY_LENGTH, Rule.CHUNK_CUT, Rule.LAST_CHUNK, Rule.LAST_CHUNK_END}
 """What is missing in an upload whose connection was closed: after a refusal, that is lawful."""
 
@@ -75,13 +74,11 @@ def _records(command: DeployCommand, outcome: Outcome) -> Iterator[Check]:
 
 
 def _record(record: Record) -> Iterator[Check]:
-    node = shown(record.members.get("node"))
-    if record.status not in _STATUSES:
+    node, status = shown(record.members.get("node")), record.members.get("status")
+    if status not in STATUSES:
         expected = '"success" or "failed"'
-        yield _failed(
-            "KIT-07", f"the status of the record of {node}", expected, shown(record.status)
-        )
-    elif record.status == "failed":
+        yield _failed("KIT-07", f"the status of the record of {node}", expected, shown(status))
+    elif status == "failed":
         reason = record.members.get("reason")
         if not isinstance(reason, str) or not reason:
             subject = f"the reason in the failed record of {node}"
@@ -97,7 +94,7 @@ def _uploads(cluster: FakeCluster, relay: Relay) -> Iterator[Check]:
             at = [name for url, name in names.items() if (node.url or "").startswith(url)]
             allowed[(at or [node.name])[0]] += command.limits.attempts
         for record in outcome.records:
-            successes[str(record.members.get("node"))] += record.status == "success"
+            successes[str(record.members.get("node"))] += record.members.get("status") == "success"
     unanswered = len(relay.commands) - len(relay.outcomes)
     retries = any(command.limits.attempts > 1 for command in relay.commands)
     for peer in cluster.peers:

@@ -92,4 +92,4 @@ def _reported(outcome: Outcome, name: str) -> tuple[str, str]:
         return str(outcome), ""
     reason = record.members.get("reason")
     words = reason if isinstance(reason, str) and reason else str(record)
-    return words, str(record.status)
+    return words, str(record.members.get("status"))
