@@ -124,6 +124,24 @@ def test_a_socket_is_shown_the_same_however_it_is_verified(
             assert {seen.server_name for seen in socket.connections} == {socket.name}
 
 
+def test_a_socket_is_reached_with_each_version_of_tls(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A socket that speaks one version of TLS is reached."""
+    versions = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+    for version in versions:
+        peer = cluster.peer()
+        context = cluster.authority.server_context(peer.name, peer.http.host, **ASKING)
+        context.minimum_version = context.maximum_version = version
+        cluster.replication(peer).http.present(context)
+    relay.deploy(to=map(relay.minting_over, cluster.sockets, cluster.peers))
+    check.need(any(it.requests for it in cluster.sockets), "no socket was reached with any version")
+    for version, socket in zip(versions, cluster.sockets, strict=True):
+        with check("KIT-11", f"the requests to a socket that speaks {version.name} alone"):
+            check.need(socket.connections, f"no connection reached the socket of {socket.name}")
+            assert len(socket.requests) == 1
+
+
 def test_a_socket_accepts_the_relay_by_its_certificate(
     cluster: FakeCluster, relay: Relay, check: Checks, client_certificate: Path
 ) -> None:

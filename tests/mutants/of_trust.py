@@ -155,3 +155,27 @@ def a_socket_that_is_shown_a_certificate_is_trusted(patch: pytest.MonkeyPatch) -
 
     patch.setattr(fanout, "contexts_for", noted)
     patch.setattr(Peer, "replication_socket", connected)
+
+
+@mutant(
+    "KIT-11",
+    killed_by=case(test_sockets_trust.test_a_socket_is_reached_with_each_version_of_tls),
+)
+def a_socket_needs_tls_1_3(patch: pytest.MonkeyPatch) -> None:
+    connect, latest = Peer.replication_socket, dict[ssl.SSLContext, ssl.SSLContext]()
+    patch.setattr(tls, "_shared_context", tls._new_context)
+
+    def noted(nodes: Iterable[Trust], how: Tls) -> list[ssl.SSLContext]:
+        given = list(nodes)
+        usual = contexts_for(given, how)
+        latest.update(zip(usual, contexts_for(given, how), strict=True))
+        for context in latest.values():
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+        return usual
+
+    patch.setattr(fanout, "contexts_for", noted)
+    patch.setattr(
+        Peer,
+        "replication_socket",
+        lambda self, *at: connect(replace(self, tls=latest[self.tls]), *at),
+    )
