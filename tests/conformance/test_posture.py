@@ -183,10 +183,8 @@ def test_the_authority_of_a_node_is_read_again_for_each_deploy(
         for what, peer in places.items():
             is_trusted = what == place
             more = len(peer.requests) - before[what]
-            with check(
-                "TLS-02" if is_trusted else "TLS-01",
-                f"the requests to the node of the {what} authority, in a deploy with the {place}",
-            ):
+            seen = f"the requests to the node of the {what} authority, in a deploy with the {place}"
+            with check("TLS-02" if is_trusted else "TLS-01", seen):
                 check.need(is_trusted or is_reached, "the relay trusts neither authority (TLS-02)")
                 expected = "some" if is_trusted else "none"
                 assert (more > 0) == is_trusted, f"expected {expected}, got {more}"
