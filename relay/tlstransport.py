@@ -17,7 +17,8 @@ from typing import Any, cast
 from deploy_relay_kit.relay.sockets import LOST, TURN_BYTES
 
 _CORK = getattr(socket, "TCP_CORK", None)  # on Linux
-_END_SECONDS = 30.0  # for the rest of what is sent, and the peer's close_notify; as in asyncio
+_END_SECONDS = 30.0  # for the rest of what is sent, as in asyncio
+_CLOSE_SECONDS = 1.0  # for the peer's close_notify; until then the descriptor is in use
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -57,6 +58,7 @@ class TlsTransport(asyncio.Transport):
         self._is_closing = False
         self._has_ended = False
         self._end_timer: asyncio.TimerHandle | None = None
+        self._waits_for_close = False
         protocol.connection_made(self)
         self.resume_reading()
 
@@ -216,9 +218,14 @@ class TlsTransport(asyncio.Transport):
         self.resume_reading()
         self._hold_back(in_bulk=False)  # or the close_notify would wait
         self._is_closing = True
-        self._end_timer = self._loop.call_later(_END_SECONDS, self.abort)
+        self._end_within(_END_SECONDS)
         if not self._unsent:
             self._close_tls()
+
+    def _end_within(self, seconds: float) -> None:
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        self._end_timer = self._loop.call_later(seconds, self.abort)
 
     def _close_tls(self) -> None:
         try:
@@ -226,6 +233,9 @@ class TlsTransport(asyncio.Transport):
         except ssl.SSLWantReadError:
             self._wait_to_write(waits=False)
             self.resume_reading()
+            if not self._waits_for_close:
+                self._waits_for_close = True
+                self._end_within(_CLOSE_SECONDS)
         except ssl.SSLWantWriteError:
             self._is_reading = False
             self._loop.remove_reader(self._tls)

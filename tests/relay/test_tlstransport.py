@@ -10,6 +10,7 @@ import random
 import socket
 import ssl
 import struct
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -153,6 +154,33 @@ def test_the_last_bytes_of_a_body_wait_for_nothing(tmp_path: Path, last: str) ->
             return [before, sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)]
 
     assert asyncio.run(run()) == [1, 0]
+
+
+def test_a_peer_that_never_closes_holds_a_descriptor_for_a_moment(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def deaf(server: socket.socket) -> None:
+        plain, _ = server.accept()
+        with AUTHORITY.server_context("127.0.0.1").wrap_socket(plain, server_side=True):
+            over.wait(60)
+
+    async def run(address: tuple[str, int]) -> None:
+        [context] = contexts_for([(AUTHORITY.write(tmp_path / "ca.pem"), True)], Tls())
+        client = Client()
+        plain = socket.create_connection(address)
+        transport = await start_tls(plain, context, "127.0.0.1", client)
+        transport.close()
+        async with asyncio.timeout(20):  # less than it takes to give up what is not sent
+            assert await client.lost is None
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        peer = threading.Thread(target=deaf, args=(server,))
+        peer.start()
+        try:
+            asyncio.run(run(server.getsockname()))
+        finally:
+            over.set()
+            peer.join()
 
 
 @pytest.mark.parametrize("end", ["of TLS", "of the connection"])
