@@ -24,10 +24,14 @@ OTHERS = (
 )
 """Quick cases of several stages; a hash chooses two of them for each mutant of the sample."""
 
-AS_MEASURED = 1.15
+AS_MEASURED = 1.1
 """The mean of the last run; the aim is 1.3. Lower it with each run, and never raise it."""
 
 LATER_CASES = "what the mutant keeps or leaves running in this process reaches later cases"
+
+WRONG_LOGIN = (
+    "a node of several gets a wrong login or token, and no upload that a case could look at"
+)
 
 CHARGED_MUCH = {
     "of_answers.json_is_known_by_its_type": (
@@ -36,6 +40,8 @@ CHARGED_MUCH = {
     "of_care.a_success_is_sent_again": (
         "two cases of trust count the uploads to a node whose token is minted over its socket"
     ),
+    "of_downgrades.a_login_belongs_to_a_path": WRONG_LOGIN,
+    "of_downgrades.a_token_belongs_to_a_user": WRONG_LOGIN,
     "of_giving_up.a_late_deploy_goes_on_in_the_background": LATER_CASES,
     "of_giving_up.a_late_mint_is_used": LATER_CASES,
     "of_habits.an_interim_answer_is_an_answer": (
@@ -44,6 +50,9 @@ CHARGED_MUCH = {
     "of_minting.an_upload_does_not_wait_for_its_token": LATER_CASES,
     "of_minting.the_first_credentials_serve_all": LATER_CASES,
     "of_minting.the_first_token_serves_all": LATER_CASES,
+    "of_reasons.a_reason_ends_with_a_stop": (
+        "a reason is compared to its last character wherever a peer's own words must be in it"
+    ),
     "of_sending.no_answer_is_read_before_the_upload_finished": (
         "every sentence about a refusal during an upload is broken"
     ),
