@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +11,7 @@ from typing import NoReturn
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.faults.text import fault_names, wrapper_names
 from deploy_relay_kit.harness.profiles import PROFILES
+from deploy_relay_kit.spelling import misspelled
 
 Command = Callable[[argparse.Namespace], int]
 Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public name for it
@@ -27,42 +27,10 @@ class Parser(argparse.ArgumentParser):
         """Name the command or option that a misspelled one is close to.
 
         Raises:
-            InputError: There is an unknown one; argparse would first say what else is missing.
+            InputError: There is an unknown one.
         """
-        (actions,) = (it for it in self._actions if isinstance(it, Commands))
-        commands: dict[str, argparse.ArgumentParser] = actions.choices
-        first = next(iter(words), "-")
-        options = words[: words.index("--")] if "--" in words else words
-        if first.startswith("-"):
-            _check_options(self, options[:1], commands)
-        elif first in commands:
-            _check_options(commands[first], options, {})
-        else:
-            close = get_close_matches(first, commands, 1)
-            remedy = f"did you mean {close[0]}?" if close else f"see {self.prog} --help"
-            raise InputError(f"unknown command {first!r}; {remedy}")
-
-
-def _check_options(
-    parser: argparse.ArgumentParser,
-    words: Iterable[str],
-    others: Mapping[str, argparse.ArgumentParser],
-) -> None:
-    """`others`: the commands that may have the option instead."""
-    for word in words:
-        name = word.partition("=")[0]
-        if word.startswith("--") and not any(it.startswith(name) for it in _options_of(parser)):
-            for command, other in others.items():
-                if name in _options_of(other):
-                    example = f"{parser.prog} {command} {name}"
-                    raise InputError(f"{name} belongs after the command, as in {example}")
-            close = get_close_matches(name, _options_of(parser), 1)
-            near = f" (did you mean {close[0]}?)" if close else ""
-            raise InputError(f"unknown option {name}{near}; see {parser.prog} --help")
-
-
-def _options_of(parser: argparse.ArgumentParser) -> list[str]:
-    return [spelling for action in parser._actions for spelling in action.option_strings]  # noqa: SLF001
+        if problem := misspelled(self, words):
+            raise InputError(problem)
 
 
 def parser(commands: Mapping[str, Command]) -> Parser:

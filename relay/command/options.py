@@ -84,7 +84,7 @@ def _check_standard_input(arguments: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = Parser("relay", description="Deploy to every node of a cluster.")
+    parser = Parser("relay", description="Deploy to every node of a cluster.", allow_abbrev=False)
     parser.add_argument(
         "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
     )

@@ -3,12 +3,12 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.spelling import commands_of, misspelled
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,58 +53,17 @@ class PrintCompletion(argparse.Action):
 
 def deploy_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """The parser of `relay deploy` in that of `relay`."""
-    return _verbs(parser)["deploy"]
+    return commands_of(parser)["deploy"]
 
 
 def check_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Name the command or option that a misspelled one is close to.
 
     Raises:
-        InputError: There is an unknown one; argparse would first say what else is missing. Its
-            value is not shown, which may be a secret.
+        InputError: There is an unknown one.
     """
-    verbs = _verbs(parser)
-    first = next(iter(words), "-")
-    options = words[: words.index("--")] if "--" in words else words
-    if first.startswith("-"):
-        _check_options(parser, options[:1], verbs)
-    elif first in verbs:
-        _check_options(verbs[first], options, {})
-    else:
-        close = get_close_matches(first, verbs, 1)
-        remedy = f"did you mean {close[0]}?" if close else f"see {parser.prog} --help"
-        raise InputError(f"unknown command {first!r}; {remedy}")
-
-
-def _check_options(
-    parser: argparse.ArgumentParser,
-    words: Sequence[str],
-    others: Mapping[str, argparse.ArgumentParser],
-) -> None:
-    """`others`: the commands that may have the option instead."""
-    spelled = _options_of(parser)
-    for word in words:
-        name = word.partition("=")[0]
-        if word.startswith("--") and name not in spelled:
-            for command, other in others.items():
-                if name in _options_of(other):
-                    example = f"{parser.prog} {command} {name}"
-                    raise InputError(f"{name} belongs after the command, as in {example}")
-            shown = [it for it, action in spelled.items() if action.help != argparse.SUPPRESS]
-            close = get_close_matches(name, shown, 1)
-            near = f" (did you mean {close[0]}?)" if close else ""
-            raise InputError(f"unknown option {name}{near}; see {parser.prog} --help")
-
-
-def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    actions = parser._actions  # noqa: SLF001  argparse has no public way
-    return {spelling: action for action in actions for spelling in action.option_strings}
-
-
-def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    actions = parser._actions  # noqa: SLF001  argparse has no public way
-    (verbs,) = (it for it in actions if isinstance(it, argparse._SubParsersAction))  # noqa: SLF001
-    return dict(verbs.choices)
+    if problem := misspelled(parser, words):
+        raise InputError(problem)
 
 
 def a_path(text: str) -> Path:

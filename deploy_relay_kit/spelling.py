@@ -1,0 +1,56 @@
+"""Commands and options that are misspelled, for both commands of the kit."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of the commands of a parser, by their names."""
+    actions = parser._actions  # noqa: SLF001  argparse has no public way
+    (commands,) = (it for it in actions if isinstance(it, argparse._SubParsersAction))  # noqa: SLF001
+    return dict(commands.choices)
+
+
+def misspelled(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
+    """What is wrong with an unknown command or option, and the nearest one; empty if all are known.
+
+    argparse would first say what else is missing. Values are not shown: one may be a secret.
+    """
+    commands = commands_of(parser)
+    first = next(iter(words), "-")
+    options = words[: words.index("--")] if "--" in words else words
+    if first.startswith("-"):
+        return _unknown_option(parser, options[:1], commands)
+    if first in commands:
+        return _unknown_option(commands[first], options, {})
+    close = get_close_matches(first, commands, 1)
+    remedy = f"did you mean {close[0]}?" if close else f"see {parser.prog} --help"
+    return f"unknown command {first!r}; {remedy}"
+
+
+def _unknown_option(
+    parser: argparse.ArgumentParser,
+    words: Sequence[str],
+    others: Mapping[str, argparse.ArgumentParser],
+) -> str:
+    """`others`: the commands that may have the option instead."""
+    spelled = _options_of(parser)
+    for word in words:
+        name = word.partition("=")[0]
+        is_short = parser.allow_abbrev and any(it.startswith(name) for it in spelled)
+        if not word.startswith("--") or name in spelled or is_short:
+            continue
+        for command, other in others.items():
+            if name in _options_of(other):
+                return f"{name} belongs after the command, as in {parser.prog} {command} {name}"
+        shown = [it for it, action in spelled.items() if action.help != argparse.SUPPRESS]
+        close = get_close_matches(name, shown, 1)
+        near = f" (did you mean {close[0]}?)" if close else ""
+        return f"unknown option {name}{near}; see {parser.prog} --help"
+    return ""
+
+
+def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    actions = parser._actions  # noqa: SLF001  argparse has no public way
+    return {spelling: action for action in actions for spelling in action.option_strings}
