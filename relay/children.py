@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from deploy_relay_kit.relay.connection import CLOSE_SECONDS
+from deploy_relay_kit.relay.tlstransport import CLOSE_SECONDS
 
 _START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "

@@ -20,9 +20,8 @@ from deploy_relay_kit.relay.pace import Pace
 from deploy_relay_kit.relay.proxy import proxies
 from deploy_relay_kit.relay.rate import Rate
 from deploy_relay_kit.relay.sockets import Lookups, PatientSocket
-from deploy_relay_kit.relay.tlstransport import TlsSocket
+from deploy_relay_kit.relay.tlstransport import CLOSE_SECONDS, TlsSocket
 
-CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close
 _BUFFER_BYTES = 16_384  # of an answer
 _LENDING_LOOPS = (asyncio.SelectorEventLoop,)  # whose transports leave a socket that is taken
 _POLL_SECONDS = 0.25  # between two searches for peers that have hung up

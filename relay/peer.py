@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from deploy_relay_kit.relay.answer import Answer, proxy_without_early_answers, success_members
-from deploy_relay_kit.relay.connection import CLOSE_SECONDS, Connections, Route
+from deploy_relay_kit.relay.connection import Connections, Route
 from deploy_relay_kit.relay.errors import InputError, OriginError, PeerError, Stage
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.failures import translated
@@ -23,6 +23,7 @@ from deploy_relay_kit.relay.node import LocalSettings, Mint, Node
 from deploy_relay_kit.relay.rate import Rate
 from deploy_relay_kit.relay.redact import Secrets
 from deploy_relay_kit.relay.retry import seconds_until
+from deploy_relay_kit.relay.tlstransport import CLOSE_SECONDS
 from deploy_relay_kit.relay.token import fits_a_header
 from deploy_relay_kit.relay.urls import Endpoint, adds_a_slash, resolve_replication, server_name
 

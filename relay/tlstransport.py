@@ -18,7 +18,7 @@ from deploy_relay_kit.relay.sockets import LOST, TURN_BYTES
 
 _CORK = getattr(socket, "TCP_CORK", None)  # on Linux
 _END_SECONDS = 30.0  # for the rest of what is sent, as in asyncio
-_CLOSE_SECONDS = 1.0  # for the peer's close_notify; until then the descriptor is in use
+CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close, with a descriptor in use
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -235,7 +235,7 @@ class TlsTransport(asyncio.Transport):
             self.resume_reading()
             if not self._waits_for_close:
                 self._waits_for_close = True
-                self._end_within(_CLOSE_SECONDS)
+                self._end_within(CLOSE_SECONDS)
         except ssl.SSLWantWriteError:
             self._is_reading = False
             self._loop.remove_reader(self._tls)
