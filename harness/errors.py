@@ -25,11 +25,10 @@ def read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
-        text = content.decode("utf-8-sig")
+        if len(content) > _MOST_BYTES:  # which may be cut in the middle of a character
+            raise InputError(f"{path}: longer than {_MOST_BYTES:,} bytes")
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8") from error
-    if len(content) > _MOST_BYTES:
-        raise InputError(f"{path}: longer than {_MOST_BYTES:,} bytes")
-    return text

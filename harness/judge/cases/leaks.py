@@ -27,14 +27,18 @@ def leaked(peer: FakePeer, text: str) -> str:
     The forms are: as it is, as in JSON or a URL, and in base64, alone or in the scheme Basic.
     """
     for secret in filter(None, [peer.password, *peer.tokens.issued]):
-        is_refresh = peer.tokens.worth(f"Bearer {secret}") == "refresh"
-        token = "the refresh token" if is_refresh else "the token"
-        name = "the password" if secret == peer.password else token
         if secret in text:
-            return name
+            return _name_of(secret, peer)
         if any(form in text for form in forms_of(secret)):
-            return f"{name} in an escape or in base64"
+            return f"{_name_of(secret, peer)} in an escape or in base64"
     return "the password in the scheme Basic" if peer.node.basic in text else ""
+
+
+def _name_of(secret: str, peer: FakePeer) -> str:
+    if secret == peer.password:
+        return "the password"
+    is_refresh = peer.tokens.worth(f"Bearer {secret}") == "refresh"
+    return "the refresh token" if is_refresh else "the token"
 
 
 def leaked_in_part(peer: FakePeer, text: str) -> bool:
