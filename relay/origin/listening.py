@@ -1,8 +1,9 @@
-"""How a node listens: to how many connections, and how long one may be without a request."""
+"""How a node listens: to how many connections, and how long a stranger may hold one."""
 
 import asyncio
 import contextlib
 import logging
+import math
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -13,8 +14,8 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.files import check_length
 from deploy_relay_kit.relay.origin.config import Bounds, Config
 
-_LOOK_SECONDS = 0.25
 _LINGER_SECONDS = 1.0  # EARLY-05
+_REFUSED = 400
 _LOG = logging.getLogger(__name__)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -51,7 +52,11 @@ async def listen(
     guard = _Guard(settings.limits)
     application.middlewares.append(guard.middleware)
     runner = web.AppRunner(
-        application, access_log=None, lingering_time=_LINGER_SECONDS, logger=_LOG
+        application,
+        access_log=None,
+        lingering_time=_LINGER_SECONDS,
+        keepalive_timeout=settings.limits.idle,
+        logger=_LOG,
     )
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
@@ -67,73 +72,64 @@ async def listen(
     except (OSError, ValueError) as error:  # ValueError: a host that cannot be a name
         raise InputError(f"cannot listen on {settings.host}:{port}: {error}") from None
     stack.callback(server.close)
-    stack.callback(asyncio.create_task(guard.watch()).cancel)
     host, port = server.sockets[0].getsockname()[:2]
     return f"{host}:{port}"
 
 
 class _Guard:
-    """Ends connections that send no whole head of a request in time, and refuses too many.
+    """Refuses too many connections, and ends those on which nobody has logged in after a while.
 
-    A request that is served has the limits of its own body and deploy.
+    Whatever a stranger asks in between, such as `/health`, gives the connection no more time. One
+    that a user has may wait for the next request as long as aiohttp's `keepalive_timeout` says.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._since: dict[asyncio.BaseProtocol, float] = {}  # when each began to wait
-        self._served: set[asyncio.BaseProtocol] = set()
-        self._busy: set[asyncio.BaseProtocol] = set()
+        self._began: dict[web.RequestHandler, float] = {}
+        self._busy: set[web.RequestHandler] = set()  # a request is served
+        self._known: set[web.RequestHandler] = set()  # a user has logged in
 
-    def factory(self, make: Callable[[], web.RequestHandler]) -> Callable[[], asyncio.BaseProtocol]:
+    def factory(self, make: Callable[[], web.RequestHandler]) -> Callable[[], web.RequestHandler]:
         """A factory of protocols for `create_server`, which calls it before the TLS handshake."""
 
-        def protocol() -> asyncio.BaseProtocol:
-            self._forget()
-            if len(self._since) >= self._bounds.connections:
+        def protocol() -> web.RequestHandler:
+            # A failed handshake is not told; it counts until it would have been late.
+            for ended in [it for it in self._began if not it.transport and self._is_old(it)]:
+                del self._began[ended]
+                self._known.discard(ended)
+            if len(self._began) >= self._bounds.connections:
                 # asyncio drops the connection, without the cost of a TLS handshake.
                 raise ConnectionRefusedError("too many connections")
-            made = make()
-            self._since[made] = asyncio.get_running_loop().time()
+            made, loop = make(), asyncio.get_running_loop()
+            self._began[made] = loop.time()
+            loop.call_later(self._bounds.head, self._end, made)
             return made
 
         return protocol
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Mark the connection of a request while it is served."""
         connection = request.protocol
+        response: web.StreamResponse | None = None
         self._busy.add(connection)
         try:
-            return await handler(request)
+            response = await handler(request)
+            if request.method == "POST" and response.status < _REFUSED:
+                self._known.add(connection)
+        except web.HTTPException as error:
+            response = error
+            raise
         finally:
             self._busy.discard(connection)
-            if connection in self._since:
-                self._served.add(connection)
-                self._since[connection] = asyncio.get_running_loop().time()
+            if response is not None and connection not in self._known and self._is_old(connection):
+                response.force_close()
+        return response
 
-    async def watch(self) -> None:
-        """End connections that wait for too long, until it is cancelled."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            self._forget()
-            for connection in self._since.keys() - self._busy:
-                transport = _transport_of(connection)
-                if transport is not None and self._has_waited(connection):
-                    transport.abort()
+    def _is_old(self, connection: web.RequestHandler) -> bool:
+        age = asyncio.get_running_loop().time() - self._began.get(connection, -math.inf)
+        return age >= self._bounds.head
 
-    def _has_waited(self, connection: asyncio.BaseProtocol) -> bool:
-        bounds = self._bounds
-        limit = bounds.idle if connection in self._served else bounds.head
-        return asyncio.get_running_loop().time() - self._since[connection] > limit
-
-    def _forget(self) -> None:
-        """Forget what has ended; a TLS handshake that fails ends at the limit of a head."""
-        for connection in [it for it in self._since if _transport_of(it) is None]:
-            if connection in self._served or self._has_waited(connection):
-                del self._since[connection]
-                self._served.discard(connection)
-
-
-def _transport_of(connection: asyncio.BaseProtocol) -> asyncio.Transport | None:
-    transport: asyncio.Transport | None = getattr(connection, "transport", None)
-    return transport
+    def _end(self, connection: web.RequestHandler) -> None:
+        """End a connection that is late; one that is served ends with the answer."""
+        if connection.transport and connection not in self._known | self._busy:
+            connection.transport.abort()

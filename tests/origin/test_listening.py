@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.origin.archives import component
-from tests.origin.nodes import FILES, RealNode, form, raw, real_cluster, wait_for
+from tests.origin.nodes import FILES, RealNode, basic, form, raw, real_cluster, wait_for
 
 LIMITS = "[limits]\nhead = 1.0\nconnections = 8\n"
 
@@ -47,6 +50,40 @@ def test_a_connection_without_a_request_is_ended(tmp_path: Path) -> None:
         assert b" 200 OK" in slow.recv(1_000)
         for connection in (silent, half, slow):
             connection.close()
+
+
+@pytest.mark.parametrize("path", ["/health", "/nowhere"])
+def test_requests_of_a_stranger_hold_no_connection(tmp_path: Path, path: str) -> None:
+    """They come one on another, so that the connection never waits for one."""
+    with real_cluster(tmp_path) as cluster:
+        node = cluster.start("n1", LIMITS)
+        asked = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 100
+        with node.context.wrap_socket(dial(node), server_hostname="127.0.0.1") as connection:
+            before = time.monotonic()
+            with contextlib.suppress(OSError):
+                while time.monotonic() - before < 30:
+                    connection.sendall(asked)
+                    if connection.recv(65_536) == b"":
+                        break
+            assert time.monotonic() - before < 30
+
+
+def test_a_user_keeps_a_connection(tmp_path: Path) -> None:
+    with real_cluster(tmp_path) as cluster:
+        node = cluster.start("n1", LIMITS)
+        connection = node.connect()
+        before = time.monotonic()
+        while time.monotonic() - before < 2.5:
+            connection.request(
+                "POST",
+                "/",
+                b'{"operation": "registration_info"}',
+                {"Content-Type": "application/json", **basic("admin")},
+            )
+            answer = connection.getresponse()
+            assert (answer.status, answer.getheader("Connection")) == (200, None)
+            assert b"version" in answer.read()
+        connection.close()
 
 
 def test_connections_beyond_the_limit_are_refused(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """What an archive may contain, and its unpacking.
 
-An archive is read twice. The first pass walks the blocks without tarfile, because tarfile reads
-an extended header of any size into memory and takes a broken header for the end of the archive.
-Only what passes is unpacked.
+`tarfile` reads extended headers of any size into memory, and takes a broken header for the end of
+the archive. So it reads by way of `_Source`, which bounds what it reads.
 """
 
 import gzip
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from pathlib import Path, PurePosixPath
 from deploy_relay_kit.relay.origin.config import MIB, Bounds
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 
-_EXTENDED = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
-_LONG = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
-_MAX_EXTENDED = 65_536
+_MAX_HEADERS = 131_072  # bytes of all headers of one entry, which tarfile keeps in memory
+_MAX_GLOBAL = 100  # records for all entries, likewise
 _MAX_DEPTH = 100
 _MAX_NAME = 255  # bytes of a file's name, on all common file systems
-_BLOCK = tarfile.BLOCKSIZE
+_BLOCK = 65_536
+_MANY_DIGITS = re.compile(rb"\d{300}")  # tarfile needs minutes for 64 KiB of them (CVE-2024-6232)
 _BROKEN = (
     EOFError,
     gzip.BadGzipFile,
@@ -32,8 +32,7 @@ _BROKEN = (
     OverflowError,
     RecursionError,  # of many extended headers in a row
 )
-# A size in an extended header makes tarfile skip other bytes than the first pass did.
-_DENIED = (b" size=", b" GNU.sparse", b" hdrcharset=")
+_Links = dict[PurePosixPath, str]
 
 
 def unpack(payload: Path, into: Path, bounds: Bounds) -> Path:
@@ -46,14 +45,14 @@ def unpack(payload: Path, into: Path, bounds: Bounds) -> Path:
         RefusalError: The archive is broken, too large, or leaves its directory.
         OSError: The disk refuses.
     """
+    most = min(bounds.unpacked_bytes, max(payload.stat().st_size * bounds.ratio, MIB))
     try:
         with _opened(payload) as stream:
-            _scan(stream, payload.stat().st_size, bounds)
-        with (
-            _opened(payload) as stream,
-            tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as tar,
-        ):
-            return _extract(tar, into, bounds)
+            source = _Source(stream, most)
+            with tarfile.TarFile(fileobj=source, errorlevel=2, copybufsize=_BLOCK) as tar:
+                links = _extract(tar, source, into, bounds)
+            source.end()
+        return _linked(links, into, bounds)
     except _BROKEN as error:
         raise RefusalError(400, f"the payload is no valid archive: {error}") from None
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
@@ -75,70 +74,84 @@ def _opened(payload: Path) -> Iterator[BufferedIOBase]:
             yield stream
 
 
-def _scan(stream: BufferedIOBase, packed: int, bounds: Bounds) -> None:
-    """Walk all headers and all bytes, so that checksums and limits hold before a file is made."""
-    most = min(bounds.unpacked_bytes, max(packed * bounds.ratio, MIB))
-    entries = read = 0
-    ended = False
-    while block := stream.read(_BLOCK):
-        read += len(block)
-        if ended or block.count(0) == len(block):
-            ended = True
-        else:
-            entries += 1
-            if entries > bounds.entries:
-                raise RefusalError(413, f"the archive has more than {bounds.entries} entries")
-            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-            read += _skip(stream, header, most - read)
-        if read > most:
-            raise RefusalError(413, f"the archive unpacks to more than {most} bytes")
+class _Source(BufferedIOBase):
+    """The bytes of an archive for tarfile: forward only, in small pieces, up to a limit."""
+
+    def __init__(self, stream: BufferedIOBase, most: int) -> None:
+        self._stream, self._most = stream, most
+        self._place = 0
+        self._last = b""
+        self.headers: int | None = _MAX_HEADERS
+        """How much tarfile may still read; None for the content of a file."""
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        most = _BLOCK if self.headers is None else self.headers
+        if size is None or not 0 <= size <= most:
+            raise RefusalError(400, f"the headers of an entry are longer than {_MAX_HEADERS} bytes")
+        data = self._take(size)
+        if self.headers is not None:
+            self.headers -= size
+            if _MANY_DIGITS.search(data):
+                raise RefusalError(400, "a header of an entry holds a number of 300 digits")
+        return data
+
+    def seek(self, place: int, whence: int = os.SEEK_SET, /) -> int:
+        if place < self._place or whence != os.SEEK_SET:
+            raise RefusalError(400, "the size of an entry is below 0")
+        while self._place < place:
+            if not self._take(min(place - self._place, _BLOCK)):
+                raise RefusalError(400, "the archive ends inside an entry")
+        return place
+
+    def end(self) -> None:
+        """Check that tarfile found the end of the archive; read on, for the checksum of gzip."""
+        if self._last.strip(b"\0"):
+            raise RefusalError(400, "the payload is no valid archive: an entry has a broken header")
+        while self._take(_BLOCK):
+            pass
+
+    def _take(self, size: int) -> bytes:
+        data = self._last = self._stream.read(size)
+        self._place += len(data)
+        if self._place > self._most:
+            raise RefusalError(413, f"the archive unpacks to more than {self._most} bytes")
+        return data
 
 
-def _skip(stream: BufferedIOBase, header: tarfile.TarInfo, most: int) -> int:
-    """Read the content of an entry; return its size in the archive."""
-    if header.size < 0 or header.type == tarfile.GNUTYPE_SPARSE:
-        raise RefusalError(400, f"entry {header.name[:60]!r} is of an unsupported kind")
-    kept = header.type in _EXTENDED | _LONG
-    if kept and header.size > _MAX_EXTENDED:
-        raise RefusalError(400, f"an extended header is longer than {_MAX_EXTENDED} bytes")
-    if not (kept or header.isreg() or header.type not in tarfile.SUPPORTED_TYPES):
-        return 0  # tarfile reads no content after directories, links and devices
-    size = -(-header.size // _BLOCK) * _BLOCK
-    if size > most:
-        raise RefusalError(413, "the archive unpacks to more than the allowed bytes")
-    left = size
-    while left:
-        data = stream.read(min(left, MIB))
-        if not data:
-            raise RefusalError(400, "the archive ends inside an entry")
-        if header.type in _EXTENDED and any(word in data for word in _DENIED):
-            raise RefusalError(400, "an extended header changes sizes, which is not supported")
-        left -= len(data)
-    return size
+def _extract(tar: tarfile.TarFile, source: _Source, into: Path, bounds: Bounds) -> _Links:
+    """Unpack files and directories; return the symbolic links.
 
-
-def _extract(tar: tarfile.TarFile, into: Path, bounds: Bounds) -> Path:
-    links: dict[PurePosixPath, str] = {}
+    Links are made last, so that no file is written through one.
+    """
+    links: _Links = {}
+    directories: set[PurePosixPath] = set()
+    number = 0
     while (entry := tar.next()) is not None:
         tar.members.clear()  # type: ignore[attr-defined]  # else it keeps every entry in memory
+        number += 1
         path = _path_of(entry.name, bounds)
+        directories.update(path.parents)
+        if number + len(directories) > bounds.entries:
+            raise RefusalError(413, f"the archive has more than {bounds.entries} entries")
+        if len(tar.pax_headers) > _MAX_GLOBAL:
+            raise RefusalError(400, f"the archive has more than {_MAX_GLOBAL} global records")
+        if (
+            entry.size < 0
+            or entry.issparse()
+            or not (entry.isreg() or entry.isdir() or entry.issym())
+        ):
+            raise RefusalError(400, f"entry {entry.name[:60]!r} is no file, directory or link")
         if entry.issym():
             links[path] = entry.linkname
-        elif entry.isreg() or entry.isdir():
-            entry.name = str(path)
-            tar.extract(entry, into, filter="data", numeric_owner=True)
-        else:
-            raise RefusalError(400, f"entry {entry.name[:60]!r} is no file, directory or link")
-    tops = {it.name for it in into.iterdir()} | {path.parts[0] for path in links if path.parts}
-    is_nested = len(tops) == 1 and PurePosixPath(*tops) not in links and (into / min(tops)).is_dir()
-    root = PurePosixPath(*tops) if is_nested else PurePosixPath()
-    # Links come last, so no file is ever written through one.
-    for path, target in links.items():
-        _check_link(path, target, root, links, bounds)
-        place = into / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(target)
-    return into / root
+            continue
+        source.headers = None
+        entry.name = str(path)
+        tar.extract(entry, into, filter="data", numeric_owner=True)
+        source.headers = _MAX_HEADERS
+    return links
 
 
 def _path_of(name: str, bounds: Bounds) -> PurePosixPath:
@@ -155,23 +168,34 @@ def _path_of(name: str, bounds: Bounds) -> PurePosixPath:
     return path
 
 
-def _check_link(
-    path: PurePosixPath,
-    target: str,
-    root: PurePosixPath,
-    links: dict[PurePosixPath, str],
-    bounds: Bounds,
-) -> None:
-    """A link stays below the root, and on its way there is no other link to lead it out."""
-    if target.startswith("/") or len(os.fsencode(target)) > bounds.path_bytes or not target:
-        raise RefusalError(400, f"the symbolic link {str(path)[:60]!r} leaves the component")
+def _linked(links: _Links, into: Path, bounds: Bounds) -> Path:
+    """Make the symbolic links; return the root of the component."""
+    tops = {it.name for it in into.iterdir()} | {path.parts[0] for path in links if path.parts}
+    is_nested = len(tops) == 1 and PurePosixPath(*tops) not in links and (into / min(tops)).is_dir()
+    root = PurePosixPath(*tops) if is_nested else PurePosixPath()
+    for path, target in links.items():
+        if problem := _problem_of(path, target, root, links, bounds):
+            raise RefusalError(400, f"the symbolic link {str(path)[:60]!r} {problem}")
+        place = into / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(target)
+    return into / root
+
+
+def _problem_of(
+    path: PurePosixPath, target: str, root: PurePosixPath, links: _Links, bounds: Bounds
+) -> str:
+    """Pure: a link stays below the root, and meets no other link on its way, which may lead out."""
+    if target.startswith("/") or not 0 < len(os.fsencode(target)) <= bounds.path_bytes:
+        return "leaves the component"
+    if any(parent in links for parent in path.parents):
+        return "lies behind another"
     where = list(path.parent.parts)
     steps = [it for it in target.split("/") if it not in {"", "."}]
     for place, step in enumerate(steps):
         if step == ".." and len(where) == len(root.parts):
-            raise RefusalError(400, f"the symbolic link {str(path)[:60]!r} leaves the component")
+            return "leaves the component"
         where = where[:-1] if step == ".." else [*where, step]
         if place < len(steps) - 1 and PurePosixPath(*where) in links:
-            raise RefusalError(400, f"the symbolic link {str(path)[:60]!r} leads through another")
-    if any(parent in links for parent in path.parents):
-        raise RefusalError(400, f"entry {str(path)[:60]!r} lies behind a symbolic link")
+            return "leads through another"
+    return ""
