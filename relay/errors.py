@@ -5,9 +5,11 @@ one attempt and becomes a record of its node (SEQ-05…07, AGG-02, AGG-04).
 """
 
 import errno
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 Stage = Literal["resolve", "payload", "mint", "connect", "tls", "upload", "answer"]
 """How far an attempt got, in order (SEQ-04; SEQ-07 with its bug fixed)."""
@@ -37,6 +39,33 @@ def check_type(name: str, value: object, kind: Any, allowed: str) -> None:
     """
     if not isinstance(value, kind):
         raise InputError(f"{name} must be {allowed}, not {type(value).__name__}")
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse anything but a text with characters.
+
+    Raises:
+        InputError: It is another; the text names the argument, and does not show the value.
+    """
+    check_type(name, value, str, "a text")
+    if not value:
+        raise InputError(f"{name} is empty")
+
+
+def check_path(name: str, value: object) -> None:
+    """Refuse anything but a path; an empty text would be the current directory.
+
+    Raises:
+        InputError: It is another; the text names the argument.
+    """
+    check_type(name, value, str | os.PathLike, "a path")
+    if value == "":
+        raise InputError(f"{name} is an empty path")
+
+
+def is_number(value: object, *, least: float = 0.0) -> bool:
+    """Whether a value is a number that arithmetic takes: finite, and True and False are none."""
+    return type(value) in {int, float} and least <= cast("float", value) <= sys.float_info.max
 
 
 @dataclass(eq=False)

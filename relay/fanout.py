@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import inspect
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,11 +17,13 @@ from deploy_relay_kit.relay.errors import (
     PeerError,
     RelayError,
     Stage,
+    check_path,
+    check_text,
     check_type,
 )
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.limits import Limits
-from deploy_relay_kit.relay.node import AnyPath, LocalSettings, Mint, Node
+from deploy_relay_kit.relay.node import AnyPath, LocalSettings, Mint, Node, check_mint, checked
 from deploy_relay_kit.relay.payload import measure
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.places import Places
@@ -103,8 +106,12 @@ async def deploy(
     Raises:
         InputError: The input is invalid; the text says what to change. Nothing was sent.
     """
-    nodes = tuple(nodes)
+    nodes = checked(nodes)
     check_type("retry", retry, Retry, "a relay.Retry(…)")
+    switches = {"ask_for_events": ask_for_events, "probe": probe, "legacy": legacy}
+    for name, value in switches.items():
+        check_type(name, value, bool, "True or False")
+    check_path("payload", payload)
     fan = FanOut(nodes, **reach)
     fields = forwarded_fields(request)
     try:
@@ -161,17 +168,22 @@ class FanOut:
     ) -> None:
         """`last_event`: the name of each record's event; `in_turn`: one node after another."""
         # AGG-07: fixed before anything is awaited
-        nodes = tuple(nodes)
-        for node in nodes:
-            check_type("each of the nodes", node, Node, "a relay.Node(…)")
+        nodes = checked(nodes)
+        check_type("rolling", in_turn, bool, "True or False")
+        if origin is not None:
+            check_text("origin", origin)
         for name, value, kind in (
             ("tls", tls, Tls),
             ("limits", limits, Limits),
             ("local", local, LocalSettings),
         ):
             check_type(name, value, kind | None, f"a relay.{kind.__name__}(…)")
+        if mint is not None:
+            check_mint("mint", mint)
         check_type("allow_http", allow_http, bool, "True or False")
         check_type("on_event", on_event, Callable | None, "a function")
+        if inspect.iscoroutinefunction(on_event):  # nobody would await it
+            raise InputError("on_event must be a function, not an async function")
         others = [node for node in nodes if origin is None or node.name != origin]
         names = Counter(node.name for node in others)
         if "" in names:
@@ -187,12 +199,9 @@ class FanOut:
         self._peers: list[tuple[str, Peer | AttemptError]] = []
         contexts = contexts_for([(node.ca_file, node.verify) for node in others], tls or Tls())
         for node, context in zip(others, contexts, strict=True):
-            own = node.mint or mint
+            own = mint if node.mint is None else node.mint
             if own is None:
                 raise InputError(f"no credentials for node {node.name!r}; pass mint=")
-            if isinstance(own, type) or not hasattr(own, "mint"):
-                what = type(own).__name__  # not the object, which may be a token
-                raise InputError(f"mint must be such as relay.OperationsMint(…), not {what}")
             peer: Peer | AttemptError
             try:
                 api = resolve(node, local, allow_http=allow_http)

@@ -1,9 +1,8 @@
 """Pure: timeouts and size limits. A whole upload has no time limit (HTTP-03)."""
 
-import math
 from dataclasses import dataclass
 
-from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.errors import InputError, is_number
 
 _INTEGERS = {"answer_bytes", "concurrency"}
 _OPTIONAL = {"total", "concurrency", "rate"}
@@ -43,6 +42,7 @@ class Limits:
         for name, value in vars(self).items():
             if name in _OPTIONAL and value is None:
                 continue
-            types, what = ({int}, "an integer") if name in _INTEGERS else ({int, float}, "a number")
-            if type(value) not in types or not 0 < value < math.inf:
+            what = "an integer" if name in _INTEGERS else "a number"
+            is_right = type(value) is int if name in _INTEGERS else is_number(value)
+            if not is_right or value <= 0:
                 raise InputError(f"limit {name!r} must be {what} above 0, not {value!r}")

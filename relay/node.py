@@ -1,20 +1,20 @@
 """Pure: what a caller says about a node, and what a mint is."""
 
-import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Protocol
 
 import aiohttp
 
-from deploy_relay_kit.relay.errors import InputError, check_type
+from deploy_relay_kit.relay.errors import InputError, check_path, check_type, is_number
 from deploy_relay_kit.relay.limits import Limits
 
 AnyPath = str | os.PathLike[str]
 
 _TEXT = str | None
+_PORT = "a number or a text such as host:port"
 DEFAULT_PORT = 9925
 DEFAULT_REPLICATION_PORT = 9933
 
@@ -95,12 +95,31 @@ class Node:
         for name in ("url", "host", "replication_url"):
             check_type(f"{name} of node {self.name!r}", getattr(self, name), _TEXT, "a text")
         check_type(f"verify of node {self.name!r}", self.verify, bool, "True or False")
-        if self.rate is not None and (
-            type(self.rate) not in {int, float} or not 0 < self.rate < math.inf
-        ):
+        check_port(f"port of node {self.name!r}", self.port)
+        if self.ca_file is not None:
+            check_path(f"ca_file of node {self.name!r}", self.ca_file)
+        if self.mint is not None:
+            check_mint(f"mint of node {self.name!r}", self.mint)
+        if self.rate is not None and (not is_number(self.rate) or self.rate == 0):
             raise InputError(
                 f"rate of node {self.name!r} must be a number above 0, not {self.rate!r}"
             )
+
+
+def checked(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """The nodes as they are now (AGG-07).
+
+    Raises:
+        InputError: They are not nodes.
+    """
+    what = "a list of relay.Node(…)"
+    check_type("nodes", nodes, Iterable, what)
+    if isinstance(nodes, str | bytes | Mapping):
+        raise InputError(f"nodes must be {what}, not {type(nodes).__name__}")
+    found = tuple(nodes)
+    for node in found:
+        check_type("each of the nodes", node, Node, "a relay.Node(…)")
+    return found
 
 
 @dataclass(frozen=True)
@@ -115,3 +134,29 @@ class LocalSettings:
     insecure_port: int | str | None = None
     secure_replication_port: int | str | None = DEFAULT_REPLICATION_PORT
     insecure_replication_port: int | str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            check_port(name, value)
+
+
+def check_port(name: str, value: object) -> None:
+    """Refuse what is no port; whether it is in range is a matter of its node (SEQ-07).
+
+    Raises:
+        InputError: It is of another type.
+    """
+    check_type(name, value, int | str | None, _PORT)
+    if isinstance(value, bool):
+        raise InputError(f"{name} must be {_PORT}, not {value}")
+
+
+def check_mint(name: str, value: object) -> None:
+    """Refuse what cannot mint; the value is not shown, as it may be a token.
+
+    Raises:
+        InputError: It is no object with a method `mint`.
+    """
+    if isinstance(value, type) or not callable(getattr(value, "mint", None)):
+        what = type(value).__name__
+        raise InputError(f"{name} must be such as relay.OperationsMint(…), not {what}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
-from deploy_relay_kit.relay.errors import InputError, OriginError
+from deploy_relay_kit.relay.errors import InputError, OriginError, check_type
 from deploy_relay_kit.relay.urls import Endpoint
 
 FROM_ENVIRONMENT = "env"
@@ -49,6 +49,7 @@ def proxies(setting: str | None) -> Callable[[Endpoint], Proxy | None]:
     """
     if setting is None:
         return lambda _: None
+    check_type("proxy", setting, str, f"a URL such as {_EXAMPLE}, or env")
     from_environment = setting == FROM_ENVIRONMENT
     if from_environment:
         found = getproxies_environment()

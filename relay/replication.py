@@ -9,9 +9,9 @@ import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 
 from deploy_relay_kit.relay.answer import readable
-from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.errors import InputError, PeerError, is_number
 from deploy_relay_kit.relay.node import MintContext
-from deploy_relay_kit.relay.token import OPERATION, hide_refresh_token, token_in
+from deploy_relay_kit.relay.token import OPERATION, check_lifetime, hide_refresh_token, token_in
 
 SUBPROTOCOL = "harperdb-replication-v1"  # WS-03
 REQUEST, RESPONSE = 136, 137  # WS-10, WS-11
@@ -36,6 +36,12 @@ class ReplicationMint:
 
     expires_in: str | int | None = "5m"
     ping_every: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.expires_in is not None:
+            check_lifetime(self.expires_in)
+        if not is_number(self.ping_every) or self.ping_every == 0:
+            raise InputError(f"ping_every must be a number above 0, not {self.ping_every!r}")
 
     async def mint(self, context: MintContext, /) -> str:
         operation: dict[str, object] = {"operation": OPERATION}

@@ -1,13 +1,12 @@
 """Pure: which failures are worth another attempt, and when (RTY-01…04)."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from deploy_relay_kit.relay.errors import AttemptError, InputError
+from deploy_relay_kit.relay.errors import AttemptError, InputError, is_number
 
 _MOST_DOUBLINGS = 30
 
@@ -34,9 +33,9 @@ class Retry:
     def __post_init__(self) -> None:
         if type(self.attempts) is not int or self.attempts < 1:
             raise InputError(f"attempts must be an integer of 1 or more, not {self.attempts!r}")
-        for seconds in (self.first_delay, self.longest_delay):
-            if type(seconds) not in {int, float} or not 0 <= seconds < math.inf:
-                raise InputError(f"a delay must be a number of 0 or more, not {seconds!r}")
+        for name in ("first_delay", "longest_delay"):
+            if not is_number(seconds := getattr(self, name)):
+                raise InputError(f"{name} must be a number of 0 or more, not {seconds!r}")
 
     def delay(self, failures: Sequence[AttemptError], random: Callable[[], float]) -> float | None:
         """Seconds until the next attempt; None if there is none.

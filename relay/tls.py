@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.errors import InputError, check_path
 from deploy_relay_kit.relay.files import check_length
 from deploy_relay_kit.relay.keylog import unwritable
 from deploy_relay_kit.relay.link import PatientTls
@@ -32,6 +32,9 @@ class Tls:
     key_file: AnyPath | None = None
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None:
+                check_path(name, value)
         if self.key_file is not None and self.certificate_file is None:
             raise InputError(f"key {os.fspath(self.key_file)!r} is given without its certificate")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from deploy_relay_kit.relay.errors import InputError, PeerError, check_type
+from deploy_relay_kit.relay.errors import InputError, PeerError, check_text
 from deploy_relay_kit.relay.node import MintContext
 
 OPERATION = "create_authentication_tokens"
@@ -25,10 +25,9 @@ class OperationsMint:
     expires_in: str | int = "5m"
 
     def __post_init__(self) -> None:
-        check_type("username", self.username, str, "a text")
-        check_type("password", self.password, str, "a text")
-        if not self.password:
-            raise InputError("the password is empty")
+        check_text("username", self.username)
+        check_text("password", self.password)
+        check_lifetime(self.expires_in)
 
     async def mint(self, context: MintContext, /) -> str:
         request = {
@@ -41,6 +40,20 @@ class OperationsMint:
         answer = await context.ask(request)
         hide_refresh_token(answer, context)
         return token_in(answer)
+
+
+def check_lifetime(expires_in: object) -> None:
+    """Refuse what is no lifetime of a token; a peer would ignore it, or not mint (MINT-07).
+
+    Raises:
+        InputError: It is neither a text nor seconds.
+    """
+    is_text = isinstance(expires_in, str) and bool(expires_in)
+    is_seconds = type(expires_in) is int and expires_in > 0
+    if not is_text and not is_seconds:
+        raise InputError(
+            f"expires_in must be a text such as '5m', or seconds above 0, not {expires_in!r}"
+        )
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,8 @@ def _parse(node: Node, url: str, schemes: dict[str, int], *, allow_http: bool) -
         port = parts.port
     except ValueError as error:  # its text may quote a part of a password
         why = "its host or port is invalid" if "@" in url else str(error)
+        if why.startswith("Port "):
+            why = "its port is not a number from 0 to 65535"
         if authority and authority[1].count(":") > 1 and "[" not in url:
             why = "an IPv6 address needs brackets, as in https://[::1]:9925/"
         raise _unusable(url, why) from error
@@ -213,7 +215,7 @@ def _port(setting: int | str | None) -> int | None:
     try:
         return int(str(setting).rpartition(":")[2])
     except ValueError:
-        raise OriginError("resolve", f"not a port: {setting!r}") from None
+        raise OriginError("resolve", f"port {setting!r} is not a number from 0 to 65535") from None
 
 
 def _unusable(url: str, why: str) -> OriginError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
@@ -91,6 +92,8 @@ REFUSALS: list[tuple[Answer, str]] = [
     (Answer(401, json={"operation_token": "a.b.c"}), '{"operation_token":"a.b.c"}'),
     (Answer(500, json={"operation_token": "a.b.c"}), '{"operation_token":"a.b.c"}'),
 ]
+# A relay may hide what it takes for a token.
+TOKEN_IN_A_REFUSAL = re.compile(r'(?<=^\{"operation_token":")[^"]+(?="\}$)')
 REDIRECTED = Answer(302, json={"operation_token": "a.b.c"}, headers=(("Location", "/else"),))
 
 
@@ -108,7 +111,9 @@ def test_a_refused_mint_has_the_reason_and_the_status_of_its_answer(
     for peer, (answer, reason) in zip(peers, REFUSALS, strict=False):
         with check("SEQ-06", f"the reason after a mint that is answered {answer.status}"):
             check.need(not peer.uploads, "the relay took it for a token")
-            assert outcome[peer].reason == REASON + reason
+            got = outcome[peer].reason
+            assert got.startswith(REASON)
+            assert TOKEN_IN_A_REFUSAL.sub("a.b.c", got.removeprefix(REASON)) == reason
         with check("SEQ-06", f"the status code after a mint that is answered {answer.status}"):
             check.need(not peer.uploads, "the relay took it for a token")
             assert outcome[peer].status_code == answer.status

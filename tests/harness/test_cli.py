@@ -334,5 +334,5 @@ def test_a_function_that_leaks_or_ends_its_process_costs_the_case_in_which_it_do
     assert "the relay ended the process in which it ran" in run.stdout
     assert "passed         WIRE-12" in run.stdout  # that it leaks is another matter
     assert re.search(r"failed +BUG-41 .*\(2 cases\)", run.stdout)  # also of one that has failed
-    assert "a record shows a password or token of node-1" in run.stdout
+    assert "the record of node-1 shows the password of node-1" in run.stdout
     assert "password-of-" not in run.stdout

@@ -184,6 +184,7 @@ MAKE_IT = {
         "of_secrets.a_log_has_the_key",
         "of_quotes.the_end_of_each_token_is_logged",
     ),
+    "secret-in-part": ("of_habits.a_reason_is_cut_before_secrets_are_removed",),
     "quoted-secret": (
         "of_care.a_quoted_token_is_not_hidden",
         "of_care.a_quoted_password_is_not_hidden",

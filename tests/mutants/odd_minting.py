@@ -16,8 +16,10 @@ from aiohttp._websocket.writer import WebSocketWriter
 from deploy_relay_kit.relay import fanout, peer, replication, request
 from deploy_relay_kit.relay.formdata import name_bytes
 from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.report import Record
 from deploy_relay_kit.relay.request import forwarded_fields
 from tests.mutants.odd import odd
+from tests.mutants.of_records import change_report
 from tests.mutants.of_sockets import change_request
 from tests.mutants.of_wire import change_headers
 
@@ -59,6 +61,17 @@ def mints_with_escapes_and_blanks(patch: pytest.MonkeyPatch) -> None:
         return f" \r\n\t{text}\n"
 
     change_mint(patch, escaped)
+
+
+@odd()
+def a_token_in_a_refusal_of_the_mint_is_hidden(patch: pytest.MonkeyPatch) -> None:
+    def hidden(record: Record) -> Record:
+        reason = str(record.get("reason"))
+        if '{"operation_token":' not in reason:
+            return record
+        return {**record, "reason": reason.replace('"a.b.c"', '"[token]"')}
+
+    change_report(patch, lambda records: list(map(hidden, records)))
 
 
 def change_lifetime(patch: pytest.MonkeyPatch, lifetime: object) -> None:

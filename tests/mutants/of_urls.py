@@ -121,7 +121,9 @@ def a_port_must_be_a_number(patch: pytest.MonkeyPatch) -> None:
         try:
             return None if setting is None else int(setting)
         except ValueError:
-            raise OriginError("resolve", f"not a port: {setting!r}") from None
+            raise OriginError(
+                "resolve", f"port {setting!r} is not a number from 0 to 65535"
+            ) from None
 
     patch.setattr(urls, "_port", number)
 

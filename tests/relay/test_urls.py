@@ -74,8 +74,8 @@ def test_a_url_made_from_parts(node: Node, local: LocalSettings, url: str) -> No
         (Node("n", "not-a-url"), "https or http"),
         (Node("n", "https://"), "has no host"),
         (Node("n", "https://:9925/"), "has no host"),
-        (Node("n", "https://h:port/"), "Port"),
-        (Node("n", "https://h:70000/"), "Port"),
+        (Node("n", "https://h:port/"), "its port is not a number from 0 to 65535"),
+        (Node("n", "https://h:70000/"), "its port is not a number from 0 to 65535"),
         (Node("n", "https://[::1/"), "IPv6"),
         (Node("n", "https://h/a b"), "space"),
         (Node("n", "https://h/ops?"), "remove the ? at its end"),
@@ -87,7 +87,7 @@ def test_a_url_made_from_parts(node: Node, local: LocalSettings, url: str) -> No
         (Node("n", "https://10.1/"), "not a valid address or name"),
         (Node("n", "https://127.0.0.1./"), "not a valid address or name"),
         (Node(""), "no hostname"),
-        (Node("n", port="x"), "not a port: 'x'"),
+        (Node("n", port="x"), "port 'x' is not a number from 0 to 65535"),
     ],
 )
 def test_an_unusable_url_is_a_failure(node: Node, words: str) -> None:

@@ -126,12 +126,12 @@ def leaks(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> Ite
         files: where the relay may have left something.
     """
     reported = "\n".join(map(reported_by, relay.outcomes))
-    own_texts = [
-        ("a record shows", reported),
-        ("the output of the relay shows", relay.target.output),
-    ]
-    for where, text in own_texts:
-        yield from (f"{where} {_WHAT} {it.name}" for it in peers if leaked_in_part(it, text))
+    if any(leaked_in_part(it, reported) for it in peers):  # one search for all the records
+        for outcome in relay.outcomes:
+            yield from _shown("the refusal of the deploy", outcome.refused, peers)
+            for record in outcome.records:
+                yield from _shown(f"the record of {record.node}", record.members, peers)
+    yield from _shown("the output of the relay", relay.target.output, peers)
     written = list(_contents(files))  # of other processes, too
     together = "\n".join(text for _, text in written)  # one search for all of them
     owners = [it for it in peers if leaked(it, together)]
@@ -145,6 +145,15 @@ def leaks(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> Ite
             for it, text in others:
                 if leaked(owner, text):
                     yield f"{it.name} was sent {_WHAT} {owner.name}"
+
+
+def _shown(where: str, said: object, peers: Sequence[FakePeer]) -> Iterator[str]:
+    """What the relay itself shows in one place. Many tokens begin alike: a piece has no owner."""
+    text = "\n".join(_texts(said))
+    found = [f"{where} shows {what} of {it.name}" for it in peers if (what := leaked(it, text))]
+    yield from found
+    if not found and any(leaked_in_part(it, text) for it in peers):
+        yield f"{where} shows a piece of a password or token"
 
 
 def contents(paths: Iterable[Path]) -> str:
