@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus
 
 _LONG = 8  # characters
 _HEX = re.compile("%[0-9A-F]{2}")
+_ESCAPE = re.compile(r"(\\\\)|\\u([0-9a-f]{4})")
 
 
 class Secrets:
@@ -61,11 +62,17 @@ def _places(form: str, text: str) -> Iterator[tuple[int, int]]:
 
 def _forms(secret: str) -> set[str]:
     in_json = {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
+    in_json |= {_ESCAPE.sub(_in_capitals, text) for text in in_json}
     in_json |= {text.replace("/", "\\/") for text in in_json}
     in_urls = {quote(secret, safe, errors="replace") for safe in ("", "/", "!'()*")}
     in_urls.add(quote_plus(secret, errors="replace"))
     in_urls |= {_HEX.sub(lambda found: found[0].lower(), text) for text in in_urls}
     return {secret, *in_json, *in_urls, *_in_base64(secret.encode("utf-8", "replace"))}
+
+
+def _in_capitals(escape: re.Match[str]) -> str:
+    """An escape of JSON with its digits in capitals; an escaped backslash as it is."""
+    return escape[1] or f"\\u{escape[2].upper()}"
 
 
 def _in_base64(secret: bytes) -> Iterator[str]:

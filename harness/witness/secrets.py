@@ -2,10 +2,12 @@
 
 import functools
 import json
+import re
 from base64 import b64encode
 from urllib.parse import quote, quote_plus
 
 _SHORTEST = 12  # characters of a form in base64 that is not there by chance
+_ESCAPE = re.compile(r"(\\\\)|\\u([0-9a-f]{4})")
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -16,6 +18,8 @@ def forms_of(secret: str) -> frozenset[str]:
     An empty secret has no form.
     """
     in_json = {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
+    in_json |= {_ESCAPE.sub(_in_capitals, text) for text in in_json}
+    in_json |= {text.replace("/", "\\/") for text in in_json}
     as_bytes = {repr(text.encode("utf-8", "replace"))[2:-1] for text in (secret, *in_json)}
     in_urls = {quote(secret, safe, errors="replace") for safe in ("", "/")}
     in_urls.add(quote_plus(secret, errors="replace"))
@@ -23,6 +27,11 @@ def forms_of(secret: str) -> frozenset[str]:
     in_base64 = {it for before in range(3) if len(it := _in_base64(raw, before)) >= _SHORTEST}
     in_base64 |= {form.translate(_URL_SAFE) for form in in_base64}
     return frozenset(filter(None, (secret, *in_json, *as_bytes, *in_urls, *in_base64)))
+
+
+def _in_capitals(escape: re.Match[str]) -> str:
+    """An escape of JSON with its digits in capitals; an escaped backslash as it is."""
+    return escape[1] or f"\\u{escape[2].upper()}"
 
 
 def _in_base64(secret: bytes, before: int) -> str:

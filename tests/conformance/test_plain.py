@@ -12,6 +12,7 @@ from deploy_relay_kit.harness import (
     in_turn,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import hosts, need_upload, plain_connections
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken, LocalSettings
@@ -58,6 +59,28 @@ def test_plain_http_to_another_machine_is_refused_for_a_node_without_a_url(
     node = relay.minting(peer, url=None, host="0.0.0.0")
     local = LocalSettings(insecure_port=peer.http.port)
     check_refused(check, relay, peer, node, "a host", local=local)
+
+
+def test_plain_http_to_a_name_that_looks_like_this_machine_is_refused(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Plain http to a name that begins like the loopback is refused like that to any name.
+
+    No such host exists. A relay that takes the name for this machine looks it up, and tries again.
+    """
+    peers = {host: cluster.peer(tls=False) for host in ("node.invalid", *LIKE_LOOPBACK)}
+    nodes = [relay.node(it, url=f"http://{host}:{it.http.port}/") for host, it in peers.items()]
+    outcome = relay.deploy(to=nodes, limits=THRICE)
+    if outcome.refused is None:
+        other, *attempts = (outcome[peer].members.get("attempts", 1) for peer in peers.values())
+        for host, count in zip(LIKE_LOOPBACK, attempts, strict=True):
+            with check("TLS-06", f"the attempts to reach http://{host}/"):
+                check.need(other == 1, "the relay looks up every name before it refuses")
+                assert count == 1
+
+
+LIKE_LOOPBACK = ("127.invalid", "127.0.0.1.invalid", "localhost.invalid")
+"""Names of other machines."""
 
 
 def test_plain_http_to_this_machine_is_used(

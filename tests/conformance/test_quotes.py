@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -88,6 +89,20 @@ PLACES: dict[str, Callable[[str], Answer]] = {
 SPECIAL = 'pa"ss/{} wörd\\%20☃ of a node'
 
 
+def escapes(text: str) -> dict[str, str]:
+    """A text as libraries of other languages escape it in JSON, without quotes around it."""
+    in_json = json.dumps(text)[1:-1]
+    capitals = re.sub(r"\\u[0-9a-f]{4}", lambda it: rf"\u{it[0][2:].upper()}", in_json)
+    raw = json.dumps(text, ensure_ascii=False)[1:-1]
+    return {
+        "a body in which it is escaped": raw,
+        "a body in which it is ASCII": in_json,
+        "a body in which escapes are capitals": capitals,
+        "a body in which slashes are escaped": raw.replace("/", r"\/"),
+        "a body in which escapes are capitals, and slashes": capitals.replace("/", r"\/"),
+    }
+
+
 def check_records(check: Checks, outcome: Any, places: dict[str, FakePeer]) -> None:
     """No record of these peers holds a secret of its peer."""
     for place, peer in places.items():
@@ -135,9 +150,11 @@ def test_a_password_that_a_peer_quotes_is_in_no_record(
     for number, (place, answer) in enumerate(PLACES.items()):
         places[place] = peer = cluster.peer(password=SPECIAL.format(f"{number:02}"))
         peer.fault = answer(peer.password)
-    places["a body in which it is escaped"] = peer = cluster.peer(password=SPECIAL.format("last"))
-    log = json.dumps({"seen": peer.password}, ensure_ascii=False)
-    peer.fault = Answer(500, body=f"log: {log}", content_type="text/plain")
+    for number, (place, form) in enumerate(escapes(SPECIAL).items()):
+        word = f"e{number}"  # instead of {}, which no form escapes
+        places[place] = peer = cluster.peer(password=SPECIAL.format(word))
+        log = form.replace("{}", word)
+        peer.fault = Answer(500, body=f'log: {{"seen":"{log}"}}', content_type="text/plain")
     outcome = relay.deploy(to=map(relay.minting, places.values()))
     check_records(check, outcome, places)
 
@@ -172,6 +189,10 @@ def test_the_credentials_of_a_header_that_a_peer_quotes_are_in_no_record(
 ) -> None:
     """A header `Authorization` that a peer quotes, also in the scheme Basic, is in no record."""
     places = {}
+    for number in range(3):  # what the peer was not sent as it is, but knows
+        peer = cluster.peer(username="u" * (8 + number))
+        places[f"its answer with user and password {number}"] = peer
+        peer.fault = Answer.error(401, f"bad header: Basic {peer.node.basic}, for a user")
     for number, letter in enumerate("cdefgh"):  # base64 has three ways to end
         places[f"its answer {number}"] = peer = cluster.peer(password=letter * (20 + number // 2))
         answer = QuotesHeader(401, of=peer)

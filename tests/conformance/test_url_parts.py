@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from deploy_relay_kit.harness import FakeCluster, ResetAtAccept
+from deploy_relay_kit.harness import FakeCluster, FakePeer, ResetAtAccept
+from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import need_port
@@ -42,15 +45,27 @@ def test_without_a_secure_port_plain_http_is_used_at_the_insecure_port(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """Without a secure port of the origin, the scheme is http and the port the insecure one."""
-    peer = cluster.peer(tls=False)
-    node = relay.node(peer, url=None, host=peer.http.host)
-    settings = LocalSettings(secure_port=None, insecure_port=peer.http.port)
-    relay.deploy(to=[node], local=settings)
-    with check("URL-02", "the uploads by plain http"):
-        check.need(peer.connections, "no connection reached the insecure port (URL-03)")
-        assert len(peer.uploads) >= 1
-    with check("URL-03", "the connections to the insecure port"):
-        assert len(peer.connections) > 0
+    peers = {"any insecure port": cluster.peer(tls=False)}
+    peers["an insecure port that ends in 443"] = at_a_secure_looking_port(cluster.peer(tls=False))
+    for what, peer in peers.items():
+        node = relay.node(peer, url=None, host=peer.http.host)
+        settings = LocalSettings(secure_port=None, insecure_port=peer.http.port)
+        relay.deploy(to=[node], local=settings)
+        with check("URL-02", f"the uploads by plain http to {what}"):
+            check.need(peer.connections, "no connection reached the insecure port (URL-03)")
+            assert len(peer.uploads) >= 1
+        with check("URL-03", f"the connections to {what}"):
+            assert len(peer.connections) > 0
+
+
+def at_a_secure_looking_port(peer: FakePeer) -> FakePeer:
+    """Move a peer to a free port whose number ends in 443."""
+    peer.stop()
+    for port in range(8443, 65_000, 1000):
+        peer.http.port = port
+        with contextlib.suppress(OSError):
+            return peer.start()
+    raise Unseen("no port that ends in 443 is free")
 
 
 def test_the_scheme_follows_the_ports_of_the_origin_and_not_that_of_the_node(

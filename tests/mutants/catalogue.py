@@ -25,6 +25,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_habits,
     of_later_mints,
     of_limits,
+    of_look_alikes,
     of_minting,
     of_mints,
     of_names,

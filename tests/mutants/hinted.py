@@ -183,6 +183,8 @@ MAKE_IT = {
         "of_secrets.a_log_has_refresh_tokens",
         "of_secrets.a_log_has_the_key",
         "of_quotes.the_end_of_each_token_is_logged",
+        "of_look_alikes.the_first_8_characters_of_a_token_are_logged",
+        "of_look_alikes.the_last_8_characters_of_a_token_are_logged",
     ),
     "secret-in-part": ("of_habits.a_reason_is_cut_before_secrets_are_removed",),
     "quoted-secret": (
@@ -190,6 +192,9 @@ MAKE_IT = {
         "of_care.a_quoted_password_is_not_hidden",
         "of_care.a_password_is_not_hidden_after_the_mint",
         "of_secrets.a_refresh_token_is_not_hidden",
+        "of_look_alikes.escapes_of_slashes_are_not_hidden",
+        "of_look_alikes.escapes_in_capitals_are_not_hidden",
+        "of_look_alikes.escapes_in_small_letters_are_not_hidden",
         "of_secrets.a_password_with_a_quote_is_not_hidden",
         "of_secrets.a_password_with_a_blank_is_not_hidden",
         "of_secrets.a_password_beyond_ascii_is_not_hidden",

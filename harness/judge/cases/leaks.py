@@ -18,7 +18,8 @@ _MOST = 200  # new files that are searched
 # Of pytest, Python, and the tools of a project, which write while a case runs.
 _OF_OTHERS = ("pytest-of-", "__pycache__", ".pytest", ".git", ".venv", ".mypy", ".ruff", ".cov")
 _WHAT = "a password or token of"
-_PIECE = 12  # characters: what a shorter piece of a secret shows is not worth a red
+_PIECE = 8  # characters of a token that are not in a text by chance
+_PIECE_OF_A_PASSWORD = 12  # some end in words
 
 
 def leaked(peer: FakePeer, text: str) -> str:
@@ -48,9 +49,10 @@ def leaked_in_part(peer: FakePeer, text: str) -> bool:
     """
     if leaked(peer, text):
         return True
-    secrets = [it for it in (peer.password, *peer.tokens.issued) if len(it) >= 2 * _PIECE]
-    beginnings = [token[: 2 * _PIECE] for token in peer.tokens.issued]
-    return any(piece in text for piece in (*(it[-_PIECE:] for it in secrets), *beginnings))
+    pieces = [it for token in peer.tokens.issued for it in (token[:_PIECE], token[-_PIECE:])]
+    if len(peer.password) >= 2 * _PIECE_OF_A_PASSWORD:
+        pieces.append(peer.password[-_PIECE_OF_A_PASSWORD:])
+    return any(piece in text for piece in pieces)
 
 
 def reported_by(outcome: Outcome) -> str:

@@ -1,0 +1,137 @@
+"""Mutants that take a name, a port or a piece of a secret for something that it resembles."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deploy_relay_kit.relay import redact, urls
+from deploy_relay_kit.relay.link import Reply
+from deploy_relay_kit.relay.peer import Peer
+from tests.conformance import (
+    test_mint_answers,
+    test_plain,
+    test_quotes,
+    test_secrets,
+    test_url_parts,
+)
+from tests.mutants.mutant import alike, case, mutant
+
+QUOTED_PASSWORD = case(test_quotes.test_a_password_that_a_peer_quotes_is_in_no_record)
+
+
+def this_machine_is(patch: pytest.MonkeyPatch, beginning: str) -> None:
+    """Take each host that begins like this for this machine."""
+    known = urls.is_loopback
+    patch.setattr(urls, "is_loopback", lambda host: host.startswith(beginning) or known(host))
+
+
+alike(
+    this_machine_is,
+    "TLS-06",
+    killed_by=case(test_plain.test_plain_http_to_a_name_that_looks_like_this_machine_is_refused),
+    a_name_that_begins_with_127_is_this_machine="127.",
+    a_name_that_begins_with_localhost_is_this_machine="localhost",
+)
+
+
+@mutant(
+    "URL-02",
+    killed_by=case(
+        test_url_parts.test_without_a_secure_port_plain_http_is_used_at_the_insecure_port
+    ),
+)
+def a_port_that_ends_in_443_is_secure(patch: pytest.MonkeyPatch) -> None:
+    put_together = urls._put_together
+
+    def guessed(schemes: Any, host: str, settings: Any) -> str:
+        url = put_together(schemes, host, settings)
+        scheme, _, rest = url.partition("://")
+        return f"https://{rest}" if scheme == "http" and rest.endswith("443/") else url
+
+    patch.setattr(urls, "_put_together", guessed)
+
+
+def show(patch: pytest.MonkeyPatch, part: Callable[[str], str]) -> None:
+    """Print a part of each token."""
+    token = Peer.token
+
+    async def shown(self: Peer) -> str:
+        minted = await token(self)
+        print(f"minted a token, {part(minted)}", file=sys.stderr)  # noqa: T201
+        return minted
+
+    patch.setattr(Peer, "token", shown)
+
+
+alike(
+    show,
+    "BUG-41",
+    killed_by=case(test_secrets.test_no_record_and_no_output_holds_a_credential),
+    the_first_8_characters_of_a_token_are_logged=lambda it: f"{it[:8]}…",
+    the_last_8_characters_of_a_token_are_logged=lambda it: f"…{it[-8:]}",
+)
+
+
+def hide_less(patch: pytest.MonkeyPatch, shown: Callable[[str, str], bool]) -> None:
+    """Leave the forms of a secret for which this is true."""
+    forms = redact._forms
+
+    def fewer(secret: str) -> set[str]:
+        return {form for form in forms(secret) if form == secret or not shown(form, secret)}
+
+    patch.setattr(redact, "_forms", fewer)
+
+
+alike(
+    hide_less,
+    "BUG-41",
+    killed_by=QUOTED_PASSWORD,
+    escapes_of_slashes_are_not_hidden=lambda form, _: "\\/" in form,
+    escapes_in_capitals_are_not_hidden=lambda form, _: "\\u00F6" in form,
+    escapes_in_small_letters_are_not_hidden=lambda form, _: "\\u00f6" in form,
+)
+
+
+@mutant(
+    "BUG-41",
+    killed_by=case(
+        test_quotes.test_the_credentials_of_a_header_that_a_peer_quotes_are_in_no_record
+    ),
+)
+def base64_is_hidden_of_a_password_alone(patch: pytest.MonkeyPatch) -> None:
+    def whole(secret: bytes) -> Iterator[str]:
+        yield b64encode(secret).decode()
+
+    patch.setattr(redact, "_in_base64", whole)
+
+
+@mutant(
+    "HTTP-03",
+    "SEQ-06",
+    killed_by=tuple(
+        case(test_mint_answers.test_a_mint_whose_answer_does_not_end_is_given_up_in_time, answer=it)
+        for it in test_mint_answers.SLOW_BODIES
+    ),
+)
+def each_byte_of_a_body_restarts_the_limit_of_a_mint(patch: pytest.MonkeyPatch) -> None:
+    read, following = Peer.read, Reply.__anext__
+    patience: dict[int, float] = {}
+
+    async def timed(self: Peer, reply: Reply) -> Any:
+        patience[id(reply)] = self.connections.limits.mint
+        return await read(self, reply)
+
+    async def block(self: Reply) -> bytes:
+        async with asyncio.timeout(patience[id(self)]):
+            return await following(self)
+
+    patch.setattr(Peer, "limits", property(lambda self: replace(self.connections.limits, mint=30)))
+    patch.setattr(Peer, "read", timed)
+    patch.setattr(Reply, "__anext__", block)
