@@ -1,6 +1,7 @@
 """One deploy: check, receive, unpack, swap, fan out, answer (SEQ-01…12)."""
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +13,8 @@ from deploy_relay_kit.relay.fanout import FanOut, Reach, deploy
 from deploy_relay_kit.relay.origin.home import Home
 from deploy_relay_kit.relay.origin.local import commands
 from deploy_relay_kit.relay.origin.others import Others, differing_from
-from deploy_relay_kit.relay.origin.record.journal import now
 from deploy_relay_kit.relay.origin.record.progress import Progress
-from deploy_relay_kit.relay.origin.refusal import RefusalError, refusal_of
+from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.restarting import Restarts
 from deploy_relay_kit.relay.origin.wire import fields
 from deploy_relay_kit.relay.origin.wire.answer import answer_of
@@ -23,7 +23,6 @@ from deploy_relay_kit.relay.report import Record
 from deploy_relay_kit.relay.request import forwarded_fields
 
 Deploying = asyncio.Task[Form | dict[str, object]]
-_PAYLOAD = "payload.tar.gz"
 _LAST_SECONDS = 60.0
 
 
@@ -35,6 +34,10 @@ class _Plan:
     given: Mapping[str, object]
     others: Others | None
     stage: Path
+
+    @property
+    def payload(self) -> Path:
+        return self.stage / "payload.tar.gz"
 
 
 class Deploys:
@@ -76,53 +79,49 @@ class Deploys:
         progress.end()
 
     async def _from_form(
-        self,
-        blocks: AsyncIterator[bytes],
-        boundary: str,
-        progress: Progress,
+        self, blocks: AsyncIterator[bytes], boundary: str, progress: Progress
     ) -> Form | dict[str, object]:
         plan: _Plan | None = None
+        async with contextlib.AsyncExitStack() as stack:
 
-        def begin(given: dict[str, object]) -> Path:
-            nonlocal plan
-            if (operation := fields.operation_of(given)) != "deploy_component":
-                raise RefusalError(400, f"operation {operation[:60]!r} takes no payload")
-            progress.opened.set()
-            plan = self._plan(given, progress)
-            return plan.stage / _PAYLOAD
+            def begin(given: dict[str, object]) -> Path:
+                nonlocal plan
+                if (operation := fields.operation_of(given)) != "deploy_component":
+                    raise RefusalError(400, f"operation {operation[:60]!r} takes no payload")
+                progress.opened.set()
+                plan = self._plan(given, progress, stack)
+                return plan.payload
 
-        try:
-            form = await receive(blocks, boundary, begin, self._home.config.limits.payload_bytes)
-            if plan is None:
-                return form
-            progress.record(payload_hash=form.sha256, payload_size=form.size)
-            return await self._deploy(plan, form.sha256, progress)
-        except Exception as error:  # noqa: BLE001  also a bug must end the stream of events
-            refusal = refusal_of(error, "store the deploy")
-            progress.record(status="failed", completed_at=now(), error=str(refusal))
-            refusal.body |= progress.facts  # DEP-13
-            raise refusal from None
-        finally:
-            if plan is not None:
-                await asyncio.to_thread(shutil.rmtree, plan.stage, ignore_errors=True)
+            most = self._home.config.limits.payload_bytes
+            with progress.recorded("store the deploy"):
+                form = await receive(blocks, boundary, begin, most)
+                if plan is None:
+                    return form
+                progress.record(payload_hash=form.sha256, payload_size=form.size)
+                return await self._deploy(plan, form.sha256, progress)
 
     def running(self, deployment_id: object) -> Progress | None:
         """The events of a deploy that has not ended."""
         return self._running.get(str(deployment_id))
 
-    def _plan(self, given: Mapping[str, object], progress: Progress) -> _Plan:
+    def _plan(
+        self, given: Mapping[str, object], progress: Progress, stack: contextlib.AsyncExitStack
+    ) -> _Plan:
         """Find every mistake before the payload is read; then the deploy has a record."""
         project = fields.check_deploy(given)
-        if given.get("restart", False) is not False:
+        restart = given.get("restart", False)
+        if restart is not False:
             self._restarts.check()
-        self._home.turns.check(project)
         others = None
         if fields.fans_out(given):
             forwarded_fields(given)
             others = self._home.look()
             FanOut(others.nodes, **others.reach)
-        progress.begin(project, given.get("restart", False))
-        return _Plan(project, given, others, self._home.builds.stage())
+        stack.enter_context(self._home.turns.claim(project))
+        progress.begin(project, restart_mode=str(restart).lower())
+        stage = self._home.builds.stage()
+        stack.push_async_callback(asyncio.to_thread, shutil.rmtree, stage, ignore_errors=True)
+        return _Plan(project, given, others, stage)
 
     async def _deploy(
         self, plan: _Plan, payload_hash: str, progress: Progress
@@ -139,8 +138,7 @@ class Deploys:
             if plan.others is not None:
                 self._sent[project] = progress.deployment_id
                 with progress.during("replicate"):
-                    payload = plan.stage / _PAYLOAD
-                    records = await self._replicate(plan, plan.others, payload, progress)
+                    records = await self._replicate(plan, plan.others, plan.payload, progress)
                     if is_foreign:  # whose fan-out may still go on: the last to end finds it out
                         differing = await differing_from(payload_hash, plan.others, records)
                 differing += home.overtaken(project, progress.deployment_id)
@@ -160,12 +158,11 @@ class Deploys:
             differing=differing,
         )
         progress.emit("phase", {"phase": "success", "status": "done"})
-        progress.record(status="success", completed_at=now())
         return answer
 
     async def _swap(self, plan: _Plan, progress: Progress) -> None:
         builds, config = self._home.builds, self._home.config
-        build = await asyncio.to_thread(builds.prepare, plan.stage / _PAYLOAD, plan.stage)
+        build = await asyncio.to_thread(builds.prepare, plan.payload, plan.stage)
         if config.on_deploy:
             progress.record(status="installing")
             await commands.run(config.on_deploy, build, config.limits.command, progress.install)

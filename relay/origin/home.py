@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from deploy_relay_kit.relay.origin.refusal import RefusalError
 
 
 class Turns:
-    """Two locks for each project, which deploys and rollbacks share.
+    """Whose turn it is to deploy a project, or to roll it back.
 
     Two nodes may deploy one project at the same time and send it to each other. So what comes from
     another node waits for a swap, never for a fan-out.
@@ -23,14 +23,20 @@ class Turns:
 
     def __init__(self, *, may_wait: bool) -> None:
         self._may_wait = may_wait
+        self._claimed: set[str] = set()
         self._swaps: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._fan_outs: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    def check(self, project: str) -> None:
-        """Refuse what would have to wait, where the configuration says so."""
-        is_busy = self._swaps[project].locked() or self._fan_outs[project].locked()
-        if is_busy and not self._may_wait:
+    @contextlib.contextmanager
+    def claim(self, project: str) -> Iterator[None]:
+        """Refuse, before its payload is read, what would have to wait and may not."""
+        if project in self._claimed and not self._may_wait:
             raise RefusalError(409, f"another deploy of {project!r} is under way")
+        self._claimed.add(project)
+        try:
+            yield
+        finally:
+            self._claimed.discard(project)
 
     def to_swap(self, project: str) -> asyncio.Lock:
         return self._swaps[project]
@@ -58,8 +64,9 @@ class Home:
             RefusalError: There is no such deploy.
         """
         row = self.journal.get(given.get("deployment_id"))
-        live = self.builds.live_id(row["project"])
-        return {**row, "live": live == row["deployment_id"], "payload_blob_present": False}
+        build = row["rollback_of"] or row["deployment_id"]
+        is_live = self.builds.live_id(row["project"]) == build
+        return {**row, "live": is_live, "payload_blob_present": False}
 
     def overtaken(self, project: str, build_id: str) -> list[str]:
         """This node, with the reason, if it uses another build by now (BUG-42)."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import resource
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -67,6 +68,7 @@ async def listen(
             settings.host,
             port,
             ssl=context,
+            backlog=guard.backlog,
             ssl_handshake_timeout=settings.limits.head,
         )
     except (OSError, ValueError) as error:  # ValueError: a host that cannot be a name
@@ -85,6 +87,10 @@ class _Guard:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        # asyncio logs each connection that finds no descriptor, a hundred times in a second.
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = min(bounds.connections, descriptors // 2)
+        self.backlog = min(100, descriptors // 8)  # asyncio takes so many at a time
         self._began: dict[web.RequestHandler, float] = {}
         self._busy: set[web.RequestHandler] = set()  # a request is served
         self._known: set[web.RequestHandler] = set()  # a user has logged in
@@ -97,7 +103,7 @@ class _Guard:
             for ended in [it for it in self._began if not it.transport and self._is_old(it)]:
                 del self._began[ended]
                 self._known.discard(ended)
-            if len(self._began) >= self._bounds.connections:
+            if len(self._began) >= self._most:
                 # asyncio drops the connection, without the cost of a TLS handshake.
                 raise ConnectionRefusedError("too many connections")
             made, loop = make(), asyncio.get_running_loop()

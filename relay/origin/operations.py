@@ -90,7 +90,7 @@ class Operations:
         if operation in self._questions:
             return self._questions[operation](given)
         if operation == "rollback_component":
-            return await roll_back(self._home, given)
+            return await roll_back(self._home, given, user or "")
         if operation == "deploy_component":
             raise RefusalError(400, "Either payload or package must be provided")
         raise RefusalError(400, f"Operation {operation[:60]!r} not found")  # DEP-14

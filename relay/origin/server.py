@@ -97,7 +97,8 @@ class Node:
             await asyncio.wait({deploy, opened}, return_when=asyncio.FIRST_COMPLETED)
             opened.cancel()
             if progress.opened.is_set():
-                return await _streamed(request, follower, partial(_last_event, deploy))
+                last = partial(_last_event, deploy)
+                return await _streamed(request, follower, last, self._limits.idle)
         result: object = await asyncio.shield(deploy)
         if isinstance(result, Form):
             result = await self._operations.run(result.fields, user, request.remote or "")
@@ -114,14 +115,14 @@ class Node:
         async def last() -> bytes:
             return sse.encoded("done", {"result": self._home.row(given)})
 
-        return await _streamed(request, events, last)
+        return await _streamed(request, events, last, self._limits.idle)
 
     async def _json(self, request: web.Request, user: str | None) -> dict[str, object]:
         if user is None:  # a stranger can only ask for a token
             request = request.clone(client_max_size=STRANGER_BYTES)
         try:
             async with self._in_time("request"):
-                given = json.loads(await request.read())
+                given = json.loads(await request.read(), object_pairs_hook=_members)
         except web.HTTPRequestEntityTooLarge:
             raise RefusalError(413, "the request is too large") from None
         except (ValueError, RecursionError):
@@ -152,6 +153,13 @@ class Node:
             raise RefusalError(400, f"the {what} was cut") from None
 
 
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object; of a member that stands twice, another reader would take the other value."""
+    if len(members := dict(pairs)) < len(pairs):
+        raise ValueError("a member stands twice")
+    return members
+
+
 def _kind_of(request: web.Request) -> str:
     """The media type of the body; `request.content_type` fails for parameters in odd charsets."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -165,16 +173,27 @@ async def _streamed(
     request: web.Request,
     events: AsyncIterator[Happening],
     last: Callable[[], Awaitable[bytes]],
+    idle: float,
 ) -> web.StreamResponse:
-    """An answer in events; a client that goes stops nothing but that (SSE-13)."""
+    """An answer in events; a client that goes or reads nothing stops only that (SSE-13)."""
     response = web.StreamResponse(headers=sse.HEADERS)
-    with contextlib.suppress(ConnectionError):
+
+    async def write(data: bytes) -> None:
+        async with asyncio.timeout(idle):
+            await response.write(data)
+
+    try:
         await response.prepare(request)
-        await response.write(sse.PRIME)
+        await write(sse.PRIME)
         async for name, data in events:
-            await response.write(sse.encoded(name, data))
-        await response.write(await last())
+            await write(sse.encoded(name, data))
+        await write(await last())
         await response.write_eof()
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
     return response
 
 

@@ -58,6 +58,26 @@ def test_a_stopped_node_ends_a_deploy_whose_client_has_gone(tmp_path: Path) -> N
         assert (row["status"], row["live"]) == ("success", True)
 
 
+def test_a_reader_of_events_that_stalls_holds_up_nothing(tmp_path: Path) -> None:
+    lines = "yes a-line-that-nobody-reads-because-the-client-is-busy-with-other-things"
+    script = f"test -e short || {lines} | head -n 200000"
+    with real_cluster(tmp_path / "cluster") as cluster:
+        extra = f"""on_deploy = ["sh", "-c", "{script}"]\nlimits = {{ idle = 1.0 }}"""
+        node = cluster.start("n1", extra)
+        fields = {"operation": "deploy_component", "project": "demo", "replicated": False}
+        whole = form(fields, component(version=b"1"))
+        with raw(node, whole, len(whole), accept="text/event-stream") as connection:
+            wait_for(lambda: [it["status"] for it in node.rows()] == ["success"], 60)
+            assert node.deploy(component(short=b""))[0] == 200
+            assert node.stop() == 0  # it would wait for a minute
+            received = b""
+            with contextlib.suppress(OSError):
+                while block := connection.recv(1 << 20):
+                    received = received[-100:] + block
+            assert b"event: done" not in received
+        assert (node.home / "stderr").read_text() == ""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="sets the limit of another process")
 def test_a_record_that_finds_no_room_is_written_later(tmp_path: Path) -> None:
     with held(tmp_path) as (cluster, node, gate), ThreadPoolExecutor(1) as pool:

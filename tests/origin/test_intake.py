@@ -127,6 +127,22 @@ def test_any_body_is_a_form_or_refused(body: bytes, cuts: list[int]) -> None:
     assert type(found) is type(other)
 
 
+@pytest.mark.parametrize("charset", ["punycode", "idna", "undefined", "unicode_escape", "hex"])
+def test_a_charset_of_no_form_is_refused(charset: str) -> None:
+    """Some need time that grows with the square of the size, or fail in ways of their own."""
+    field = part('name="x"', b"a-" + b"z" * 100_000, f"Content-Type: text/plain; charset={charset}")
+    found = taken(OPERATION + PROJECT + field + FILE + END, [])
+    assert isinstance(found, RefusalError)
+    assert (found.status, str(found)) == (400, "field 'x' is no text in its charset")
+
+
+@pytest.mark.parametrize("place", ['name="a\x01b"', 'name="a"; x="\0"', 'name="\x7f"'])
+def test_a_control_character_in_a_header_of_a_part_is_refused(place: str) -> None:
+    found = taken(OPERATION + PROJECT + part(place, b"1") + FILE + END, [])
+    assert isinstance(found, RefusalError)
+    assert (found.status, str(found)) == (400, "Malformed part header")
+
+
 # -- the same bytes to a real-like peer --------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.origin.archives import component
-from tests.origin.nodes import FILES, RealNode, basic, form, raw, real_cluster, wait_for
+from tests.origin.nodes import FILES, RELAY, RealNode, basic, form, raw, real_cluster, wait_for
 
 LIMITS = "[limits]\nhead = 1.0\nconnections = 8\n"
 
@@ -106,3 +106,19 @@ def test_connections_beyond_the_limit_are_refused(tmp_path: Path) -> None:
             connection.close()
         wait_for(lambda: not is_refused())
         wait_for(lambda: node.ask({"operation": "registration_info"})[0] == 200)
+
+
+def test_connections_leave_descriptors_for_deploys(tmp_path: Path) -> None:
+    with real_cluster(tmp_path) as cluster:
+        few = ("sh", "-c", 'ulimit -n 64; exec "$0" "$@"', RELAY)
+        node = cluster.start("n1", program=few)
+        fields = {"operation": "deploy_component", "project": "demo", "replicated": False}
+        body = form(fields, component(**FILES))
+        with raw(node, body[:-100], len(body)) as upload:
+            wait_for(node.rows)
+            held = [dial(node) for _ in range(100)]
+            upload.sendall(body[-100:])
+            assert b" 200 OK" in upload.recv(1_000)
+            for it in held:
+                it.close()
+        assert (node.home / "stderr").read_text() == ""

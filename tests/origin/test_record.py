@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from deploy_relay_kit.relay.origin.record import journal
 from deploy_relay_kit.relay.origin.record.journal import EventLog
+from deploy_relay_kit.relay.origin.record.progress import Progress
 from tests.origin.archives import component
 from tests.origin.nodes import (
     FILES,
@@ -156,6 +159,32 @@ def test_a_log_of_events_is_bounded() -> None:
     assert entries[-1]["data"] == {"line": "999"}
     log.add("peer", {"message": "x" * 20_000})
     assert log.entries()[-1]["data"] == {"truncated": True}
+
+
+def test_a_clock_that_jumps_back_loses_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_KEPT", 2)
+    record = journal.Journal(tmp_path, "n1")
+    for number in range(3):
+        monkeypatch.setattr(journal, "now", lambda number=number: 1_000 - number)
+        record.begin({"deployment_id": str(number), "project": "demo"})
+    rows: Any = record.list({})["deployments"]
+    assert [it["deployment_id"] for it in rows] == ["2", "1"]
+
+
+def test_a_reader_that_is_far_behind_gets_every_record(tmp_path: Path) -> None:
+    async def follow() -> list[str]:
+        progress = Progress(journal.Journal(tmp_path, "n1"), "admin")
+        events = progress.follow()
+        for number in range(2_000):
+            progress.emit("replicate", {"event": "install", "data": {"line": str(number)}})
+        progress.emit("peer", {"node": "n2", "status": "success"})
+        progress.end()
+        return [name async for name, _ in events]
+
+    names = asyncio.run(follow())
+    assert (len(names), names[-1]) == (1_001, "peer")
 
 
 def test_no_secret_is_kept(tmp_path: Path) -> None:

@@ -111,6 +111,39 @@ def test_a_node_whose_previous_build_is_another_is_named(linked: RealCluster, pr
     assert answer["error"].endswith("another build: n2 (it has the build of another deploy)")
 
 
+def test_a_rollback_has_a_row_on_each_node(linked: RealCluster, project: str) -> None:
+    one, two, _ = linked.nodes
+    assert roll_back(one, project)[0] == 404
+    assert one.rows(project=project) == [], "nothing was begun"
+    first = deploy(one, project, b"1")[1]
+    assert deploy(one, project, b"2")[0] == 200
+    status, answer = roll_back(one, project)
+    assert status == 200, answer
+    row = one.row(answer["deployment_id"])
+    told = {it: row[it] for it in ("status", "phase", "live", "user", "error", "rollback_of")}
+    assert told == {
+        "status": "success",
+        "phase": "replicate",
+        "live": True,
+        "user": "admin",
+        "error": None,
+        "rollback_of": first["deployment_id"],
+    }
+    assert row["payload_hash"] == answer["payload_hash"] == first["payload_hash"]
+    assert row["peer_results"] == answer["replicated"]
+    assert [it["event"] for it in row["event_log"]] == ["phase", "peer", "peer", "phase"]
+    assert two.rows(project=project)[0]["rollback_of"] is not None
+    lives = [one.row(it["deployment_id"])["live"] for it in one.rows(project=project)]
+    assert lives == [True, False, True]
+    # A node that fails makes the row a failed one.
+    assert deploy(two, project, b"other", replicated=False)[0] == 200
+    assert deploy(one, project, b"3", replicated=False)[0] == 200
+    status, answer = roll_back(one, project)
+    assert status == 500
+    row = one.row(answer["deployment_id"])
+    assert (row["status"], row["error"], row["live"]) == ("failed", answer["error"], True)
+
+
 @pytest.mark.parametrize("verb", ["deploy", "rollback"])
 def test_a_disk_that_refuses_the_swap_changes_nothing(tmp_path: Path, verb: str) -> None:
     """The place of the live build is taken by a directory, so that no link can go there."""

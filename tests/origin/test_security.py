@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from jwt.algorithms import RSAAlgorithm
 
 from deploy_relay_kit.harness import FakeCluster
 from deploy_relay_kit.relay.origin.access import users
@@ -93,6 +94,22 @@ def test_an_unknown_user_costs_the_work_of_a_password(monkeypatch: pytest.Monkey
     assert work == [5, 5]
 
 
+def test_a_password_that_was_right_does_not_wait_for_guesses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def log_in() -> None:
+        known = users.Users({"admin": User(hash=users.hashed("right"))})
+        await known.check("admin", "right", "source")
+        # From here on, the work of a password never ends.
+        monkeypatch.setattr(users, "_key", lambda *_: 1 / 0)
+        await known.check("admin", "right", "another source")
+        for name, password in (("admin", "wrong"), ("admin", ""), ("nobody", "right")):
+            with pytest.raises(ZeroDivisionError):
+                await known.check(name, password, "source")
+
+    asyncio.run(log_in())
+
+
 def test_guesses_are_slow_and_lock_nobody_out(tmp_path: Path) -> None:
     with real_cluster(tmp_path, 1) as cluster:
         node = cluster.nodes[0]
@@ -124,7 +141,11 @@ def test_a_forged_token_is_refused(cluster: RealCluster) -> None:
     public = own.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     good = jwt.encode(claims, own, algorithm="RS256")
     ask = {"operation": "registration_info"}
-    assert node.ask(ask, {"Authorization": f"Bearer {good}"})[0] == 200
+    # A node whose clock is ahead may have signed it.
+    ahead = jwt.encode({**claims, "iat": now + 30}, own, algorithm="RS256")
+    for token in (good, ahead):
+        assert node.ask(ask, {"Authorization": f"Bearer {token}"})[0] == 200
+    jwk = RSAAlgorithm.to_jwk(other.public_key(), as_dict=True)
     forged = [
         jwt.encode(claims, other, algorithm="RS256"),
         jwt.encode(claims, "", algorithm="none"),
@@ -136,6 +157,8 @@ def test_a_forged_token_is_refused(cluster: RealCluster) -> None:
         jwt.encode({**claims, "username": ["admin"]}, own, algorithm="RS256"),
         jwt.encode({it: v for it, v in claims.items() if it != "exp"}, own, algorithm="RS256"),
         good[:-4] + "AAAA",
+        jwt.encode(claims, own, algorithm="RS256", headers={"crit": ["x"], "x": 1}),
+        jwt.encode(claims, other, algorithm="RS256", headers={"jwk": jwk, "kid": "../token.pem"}),
     ]
     for token in forged:
         assert node.ask(ask, {"Authorization": f"Bearer {token}"})[0] == 401, token
@@ -184,8 +207,13 @@ def test_special_bits_and_owners_are_dropped(cluster: RealCluster, project: str)
         b"",
         b'{"operation": ["deploy_component"]}',
         b'{"operation": "\\ud800"}',
+        b'{"operation": "get_components", "operation": "registration_info"}',
+        b'{"operation": "list_deployments", "limit": NaN}',
     ],
-    ids=["list", "object", "size", "bytes", "number", "null", "empty", "kind", "surrogate"],
+    ids=[
+        *("list", "object", "size", "bytes", "number", "null", "empty", "kind", "surrogate"),
+        *("twice", "nan"),
+    ],
 )
 def test_a_hostile_json_body_is_refused(cluster: RealCluster, body: bytes) -> None:
     status, answer = cluster.nodes[0].ask(body)

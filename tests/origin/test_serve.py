@@ -390,30 +390,6 @@ def test_a_cut_form_is_no_deploy(cluster: RealCluster, project: str) -> None:
     assert (node.live(project), node.staged()) == ({}, [])
 
 
-# -- at the same time ----------------------------------------------------------------------------
-
-
-def test_a_second_deploy_is_refused_where_the_configuration_says_so(tmp_path: Path) -> None:
-    gate, began = tmp_path / "gate", tmp_path / "began"
-    script = f"touch {began}; while test ! -e {gate}; do sleep 0.02; done"
-    wait = f"""on_deploy = ["sh", "-c", "{script}"]"""
-    with real_cluster(tmp_path / "cluster") as cluster:
-        node = cluster.start("n1", f"{wait}\nwait_for_project = false")
-        whole = form(
-            {"operation": "deploy_component", "project": "demo", "replicated": False},
-            component(version=b"1"),
-        )
-        with raw(node, whole, len(whole)) as connection:
-            wait_for(began.exists)
-            assert node.deploy(component(version=b"2"))[0] == 409
-            rollback = {"operation": "rollback_component", "project": "demo"}
-            assert node.ask(rollback)[0] == 409
-            assert node.deploy(component(other=b""), project="other", restart=1)[0] == 400
-            gate.touch()
-            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
-        assert node.live() == {"version": b"1"}
-
-
 # -- curl ----------------------------------------------------------------------------------------
 
 

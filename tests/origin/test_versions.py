@@ -107,7 +107,7 @@ def test_a_directory_of_an_earlier_version_is_used_on(tmp_path: Path, earlier: s
         row = node.row(answer["deployment_id"])
         assert node.stop() == 0
         node = cluster.start("n1", SOCKET)
-        assert node.row(answer["deployment_id"]) == row
+        assert node.row(answer["deployment_id"]).items() >= row.items()
         assert node.live() == {"version": b"1"}
         assert node.deploy(component(version=b"2"))[0] == 200
         assert node.ask({"operation": "rollback_component", "project": "demo"})[0] == 200

@@ -71,8 +71,16 @@ class Builds:
 
     def live_id(self, project: str) -> str | None:
         """The id of the build in use."""
-        live = self.live(project)
-        return live.readlink().name if live.is_symlink() else None
+        return self._id_at("live", project)
+
+    def previous_id(self, project: str) -> str | None:
+        """The id of the build that a rollback would bring back."""
+        previous = self._id_at("previous", project)
+        return None if previous == self.live_id(project) else previous
+
+    def _id_at(self, kind: str, project: str) -> str | None:
+        link = self._directory / kind / project
+        return link.readlink().name if link.exists() else None
 
     def swap(self, project: str, build: Path, build_id: str) -> None:
         """Make an unpacked build the live one."""
@@ -89,13 +97,10 @@ class Builds:
             raise
         self._prune(project)
 
-    def rollback(self, project: str) -> str | None:
-        """Make the previous build the live one, and return its id; None if there is none."""
-        live, previous = self.live(project), self._directory / "previous" / project
-        if not previous.exists() or previous.readlink() == live.readlink():
-            return None
+    def rollback(self, project: str) -> None:
+        """Make the previous build the live one, and the live one the previous."""
+        live, previous = (self._directory / kind / project for kind in ("live", "previous"))
         self._link(project, {"live": previous.readlink(), "previous": live.readlink()})
-        return self.live_id(project)
 
     def _link(self, project: str, targets: dict[str, Path]) -> None:
         """Replace each link by one rename; a disk without room for all links changes none."""

@@ -11,7 +11,9 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 
@@ -19,7 +21,6 @@ Row = dict[str, Any]
 _IS_OPEN = "status NOT IN ('success', 'failed', 'rolled_back')"
 _LOG = logging.getLogger(__name__)
 _KEPT = 1_000  # rows
-_PAGE = 100  # rows of a list, by default
 _JSON = {"event_log", "peer_results"}
 _COLUMNS = {
     "deployment_id": "TEXT PRIMARY KEY",
@@ -35,15 +36,26 @@ _COLUMNS = {
     "started_at": "INTEGER NOT NULL",
     "completed_at": "INTEGER",
     "user": "TEXT",
+    "rollback_of": "TEXT",
     "error": "TEXT",
 }
 _SHORT = ", ".join(name for name in _COLUMNS if name != "event_log")
-_FILTERS = {
-    "project": ("project = ?", str),
-    "status": ("status = ?", str),
-    "since": ("started_at >= ?", int),
-    "until": ("started_at <= ?", int),
-}
+_MATCHING = """FROM deployments WHERE (:project IS NULL OR project = :project)
+AND (:status IS NULL OR status = :status) AND (:since IS NULL OR started_at >= :since)
+AND (:until IS NULL OR started_at <= :until)"""
+_NEWEST_FIRST = "ORDER BY rowid DESC LIMIT :limit OFFSET :offset"  # a clock may jump back
+_Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what SQLite takes
+
+
+class _Query(msgspec.Struct):
+    """Which rows are asked for (TRK-05)."""
+
+    project: str | None = None
+    status: str | None = None
+    since: _Whole | None = None
+    until: _Whole | None = None
+    limit: _Whole = 100
+    offset: _Whole = 0
 
 
 def now() -> int:
@@ -71,6 +83,9 @@ class Journal:
             self._database.execute("PRAGMA synchronous = NORMAL")
             columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
             self._database.execute(f"CREATE TABLE IF NOT EXISTS deployments ({columns})")
+            found = self._database.execute("SELECT name FROM pragma_table_info('deployments')")
+            for name in _COLUMNS.keys() - {it["name"] for it in found}:  # of an earlier version
+                self._database.execute(f"ALTER TABLE deployments ADD {name} {_COLUMNS[name]}")
             self._database.execute(
                 "UPDATE deployments SET status = 'failed', completed_at = ?, "
                 f"error = 'the node stopped in phase ' || phase WHERE {_IS_OPEN}",
@@ -92,9 +107,9 @@ class Journal:
                 tuple(row.values()),
             )
             self._database.execute(
-                "DELETE FROM deployments WHERE deployment_id IN (SELECT deployment_id "
-                "FROM deployments ORDER BY started_at DESC, rowid DESC LIMIT -1 OFFSET ?)",
-                (_KEPT,),
+                "DELETE FROM deployments WHERE rowid IN "
+                f"(SELECT rowid FROM deployments {_NEWEST_FIRST})",
+                {"limit": -1, "offset": _KEPT},
             )
         except sqlite3.Error as error:
             raise RefusalError(500, f"cannot record the deploy: {error}") from None
@@ -144,22 +159,13 @@ class Journal:
     def list(self, given: Mapping[str, object]) -> dict[str, object]:
         """The rows that match `project`, `status`, `since` and `until`, newest first (TRK-05)."""
         self._write()
-        conditions, values = ["1"], []
-        for name, (condition, kind) in _FILTERS.items():
-            if (value := given.get(name)) is not None:
-                conditions.append(condition)
-                values.append(_checked(name, value, kind))
-        where = " AND ".join(conditions)
-        total = self._database.execute(
-            f"SELECT count(*) FROM deployments WHERE {where}", values
-        ).fetchone()[0]
-        limit = _checked("limit", given.get("limit", _PAGE), int)
-        offset = _checked("offset", given.get("offset", 0), int)
-        rows = self._database.execute(
-            f"SELECT {_SHORT} FROM deployments WHERE {where} "
-            "ORDER BY started_at DESC, rowid DESC LIMIT ? OFFSET ?",
-            (*values, limit, offset),
-        )
+        texts = {key: _text(it) if isinstance(it, str) else it for key, it in given.items()}
+        try:
+            query = msgspec.structs.asdict(msgspec.convert(texts, _Query))
+        except msgspec.ValidationError as error:
+            raise RefusalError(400, str(error)) from None
+        total = self._database.execute(f"SELECT count(*) {_MATCHING}", query).fetchone()[0]
+        rows = self._database.execute(f"SELECT {_SHORT} {_MATCHING} {_NEWEST_FIRST}", query)
         return {"deployments": [self._row(it) for it in rows], "total": total}
 
     def _row(self, found: sqlite3.Row) -> Row:
@@ -170,16 +176,8 @@ class Journal:
         return row
 
 
-def _checked(name: str, value: object, kind: type) -> object:
-    """A value for a statement; SQLite takes integers of 63 bits, and text without surrogates."""
-    if kind is str and isinstance(value, str):
-        return _text(value)
-    if kind is int and type(value) is int and 0 <= value < 1 << 63:
-        return value
-    raise RefusalError(400, f"{name!r} must be {'a text' if kind is str else 'an integer from 0'}")
-
-
 def _text(value: str) -> str:
+    """A text without half surrogate pairs, which SQLite refuses."""
     return value.encode(errors="replace").decode()
 
 

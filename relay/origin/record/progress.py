@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from deploy_relay_kit.relay.origin.record.journal import EventLog, Journal
+from deploy_relay_kit.relay.origin.record.journal import EventLog, Journal, now
+from deploy_relay_kit.relay.origin.refusal import refusal_of
 
 Happening = tuple[str, Mapping[str, Any]]
 """The name and the data of an event."""
 
-_QUEUED = 1_000  # events that a slow reader may be behind; it misses the ones after that
+_QUEUED = 1_000  # events that a slow reader may be behind; it misses all but records after that
 _STATUS = {"prepare": "extracting", "replicate": "replicating", "restart": "restarting"}
 
 
@@ -30,36 +31,41 @@ class Progress:
         self._peers: list[Mapping[str, Any]] = []
         self._followers: set[asyncio.Queue[Happening | None]] = set()
 
-    @property
-    def facts(self) -> dict[str, object]:
-        """Members of an error: how far the deploy came, and its id; empty before it began."""
-        return {"phase": self.phase, "deployment_id": self.deployment_id} if self._has_row else {}
-
     # -- the record ------------------------------------------------------------------------------
 
-    def begin(self, project: str, restart: object) -> None:
-        """Add the row of the deploy: it was checked, its payload comes next.
+    def begin(self, project: str, **columns: object) -> None:
+        """Add the row: the deploy was checked, its payload comes next.
 
         Raises:
             RefusalError: The row cannot be written.
         """
-        self._journal.begin(
-            {
-                "deployment_id": self.deployment_id,
-                "project": project,
-                "phase": self.phase,
-                "restart_mode": str(restart).lower(),
-                "user": self._user,
-            }
-        )
+        known = {"deployment_id": self.deployment_id, "project": project, "user": self._user}
+        self._journal.begin({**known, "phase": self.phase, **columns})
         self._has_row = True
 
     def record(self, **changes: object) -> None:
-        """Change the row of the deploy."""
+        """Change the row."""
         if self._has_row:
             log = {"phase": self.phase, "event_log": self._log.entries()}
             peers = {"peer_results": self._peers} if self._peers else {}
             self._journal.change(self.deployment_id, {**log, **peers, **changes})
+
+    @contextmanager
+    def recorded(self, act: str) -> Iterator[None]:
+        """Record how the deploy ends.
+
+        Raises:
+            RefusalError: Instead of any exception. It tells how far the deploy came (DEP-13).
+        """
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  also a bug must end the stream of events
+            refusal = refusal_of(error, act)
+            self.record(status="failed", completed_at=now(), error=str(refusal))
+            if self._has_row:
+                refusal.body |= {"phase": self.phase, "deployment_id": self.deployment_id}
+            raise refusal from None
+        self.record(status="success", completed_at=now())
 
     # -- the events ------------------------------------------------------------------------------
 
@@ -69,7 +75,7 @@ class Progress:
         if data.get("event") != "sent":  # the bytes of an upload are of no interest later
             self._log.add(name, data)
         for queue in self._followers:
-            if queue.qsize() < _QUEUED:
+            if queue.qsize() < _QUEUED or name == "peer":
                 queue.put_nowait((name, data))
 
     def install(self, line: Mapping[str, Any]) -> None:

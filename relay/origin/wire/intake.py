@@ -5,6 +5,7 @@ error. The next block is read when the last one is written, so a slow disk slows
 """
 
 import asyncio
+import codecs
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable
@@ -30,6 +31,8 @@ from deploy_relay_kit.relay.origin.wire.fields import (
 _HEADER_BYTES = 16_384  # PARSE-20
 _FILE_TYPE = "application/octet-stream"
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"(?:\\.|[^"\\])*"|[^;"]*)')
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CHARSETS = {"utf-8", "ascii", "iso8859-1", "cp1252", "utf-16", "utf-16-le"}  # others take minutes
 _SKIPPED = 64  # parts after the file that are read and ignored
 
 
@@ -133,6 +136,8 @@ class _Reader:
         self._part = part
         if self._form.staged:
             return  # PARSE-07, PARSE-09: what follows the file is read and ignored
+        if any(_CONTROL.search(value) for _, value in part.headerlist):
+            raise RefusalError(400, "Malformed part header")  # PARSE-20
         if _is_ambiguous(part):
             raise RefusalError(400, "a part has a header or a parameter twice")
         if not _is_file(part):
@@ -170,8 +175,9 @@ def _add(fields: dict[str, object], part: MultipartSegment, value: bytes) -> Non
     if part.name in FORBIDDEN:
         raise RefusalError(400, f'Multipart field "{part.name}" is not allowed')
     try:
-        text = value.decode(part.charset or "utf-8")
-    except (UnicodeDecodeError, LookupError):
+        charset = codecs.lookup(part.charset or "utf-8").name
+        text = value.decode(charset if charset in _CHARSETS else "no such")
+    except (ValueError, LookupError):
         raise RefusalError(400, f"field {part.name[:60]!r} is no text in its charset") from None
     fields[part.name] = decoded(text)
     if len(fields) > MAX_FIELDS:

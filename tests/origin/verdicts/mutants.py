@@ -227,9 +227,9 @@ def the_record_is_not_written(patch: pytest.MonkeyPatch) -> None:
 def the_stream_begins_at_its_end(patch: pytest.MonkeyPatch) -> None:
     streamed = server._streamed
 
-    async def late(request: Any, events: Any, last: Any) -> Any:
+    async def late(request: Any, events: Any, last: Any, idle: float) -> Any:
         await last()
-        return await streamed(request, events, last)
+        return await streamed(request, events, last, idle)
 
     patch.setattr(server, "_streamed", late)
 
@@ -262,7 +262,7 @@ def nodes_are_not_told(patch: pytest.MonkeyPatch) -> None:
 def a_client_that_goes_stops_the_deploy(patch: pytest.MonkeyPatch) -> None:
     streamed = server._streamed
 
-    async def fragile(request: Any, events: Any, last: Any) -> Any:
+    async def fragile(request: Any, events: Any, last: Any, idle: float) -> Any:
         (task,) = last.args
 
         async def watch() -> None:
@@ -272,7 +272,7 @@ def a_client_that_goes_stops_the_deploy(patch: pytest.MonkeyPatch) -> None:
 
         watching = asyncio.create_task(watch())
         try:
-            return await streamed(request, events, last)
+            return await streamed(request, events, last, idle)
         finally:
             watching.cancel()
             task.cancel()  # the client may have gone between two looks
