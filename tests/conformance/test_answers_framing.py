@@ -44,7 +44,7 @@ JSON = b'{"message":"final"}'
 
 FORMS = {
     "to-its-end": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + JSON,
-    "http-1.0": b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + JSON,
+    "http-1.0": b"HTTP/1.0 200 OK\r\nContent-Type:\tapplication/json\t\r\n\r\n" + JSON,
     "no-phrase": b"HTTP/1.1 200 \r\nCONTENT-LENGTH:19\r\n\r\n" + JSON,
     "long-phrase": b"HTTP/1.1 299 "
     + b"very " * 50

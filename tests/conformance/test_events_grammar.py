@@ -109,6 +109,11 @@ FORMS = {
         "event: done\ndata: one\ndata:\ndata: \ndata: two\n\n",
         "one\n\n\ntwo",
     ),
+    "data with lines without a colon": (
+        "SSE-04",
+        "event: done\ndata: one\ndata\ndata\ndata: two\n\n",
+        "one\n\n\ntwo",
+    ),
     "data of a split number": (
         "SSE-04",
         'event: done\ndata: {"message":"split","a":1\ndata: 2}\n\n',

@@ -11,7 +11,19 @@ NAMES = (
     *("a", "A", " a", "a ", "a.b", "a/b", "a%2Fb", "a:1", "a:2", "node", "node-1", "node-10"),
     *("10", "9", "2", "007", "7", "1e3", "1000", "-0", "0", "true", "null", "NaN", '"a"'),
     *("__proto__", "constructor", "toString", "é", "e\u0301", "ﬁ", "fi", "İ", "i", "ß", "ss"),
-    *("%s", "{0}", "$a", "x\ny", "x", "☃🚀", "☃", f"{'x' * 300}1", f"{'x' * 300}2"),
+    *(
+        "%s",
+        "{0}",
+        "$a",
+        "x\ny",
+        "x",
+        "☃🚀",
+        "☃",
+        "<b>&",
+        "&lt;b&gt;&amp;",
+        f"{'x' * 300}1",
+        f"{'x' * 300}2",
+    ),
     *("ö", "o\u0308"),
 )
 """Each differs from all others, and from some of them only in what a relay may take for the same:

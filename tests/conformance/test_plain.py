@@ -38,13 +38,23 @@ def test_plain_http_to_another_machine_is_refused(
         url = how.pop("url", NO_LOOPBACK).format(port=peer.http.port)
         node = relay.node(peer, url=url, **how)
         check_refused(check, relay, peer, node, what)
+        if what == "a URL":  # the second of two nodes, too: a relay may look at one of them
+            near = relay.node(cluster.peer(tls=False, host="127.0.0.1"))
+            check_refused(check, relay, peer, node, "a URL beside one of this machine", before=near)
 
 
 def check_refused(
-    check: Checks, relay: Relay, peer: FakePeer, node: DeployNode, what: str, **how: Any
+    check: Checks,
+    relay: Relay,
+    peer: FakePeer,
+    node: DeployNode,
+    what: str,
+    *,
+    before: DeployNode | None = None,
+    **how: Any,
 ) -> None:
-    """Look at a deploy over plain http to another machine."""
-    outcome = relay.deploy(to=[node], **how)
+    """Look at a deploy over plain http to another machine, maybe after another node."""
+    outcome = relay.deploy(to=[node] if before is None else [before, node], **how)
     with check("TLS-06", f"the deploy over plain http to another machine, by {what}"):
         assert outcome.fails(peer), "expected a refusal or a failed record, got a success"
     with check("TLS-06", f"the connections to the peer, by {what}"):

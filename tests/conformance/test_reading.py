@@ -28,6 +28,7 @@ MESSAGES = {
     "1,000 characters": "deployed! " * 100,
     "100,000 characters": "deployed! " * 10_000,
     "an object without its end": '{"message":"x"',
+    **{f"the word {it}": it for it in ("TRUE", "False", "NULL", "None", "undefined", "Infinity")},
     "two lines of JSON": '{"a":1}\n{"b":2}',
     "a name and a value": "message: deployed",
     "a comment": '{"a":1} // done',

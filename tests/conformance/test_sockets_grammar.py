@@ -76,6 +76,9 @@ ANSWERS: Mapping[str, Callable[[Any, Tokens], bytes]] = {
     "a requestId of double precision": lambda number, tokens: pack_wide(
         [137, {**tokens, "requestId": b"\xcb" + struct.pack("!d", number)}], 1
     ),
+    "a code of double precision": lambda number, tokens: pack_wide(
+        [b"\xcb" + struct.pack("!d", 137), {**tokens, "requestId": number}], 1
+    ),
     "the members in another order": lambda number, tokens: pack(
         [137, {"requestId": number, "a": 1, **dict(reversed(tokens.items())), "z": None}]
     ),

@@ -220,9 +220,11 @@ def test_plain_ws_to_another_machine_is_refused(
     """Plain ws is not used for an address outside of the loopback; it is this machine here."""
     other = cluster.peer()
     safe = cluster.replication(other)
-    relay.deploy(to=[relay.minting_over(safe, other)])
+    trusted = relay.minting_over(safe, other)
+    relay.deploy(to=[trusted])
     check.need(safe.sockets, "the relay opened no socket with TLS either")
-    for what in ("a URL", "a URL with a scheme in capitals", "the name of a node"):
+    hows = ("a URL", "a URL with a scheme in capitals", "the name of a node", "a second node")
+    for what in hows:
         peer = cluster.peer(host="127.0.0.1")
         socket = cluster.replication(peer, tls=False)
         url = socket.url.replace("127.0.0.1", "0.0.0.0")
@@ -233,7 +235,8 @@ def test_plain_ws_to_another_machine_is_refused(
             how = {"replication_url": None, "name": urlsplit(url).netloc}
         node = relay.minting_over(socket, peer, **how)
         local = LocalSettings(insecure_replication_port=1)
-        outcome = relay.deploy(to=[node], local=local)
+        nodes = [trusted, node] if what == "a second node" else [node]
+        outcome = relay.deploy(to=nodes, local=local)
         with check("TLS-06", f"the deploy over plain ws to another machine, by {what}"):
             assert outcome.fails(node), "expected a refusal or a failed record, got a success"
         with check("TLS-06", f"the connections to the socket, by {what}"):

@@ -1,0 +1,150 @@
+"""Mutants that an independent set of relays had, and that no case failed: a corner of each rule."""
+
+from __future__ import annotations
+
+import html
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from deploy_relay_kit.relay import answer, fanout, peer, replication, urls
+from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.events import EventParser
+from deploy_relay_kit.relay.fanout import FanOut
+from deploy_relay_kit.relay.link import Link
+from deploy_relay_kit.relay.node import LocalSettings, Node
+from deploy_relay_kit.relay.report import Record, Report
+from deploy_relay_kit.relay.urls import Endpoint
+from tests.conformance import (
+    test_answers_framing,
+    test_events,
+    test_events_grammar,
+    test_names,
+    test_plain,
+    test_reading,
+    test_sockets_grammar,
+    test_sockets_trust,
+)
+from tests.mutants.mutant import alike, case, mutant
+
+# -- answers -------------------------------------------------------------------------------------
+
+
+@mutant("RES-03", killed_by=case(test_reading.test_a_text_of_a_success_is_its_message))
+def the_words_of_json_may_have_capitals(patch: pytest.MonkeyPatch) -> None:
+    parse = answer.parse_json
+
+    def lenient(text: str) -> Any:
+        word = text.lower()
+        return parse(word if word in {"true", "false", "null"} else text)
+
+    patch.setattr(answer, "parse_json", lenient)
+
+
+@mutant(
+    "HTTP-05",
+    killed_by=case(
+        test_answers_framing.test_an_answer_is_read_in_every_form_of_http,
+        wire=test_answers_framing.FORMS["http-1.0"],
+    ),
+)
+def a_tab_after_the_name_of_a_header_is_no_http(patch: pytest.MonkeyPatch) -> None:
+    received = Link.data_received
+
+    def strict(self: Link, data: bytes) -> None:
+        head = data.partition(b"\r\n\r\n")[0]
+        if self.failure is None and re.search(rb"^[A-Za-z-]+:\t", head, re.MULTILINE):
+            self.failure = PeerError("answer", "the answer is not HTTP")
+            self._transport.abort()
+        else:
+            received(self, data)
+
+    patch.setattr(Link, "data_received", strict)
+
+
+# -- events --------------------------------------------------------------------------------------
+
+
+@mutant("SSE-04", killed_by=case(test_events_grammar.test_the_event_done_is_read_in_every_form))
+def a_line_of_data_without_a_colon_is_skipped(patch: pytest.MonkeyPatch) -> None:
+    take = EventParser._take
+    patch.setattr(
+        EventParser, "_take", lambda self, line: () if line == "data" else take(self, line)
+    )
+
+
+def status_codes(patch: pytest.MonkeyPatch, codes: range) -> None:
+    patch.setattr(answer, "_HTTP_CODES", codes)
+
+
+alike(
+    status_codes,
+    "RES-02",
+    killed_by=case(test_events.test_an_error_event_is_a_failure_with_its_message),
+    the_code_600_of_an_event_is_a_status=range(100, 601),
+    the_code_99_of_an_event_is_a_status=range(99, 600),
+)
+
+# -- the replication socket ----------------------------------------------------------------------
+
+DOUBLE = b"\xcb" + struct.pack("!d", 137)
+
+
+@mutant(
+    "WS-09", killed_by=case(test_sockets_grammar.test_an_answer_is_read_in_every_form_of_msgpack)
+)
+def a_code_of_double_precision_is_none(patch: pytest.MonkeyPatch) -> None:
+    response = replication.operation_response
+
+    def strict(frame: object) -> dict[str, object] | None:
+        is_double = isinstance(frame, bytes) and DOUBLE in frame[:16]
+        return None if is_double else response(frame)
+
+    patch.setattr(replication, "operation_response", strict)
+
+
+# -- nodes ---------------------------------------------------------------------------------------
+
+
+def change_records(patch: pytest.MonkeyPatch, change: Callable[[Record], Record]) -> None:
+    run = FanOut.run
+
+    async def changed(self: FanOut, *how: Any) -> Report:
+        return Report([change(record) for record in (await run(self, *how)).records])
+
+    patch.setattr(FanOut, "run", changed)
+
+
+alike(
+    change_records,
+    "AGG-01",
+    "AGG-03",
+    killed_by=case(test_names.test_every_node_has_its_own_upload_and_record_whatever_its_name),
+    names_are_escaped_as_in_html=lambda it: {**it, "node": html.escape(it["node"])},
+    names_are_unescaped_as_in_html=lambda it: {**it, "node": html.unescape(it["node"])},
+)
+
+
+@mutant("TLS-06", killed_by=case(test_sockets_trust.test_plain_ws_to_another_machine_is_refused))
+def plain_ws_is_refused_to_the_first_node_alone(patch: pytest.MonkeyPatch) -> None:
+    seen: list[LocalSettings] = []  # of this deploy
+
+    def lenient(node: Node, local: LocalSettings, *, allow_http: bool) -> Endpoint:
+        seen[:] = [*(it for it in seen if it is local), local]
+        return urls.resolve_replication(node, local, allow_http=allow_http or len(seen) > 1)
+
+    patch.setattr(peer, "resolve_replication", lenient)
+
+
+@mutant("TLS-06", killed_by=case(test_plain.test_plain_http_to_another_machine_is_refused))
+def plain_http_is_refused_to_the_first_node_alone(patch: pytest.MonkeyPatch) -> None:
+    seen: list[LocalSettings] = []  # of this deploy
+
+    def lenient(node: Node, local: LocalSettings, *, allow_http: bool) -> Endpoint:
+        seen[:] = [*(it for it in seen if it is local), local]
+        return urls.resolve(node, local, allow_http=allow_http or len(seen) > 1)
+
+    patch.setattr(fanout, "resolve", lenient)
