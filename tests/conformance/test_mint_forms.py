@@ -15,14 +15,14 @@ REASON = "token mint failed: "
 CHANCE = f"{secrets.randbelow(10**9):09}"
 """The files of other programs are searched for passwords, too."""
 LOGINS = [
-    ("größe e\u0301", "decomposed e\u0301 ☃🚀"),
-    (" a b ", "  blanks at both ends  "),
-    ("user@example.com", "colon:at@hash#slash/question?"),
-    ("$HOME", "$HOME `id` $(id) %20 %41"),
-    ("'a'", '"in quotes, not more"'),
-    ("back\\slash", "back\\slash\\n and \\u0041"),
+    ("größe e\u0301", f"decomposed e\u0301 ☃🚀 {CHANCE}"),
+    (" a b ", f"  blanks at both ends of {CHANCE}  "),
+    ("user@example.com", f"colon:at@hash#{CHANCE}/question?"),
+    ("$HOME", f"$HOME `id` $(id) {CHANCE} %20 %41"),
+    ("'a'", f'"in quotes, {CHANCE}"'),
+    ("back\\slash", f"back\\slash\\n and \\u0041 {CHANCE}"),
     ("007", f"000123456789{CHANCE}"),
-    ("a&b=c", "<b>&amp;</b>&a=b"),
+    ("a&b=c", f"<b>&amp;</b>&{CHANCE}=b"),
     ("lines", f"first line {CHANCE}\nsecond line"),
     ("long", "0123456789" * 12 + CHANCE),
 ]
@@ -32,8 +32,8 @@ def test_every_login_reaches_its_node(cluster: FakeCluster, relay: Relay, check:
     """A user name and a password with any characters reach the peer unchanged."""
     peers = [cluster.peer(username=name, password=word) for name, word in LOGINS]
     relay.deploy(to=map(relay.minting, peers))
-    for peer, (name, word) in zip(peers, LOGINS, strict=True):
-        with check("MINT-11", f"the login of {name!r} with the password {word[:20]!r}"):
+    for peer, (name, _) in zip(peers, LOGINS, strict=True):
+        with check("MINT-11", f"the login of {name!r}"):
             check.need(peer.mints, f"{peer.name} saw no mint")
             assert peer.mint.token, "expected the user and password of this node, got others"
 

@@ -77,9 +77,9 @@ TROUBLED: list[Fault | None] = [
     MintAnswer(Answer(json={"operation_token": "a b", "refresh_token": ""})),
     MintAnswer(Answer.redirect("https://127.0.0.1:1/")),
     Answer.redirect("https://127.0.0.1:1/"),
-    UnfinishedChunks(Answer(json={})),
     Malformed(),
 ]
+"""All at once, without the fault that many relays wait for without end: a truncated answer."""
 
 
 def troubled(cluster: FakeCluster, relay: Relay) -> list[FakePeer]:
@@ -142,6 +142,17 @@ def test_no_record_and_no_output_holds_a_credential(
     look_for_secrets(check, "the records", reported_by(outcome), *peers)
     written = relay.target.output + "".join(capfd.readouterr())
     look_for_secrets(check, "the output of the relay", written, *peers)
+
+
+def test_no_record_of_a_truncated_answer_holds_a_credential(
+    cluster: FakeCluster, relay: Relay, check: Checks, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No password and no token is in the record or the output after a truncated answer."""
+    peer = cluster.peer(fault=UnfinishedChunks(Answer(json={})))
+    outcome = relay.deploy(to=[peer])
+    look_for_secrets(check, "the records", reported_by(outcome), peer)
+    written = relay.target.output + "".join(capfd.readouterr())
+    look_for_secrets(check, "the output of the relay", written, peer)
 
 
 @pytest.mark.parametrize("at", ["mint", "upload"])

@@ -52,7 +52,7 @@ def test_a_mint_carries_the_credentials_of_its_own_node(
 ) -> None:
     """Each mint carries the login of its own node, also if the nodes differ in nothing else."""
     names = ("node-a", "Node-A", "node-b")
-    peers = [cluster.peer(it, host="127.0.0.1", username="one", path="/ops/") for it in names]
+    peers = [cluster.peer(it, host="127.0.0.1", username="one") for it in names]
     # No word: the files of other programs are searched for it, too.
     shared = f"shared-{secrets.token_hex(8)}"
     peers += [cluster.peer(host="127.0.0.1", username="two", password=shared) for _ in range(2)]

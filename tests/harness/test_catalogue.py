@@ -29,7 +29,7 @@ from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES
 from deploy_relay_kit.harness.witness.wire import Rule
 
 # Defects of the command line or of another version of Harper: the original relay is free of them.
-NOT_IN_THE_RELAY = {"WIRE-16", "MINT-08", "SSE-16", "EARLY-04", "BUG-20", "BUG-34"}
+NOT_IN_THE_RELAY = {"WIRE-16", "MINT-08", "SSE-16", "BUG-20", "BUG-34"}
 
 # The number of statements in each part of the protocol.
 STATEMENTS = {

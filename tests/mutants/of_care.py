@@ -125,6 +125,24 @@ def a_failure_shows_the_head_of_its_mint(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, lambda records: list(map(shown, records)))
 
 
+@mutant(
+    "BUG-41", killed_by=case(test_secrets.test_no_record_of_a_truncated_answer_holds_a_credential)
+)
+def a_truncated_answer_shows_the_head_of_its_request(patch: pytest.MonkeyPatch) -> None:
+    mint, tokens = OperationsMint.mint, dict[object, str]()
+
+    async def noting(self: OperationsMint, context: MintContext) -> str:
+        token = tokens[context.node.name] = await mint(self, context)
+        return token
+
+    def shown(record: Record) -> Record:
+        is_cut = record.get("stage") == "answer"
+        return {**record, "sent": f"Bearer {tokens[record['node']]}"} if is_cut else record
+
+    patch.setattr(OperationsMint, "mint", noting)
+    change_report(patch, lambda records: list(map(shown, records)))
+
+
 @mutant("BUG-41", killed_by=case(test_secrets.test_no_process_shows_a_credential_during_a_deploy))
 def a_password_is_an_argument_of_a_program(patch: pytest.MonkeyPatch) -> None:
     mint = OperationsMint.mint
