@@ -38,9 +38,14 @@ BOTH = [
     "link after 1",
     "prune before 1",
     "swap after 1",
+    "answer before 1",
+    "answer after 1",
 ]
-OF_THE_ORIGIN = ["fan-out before 1", "fan-out after 1", "answer before 1", "answer after 1"]
-IS_NEW = {"rename after 2", "link after 1", "prune before 1", "swap after 1", *OF_THE_ORIGIN}
+OF_THE_ORIGIN = ["fan-out before 1", "fan-out after 1"]
+IS_NEW = {
+    *("rename after 2", "link after 1", "prune before 1", "swap after 1"),
+    *("answer before 1", "answer after 1", *OF_THE_ORIGIN),
+}
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +119,30 @@ def check_next(cluster: RealCluster, project: str) -> None:
     for node in cluster.nodes:
         assert node.live(project) == NEW
         assert len(list((node.home / "data" / "builds" / project).iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("point", "is_back"),
+    [
+        *((it, False) for it in ("row before 1", "row after 1", "rename before 1")),
+        *((it, True) for it in ("rename after 1", "rename after 2", "link after 1")),
+    ],
+)
+def test_a_node_that_is_killed_in_a_rollback(
+    mortal: RealCluster, project: str, point: str, *, is_back: bool
+) -> None:
+    origin, _ = mortal.nodes
+    for files in (OLD, NEW):
+        assert origin.deploy(component(**files), project=project, replicated=True)[0] == 200
+    (origin.home / "die").write_text(point)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        origin.ask({"operation": "rollback_component", "project": project})
+    origin = killed(mortal, origin, point)
+    assert origin.live(project) == (OLD if is_back else NEW)
+    row = origin.row(origin.rows(project=project)[0]["deployment_id"])
+    if point == "row before 1":
+        assert (row["status"], row["rollback_of"]) == ("success", None)
+    else:
+        assert (row["status"], row["live"]) == ("failed", is_back)
+        assert row["rollback_of"] is not None
+    check_next(mortal, project)
