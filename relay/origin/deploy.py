@@ -9,10 +9,10 @@ from pathlib import Path
 
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.events import Event
-from deploy_relay_kit.relay.fanout import FanOut, Reach, deploy
+from deploy_relay_kit.relay.fanout import Reach, deploy
 from deploy_relay_kit.relay.origin.home import Home
 from deploy_relay_kit.relay.origin.local import commands
-from deploy_relay_kit.relay.origin.others import Others, differing_from
+from deploy_relay_kit.relay.origin.others import Others, differing_from, looked
 from deploy_relay_kit.relay.origin.record.progress import Progress
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.restarting import Restarts
@@ -115,8 +115,7 @@ class Deploys:
         others = None
         if fields.fans_out(given):
             forwarded_fields(given)
-            others = self._home.look()
-            FanOut(others.nodes, **others.reach)
+            others = looked(self._home.look)
         stack.enter_context(self._home.turns.claim(project))
         progress.begin(project, restart_mode=str(restart).lower())
         stage = self._home.builds.stage()

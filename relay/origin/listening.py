@@ -43,9 +43,10 @@ async def listen(
         InputError: The certificate cannot be used, or the port is in use.
     """
     certificate, key = settings.certificate_file, settings.key_file
-    check_length(certificate, f"certificate_file {str(certificate)!r}")
-    check_length(key, f"key_file {str(key)!r}")
     try:
+        for member, file in (("certificate_file", certificate), ("key_file", key)):
+            check_length(file, f"{member} {str(file)!r}")
+            file.open("rb").close()  # OpenSSL does not name a file that is missing
         # With the empty password an encrypted key is an error, not a prompt.
         context.load_cert_chain(certificate, key, password="")
     except OSError as error:

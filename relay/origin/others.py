@@ -45,6 +45,13 @@ def look_in(config: Config) -> Others:
     return Others(nodes_of(config), reach)
 
 
+def looked(look: Look) -> Others:
+    """The other nodes now; raises InputError for every mistake that shows before they are asked."""
+    others = look()
+    FanOut(others.nodes, **others.reach)
+    return others
+
+
 async def differing_from(
     payload_hash: object, others: Others, records: Sequence[Record]
 ) -> list[str]:

@@ -16,7 +16,7 @@ from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
 from deploy_relay_kit.relay.origin.home import made_from
 from deploy_relay_kit.relay.origin.listening import listen
 from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
-from deploy_relay_kit.relay.origin.others import Look, look_in
+from deploy_relay_kit.relay.origin.others import Look, look_in, looked
 from deploy_relay_kit.relay.origin.record.progress import Happening, replayed
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.restarting import Restarts
@@ -219,7 +219,10 @@ async def serve(
     Raises:
         InputError: The configuration names something that cannot be used.
     """
-    node = Node(settings, look or partial(look_in, settings))
+    if look is None:
+        look = partial(look_in, settings)
+        looked(look)  # a mistake in these files shows now, not in the first deploy
+    node = Node(settings, look)
     open_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     places = [("url", "https", node.application(), settings.port, open_tls)]
     if (port := settings.replication_port) is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -388,30 +386,3 @@ def test_a_cut_form_is_no_deploy(cluster: RealCluster, project: str) -> None:
     whole = form(texts, component(**FILES)).removesuffix(f"\r\n--{BOUNDARY}--\r\n".encode())
     assert node.ask(whole, FORM)[0] == 400
     assert (node.live(project), node.staged()) == ({}, [])
-
-
-# -- curl ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
-def test_curl_alone_can_deploy(tmp_path: Path) -> None:
-    """The commands of the page, as they stand there."""
-    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
-    blocks = [it.partition("```")[0] for it in page.split("```sh\n")[1:]]
-    deploying = next(it for it in blocks if it.startswith("tar "))
-    with real_cluster(tmp_path / "cluster", 2) as cluster:
-        node = cluster.nodes[0]
-        shutil.copy(tmp_path / "cluster" / "ca.pem", tmp_path / "ca.pem")
-        (tmp_path / "netrc").write_text(f'machine 127.0.0.1 login admin password "{PASSWORD}"\n')
-        (tmp_path / "my-component").mkdir()
-        for name in ("config.yaml", "index.html"):
-            (tmp_path / "my-component" / name).write_bytes(name.encode())
-        script = deploying.replace("https://eu.example.com:9925/", node.url)
-        done = subprocess.run(
-            ["sh", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        answer = json.loads(done.stdout)
-        assert [it["status"] for it in answer["replicated"]] == ["success"]
-        for it in cluster.nodes:
-            assert set(it.live("my-component")) == {"config.yaml", "index.html"}
