@@ -44,7 +44,7 @@ Read the modules in this order; each imports only modules that stand after it:
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises
     tls link pace rate          certificates, and what a peer may do on its connection
-    handshake                   TLS on a connected socket
+    handshake deadline          TLS on a connected socket, and time limits
     tlstransport sockets        its bytes
     payload proxy               the staged file, a proxy on the way
     keylog                      a variable that would break the import of aiohttp
@@ -52,12 +52,14 @@ Read the modules in this order; each imports only modules that stand after it:
     files                       small files that the caller names
     report                      what is returned
     retry answer events urls    rules of the protocol, without I/O
+    framing                     where the bytes of an answer end
     redact node limits errors   small types that the others share
 
 To port the relay, begin with `upload` and follow its calls. The protocol is in `urls`, `request`,
 `formdata`, `payload`, `token`, `peer`, `states`, `answer`, `events`, `retry`, `report`, `redact`.
 With a blocking socket and a thread for each direction, a port needs nothing of `connection`,
-`link`, `pace`, `handshake`, `tlstransport` and `sockets`, which make aiohttp do what those do.
+`link`, `framing`, `pace`, `handshake`, `tlstransport` and `sockets`, which make aiohttp do what
+those do.
 
 Statement ids such as WIRE-03 in comments refer to docs/protocol.md.
 """

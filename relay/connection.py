@@ -72,9 +72,11 @@ class Connections:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._watch.cancel()
-        await self.session.close()
-        # A TLS connection that aiohttp has closed still waits for the peer's close.
-        _shut_down(self._opened)
+        try:
+            await self.session.close()
+        finally:  # also if this is cancelled once more
+            # A TLS connection that aiohttp has closed still waits for the peer's close.
+            _shut_down(self._opened)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 # The transports belong to aiohttp, so nothing reports their end.
@@ -144,6 +146,7 @@ class _Connector(aiohttp.TCPConnector):
         except OSError as error:
             raise client_error(req.connection_key, error) from error
         self._opened.add(transport.get_extra_info("socket"))
+        transport.pause_reading()  # until the connection has its link, which keeps what is said
         return transport, protocol
 
     def _taken(self, transport: asyncio.Transport) -> socket.socket:

@@ -23,6 +23,20 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+def may_have_deployed(event: Event, *, before: bool) -> bool:
+    """Whether the node may have deployed, if nothing more is heard of it after this event.
+
+    `before`: whether that was so before the event. The last part of a body is sent after the event
+    that all of the payload is.
+    """
+    match event.name, event.data:
+        case "sent", {"bytes": sent, "total": total} if sent == total:
+            return True
+        case "retry", {"uncertain": bool(uncertain)}:  # False if the node refused the payload
+            return uncertain
+    return before
+
+
 class EventParser:
     """Turns the bytes of an event stream, split anywhere, into names and data (SSE-17).
 

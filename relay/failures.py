@@ -65,11 +65,17 @@ _CERTIFICATE_FLAWS = {
 
 
 @contextlib.contextmanager
-def translated(address: str, connect: float, body_is_sent: Callable[[], bool]) -> Iterator[None]:
+def translated(
+    address: str,
+    connect: float,
+    body_is_sent: Callable[[], bool],
+    tls_error: Callable[[], ssl.SSLError | None] = lambda: None,
+) -> Iterator[None]:
     """Raise an `AttemptError` in place of a foreign error.
 
     The reason names the peer's address and the limit of connecting in seconds. The error is
-    uncertain if the peer may have the whole body.
+    uncertain if the peer may have the whole body. `tls_error` is the cause of a lost connection, if
+    it is known, whatever the foreign error says.
     """
     try:
         yield
@@ -78,7 +84,7 @@ def translated(address: str, connect: float, body_is_sent: Callable[[], bool]) -
         if ours is None and isinstance(error, aiohttp.ConnectionTimeoutError):
             reason = f"{address}: no connection in {connect:g} s"
             ours = PeerError("connect", reason, retryable=True)
-        raise ours or _failure(address, error, sent=body_is_sent()) from error
+        raise ours or _failure(address, error, tls_error(), sent=body_is_sent()) from error
 
 
 def tunnel_failure(error: aiohttp.ClientError | OSError) -> PeerError | None:
@@ -101,9 +107,11 @@ def tunnel_failure(error: aiohttp.ClientError | OSError) -> PeerError | None:
     return PeerError("connect", f"{what}: {_text(error)}", retryable=True)
 
 
-def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
+def _failure(
+    address: str, error: Exception, tls_error: ssl.SSLError | None, *, sent: bool
+) -> AttemptError:
     connecting = isinstance(error, aiohttp.ClientConnectorError)
-    for cause in _chain(error):
+    for cause in (*_chain(error), *_chain(tls_error)):
         if connecting and isinstance(cause, OSError) and cause.errno in EXHAUSTED:
             return ExhaustedError.of("connect", cause.errno)
         if isinstance(cause, aiohttp.ClientError):
@@ -116,7 +124,7 @@ def _failure(address: str, error: Exception, *, sent: bool) -> AttemptError:
             if sent and not (connecting or _is_about_certificates(cause)):
                 break
             hint = _TLS_HINTS.get(cause.reason or "", "")
-            return PeerError("tls", f"TLS with {address} failed: {_text(error)}{hint}")
+            return PeerError("tls", f"TLS with {address} failed: {_text(cause)}{hint}")
     kind = next((kind for kind in _FAILURES if isinstance(error, kind)), None)
     stage, what, retryable = _FAILURES[kind] if kind else _NO_ANSWER if sent else _LOST
     reason = f"{address}: {what}: {_text(error)}"
@@ -135,7 +143,7 @@ def _is_about_certificates(error: ssl.SSLError) -> bool:
     return _CERTIFICATE_ALERT.search(error.reason or "") is not None
 
 
-def _text(error: Exception) -> str:
+def _text(error: BaseException) -> str:
     """The cause in plain words, without the text that aiohttp adds."""
     for cause in _chain(error):
         if isinstance(cause, aiohttp.ServerDisconnectedError):

@@ -1,5 +1,7 @@
 """Small files that a caller names: texts, and PEM files that OpenSSL reads by their name."""
 
+import io
+import os
 import stat
 from pathlib import Path
 
@@ -33,11 +35,21 @@ def read_text(path: Path, option: str | None = None, *, most: int = _TEXT_BYTES)
     return text
 
 
+def open_at_once(path: Path) -> io.FileIO:
+    """Open a file to read it; a pipe that has taken its place does not wait for a writer."""
+    return io.FileIO(path, opener=_open_at_once)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def check_length(file: AnyPath, what: str) -> None:
-    """Refuse a PEM file that would be read without end.
+    """Refuse a PEM file that would be read without end, or cannot be read again.
 
     Raises:
-        InputError: It is a device, or longer than any PEM file; the text begins with `what`.
+        InputError: It is a device or a pipe, or longer than any PEM file; the text begins with
+            `what`.
     """
     try:
         found = Path(file).stat()
@@ -45,5 +57,7 @@ def check_length(file: AnyPath, what: str) -> None:
         return  # which reading it reports
     if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
         raise InputError(f"{what} is a device; give a readable PEM file")
+    if stat.S_ISFIFO(found.st_mode):  # such as <(…) of a shell
+        raise InputError(f"{what} is a pipe, which can be read only once; give a PEM file")
     if found.st_size > _PEM_BYTES:
         raise InputError(f"{what} is longer than {_PEM_BYTES:,} bytes; is it the right file?")

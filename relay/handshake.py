@@ -41,8 +41,9 @@ async def start_tls(
         stack.enter_context(tls)
         if not await _shake_hands(tls):
             raise ConnectionResetError  # no failure of TLS
+        transport = TlsTransport(cast("TlsSocket", tls), protocol)
         stack.pop_all()
-    return TlsTransport(cast("TlsSocket", tls), protocol)
+    return transport
 
 
 async def _shake_hands(tls: ssl.SSLSocket) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 import aiohttp
 
 from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.framing import Framing
 from deploy_relay_kit.relay.pace import Pace, Work
 from deploy_relay_kit.relay.tlstransport import TlsTransport
 
@@ -23,7 +24,7 @@ answer never arrives before the head is noticed.
 MOST_BYTES = 1 << 28
 """How much a peer may send in one exchange, with the framing of its chunks, which may be long."""
 _LOOK_AGAIN = 0.005  # seconds until a slow reader may have taken more of an answer
-_BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+_BODILESS = {HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
 class PatientTls(ssl.SSLObject):
@@ -56,7 +57,10 @@ class PatientTls(ssl.SSLObject):
 
 
 class Link(asyncio.Protocol):
-    """Stands between a transport and the protocol of aiohttp."""
+    """Stands between a transport and the protocol of aiohttp.
+
+    aiohttp would refuse an answer that arrives together with bytes that do not belong to it.
+    """
 
     most = HEAD_BYTES
     """How many bytes the peer may send, with framing."""
@@ -66,11 +70,18 @@ class Link(asyncio.Protocol):
         self._tls = transport.get_extra_info("ssl_object")
         self._inner = cast("asyncio.Protocol", transport.get_protocol())
         self.failure: PeerError | None = None
+        self.tls_error: ssl.SSLError | None = None
+        """What ended the connection; aiohttp may report a write that failed afterwards instead."""
         self._received = 0
+        self._framing = Framing()
         transport.set_protocol(self)
+        transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
+        data = data[: self._framing.take(data)]
         self._received += len(data)
+        if not data:
+            return
         if self._received <= self.most:
             self._inner.data_received(data)
         elif self.failure is None:
@@ -87,6 +98,8 @@ class Link(asyncio.Protocol):
 
         The parser of aiohttp keeps what a slow reader has not taken yet, and would drop it.
         """
+        if isinstance(exc, ssl.SSLError):
+            self.tls_error = exc
         if exc is None and self.failure is None and self._is_held_back:
             asyncio.get_running_loop().call_later(_LOOK_AGAIN, self.connection_lost, exc)
         else:
@@ -108,8 +121,13 @@ class Link(asyncio.Protocol):
 
         Without a length, only the end of TLS says that it is complete. Without TLS, nothing does.
         """
-        has_length = response.headers.keys() & {"Content-Length", "Transfer-Encoding"}
-        if has_length or response.status in _BODILESS or self._tls is None:
+        # The parser of aiohttp also understands a name with a space at its end.
+        names = {name.strip().lower() for name in response.headers}
+        if (
+            names & {"content-length", "transfer-encoding"}
+            or response.status in _BODILESS
+            or self._tls is None
+        ):
             return False
         return not self._tls.is_closed
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy_relay_kit.relay.errors import EXHAUSTED, ExhaustedError, OriginError
+from deploy_relay_kit.relay.files import open_at_once
 
 BLOCK_BYTES = 31 * 16_384 - len(b"7bff7\r\n\r\n")
 """Bytes of the file that are read and sent at a time, as long as the peer takes them quickly.
@@ -47,7 +48,7 @@ def measure(path: Path) -> StagedPayload:
     if status.st_size == 0:
         raise OriginError("payload", f"staged payload is empty: {path}")
     with _failing("not readable"):
-        path.open("rb").close()
+        open_at_once(path).close()
     return StagedPayload(path, status.st_size, _state(status))
 
 
@@ -71,7 +72,7 @@ def opened(payload: StagedPayload, most: int = BLOCK_BYTES) -> Iterator[Iterator
     """
     _keep_freed_memory()
     with _failing("not readable"):
-        file = payload.path.open("rb", buffering=0)
+        file = open_at_once(payload.path)
     with file:
         yield _blocks(file, payload, most)
 

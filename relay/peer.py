@@ -1,6 +1,5 @@
 """One node, resolved and ready: HTTP, WebSockets and tokens."""
 
-import asyncio
 import contextlib
 import functools
 import json
@@ -14,11 +13,19 @@ from yarl import URL
 
 from deploy_relay_kit.relay.answer import Answer, proxy_without_early_answers, success_members
 from deploy_relay_kit.relay.connection import Connections, Route
+from deploy_relay_kit.relay.deadline import Deadline
 from deploy_relay_kit.relay.errors import InputError, OriginError, PeerError, Stage
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.failures import translated
 from deploy_relay_kit.relay.limits import Limits
-from deploy_relay_kit.relay.link import MOST_BYTES, Part, Reply, Streamed, collected_links
+from deploy_relay_kit.relay.link import (
+    MOST_BYTES,
+    Link,
+    Part,
+    Reply,
+    Streamed,
+    collected_links,
+)
 from deploy_relay_kit.relay.node import LocalSettings, Mint, Node
 from deploy_relay_kit.relay.rate import Rate
 from deploy_relay_kit.relay.redact import Secrets
@@ -70,7 +77,7 @@ class Peer:
             AttemptError: There is no token, or not within the limit.
         """
         try:
-            async with asyncio.timeout(self.limits.mint):
+            async with Deadline(self.limits.mint):
                 token = await self.mint.mint(self)
         except OriginError:
             raise
@@ -106,7 +113,7 @@ class Peer:
         """
         where, route = self._way_to(self.api)
         links = collected_links()
-        with translated(where, self.limits.connect, body_is_sent):
+        with translated(where, self.limits.connect, body_is_sent, lambda: _tls_error(links)):
             async with self.connections.session.post(
                 URL(self.api.url, encoded=True),  # path and query stay as given (URL-08)
                 data=Streamed(body, progress) if isinstance(body, AsyncIterator) else body,
@@ -160,7 +167,7 @@ class Peer:
         endpoint = resolve_replication(self.node, self.local, allow_http=self.allow_http)
         where, route = self._way_to(endpoint)
         links = collected_links()
-        with translated(where, self.limits.connect, lambda: True):
+        with translated(where, self.limits.connect, lambda: True, lambda: _tls_error(links)):
             async with self.connections.session.ws_connect(
                 URL(endpoint.url, encoded=True),
                 protocols=(subprotocol,),
@@ -184,6 +191,10 @@ class Peer:
             self.hide(secret, "[proxy password]")
         where = f"{endpoint.address} through proxy {proxy.address}"
         return where, {"proxy": proxy.url, "proxy_headers": proxy.headers}
+
+
+def _tls_error(links: list[Link]) -> ssl.SSLError | None:
+    return links[-1].tls_error if links else None
 
 
 def mint_failure(reason: str, cause: Exception | None = None) -> PeerError:

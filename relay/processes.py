@@ -16,7 +16,7 @@ from typing import Any
 
 from deploy_relay_kit.relay.children import Child, start
 from deploy_relay_kit.relay.errors import InputError, RelayError
-from deploy_relay_kit.relay.events import Event
+from deploy_relay_kit.relay.events import Event, may_have_deployed
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.report import Record, Report, failed_record
@@ -24,6 +24,7 @@ from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.upload import Upload
 
 LENGTH_BYTES = 4  # before each pickled event
+_GRACE_SECONDS = 5.0  # for a process to keep the limit of the deploy by itself
 _PAYS_FROM = 256 << 20  # bytes to send; to start a process costs as much as sending these
 _HOMES = {"deploy_relay_kit", "pathlib", "copyreg", "builtins"}
 
@@ -110,24 +111,35 @@ def pickled(share: Share) -> bytes:
 async def serve(share: Share, on_event: Callable[[Event], None]) -> Report:
     """Serve the nodes of a share in a process of their own; cancelling it ends the process.
 
-    If the process ends too soon, the nodes that it has not settled have failed records.
+    If the process ends too soon, or is stopped when the deploy should have ended, the nodes that it
+    has not settled have failed records.
 
     Raises:
         OSError: It cannot be started.
     """
     child = start()
     records: dict[str, Record] = {}
+    uncertain = set[str]()
+    total = (share.reach.get("limits") or Limits()).total
+    reason = ""
     try:
-        async for event in _events(child, share):
-            if event.name == "settled":
-                records[event.node] = event.data["record"]
-            on_event(event)
+        async with asyncio.timeout(None if total is None else total + _GRACE_SECONDS):
+            async for event in _events(child, share):
+                if event.name == "settled":
+                    records[event.node] = event.data["record"]
+                elif may_have_deployed(event, before=event.node in uncertain):
+                    uncertain.add(event.node)
+                else:
+                    uncertain.discard(event.node)
+                on_event(event)
+    except TimeoutError:
+        reason = f"the deploy did not end in {total:g} s"
     finally:
         code = await child.end()
+    reason = reason or f"the process that served this node ended with code {code}"
     for node in share.nodes:
         if node.name not in records:
-            reason = f"the process that served this node ended with code {code}"
-            failure = RelayError("upload", reason, uncertain=True)
+            failure = RelayError("upload", reason, uncertain=node.name in uncertain)
             records[node.name] = failed_record(node.name, [failure])
             on_event(Event(node.name, "settled", {"record": records[node.name]}))
     return Report([records[node.name] for node in share.nodes])

@@ -54,13 +54,14 @@ class TlsTransport(asyncio.Transport):
         self._waits_to_write = False
         self._has_paused = False  # the protocol
         self._lost: OSError | None = None
-        self._is_reading = False
+        self._is_reading = True
         self._is_closing = False
         self._has_ended = False
         self._end_timer: asyncio.TimerHandle | None = None
         self._waits_for_close = False
         protocol.connection_made(self)
-        self.resume_reading()
+        if self._is_reading:  # the protocol has not paused it
+            self._loop.add_reader(tls, self._read)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "peername":
@@ -107,15 +108,26 @@ class TlsTransport(asyncio.Transport):
         else:
             if data:
                 if not self._is_closing:
-                    self._protocol.data_received(data)
+                    self._call(self._protocol.data_received, data)
                 return
             self._tls.is_closed = True
             self._unsent.clear()
             if self._is_closing:
                 self._close_tls()
             else:
-                self._protocol.eof_received()
+                self._call(self._protocol.eof_received)
                 self.close()
+
+    def _call(self, method: Callable[..., object], *arguments: object) -> None:
+        """Call the protocol, whose exception ends the connection, as in asyncio."""
+        try:
+            method(*arguments)
+        except Exception as error:  # noqa: BLE001  it is reported
+            what = {"message": f"{method.__name__}() failed", "exception": error}
+            self._loop.call_exception_handler(
+                what | {"transport": self, "protocol": self._protocol}
+            )
+            self._end(error)
 
     # Writing
 
@@ -190,6 +202,7 @@ class TlsTransport(asyncio.Transport):
         # EARLY-08: the answer is read first, up to the end of the connection.
         self._lost = error
         self._unsent.clear()
+        self._waits_to_write = False
         self._loop.remove_writer(self._tls)
         if not self._has_paused:
             self._has_paused = True

@@ -16,6 +16,7 @@ from deploy_relay_kit.relay.answer import (
     is_event_stream,
     success_members,
 )
+from deploy_relay_kit.relay.deadline import Deadline
 from deploy_relay_kit.relay.errors import AttemptError, PeerError, SpoiledUploadError
 from deploy_relay_kit.relay.link import Part, Reply
 from deploy_relay_kit.relay.payload import BLOCK_BYTES, StagedPayload, opened
@@ -91,7 +92,7 @@ async def _attempt(upload: Upload, peer: Peer) -> dict[str, object]:
 async def _version_of(peer: Peer, token: str) -> object:
     """VER-01: what the peer says about its version; None if it cannot be found out."""
     with contextlib.suppress(AttemptError, TimeoutError):
-        async with asyncio.timeout(peer.limits.mint):
+        async with Deadline(peer.limits.mint):
             answer = await peer.ask({"operation": "registration_info"}, token=token)
             return answer.get("version")
     return None
@@ -126,7 +127,7 @@ class _Sending:
             limits.answer_bytes, self.peer.secrets.hide, self.upload.progress
         )
         self._exchange = Exchange(limits, self.upload.ask_for_events)
-        self._deadline = asyncio.timeout(None)
+        self._deadline = Deadline()
 
     async def outcome(self) -> dict[str, object]:
         """Send the body, read the answer and return its members.
@@ -229,12 +230,7 @@ class _Sending:
         self.peer.emit("sent", {"bytes": sent, "total": self.upload.payload.size})
 
     def _advance(self, step: Step) -> None:
-        """Take a step, and move the deadline if a limit starts with it."""
+        """Take a step, and start the deadline again if a limit starts with it."""
         seconds = self._exchange.advance(step)
-        if seconds is None:
-            return
-        when = asyncio.get_running_loop().time() + seconds
-        if abs(when - (self._deadline.when() or 0.0)) > seconds / 100:  # skip tiny changes
-            # The deadline may be ending the exchange already.
-            with contextlib.suppress(RuntimeError):
-                self._deadline.reschedule(when)
+        if seconds is not None:
+            self._deadline.start(seconds)

@@ -84,8 +84,7 @@ def restart_with_each_block(patch: pytest.MonkeyPatch, of: Callable[[int], bool]
     async def again(self: aiohttp.StreamReader) -> bytes:
         block = await read(self)
         if sending := sendings.get(self):
-            now = asyncio.get_running_loop().time()
-            sending._deadline.reschedule(now + sending._exchange.limits.answer)
+            sending._deadline.start(sending._exchange.limits.answer)
         return block
 
     async def patient(members: Any, sending: _Sending, response: Any) -> Any:
@@ -115,7 +114,7 @@ def a_refusal_is_read_to_its_end(patch: pytest.MonkeyPatch) -> None:
 
     async def patient(members: Any, sending: _Sending, response: Any) -> Any:
         if response.status >= 300:
-            sending._deadline.reschedule(None)
+            sending._deadline.start(3_600)
             patch.setattr(Exchange, "advance", lambda self, step: advance(self, step) and None)
         return await members(sending, response)
 

@@ -83,8 +83,8 @@ def change_refused_upgrades(
     """Change the failure of an upgrade that is answered with another status than 101."""
     failure = failures._failure
 
-    def changed(address: str, error: Exception, *, sent: bool) -> AttemptError:
-        found = failure(address, error, sent=sent)
+    def changed(address: str, error: Exception, *of_tls: Any, sent: bool) -> AttemptError:
+        found = failure(address, error, *of_tls, sent=sent)
         if isinstance(error, aiohttp.WSServerHandshakeError):
             change(found)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from pathlib import Path
 
 import pytest
@@ -96,8 +97,58 @@ def test_a_record_that_breaks_before_the_body_is_sent_is_not_uncertain(
         await tls.drain()
 
     record = asyncio.run(record_of(peer, relay_authority, package))
-    assert record["stage"] in {"tls", "upload"}, record  # whichever side of aiohttp sees it first
+    assert record["stage"] == "tls", record  # whichever side of aiohttp sees it first
     assert "uncertain" not in record
+
+
+def test_a_client_certificate_that_is_missing_is_the_reason_also_before_the_request(
+    relay_authority: Authority, package: Path
+) -> None:
+    """In TLS 1.3 the peer says so after the handshake, and the client may still be writing."""
+
+    async def peer(tls: TlsPeer) -> None:
+        tls.require_a_certificate()
+        with pytest.raises(ssl.SSLError):
+            await tls.handshake()
+        await tls.flush()
+
+    record = asyncio.run(record_of(peer, relay_authority, package))
+    assert record["stage"] == "tls", record
+    assert record["reason"].endswith("; it requires a client certificate")
+    assert "uncertain" not in record
+
+
+@pytest.mark.parametrize("pause", [None, 0.05], ids=["at once", "later"])
+@pytest.mark.parametrize("form", ["length", "chunks", "no body", "refusal"])
+@pytest.mark.parametrize("more", [b"abcd", b"HTTP/1.1 500 No\r\n\r\n", b"\r\n\r\n\0" * 999])
+def test_what_follows_an_answer_does_not_change_it(
+    relay_authority: Authority, package: Path, form: str, more: bytes, pause: float | None
+) -> None:
+    async def peer(tls: TlsPeer) -> None:
+        await tls.read_upload()
+        tls.write(ANSWERS[form])
+        if pause is not None:
+            await tls.flush()
+            await asyncio.sleep(pause)  # a peer that goes on later
+        tls.write(more)
+        await tls.flush()
+
+    record = asyncio.run(record_of(peer, relay_authority, package))
+    expected, _ = EXPECTED[form]
+    assert {name: record.get(name) for name in expected} == expected, record
+
+
+@pytest.mark.parametrize("status", [101, 304])
+def test_a_refusal_without_a_body_is_whole(
+    relay_authority: Authority, package: Path, status: int
+) -> None:
+    async def peer(tls: TlsPeer) -> None:
+        await tls.read_upload()
+        tls.write(b"HTTP/1.1 %d X\r\n\r\n" % status)
+        await tls.flush()
+
+    record = asyncio.run(record_of(peer, relay_authority, package))
+    assert (record["reason"], record["statusCode"]) == (f"HTTP {status}", status)
 
 
 def test_without_tls_the_end_of_the_connection_is_the_end_of_an_answer(package: Path) -> None:

@@ -46,6 +46,17 @@ def test_an_invalid_path_is_a_missing_payload(tmp_path: Path) -> None:
         measure(tmp_path / "a\0b")
 
 
+def test_a_pipe_in_place_of_the_file_is_noticed_and_not_waited_for(tmp_path: Path) -> None:
+    """An open pipe waits for its writer, and the whole event loop with it."""
+    path = tmp_path / "p"
+    path.write_bytes(b"old")
+    before = measure(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OriginError, match="changed"), opened(before) as blocks:
+        list(blocks)
+
+
 @pytest.mark.parametrize(("replaced", "later"), [(False, 1), (False, 0), (True, 0)])
 def test_a_file_replaced_by_another_of_the_same_size_is_noticed(
     tmp_path: Path, later: int, *, replaced: bool

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from deploy_relay_kit import relay
-from deploy_relay_kit.harness import Answer, FakeCluster, HeadThenSilence
+from deploy_relay_kit.harness import Answer, FakeCluster, HeadThenSilence, StopReadingAfter
+from deploy_relay_kit.relay import processes
 from deploy_relay_kit.relay.children import ready
 from deploy_relay_kit.relay.payload import measure
 from deploy_relay_kit.relay.processes import Share, shares
@@ -120,6 +121,55 @@ def test_a_process_that_dies_fails_its_nodes_only(cluster: FakeCluster, package:
     assert theirs["reason"] == "the process that served this node ended with code -9"
     assert (theirs["stage"], theirs["uncertain"]) == ("upload", True)
     assert "process" not in ours["reason"]
+
+
+def test_a_node_of_a_dead_process_without_the_whole_payload_has_not_deployed(
+    cluster: FakeCluster, package: Path
+) -> None:
+    package.write_bytes(bytes(64_000_000))
+    for _ in range(2):
+        cluster.peer(fault=StopReadingAfter(1))
+    nodes = [node_of(peer) for peer in cluster.peers]
+    tls = relay.Tls(ca_file=cluster.ca_file)
+
+    async def run() -> relay.Report:
+        deploying = asyncio.create_task(relay.deploy(nodes, DEPLOY, package, tls=tls, processes=2))
+        deadline = time.monotonic() + 30
+        while sum(bool(peer.live_uploads) for peer in cluster.peers) < len(cluster):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        [worker] = workers()
+        worker.kill()
+        cluster.peers[0].kill()
+        return await deploying
+
+    _, theirs = asyncio.run(run()).records
+    assert theirs["reason"] == "the process that served this node ended with code -9"
+    assert "uncertain" not in theirs
+
+
+def test_a_stopped_process_does_not_hold_the_deploy_beyond_its_limit(
+    cluster: FakeCluster, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_GRACE_SECONDS", 0.1)
+    for _ in range(2):
+        cluster.peer(fault=HeadThenSilence(Answer(body=b"{}")))
+    nodes = [node_of(peer) for peer in cluster.peers]
+    how = {"tls": relay.Tls(ca_file=cluster.ca_file), "limits": relay.Limits(total=3)}
+
+    async def run() -> relay.Report:
+        deploying = asyncio.create_task(
+            relay.deploy(nodes, DEPLOY, package, processes=2, **how)  # type: ignore[arg-type]
+        )
+        await started(deploying, cluster)
+        [worker] = workers()
+        worker.suspend()
+        return await deploying
+
+    ours, theirs = asyncio.run(run()).records
+    assert theirs["reason"] == ours["reason"] == "the deploy did not end in 3 s"
+    assert theirs["uncertain"] is ours["uncertain"] is True
+    assert workers() == []
 
 
 def test_a_cancelled_deploy_leaves_no_process(cluster: FakeCluster, package: Path) -> None:

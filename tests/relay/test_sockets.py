@@ -197,6 +197,18 @@ def test_a_file_without_end_is_not_read(tmp_path: Path, which: str) -> None:
         contexts_for([(None, True)], Tls(**files))
 
 
+@pytest.mark.parametrize("which", ["ca_file", "certificate_file", "key_file"])
+def test_a_pipe_is_refused_as_each_deploy_reads_its_files_more_than_once(
+    tmp_path: Path, which: str
+) -> None:
+    own, pipe = tmp_path / "own.pem", tmp_path / "pipe"
+    own.write_bytes(Authority().client_certificate("origin"))
+    os.mkfifo(pipe)
+    files = {"certificate_file": own, which: pipe}
+    with pytest.raises(relay.InputError, match="pipe' is a pipe, which can be read only once"):
+        contexts_for([(None, True)], Tls(**files))
+
+
 def test_a_certificate_without_a_key_identifier_is_trusted(package: Path, tmp_path: Path) -> None:
     """Harper's own authority makes such certificates, which Python 3.13 refuses by default."""
     ca = trustme.CA()

@@ -65,13 +65,15 @@ class Client(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def connected(serve: Serve, tmp_path: Path) -> AsyncIterator[tuple[TlsTransport, Client]]:
+async def connected(
+    serve: Serve, tmp_path: Path, make: Callable[[], Client] = Client
+) -> AsyncIterator[tuple[TlsTransport, Client]]:
     ca_file = AUTHORITY.write(tmp_path / "ca.pem")
     [context] = contexts_for([(ca_file, True)], Tls())
     async with listening(serve, AUTHORITY.server_context("127.0.0.1")) as address:
         host, _, port = address.partition(":")
         plain = socket.create_connection((host, int(port)))
-        client = Client()
+        client = make()
         transport = await start_tls(plain, context, host, client)
         try:
             yield transport, client
@@ -224,6 +226,50 @@ def test_nothing_is_read_while_reading_is_paused(tmp_path: Path) -> None:
             assert not client.data
             transport.resume_reading()
             await client.until(lambda: len(client.data) == 40_000)
+
+    asyncio.run(run())
+
+
+def test_a_protocol_may_pause_reading_when_it_is_connected(tmp_path: Path) -> None:
+    class Pausing(Client):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, TlsTransport)
+            transport.pause_reading()
+
+    async def talking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"at once")
+        await reader.read()
+
+    async def run() -> None:
+        async with connected(talking, tmp_path, Pausing) as (transport, client):
+            assert not transport.is_reading()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert not client.data
+            transport.resume_reading()
+            await client.until(lambda: client.data == b"at once")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("method", ["data_received", "eof_received"])
+def test_an_exception_of_the_protocol_ends_the_connection(tmp_path: Path, method: str) -> None:
+    reported = list[object]()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def talking(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"data")
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        async with connected(talking, tmp_path) as (_, client):
+            setattr(client, method, broken)
+            async with asyncio.timeout(20):
+                assert isinstance(await client.lost, ZeroDivisionError)
+        assert [type(it) for it in reported] == [ZeroDivisionError]
 
     asyncio.run(run())
 

@@ -23,6 +23,7 @@ class TlsPeer:
         self, context: ssl.SSLContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._context = context
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._reader, self._writer = reader, writer
         self._out = bytearray()
@@ -40,6 +41,12 @@ class TlsPeer:
             else:
                 await self.flush()
                 return done
+
+    def require_a_certificate(self) -> None:
+        """Of the client; before the handshake."""
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._context.verify_mode = ssl.CERT_NONE
 
     async def handshake(self) -> None:
         await self._do(self._tls.do_handshake)

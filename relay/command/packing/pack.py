@@ -14,6 +14,7 @@ from deploy_relay_kit.relay.command.packing.secrets import sensitive
 from deploy_relay_kit.relay.command.packing.stream import GzipStream
 from deploy_relay_kit.relay.command.packing.tree import Entry, Identity, Tree, identity
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.files import open_at_once
 
 OnProgress = Callable[[int, int], object]  # bytes of files that are packed, and of all of them
 
@@ -94,12 +95,13 @@ class _Packer:
     def _file(self, entry: Entry, on_progress: Callable[[int], object]) -> None:
         mark = self._stream.mark()
         for again in reversed(range(_TRIES)):
-            with entry.path.open("rb", buffering=0) as file:
+            with open_at_once(entry.path) as file:
                 status = os.fstat(file.fileno())
                 if identity(status) in self._own:
                     self._packed.skipped[entry.name] = "it holds credentials, or is written now"
                     return
-                if self._is_whole(file, entry, status, on_progress):
+                is_file = stat.S_ISREG(status.st_mode)  # still
+                if is_file and self._is_whole(file, entry, status, on_progress):
                     self._packed.files += 1
                     return
             self._stream.back_to(mark)

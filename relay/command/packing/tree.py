@@ -1,5 +1,6 @@
 """What is packed of a directory: which files, under which names, through which links."""
 
+import os
 import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -146,8 +147,10 @@ class Tree:
 
 
 def _ignore_file(file: Path) -> GitIgnoreSpec:
-    if not file.exists():
+    if not os.path.lexists(file):
         return GitIgnoreSpec.from_lines([])
+    if not file.is_file():  # without its patterns, files would be sent that it leaves out
+        raise InputError(f"{str(file)!r} is not a file, or links to nothing")
     lines = read_text(file, IGNORE_FILE).splitlines()
     try:
         return GitIgnoreSpec.from_lines(lines)

@@ -99,3 +99,13 @@ def test_progress_tells_all_bytes(root: Path) -> None:
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (total, total)
     assert len(seen) > 5
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(root: Path) -> None:
+    def replace_by_pipe(_: int) -> None:
+        if (root / "last").is_file():
+            (root / "last").unlink()
+            os.mkfifo(root / "last")
+
+    with pytest.raises(InputError, match="last' keeps changing while it is packed"):
+        packed(root, replace_by_pipe)

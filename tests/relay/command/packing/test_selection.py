@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -92,6 +93,20 @@ def test_a_deployignore_excludes_as_a_gitignore_does(
     before, _ = packed(root)
     (root / ".deployignore").write_text(lines, encoding="utf-8")
     assert {*before, ".deployignore"} - packed(root)[0] == gone
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory", "dangling link"])
+def test_a_deployignore_that_is_no_file_is_not_passed_over(root: Path, kind: str) -> None:
+    """What it leaves out would be sent."""
+    file = root / ".deployignore"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "directory":
+        file.mkdir()
+    else:
+        file.symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"\.deployignore' is not a file, or links to nothing"):
+        packed(root)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe*\x00", b"!\n"])
