@@ -160,9 +160,11 @@ def summary(result: Result) -> str:
             words.append(count(tally[verdict], verdict.value))
     if found := causes(result):
         words.append(count(len(found), "cause"))
-    for verdict, why in _NOT_JUDGED.items():
-        if tally[verdict]:
-            words.append(f"{tally[verdict]} {verdict.value} ({why})")
+    if tally[Verdict.UNTESTABLE]:
+        words.append(f"{tally[Verdict.UNTESTABLE]} untestable ({_why_untestable(result)})")
+    if tally[Verdict.NOT_APPLICABLE]:
+        why = "needs a capability that is not declared"
+        words.append(f"{tally[Verdict.NOT_APPLICABLE]} not applicable ({why})")
     if result.stale:
         words.append(f"{len(result.stale)} stale in the baseline")
     text = ", ".join(words)
@@ -171,10 +173,13 @@ def summary(result: Result) -> str:
     return f"{ran}; exit code 1: {why}" if why else ran
 
 
-_NOT_JUDGED = {
-    Verdict.UNTESTABLE: "what they look at did not happen",
-    Verdict.NOT_APPLICABLE: "needs a capability that is not declared",
-}
+def _why_untestable(result: Result) -> str:
+    """Nothing showed these requirements broken; some of them may hold wherever they were seen."""
+    looks = result.by_requirement
+    ids = [id_ for id_, verdict in result.verdicts.items() if verdict is Verdict.UNTESTABLE]
+    held = sum(any(it.verdict is Verdict.PASSED for _, it in looks[id_]) for id_ in ids)
+    elsewhere = f"; {held} of them held in other cases" if held else ""
+    return f"what a case looks at did not happen{elsewhere}"
 
 
 def failures(result: Result) -> list[str]:

@@ -129,12 +129,25 @@ def test_the_text_shows_causes_and_counts_the_rest(result: Result) -> None:
     assert " ".join(shown.split("\n\n")[-1].split()) == (
         f"judged 5 of {len(requirements())} requirements, "
         "1 passed, 1 must failed, 1 known failure, 1 known flaky, "
-        "1 harness error, 3 causes, 1 untestable (what they look at did not happen), "
+        "1 harness error, 3 causes, 1 untestable (what a case looks at did not happen), "
         "1 not applicable (needs a capability that is not declared), 1 stale in the baseline "
         "(7 cases, 2 s)"
     )
     every = "\n".join(text.lines(result, verbose=True))
     assert "\nknown failure  SEQ-05   " in every
+
+
+def test_a_requirement_that_one_case_could_not_judge_and_another_saw_hold_is_told(
+    result: Result,
+) -> None:
+    seen, blocked = Check("SEQ-08", Verdict.PASSED), Check("SEQ-08", Verdict.UNTESTABLE)
+    result.cases = [case("test_a", seen), case("test_b", blocked), case("test_c", seen)]
+    last = " ".join("\n".join(text.lines(result)).split("\n\n")[-1].split())
+    assert (
+        "1 untestable (what a case looks at did not happen; 1 of them held in other cases)" in last
+    )
+    every = "\n".join(text.lines(result, verbose=True))
+    assert re.search(r"\nuntestable +SEQ-08 .*\(3 cases, 1 of them untestable\)", every)
 
 
 def test_the_text_is_safe_on_a_terminal(result: Result) -> None:

@@ -111,9 +111,11 @@ def _every_requirement(result: Result) -> Iterator[str]:
     for id_, looks in result.by_requirement.items():
         verdict = result.verdicts[id_]
         cases = {case.id for case, _ in looks}
+        blocked = {case.id for case, check in looks if check.verdict is Verdict.UNTESTABLE}
         words = f"{verdict}{STRICTER if id_ in result.stricter else ''}"
         sentence = every_requirement()[id_].sentence
-        yield f"{words:14} {id_:8} {sentence}  ({count(len(cases), 'case')})"
+        several = f", {len(blocked)} of them untestable" if 0 < len(blocked) < len(cases) else ""
+        yield f"{words:14} {id_:8} {sentence}  ({count(len(cases), 'case')}{several})"
 
 
 def _explained(cause: Cause, relay: str, *, example: bool, whole: bool) -> Iterator[str]:
