@@ -76,12 +76,18 @@ class Form:
     after: Mapping[str, object] = field(default_factory=dict)
     raw: Sequence[str] = ()
     """Names of fields whose values are sent as they are, not as text that decodes to them."""
+    part: tuple[str, bytes] | None = None
+    """The headers beside Content-Disposition and the bytes of one more field, `note`."""
     boundary: str = field(default_factory=lambda: f"----HarperMultipart{secrets.token_hex(12)}")
 
     @property
     def head(self) -> bytes:
         """The fields, and the headers of the file."""
         begin = b"".join(self._field(*it) for it in self.fields.items())
+        if self.part is not None:
+            headers, value = self.part
+            begin += self._field("note", "", headers).removesuffix(_LINES.encode())
+            begin += value + _LINES.encode()
         if self.payload is None:
             return begin
         names = 'name="payload"; filename="package.tar.gz"'
@@ -99,9 +105,9 @@ class Form:
     def body(self) -> bytes:
         return self.head + (self.payload or b"") + self.tail
 
-    def _field(self, name: str, value: object) -> bytes:
+    def _field(self, name: str, value: object, headers: str = "") -> bytes:
         text = str(value) if name in self.raw else text_of(value)
-        line = f'Content-Disposition: form-data; name="{name}"'
+        line = f'Content-Disposition: form-data; name="{name}"{headers and _LINES}{headers}'
         return f"--{self.boundary}{_LINES}{line}{_LINES * 2}{text}{_LINES}".encode()
 
 

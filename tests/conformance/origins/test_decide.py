@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
@@ -112,6 +113,39 @@ def test_a_second_deploy_of_a_project_waits_or_is_refused(
         assert answers[0].code == 200
     with check("ANSWER-03", "whether the second was deployed or refused with 409"):
         assert answers[1].code in {200, 409}, f"got {answers[1]}"
+
+
+def test_two_uploads_at_once_reach_a_node_one_after_the_other(
+    cluster: FakeCluster, origin: Origin, check: Checks
+) -> None:
+    """Of two uploads that arrive at once, the node gets the second after the first, if at all."""
+    taken, release = threading.Event(), threading.Event()
+
+    def work() -> None:
+        taken.set()
+        release.wait(OF_A_HELD_ANSWER)
+
+    peer = cluster.peer(fault=Held(Answer(200, json={"message": "deployed"}), work))
+    forms = [origin.form(), origin.form(note="second")]
+    other = origin.form(project="other", replicated=False)
+    with origin.knowing([peer]) as known, ExitStack() as stack, ThreadPoolExecutor(2) as pool:
+        clients = [stack.enter_context(known.client()) for _ in forms]
+        for client, form in zip(clients, forms, strict=True):
+            known.begin(client, form)
+            client.send(form.body[:-1_000])
+        known.deploy(other)  # the origin had time to read what both clients sent
+        for client, form in zip(clients, forms, strict=True):
+            client.send(form.body[-1_000:])
+        answers = [pool.submit(client.answer) for client in clients]
+        check.need(taken.wait(OF_A_HELD_ANSWER), "no node got a deploy")
+        for _ in range(5):
+            known.deploy(other)
+        with check("ANSWER-03", "the uploads to the node while it works on one"):
+            assert len(peer.live_uploads) == 1
+        release.set()
+        codes = sorted(it.result().code for it in answers)
+    with check("ANSWER-03", "the codes of the answers"):
+        assert codes in ([200, 200], [200, 409])
 
 
 def test_many_deploys_at_once_are_not_mixed(

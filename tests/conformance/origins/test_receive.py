@@ -124,6 +124,35 @@ def test_a_stranger_is_refused_before_the_payload(
         assert len(peer.connections) == 0
 
 
+HOSTILE = {
+    "deep JSON": ("", b"[" * 100_000 + b"]" * 100_000),
+    "JSON that does not end": ("", b'{"a":' * 100_000),
+    "a long number": ("", b"9" * 100_000),
+    "a number beyond all": ("", b"1e999"),
+    "half of a pair": ("", b'"\\ud800"'),
+    "no text": ("", b"\xff\xfe\x00"),
+    "punycode": ("Content-Type: text/plain; charset=punycode", b"a-" + b"z" * 500_000),
+    "an unknown charset": ("Content-Type: text/plain; charset=no-such", b"x"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_field_of_any_bytes_does_not_fail_the_origin(
+    cluster: FakeCluster, origin: Origin, check: Checks, kind: str
+) -> None:
+    """A field that is hard to read is refused with 400 or 413, or the node gets the deploy."""
+    peer = cluster.peer()
+    form = origin.form()
+    form.part = HOSTILE[kind]
+    answer = origin.deploy([peer], form)
+    with check("RECV-07", "the answer to a deploy with such a field"):
+        whole = [it.complete for it in peer.uploads]
+        as_expected = whole == [True] if answer.code == 200 else answer.code in {400, 413}
+        assert as_expected, f"expected a deploy, 400 or 413, got {answer} and {len(whole)} uploads"
+    with check("RECV-07", "the statuses of the next deploy"):
+        assert origin.deploy([peer], origin.form()).statuses == ["success"]
+
+
 def test_payloads_do_not_pile_up(cluster: FakeCluster, origin: Origin, check: Checks) -> None:
     """After six deploys that succeed, are refused, are cut or fail, three payloads may be left."""
     healthy, failing = cluster.peer(), cluster.peer(fault=Answer.error(500, "full"))

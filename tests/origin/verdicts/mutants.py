@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
 import secrets
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy_relay_kit.relay.command.cli import main
-from deploy_relay_kit.relay.origin import deploy, operations, server
+from deploy_relay_kit.relay.origin import deploy, home, operations, server
 from deploy_relay_kit.relay.origin.record import journal, progress
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.wire import fields, intake
@@ -127,6 +128,33 @@ def everybody_may_deploy(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(operations.Operations, "may_deploy", lambda *_: None)
 
 
+@mutant(
+    "RECV-07",
+    case(test_receive.test_a_field_of_any_bytes_does_not_fail_the_origin, kind="deep JSON"),
+)
+def a_deep_field_fails(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        intake,
+        "decoded",
+        lambda text: json.loads(text) if text[:1] == "[" else fields.decoded(text),
+    )
+
+
+@mutant(
+    "RECV-07",
+    case(test_receive.test_a_field_of_any_bytes_does_not_fail_the_origin, kind="punycode"),
+)
+def every_codec_is_a_charset(patch: pytest.MonkeyPatch) -> None:
+    add = intake._add
+
+    def undecoded(found: dict[str, object], part: Any, value: bytes) -> None:
+        if part.charset:
+            raise UnicodeError(part.charset)  # as the codecs punycode and idna do
+        add(found, part, value)
+
+    patch.setattr(intake, "_add", undecoded)
+
+
 @mutant("STAGE-01", case(test_receive.test_payloads_do_not_pile_up))
 def stages_stay(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(shutil, "rmtree", lambda *_, **__: None)
@@ -208,6 +236,26 @@ def deploys_of_a_project_overlap(patch: pytest.MonkeyPatch) -> None:
             pass
 
     patch.setattr(asyncio, "Lock", Open)
+
+
+@mutant("ANSWER-03", case(test_decide.test_two_uploads_at_once_reach_a_node_one_after_the_other))
+def the_turn_is_looked_at_when_an_upload_begins(patch: pytest.MonkeyPatch) -> None:
+    busy: set[str] = set()
+
+    @contextlib.contextmanager
+    def claim(_: Any, project: str) -> Iterator[None]:
+        if project in busy:
+            raise RefusalError(409, "busy")
+        yield
+
+    @contextlib.asynccontextmanager
+    async def to_fan_out(_: Any, project: str, *__: object) -> AsyncIterator[None]:
+        busy.add(project)
+        yield
+        busy.discard(project)
+
+    patch.setattr(home.Turns, "claim", claim)
+    patch.setattr(home.Turns, "to_fan_out", to_fan_out)
 
 
 @mutant("ANSWER-04", case(test_decide.test_many_deploys_at_once_are_not_mixed))
