@@ -8,7 +8,6 @@ EXTRA_OF = {
     "yarl": "relay",
     "jwt": "node",
     "jinja2": "judge",
-    "msgspec": "judge",
     "multidict": "judge",
     "psutil": "judge",
     "xdist": "judge",

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import socket
 from collections.abc import Iterator
-from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from deploy_relay_kit import clusters
 from deploy_relay_kit.extras import remedy
-from deploy_relay_kit.harness.faults.checks import check_bool, check_int
+from deploy_relay_kit.harness.faults.checks import (
+    check_bool,
+    check_filled,
+    check_int,
+    check_none,
+    check_number,
+    check_text,
+)
 from deploy_relay_kit.harness.faults.kinds import Fault
 from deploy_relay_kit.harness.fronts.apache import ApacheFront
 from deploy_relay_kit.harness.fronts.caddy import CaddyFront
 from deploy_relay_kit.harness.fronts.front import Front
 from deploy_relay_kit.harness.fronts.haproxy import HaproxyFront
 from deploy_relay_kit.harness.fronts.nginx import NginxFront
+from deploy_relay_kit.harness.peer.addresses import loopback_address
 from deploy_relay_kit.harness.peer.certificates import Authority, check_authority
 from deploy_relay_kit.harness.peer.options import PeerOptions
 from deploy_relay_kit.harness.peer.peer import FakePeer, check_peer
@@ -89,19 +95,27 @@ class FakeCluster:
             **how: further arguments of `FakePeer`: `path`, `profile`, `username`, `password`,
                 `host`, `timeout`, `mark_offsets`.
         """
-        check_bool.validate("tls", tls)
+        signer = self._signer(tls, authority)
         number = len(self.peers) + 1
-        name = name or next(free for n in itertools.count(1) if (free := f"node-{n}") not in self)
+        (check_filled | check_none).validate("name", name)
+        if name is None:
+            name = next(free for n in itertools.count(1) if (free := f"node-{n}") not in self)
         if name in self:
             raise ValueError(f"a peer is named {name!r} already; names are unique in a cluster")
         how.setdefault("host", loopback_address(number))
         how.setdefault("profile", self.profile)
-        signer = (authority or self.authority) if tls else None
         peer = FakePeer(signer, name=name, fault=fault, **how)
         peer.judging = self.judging
         self._cleanup.enter_context(peer)
         self.peers.append(peer)
         return peer
+
+    def _signer(self, tls: bool, authority: Authority | None) -> Authority | None:  # noqa: FBT001
+        check_bool.validate("tls", tls)
+        check_authority.validate("authority", authority)
+        if not tls and authority is not None:
+            raise ValueError("authority signs a certificate, and tls=False has none: leave one out")
+        return (authority or self.authority) if tls else None
 
     def proxy(self, peer: FakePeer, prefix: str) -> PathPrefixProxy:
         """Start a TLS reverse proxy that serves `peer` under a path prefix."""
@@ -159,9 +173,8 @@ class FakeCluster:
             **how: arguments of `FakeReplicationSocket`: `fault`, `known_nodes`, `host`, `timeout`.
         """
         check_peer.validate("peer", peer)
-        check_bool.validate("tls", tls)
+        signer = self._signer(tls, authority)
         how.setdefault("host", peer.http.host)
-        signer = (authority or self.authority) if tls else None
         at = FakeReplicationSocket(signer, peer.node, **how)
         at.judging = self.judging
         self._cleanup.enter_context(at)
@@ -238,6 +251,7 @@ class FakeCluster:
         Args:
             since: connections that ended before this time of `time.monotonic` are left out.
         """
+        check_number().validate("since", since)
         fronts = [f"{front.name} behind {front.url}" for front in self.fronts]
         endpoints = [*self.peers, *self.sockets]
         connections = (seen for it in endpoints for seen in it.live_connections)
@@ -247,6 +261,7 @@ class FakeCluster:
 
     def redacted(self, text: str) -> str:
         """A text without the passwords and tokens of its peers."""
+        check_text.validate("text", text)
         for peer in self.peers:
             text = peer.node.redacted(text)
         return text
@@ -269,31 +284,3 @@ class FakeCluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def loopback_address(number: int) -> str:
-    """An address for the node of this number: its own where the system has them, else 127.0.0.1."""
-    return (
-        f"127.0.{number // 250 % 250}.{number % 250 + 1}" if _has_many_addresses() else "127.0.0.1"
-    )
-
-
-@cache
-def has_ipv6() -> bool:
-    """Whether this machine has the address ::1."""
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
-
-
-@cache
-def _has_many_addresses() -> bool:
-    """Linux answers on all of 127.0.0.0/8; macOS on 127.0.0.1 alone."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.2", 0))
-        except OSError:
-            return False
-    return True

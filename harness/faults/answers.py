@@ -11,10 +11,15 @@ from enum import Enum
 from typing import Any
 
 from attrs import Attribute, evolve, field, frozen
-from attrs.validators import deep_iterable, optional
+from attrs.validators import optional
 
 from deploy_relay_kit.harness.faults.checks import (
+    check_bytes,
+    check_each,
+    check_encodable,
     check_int,
+    check_json,
+    check_line,
     check_status,
     header_pairs,
 )
@@ -30,6 +35,7 @@ from deploy_relay_kit.harness.faults.http1 import (
 BLOCK = 64 * 1024
 _UNSET: Any = object()
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_INTERIM = check_int(least=100, most=199)
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
@@ -82,19 +88,24 @@ class Answer:
 
     status: int = field(default=200, validator=check_status)
     json: Any = field(default=_UNSET, repr=False)
-    body: bytes | str = b""
+    body: bytes | str = field(default=b"", validator=check_bytes | check_encodable)
     times: int = field(default=1, validator=check_int(least=1))
-    content_type: str | None = None
+    content_type: str | None = field(default=None, validator=optional(check_line))
     headers: tuple[tuple[str, str], ...] = field(default=(), converter=header_pairs)
     chunk_size: int | None = field(default=None, validator=optional(check_int(least=1)))
     interim: tuple[int, ...] = field(
-        default=(), validator=deep_iterable(check_int(least=100, most=199))
+        default=(), validator=check_each(_INTERIM, f"a tuple of which each is {_INTERIM.allowed}")
     )
+
+    @json.validator
+    def _check_json(self, field: Attribute[Any], value: object) -> None:
+        if value is not _UNSET:
+            check_json(self, field, value)
 
     @status.validator
     def _check_body(self, _: Attribute[int], status: int) -> None:
-        content = self.content  # which cannot be encoded, if it is wrong
-        if status in BODILESS and (content or self.chunk_size is not None):
+        is_empty = self.json is _UNSET and not self.body
+        if status in BODILESS and not (is_empty and self.chunk_size is None):
             raise ValueError(f"an answer of status {status} has no body: leave it out")
 
     @classmethod

@@ -12,12 +12,15 @@ from deploy_relay_kit.harness.faults.answers import BLOCK, Answer, End, Pause, S
 from deploy_relay_kit.harness.faults.checks import (
     check_choice,
     check_function,
+    check_instance,
     check_int,
     check_number,
     check_status,
+    check_type,
 )
 from deploy_relay_kit.harness.faults.http1 import chunk, status_line
 
+check_answer = check_instance(Answer, "an Answer, such as Answer(503)")
 CloseOrReset = Literal["close", "reset"]
 
 
@@ -35,7 +38,7 @@ class WrappedAnswer:
 class ContentLengthOff(WrappedAnswer):
     """Announce `by` bytes more than the body has, or fewer if negative; close with FIN."""
 
-    answer: Answer
+    answer: Answer = field(validator=check_answer)
     by: int = field()
 
     @by.validator
@@ -52,7 +55,7 @@ class ContentLengthOff(WrappedAnswer):
 class UnfinishedChunks(WrappedAnswer):
     """Send the body chunked, leave out the last chunk and end the connection (RES-12)."""
 
-    answer: Answer
+    answer: Answer = field(validator=check_answer)
     end: CloseOrReset = field(default="close", validator=check_choice(CloseOrReset))
 
     def script(self, *, keep_alive: bool) -> Script:
@@ -66,7 +69,7 @@ class UnfinishedChunks(WrappedAnswer):
 class HeadThenSilence(WrappedAnswer):
     """Send the head of an answer with a body, and nothing more."""
 
-    answer: Answer
+    answer: Answer = field(validator=check_answer)
 
     def script(self, *, keep_alive: bool) -> Script:
         yield self.answer.head(keep_alive=keep_alive)
@@ -116,11 +119,14 @@ class Flood:
         yield from itertools.repeat(again * (BLOCK // len(again)))
 
 
+Dripping = Answer | ContentLengthOff | UnfinishedChunks
+
+
 @frozen
 class Drip(WrappedAnswer):
     """Send an answer byte by byte, at this many bytes per second."""
 
-    answer: Answer | ContentLengthOff | UnfinishedChunks
+    answer: Dripping = field(validator=check_type(Dripping))
     bytes_per_second: float = field(validator=check_number(above=0))
 
     def script(self, *, keep_alive: bool) -> Script:
@@ -133,6 +139,9 @@ class Drip(WrappedAnswer):
                 yield step
 
 
+Holding = Dripping | Drip
+
+
 @frozen
 class Held(WrappedAnswer):
     """Delay an answer until a function returns.
@@ -143,7 +152,7 @@ class Held(WrappedAnswer):
             peer resets the connection. Give it a limit: `functools.partial(event.wait, 5)`.
     """
 
-    answer: Answer | ContentLengthOff | UnfinishedChunks | Drip
+    answer: Holding = field(validator=check_type(Holding))
     until: Callable[[], object] = field(validator=check_function)
 
     def script(self, *, keep_alive: bool) -> Script:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import UnionType
 from typing import Any, get_args
 
 from attrs import Attribute, frozen
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MOST = 1e9  # a socket takes no time limit of more than some 9e9 seconds
 
 
 @frozen
@@ -49,6 +55,8 @@ def header_pairs(
         ValueError: a name or a value is no text that a header line can hold.
     """
     given: Any = value  # a test without a type checker may give anything
+    if not isinstance(given, Iterable):
+        raise TypeError(f"headers must be a mapping or pairs, not {given!r}")
     pairs = tuple(given.items() if isinstance(given, Mapping) else given)
     for pair in pairs:
         match pair:
@@ -60,6 +68,15 @@ def header_pairs(
                     'such as {"Retry-After": "5"}; both are texts in latin-1 without line breaks'
                 )
     return pairs
+
+
+def is_json(value: object) -> bool:
+    """Whether a value can be written as JSON."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_line(text: str) -> bool:
@@ -76,10 +93,15 @@ def check_int(least: int, most: int | None = None) -> Check:
 
 
 def check_number(*, above: float | None = None) -> Check:
-    """Allow finite numbers of 0 or more, or above a limit."""
+    """Allow numbers of 0 or more, or above a limit, up to a thousand million."""
     if above is None:
-        return Check(lambda value: _is_number(value) and value >= 0, "a number of 0 or more")
-    return Check(lambda value: _is_number(value) and value > above, f"a number above {above:g}")
+        return Check(
+            lambda value: _is_number(value) and 0 <= value <= _MOST, "a number from 0 to 1e9"
+        )
+    return Check(
+        lambda value: _is_number(value) and above < value <= _MOST,
+        f"a number above {above:g}, at most 1e9",
+    )
 
 
 def check_choice(literal: object) -> Check:
@@ -112,16 +134,31 @@ def check_each(check: Check, allowed: str) -> Check:
 
 
 def check_size(most: int) -> Check:
-    """Allow bytes, or a text in UTF-8, up to a length."""
-    return Check(
-        lambda value: len(value if isinstance(value, bytes) else value.encode()) <= most,
-        f"at most {most} bytes long",
-    )
+    """Allow bytes up to a length, or a text that has no more in UTF-8."""
+
+    def allows(value: Any) -> bool:
+        if isinstance(value, str):
+            value = value.encode("utf-8", "surrogatepass")
+        return isinstance(value, bytes) and len(value) <= most
+
+    return Check(allows, f"at most {most} bytes long")
 
 
 check_function = Check(callable, "a function without parameters")
 check_bool = check_instance(bool, "True or False")
 check_text = check_instance(str, "a text")
+check_bytes = check_instance(bytes, "bytes")
+check_filled = Check(lambda it: isinstance(it, str) and it != "", "a text that is not empty")
+check_encodable = Check(
+    lambda it: isinstance(it, str) and not _SURROGATE.search(it), "a text without half characters"
+)
+check_line = Check(
+    lambda it: isinstance(it, str) and _is_line(it), "a text in latin-1 without line breaks"
+)
+check_path = Check(
+    lambda it: isinstance(it, str | os.PathLike) and it != "", "a path that is not empty"
+)
+check_json = Check(is_json, "JSON values: objects, lists, texts, numbers, True, False, None")
 check_none = Check(lambda value: value is None, "None")
 check_status = check_int(200, 599)
 

@@ -1,7 +1,7 @@
 """Event streams as a peer writes them (server-sent events, SSE-01 to SSE-20). Pure."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from attrs import field, frozen
@@ -13,7 +13,16 @@ from deploy_relay_kit.harness.faults.answers import (
     End,
     Script,
 )
-from deploy_relay_kit.harness.faults.checks import Check, check_choice, check_int
+from deploy_relay_kit.harness.faults.checks import (
+    Check,
+    check_bool,
+    check_choice,
+    check_instance,
+    check_int,
+    check_json,
+    check_line,
+    check_text,
+)
 from deploy_relay_kit.harness.faults.http1 import LAST_CHUNK, chunk
 
 PRIME = ": stream open\n\n"
@@ -21,18 +30,14 @@ MEDIA_TYPE = "text/event-stream"
 HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
 LineEnd = Literal["\n", "\r\n"]
 _HEAD = Answer(content_type=MEDIA_TYPE, headers=HEADERS, chunk_size=1)
-_check_events = Check(
-    lambda value: isinstance(value, Iterable) and not isinstance(value, str),
-    "an iterable of events and texts, such as (Event(…),)",
-)
 
 
 @frozen
 class Event:
     """One event; data that is not text is sent as JSON."""
 
-    name: str
-    data: Any
+    name: str = field(validator=check_line)
+    data: Any = field(validator=check_json)
 
     def record(self) -> str:
         """The event as text, with one `data:` line for each line of the data (SSE-04)."""
@@ -46,6 +51,15 @@ class Event:
 StreamStep = Event | str | Await
 
 
+def _are_events(value: Any) -> bool:
+    if isinstance(value, list | tuple):  # an iterator may not be read ahead
+        return all(isinstance(it, StreamStep) for it in value)
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+_check_events = Check(_are_events, "an iterable of events and texts, such as (Event(…),)")
+
+
 def phase_event(phase: str, status: str) -> Event:
     return Event("phase", {"phase": phase, "status": status})
 
@@ -57,6 +71,8 @@ def finished_event(status: str) -> Event:
 
 def success_events(project: str = "demo", deployment_id: str = "5f0c6a52") -> tuple[Event, ...]:
     """The events of a successful deploy, in the order of Harper 5.1.14."""
+    check_text.validate("project", project)
+    check_text.validate("deployment_id", deployment_id)
     result = {"message": f"Successfully deployed: {project}", "deployment_id": deployment_id}
     return (
         phase_event("prepare", "start"),
@@ -73,6 +89,9 @@ def failure_events(
     message: str = "Unexpected end of data", code: int | str = 500, deployment_id: str = "5f0c6a52"
 ) -> tuple[Event, ...]:
     """The events of a failed deploy, in the order of Harper 5.1.14."""
+    check_text.validate("message", message)
+    (check_int(least=0) | check_text).validate("code", code)
+    check_text.validate("deployment_id", deployment_id)
     error = {"message": message, "code": code, "phase": "prepare", "deployment_id": deployment_id}
     return phase_event("prepare", "start"), Event("error", error), finished_event("failed")
 
@@ -95,10 +114,12 @@ class EventStream:
     events: Iterable[StreamStep] = field(factory=success_events, validator=_check_events)
     line_end: LineEnd = field(default="\n", validator=check_choice(LineEnd))
     chunk_size: int | None = field(default=None, validator=optional(check_int(least=1)))
-    prime: bool = True
-    after_upload: bool = True
-    truncated: bool = False
-    head: Answer = field(default=_HEAD, repr=False)
+    prime: bool = field(default=True, validator=check_bool)
+    after_upload: bool = field(default=True, validator=check_bool)
+    truncated: bool = field(default=False, validator=check_bool)
+    head: Answer = field(
+        default=_HEAD, repr=False, validator=check_instance(Answer, "an Answer, whose head is sent")
+    )
 
     @property
     def status(self) -> int:

@@ -18,8 +18,10 @@ from deploy_relay_kit.harness.faults.broken_answers import AnyAnswer
 from deploy_relay_kit.harness.faults.checks import (
     Check,
     check_choice,
+    check_filled,
     check_int,
     check_number,
+    check_text,
 )
 from deploy_relay_kit.harness.faults.events import EventStream
 from deploy_relay_kit.harness.faults.mints import (
@@ -180,8 +182,8 @@ def in_turn(*turns: OneFault | None) -> InTurn:
 class HasHeader:
     """A predicate: whether a request has a header with this value."""
 
-    name: str
-    value: str
+    name: str = field(validator=check_filled)
+    value: str = field(validator=check_text)
 
     def __call__(self, request: Any) -> bool:
         """Look at a `RequestWitness`."""

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.broken_answers import AnyAnswer
-from deploy_relay_kit.harness.faults.checks import check_int, check_type
+from deploy_relay_kit.harness.faults.checks import check_int, check_text, check_type
 
 
 @frozen
@@ -45,6 +45,7 @@ class TokensExpire:
 
 def mint_refused(message: str = "invalid credentials", status: int = 401) -> MintAnswer:
     """Refuse the mint with an error text of Harper (MINT-11, MINT-12)."""
+    check_text.validate("message", message)
     return MintAnswer(Answer.error(status, message))
 
 

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 from typing import Self
 
+from deploy_relay_kit.harness.faults.checks import check_text
 from deploy_relay_kit.harness.fronts.daemon import LOG, RealProgram
 
 _CONFIG = """
@@ -26,6 +27,7 @@ class Tinyproxy(RealProgram):
 
     def __init__(self, directives: str = "") -> None:
         """`directives`: further lines of its configuration, such as `BasicAuth user password`."""
+        check_text.validate("directives", directives)
         super().__init__()
         self._directives = directives
         self._log = Path()

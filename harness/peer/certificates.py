@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deploy_relay_kit.harness.faults.checks import check_instance, check_none
+from deploy_relay_kit.harness.faults.checks import check_instance, check_none, check_path
 from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, TlsVersion
 
 # Years far from any clock, so that no clock is asked: a test may freeze Python's.
@@ -34,6 +34,7 @@ class Authority:
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+        (check_path | check_none).validate("directory", directory)
         self._directory = None if directory is None else Path(directory)
         self._ca = trustme.CA(organization_name="deploy relay kit")
         self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}

@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from deploy_relay_kit.harness.faults.checks import (
     check_each,
+    check_filled,
     check_int,
     check_none,
     check_number,
@@ -12,7 +13,7 @@ from deploy_relay_kit.harness.faults.checks import (
 )
 from deploy_relay_kit.harness.profiles import PROFILES, ProfileName
 
-_OPTIONAL_TEXT = check_text | check_none
+_OPTIONAL_TEXT = check_filled | check_none
 _LENGTHS = check_each(check_int(0), "a list of integers of 0 or more")
 
 

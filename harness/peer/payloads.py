@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy_relay_kit.harness.faults.checks import check_int
+from deploy_relay_kit.harness.faults.checks import check_int, check_path
 
 _BLOCK = 64 * 1024
 
@@ -30,7 +30,9 @@ def seeded_blocks(size: int, seed: int = 0) -> Iterator[bytes]:
 
 def stage_payload(path: str | os.PathLike[str], size: int, seed: int = 0) -> Payload:
     """Write a seeded payload of `size` bytes to `path`."""
+    check_path.validate("path", path)
     check_int(0).validate("size", size)
+    check_int(0).validate("seed", seed)
     path = Path(path)
     digest = hashlib.sha256()
     with path.open("wb") as file:

@@ -7,7 +7,7 @@ from typing import Self
 
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.faults import kinds as faults
-from deploy_relay_kit.harness.faults.checks import check_instance, check_text
+from deploy_relay_kit.harness.faults.checks import check_filled, check_instance
 from deploy_relay_kit.harness.faults.kinds import Fault, Group
 from deploy_relay_kit.harness.faults.schedule import FaultSchedule
 from deploy_relay_kit.harness.faults.text import description
@@ -22,6 +22,7 @@ from deploy_relay_kit.harness.transport.control import Command
 from deploy_relay_kit.harness.transport.endpoint import Endpoint
 from deploy_relay_kit.harness.transport.handshake import has_begun, read_client_hello
 from deploy_relay_kit.harness.transport.server import StreamingServer
+from deploy_relay_kit.harness.witness.printable import printable
 from deploy_relay_kit.harness.witness.requests import MintWitness, UploadWitness
 
 _PROFILE = check_instance(Profile, "an object such as Strict() (a name goes to peer(profile=…))")
@@ -86,7 +87,7 @@ class FakePeer(Endpoint):
             mark_offsets: file lengths at which a witness keeps the SHA-256 so far.
         """
         check_authority.validate("authority", authority)
-        check_text.validate("name", name)
+        check_filled.validate("name", name)
         check_options(
             path=path,
             profile=profile,
@@ -111,7 +112,7 @@ class FakePeer(Endpoint):
 
     def __repr__(self) -> str:
         shown = [self.title, self.url, *map(repr, self.faults)]
-        return f"<{type(self).__name__} {' '.join(shown)}>"
+        return printable(f"<{type(self).__name__} {' '.join(shown)}>").replace("\n", "\\n")
 
     @property
     def profile(self) -> Profile:

@@ -9,15 +9,22 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from attrs import field, frozen
+from attrs.validators import optional
 
 from deploy_relay_kit.harness.faults.answers import End
 from deploy_relay_kit.harness.faults.checks import (
+    check_bool,
+    check_bytes,
     check_choice,
+    check_each,
     check_function,
     check_int,
+    check_json,
+    check_line,
     check_number,
     check_size,
     check_status,
+    check_text,
 )
 from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, SocketFault
 from deploy_relay_kit.harness.replication.frames import OTHER_CODES, pack, response
@@ -43,7 +50,7 @@ class UpgradeRefused(SocketFault):
     """
 
     status: int = field(default=503, validator=check_status)
-    location: str = ""
+    location: str = field(default="", validator=check_line)
 
 
 @frozen
@@ -55,7 +62,7 @@ class UpgradeHangs(SocketFault):
 class Subprotocol(SocketFault):
     """Accept the upgrade with another subprotocol in the answer, or none (WS-03)."""
 
-    echo: str | None = None
+    echo: str | None = field(default=None, validator=optional(check_line))
 
 
 @frozen
@@ -135,7 +142,7 @@ class AnswerFault(SocketFault, ABC):
 class ErrorAnswer(AnswerFault):
     """Answer that the operation failed, with this text (WS-12)."""
 
-    error: str = "ClientError: invalid credentials"
+    error: str = field(default="ClientError: invalid credentials", validator=check_text)
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
         yield response(request_id, {"error": self.error})
@@ -145,7 +152,7 @@ class ErrorAnswer(AnswerFault):
 class UnknownRequestId(AnswerFault):
     """Answer with an id that the client did not send (WS-17), then perhaps with the right id."""
 
-    then_answer: bool = True
+    then_answer: bool = field(default=True, validator=check_bool)
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
         # No counter of one connection reaches this number, and it fits any width of integer.
@@ -166,7 +173,7 @@ class WithoutToken(AnswerFault):
 class WithToken(AnswerFault):
     """Answer with this value as the token (MINT-03): a number, an empty text, a map."""
 
-    token: Any
+    token: Any = field(validator=check_json | check_bytes)
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
         yield response(request_id, {"operation_token": self.token})
@@ -205,8 +212,10 @@ class OthersFirst(AnswerFault):
         data: then a message of replication data, which begins with a byte under 128 (WS-08).
     """
 
-    codes: tuple[int, ...] = OTHER_CODES
-    data: bytes = b"\x00replication data"
+    codes: tuple[int, ...] = field(
+        default=OTHER_CODES, validator=check_each(check_int(least=0), "a tuple of integers")
+    )
+    data: bytes = field(default=b"\x00replication data", validator=check_bytes)
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
         for code in self.codes:
@@ -219,7 +228,7 @@ class OthersFirst(AnswerFault):
 class Garbage(AnswerFault):
     """Send only a message that is not msgpack."""
 
-    message: bytes = b"\xc1 never a msgpack value"
+    message: bytes = field(default=b"\xc1 never a msgpack value", validator=check_bytes)
 
     def messages(self, request_id: Any, issue: Issue) -> Messages:
         yield self.message

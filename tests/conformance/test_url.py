@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from deploy_relay_kit.harness import FakeCluster, Payload, Refuse
-from deploy_relay_kit.harness.cluster import has_ipv6
 from deploy_relay_kit.harness.fronts.nginx import NginxFront
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload, need_port, need_upload
+from deploy_relay_kit.harness.peer.addresses import has_ipv6
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,33 @@ from deploy_relay_kit import harness
 from deploy_relay_kit.harness.cluster import FakeCluster
 from tests.rawclient import RawClient, chunked, upload_body, upload_head
 
+NO_NAMES: list[Any] = ["", 0, []]
+NO_AUTHORITIES: list[Any] = ["", 0, {}]
+OTHER = harness.Authority()
 # By the function: its arguments, and what the error says.
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("peer", {"tls": "no"}, "tls must be True or False, not 'no'"),
     ("peer", {"tls": None}, "tls must be True or False, not None"),
-    ("peer", {"name": 5}, "name must be a text, not 5"),
+    ("peer", {"name": 5}, "name must be a text that is not empty or None, not 5"),
+    *(
+        ("peer", {"name": name}, f"name must be a text that is not empty or None, not {name!r}")
+        for name in NO_NAMES
+    ),
+    *(
+        ("peer", {"authority": value}, f"authority must be an Authority or None, not {value!r}")
+        for value in NO_AUTHORITIES
+    ),
+    ("peer", {"tls": False, "authority": OTHER}, "authority signs a certificate, and tls=False"),
+    ("socket", {"tls": False, "authority": OTHER}, "authority signs a certificate, and tls=False"),
+    ("peer", {"username": ""}, "username must be a text that is not empty or None, not ''"),
+    ("peer", {"password": ""}, "password must be a text that is not empty or None, not str"),
+    ("peer", {"timeout": 1e30}, "timeout must be a number above 0, at most 1e9, not 1e+30"),
     ("peer", {"path": 5}, "path must be a text, not 5"),
     ("peer", {"profile": []}, "profile []: give one of strict, witness"),
-    ("peer", {"username": True}, "username must be a text or None, not True"),
-    ("peer", {"password": b"hunter2"}, "password must be a text or None, not bytes"),
+    ("peer", {"username": True}, "username must be a text that is not empty or None, not T"),
+    ("peer", {"password": b"hunter2"}, "password must be a text that is not empty or None, not by"),
     ("peer", {"host": 5}, "host 5: a fake peer serves on the loopback only"),
-    ("peer", {"timeout": "5"}, "timeout must be a number above 0, not '5'"),
+    ("peer", {"timeout": "5"}, "timeout must be a number above 0, at most 1e9, not '5'"),
     ("peer", {"authority": "x"}, "authority must be an Authority or None, not 'x'"),
     ("peer", {"mark_offsets": [-1]}, "mark_offsets must be a list of integers of 0 or more, not ["),
     (
@@ -39,7 +55,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("socket", {"authority": "x"}, "authority must be an Authority or None, not 'x'"),
     ("socket", {"known_nodes": "node-1"}, "known_nodes must be a list of texts or None, not 'node"),
     ("socket", {"known_nodes": [5]}, "known_nodes must be a list of texts or None, not [5]"),
-    ("socket", {"timeout": 0}, "timeout must be a number above 0, not 0"),
+    ("socket", {"timeout": 0}, "timeout must be a number above 0, at most 1e9, not 0"),
     ("socket", {"peer": "node-1"}, "peer must be a FakePeer, not 'node-1'"),
     ("front", {"prefix": 5}, "prefix must be a text, not 5"),
     ("front", {"prefix": "ops"}, "prefix must be a path such as /ops, not 'ops'"),
@@ -48,9 +64,17 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("cluster", {"peers": "2"}, "peers must be an integer of 0 or more, not '2'"),
     ("cluster", {"authority": "x"}, "authority must be an Authority or None, not 'x'"),
     ("wait", {"happened": 5}, "happened must be a function of this object, not 5"),
-    ("wait", {"timeout": "5"}, "timeout must be a number of 0 or more, not '5'"),
+    ("wait", {"timeout": "5"}, "timeout must be a number from 0 to 1e9, not '5'"),
     ("payload", {"size": -1}, "size must be an integer of 0 or more, not -1"),
     ("payload", {"size": "5"}, "size must be an integer of 0 or more, not '5'"),
+    ("payload", {"path": None}, "path must be a path that is not empty, not None"),
+    ("payload", {"path": ""}, "path must be a path that is not empty, not ''"),
+    ("payload", {"seed": "x"}, "seed must be an integer of 0 or more, not 'x'"),
+    ("authority", {"directory": ""}, "directory must be a path that is not empty or None, not ''"),
+    ("authority", {"directory": 5}, "directory must be a path that is not empty or None, not 5"),
+    ("tinyproxy", {"directives": 5}, "directives must be a text, not 5"),
+    ("timelines", {"since": None}, "since must be a number from 0 to 1e9, not None"),
+    ("redacted", {"text": None}, "text must be a text, not None"),
     ("fault", {"text": 503}, "text must be a text, not 503"),
 ]
 
@@ -70,8 +94,12 @@ def test_an_argument_that_makes_no_sense_is_named(
         "front": (cluster.nginx, {"peer": peer, "prefix": "/ops"}),
         "cluster": (FakeCluster, {}),
         "wait": (peer.wait_until, {"happened": bool}),
-        "payload": (harness.stage_payload, {"path": tmp_path / "package.tar.gz"}),
+        "payload": (harness.stage_payload, {"path": tmp_path / "package.tar.gz", "size": 5}),
         "fault": (harness.parse_fault, {}),
+        "authority": (harness.Authority, {}),
+        "tinyproxy": (harness.Tinyproxy, {}),
+        "timelines": (cluster.timelines, {}),
+        "redacted": (cluster.redacted, {}),
     }
     call, good = functions[function]
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the words are compared below

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deploy_relay_kit.harness.cluster import FakeCluster, loopback_address
+from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults.kinds import ResetAfter
+from deploy_relay_kit.harness.peer.addresses import loopback_address
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.witness.clock import now
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
@@ -209,6 +210,11 @@ def test_two_hundred_peers_in_one_process_take_an_upload_each_at_once() -> None:
         assert [upload.findings for peer in cluster.peers for upload in peer.uploads] == [[]] * 200
 
 
+def test_a_peer_is_shown_in_one_line(cluster: FakeCluster) -> None:
+    peer = cluster.peer("a\nb\x1b[31m")
+    assert repr(peer) == f"<FakePeer a\\nb\\x1b[31m {peer.url}>"
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -216,8 +222,8 @@ def test_two_hundred_peers_in_one_process_take_an_upload_each_at_once() -> None:
         ({"path": "ops"}, "path 'ops': begin it with /"),
         ({"path": "/\r\nX: y"}, r"path '/\\r\\nX: y': .* printable characters"),
         ({"path": "/\ud800"}, r"path '/\\ud800': .* printable characters"),
-        ({"timeout": 0}, "timeout must be a number above 0, not 0"),
-        ({"timeout": "3"}, "timeout must be a number above 0, not '3'"),
+        ({"timeout": 0}, "timeout must be a number above 0, at most 1e9, not 0"),
+        ({"timeout": "3"}, "timeout must be a number above 0, at most 1e9, not '3'"),
         ({"profile": "harper"}, "profile 'harper': give one of strict"),
     ],
 )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy_relay_kit.harness.judge.report.result import to_json
+from tests.harness.driving import case, failed, result_of
 from tests.harness.test_installed import run, write
 
 USES_EVERY_FIXTURE = """
@@ -53,26 +55,43 @@ def test_serve_needs_no_extra(installed_without_extras: Path, tmp_path: Path) ->
     assert len(json.loads(done.stdout)["nodes"]) == 3
 
 
+@pytest.mark.parametrize("document", ["adapter", "result"])
+def test_schemas_need_no_extra(
+    installed_without_extras: Path, tmp_path: Path, document: str
+) -> None:
+    done = run(installed_without_extras, "relay-harness", "schema", document, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "$schema" in json.loads(done.stdout)
+
+
 @pytest.mark.parametrize(
     ("command", "extra"),
     [
         ("relay --version", "relay"),
         ("relay deploy .", "relay"),
         ("relay-harness run", "judge"),
-        ("relay-harness explain WIRE-03", "judge"),
         ("relay-harness lint -- cat", "judge"),
         ("relay-harness report result.json --to .", "judge"),
-        ("relay-harness schema result", "judge"),
     ],
 )
 def test_a_command_names_the_extra_that_it_lacks(
     installed_without_extras: Path, tmp_path: Path, command: str, extra: str
 ) -> None:
+    (tmp_path / "result.json").write_text(to_json(result_of(case("test_one", failed()))))
     done = run(installed_without_extras, *command.split(), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert line.startswith(f"{command.split(maxsplit=1)[0]}: ")
     assert EXTRA.findall(line) == [extra]
+
+
+def test_a_finding_is_explained_without_an_extra(
+    installed_without_extras: Path, tmp_path: Path
+) -> None:
+    done = run(installed_without_extras, "relay-harness", "explain", "wire-13", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("WIRE-13 (must): ")
+    assert "common mistake: " in done.stdout
 
 
 def test_help_needs_no_extra(installed_without_extras: Path, tmp_path: Path) -> None:

@@ -23,10 +23,16 @@ from deploy_relay_kit.harness.faults.broken_answers import (
     Drip,
     EndlessHead,
     Flood,
+    HeadThenSilence,
     Held,
     UnfinishedChunks,
 )
-from deploy_relay_kit.harness.faults.events import Event, EventStream
+from deploy_relay_kit.harness.faults.events import (
+    Event,
+    EventStream,
+    failure_events,
+    success_events,
+)
 from deploy_relay_kit.harness.faults.kinds import CertificateFlaw
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.replication import FakeReplicationSocket
@@ -52,10 +58,13 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(Answer, 304, chunk_size=1), "an answer of status 304 has no body"),
         (anyhow(Answer, times=0), "times must be an integer of 1 or more, not 0"),
         (anyhow(Answer, chunk_size=0), "chunk_size must .*, not 0"),
-        (anyhow(Answer, interim=(200,)), "interim must be an integer from 100 to 199, not 200"),
+        (
+            anyhow(Answer, interim=(200,)),
+            r"interim must be a tuple of which each is an integer from 100 to 199, not \(200,\)",
+        ),
         (anyhow(EndlessHead, 99), "status must .*, not 99"),
         (anyhow(Flood, "tears"), "of must be .*, not 'tears'"),
-        (anyhow(Drip, OK, 0), "bytes_per_second must be a number above 0, not 0"),
+        (anyhow(Drip, OK, 0), "bytes_per_second must be a number above 0, .*, not 0"),
         (anyhow(Drip, OK, math.nan), "bytes_per_second must .*, not nan"),
         (anyhow(Drip, OK, math.inf), "bytes_per_second must .*, not inf"),
         (
@@ -98,7 +107,7 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
             anyhow(faults.AnswerEarly, OK, then="go"),
             "then must be one of 'drain', 'stop', 'close', 'grace', not 'go'",
         ),
-        (anyhow(faults.AnswerEarly, OK, grace=-1), "grace must be a number of 0 or more, not -1"),
+        (anyhow(faults.AnswerEarly, OK, grace=-1), "grace must be a number from 0 to 1e9, not -1"),
         (anyhow(faults.TokensExpire, 0), "first must .*, not 0"),
         (anyhow(faults.InTurn, ()), r"turns must be faults of uploads, or of mints, .*, not \(\)"),
         (anyhow(faults.in_turn, None), "turns"),
@@ -123,7 +132,45 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(socket_faults.Fragments, 0), "size must be an integer of 1 or more, not 0"),
         (anyhow(socket_faults.PingFirst, bytes(126)), "data must be at most 125 bytes long, not b"),
         (anyhow(socket_faults.HugeAnswer, -1), "padding must .*, not -1"),
-        (lambda: Answer(200, body="\ud800"), "surrogates not allowed"),
+        (anyhow(Answer, interim=100), "interim must be a tuple .*, not 100"),
+        (anyhow(Answer, json=b"x"), "json must be JSON values: .*, not b'x'"),
+        (anyhow(Answer, body=5), "body must be bytes or a text .*, not 5"),
+        (anyhow(Answer, body="\ud800"), "body must be bytes or a text without half characters"),
+        (anyhow(Answer, content_type="a\r\nb"), "content_type must be a text .* line breaks"),
+        (anyhow(Answer, content_type=5), "content_type must be a text .*, not 5"),
+        (anyhow(ContentLengthOff, 503, 1), "answer must be an Answer, such as .*, not 503"),
+        (anyhow(UnfinishedChunks, 503), "answer must be an Answer, such as .*, not 503"),
+        (anyhow(HeadThenSilence, 503), "answer must be an Answer, such as .*, not 503"),
+        (anyhow(Drip, 503, 1), "answer must be an instance of .*, not 503"),
+        (anyhow(Held, 503, dict), "answer must be an instance of .*, not 503"),
+        (anyhow(Event, 5, {}), "name must be a text .*, not 5"),
+        (anyhow(Event, "done", OK), "data must be JSON values: .*, not Answer"),
+        (anyhow(EventStream, [b"x"]), "events must be an iterable of events and texts, .*, not"),
+        (anyhow(EventStream, b"x"), "events must be an iterable of events and texts, .*, not"),
+        (anyhow(EventStream, head=200), "head must be an Answer, .*, not 200"),
+        *(
+            (anyhow(EventStream, **{name: "no"}), f"{name} must be True or False, not 'no'")
+            for name in ("prime", "after_upload", "truncated")
+        ),
+        (anyhow(success_events, 5), "project must be a text, not 5"),
+        (anyhow(success_events, deployment_id=5), "deployment_id must be a text, not 5"),
+        (anyhow(failure_events, 5), "message must be a text, not 5"),
+        (anyhow(failure_events, code=None), "code must be .* or a text, not None"),
+        (anyhow(failure_events, deployment_id=5), "deployment_id must be a text, not 5"),
+        (anyhow(faults.mint_refused, 5), "message must be a text, not 5"),
+        (anyhow(faults.mint_with_token, b"x"), "json must be JSON values: .*, not "),
+        (anyhow(faults.HasHeader, "", "x"), "name must be a text that is not empty, not ''"),
+        (anyhow(faults.HasHeader, "x", 5), "value must be a text, not 5"),
+        (anyhow(faults.Latency, 1e30), r"seconds must be a number from 0 to 1e9, not 1e\+30"),
+        (anyhow(socket_faults.UpgradeRefused, location=5), "location must be a text .*, not 5"),
+        (anyhow(socket_faults.Subprotocol, 5), "echo must be a text .*, not 5"),
+        (anyhow(socket_faults.ErrorAnswer, 5), "error must be a text, not 5"),
+        (anyhow(socket_faults.UnknownRequestId, 5), "then_answer must be True or False, not 5"),
+        (anyhow(socket_faults.WithToken, OK), "token must be JSON values: .* or bytes, not Answer"),
+        (anyhow(socket_faults.OthersFirst, 5), "codes must be a tuple of integers, not 5"),
+        (anyhow(socket_faults.OthersFirst, data="x"), "data must be bytes, not 'x'"),
+        (anyhow(socket_faults.Garbage, "x"), "message must be bytes, not 'x'"),
+        (anyhow(socket_faults.PingFirst, 5), "data must be at most 125 bytes long, not 5"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(make: Callable[[], Any], words: str) -> None:

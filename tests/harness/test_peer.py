@@ -7,8 +7,9 @@ import hashlib
 
 import pytest
 
-from deploy_relay_kit.harness.cluster import FakeCluster, has_ipv6
+from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults.answers import Answer
+from deploy_relay_kit.harness.peer.addresses import has_ipv6
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.replication import FakeReplicationSocket
 from tests.rawclient import (

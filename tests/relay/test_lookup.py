@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from deploy_relay_kit import relay
-from deploy_relay_kit.harness.cluster import FakeCluster, has_ipv6
+from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.peer.addresses import has_ipv6
 from deploy_relay_kit.relay.sockets import Lookups
 from tests.relay.driving import DEPLOY, SOON
 

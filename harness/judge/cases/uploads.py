@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
-from deploy_relay_kit.harness.cluster import FakeCluster, has_ipv6, loopback_address
+from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import AnswerEarly
 from deploy_relay_kit.harness.judge.cases.checks import CUT, Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.addresses import has_ipv6, loopback_address
 from deploy_relay_kit.harness.peer.payloads import Payload
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets.outcome import Record
