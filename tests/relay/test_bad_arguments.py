@@ -16,7 +16,7 @@ from tests.relay.driving import DEPLOY
 NO_LIFETIMES: list[Any] = [0, -1, "", True, math.nan, []]
 NO_PORTS: list[Any] = [1.5, b"5", True, []]
 NO_TEXTS: list[Any] = [5, b"x", True, []]
-HUGE = 10**400  # more than a float holds
+ENDLESS = 10**400  # more than a float holds
 
 
 async def unheard(_: object) -> None:
@@ -54,16 +54,16 @@ VALUES: list[tuple[Callable[[], Any], str]] = [
     ),
     *(
         (anyhow(relay.ReplicationMint, ping_every=value), "ping_every must be a number above 0")
-        for value in mixed(0, -1, "30", None, math.nan, math.inf, HUGE)
+        for value in mixed(0, -1, "30", None, math.nan, math.inf, ENDLESS)
     ),
     *(
-        (anyhow(relay.Limits, **{name: HUGE}), f"limit '{name}' must be a number above 0")
+        (anyhow(relay.Limits, **{name: ENDLESS}), f"limit '{name}' must be a number above 0")
         for name in ("connect", "mint", "stall", "answer", "restart", "total", "rate")
     ),
     *(
         (anyhow(relay.Retry, **{name: value}), f"{name} must be a number of 0 or more, not")
         for name in ("first_delay", "longest_delay")
-        for value in mixed(-1, "1", None, math.nan, math.inf, HUGE)
+        for value in mixed(-1, "1", None, math.nan, math.inf, ENDLESS)
     ),
     *(
         (anyhow(relay.Tls, "ca.pem", **{name: value}), f"{name} (must be|is an empty) ?.*path")
@@ -76,7 +76,7 @@ VALUES: list[tuple[Callable[[], Any], str]] = [
     (anyhow(relay.Node, "n", ca_file=""), "ca_file of node 'n' is an empty path"),
     (anyhow(relay.Node, "n", mint="hunter2"), "mint of node 'n' must be such as .*, not str"),
     (anyhow(relay.Node, "n", mint=0), "mint of node 'n' must be such as .*, not int"),
-    (anyhow(relay.Node, "n", rate=HUGE), "rate of node 'n' must be a number above 0"),
+    (anyhow(relay.Node, "n", rate=ENDLESS), "rate of node 'n' must be a number above 0"),
     *(
         (anyhow(relay.Node, "n", port=value), "port of node 'n' must be a number or a text")
         for value in NO_PORTS
