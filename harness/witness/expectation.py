@@ -72,8 +72,8 @@ def _of_fields(upload: Upload, expected: Mapping[str, Any]) -> Iterator[str]:
             yield f"field {_named(name)}: expected {show(wanted)}, got {show(value)}{_rule(name)}"
     for name in expected:
         if name not in upload.fields:
-            wanted = show(_encoded(expected[name]))
-            yield f"field {_named(name)}: not sent, expected {wanted}{_rule(name)}"
+            missing = show(_encoded(expected[name]))
+            yield f"field {_named(name)}: not sent, expected {missing}{_rule(name)}"
 
 
 def _of_file(upload: Upload, payload: bytes | Path) -> Iterator[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import product
+from secrets import randbelow
 from typing import Any
 from urllib.parse import quote
 
@@ -172,16 +174,18 @@ def test_a_password_that_a_mint_quotes_is_in_no_record(
 
 
 @frozen
-class QuotesHeader(Answer):
-    """A refusal that quotes the `Authorization` of the requests to a peer."""
+class Quotes(Answer):
+    """A refusal that quotes texts as they are when it is sent."""
 
-    of: FakePeer | None = None
+    texts: Callable[[], Iterable[str]] = tuple
 
     @property
     def content(self) -> bytes:
-        assert self.of is not None
-        seen = [request.header("authorization", "") for request in self.of.live_requests]
-        return json.dumps({"error": f"bad header: {' and '.join(seen)}"}).encode()
+        return json.dumps({"error": f"bad header: {' and '.join(self.texts())}"}).encode()
+
+
+def headers_of(peer: FakePeer) -> list[str]:
+    return [request.header("authorization", "") for request in peer.live_requests]
 
 
 def test_the_credentials_of_a_header_that_a_peer_quotes_are_in_no_record(
@@ -193,24 +197,17 @@ def test_the_credentials_of_a_header_that_a_peer_quotes_are_in_no_record(
         peer = cluster.peer(username="u" * (8 + number))
         places[f"its answer with user and password {number}"] = peer
         peer.fault = Answer.error(401, f"bad header: Basic {peer.node.basic}, for a user")
-    for number, letter in enumerate("cdefgh"):  # base64 has three ways to end
-        places[f"its answer {number}"] = peer = cluster.peer(password=letter * (20 + number // 2))
-        answer = QuotesHeader(401, of=peer)
+    for number in range(6):  # base64 has three ways to end
+        password = f"{randbelow(10**20):020}{'x' * (number // 2)}"  # in no file of another program
+        places[f"its answer {number}"] = peer = cluster.peer(password=password)
+        answer = Quotes(401, texts=partial(headers_of, peer))
         peer.fault = answer if number % 2 else MintAnswer(answer)
     outcome = relay.deploy(to=map(relay.minting, places.values()))
     check_records(check, outcome, places)
 
 
-@frozen
-class QuotesTokens(Answer):
-    """A refusal that quotes every token of a peer so far."""
-
-    of: FakePeer | None = None
-
-    @property
-    def content(self) -> bytes:
-        assert self.of is not None
-        return json.dumps({"error": f"seen: {' '.join(self.of.tokens.issued)}"}).encode()
+def tokens_of(peer: FakePeer) -> Iterable[str]:
+    return peer.tokens.issued
 
 
 def test_a_refresh_token_is_hidden_wherever_a_mint_has_it(
@@ -220,12 +217,12 @@ def test_a_refresh_token_is_hidden_wherever_a_mint_has_it(
     places, nodes = dict[str, FakePeer](), list[DeployNode]()
     if "mint.operations" in relay.target.capabilities:
         places["its answer after a token inside results"] = peer = cluster.peer()
-        peer.fault = (MintNested(), QuotesTokens(401, of=peer))
+        peer.fault = (MintNested(), Quotes(401, texts=partial(tokens_of, peer)))
         nodes.append(relay.minting(peer))
     if "mint.replication" in relay.target.capabilities:
         for where, fault in (("an answer", None), ("the results of an answer", NestedToken())):
             places[f"its answer after {where} of a socket"] = peer = cluster.peer()
-            peer.fault = QuotesTokens(401, of=peer)
+            peer.fault = Quotes(401, texts=partial(tokens_of, peer))
             nodes.append(relay.minting_over(cluster.replication(peer, fault=fault), peer))
     if not nodes:
         relay.need("mint.operations")
@@ -237,7 +234,7 @@ def test_a_token_of_an_earlier_attempt_is_in_no_record(
 ) -> None:
     """The tokens of an earlier attempt that a peer quotes later are in no record."""
     peer = cluster.peer()
-    peer.fault = in_turn(Answer(503), QuotesTokens(401, of=peer))
+    peer.fault = in_turn(Answer(503), Quotes(401, texts=partial(tokens_of, peer)))
     outcome = relay.deploy(to=[relay.minting(peer)], limits=THRICE)
     check.need(len(peer.uploads) > 1, "the relay made no second attempt")
     check_records(check, outcome, {"a second attempt": peer})
