@@ -1,8 +1,11 @@
 """Commands and options that are misspelled, for both commands of the kit."""
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+
+_NUMBER = re.compile(r"-\d*\.?\d+$")
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -37,18 +40,26 @@ def _unknown_option(
     """`others`: the commands that may have the option instead."""
     spelled = _options_of(parser)
     for word in words:
-        name = word.partition("=")[0]
-        is_short = parser.allow_abbrev and any(it.startswith(name) for it in spelled)
-        if not word.startswith("--") or name in spelled or is_short:
+        if not _is_option(word):
+            continue
+        is_long = word.startswith("--")
+        name = word.partition("=")[0] if is_long else word[:2]
+        is_short = is_long and parser.allow_abbrev and any(it.startswith(name) for it in spelled)
+        if name in spelled or is_short:
             continue
         for command, other in others.items():
             if name in _options_of(other):
                 return f"{name} belongs after the command, as in {parser.prog} {command} {name}"
         shown = [it for it, action in spelled.items() if action.help != argparse.SUPPRESS]
-        close = get_close_matches(name, shown, 1)
+        close = get_close_matches(name, shown, 1) if is_long else []
         near = f" (did you mean {close[0]}?)" if close else ""
         return f"unknown option {name}{near}; see {parser.prog} --help"
     return ""
+
+
+def _is_option(word: str) -> bool:
+    """Whether argparse takes a word for an option: not `-`, a number, or a text with blanks."""
+    return word.startswith("-") and len(word) > 1 and " " not in word and not _NUMBER.match(word)
 
 
 def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:

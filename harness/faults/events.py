@@ -90,7 +90,7 @@ def failure_events(
 ) -> tuple[Event, ...]:
     """The events of a failed deploy, in the order of Harper 5.1.14."""
     check_text.validate("message", message)
-    (check_int(least=0) | check_text).validate("code", code)
+    check_json.validate("code", code)
     check_text.validate("deployment_id", deployment_id)
     error = {"message": message, "code": code, "phase": "prepare", "deployment_id": deployment_id}
     return phase_event("prepare", "start"), Event("error", error), finished_event("failed")

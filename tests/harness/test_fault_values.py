@@ -155,7 +155,7 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(success_events, 5), "project must be a text, not 5"),
         (anyhow(success_events, deployment_id=5), "deployment_id must be a text, not 5"),
         (anyhow(failure_events, 5), "message must be a text, not 5"),
-        (anyhow(failure_events, code=None), "code must be .* or a text, not None"),
+        (anyhow(failure_events, code=b"x"), "code must be JSON values: .*, not b'x'"),
         (anyhow(failure_events, deployment_id=5), "deployment_id must be a text, not 5"),
         (anyhow(faults.mint_refused, 5), "message must be a text, not 5"),
         (anyhow(faults.mint_with_token, b"x"), "json must be JSON values: .*, not "),

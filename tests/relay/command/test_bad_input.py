@@ -52,6 +52,9 @@ WHO = ("--user=u", "--password-file=password")
         (["depoly", "demo"], "unknown command 'depoly'; did you mean deploy?"),
         (["xyzzy"], "unknown command 'xyzzy'; see relay --help"),
         (["--versoin"], "unknown option --versoin (did you mean --version?)"),
+        (["-q", "deploy", "demo"], "-q belongs after the command, as in relay deploy -q"),
+        (["-x", "deploy"], "unknown option -x; see relay --help"),
+        (["deploy", "-x", "demo"], "unknown option -x; see relay deploy --help"),
         ([NODE, "deploy", "demo"], "--node belongs after the command, as in relay deploy --node"),
         (
             ["serve", "--confg=x"],
