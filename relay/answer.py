@@ -26,6 +26,7 @@ _MAX_DEPTH = 100  # levels of a JSON value
 _MOST_EVENTS = 100_000  # of a stream; npm reports some thousand lines
 _MOST_COMMENTS = 1 << 20  # bytes from one event to the next
 _LONGEST_STREAM = 16 << 20  # bytes, beside the limit of one event
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # in JSON
 _UNPARSABLE = object()
 
 Hide = Callable[[str], str]
@@ -98,7 +99,8 @@ def failure_reason(answer: Answer) -> str:
     if text.startswith(("data:", "event:", ":")):  # framed as an event
         events = EventParser().feed(answer.body + b"\n\n")
         text = next((data for _, data in events if data), text)
-    return _reason(parse_json(text), answer.hide(text)) or f"HTTP {answer.status}"
+    reason = _reason(parse_json(text), answer.hide(text))
+    return reason if reason.strip() else f"HTTP {answer.status}"
 
 
 def _page(answer: Answer) -> str:
@@ -185,7 +187,9 @@ class StreamedAnswer:
             self._result = None
             code = members.get("code")  # an HTTP status, or a word such as ERR_INVALID_ARG_TYPE
             status = code if type(code) is int and code in _HTTP_CODES else None
-            reason = _reason(value, self._hide(text)) or "the peer reported an error without a text"
+            reason = _reason(value, self._hide(text))
+            if not reason.strip():
+                reason = "the peer reported an error without a text"
             raise PeerError("answer", reason, status_code=status, in_stream=True, members=members)
         if name == "done":
             self._result = _members(members.get("result", value), text)
@@ -196,9 +200,16 @@ def parse_json(text: str) -> Any:
     """The JSON value of a text, or `_UNPARSABLE`, also if it is nested too deeply to print."""
     try:
         value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        if _SURROGATE.search(text):
+            value = json.loads(_whole_characters(json.dumps(value, ensure_ascii=False)))
         return value if _depth(value) <= _MAX_DEPTH else _UNPARSABLE
     except (ValueError, RecursionError):
         return _UNPARSABLE
+
+
+def _whole_characters(text: str) -> str:
+    """Half of a pair of surrogates, which no encoding can write, becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _depth(value: object) -> int:
@@ -229,12 +240,15 @@ def _reason(value: object, text: str) -> str:
 
 
 def readable(value: object) -> str:
-    """A JSON value for people: a text, the message of an object, or its JSON (RES-08)."""
+    """A value for people: a text, the message of an object, or its JSON (RES-08)."""
     if isinstance(value, dict) and isinstance(value.get("message"), str):
         value = value["message"]
     if isinstance(value, str):
         return value
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=repr)
+    except (ValueError, TypeError, RecursionError):  # of msgpack, which has more than JSON
+        return "a value that is not JSON"
 
 
 def _first_units(text: str) -> str:

@@ -1,5 +1,6 @@
 """The mapping of errors of aiohttp, ssl and the system to the relay's own."""
 
+import ast
 import contextlib
 import errno
 import os
@@ -41,6 +42,7 @@ _TUNNEL_FAILURES: dict[type[Exception], str] = {
 _SERVER_ERRORS = 500
 _SHOWN = 100  # characters of a proxy's text that a reason quotes
 
+_QUOTATION = re.compile(r"""\bb('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")  # a repr of bytes
 _CERTIFICATE_ALERT = re.compile("ALERT_.*(CERTIFICATE|_CA$|ACCESS_DENIED|DECRYPT_ERROR)")
 
 # By the reason of OpenSSL.
@@ -145,6 +147,8 @@ def _is_about_certificates(error: ssl.SSLError) -> bool:
 
 def _text(error: BaseException) -> str:
     """The cause in plain words, without the text that aiohttp adds."""
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return _upgrade_text(error)
     for cause in _chain(error):
         if isinstance(cause, aiohttp.ServerDisconnectedError):
             break
@@ -156,8 +160,27 @@ def _text(error: BaseException) -> str:
             known = cause.errno in errno.errorcode and not isinstance(cause, socket.gaierror)
             return os.strerror(cause.errno) if known else cause.strerror
         if not isinstance(cause, ConnectionError):  # asyncio raises those without a text
-            return str(getattr(cause, "message", cause)) or type(cause).__name__
+            return _quoted(str(getattr(cause, "message", cause))) or type(cause).__name__
     return "the peer closed the connection"
+
+
+def _upgrade_text(error: aiohttp.WSServerHandshakeError) -> str:
+    if error.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        return f"HTTP {error.status}"
+    return error.message.lower()
+
+
+def _quoted(text: str) -> str:
+    """What the parser of aiohttp says, in one line; a long quotation of the peer is left out.
+
+    It is not cut, as half of a secret is not recognised as one.
+    """
+    found = _QUOTATION.search(text)
+    said = text[: found.start()] if found else text
+    said = " ".join(said.removesuffix("bytearray(").split()).rstrip(":")
+    if found is None or len(found[0]) > _SHOWN:
+        return said
+    return f"{said}: {ast.literal_eval(found[0]).decode('utf-8', 'replace')}".rstrip(": ")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -176,6 +176,7 @@ class Peer:
                 server_hostname=server_name(self.node) or endpoint.host_without_zone,
                 max_msg_size=self.limits.answer_bytes,
                 autoping=False,  # endless pings would be answered without end
+                autoclose=False,  # after a close without a code it would wait for another one
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
                 **route,
             ) as websocket:

@@ -17,6 +17,7 @@ SUBPROTOCOL = "harperdb-replication-v1"  # WS-03
 REQUEST, RESPONSE = 136, 137  # WS-10, WS-11
 _REQUEST_ID = 1  # one operation per connection (WS-14)
 _MOST_FRAMES = 10_000  # before the answer; WS-15 ignores them
+_NO_CODE = 1005  # a close without a code (RFC 6455, 7.1.5)
 _DATA = {aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT}
 
 
@@ -92,12 +93,14 @@ async def _answer(socket: aiohttp.ClientWebSocketResponse[bool], pause: float) -
         if message.type is aiohttp.WSMsgType.PONG:
             continue
         if message.type not in _DATA:  # the socket was closed or lost
-            code = socket.close_code or message.data
+            code = socket.close_code or message.data or _NO_CODE
             # Without an answer another attempt may help (RTY-02), unless the peer refuses the relay
             # (WS-05) or breaks the protocol.
             is_closed = message.type is not aiohttp.WSMsgType.ERROR
             again = is_closed and code != aiohttp.WSCloseCode.POLICY_VIOLATION
-            reason = f"Connection closed {message.extra or ''} {code}"  # WS-16
+            reason = " ".join(
+                filter(None, ("Connection closed", message.extra, str(code)))
+            )  # WS-16
             raise PeerError("answer", reason, retryable=again)
         result = operation_response(message.data)
         if result and result.get("error"):

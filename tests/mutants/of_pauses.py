@@ -58,7 +58,7 @@ def a_refusal_without_a_reason_is_tried_again(patch: pytest.MonkeyPatch) -> None
         try:
             return await answer(*what)
         except PeerError as failure:
-            failure.retryable |= failure.reason == "Connection closed  1008"
+            failure.retryable |= failure.reason == "Connection closed 1008"
             raise
 
     patch.setattr(replication, "_answer", lenient)

@@ -15,6 +15,7 @@ import pytest
 
 from deploy_relay_kit.relay import answer, fanout, formdata, states, upload, urls
 from deploy_relay_kit.relay.errors import AttemptError, OriginError, PeerError
+from deploy_relay_kit.relay.framing import Framing
 from deploy_relay_kit.relay.link import Link, PatientTls, Reply
 from deploy_relay_kit.relay.payload import measure
 from deploy_relay_kit.relay.peer import Peer
@@ -216,6 +217,17 @@ def a_chunk_with_a_length_in_capitals_is_refused(patch: pytest.MonkeyPatch) -> N
             received(self, data)
 
     patch.setattr(Link, "data_received", strict)
+
+
+@mutant(
+    "HTTP-05",
+    killed_by=case(
+        test_answers_framing.test_an_answer_is_read_in_every_form_of_http,
+        wire=test_answers_framing.FORMS["more-than-its-length"],
+    ),
+)
+def bytes_after_an_answer_spoil_it(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Framing, "take", lambda _, data: len(data))
 
 
 @mutant(

@@ -6,6 +6,7 @@ from deploy_relay_kit.relay.answer import (
     Answer,
     failure_reason,
     proxy_without_early_answers,
+    readable,
     success_members,
 )
 from deploy_relay_kit.relay.errors import PeerError
@@ -29,6 +30,10 @@ from deploy_relay_kit.relay.report import Report, failed_record, success_record
         (500, '"quoted"', '"quoted"'),
         (500, "[1]", "[1]"),
         (500, '{"error":42}', "42"),
+        (500, " \n\t", "HTTP 500"),
+        (500, '{"error":" ","message":"x"}', "HTTP 500"),
+        (500, '{"error":"half \\ud800 of a pair"}', "half \ufffd of a pair"),
+        (500, '{"error":"\\ud83d\\ude80"}', "🚀"),
         (500, '{"error":false}', "false"),
         (500, '{"error":{"message":"inner"}}', "inner"),
         (500, '{"error":{"code":7}}', '{"code":7}'),
@@ -80,6 +85,20 @@ def test_any_other_status_is_a_failure(status: int) -> None:
         "statusCode": status,
         "stage": "answer",
     }
+
+
+def test_no_member_holds_half_a_character() -> None:
+    """It cannot be written to a file, with the records of all other nodes."""
+    body = b'{"\\uDC00":["a\\udfff",1e3,"\\ud83d\\ude80"],"b":null}'
+    members = success_members(Answer(200, body))
+    assert members == {"\ufffd": ["a\ufffd", 1e3, "🚀"], "b": None}
+
+
+def test_values_of_msgpack_are_readable_or_named() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert readable({b"bytes": 1}) == readable(deep) == "a value that is not JSON"
 
 
 def test_a_success_too_long_to_read_is_uncertain() -> None:

@@ -151,6 +151,33 @@ def test_a_refusal_without_a_body_is_whole(
     assert (record["reason"], record["statusCode"]) == (f"HTTP {status}", status)
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"SSH-2.0-x\r\n", "Bad status line: Expected HTTP/, RTSP/ or ICE/: SSH-2.0-x"),
+        (
+            OK + b"Content-Length: 5, 6\r\n\r\n",
+            "Invalid character in Content-Length: Content-Length: 5, 6",
+        ),
+        (OK + b"X: a-token\0\r\n\r\n", "Invalid HTTP header: [token]\0"),
+        (OK + b"X: " + b"a-token" * 2_000, "Got more than 8190 bytes when reading"),
+        (b"HTTP/1.1 " + b"a-token" * 99 + b"\r\n\r\n", "Bad status line: Invalid status code"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_is_no_http_is_quoted_whole_or_not_at_all(
+    relay_authority: Authority, package: Path, answer: bytes, why: str
+) -> None:
+    async def peer(tls: TlsPeer) -> None:
+        await tls.read_upload()
+        tls.write(answer)
+        await tls.flush()
+        await tls.drain()
+
+    record = asyncio.run(record_of(peer, relay_authority, package))
+    assert record["reason"].partition("the answer is not HTTP: ")[2] == why
+
+
 def test_without_tls_the_end_of_the_connection_is_the_end_of_an_answer(package: Path) -> None:
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n0\r\n\r\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from deploy_relay_kit.harness.replication import FakeReplicationSocket, faults
 from deploy_relay_kit.relay.errors import OriginError
 from deploy_relay_kit.relay.replication import operation_response
 from deploy_relay_kit.relay.urls import resolve_replication
-from tests.relay.driving import SOON, deploy
+from tests.relay.driving import DEPLOY, SOON, deploy
 from tests.relay.rawpeers import listening
 
 SILENT = "no answer in 0.3 s"
@@ -82,7 +84,7 @@ def test_a_token_is_minted_over_the_socket(
         (faults.Unauthorized("at once", "no hdb_nodes entry"), "no hdb_nodes entry 1008"),
         (faults.Subprotocol(None), "does not speak harperdb-replication-v1"),
         (faults.Subprotocol("other"), "does not speak harperdb-replication-v1"),
-        (faults.UpgradeRefused(503), "no WebSocket"),
+        (faults.UpgradeRefused(503), "no WebSocket: HTTP 503"),
         (faults.Dropped("request"), "Connection closed"),
         (faults.Dropped("answer", End.CLOSE), "Connection closed"),
         (faults.HugeAnswer(4_000_000), "1009"),
@@ -101,6 +103,40 @@ def test_a_socket_that_fails_costs_the_upload(
     assert str(record["reason"]).startswith("token mint failed: ")
     assert words in str(record["reason"])
     assert cluster.peers[0].connections == []
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (b"\x88\x00", "Connection closed 1005"),
+        (b"\x88\x02\x03\xf0", "Connection closed 1008"),
+        (b"\x88\x04\x03\xe8no", "Connection closed no 1000"),
+        (None, "no WebSocket: invalid challenge response"),
+    ],
+)
+def test_how_a_socket_ends_is_said(package: Path, frames: bytes | None, words: str) -> None:
+    async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+        proof = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        writer.write(b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\n")
+        writer.write(b"Sec-WebSocket-Protocol: harperdb-replication-v1\r\n")
+        writer.write(b"Sec-WebSocket-Accept: ")
+        writer.write(base64.b64encode(proof) if frames else b"nothing")
+        writer.write(b"\r\n\r\n")
+        if frames:
+            await reader.read(1)  # the request comes
+            writer.write(frames)
+        while await reader.read(1 << 16):
+            pass
+
+    async def run() -> relay.Record:
+        async with listening(closing) as address:
+            mint, url = relay.ReplicationMint(), f"ws://{address}/"
+            node = relay.Node("n", "http://127.0.0.1:9/", replication_url=url, mint=mint)
+            return (await relay.deploy([node], DEPLOY, package)).records[0]
+
+    assert asyncio.run(run())["reason"].endswith(words)
 
 
 def test_a_socket_is_pinged_while_it_waits(cluster: FakeCluster, package: Path) -> None:
