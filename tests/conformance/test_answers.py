@@ -35,7 +35,8 @@ def test_a_success_holds_the_members_of_the_answer(
     answer: dict[str, object]
     answer = {"message": "Successfully deployed: demo", "deployment_id": "5f0c", "extra": [1, {}]}
     answer |= {"none": None, "no": False, "zero": 0, "text": "", "when": "2026-01-02T03:04:05Z"}
-    answer |= {"Deep": {"Key": [None, {"At": "2026-01-02T03:04:05.600Z"}]}}
+    answer |= {"Deep": {"Key": [None, {"At": "2026-01-02T03:04:05.600Z"}]}, "list": [], "map": {}}
+    answer |= {"empty": {"none": None, "no": False, "zero": 0, "text": "", "list": [], "map": {}}}
     peer = cluster.peer(fault=Answer(json=answer))
     record = relay.deploy(to=[peer])[peer]
     with check("RES-01", "the status of the record"):

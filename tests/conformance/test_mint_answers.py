@@ -74,6 +74,17 @@ class SlowBody(Answer):
                 yield Pause(1 / 200)
 
 
+@frozen
+class AfterInterim(Answer):
+    """Send interim answers for two seconds, and then the answer."""
+
+    def script(self, *, keep_alive: bool) -> Script:
+        for _ in range(40):
+            yield b"HTTP/1.1 102 Processing\r\n\r\n"
+            yield Pause(1 / 20)
+        yield from super().script(keep_alive=keep_alive)
+
+
 SLOW = {"operation_token": "slow" * 100}
 SLOW_BODIES = [SlowBody(json=SLOW), SlowBody(json=SLOW, chunk_size=50)]
 
@@ -84,8 +95,9 @@ SLOW_BODIES = [SlowBody(json=SLOW), SlowBody(json=SLOW, chunk_size=50)]
         HeadThenSilence(Answer(json={"operation_token": "never-there"})),
         Drip(Answer(json=SLOW), bytes_per_second=200),
         *SLOW_BODIES,
+        AfterInterim(json=SLOW),
     ],
-    ids=["silence", "drip", "slow body", "slow chunk"],
+    ids=["silence", "drip", "slow body", "slow chunk", "interim"],
 )
 def test_a_mint_whose_answer_does_not_end_is_given_up_in_time(
     cluster: FakeCluster, relay: Relay, check: Checks, answer: AnyAnswer

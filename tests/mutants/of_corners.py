@@ -17,14 +17,16 @@ from deploy_relay_kit.relay.fanout import FanOut
 from deploy_relay_kit.relay.link import Link
 from deploy_relay_kit.relay.node import LocalSettings, Node
 from deploy_relay_kit.relay.report import Record, Report
+from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.urls import Endpoint
 from tests.conformance import (
+    test_answers,
     test_answers_framing,
-    test_events,
     test_events_grammar,
     test_names,
     test_plain,
     test_reading,
+    test_retry_after,
     test_sockets_grammar,
     test_sockets_trust,
 )
@@ -65,6 +67,31 @@ def a_tab_after_the_name_of_a_header_is_no_http(patch: pytest.MonkeyPatch) -> No
     patch.setattr(Link, "data_received", strict)
 
 
+def without(value: Any, is_empty: Callable[[Any], bool]) -> Any:
+    """A JSON value whose objects lack such members, as serializers of some languages write it."""
+    if isinstance(value, dict):
+        return {name: without(it, is_empty) for name, it in value.items() if not is_empty(it)}
+    return [without(it, is_empty) for it in value] if isinstance(value, list) else value
+
+
+def members(patch: pytest.MonkeyPatch, is_empty: Callable[[Any], bool]) -> None:
+    of_answer = answer._members
+
+    def fewer(value: object, text: str) -> dict[str, object]:
+        found = of_answer(value, text)
+        return {name: without(it, is_empty) for name, it in found.items()}
+
+    patch.setattr(answer, "_members", fewer)
+
+
+alike(
+    members,
+    "RES-01",
+    killed_by=case(test_answers.test_a_success_holds_the_members_of_the_answer),
+    nested_nulls_are_left_out=lambda it: it is None,
+    nested_empty_values_are_left_out=lambda it: it in ("", [], {}),
+)
+
 # -- events --------------------------------------------------------------------------------------
 
 
@@ -83,7 +110,7 @@ def status_codes(patch: pytest.MonkeyPatch, codes: range) -> None:
 alike(
     status_codes,
     "RES-02",
-    killed_by=case(test_events.test_an_error_event_is_a_failure_with_its_message),
+    killed_by=case(test_events_grammar.test_only_a_number_of_http_is_the_status_of_an_error_event),
     the_code_600_of_an_event_is_a_status=range(100, 601),
     the_code_99_of_an_event_is_a_status=range(99, 600),
 )
@@ -104,6 +131,23 @@ def a_code_of_double_precision_is_none(patch: pytest.MonkeyPatch) -> None:
         return None if is_double else response(frame)
 
     patch.setattr(replication, "operation_response", strict)
+
+
+# -- time ----------------------------------------------------------------------------------------
+
+
+@mutant(
+    "KIT-04",
+    killed_by=case(test_retry_after.test_the_relay_waits_for_seconds_and_for_dates_in_every_form),
+)
+def no_pause_is_longer_than_2_seconds(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+
+    def shorter(self: Retry, *how: Any) -> float | None:
+        seconds = delay(self, *how)
+        return None if seconds is None else min(seconds, 2.0)
+
+    patch.setattr(Retry, "delay", shorter)
 
 
 # -- nodes ---------------------------------------------------------------------------------------

@@ -8,11 +8,12 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
 from deploy_relay_kit.relay import redact, urls
-from deploy_relay_kit.relay.link import Reply
+from deploy_relay_kit.relay.link import Link, Reply
 from deploy_relay_kit.relay.peer import Peer
 from tests.conformance import (
     test_mint_answers,
@@ -110,6 +111,40 @@ def base64_is_hidden_of_a_password_alone(patch: pytest.MonkeyPatch) -> None:
         yield b64encode(secret).decode()
 
     patch.setattr(redact, "_in_base64", whole)
+
+
+@mutant(
+    "HTTP-03",
+    killed_by=case(
+        test_mint_answers.test_a_mint_whose_answer_does_not_end_is_given_up_in_time,
+        answer=test_mint_answers.AfterInterim(json=test_mint_answers.SLOW),
+    ),
+)
+def an_interim_answer_restarts_the_limit_of_a_mint(patch: pytest.MonkeyPatch) -> None:
+    begin, received = Link.__init__, Link.data_received
+    limits: WeakKeyDictionary[Link, asyncio.Task[Any] | None] = WeakKeyDictionary()
+    running: dict[Any, asyncio.Timeout] = {}
+
+    def begun(self: Link, transport: asyncio.Transport) -> None:
+        begin(self, transport)
+        limits[self] = asyncio.current_task()
+
+    def restarting(self: Link, data: bytes) -> None:
+        limit = running.get(limits[self])
+        if limit is not None and data.startswith(b"HTTP/1.1 102"):
+            limit.reschedule(asyncio.get_running_loop().time() + 0.3)
+        received(self, data)
+
+    async def token(self: Peer) -> str:
+        async with asyncio.timeout(self.limits.mint) as limit:
+            running[asyncio.current_task()] = limit
+            minted = await self.mint.mint(self)
+        del running[asyncio.current_task()]
+        return minted
+
+    patch.setattr(Link, "__init__", begun)
+    patch.setattr(Link, "data_received", restarting)
+    patch.setattr(Peer, "token", token)
 
 
 @mutant(
