@@ -63,6 +63,11 @@ class TokenBook:
             self._worth[token] = "refresh"
         return token
 
+    def accept(self, token: str) -> None:
+        """Take this token for a good one from now on, as if it had been issued."""
+        with self._lock:
+            self._worth[token] = "good"
+
     def worth(self, authorization: str | None, user: tuple[str, str] | None = None) -> Credential:
         """The kind of credential in an Authorization header, with a case-sensitive scheme.
 

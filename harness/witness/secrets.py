@@ -17,9 +17,7 @@ def forms_of(secret: str) -> frozenset[str]:
 
     An empty secret has no form.
     """
-    in_json = {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
-    in_json |= {_ESCAPE.sub(_in_capitals, text) for text in in_json}
-    in_json |= {text.replace("/", "\\/") for text in in_json}
+    in_json = json_forms(secret)
     as_bytes = {repr(text.encode("utf-8", "replace"))[2:-1] for text in (secret, *in_json)}
     in_urls = {quote(secret, safe, errors="replace") for safe in ("", "/")}
     in_urls.add(quote_plus(secret, errors="replace"))
@@ -27,6 +25,13 @@ def forms_of(secret: str) -> frozenset[str]:
     in_base64 = {it for before in range(3) if len(it := _in_base64(raw, before)) >= _SHORTEST}
     in_base64 |= {form.translate(_URL_SAFE) for form in in_base64}
     return frozenset(filter(None, (secret, *in_json, *as_bytes, *in_urls, *in_base64)))
+
+
+def json_forms(secret: str) -> set[str]:
+    """A text inside JSON, as libraries of different languages escape it."""
+    forms = {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
+    forms |= {_ESCAPE.sub(_in_capitals, text) for text in forms}
+    return forms | {text.replace("/", "\\/") for text in forms}
 
 
 def _in_capitals(escape: re.Match[str]) -> str:

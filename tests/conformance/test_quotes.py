@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import product
@@ -33,6 +32,7 @@ from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.leaks import leaked, reported_by
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken
+from deploy_relay_kit.harness.witness.secrets import json_forms
 
 
 def escaped(text: str) -> str:
@@ -91,20 +91,6 @@ PLACES: dict[str, Callable[[str], Answer]] = {
 SPECIAL = 'pa"ss/{} wörd\\%20☃ of a node'
 
 
-def escapes(text: str) -> dict[str, str]:
-    """A text as libraries of other languages escape it in JSON, without quotes around it."""
-    in_json = json.dumps(text)[1:-1]
-    capitals = re.sub(r"\\u[0-9a-f]{4}", lambda it: rf"\u{it[0][2:].upper()}", in_json)
-    raw = json.dumps(text, ensure_ascii=False)[1:-1]
-    return {
-        "a body in which it is escaped": raw,
-        "a body in which it is ASCII": in_json,
-        "a body in which escapes are capitals": capitals,
-        "a body in which slashes are escaped": raw.replace("/", r"\/"),
-        "a body in which escapes are capitals, and slashes": capitals.replace("/", r"\/"),
-    }
-
-
 def check_records(check: Checks, outcome: Any, places: dict[str, FakePeer]) -> None:
     """No record of these peers holds a secret of its peer."""
     for place, peer in places.items():
@@ -152,11 +138,17 @@ def test_a_password_that_a_peer_quotes_is_in_no_record(
     for number, (place, answer) in enumerate(PLACES.items()):
         places[place] = peer = cluster.peer(password=SPECIAL.format(f"{number:02}"))
         peer.fault = answer(peer.password)
-    for number, (place, form) in enumerate(escapes(SPECIAL).items()):
-        word = f"e{number}"  # instead of {}, which no form escapes
-        places[place] = peer = cluster.peer(password=SPECIAL.format(word))
-        log = form.replace("{}", word)
-        peer.fault = Answer(500, body=f'log: {{"seen":"{log}"}}', content_type="text/plain")
+    for password in ("~w8)x", "q7!Z~k|"):  # in no file by chance
+        places[f"an error, of {len(password)} characters"] = peer = cluster.peer(password=password)
+        peer.fault = Answer.error(401, f"bad password '{password}'")
+    places["a body in which it is escaped"] = peer = cluster.peer(password=SPECIAL.format("last"))
+    log = json.dumps({"seen": peer.password}, ensure_ascii=False)
+    peer.fault = Answer(500, body=f"log: {log}", content_type="text/plain")
+    places["a body in which it is escaped in every way"] = peer = cluster.peer(
+        password=SPECIAL.format("ever")
+    )
+    logs = [f'log: {{"seen":"{it}"}}' for it in json_forms(peer.password)]
+    peer.fault = Answer(body="\n".join(logs), content_type="text/plain")  # which no relay cuts
     outcome = relay.deploy(to=map(relay.minting, places.values()))
     check_records(check, outcome, places)
 

@@ -177,6 +177,37 @@ def test_a_secret_that_a_peer_quotes_is_not_shown_in_part(
         assert not is_shown, "expected no part of the secret, got its first half"
 
 
+ENDS = ("|^~{", "}~^`")
+"""Characters that are in no text by chance."""
+
+
+def test_no_end_of_a_token_is_shown(
+    cluster: FakeCluster, relay: Relay, check: Checks, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Not even four characters of a token are in a record or in the output, quoted or not."""
+    answers = (
+        Answer(json={"message": "seen: {token}"}),
+        Answer(body="seen: {token}", content_type="text/plain"),
+        Answer.error(401, "invalid token {token}"),
+        Answer.error(401, "invalid token"),
+    )
+    peers, nodes = [cluster.peer() for _ in answers], list[DeployNode]()
+    for peer, answer in zip(peers, answers, strict=True):
+        token = f"of-{peer.name}".join(ENDS)
+        peer.tokens.accept(token)
+        body = answer.content.replace(b"{token}", token.encode())
+        quoting = Answer(answer.status, body=body, content_type=answer.media_type)
+        nodes.append(node_with(peer, cluster, relay, token, quoting))
+    outcome = relay.deploy(to=nodes)
+    check.need(any(peer.uploads for peer in peers), "the relay uses no such token")
+    written = relay.target.output + "".join(capfd.readouterr())
+    texts = {"the records": reported_by(outcome), "the output of the relay": written}
+    for where, text in texts.items():
+        with check("BUG-41", f"{where}, after a deploy with a token that has rare characters"):
+            shown = sum(end in text for end in ENDS)
+            assert shown == 0, f"expected no end of the token, got {shown}"
+
+
 def test_a_cookie_of_one_peer_is_not_sent_to_another(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:

@@ -185,6 +185,7 @@ MAKE_IT = {
         "of_quotes.the_end_of_each_token_is_logged",
         "of_look_alikes.the_first_8_characters_of_a_token_are_logged",
         "of_look_alikes.the_last_8_characters_of_a_token_are_logged",
+        "of_look_alikes.the_last_4_characters_of_a_token_are_logged",
     ),
     "secret-in-part": ("of_habits.a_reason_is_cut_before_secrets_are_removed",),
     "quoted-secret": (
@@ -192,6 +193,7 @@ MAKE_IT = {
         "of_care.a_quoted_password_is_not_hidden",
         "of_care.a_password_is_not_hidden_after_the_mint",
         "of_secrets.a_refresh_token_is_not_hidden",
+        "of_look_alikes.short_secrets_are_not_hidden",
         "of_look_alikes.escapes_of_slashes_are_not_hidden",
         "of_look_alikes.escapes_in_capitals_are_not_hidden",
         "of_look_alikes.escapes_in_small_letters_are_not_hidden",

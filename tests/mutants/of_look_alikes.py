@@ -15,6 +15,7 @@ import pytest
 from deploy_relay_kit.relay import redact, urls
 from deploy_relay_kit.relay.link import Link, Reply
 from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.redact import Secrets
 from tests.conformance import (
     test_mint_answers,
     test_plain,
@@ -80,6 +81,22 @@ alike(
 )
 
 
+@mutant("BUG-41", killed_by=case(test_secrets.test_no_end_of_a_token_is_shown))
+def a_hidden_token_is_known_by_its_end(patch: pytest.MonkeyPatch) -> None:
+    hide = Peer.hide
+    patch.setattr(
+        Peer, "hide", lambda self, secret, word: hide(self, secret, f"{word} …{secret[-4:]}")
+    )
+
+
+alike(
+    show,
+    "BUG-41",
+    killed_by=case(test_secrets.test_no_end_of_a_token_is_shown),
+    the_last_4_characters_of_a_token_are_logged=lambda it: f"…{it[-4:]}",
+)
+
+
 def hide_less(patch: pytest.MonkeyPatch, shown: Callable[[str, str], bool]) -> None:
     """Leave the forms of a secret for which this is true."""
     forms = redact._forms
@@ -98,6 +115,17 @@ alike(
     escapes_in_capitals_are_not_hidden=lambda form, _: "\\u00F6" in form,
     escapes_in_small_letters_are_not_hidden=lambda form, _: "\\u00f6" in form,
 )
+
+
+@mutant("BUG-41", killed_by=QUOTED_PASSWORD)
+def short_secrets_are_not_hidden(patch: pytest.MonkeyPatch) -> None:
+    add = Secrets.add
+
+    def long(self: Secrets, secret: str, word: str) -> None:
+        if len(secret) >= 6:
+            add(self, secret, word)
+
+    patch.setattr(Secrets, "add", long)
 
 
 @mutant(
