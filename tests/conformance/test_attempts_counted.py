@@ -183,9 +183,14 @@ def test_a_socket_is_opened_again_only_if_it_was_lost(
         nodes.append(relay.minting_over(sockets[what], peer))
     relay.deploy(to=nodes, limits=THRICE)
     for what, (_, attempts) in SOCKETS.items():
-        with check("RTY-02" if attempts > 1 else "RTY-04", f"the sockets after {what}"):
-            check.need(sockets[what].requests, "no handshake of a WebSocket reached the socket")
-            assert len(sockets[what].requests) == attempts
+        opened = len(sockets[what].requests)
+        if attempts > 1:
+            with check("RTY-02", f"the sockets after {what}"):
+                check.need(opened, "no handshake of a WebSocket reached the socket")
+                assert opened >= 2
+        with check("RTY-04", f"the number of sockets after {what}"):
+            check.need(opened >= min(attempts, 2), "the relay made no other attempt")
+            assert opened == attempts
 
 
 # -- without leave for another attempt -------------------------------------------------------------

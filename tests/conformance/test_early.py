@@ -19,8 +19,8 @@ from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
+    look_at_neighbour,
     need_good_form,
-    need_good_upload,
     need_other_refusal,
 )
 from deploy_relay_kit.harness.targets import GivenToken, Limits, Record
@@ -127,9 +127,7 @@ def test_a_peer_that_never_reads_again_after_its_refusal_delays_no_peer(
         outcome = relay.deploy(
             to=[stalling, other, control], payload=large.path, limits=limits, deadline=IN_TIME
         )
-    with check("AGG-04", "the record of the healthy peer"):
-        need_good_upload(other)
-        assert outcome[other].status == "success"
+    look_at_neighbour(check, relay, outcome, other)
     has_the_refusal(check, "EARLY-04", outcome[stalling], outcome[control])
 
 

@@ -19,6 +19,7 @@ DATA = DONE.partition("\n")[2]
 REFUSED = '{"message":"must not count"}'
 SEPARATORS = "a\u2028b\u2029c\x85d\ufeffe"
 """What some libraries take for line ends or blanks; JSON and event streams do not."""
+NO_REASON = "the error text of a simple refusal is not the reason either (RES-06)"
 TOKENS = ["{", '"result"', ":", "{", '"message"', ":", json.dumps(MESSAGE), "}", "}"]
 
 
@@ -199,6 +200,9 @@ def test_only_a_number_of_http_is_the_status_of_an_error_event(
     ]
     for code, record in zip(codes, records(records_of, check, events), strict=True):
         with check("SSE-09", f"the reason of the record, with the code {json.dumps(code)}"):
+            if record.status == "failed" and record.reason != "no":
+                (boom,) = records_of(Answer.error(500, "boom"))
+                check.need(boom.reason == "boom", NO_REASON)
             assert (record.status, record.members.get("reason")) == ("failed", "no")
         with check("RES-02", f"the status code of the record, with the code {json.dumps(code)}"):
             check.need(record.status == "failed", "the record is not a failure (SSE-09)")

@@ -36,10 +36,13 @@ def test_replicated_is_sent_as_false(
     ("given", "expected"),
     [
         (
-            {"replicated": True, "restart": False},
-            ["operation", "project", "replicated", "restart"],
+            {"replicated": True, "restart": False, "force": True},
+            ["operation", "project", "replicated", "restart", "force"],
         ),
-        ({"restart": False}, ["operation", "project", "restart", "replicated"]),
+        (
+            {"restart": False, "force": True},
+            ["operation", "project", "restart", "force", "replicated"],
+        ),
     ],
     ids=["with-replicated", "without-replicated"],
 )

@@ -58,6 +58,8 @@ def test_the_answer_of_a_mint_is_read_in_every_form_that_http_has(
     with check("EARLY-10" if form == "interim" else "HTTP-05", "the tokens of the uploads"):
         check.need(peer.mints, f"{peer.name} saw no mint")
         tokens = [upload.token for upload in peer.uploads]
+        early = tokens and peer.upload.times["head"] < peer.mint.times["answer"]
+        check.need(not early, "the upload did not wait for its token (SEQ-04)")
         assert tokens[:1] == [minted.json["operation_token"]]
 
 

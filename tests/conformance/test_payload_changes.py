@@ -38,13 +38,13 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
 ) -> None:
     """A payload that shrinks while it is sent is a failed record, and no peer sees its end."""
     relay.need("staged_payload")
-    need_upload(cluster, relay, {})
     peers = [cluster.peer(fault=SLOWLY), cluster.peer(fault=SLOWLY)]
     with (
         check("BUG-14", "the end of the deploy"),
         act_when(has_file_part, peers[0], lambda: os.truncate(large.path, 15_000_000)),
     ):
         outcome = relay.deploy(to=peers, payload=large.path)
+    need_upload(cluster, relay, {})
     need_begin(peers[0])
     for peer in peers:
         excuse_slow_reading(peer, outcome)
@@ -73,13 +73,13 @@ def test_a_payload_that_grows_fails_the_record(
 ) -> None:
     """A payload that grows while it is sent is a failed record, and the peer sees no end."""
     relay.need("staged_payload")
-    need_upload(cluster, relay, {})
     peer = cluster.peer(fault=SLOWLY)
     with (
         check("BUG-14", "the end of the deploy"),
         act_when(has_file_part, peer, lambda: os.truncate(large.path, 17_000_000)),
     ):
         outcome = relay.deploy(to=[peer], payload=large.path)
+    need_upload(cluster, relay, {})
     need_begin(peer)
     excuse_slow_reading(peer, outcome)
     with check("BUG-14", "the status of the record"):
@@ -97,13 +97,13 @@ def test_a_payload_that_vanishes_ends_in_a_record(
     It may arrive whole where an open file outlives its name.
     """
     relay.need("staged_payload")
-    need_upload(cluster, relay, {})
     peer = cluster.peer(fault=SLOWLY)
     with (
         check("BUG-14", "the end of the deploy"),
         act_when(has_file_part, peer, large.path.unlink),
     ):
         outcome = relay.deploy(to=[peer], payload=large.path)
+    need_upload(cluster, relay, {})
     need_begin(peer)
     excuse_slow_reading(peer, outcome)
     check_failed_or_whole(check, outcome, peer, large)
@@ -135,10 +135,10 @@ def test_a_payload_that_shrinks_before_it_is_read_fails_the_record(
     The payload that is deployed is the one that was staged when the deploy began.
     """
     relay.need("staged_payload")
-    need_upload(cluster, relay, {})
     peer = cluster.peer()
     peer.fault = minting_after(peer, lambda: os.truncate(payload.path, 100_000))
     outcome = relay.deploy(to=[peer], payload=payload.path)
+    need_upload(cluster, relay, {})
     with check("BUG-14", "the status of the record"):
         need_late_reading(peer, payload)
         assert outcome[peer].status == "failed"
@@ -155,11 +155,11 @@ def test_a_payload_that_is_replaced_is_not_sent_as_the_first_one(
     A relay that has opened the first one may send it. The second one has the same size.
     """
     relay.need("staged_payload")
-    need_upload(cluster, relay, {})
     peer, other = cluster.peer(), tmp_path / "other"
     other.write_bytes(bytes(payload.size))
     peer.fault = minting_after(peer, lambda: other.replace(payload.path))
     outcome = relay.deploy(to=[peer], payload=payload.path)
+    need_upload(cluster, relay, {})
     check_failed_or_whole(check, outcome, peer, payload)
 
 

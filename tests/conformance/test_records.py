@@ -95,6 +95,8 @@ def test_a_result_with_node_and_status_does_not_change_them(
         assert others[0].status == "success"
     with check("SSE-09", "the message of the record"):
         check.need(others[0].status == "success", "the record is not a success (RES-02)")
+        message = outcome[plain].members.get("message")
+        check.need(message == "final", "without these members it is another one")
         assert others[0]["message"] == "final"
 
 

@@ -72,8 +72,8 @@ def test_the_port_in_a_name_is_the_port_of_the_socket(
     socket = cluster.replication(peer)
     name = urlsplit(socket.url).netloc
     relay.deploy(to=[relay.minting_over(socket, peer, name=name, replication_url=None)])
-    with check("WS-02", "the sockets at the host and port of the node's name"):
-        assert len(socket.sockets) >= 1
+    with check("WS-02", "the requests at the host and port of the node's name"):
+        assert len(socket.requests) >= 1
 
 
 def test_without_a_url_the_socket_is_at_the_replication_port_of_the_origin(

@@ -32,7 +32,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import SOON
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload
+from deploy_relay_kit.harness.judge.cases.uploads import look_at_neighbour, need_good_upload
 from deploy_relay_kit.harness.peer.triggers import (
     act_when,
     cancel_deploy,
@@ -98,9 +98,8 @@ def test_a_peer_that_stalls_delays_no_other(
         need_uploads(check, others)
         assert served.is_set(), "expected all to end, got at least one that waits"
     for peer in others:
-        with check("AGG-04", f"the record of {peer.name}, which does not stall"):
-            need_good_upload(peer)
-            assert outcome[peer].status == "success"
+        subject = f"the record of {peer.name}, which does not stall"
+        look_at_neighbour(check, relay, outcome, peer, subject=subject)
     whole = [upload for peer in peers for upload in peer.uploads if upload.complete]
     files = {upload.file.sha256 for upload in whole if upload.file}
     with check("SEQ-03", "the different files that the peers received"):
@@ -173,9 +172,8 @@ def test_no_upload_waits_for_a_peer_that_has_not_minted_or_connected(
         need_uploads(check, healthy)
         assert begun.is_set(), "expected all to begin, got at least one that waits"
     for peer in healthy:
-        with check("AGG-04", f"the record of {peer.name}, which is healthy"):
-            need_good_upload(peer)
-            assert outcome[peer].status == "success"
+        subject = f"the record of {peer.name}, which is healthy"
+        look_at_neighbour(check, relay, outcome, peer, subject=subject)
 
 
 # -- the file ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from deploy_relay_kit.harness.judge.cases.uploads import (
     names_of,
     need_field,
     need_upload,
+    need_value,
     text_of,
 )
 
@@ -161,6 +162,8 @@ def test_a_text_arrives_as_it_is(
     peer = cluster.peer()
     relay.deploy(to=[peer], request={"note": text})
     need_upload(cluster, relay, {"note": "plain"})
+    if not text.isascii():
+        need_value(cluster, relay, "☃", "☃")
     with check(requirement, "the text of the field note"):
         assert text_of(peer, "note", text) == text.encode()
 

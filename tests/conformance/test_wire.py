@@ -10,6 +10,7 @@ import pytest
 from deploy_relay_kit.harness import FakeCluster
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_value
 
 
 def test_the_upload_keeps_to_the_wire_format(
@@ -100,6 +101,8 @@ def test_a_value_with_line_breaks_and_hyphens_arrives_as_it_is(
     value = 'first\r\n--second\n----HarperMultipart\r\n\r\n"third"\\'
     relay.deploy(to=[peer], request={"note": value})
     with check("WIRE-11", "the value of the field note"):
+        if peer.upload.fields["note"] != value.encode():
+            need_value(cluster, relay, "plain", "plain")
         assert peer.upload.fields["note"] == value.encode()
 
 
@@ -120,6 +123,8 @@ def test_a_value_that_looks_like_an_earlier_boundary_arrives_as_it_is(
     value = f"before\r\n--{earlier}--\r\nafter"
     relay.deploy(to=[other], request={"note": value})
     with check("WIRE-11", "the value of the field note"):
+        if other.upload.fields["note"] != value.encode():
+            need_value(cluster, relay, "plain", "plain")
         assert other.upload.fields["note"] == value.encode()
 
 
@@ -139,9 +144,9 @@ def test_no_name_of_a_member_makes_a_part_that_peers_refuse(
     Names without any quotes or line breaks in them are the plain neighbours.
     """
     plain, peer = cluster.peer(), cluster.peer()
+    outcome = relay.deploy(to=[peer], request={name: "value", "note": "last"})
     relay.deploy(to=[plain], request={"plain": "value", "note": "last"})
     check.need(plain.uploads, "a member with a plain name was not sent either")
-    outcome = relay.deploy(to=[peer], request={name: "value", "note": "last"})
     if peer.uploads:
         check.wire(peer.upload)
         with check("FLD-04", "the field after the one with this name"):

@@ -164,9 +164,13 @@ def alike(
     change: Callable[[pytest.MonkeyPatch, Any], None],
     *requirements: str,
     killed_by: Case | tuple[Case, ...],
+    also: Mapping[str, Mapping[str, str]] | None = None,
     **defects: Any,
 ) -> None:
-    """Register a mutant for each of these defects, under its name; `change` applies it."""
+    """Register a mutant for each of these defects, under its name; `change` applies it.
+
+    `also`: by the names of the defects.
+    """
     frame = inspect.currentframe()
     file = frame.f_back.f_globals["__name__"] if frame and frame.f_back else ""
     for name, defect in defects.items():
@@ -176,4 +180,5 @@ def alike(
 
         apply.__name__ = name
         apply.__module__ = file
-        mutant(*requirements, killed_by=killed_by)(apply)
+        of_defect = (also or {}).get(name)
+        mutant(*requirements, killed_by=killed_by, also=of_defect)(apply)

@@ -72,7 +72,12 @@ def dates_are_formatted_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Answer, "text", property(anew))
 
 
-@mutant("RES-01", "RES-06", killed_by=(case(LOOK, status=200), case(LOOK, status=500)))
+@mutant(
+    "RES-01",
+    "RES-06",
+    killed_by=(case(LOOK, status=200), case(LOOK, status=500)),
+    also={"RES-07": "a body of another type counts as a message, which is not cut"},
+)
 def json_is_known_by_its_type(patch: pytest.MonkeyPatch) -> None:
     read = Peer.read
 
@@ -152,7 +157,8 @@ def what_is_falsy_is_absent(patch: pytest.MonkeyPatch) -> None:
     def truthy(value: object, text: str, reason: str) -> str:
         if not isinstance(value, dict):
             return reason
-        return str(value.get("error") or value.get("message") or text)
+        chosen = value.get("error") or value.get("message") or text
+        return chosen if isinstance(chosen, str) else reason
 
     change_reason(patch, truthy)
 

@@ -155,7 +155,11 @@ def a_password_is_an_argument_of_a_program(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(OperationsMint, "mint", by_program)
 
 
-@mutant("WIRE-16", killed_by=case(test_wire.test_no_credential_stands_in_the_body))
+@mutant(
+    "WIRE-16",
+    killed_by=case(test_wire.test_no_credential_stands_in_the_body),
+    also={"FLD-04": "the field is in no request, or replaces its member `auth`"},
+)
 def the_token_is_a_field(patch: pytest.MonkeyPatch) -> None:
     begin = _Sending.__post_init__
 
@@ -252,6 +256,10 @@ def a_stream_must_begin_with_its_comment(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "HTTP-05",
     killed_by=case(test_events.test_a_plain_answer_instead_of_a_stream_is_a_success),
+    also={
+        "RES-05": "a refusal that is no stream loses its status",
+        "SSE-18": "a refusal that is no stream loses its text",
+    },
 )
 def a_requested_stream_must_be_a_stream(patch: pytest.MonkeyPatch) -> None:
     async def strict(members: Any, sending: _Sending, response: Any) -> Any:

@@ -226,6 +226,15 @@ alike(
     share_tokens,
     *("SEQ-08", "BUG-41"),
     killed_by=case(OF_ITS_NODE),
+    also={
+        "a_token_belongs_to_a_user": {
+            "RTY-02": "the mint that failed is kept, too: no other attempt reaches the node",
+            "RTY-03": "a second attempt has the token of the first",
+        },
+        "a_token_belongs_to_a_login": {
+            "RTY-02": "the mint that failed is kept, too: no other attempt reaches the node"
+        },
+    },
     a_token_belongs_to_a_host=lambda it: it.api.host,
     a_token_belongs_to_a_user=lambda it: getattr(it.mint, "username", id(it)),
     a_token_belongs_to_a_login=lambda it: (

@@ -52,7 +52,7 @@ def members_of_the_origin_are_forwarded(patch: pytest.MonkeyPatch) -> None:
     "FLD-02",
     killed_by=(
         case(test_fields.test_replicated_is_sent_as_false),
-        case(PLACE, given={"restart": False}),
+        case(PLACE, given={"restart": False, "force": True}),
     ),
 )
 def replicated_is_left_out(patch: pytest.MonkeyPatch) -> None:

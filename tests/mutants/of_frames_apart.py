@@ -65,7 +65,8 @@ def a_socket_ends_without_a_close_frame_after_an_error(patch: pytest.MonkeyPatch
         try:
             return await answer(socket, pause)
         except PeerError:
-            socket._response.connection.transport.abort()
+            if not socket.closed:
+                socket._response.connection.transport.abort()
             raise
 
     patch.setattr(replication, "_answer", rude)

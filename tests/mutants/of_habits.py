@@ -180,6 +180,7 @@ def an_answer_needs_a_length(patch: pytest.MonkeyPatch) -> None:
         case(test_answers_framing.test_an_interim_answer_during_the_upload_does_not_end_it),
         case(test_early.test_a_refusal_after_100_continue_is_the_answer),
     ),
+    also={"WS-13": "the 101 of an upgrade is an interim answer: nothing is sent on any socket"},
 )
 def an_interim_answer_is_an_answer(patch: pytest.MonkeyPatch) -> None:
     read = ResponseHandler.read

@@ -51,12 +51,14 @@ alike(
     forget,
     "FLD-01",
     killed_by=case(test_fields.test_a_member_of_the_origin_is_not_forwarded),
+    also=None,
     **{f"the_member_{name}_is_forwarded": name for name in sorted(request._LOCAL)},
 )
 alike(
     forget,
     "FLD-05",
     killed_by=case(test_fields.test_a_member_that_carries_credentials_is_not_forwarded),
+    also=None,
     **{f"the_member_{name}_is_forwarded": name for name in sorted(request._DENIED)},
 )
 

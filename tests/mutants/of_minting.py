@@ -46,7 +46,17 @@ def change_request(
     patch.setattr(peer, "json", SimpleNamespace(dumps=lambda request: json.dumps(change(request))))
 
 
-@mutant("SEQ-04", killed_by=case(test_token.test_an_upload_begins_when_its_token_is_there))
+@mutant(
+    "SEQ-04",
+    killed_by=case(test_token.test_an_upload_begins_when_its_token_is_there),
+    also={
+        "HTTP-03": "a mint that hangs has had its upload",
+        "RTY-03": "no attempt has a token of a mint",
+        "SEQ-06": "a mint that fails has had its upload",
+        "SEQ-08": "no upload has a token that its node minted",
+        "RES-11": "a payload that shrinks during the mint was sent before",
+    },
+)
 def an_upload_does_not_wait_for_its_token(patch: pytest.MonkeyPatch) -> None:
     mint, attempt = OperationsMint.mint, fanout._attempt
     later: list[tuple[OperationsMint, MintContext]] = []
@@ -98,6 +108,7 @@ def an_upload_is_tried_without_a_token(patch: pytest.MonkeyPatch) -> None:
         case(test_secrets.test_no_peer_is_sent_a_credential_of_another),
         case(test_secrets.test_no_file_with_a_credential_is_left_behind),
     ),
+    also={"RTY-03": "every attempt to every node has the first token"},
 )
 def the_first_token_serves_all(patch: pytest.MonkeyPatch) -> None:
     minted: list[str] = []

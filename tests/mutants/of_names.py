@@ -142,12 +142,25 @@ alike(
     share_attempts,
     "SEQ-03",
     killed_by=AT_ONE_URL,
+    also={
+        "one_upload_serves_a_host_and_port": {
+            "RTY-02": "an attempt that failed is kept, too: no other one is made"
+        },
+        "one_upload_serves_a_url": {
+            "RTY-02": "an attempt that failed is kept, too: no other one is made"
+        },
+    },
     one_upload_serves_a_url=lambda it: it.api.url,
     one_upload_serves_a_host_and_port=lambda it: it.api.address,
 )
 
 
-@mutant("SEQ-08", "BUG-41", killed_by=AT_ONE_URL)
+@mutant(
+    "SEQ-08",
+    "BUG-41",
+    killed_by=AT_ONE_URL,
+    also={"RTY-03": "a second attempt has the token of the first"},
+)
 def one_token_serves_a_url(patch: pytest.MonkeyPatch) -> None:
     token, known = Peer.token, dict[object, asyncio.Future[str]]()
 

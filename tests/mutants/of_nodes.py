@@ -139,7 +139,14 @@ def a_hundred_peers_are_served_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FanOut, "__init__", with_a_pool)
 
 
-@mutant("SEQ-03", killed_by=case(test_faults.test_a_peer_that_is_back_is_served_again))
+@mutant(
+    "SEQ-03",
+    killed_by=case(test_faults.test_a_peer_that_is_back_is_served_again),
+    also={
+        "RTY-02": "another attempt opens no connection",
+        "RTY-04": "not every allowed attempt is made",
+    },
+)
 def a_lost_peer_is_skipped_for_a_while(patch: pytest.MonkeyPatch) -> None:
     attempt, lost = fanout._attempt, set[str]()
 
@@ -160,6 +167,7 @@ LATE = test_streaming.test_no_upload_waits_for_a_peer_that_has_not_minted_or_con
 @mutant(
     "SEQ-03",
     killed_by=(case(LATE, fault=MintHangs()), case(LATE, fault=HangInHandshake())),
+    also={"AGG-02": "beside a node that mints nothing, the deploy never ends"},
 )
 def every_token_is_minted_before_any_upload(patch: pytest.MonkeyPatch) -> None:
     run, token = FanOut.run, Peer.token

@@ -68,6 +68,9 @@ alike(
     change_body,
     "RES-03",
     killed_by=MESSAGE,
+    also={
+        "a_body_has_200_characters": {"BUG-41": "a body is cut before secrets are removed from it"}
+    },
     a_body_is_trimmed=str.strip,
     a_body_loses_its_last_line_end=lambda it: it.rstrip("\r\n"),
     a_body_has_one_line_end=lambda it: it.replace("\r\n", "\n"),
@@ -93,6 +96,7 @@ alike(
     read_json_if,
     "RES-01",
     killed_by=case(test_reading.test_an_object_is_read_in_every_layout),
+    also={"json_ends_with_a_brace": {"SSE-04": "the data of an event may end with an empty line"}},
     json_begins_with_a_brace=lambda it: it[:1] != " " and it[:1] != "\n",
     json_ends_with_a_brace=lambda it: it[-1:] not in " \n",
     json_has_one_line=lambda it: "\n" not in it.strip(),
@@ -172,6 +176,12 @@ alike(
     change_values,
     "RES-01",
     killed_by=VALUE,
+    also={
+        "texts_of_digits_are_numbers": {
+            "RES-02": "a code that is a text of digits counts as a status"
+        },
+        "texts_of_answers_have_1000_characters": {"RES-07": "an error is cut, too"},
+    },
     numbers_of_answers_have_32_bits=lambda it: it & 0xFFFF_FFFF if _is(int, it) else it,
     numbers_of_answers_are_texts=lambda it: str(it) if _is(int, it) else it,
     large_numbers_of_answers_are_texts=lambda it: str(it) if _is(int, it) and it > 1 << 53 else it,
@@ -207,6 +217,7 @@ alike(
     change_object,
     "RES-01",
     killed_by=VALUE,
+    also={"false_members_of_answers_are_lost": {"RES-09": "an error that is false is lost, too"}},
     only_known_members_are_kept=lambda it: {n: v for n, v in it.items() if n in KNOWN},
     names_of_answers_are_lower_case=lambda it: {n.lower(): v for n, v in it.items()},
     names_of_answers_are_in_snake_case=lambda it: {_snake(n): v for n, v in it.items()},

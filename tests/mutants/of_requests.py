@@ -50,6 +50,12 @@ alike(
     change_texts,
     "FLD-04",
     killed_by=EVERY_TEXT,
+    also={
+        "a_carriage_return_is_a_line_break": {"WIRE-11": "line breaks do not arrive unchanged"},
+        "line_breaks_in_values_are_those_of_a_form": {
+            "WIRE-11": "line breaks do not arrive unchanged"
+        },
+    },
     line_breaks_in_values_are_those_of_a_form=lambda it: re.sub("\r\n|\r|\n", "\r\n", it),
     a_carriage_return_is_a_line_break=lambda it: it.replace("\r", "\n"),
     texts_are_percent_encoded=lambda it: quote(it, safe=" \r\n-\"'\\<>&;$`=@/,:{}[]"),
@@ -65,6 +71,11 @@ alike(
     change_texts,
     "FLD-04",
     killed_by=EVERY_TEXT,
+    also={
+        "characters_have_sixteen_bits": {
+            "WIRE-12": "a character beyond 16 bits is replaced in texts, too"
+        }
+    },
     texts_that_are_json_are_written_anew=read_again,
     texts_are_composed=partial(unicodedata.normalize, "NFC"),
     texts_are_decomposed=partial(unicodedata.normalize, "NFD"),
@@ -147,6 +158,7 @@ alike(
     change_values,
     "FLD-04",
     killed_by=EVERY_VALUE,
+    also={"lists_of_texts_are_joined": {"WIRE-06": "a list is not sent as JSON"}},
     numbers_with_an_exponent_are_spelled_out=lambda it: (
         f"{it:.10f}".encode() if isinstance(it, float) else it
     ),
@@ -163,6 +175,11 @@ alike(
     change_values,
     "WIRE-06",
     killed_by=COMPACT,
+    also={
+        "json_ends_with_a_line_break": {"WIRE-07": "so does null"},
+        "truth_is_yes_or_no": {"FLD-03": "the field replicated is no"},
+        "truth_is_printed_by_python": {"FLD-03": "the field replicated is False"},
+    },
     false_is_an_empty_text=lambda it: "" if it is False else it,
     truth_is_printed_by_python=lambda it: str(it) if isinstance(it, bool) else it,
     truth_is_yes_or_no=lambda it: {True: "yes", False: "no"}.get(it) if it in (True, False) else it,

@@ -211,6 +211,11 @@ alike(
     explain_a_token,
     "BUG-41",
     killed_by=UNUSABLE,
+    also={
+        "an_unusable_token_is_quoted": {
+            "MINT-03": "the quoted token stands in a reason that has no such place"
+        }
+    },
     the_answer_of_a_mint_is_quoted=json.dumps,
     an_unusable_token_is_quoted=lambda it: (
         repr(it["operation_token"]) if isinstance(it, dict) and "operation_token" in it else ""

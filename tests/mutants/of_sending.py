@@ -142,6 +142,7 @@ def the_payload_stays_open(patch: pytest.MonkeyPatch) -> None:
         case(test_payload_changes.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
         case(test_payload_changes.test_a_payload_that_grows_fails_the_record),
     ),
+    also={"FLD-08": "a file that replaces the payload is sent like the payload"},
 )
 def missing_bytes_of_a_payload_are_zeros(patch: pytest.MonkeyPatch) -> None:
     def blocks(file: Any, staged: StagedPayload, _most: int) -> Iterator[bytes]:
@@ -243,6 +244,11 @@ def a_broken_upload_hides_the_answer(patch: pytest.MonkeyPatch) -> None:
         case(test_early.test_a_real_peer_refuses_a_project_at_the_file_and_stops_reading),
         case(test_early_success.test_a_refusal_in_a_stream_that_began_early_has_its_reason),
     ),
+    also={
+        "EARLY-01": "a refusal by a peer that reads slowly is read too late",
+        "EARLY-02": "a refusal is not read after the peer closed",
+        "EARLY-08": "a reset hides the answer before it",
+    },
 )
 def no_answer_is_read_before_the_upload_finished(patch: pytest.MonkeyPatch) -> None:
     async def later(members: Any, sending: _Sending, response: Any) -> Any:

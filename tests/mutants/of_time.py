@@ -64,6 +64,7 @@ alike(
     change_attempts,
     "RTY-04",
     killed_by=TWICE,
+    also={"one_attempt_less_after_a_lost_connection": {"RTY-02": "of two attempts none is left"}},
     one_attempt_more_after_a_mint_503=lambda n, them: n + (_is_mint(them[-1])),
     one_attempt_more_after_a_lost_answer=lambda n, them: n + (them[-1].stage == "answer"),
     mints_are_not_counted=lambda n, them: n + any(map(_is_mint, them)),

@@ -140,6 +140,14 @@ alike(
     change_mint_failure,
     "SEQ-06",
     killed_by=REFUSAL,
+    also={
+        "a_refused_mint_has_its_status_in_its_reason": {
+            "MINT-03": "a mint without a token counts as refused"
+        },
+        "a_refused_mint_has_no_reason": {
+            "WS-05": "neither has a mint over a socket that is closed with a reason"
+        },
+    },
     a_refused_mint_has_no_prefix=reword(lambda it: it.removeprefix(PREFIX)),
     a_refused_mint_has_two_prefixes=reword(lambda it: PREFIX + it),
     a_refused_mint_has_another_prefix=reword(lambda it: it.replace(PREFIX, "mint failed: ")),

@@ -38,6 +38,7 @@ def an_upload_is_not_verified(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "TLS-01",
     killed_by=case(test_tls.test_a_node_is_verified_in_the_deploy_after_one_without_verification),
+    also={"KIT-03": "so is the certificate of the relay"},
 )
 def contexts_are_cached_by_name(patch: pytest.MonkeyPatch) -> None:
     known: dict[str, ssl.SSLContext] = {}

@@ -51,7 +51,11 @@ def the_scheme_is_always_https(patch: pytest.MonkeyPatch) -> None:
     change_limits(patch, lambda limits: replace(limits, connect=0.3))
     put_together = urls._put_together
     patch.setattr(
-        urls, "_put_together", lambda _schemes, *rest: put_together(("https", "https"), *rest)
+        urls,
+        "_put_together",
+        lambda schemes, *rest: put_together(
+            ("https", "https") if "http" in schemes else schemes, *rest
+        ),
     )
 
 
@@ -65,6 +69,7 @@ def the_port_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(
         test_url_parts.test_the_name_of_a_node_without_its_port_is_its_host, form="{host}:9933"
     ),
+    also={"WS-02": "the host of a socket keeps the port of the name, too"},
 )
 def a_name_keeps_its_port(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(urls, "_bare_name", lambda name: name)
@@ -115,7 +120,11 @@ def an_ipv6_address_has_no_brackets(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Endpoint, "address", property(lambda api: f"{api.host}:{api.port}"))
 
 
-@mutant("URL-10", killed_by=case(PORTS, form="0.0.0.0:{port}"))
+@mutant(
+    "URL-10",
+    killed_by=case(PORTS, form="0.0.0.0:{port}"),
+    also={"WS-02": "the port in a name is read in the same way"},
+)
 def a_port_must_be_a_number(patch: pytest.MonkeyPatch) -> None:
     def number(setting: int | str | None) -> int | None:
         try:
@@ -209,6 +218,7 @@ def without_verification(peer: Peer) -> Peer:
         case(test_tls.test_verification_stays_enabled_for_the_other_nodes),
         case(test_tls.test_an_authority_that_was_not_given_is_not_trusted),
     ),
+    also={"TLS-02": "every authority is trusted for every node"},
 )
 def nothing_is_verified(patch: pytest.MonkeyPatch) -> None:
     change_tls(patch, lambda nodes, tls: ([(file, False) for file, _ in nodes], tls))
@@ -252,6 +262,7 @@ class WrongName(ssl.SSLContext):
 @mutant(
     "WS-06",
     killed_by=case(test_sockets_trust.test_the_handshake_of_a_socket_names_the_node_and_no_address),
+    also={"TLS-01": "the certificate is compared with no name, and always verified"},
 )
 def every_handshake_has_a_wrong_name(patch: pytest.MonkeyPatch) -> None:
     def context(trusted: tuple[str, ...], _verify: bool) -> ssl.SSLContext:  # noqa: FBT001

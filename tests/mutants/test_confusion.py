@@ -24,41 +24,8 @@ OTHERS = (
 )
 """Quick cases of several stages; a hash chooses two of them for each mutant of the sample."""
 
-AS_MEASURED = 1.1
+AS_MEASURED = 1.0
 """The mean of the last run; the aim is 1.3. Lower it with each run, and never raise it."""
-
-LATER_CASES = "what the mutant keeps or leaves running in this process reaches later cases"
-
-WRONG_LOGIN = (
-    "a node of several gets a wrong login or token, and no upload that a case could look at"
-)
-
-CHARGED_MUCH = {
-    "of_answers.json_is_known_by_its_type": (
-        "the refusals of a real peer and of the cases about reasons are JSON without its type"
-    ),
-    "of_care.a_success_is_sent_again": (
-        "two cases of trust count the uploads to a node whose token is minted over its socket"
-    ),
-    "of_downgrades.a_login_belongs_to_a_path": WRONG_LOGIN,
-    "of_downgrades.a_token_belongs_to_a_user": WRONG_LOGIN,
-    "of_giving_up.a_late_deploy_goes_on_in_the_background": LATER_CASES,
-    "of_giving_up.a_late_mint_is_used": LATER_CASES,
-    "of_habits.an_interim_answer_is_an_answer": (
-        "the 101 of a WebSocket is an interim answer, so no socket opens"
-    ),
-    "of_minting.an_upload_does_not_wait_for_its_token": LATER_CASES,
-    "of_minting.the_first_credentials_serve_all": LATER_CASES,
-    "of_minting.the_first_token_serves_all": LATER_CASES,
-    "of_reasons.a_reason_ends_with_a_stop": (
-        "a reason is compared to its last character wherever a peer's own words must be in it"
-    ),
-    "of_sending.no_answer_is_read_before_the_upload_finished": (
-        "every sentence about a refusal during an upload is broken"
-    ),
-    "of_streams.a_stream_is_plain_text": "no event is read, so no record is made of its last event",
-}
-"""The mutants with more than three red requirements, each with the reason."""
 
 
 def of_the_sample() -> list[Mutant]:
@@ -98,9 +65,7 @@ def test_a_case_charges_only_what_the_matrix_has(
 def test_a_single_defect_turns_little_red() -> None:
     reds = matrix()
     assert mean(reds) <= AS_MEASURED
-    many = {place for place, _ in surplus(reds) if len(reds[place]) > 3}
-    assert many - set(CHARGED_MUCH) == set(), "charge these less, or say why in also="
-    assert set(CHARGED_MUCH) - many == set(), "remove these from CHARGED_MUCH"
+    assert list(surplus(reds)) == [], "charge these less, or say why in also="
 
 
 def test_the_page_is_that_of_the_matrix() -> None:

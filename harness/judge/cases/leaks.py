@@ -139,14 +139,19 @@ def leaks(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> Ite
     owners = [it for it in peers if leaked(it, together)]
     for path, text in written:
         yield from (f"{path} holds {_WHAT} {it.name}" for it in owners if leaked(it, text))
-    sent = [(peer, received_by(peer)) for peer in peers]
+    for owner, other in sent_elsewhere(peers):
+        yield f"{other.name} was sent {_WHAT} {owner.name}"
+
+
+def sent_elsewhere(peers: Sequence[FakePeer]) -> list[tuple[FakePeer, FakePeer]]:
+    """The peers with a secret that another peer was sent, each with that other peer."""
+    sent, found = [(peer, received_by(peer)) for peer in peers], []
     for owner in peers:
         # Peers to which a case gives the same user may see the same password.
         others = [(it, text) for it, text in sent if it.password != owner.password]
         if leaked(owner, "\n".join(text for _, text in others)):
-            for it, text in others:
-                if leaked(owner, text):
-                    yield f"{it.name} was sent {_WHAT} {owner.name}"
+            found += [(owner, it) for it, text in others if leaked(owner, text)]
+    return found
 
 
 def _shown(where: str, said: object, peers: Sequence[FakePeer]) -> Iterator[str]:

@@ -15,12 +15,12 @@ import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.errors import Unseen
-from deploy_relay_kit.harness.faults.text import description
 from deploy_relay_kit.harness.judge.bundle import archive
 from deploy_relay_kit.harness.judge.bundle.recording import record
 from deploy_relay_kit.harness.judge.cases import checks as looks
 from deploy_relay_kit.harness.judge.cases.always import always
 from deploy_relay_kit.harness.judge.cases.checks import CaseOver, Checks
+from deploy_relay_kit.harness.judge.cases.control import block
 from deploy_relay_kit.harness.judge.cases.evidence import end_of, gather, hider
 from deploy_relay_kit.harness.judge.cases.ids import plain_id, plain_ids
 from deploy_relay_kit.harness.judge.cases.leaks import Files, changed_since, files_in_reach, leaks
@@ -166,7 +166,7 @@ def judge(
     rest = [id_ for id_ in requirements_of(case.id, path) if id_ not in seen]
     _conclude(case, rest, ended_by)
     if relay.commands:
-        _block(case, relay, cluster)
+        block(case, relay, cluster)
         # What the case itself has found is one defect, and one charge.
         charged = {it.requirement for it in case.checks if it.verdict is Verdict.FAILED}
         found = always(cluster, relay)
@@ -217,37 +217,6 @@ def _said(error: AssertionError) -> str:
         comparison = looks.last_comparison[-1]
         return f"expected {comparison.expected}, got {comparison.got}"
     return text.removeprefix("assert ")
-
-
-def _block(case: Case, relay: Relay, cluster: FakeCluster) -> None:
-    """Make untestable what the case does not prove, because what it is about did not happen.
-
-    Where one of several faults was not shown, a failure is still a failure.
-    """
-    uploads = [upload for peer in cluster.peers for upload in peer.live_uploads]
-    if relay.blocked_by and not any(upload.complete for upload in uploads):
-        verdicts = Verdict.PASSED, Verdict.FAILED, Verdict.UNTESTABLE
-        _make_untestable(case, relay.blocked_by, *verdicts)
-        return
-    # A deploy that is cancelled may not get so far; its case looks for how far it got.
-    whole = (command for command in relay.commands if command.cancel_after is None)
-    told = {node.name for command in whole for node in command.nodes}
-    endpoints = {it: it.name for it in cluster.peers} | {it: it.name for it in cluster.sockets}
-    faulty = [it for it, name in endpoints.items() if name in told and it.has_fault]
-    hidden = [(it.title, fault) for it in faulty if (fault := it.fault_not_shown) is not None]
-    if hidden:
-        title, fault = hidden[0]
-        reason = f"the relay did not get as far as the fault of {title}: {description(fault)}"
-        went_ahead = all(outcome.refused is None for outcome in relay.outcomes)
-        none_was_shown = len(hidden) == len(faulty) and went_ahead
-        _make_untestable(case, reason, Verdict.PASSED, *[Verdict.FAILED] * none_was_shown)
-
-
-def _make_untestable(case: Case, reason: str, *verdicts: Verdict) -> None:
-    for check in case.checks:
-        if check.verdict in verdicts:
-            check.verdict, check.blocked_by = Verdict.UNTESTABLE, reason
-            check.expected = check.got = ""
 
 
 def _title(item: pytest.Item) -> str:

@@ -16,13 +16,15 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.peer.addresses import has_ipv6, loopback_address
 from deploy_relay_kit.harness.peer.payloads import Payload
 from deploy_relay_kit.harness.peer.peer import FakePeer
-from deploy_relay_kit.harness.targets.outcome import Record
+from deploy_relay_kit.harness.targets.deploy_command import DeployNode
+from deploy_relay_kit.harness.targets.outcome import Outcome, Record
 from deploy_relay_kit.harness.witness.connections import RequestWitness
 from deploy_relay_kit.harness.witness.requests import UploadWitness
 from deploy_relay_kit.harness.witness.wire import FilePart
 
 STAGES: tuple[Literal["head", "file"] | int, ...] = ("head", "file", 70_000)
 """Where in an upload a peer refuses it."""
+BAD_REQUEST = int(HTTPStatus.BAD_REQUEST)
 UNAUTHORIZED, FORBIDDEN = int(HTTPStatus.UNAUTHORIZED), int(HTTPStatus.FORBIDDEN)
 
 
@@ -101,6 +103,16 @@ def need_upload(cluster: FakeCluster, relay: Relay, request: Mapping[str, Any]) 
         raise Unseen(f"the relay does not forward {shown} of the nearest request that is allowed")
 
 
+def need_value(cluster: FakeCluster, relay: Relay, value: object, form: str) -> None:
+    """Raise Unseen unless the value of a member has this form on the wire."""
+    peer = cluster.peer()
+    relay.deploy(to=[peer], request={"note": value})
+    sent = peer.upload.fields.get("note") if peer.uploads else None
+    if sent != form.encode():
+        shown = "nothing" if sent is None else sent.decode(errors="replace")
+        raise Unseen(f"the value {form} is sent as {shown}, too (WIRE-06, WIRE-12)")
+
+
 def need_good_upload(peer: FakePeer) -> None:
     """Raise Unseen if a healthy peer refused an upload, or got one without an end.
 
@@ -113,12 +125,42 @@ def need_good_upload(peer: FakePeer) -> None:
             raise Unseen(f"the upload to {peer.name} has no closing delimiter")
 
 
+def need_message(cluster: FakeCluster, relay: Relay) -> None:
+    """Raise Unseen unless the record of a simple success has the message of the answer."""
+    peer = cluster.peer()
+    if "message" not in relay.deploy(to=[peer])[peer]:
+        raise Unseen("the record of a simple success has no message either (RES-01)")
+
+
+def look_at_neighbour(
+    check: Checks,
+    relay: Relay,
+    outcome: Outcome,
+    peer: FakePeer,
+    *,
+    node: DeployNode | None = None,
+    subject: str = "the record of the healthy peer",
+) -> None:
+    """Look for the success of a healthy peer beside one that fails (AGG-04).
+
+    A relay with another record deploys to this peer alone: what fails then, too, fails for
+    another reason.
+    """
+    with check("AGG-04", subject):
+        need_good_upload(peer)
+        if (status := outcome[peer].status) != "success":
+            alone = relay.deploy(to=[node or peer])[peer]
+            words = str(alone.members.get("reason"))
+            check.need(alone.status == "success", f"{peer.name} fails alone, too: {words}")
+        assert status == "success"
+
+
 def tokens_of(peer: FakePeer) -> list[str]:
     """The tokens of the uploads to a peer; Unseen when one carries no bearer token (HTTP-01)."""
     tokens = [upload.token for upload in peer.uploads]
     if not all(tokens):
         raise Unseen(f"an upload to {peer.name} carries no bearer token (HTTP-01)")
-    return [token for token in tokens if token]
+    return [token.strip(" ") for token in tokens if token]  # more than one space: HTTP-01
 
 
 def need_port(cluster: FakeCluster, relay: Relay) -> None:
@@ -129,8 +171,17 @@ def need_port(cluster: FakeCluster, relay: Relay) -> None:
         raise Unseen("a node of a host and a port alone is not reached either (URL-03)")
 
 
+def need_records_of_failures(cluster: FakeCluster, relay: Relay) -> None:
+    """Raise Unseen if the relay refuses a deploy because of a node that refuses its upload."""
+    peer = cluster.peer(fault=Answer.error(FORBIDDEN, "may not deploy"))
+    if relay.deploy(to=[peer, cluster.peer()]).refused is not None:
+        raise Unseen("a refusal by one node ends the deploy, too (AGG-02)")
+
+
 def need_good_form(peer: FakePeer) -> None:
-    """Raise Unseen if an upload breaks the wire format: a real peer refuses that, too."""
+    """Raise Unseen if a mint or an upload has a form that a real peer refuses, too."""
+    if any(mint.answer_status == BAD_REQUEST for mint in peer.mints):
+        raise Unseen(f"{peer.name} refused the form of a mint (MINT-01)")
     for upload in peer.uploads:
         if broken := [finding.rule for finding in upload.findings if finding.rule not in CUT]:
             raise Unseen(f"the upload breaks {broken[0].id}, which the peer refuses")
@@ -139,8 +190,10 @@ def need_good_form(peer: FakePeer) -> None:
 def need_other_refusal(cluster: FakeCluster, relay: Relay, **how: Any) -> None:
     """Raise Unseen unless the reason of another refusal of a real peer is in its record."""
     peer = cluster.peer(profile="harper-5.1")
-    record = relay.deploy(to=[peer], request={"project": "a b"}, **how)[peer]
-    if "alphanumeric" not in record.reason:
+    untyped = cluster.peer(fault=Answer(FORBIDDEN, body='{"error":"may not deploy"}'))
+    outcome = relay.deploy(to=[peer, untyped], request={"project": "a b"}, **how)
+    is_read = "alphanumeric" in outcome[peer].reason
+    if not is_read or outcome[untyped].reason != "may not deploy":
         raise Unseen("the reason of another refusal of a real peer is not in its record either")
 
 
