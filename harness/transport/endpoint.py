@@ -120,7 +120,8 @@ class Endpoint(ABC):
 
     def _is_stray(self, seen: ConnectionWitness) -> bool:
         # A client that verifies after a flawed handshake ends the connection without a request.
-        refuses = self.has_fault_in_handshake and seen.has_spoken and not seen.requests
+        is_flawed = self.has_fault_in_handshake or self.http.has_presented
+        refuses = is_flawed and seen.has_spoken and not seen.requests
         return seen.is_stray and not refuses
 
     @property

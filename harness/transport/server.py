@@ -46,7 +46,10 @@ class StreamingServer(HTTPServer):
         malformed: refuses a request with a malformed head, with a status, and ends the connection.
         connections: the witness of every accepted connection, in order.
         changed: notified about each new moment of a witness.
+        has_presented: whether `present` has given it another certificate.
     """
+
+    has_presented = False
 
     def __init__(
         self,
@@ -100,7 +103,7 @@ class StreamingServer(HTTPServer):
     def present(self, context: ssl.SSLContext) -> None:
         """Serve TLS with another context, and so another certificate, on later connections."""
         handshake.tap(context)
-        self.ssl_context = context
+        self.ssl_context, self.has_presented = context, True
 
     def start(self) -> None:
         if self.is_running():

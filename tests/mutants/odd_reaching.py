@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
@@ -12,10 +14,11 @@ from typing import Any
 import pytest
 
 from deploy_relay_kit import relay as reference
-from deploy_relay_kit.relay import tls
+from deploy_relay_kit.relay import connection, handshake, tls
 from deploy_relay_kit.relay.fanout import FanOut
 from deploy_relay_kit.relay.report import Report
 from deploy_relay_kit.relay.sockets import PatientSocket
+from deploy_relay_kit.relay.tlstransport import TlsTransport
 from tests.mutants.odd import odd
 
 
@@ -45,6 +48,35 @@ def one_curve_and_few_ciphers(patch: pytest.MonkeyPatch) -> None:
         context.set_ciphers("ECDHE+AESGCM")
 
     change_contexts(patch, few)
+
+
+def same(host: str) -> str:
+    """One form of a name or an address."""
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    return host.lower()
+
+
+@odd("tls")
+def the_host_is_compared_after_the_handshake(patch: pytest.MonkeyPatch) -> None:
+    """As a HostnameVerifier of Java does: the peer sees a whole handshake, and then an end."""
+    begin = handshake.start_tls
+
+    async def begun(
+        plain: socket.socket, context: ssl.SSLContext, host: str | None, protocol: asyncio.Protocol
+    ) -> TlsTransport:
+        verifies = context.verify_mode is not ssl.CERT_NONE
+        context.check_hostname = False
+        transport = await begin(plain, context, host, protocol)
+        found = transport.get_extra_info("ssl_object").getpeercert() if verifies else {}
+        if verifies and same(host or "") not in {same(it) for _, it in found["subjectAltName"]}:
+            transport.abort()
+            error = ssl.SSLCertVerificationError(f"Hostname mismatch: {host}")
+            error.verify_code, error.verify_message = 62, "Hostname mismatch"
+            raise error
+        return transport
+
+    patch.setattr(connection, "start_tls", begun)
 
 
 @odd("tls")
