@@ -12,6 +12,8 @@ from deploy_relay_kit.relay.node import Node
 
 T = TypeVar("T")
 MIB = 1 << 20
+Number = Annotated[int, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -29,21 +31,25 @@ class User(_Table, frozen=True, kw_only=True):
 class Bounds(_Table, frozen=True, kw_only=True):
     """What the node accepts, in bytes, entries and seconds."""
 
-    json_bytes: int = 8 * MIB
-    payload_bytes: int = 4_096 * MIB
-    unpacked_bytes: int = 8_192 * MIB
-    entries: int = 100_000
-    ratio: int = 200
-    path_bytes: int = 1_024
-    command: float = 3_600.0
-    idle: float = 60.0
-    head: float = 10.0
-    connections: int = 1_000
+    json_bytes: Number = 8 * MIB
+    payload_bytes: Number = 4_096 * MIB
+    unpacked_bytes: Number = 8_192 * MIB
+    entries: Number = 100_000
+    ratio: Number = 200
+    path_bytes: Number = 1_024
+    command: Seconds = 3_600.0
+    idle: Seconds = 60.0
+    head: Seconds = 10.0
+    connections: Number = 1_000
 
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"limit {name!r} must be above 0, not {getattr(self, name)!r}")
+
+class PeerBounds(_Table, frozen=True, kw_only=True):
+    """How long the node waits for another one, in seconds, as `relay.Limits`."""
+
+    connect: Seconds = 10.0
+    mint: Seconds = 30.0
+    stall: Seconds = 60.0
+    answer: Seconds = 3_720.0
 
 
 class Cluster(_Table, frozen=True, kw_only=True):
@@ -53,6 +59,7 @@ class Cluster(_Table, frozen=True, kw_only=True):
     ca_file: Path | None = None
     username: str
     password_file: Path
+    limits: PeerBounds = PeerBounds()
 
 
 class Config(_Table, frozen=True, kw_only=True):

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from deploy_relay_kit.relay.errors import InputError, PeerError
 from deploy_relay_kit.relay.fanout import ONCE, FanOut, Reach
+from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.origin.config import Config, nodes_of, read_secret
 from deploy_relay_kit.relay.origin.refusal import RefusalError
@@ -41,6 +44,7 @@ def look_in(config: Config) -> Others:
     reach: Reach = {
         "mint": OperationsMint(cluster.username, password),
         "tls": Tls(cluster.ca_file, *own),
+        "limits": Limits(**structs.asdict(cluster.limits)),
     }
     return Others(nodes_of(config), reach)
 

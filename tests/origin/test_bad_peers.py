@@ -1,0 +1,84 @@
+"""Fake peers of every fault among real nodes: each costs its own record, and no other one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.harness.faults.text import parse_fault
+from tests.origin.archives import component
+from tests.origin.nodes import FILES, PASSWORD, RealCluster, real_cluster
+from tests.test_site import script
+
+PAGE = script("faults")
+FAULTS: list[str] = [text for group in PAGE.EXAMPLES.values() for text in group]
+HARMLESS = {
+    *("MintNested", "ReadSlowly:1000000", "EventStream", "Latency:0.1:head"),
+    *("Bandwidth:1000000", "Slices:100000", "SlowClose:0.2"),
+}
+LIMITS = "[cluster.limits]\nconnect = 3.0\nmint = 3.0\nstall = 3.0\nanswer = 3.0\n"
+
+
+@pytest.fixture(scope="module")
+def fakes() -> Iterator[FakeCluster]:
+    with FakeCluster() as started:
+        for text in FAULTS:
+            started.peer(text, fault=parse_fault(text), username="admin", password=PASSWORD)
+        for fault in PAGE.OF_SOCKETS:
+            started.replication(started.peer(type(fault).__name__), fault=fault)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, fakes: FakeCluster) -> Iterator[RealCluster]:
+    """Three real nodes, whose file of nodes has the fake ones between the second and the third."""
+    with real_cluster(tmp_path_factory.mktemp("mixed")) as cluster:
+        authorities = cluster.home / "ca.pem"
+        for name in ("n1", "n2", "n3"):
+            cluster.start(name, f"replication_port = 0\n{LIMITS}")
+        authorities.write_bytes(authorities.read_bytes() + fakes.ca_file.read_bytes())
+        cluster.publish()
+        nodes_file = cluster.home / "nodes.toml"
+        first, second, third = nodes_file.read_text().split("[[node]]\n")[1:]
+        sockets = {at.node.name: at.url for at in fakes.sockets}
+        rows = [
+            f'name = "{it.name}"\nurl = "{it.url}"\n'
+            + (f'replication_url = "{sockets[it.name]}"\n' if it.name in sockets else "")
+            for it in fakes
+        ]
+        rows = [first, second, *rows, third]
+        nodes_file.write_text("".join(f"[[node]]\n{it}" for it in rows))
+        yield cluster
+
+
+def test_a_deploy_among_peers_of_every_fault(mixed: RealCluster, fakes: FakeCluster) -> None:
+    origin = mixed.nodes[0]
+    status, answer = origin.deploy(component(**FILES), replicated=True)
+    assert status == 500
+    records = {it["node"]: it for it in answer["replicated"]}
+    assert [*records] == ["n2", *(it.name for it in fakes), "n3"], "in the order of the file"
+    assert [it.live() for it in mixed.nodes] == [FILES] * 3
+    failed = [name for name, it in records.items() if it["status"] != "success"]
+    assert [it["node"] for it in answer["failed_peers"]] == failed
+    assert all(records[it]["reason"] for it in failed)
+    assert {"n2", "n3", *HARMLESS}.isdisjoint(failed)
+    assert len(failed) > len(FAULTS) / 2
+    assert origin.staged() == []
+    assert origin.row(answer["deployment_id"])["status"] == "failed"
+    assert (origin.home / "stderr").read_text() == ""
+
+
+def test_a_rollback_among_sockets_of_every_fault(mixed: RealCluster, fakes: FakeCluster) -> None:
+    origin = mixed.nodes[0]
+    for version in (b"1", b"2"):
+        origin.deploy(component(version=version), project="back", replicated=True)
+    asked = {"operation": "rollback_component", "project": "back", "replicated": True}
+    status, answer = origin.ask(asked)
+    assert status == 500
+    records = {it["node"]: it["status"] for it in answer["replicated"]}
+    assert [*records] == ["n2", *(it.name for it in fakes), "n3"]
+    assert (records["n2"], records["n3"]) == ("success", "success")
+    assert [it.live("back") for it in mixed.nodes] == [{"version": b"1"}] * 3
+    assert (origin.home / "stderr").read_text() == ""
