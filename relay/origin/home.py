@@ -79,7 +79,6 @@ def made_from(config: Config, look: Look) -> Home:
 
     Raises:
         InputError: Another node uses the directory, or it cannot be used.
-        OSError: The record cannot be used.
     """
     builds = Builds(config.directory, config.limits, unpack=config.unpack)
     journal = Journal(config.directory, config.name)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.record.journal import Journal
 from tests.origin.archives import component
 from tests.origin.nodes import RealCluster, RealNode, form, raw, real_cluster, wait_for
@@ -101,6 +102,18 @@ def test_a_record_that_finds_no_room_is_written_later(tmp_path: Path) -> None:
         again = cluster.start("n1")
         row = again.row(answer["deployment_id"])
         assert (row["status"], row["live"]) == ("success", True)
+
+
+def test_a_record_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "deployments.sqlite").write_bytes(b"no database" * 1_000)
+    with pytest.raises(
+        InputError, match=r"cannot use .*deployments\.sqlite: file is not a database"
+    ):
+        Journal(tmp_path, "n1")
+    (tmp_path / "deployments.sqlite").unlink()
+    (tmp_path / "deployments.sqlite").mkdir()
+    with pytest.raises(InputError, match="Is a directory"):
+        Journal(tmp_path, "n1")
 
 
 def test_the_record_of_a_full_database_is_written_later(tmp_path: Path) -> None:

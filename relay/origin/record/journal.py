@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 
 Row = dict[str, Any]
@@ -70,13 +71,13 @@ class Journal:
         """Open the record; rows of a process that was killed become failed.
 
         Raises:
-            OSError: The file cannot be used.
+            InputError: The file cannot be used.
         """
         self._node = node
         self._unwritten: dict[str, Row] = {}  # changes that wait for room on the disk
         path = directory / "deployments.sqlite"
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._database = sqlite3.connect(path, isolation_level=None)
             self._database.row_factory = sqlite3.Row
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -91,8 +92,8 @@ class Journal:
                 f"error = 'the node stopped in phase ' || phase WHERE {_IS_OPEN}",
                 (now(),),
             )
-        except sqlite3.Error as error:
-            raise OSError(f"{path}: {error}") from None
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(f"cannot use {path}: {error}") from None
 
     def begin(self, row: Mapping[str, object]) -> None:
         """Add a row.
