@@ -94,11 +94,7 @@ class _Nodes(_Table, frozen=True, kw_only=True):
 
 
 def read_config(path: Path) -> Config:
-    """Read a configuration.
-
-    Raises:
-        InputError: It is unreadable or wrong; the text names the member and its problem.
-    """
+    """Read a configuration; raise InputError, which names the member, for one that is wrong."""
     config = _converted(path, Config)
     if not config.users:
         raise InputError(f"{path}: table 'users' is empty; nobody could deploy")
@@ -106,26 +102,16 @@ def read_config(path: Path) -> Config:
 
 
 def nodes_of(config: Config) -> list[Node]:
-    """The other nodes, read anew for each deploy; this node is left out under all its names.
-
-    Raises:
-        InputError: The file is unreadable or wrong.
-    """
+    """The other nodes as their file is now, without any name of this one; raises InputError."""
     if config.cluster is None:
         return []
-    path = config.cluster.nodes_file
+    rows = _converted(config.cluster.nodes_file, _Nodes).node
     own = {config.name, *config.aliases}
-    rows = _converted(path, _Nodes).node
     return [
-        Node(row.name, row.url, replication_url=row.replication_url)
-        for row in rows
-        if row.name not in own
+        Node(it.name, it.url, replication_url=it.replication_url)
+        for it in rows
+        if it.name not in own
     ]
-
-
-def read_secret(path: Path) -> str:
-    """The text of a file without its line end."""
-    return read_text(path).rstrip("\r\n")
 
 
 def _converted(path: Path, kind: type[T]) -> T:

@@ -5,6 +5,7 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from deploy_relay_kit.relay.errors import InputError
@@ -54,8 +55,7 @@ class Deploys:
     ) -> tuple[Progress, Deploying]:
         """Receive a form and deploy its file, as a task that nobody who waits for it can stop.
 
-        Its result is the answer, or the form if it has no file. It raises RefusalError if the
-        deploy failed, or was refused before its file was read.
+        Its result is the answer, or the form if it has no file. It raises RefusalError only.
         """
         progress = Progress(self._home.journal, user, is_watched=is_watched)
         self._running[progress.deployment_id] = progress
@@ -164,7 +164,8 @@ class Deploys:
         build = await asyncio.to_thread(builds.prepare, plan.payload, plan.stage)
         if config.on_deploy:
             progress.record(status="installing")
-            await commands.run(config.on_deploy, build, config.limits.command, progress.install)
+            tell = partial(progress.emit, "install")
+            await commands.run(config.on_deploy, build, config.limits.command, tell)
         await asyncio.to_thread(builds.swap, plan.project, build, progress.deployment_id)
 
     async def _replicate(

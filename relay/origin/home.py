@@ -5,7 +5,6 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.local.builds import Builds
@@ -47,22 +46,18 @@ class Turns:
         return contextlib.nullcontext() if others is None else self._fan_outs[project]
 
 
-@dataclass(frozen=True)
 class Home:
     """One node's own: nothing of a request."""
 
-    config: Config
-    look: Look
-    builds: Builds
-    journal: Journal
-    turns: Turns
+    def __init__(self, config: Config, look: Look) -> None:
+        """Raise InputError if the directory cannot be used, or another node uses it."""
+        self.config, self.look = config, look
+        self.builds = Builds(config.directory, config.limits, unpack=config.unpack)
+        self.journal = Journal(config.directory, config.name)
+        self.turns = Turns(may_wait=config.wait_for_project)
 
     def row(self, given: Mapping[str, object]) -> Row:
-        """The record of a deploy, and whether its build is in use on this node (TRK-05).
-
-        Raises:
-            RefusalError: There is no such deploy.
-        """
+        """The record of a deploy, and whether its build is in use on this node (TRK-05)."""
         row = self.journal.get(given.get("deployment_id"))
         build = row["rollback_of"] or row["deployment_id"]
         is_live = self.builds.live_id(row["project"]) == build
@@ -72,14 +67,3 @@ class Home:
         """This node, with the reason, if it uses another build by now (BUG-42)."""
         is_live = self.builds.live_id(project) == build_id
         return [] if is_live else ["this node (another deploy reached it)"]
-
-
-def made_from(config: Config, look: Look) -> Home:
-    """The home of a node.
-
-    Raises:
-        InputError: Another node uses the directory, or it cannot be used.
-    """
-    builds = Builds(config.directory, config.limits, unpack=config.unpack)
-    journal = Journal(config.directory, config.name)
-    return Home(config, look, builds, journal, Turns(may_wait=config.wait_for_project))

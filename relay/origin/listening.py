@@ -39,8 +39,7 @@ async def listen(
 ) -> str:
     """Begin to listen; return the address. The stack ends it, and gives requests a minute to end.
 
-    Raises:
-        InputError: The certificate cannot be used, or the port is in use.
+    InputError: the certificate cannot be used, or the port is in use.
     """
     certificate, key = settings.certificate_file, settings.key_file
     try:

@@ -36,11 +36,7 @@ class Operations:
         self._tokens = Tokens(home.config.token_key_file)
 
     async def who(self, authorization: str | None, source: str) -> str | None:
-        """The user of an Authorization header; None without one.
-
-        Raises:
-            RefusalError: 401, the header is wrong.
-        """
+        """The user of an Authorization header; None without one."""
         if authorization is None:
             return None
         scheme, _, value = authorization.partition(" ")
@@ -64,11 +60,7 @@ class Operations:
             raise RefusalError(403, f"user {user!r} may not use this operation")
 
     async def run(self, given: Mapping[str, object], user: str | None, source: str) -> Answer:
-        """Run an operation that takes no payload.
-
-        Raises:
-            RefusalError: The operation is unknown, not allowed, or failed.
-        """
+        """Run an operation that takes no payload."""
         operation = operation_of(given)
         try:
             return await self._run(operation, given, user, source)

@@ -8,9 +8,10 @@ from msgspec import structs
 
 from deploy_relay_kit.relay.errors import InputError, PeerError
 from deploy_relay_kit.relay.fanout import ONCE, FanOut, Reach
+from deploy_relay_kit.relay.files import read_text
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import Node
-from deploy_relay_kit.relay.origin.config import Config, nodes_of, read_secret
+from deploy_relay_kit.relay.origin.config import Config, nodes_of
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.replication import send_operation
@@ -38,7 +39,7 @@ def look_in(config: Config) -> Others:
     cluster = config.cluster
     if cluster is None:
         return Others([])
-    password = read_secret(cluster.password_file)
+    password = read_text(cluster.password_file).rstrip("\r\n")
     # WS-06: a replication socket knows this node by its certificate.
     own = (config.certificate_file, config.key_file) if config.replication_port is not None else ()
     reach: Reach = {
@@ -59,11 +60,9 @@ def looked(look: Look) -> Others:
 async def differing_from(
     payload_hash: object, others: Others, records: Sequence[Record]
 ) -> list[str]:
-    """Ask the nodes of these records whether they still use the build of this payload (BUG-42).
+    """The nodes of these records that may use another build than this, with the reason (BUG-42).
 
-    Returns:
-        The nodes that do not, or which cannot be asked, with the reason. Nodes that are no
-        `relay serve`, by their answer, are not asked.
+    Nodes that are no `relay serve`, by their answer, are not asked.
     """
     ids = {
         it["node"]: it.get("deployment_id")
@@ -92,18 +91,14 @@ def _difference(row: Record, payload_hash: object) -> str | None:
     return None if row.get("payload_hash") == payload_hash else "it has the build of another deploy"
 
 
-async def everywhere(others: Others, given: Mapping[str, object]) -> list[Record]:
-    """Send a rollback to all other nodes over their replication sockets (SEQ-01).
-
-    Raises:
-        RefusalError: A file of certificates cannot be used; nothing was sent.
-    """
+async def everywhere(others: Others, operation: Mapping[str, object]) -> list[Record]:
+    """Send an operation to all other nodes over their replication sockets (SEQ-01)."""
 
     async def send(peer: Peer) -> Mapping[str, object]:
         limit = peer.limits.answer
         try:
             async with asyncio.timeout(limit):
-                return await send_operation(peer, {**given, "replicated": False})
+                return await send_operation(peer, {**operation, "replicated": False})
         except TimeoutError:
             raise PeerError("answer", f"no answer in {limit:g} s", uncertain=True) from None
 

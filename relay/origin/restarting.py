@@ -3,7 +3,8 @@
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ class Restarts:
         """Restart this node as a part of a deploy; the failure, if it failed."""
         try:
             with progress.during("restart"):
-                seconds = self._config.limits.command
-                await commands.run(self._config.restart, live, seconds, progress.install)
+                await self._command(live, partial(progress.emit, "install"))
         except RefusalError as refusal:
             return refusal
         return None
@@ -54,12 +54,7 @@ class Restarts:
         return {"message": "Restarting http", "job_id": self.rolling(others)}
 
     def rolling(self, others: Others | None, only: Sequence[str] | None = None) -> str:
-        """Restart the others one after another, then this node; return the id of the job.
-
-        Args:
-            others: The other nodes; None restarts only this node.
-            only: Names of the others that take part; by default all.
-        """
+        """Restart the others, or `only` these, one after another, then this node; the job's id."""
         nodes = [it for it in others.nodes if only is None or it.name in only] if others else []
         job: Job = {
             "id": str(uuid.uuid4()),
@@ -94,10 +89,11 @@ class Restarts:
                     raise RefusalError(500, f"{record['node']}: {record['reason']}")
             skipped = [f"{it['node']} ({it['reason']})" for it in failed]
         async with self._turn:
-            config = self._config
-            limit = config.limits.command
-            await commands.run(config.restart, config.directory, limit, lambda _: None)
+            await self._command(self._config.directory, lambda _: None)
         job["message"] = "Restarted" + (f"; skipped: {', '.join(skipped)}" if skipped else "")
+
+    async def _command(self, directory: Path, on_line: Callable[[commands.Line], None]) -> None:
+        await commands.run(self._config.restart, directory, self._config.limits.command, on_line)
 
     async def _run(self, job: Job, nodes: Sequence[Node], others: Others | None) -> None:
         try:

@@ -13,12 +13,7 @@ from deploy_relay_kit.relay.report import Record
 
 
 async def roll_back(home: Home, given: Mapping[str, object], user: str) -> dict[str, object]:
-    """Make the previous build of a project the live one; with `replicated`, on all nodes.
-
-    Raises:
-        RefusalError: There is none, a deploy of the project is under way, the disk refuses, or the
-            nodes may hold different builds (BUG-42).
-    """
+    """Make the previous build of a project the live one; with `replicated`, on all nodes."""
     project = fields.project_of(given)
     others = home.look() if given.get("replicated") is True else None
     records: list[Record] | None = None
@@ -34,7 +29,8 @@ async def roll_back(home: Home, given: Mapping[str, object], user: str) -> dict[
                 await asyncio.to_thread(home.builds.rollback, project)
             if others is not None:
                 with progress.during("replicate"):
-                    records = await everywhere(others, given)
+                    operation = {"operation": "rollback_component", "project": project}
+                    records = await everywhere(others, operation)
                     for record in records:
                         progress.emit("peer", record)
                     # A deploy of another node may have passed some nodes already, and not others.

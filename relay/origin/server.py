@@ -6,14 +6,14 @@ import json
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from email.message import Message
 from functools import partial
 
 from aiohttp import web
+from multipart import parse_options_header  # type: ignore[import-untyped]  # ships no types
 
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
-from deploy_relay_kit.relay.origin.home import made_from
+from deploy_relay_kit.relay.origin.home import Home
 from deploy_relay_kit.relay.origin.listening import listen
 from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
 from deploy_relay_kit.relay.origin.others import Look, look_in, looked
@@ -33,7 +33,7 @@ class Node:
     def __init__(self, settings: Config, look: Look) -> None:
         """Raise InputError for what the configuration names and the node cannot use."""
         self._limits = settings.limits
-        self._home = made_from(settings, look)
+        self._home = Home(settings, look)
         restarts = Restarts(self._home)
         self._deploys = Deploys(self._home, restarts)
         self._operations = Operations(self._home, restarts)
@@ -79,13 +79,8 @@ class Node:
 
     async def _form(self, request: web.Request, user: str | None) -> web.StreamResponse:
         self._operations.may_deploy(user)
-        message = Message()
-        message["Content-Type"] = request.headers["Content-Type"]
-        try:
-            boundary = message.get_boundary()
-        except (ValueError, LookupError):  # of its charset
-            boundary = None
-        if not boundary:
+        _, parameters = parse_options_header(request.headers["Content-Type"])
+        if not (boundary := parameters.get("boundary")):
             raise RefusalError(400, "Multipart: Boundary not found")
         wants_events = _wants_events(request)
         progress, deploy = self._deploys.begin(
@@ -211,13 +206,8 @@ async def serve(
 ) -> None:
     """Run a node until it is cancelled; deploys under way have a minute to end.
 
-    Args:
-        settings: Its configuration.
-        look: Finds the other nodes; by default, in the files of the configuration.
-        more: Members of the line that is written when the node listens, beside `url`.
-
-    Raises:
-        InputError: The configuration names something that cannot be used.
+    `look` finds the other nodes, by default in the files of the configuration; `more` are members
+    of the line that is written when the node listens. InputError: something cannot be used.
     """
     if look is None:
         look = partial(look_in, settings)

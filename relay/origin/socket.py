@@ -28,11 +28,7 @@ class ReplicationSocket:
         self._silences: set[asyncio.Timeout] = set()
 
     def tls(self) -> ssl.SSLContext:
-        """A context that asks for the certificate of a node, which need not have one.
-
-        Raises:
-            InputError: There is no authority to check it with.
-        """
+        """A context that asks for the certificate of a node, which need not have one."""
         cluster = self._settings.cluster
         if cluster is None or cluster.ca_file is None:
             raise InputError("replication_port needs the member ca_file of [cluster]")

@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["deploy_relay_kit.relay.origin", "multi
 
     from deploy_relay_kit.relay.origin.config import Bounds, Config
     from deploy_relay_kit.relay.origin.deploy import Deploys
-    from deploy_relay_kit.relay.origin.home import made_from
+    from deploy_relay_kit.relay.origin.home import Home
     from deploy_relay_kit.relay.origin.others import Others
     from deploy_relay_kit.relay.origin.refusal import RefusalError
     from deploy_relay_kit.relay.origin.restarting import Restarts
@@ -99,7 +99,7 @@ class Fuzzed:
             users={},
             limits=LIMITS,
         )
-        node = made_from(config, lambda: Others([]))
+        node = Home(config, lambda: Others([]))
         self._deploys = Deploys(node, Restarts(node))
         self._runner = asyncio.Runner()
         self._runner.get_loop().set_default_executor(Inline())

@@ -66,11 +66,9 @@ def lifetime_in(expires_in: object) -> int | None:
     """Seconds from `expires_in`: a number of seconds, or text such as `15m`; at most 30 days."""
     if expires_in is None:
         return None
-    seconds = 0
-    if isinstance(expires_in, int) and not isinstance(expires_in, bool):
-        seconds = expires_in
-    elif isinstance(expires_in, str) and (match := _SPAN.fullmatch(expires_in)):
-        seconds = int(match[1]) * _UNITS[match[2]]
+    text = f"{expires_in}s" if type(expires_in) is int else expires_in
+    match = _SPAN.fullmatch(text) if isinstance(text, str) else None
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
     if not 0 < seconds <= _LIFETIMES["refresh"]:
         raise RefusalError(400, "'expires_in' must be 1 to 2592000 seconds, or text such as '15m'")
     return seconds

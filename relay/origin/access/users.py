@@ -60,11 +60,9 @@ class Users:
         return name in self._hashes
 
     async def check(self, name: str, password: str, source: str) -> None:
-        """Refuse a wrong password; an unknown user costs the same time as a wrong password.
-
-        A password that was right before is known at once, however many others guess.
-        """
+        """Refuse a wrong password; that of an unknown user costs the same time."""
         text = json.dumps([name, password]).encode()
+        # A password that was right before is known at once, however many others guess.
         proof = hmac.digest(self._secret, text, "sha256")
         if hmac.compare_digest(proof, self._proved.get(name, b"")):
             return

@@ -38,12 +38,7 @@ _Links = dict[PurePosixPath, str]
 def unpack(payload: Path, into: Path, bounds: Bounds) -> Path:
     """Unpack a tar or tar.gz into an empty directory.
 
-    Returns:
-        The root of the component: the directory, or the only one in it (DEP-04).
-
-    Raises:
-        RefusalError: The archive is broken, too large, or leaves its directory.
-        OSError: The disk refuses.
+    Return the root of the component: the directory, or the only one in it (DEP-04).
     """
     most = min(bounds.unpacked_bytes, max(payload.stat().st_size * bounds.ratio, MIB))
     try:
@@ -122,10 +117,7 @@ class _Source(BufferedIOBase):
 
 
 def _extract(tar: tarfile.TarFile, source: _Source, into: Path, bounds: Bounds) -> _Links:
-    """Unpack files and directories; return the symbolic links.
-
-    Links are made last, so that no file is written through one.
-    """
+    """Unpack files and directories; return the symbolic links, which no file is written through."""
     links: _Links = {}
     directories: set[PurePosixPath] = set()
     number = 0

@@ -23,11 +23,7 @@ class Builds:
     """The directory of one node. One process uses it at a time."""
 
     def __init__(self, directory: Path, bounds: Bounds, *, unpack: bool = True) -> None:
-        """Make and lock the directory, and sweep what a killed process left.
-
-        Raises:
-            InputError: The directory cannot be used, or another node uses it.
-        """
+        """Make and lock the directory, and sweep what a killed process left; raises InputError."""
         self._directory, self._bounds, self._unpack = directory, bounds, unpack
         try:
             for name in ("builds", "live", "previous", "staging"):
@@ -58,10 +54,7 @@ class Builds:
         return path
 
     def prepare(self, payload: Path, stage: Path) -> Path:
-        """Unpack a payload in its stage and return the root of the component.
-
-        Where nothing is unpacked, the component is a directory that holds the payload.
-        """
+        """Unpack a payload in its stage, or put it in a directory; return the component's root."""
         build = stage / "build"
         build.mkdir(mode=0o755)
         if not self._unpack:

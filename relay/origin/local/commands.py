@@ -18,18 +18,9 @@ _BLOCK = 65_536
 async def run(
     command: list[str], directory: Path, seconds: float, on_line: Callable[[Line], None]
 ) -> None:
-    """Run a command in a directory until its output ends.
+    """Run a command until its output ends, and pass each line of that on (SSE-07).
 
-    A command that takes too long is killed with its children.
-
-    Args:
-        command: The program and its arguments.
-        directory: Where it runs.
-        seconds: Its time limit.
-        on_line: Called with each line of its output (SSE-07).
-
-    Raises:
-        RefusalError: It cannot start, fails, or takes too long. The last lines are part of it.
+    One that takes too long is killed with its children. Its last lines are part of a RefusalError.
     """
     with_name = f"command {command[0]!r}"
     try:

@@ -68,11 +68,7 @@ class Journal:
     """The record of one node, in the file `deployments.sqlite` of its directory."""
 
     def __init__(self, directory: Path, node: str) -> None:
-        """Open the record; rows of a process that was killed become failed.
-
-        Raises:
-            InputError: The file cannot be used.
-        """
+        """Open the record; rows of a process that was killed become failed. Raises InputError."""
         self._node = node
         self._unwritten: dict[str, Row] = {}  # changes that wait for room on the disk
         path = directory / "deployments.sqlite"
@@ -96,11 +92,7 @@ class Journal:
             raise InputError(f"cannot use {path}: {error}") from None
 
     def begin(self, row: Mapping[str, object]) -> None:
-        """Add a row.
-
-        Raises:
-            RefusalError: It cannot be written; a deploy without a record is not begun.
-        """
+        """Add a row; a deploy without a record is refused."""
         row = {"origin_node": self._node, "status": "pending", "started_at": now(), **row}
         try:
             self._database.execute(
@@ -116,10 +108,7 @@ class Journal:
             raise RefusalError(500, f"cannot record the deploy: {error}") from None
 
     def change(self, deployment_id: str, changes: Mapping[str, object]) -> None:
-        """Change a row that has not ended (BUG-32).
-
-        A full disk stops no deploy: the row is written as soon as there is room.
-        """
+        """Change a row that has not ended (BUG-32); on a full disk, as soon as there is room."""
         values = {key: json.dumps(it) if key in _JSON else it for key, it in changes.items()}
         self._unwritten.setdefault(deployment_id, {}).update(values)
         self._write()
@@ -138,11 +127,7 @@ class Journal:
             del self._unwritten[deployment_id]
 
     def get(self, deployment_id: object) -> Row:
-        """One row.
-
-        Raises:
-            RefusalError: There is none.
-        """
+        """One row, or a refusal."""
         if not isinstance(deployment_id, str) or not deployment_id:
             raise RefusalError(400, "'deployment_id' is required")
         if (row := self.find(deployment_id)) is None:

@@ -34,11 +34,7 @@ class Progress:
     # -- the record ------------------------------------------------------------------------------
 
     def begin(self, project: str, **columns: object) -> None:
-        """Add the row: the deploy was checked, its payload comes next.
-
-        Raises:
-            RefusalError: The row cannot be written.
-        """
+        """Add the row: the deploy was checked, its payload comes next."""
         known = {"deployment_id": self.deployment_id, "project": project, "user": self._user}
         self._journal.begin({**known, "phase": self.phase, **columns})
         self._has_row = True
@@ -52,11 +48,7 @@ class Progress:
 
     @contextmanager
     def recorded(self, act: str) -> Iterator[None]:
-        """Record how the deploy ends.
-
-        Raises:
-            RefusalError: Instead of any exception. It tells how far the deploy came (DEP-13).
-        """
+        """Record how the deploy ends; any exception is a refusal that tells its phase (DEP-13)."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  also a bug must end the stream of events
@@ -77,10 +69,6 @@ class Progress:
         for queue in self._followers:
             if queue.qsize() < _QUEUED or name == "peer":
                 queue.put_nowait((name, data))
-
-    def install(self, line: Mapping[str, Any]) -> None:
-        """Tell a line of the output of a command (SSE-07)."""
-        self.emit("install", line)
 
     @contextmanager
     def during(self, phase: str) -> Iterator[None]:

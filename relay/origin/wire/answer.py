@@ -16,20 +16,11 @@ def answer_of(
     not_restarted: RefusalError | None = None,
     differing: Sequence[str] = (),
 ) -> dict[str, object]:
-    """The answer of a deploy or rollback that is live on this node.
+    """The answer of a deploy or rollback that is live on this node: `facts` and records.
 
-    Args:
-        done: What this node did, for a failure.
-        message: Of a success.
-        given: The fields of the request.
-        facts: Members of every answer, whatever happened on other nodes.
-        records: Of the other nodes, or None if the request was for this node only (AGG-05).
-        not_restarted: The failure of the restart.
-        differing: Nodes that may hold another build, with the reason.
-
-    Raises:
-        RefusalError: A node failed and the request does not ignore that (DEP-15), the restart
-            failed, or the nodes may hold different builds (BUG-42). The records are part of it.
+    There are no records if the request was for this node only (AGG-05). It is a RefusalError,
+    which begins with what was `done` here, if a node failed and the request does not ignore that
+    (DEP-15), the restart failed, or the nodes may hold different builds (BUG-42).
     """
     answer = dict(facts)
     if records is not None:

@@ -55,10 +55,6 @@ async def receive(
     """Read a form; write its file to the path that `begin` returns.
 
     `begin` is called once, with the fields, at the headers of the file part (PARSE-06).
-
-    Raises:
-        RefusalError: Of the form, or from `begin`.
-        OSError: The disk refuses.
     """
     try:
         parser = PushMultipartParser(
@@ -75,10 +71,7 @@ async def receive(
 
 
 async def _from_delimiter(blocks: AsyncIterator[bytes], boundary: str) -> AsyncIterator[bytes]:
-    """The blocks without the preamble (PARSE-23).
-
-    The parser judges a preamble by how it is cut into blocks.
-    """
+    """The blocks without the preamble (PARSE-23), which the parser judges by how it is cut."""
     delimiter = f"\r\n--{boundary}".encode()
     before, found = b"\r\n", -1
     async for block in blocks:
