@@ -26,9 +26,9 @@ from deploy_relay_kit.harness.targets import Record, Target, open_target
 
 ORDER = (
     "url", "url_parts", "tls", "posture", "plain", "token", "mint_failures", "mint_answers",
-    "replication", "sockets", "sockets_trust", "wire", "fields", "values", "refused_requests",
-    "payload", "answers", "answers_framing", "refusals", "records", "quotes", "events",
-    "events_forms", "fanout", "names",
+    "replication", "sockets", "sockets_trust", "similar_hosts", "wire", "fields", "values",
+    "refused_requests", "payload", "answers", "answers_framing", "refusals", "records", "quotes",
+    "events", "events_forms", "fanout", "names",
 )  # fmt: skip
 """The files of cases whose stage of a deploy comes first: reach, trust, mint, upload, answer,
 record. The others are about faults and come last."""

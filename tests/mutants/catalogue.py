@@ -24,6 +24,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_giving_up,
     of_grammars,
     of_habits,
+    of_hosts,
     of_later_mints,
     of_limits,
     of_look_alikes,

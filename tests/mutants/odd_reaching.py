@@ -57,26 +57,44 @@ def same(host: str) -> str:
     return host.lower()
 
 
-@odd("tls")
-def the_host_is_compared_after_the_handshake(patch: pytest.MonkeyPatch) -> None:
-    """As a HostnameVerifier of Java does: the peer sees a whole handshake, and then an end."""
+def is_for(name: str, host: str) -> bool:
+    """Whether a name of a certificate is that of a host."""
+    begin, _, domain = host.partition(".")
+    is_one_label = bool(begin) and begin.strip("[]0123456789:") != ""
+    return same(name) == same(host) or (is_one_label and name.lower() == f"*.{domain.lower()}")
+
+
+def compare_after_the_handshake(
+    patch: pytest.MonkeyPatch, matches: Callable[[str, str], bool]
+) -> None:
+    """Compare the names of a certificate with the host, in place of OpenSSL."""
     begin = handshake.start_tls
 
     async def begun(
         plain: socket.socket, context: ssl.SSLContext, host: str | None, protocol: asyncio.Protocol
     ) -> TlsTransport:
         verifies = context.verify_mode is not ssl.CERT_NONE
-        context.check_hostname = False
         transport = await begin(plain, context, host, protocol)
         found = transport.get_extra_info("ssl_object").getpeercert() if verifies else {}
-        if verifies and same(host or "") not in {same(it) for _, it in found["subjectAltName"]}:
+        names = [name for _, name in found.get("subjectAltName", ())]
+        if verifies and not any(matches(name, host or "") for name in names):
             transport.abort()
             error = ssl.SSLCertVerificationError(f"Hostname mismatch: {host}")
             error.verify_code, error.verify_message = 62, "Hostname mismatch"
             raise error
         return transport
 
+    def leave_the_host(context: ssl.SSLContext) -> None:
+        context.check_hostname = False
+
+    change_contexts(patch, leave_the_host)
     patch.setattr(connection, "start_tls", begun)
+
+
+@odd("tls")
+def the_host_is_compared_after_the_handshake(patch: pytest.MonkeyPatch) -> None:
+    """As a HostnameVerifier of Java does: the peer sees a whole handshake, and then an end."""
+    compare_after_the_handshake(patch, is_for)
 
 
 @odd("tls")

@@ -1,0 +1,47 @@
+"""Mutants that take a certificate for a host with a similar name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.conformance import test_similar_hosts
+from tests.mutants.mutant import alike, case
+from tests.mutants.odd_reaching import compare_after_the_handshake, is_for
+
+ON_A_SOCKET = case(test_similar_hosts.test_a_certificate_for_a_similar_name_is_refused_on_a_socket)
+OF_A_URL = case(test_similar_hosts.test_a_certificate_for_a_similar_host_is_refused)
+
+
+def also(patch: pytest.MonkeyPatch, matches: Callable[[str, str], bool]) -> None:
+    """Take a certificate also if this is true of its name and the host."""
+    compare_after_the_handshake(patch, lambda name, host: is_for(name, host) or matches(name, host))
+
+
+alike(
+    also,
+    "TLS-01",
+    killed_by=ON_A_SOCKET,
+    a_domain_is_good_for_its_hosts=lambda name, host: host.endswith(f".{name}"),
+    a_star_stands_for_several_labels=lambda name, host: (
+        name.startswith("*.") and host.endswith(name[1:])
+    ),
+    a_star_stands_for_no_label=lambda name, host: name == f"*.{host}",
+    the_host_begins_the_name=lambda name, host: name.startswith(host),
+    the_name_begins_the_host=lambda name, host: host.startswith(name),
+    the_host_ends_the_name=lambda name, host: name.endswith(host),
+)
+alike(
+    also,
+    "TLS-01",
+    killed_by=OF_A_URL,
+    the_host_of_a_url_is_in_the_name=lambda name, host: host in name,
+    the_name_is_in_the_host_of_a_url=lambda name, host: name in host,
+    a_star_stands_for_a_part_of_an_address=lambda name, host: (
+        name.startswith("*.") and host.endswith(name[1:])
+    ),
+    any_address_of_one_net_is_good=lambda name, host: (
+        name.rpartition(".")[0] == host.rpartition(".")[0] != ""
+    ),
+)
