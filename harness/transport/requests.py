@@ -10,6 +10,7 @@ from wsgiref.util import setup_testing_defaults
 
 from werkzeug import Request, Response
 
+from deploy_relay_kit.harness.faults.http1 import status_line
 from deploy_relay_kit.harness.transport.connection import Connection
 from deploy_relay_kit.harness.transport.exchange import ENVIRON_KEY, Exchange, path_in
 from deploy_relay_kit.harness.witness.connections import RequestWitness
@@ -22,6 +23,7 @@ from deploy_relay_kit.harness.witness.wire.plain import read_plain_head
 HEAD_LIMIT = 64 * 1024  # bytes of a request head that a peer reads
 _HEAD_END = b"\r\n\r\n"
 _BLOCK = 64 * 1024
+_CLIENT_HELLO = b"\x16\x03"  # the record around it (RFC 8446 section 5.1)
 
 
 def serve_requests(
@@ -70,7 +72,7 @@ def serve_requests(
 def _read_head(connection: Connection) -> bytes | None:
     """The raw request head with its empty line, and with the empty lines before it.
 
-    None when the client closed before the end of a head; 64 KiB of a longer head.
+    None when the client closed before the end of a head, or speaks TLS; 64 KiB of a longer head.
     """
     head = b""
     block = memoryview(bytearray(16 * 1024))
@@ -83,6 +85,11 @@ def _read_head(connection: Connection) -> bytes | None:
         if end >= len(_HEAD_END):
             connection.unread(head[min(end, HEAD_LIMIT) :])
             return head[: min(end, HEAD_LIMIT)]
+        if head.startswith(_CLIENT_HELLO):  # as servers in Node and nginx do at a port without TLS
+            connection.witness.note(MomentKind.HEAD_MALFORMED, problem="TLS at a port without it")
+            connection.write(f"{status_line(400)}\r\nConnection: close\r\n\r\n".encode())
+            connection.close_unread()
+            return None
         if count == 0:
             if head:
                 connection.witness.note(MomentKind.HEAD_CUT, size=len(head))

@@ -133,8 +133,11 @@ def test_a_handshake_that_failed_is_not_followed_by_a_connection_without_tls(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """After a handshake that failed the relay does not try the port without TLS."""
-    peer = cluster.peer(fault=in_turn(CloseInHandshake(), None))
-    relay.deploy(to=[peer])
+    peer, plain = cluster.peer(fault=in_turn(CloseInHandshake(), None)), cluster.peer(tls=False)
+    https = relay.node(plain, url=plain.url.replace("http:", "https:"))
+    relay.deploy(to=[relay.node(peer), https])
     check.need(peer.connections, f"no connection reached {peer.name}")
     with check("TLS-01", "the connections without TLS to a port with TLS"):
         assert plain_connections(peer) == 0
+    with check("TLS-01", "the requests over plain http to a node whose URL has https"):
+        assert len([*plain.mints, *plain.uploads]) == 0

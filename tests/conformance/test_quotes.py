@@ -189,6 +189,10 @@ def test_the_credentials_of_a_header_that_a_peer_quotes_are_in_no_record(
         peer = cluster.peer(username="u" * (8 + number))
         places[f"its answer with user and password {number}"] = peer
         peer.fault = Answer.error(401, f"bad header: Basic {peer.node.basic}, for a user")
+    peer = cluster.peer(username="u" * 8, password=f"???~~~{randbelow(10**20):020}")  # Pz8/fn5+
+    places["its answer with user and password in the alphabet of URLs"] = peer
+    in_alphabet = peer.node.basic.replace("+", "-").replace("/", "_")
+    peer.fault = Answer.error(401, f"bad header: Basic {in_alphabet}, for a user")
     for number in range(6):  # base64 has three ways to end
         password = f"{randbelow(10**20):020}{'x' * (number // 2)}"  # in no file of another program
         places[f"its answer {number}"] = peer = cluster.peer(password=password)

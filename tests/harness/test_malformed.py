@@ -155,3 +155,15 @@ def test_a_request_behind_a_malformed_one_is_not_read(cluster: FakeCluster) -> N
         client.send(b"POST / HTTP/1.x\r\n\r\n" + mint_request(peer))
         assert client.read_answer().status == 400
     assert peer.mints == []
+
+
+def test_a_client_that_speaks_tls_to_a_port_without_it_is_answered_at_once(
+    cluster: FakeCluster,
+) -> None:
+    """As Node and nginx answer; else it would wait for the end of its handshake."""
+    peer = cluster.peer(tls=False)
+    with RawClient(peer.url) as client:
+        client.send(b"\x16\x03\x01\x00\x10" + bytes(16))
+        assert client.read_answer().status == 400
+    assert peer.requests == []
+    assert "malformed request head: TLS at a port without it" in peer.timeline()

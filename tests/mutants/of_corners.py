@@ -6,16 +6,18 @@ import html
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from deploy_relay_kit.relay import answer, fanout, peer, replication, urls
-from deploy_relay_kit.relay.errors import PeerError
+from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.events import EventParser
 from deploy_relay_kit.relay.fanout import FanOut
 from deploy_relay_kit.relay.link import Link
 from deploy_relay_kit.relay.node import LocalSettings, Node
+from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.report import Record, Report
 from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.urls import Endpoint
@@ -181,6 +183,24 @@ def plain_ws_is_refused_to_the_first_node_alone(patch: pytest.MonkeyPatch) -> No
         return urls.resolve_replication(node, local, allow_http=allow_http or len(seen) > 1)
 
     patch.setattr(peer, "resolve_replication", lenient)
+
+
+@mutant(
+    "TLS-01",
+    killed_by=case(
+        test_plain.test_a_handshake_that_failed_is_not_followed_by_a_connection_without_tls
+    ),
+)
+def a_port_without_tls_is_spoken_to_without(patch: pytest.MonkeyPatch) -> None:
+    attempt = fanout._attempt
+
+    async def lowered(work: Any, at: Peer) -> Any:
+        outcome = await attempt(work, at)
+        if isinstance(outcome, AttemptError) and "plain http" in outcome.reason:
+            return await attempt(work, replace(at, api=replace(at.api, scheme="http")))
+        return outcome
+
+    patch.setattr(fanout, "_attempt", lowered)
 
 
 @mutant("TLS-06", killed_by=case(test_plain.test_plain_http_to_another_machine_is_refused))
