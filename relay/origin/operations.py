@@ -15,6 +15,10 @@ from deploy_relay_kit.relay.origin.rollback import roll_back
 from deploy_relay_kit.relay.origin.wire.fields import operation_of
 
 Answer = dict[str, object] | list[Any]
+_ABOUT = {
+    "version": "5.1.0",  # VER-02: of the protocol; with an older one, a sender sends no form
+    "relay_serve": version("deploy-relay-kit"),
+}
 STRANGER_BYTES = 16_384  # of a message by somebody who has not logged in
 
 
@@ -25,7 +29,7 @@ class Operations:
         """Raise InputError for a wrong hash or key in the configuration."""
         self._home = home
         self._questions: dict[str, Callable[[Mapping[str, object]], Answer]] = {
-            "registration_info": lambda _: {"version": version("deploy-relay-kit")},
+            "registration_info": lambda _: dict(_ABOUT),
             "get_components": lambda _: {"components": home.builds.projects()},
             "get_deployment": home.row,
             "list_deployments": home.journal.list,
@@ -41,6 +45,8 @@ class Operations:
             return None
         scheme, _, value = authorization.partition(" ")
         if scheme == "Bearer":
+            if self._tokens.is_refresh(value.strip()):
+                return None  # which only `refresh_operation_token` takes
             return self._known(self._tokens.check(value.strip(), "operation"))
         if scheme != "Basic":
             raise RefusalError(401, "Must login")
@@ -77,7 +83,7 @@ class Operations:
             if not isinstance(token, str):
                 raise RefusalError(400, "'refresh_token' is required")
             name = self._known(self._tokens.check(token, "refresh"))
-            return {"operation_token": self._tokens.sign(name, "operation")}
+            return {"operation_token": self._sign(name, "operation")}
         self.may_deploy(user)
         if operation in self._questions:
             return self._questions[operation](given)
@@ -94,16 +100,19 @@ class Operations:
         if name is not None or password is not None:  # MINT-11
             if not (isinstance(name, str) and isinstance(password, str)):
                 raise RefusalError(401, "invalid credentials")
-            await self._users.check(name, password, source)
+            await self._users.check(name, password, source, "invalid credentials")
             user = name
         if user is None:
             raise RefusalError(401, "Must login")
+        lifetime = lifetime_in(given.get("expires_in"))
         return {
-            "operation_token": self._tokens.sign(
-                user, "operation", lifetime_in(given.get("expires_in"))
-            ),
-            "refresh_token": self._tokens.sign(user, "refresh"),
+            "operation_token": self._sign(user, "operation", lifetime),
+            "refresh_token": self._sign(user, "refresh"),
         }
+
+    def _sign(self, user: str, subject: str, lifetime: int | None = None) -> str:
+        is_super = user in self._users.super_users
+        return self._tokens.sign(subject, lifetime, username=user, super_user=is_super)
 
     def _known(self, name: str) -> str:
         if name not in self._users:

@@ -61,6 +61,9 @@ class Node:
             if _kind_of(request) == "multipart/form-data":
                 return await self._form(request, user)
             given = await self._json(request, user)
+            if given.get("operation") == "refresh_operation_token":  # MINT-15
+                _, _, token = request.headers.get("Authorization", "").partition(" ")
+                given.setdefault("refresh_token", token.strip())
             if given.get("operation") == "get_deployment" and _wants_events(request):
                 self._operations.may_deploy(user)
                 return await self._replayed(request, given)

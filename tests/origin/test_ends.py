@@ -14,7 +14,7 @@ import pytest
 
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.record.journal import Journal
-from tests.origin.archives import component
+from tests.origin.archives import archive, component, entry
 from tests.origin.nodes import RealCluster, RealNode, form, raw, real_cluster, wait_for
 
 
@@ -102,6 +102,33 @@ def test_a_record_that_finds_no_room_is_written_later(tmp_path: Path) -> None:
         again = cluster.start("n1")
         row = again.row(answer["deployment_id"])
         assert (row["status"], row["live"]) == ("success", True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the limit of another process")
+@pytest.mark.parametrize("mode", ["w", "w:gz"], ids=["payload", "unpacked"])
+def test_a_disk_that_is_full_leaves_nothing(tmp_path: Path, mode: str) -> None:
+    """It is full before the payload is staged, or before it is unpacked."""
+    with real_cluster(tmp_path, 1) as cluster:
+        node = cluster.nodes[0]
+        assert node.deploy(component(version=b"1"))[0] == 200
+        before = resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (400_000, before[1]))
+        status, answer = node.deploy(archive((entry("zeros"), bytes(500_000)), mode=mode))
+        assert (status, answer["error"]) == (500, "cannot store the deploy: File too large")
+        assert answer["phase"] == ("pending" if mode == "w" else "prepare")
+        assert (node.live(), node.staged()) == ({"version": b"1"}, [])
+        assert node.row(answer["deployment_id"])["status"] == "failed"
+        assert node.deploy(component(version=b"2"))[0] == 200
+
+
+def test_a_row_that_has_ended_does_not_change(tmp_path: Path) -> None:
+    """It is terminal (BUG-32)."""
+    journal = Journal(tmp_path, "n1")
+    for status in ("success", "failed"):
+        journal.begin({"deployment_id": status, "project": "demo"})
+        journal.change(status, {"status": status})
+        journal.change(status, {"status": "replicating", "error": "late"})
+        assert (journal.get(status)["status"], journal.get(status)["error"]) == (status, None)
 
 
 def test_a_record_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +15,7 @@ from deploy_relay_kit.relay.origin.access.tokens import lifetime_in
 from deploy_relay_kit.relay.origin.local import commands
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.wire import fields
+from tests.origin.nodes import wait_for
 from tests.relay.test_request import V1
 
 VALUES = [*V1, ("9" * 5_000, "9" * 5_000)]
@@ -90,3 +96,14 @@ def test_a_line_without_an_end_is_bounded() -> None:
         output.take(b"x" * 1_000)
     assert len(seen) == 20
     assert {len(it["line"]) for it in seen} == {4_096}
+
+
+def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+    script = "echo begun; sleep 1000 & echo $! > child; wait"
+    with pytest.raises(RefusalError, match=r"command 'sh' took longer than 0\.5 s") as caught:
+        asyncio.run(commands.run(["sh", "-c", script], tmp_path, 0.5, seen.append))
+    output: Any = caught.value.body["install_output"]
+    assert [it["line"] for it in output["lines"]] == ["begun"]
+    child = int((tmp_path / "child").read_text())
+    wait_for(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie")

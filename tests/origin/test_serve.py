@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import jwt
 import pytest
 
 from tests.origin.archives import archive, bomb, component, entry
@@ -257,14 +258,20 @@ def test_tokens(cluster: RealCluster) -> None:
     bearer = {"Authorization": f"Bearer {tokens['operation_token']}"}
     assert two.ask(ask, bearer)[0] == 200, "the nodes of a cluster share their key (MINT-10)"
     refresh = {"Authorization": f"Bearer {tokens['refresh_token']}"}
-    assert two.ask(ask, refresh) == (401, {"error": "invalid token"})
+    assert two.ask(ask, refresh)[0] == 401
+    for subject in ("operation", "refresh"):
+        claims = jwt.decode(tokens[f"{subject}_token"], options={"verify_signature": False})
+        assert {"username": "admin", "super_user": True, "sub": subject}.items() <= claims.items()
+    status, renewed = two.ask({"operation": "refresh_operation_token"}, refresh)
+    assert (status, set(renewed)) == (200, {"operation_token"}), "MINT-15"
+    assert two.ask({"operation": "refresh_operation_token"}, bearer)[0] == 401
     again = {"operation": "refresh_operation_token", "refresh_token": tokens["refresh_token"]}
     status, renewed = two.ask(again, {"Authorization": ""})
     assert status == 200, renewed
     for password in ("wrong", "", None, 7, "\ud800", ["x"]):
         wrong = {**login, "password": password}
         status, answer = one.ask(wrong, {"Authorization": ""})
-        assert (status, set(answer)) == (401, {"error"})
+        assert (status, answer) == (401, {"error": "invalid credentials"})
     for expires_in in (0, -1, "soon", 1e9, True):
         status, _ = one.ask({**login, "password": PASSWORD, "expires_in": expires_in})
         assert status == 400
@@ -365,6 +372,17 @@ def test_a_large_refused_body_is_not_awaited(cluster: RealCluster) -> None:
             received += block
     assert received.startswith(b"HTTP/1.1 400 ")
     assert received.endswith(b'takes no payload"}')
+
+
+def test_a_deploy_refused_in_events_is_not_awaited(cluster: RealCluster) -> None:
+    """EARLY-07: the error is an event of an answer 200, and the connection ends after it."""
+    body = form({"operation": "deploy_component", "project": "a b"}, bytes(1_000))
+    with raw(cluster.nodes[0], body[:-500], 1 << 40, accept="text/event-stream") as connection:
+        received = b""
+        while block := connection.recv(65_536):
+            received += block
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.count(b"event: error\ndata: ") == 1
 
 
 @pytest.mark.parametrize("cut", [0.01, 0.5, 0.999])

@@ -63,6 +63,17 @@ def test_one_upload_reaches_every_node(
     assert "3 of 3 done" in shown.err
 
 
+def test_a_node_that_is_probed_takes_forms(
+    cluster: RealCluster, project: str, tmp_path: Path
+) -> None:
+    node = cluster.nodes[0]
+    _, *how = reached(node)
+    (tmp_path / "index.html").write_bytes(b"<p>")
+    given = [str(tmp_path), f"--project={project}", f"--node=n1={node.url}", "--probe", *how]
+    assert main(["deploy", *given]) == 0
+    assert node.live(project) == {"index.html": b"<p>"}
+
+
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])
 def test_the_report_has_every_record(
     broken: RealCluster,

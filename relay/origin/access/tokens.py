@@ -34,12 +34,20 @@ class Tokens:
             raise InputError(f"token_key_file {key_file} needs an RSA key of 2,048 bits or more")
         self._key = key
 
-    def sign(self, username: str, subject: str, lifetime: int | None = None) -> str:
-        """A token with the subject `operation` or `refresh`."""
+    def sign(self, subject: str, lifetime: int | None = None, **claims: object) -> str:
+        """A token with the subject `operation` or `refresh` (MINT-05)."""
         now = int(time.time())
         expires = now + (lifetime or _LIFETIMES[subject])
-        claims = {"username": username, "iat": now, "exp": expires, "sub": subject}
+        claims |= {"iat": now, "exp": expires, "sub": subject}
         return jwt.encode(claims, self._key, algorithm="RS256")
+
+    def is_refresh(self, token: str) -> bool:
+        """Whether a token is of no use but to get another one (MINT-15)."""
+        try:
+            self.check(token, "refresh")
+        except RefusalError:
+            return False
+        return True
 
     def check(self, token: str, subject: str) -> str:
         """The user that a token was signed for (MINT-12)."""

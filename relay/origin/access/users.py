@@ -59,7 +59,9 @@ class Users:
     def __contains__(self, name: str) -> bool:
         return name in self._hashes
 
-    async def check(self, name: str, password: str, source: str) -> None:
+    async def check(
+        self, name: str, password: str, source: str, refusal: str = "Login failed"
+    ) -> None:
         """Refuse a wrong password; that of an unknown user costs the same time."""
         text = json.dumps([name, password]).encode()
         # A password that was right before is known at once, however many others guess.
@@ -76,7 +78,7 @@ class Users:
         async with self._places:
             actual = await asyncio.to_thread(_key, password, salt)
         if not hmac.compare_digest(actual, expected):
-            raise RefusalError(401, "Login failed")
+            raise RefusalError(401, refusal)
         self._proved[name] = proof
         count, _ = self._failures.get(source, (1, 0.0))
         self._count(source, count - 1)

@@ -1,4 +1,4 @@
-"""Every mutant of the reference origin is killed by its case, and the reference is not."""
+"""Every mutant of the reference origin is killed by its case; origins that are right are not."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from deploy_relay_kit.harness.judge.explain import cases_by_requirement
 from deploy_relay_kit.harness.judge.model import Verdict
 from deploy_relay_kit.harness.judge.shipped_paths import origin_cases
 from deploy_relay_kit.harness.targets.origin.target import OriginTarget
+from tests.mutants.mutant import Case
 from tests.origin.verdicts.mutants import MUTANTS
+from tests.origin.verdicts.odd import ODD
 from tests.programs import LONG
 
 
 @pytest.fixture
 def target(request: pytest.FixtureRequest) -> Iterator[OriginTarget]:
-    name: str = request.param
-    target = OriginTarget([sys.executable, "-m", "tests.origin.verdicts.mutants", name])
+    kind, name = ("mutants", request.param) if request.param in MUTANTS else ("odd", request.param)
+    target = OriginTarget([sys.executable, "-m", f"tests.origin.verdicts.{kind}", name])
     yield target
     target.close()
 
@@ -35,6 +37,22 @@ def test_a_mutant_is_killed(name: str, request: pytest.FixtureRequest) -> None:
     failed = {it.requirement for it in judged.checks if it.verdict is Verdict.FAILED}
     shown = "\n".join(map(str, judged.checks))
     assert failed - {"AGG-02"} == {requirement}, shown  # AGG-02: an answer is missing altogether
+    assert not judged.error, judged.error
+
+
+ODD_CASES = [
+    pytest.param(name, case, id=f"{name}-{number}")
+    for name, (_, cases) in ODD.items()
+    for number, case in enumerate(cases[:: 1 if LONG else 3])
+]
+
+
+@pytest.mark.parametrize(("target", "case"), ODD_CASES, indirect=["target"])
+@pytest.mark.usefixtures("target")
+def test_an_odd_origin_passes(case: Case, request: pytest.FixtureRequest) -> None:
+    judged = case.run(request)
+    shown = "\n".join(map(str, judged.checks))
+    assert {it.verdict for it in judged.checks} == {Verdict.PASSED}, shown
     assert not judged.error, judged.error
 
 
