@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import select
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -64,13 +65,35 @@ class Output:
         if self.stream is None or self.error:
             return
         try:
-            self.stream.write(f"{text}\n")
-            self.stream.flush()
+            _write(self.stream, f"{text}\n")
         except OSError as error:
             self.error = error.strerror
             # Python writes the rest of its buffer when it ends.
             with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
                 os.dup2(nowhere.fileno(), self.stream.fileno())
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write and flush all of a text.
+
+    Without a buffer (PYTHONUNBUFFERED), Python drops what a full disk, or a pipe that does not
+    block, did not take at once.
+    """
+    stream.flush()
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # it is in memory
+        stream.write(text)
+        stream.flush()
+        return
+    left = memoryview(text.encode(stream.encoding, stream.errors or "strict"))
+    while left:
+        try:
+            left = left[os.write(number, left) :]
+        except BlockingIOError:
+            room = select.poll()
+            room.register(number, select.POLLOUT)
+            room.poll()
 
 
 def printable(text: str) -> str:

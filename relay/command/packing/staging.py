@@ -98,12 +98,22 @@ def private_file() -> Iterator[tuple[IO[bytes], Path]]:
     the descriptor of this process, for processes that it starts, too.
     """
     numbers = Path(f"/proc/{os.getpid()}/fd")
-    if numbers.is_dir():
-        with tempfile.TemporaryFile() as file:
-            yield file, numbers / str(file.fileno())
-    else:
-        with tempfile.NamedTemporaryFile(prefix="relay-") as named:
-            yield named.file, Path(named.name)
+    file: IO[bytes]
+    with contextlib.ExitStack() as cleanup:
+        if numbers.is_dir():
+            file = tempfile.TemporaryFile()  # noqa: SIM115  `_close` closes it
+            path = numbers / str(file.fileno())
+        else:
+            file = cleanup.enter_context(tempfile.NamedTemporaryFile(prefix="relay-")).file
+            path = Path(file.name)
+        cleanup.callback(_close, file)
+        yield file, path
+
+
+def _close(file: IO[bytes]) -> None:
+    """Close a file, whose buffer may hold what a full disk did not take."""
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def _copy_standard_input(archive: IO[bytes]) -> None:

@@ -71,6 +71,54 @@ def test_output_that_cannot_be_written_does_not_stop_a_deploy(
     assert words in done.stderr
 
 
+BUFFERS = pytest.mark.parametrize("unbuffered", ["", "1"])
+LONG = "m" * 200_000  # more than a pipe holds
+
+
+@BUFFERS
+def test_records_that_find_no_room_are_not_cut_in_silence(
+    cluster: FakeCluster, component: Path, environment: dict[str, str], unbuffered: str
+) -> None:
+    peer_of(cluster, fault=Answer(200, json={"message": LONG}))
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 64; {shlex.join(command(cluster, component, '--json'))} >out"],
+        stderr=subprocess.PIPE,
+        check=False,
+        text=True,
+        cwd=component.parent,
+        env=environment | {"PYTHONUNBUFFERED": unbuffered},
+    )
+    assert done.returncode == 3, done.stderr
+    assert "relay: the records could not be written: File too large" in done.stderr
+    assert LONG in done.stderr  # where they are readable
+
+
+@BUFFERS
+def test_a_pipe_that_does_not_block_gets_all(
+    cluster: FakeCluster, component: Path, environment: dict[str, str], unbuffered: str
+) -> None:
+    """A parent process may have made it so; Node.js does."""
+    peer_of(cluster, fault=Answer(200, json={"message": LONG}))
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with os.fdopen(reader, encoding="utf-8") as records:
+        process = subprocess.Popen(
+            command(cluster, component, "--json"),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment | {"PYTHONUNBUFFERED": unbuffered},
+        )
+        os.close(writer)
+        with process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "1 of 1 done" in line:
+                    break
+            assert json.load(records)["records"][0]["message"] == LONG
+    assert process.returncode == 0
+
+
 def test_characters_that_the_encoding_lacks_are_escaped(
     cluster: FakeCluster, component: Path, environment: dict[str, str]
 ) -> None:

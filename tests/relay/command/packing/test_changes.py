@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy_relay_kit.relay.command.packing.pack import pack
+from deploy_relay_kit.relay.command.packing.staging import private_file
 from deploy_relay_kit.relay.errors import InputError
 
 MIB = 1 << 20
@@ -109,3 +111,20 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(root: Path) -> None:
 
     with pytest.raises(InputError, match="last' keeps changing while it is packed"):
         packed(root, replace_by_pipe)
+
+
+def test_a_disk_that_is_full_stays_the_reason_when_the_file_is_closed() -> None:
+    """The buffer of a file is written when it is closed, which then fails again."""
+
+    def fill() -> None:
+        with private_file() as (file, _):
+            file.write(bytes(100))
+            raise InputError("the disk is full")
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(InputError, match="full"):
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
