@@ -66,7 +66,7 @@ async def deploy_via(
         except AttemptError as failure:
             members = peer.secrets.hide(failure.members)
             heard.take(members.get("replicated"), uncertain=failure.uncertain)
-            if not members.get("failed_peers"):
+            if not heard.blame(members.get("failed_peers")):
                 raise
             return {"message": failure.reason, "deployment_id": members.get("deployment_id")}
         heard.take(peer.secrets.hide(members.get("replicated")))
@@ -110,6 +110,19 @@ class _Heard:
             self.records[name] = missing
             self._tell(Event(name, "settled", {"record": missing}))
 
+    def blame(self, failed: object) -> bool:
+        """Whether the answer names nodes that failed; each of them then has a failed record."""
+        if not isinstance(failed, list) or not failed:
+            return False
+        for found in failed:
+            record = record_of({"node": found} if isinstance(found, str) else found)
+            if record is None or record["node"] == self._origin:
+                continue
+            known = self.records.get(record["node"])
+            if known is None or known["status"] != "failed":
+                self._settle({"reason": _UNKNOWN, **record, "status": "failed"})
+        return any(record["status"] == "failed" for record in self.records.values())
+
     def _settle(self, found: object, told: Collection[str] = ()) -> None:
         """Keep a record; its node is new to the listener unless it was told of it before."""
         record = record_of(found)
@@ -138,8 +151,14 @@ def record_of(found: object) -> Record | None:
     names = [found[it] for it in ("node", "name", "hostname") if isinstance(found.get(it), str)]
     if not names:
         return None
+    status = found.get("status") or "success"
+    reason = found.get("error") or found.get("reason")
     record: Record = {"node": names[0], "status": "success", **found}
-    if found.get("error") or found.get("status") == "failed":
-        reason = found.get("error") or found.get("reason") or _UNKNOWN
-        return record | {"node": names[0], "status": "failed", "reason": readable(reason)}
-    return record | {"node": names[0], "status": "success"}
+    if found.get("error") or status == "failed":
+        record |= {"status": "failed", "reason": readable(reason or _UNKNOWN)}
+    elif status == "success":
+        record["status"] = "success"
+    else:  # a word that we do not know is no success
+        said = f"the origin reports the status {readable(status)!r}"
+        record |= {"status": "failed", "reason": readable(reason or said)}
+    return record | {"node": names[0]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import threading
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from deploy_relay_kit import relay
 from deploy_relay_kit.relay.command.cli import main
 from deploy_relay_kit.relay.command.deployments import event_line
 from deploy_relay_kit.relay.report import Record
-from deploy_relay_kit.relay.via import record_of
+from deploy_relay_kit.relay.via import deploy_via, record_of
 from tests.origin.archives import component
 from tests.origin.nodes import FILES, RELAY, RealCluster, RealNode, real_cluster, wait_for
+from tests.relay.driving import DEPLOY, against
 
 HOST = "127.0.0.1"
 
@@ -149,7 +152,12 @@ def test_bad_input(
         ({"hostname": "a", "error": {"message": "m"}}, {"status": "failed", "reason": "m"}),
         ({"node": "a", "status": "success", "error": "e"}, {"status": "failed", "reason": "e"}),
         ({"node": "a", "status": "failed"}, {"reason": "the origin did not say how it ended"}),
-        ({"node": "a", "status": "odd"}, {"status": "success"}),
+        ({"node": "a", "status": None}, {"status": "success"}),
+        (
+            {"node": "a", "status": "FAILED"},
+            {"status": "failed", "reason": "the origin reports the status 'FAILED'"},
+        ),
+        ({"node": "a", "status": "odd", "reason": "r"}, {"status": "failed", "reason": "r"}),
         ({"node": 7}, None),
         ("text", None),
     ],
@@ -157,6 +165,40 @@ def test_bad_input(
 def test_a_record_of_any_origin(found: object, record: Record | None) -> None:
     actual = record_of(found)
     assert actual is record is None or (record or {}).items() <= (actual or {}).items()
+
+
+@pytest.mark.parametrize(
+    ("failed", "replicated", "records"),
+    [
+        (["a"], None, [("n", "success"), ("a", "failed")]),
+        ([{"node": "a", "error": "e"}], [], [("n", "success"), ("a", "failed")]),
+        (
+            ["a"],
+            [{"node": "a"}, {"node": "b"}],
+            [("n", "success"), ("b", "success"), ("a", "failed")],
+        ),
+        (None, [{"node": "a", "status": "failed"}], [("n", "failed"), ("a", "failed")]),
+        (["n"], [{"node": "a"}], [("n", "failed"), ("a", "success")]),
+        (True, None, [("n", "failed")]),
+    ],
+)
+def test_an_origin_that_failed_is_a_success_only_if_it_names_the_nodes_that_failed(
+    tmp_path: Path, failed: object, replicated: object, records: list[tuple[str, str]]
+) -> None:
+    answer = {"error": "not everywhere", "failed_peers": failed, "replicated": replicated}
+    package = tmp_path / "package.tar.gz"
+    package.write_bytes(b"\x1f\x8b")
+
+    reports: list[relay.Report] = []
+
+    async def work(node: relay.Node) -> relay.Report:
+        reports.append(await deploy_via(node, DEPLOY, package))
+        return reports[0]
+
+    body = json.dumps(answer).encode()
+    asyncio.run(against(lambda _: (500, body), work, relay.GivenToken("t")))
+    assert sorted((it["node"], it["status"]) for it in reports[0].records) == sorted(records)
+    assert not reports[0].succeeded
 
 
 # -- the record --------------------------------------------------------------------------------
