@@ -170,25 +170,31 @@ def test_an_interim_answer_during_the_upload_does_not_end_it(
         assert outcome[peer]["message"] == "final"
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        ContentLengthOff(Answer(json={"message": "done"}), by=1000),
-        ContentLengthOff(Answer(500, json={"error": "no"}), by=1),
-        UnfinishedChunks(Answer(json={"message": "done"})),
-        UnfinishedChunks(Answer(json={"message": "done"}), end="reset"),
-    ],
-    ids=["length-of-200", "length-of-500", "chunks-then-fin", "chunks-then-rst"],
-)
+DONE = Answer(json={"message": "done"})
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BROKEN_OFF: dict[str, Fault] = {
+    "length-of-200": ContentLengthOff(DONE, by=1000),
+    "length-of-500": ContentLengthOff(Answer(500, json={"error": "no"}), by=1),
+    "length-of-no-body": ContentLengthOff(Answer(), by=1000),
+    "chunks-then-fin": UnfinishedChunks(DONE),
+    "chunks-then-rst": UnfinishedChunks(DONE, end="reset"),
+    "no-chunk": Raw(wire=CHUNKED),
+    "half-a-length": Raw(wire=CHUNKED + b"1"),
+    "half-a-chunk": Raw(wire=CHUNKED + b"ff\r\n" + JSON),
+    "no-end-of-a-chunk": Raw(wire=CHUNKED + b"13\r\n" + JSON),
+}
+
+
 def test_an_answer_that_breaks_off_is_a_failed_record(
-    cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """An answer that ends before its announced length, or without a last chunk, is a failure."""
-    peer = cluster.peer(fault=fault)
+    peers = {name: cluster.peer(fault=fault) for name, fault in BROKEN_OFF.items()}
     with check("RES-12", "the end of the deploy"):
-        outcome = relay.deploy(to=[peer])
-    with check("RES-12", "the status of the record"):
-        assert outcome[peer].status == "failed"
+        outcome = relay.deploy(to=peers.values())
+    for name, peer in peers.items():
+        with check("RES-12", f"the status of the record of an answer with {name}"):
+            assert outcome[peer].status == "failed"
 
 
 @pytest.mark.parametrize("status", [200, 500])

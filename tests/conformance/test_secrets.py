@@ -177,8 +177,26 @@ def test_a_secret_that_a_peer_quotes_is_not_shown_in_part(
         assert not is_shown, "expected no part of the secret, got its first half"
 
 
-ENDS = ("|^~{", "}~^`")
-"""Characters that are in no text by chance."""
+def test_a_token_that_contains_another_is_hidden_whole(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Of two tokens of which one begins with the other, no rest of the longer one is shown."""
+    peers = {"refresh_token": cluster.peer(), "operation_token": cluster.peer()}
+    for longer, peer in peers.items():
+        issued = peer.node.issue_tokens(None)
+        shorter = next(name for name in issued if name != longer)
+        issued[longer] = f"{issued[shorter]}.and-more-of-{peer.name}"
+        peer.tokens.accept(issued[longer])
+        quoting = Answer.error(401, f"bad header: {issued[longer]}")
+        peer.fault = (MintAnswer(Answer(json=issued)), quoting)
+    outcome = relay.deploy(to=map(relay.minting, peers.values()))
+    for longer, peer in peers.items():
+        check.need(peer.uploads, f"{peer.name} saw no upload, and quoted nothing")
+        where = f"the records, where the {longer} is the longer"
+        look_for_secrets(check, where, reported_by(outcome), peer)
+
+
+ENDS = ("|^~{", "}~^`")  # in no text by chance
 
 
 def test_no_end_of_a_token_is_shown(

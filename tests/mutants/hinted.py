@@ -122,7 +122,12 @@ MAKE_IT = {
         "of_answers.every_reason_is_cut",
         "of_reasons.an_error_has_10000_characters",
     ),
-    "truncated-answer-accepted": ("of_answers.an_incomplete_answer_is_a_success",),
+    "truncated-answer-accepted": (
+        "of_answers.an_incomplete_answer_is_a_success",
+        "of_corners.a_success_without_its_body_is_whole",
+        "of_corners.whole_json_of_a_length_is_a_whole_answer",
+        "of_corners.whole_json_in_chunks_is_a_whole_answer",
+    ),
     "interim-answer-taken": ("of_habits.an_interim_answer_is_an_answer",),
     "error-member-on-success": ("of_answers.an_error_member_is_a_failure",),
     "stream-not-parsed": ("of_streams.a_stream_is_plain_text",),

@@ -132,6 +132,19 @@ def base64_with_the_alphabet_of_urls_is_not_hidden(patch: pytest.MonkeyPatch) ->
     patch.setattr(redact, "_in_base64", standard)
 
 
+@mutant(
+    "BUG-41",
+    killed_by=case(test_secrets.test_a_token_that_contains_another_is_hidden_whole),
+)
+def secrets_are_replaced_one_after_another(patch: pytest.MonkeyPatch) -> None:
+    def hide(self: Secrets, text: str) -> str:
+        for form, word in self._words.items():
+            text = text.replace(form, word)
+        return text
+
+    patch.setattr(Secrets, "_hide", hide)
+
+
 @mutant("BUG-41", killed_by=QUOTED_PASSWORD)
 def short_secrets_are_not_hidden(patch: pytest.MonkeyPatch) -> None:
     add = Secrets.add
