@@ -185,7 +185,13 @@ def test_an_unusable_url_costs_its_own_node_and_mints_nothing(
 
 
 WITH_CREDENTIALS = "https://alice:open-sesame@"
-WITH_AN_AT = "https://alice:of-ali-baba@open-sesame@"
+IN_PASSWORDS = ("", " ", "\x01", "é", "[", ":", "@", "\\", '"')
+BEGINNINGS = [
+    *(f"https://alice:of-ali-baba{it}open-sesame{it}@" for it in IN_PASSWORDS),
+    *("ftp://alice:open-sesame@", "alice:open-sesame@", "//alice:open-sesame@"),
+    *("https:alice:open-sesame@", "https:///alice:open-sesame@", "HTTPS://alice:open-sesame@["),
+]
+"""Beginnings of URLs with a password, most of which are no URLs."""
 
 
 def test_credentials_in_a_url_are_sent_to_nobody(
@@ -208,7 +214,7 @@ def test_a_password_in_a_url_stands_in_no_record(
     peer = cluster.peer(fault=Refuse())
     need_upload(cluster, relay, {})
     texts = []
-    for begin in (WITH_CREDENTIALS, WITH_AN_AT):
+    for begin in (WITH_CREDENTIALS, *BEGINNINGS):
         url = peer.url.replace("https://", begin)
         texts.append(str(relay.deploy(to=[relay.node(peer, url=url)])))
     shown = f"{texts}{relay.target.output}{''.join(capfd.readouterr())}"

@@ -32,6 +32,7 @@ from tests.conformance import (
     test_retry_after,
     test_sockets_grammar,
     test_sockets_trust,
+    test_url,
 )
 from tests.mutants.mutant import alike, case, mutant
 
@@ -215,6 +216,11 @@ def plain_ws_is_refused_to_the_first_node_alone(patch: pytest.MonkeyPatch) -> No
         return urls.resolve_replication(node, local, allow_http=allow_http or len(seen) > 1)
 
     patch.setattr(peer, "resolve_replication", lenient)
+
+
+@mutant("BUG-41", killed_by=case(test_url.test_a_password_in_a_url_stands_in_no_record))
+def what_is_no_url_is_shown_with_its_password(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(urls, "without_user_info", str)
 
 
 @mutant(
