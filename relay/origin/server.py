@@ -116,10 +116,12 @@ class Node:
         return await _streamed(request, events, last, self._limits.idle)
 
     async def _json(self, request: web.Request, user: str | None) -> dict[str, object]:
+        seconds = self._limits.idle
         if user is None:  # a stranger can only ask for a token
             request = request.clone(client_max_size=STRANGER_BYTES)
+            seconds = min(seconds, self._limits.head)
         try:
-            async with self._in_time("request"):
+            async with self._in_time("request", seconds):
                 given = json.loads(await request.read(), object_pairs_hook=_members)
         except web.HTTPRequestEntityTooLarge:
             raise RefusalError(413, "the request is too large") from None
@@ -134,16 +136,16 @@ class Node:
     async def _blocks(self, request: web.Request) -> AsyncIterator[bytes]:
         """The body; a sender that is silent for too long, or goes, ends it."""
         while True:
-            async with self._in_time("upload"):
+            async with self._in_time("upload", self._limits.idle):
                 block = await request.content.readany()
             if not block:
                 return
             yield block
 
     @contextlib.asynccontextmanager
-    async def _in_time(self, what: str) -> AsyncIterator[None]:
+    async def _in_time(self, what: str, seconds: float) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._limits.idle):
+            async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
             raise RefusalError(408, f"the {what} stalled") from None

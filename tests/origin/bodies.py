@@ -46,6 +46,7 @@ SAME = {
     "a file of another name": OPERATION + PROJECT + part('name="x"; filename="p"', b"1") + END,
     "an unknown operation": part('name="operation"', b"no_such_op") + PROJECT + END,
     "a duplicate field": OPERATION + PROJECT + PROJECT + FILE + END,
+    "a control character in a header": OPERATION + part('name="a\x01b"', b"1") + FILE + END,
     "a part without a name": OPERATION + PROJECT + part("x", b"1") + FILE + END,
     "no end before a file": OPERATION + PROJECT,
     "line ends without CR": (OPERATION + PROJECT + FILE + END).replace(b"\r\n", b"\n"),
@@ -100,6 +101,18 @@ DIFFERENCES = {
         "400 'ignore_replication_errors' must be a boolean",
         "DEP-11: to 5.1 each text is true",
         _with(part('name="ignore_replication_errors"', b"False")),
+    ),
+    "a package": Difference(
+        "200|500",
+        "400 'package' is not supported",
+        "the node fetches nothing by a name",
+        _with(part('name="package"', b"npm:x")),
+    ),
+    "a charset of no form": Difference(
+        "200|500",
+        "400 field .* is no text in its charset",
+        "a codec of Python that is no charset may take minutes; 5.1 takes the bytes as UTF-8",
+        _with(part('name="x"', b"1", "Content-Type: text/plain; charset=punycode")),
     ),
     "an empty file": Difference(
         "200",

@@ -117,6 +117,7 @@ def taken(body: bytes, cuts: list[int]) -> Form | RefusalError:
 )
 @given(CORPUS, st.lists(st.integers(0), max_size=6))
 @example(b"----b0undary--", [2])  # a preamble that is cut from the first boundary
+@example(b"x" * 20_000 + b"\r\n--b0undary--", [18_000])  # one that is too long when it is cut
 def test_any_body_is_a_form_or_refused(body: bytes, cuts: list[int]) -> None:
     found = taken(body, cuts)
     if isinstance(found, RefusalError):

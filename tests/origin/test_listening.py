@@ -68,6 +68,19 @@ def test_requests_of_a_stranger_hold_no_connection(tmp_path: Path, path: str) ->
             assert time.monotonic() - before < 30
 
 
+def test_a_stranger_sends_a_body_in_time(tmp_path: Path) -> None:
+    with real_cluster(tmp_path) as cluster:
+        node = cluster.start("n1", LIMITS)
+        with node.context.wrap_socket(dial(node), server_hostname="127.0.0.1") as connection:
+            connection.sendall(
+                b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 100\r\n\r\n{"
+            )
+            received = connection.recv(65_536)
+        assert received.startswith(b"HTTP/1.1 408 ")
+        assert b"\r\nConnection: close\r\n" in received
+
+
 def test_a_user_keeps_a_connection(tmp_path: Path) -> None:
     with real_cluster(tmp_path) as cluster:
         node = cluster.start("n1", LIMITS)

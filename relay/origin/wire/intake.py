@@ -74,14 +74,15 @@ async def _from_delimiter(blocks: AsyncIterator[bytes], boundary: str) -> AsyncI
     """The blocks without the preamble (PARSE-23), which the parser judges by how it is cut."""
     delimiter = f"\r\n--{boundary}".encode()
     before, found = b"\r\n", -1
+    most = _HEADER_BYTES + len(delimiter)
     async for block in blocks:
         if found < 0:
             before += block
-            found = before.find(delimiter)
+            found = before.find(delimiter, 0, most)
             block = before[found + 2 :]  # noqa: PLW2901  without its line end
         if found >= 0:
             yield block
-        elif len(before) > _HEADER_BYTES:
+        elif len(before) >= most:
             return  # which is no form
 
 
