@@ -56,7 +56,7 @@ FORMS = {
     "length-in-capitals": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"B\r\n" + JSON[:11] + b"\r\n8\r\n" + JSON[11:] + b"\r\n0\r\n\r\n",
     "length-in-small-letters": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"a\r\n" + JSON[:10] + b"\r\n0009\r\n" + JSON[10:] + b"\r\n0\r\n\r\n",
+    b"a\r\n" + JSON[:10] + b"\r\n0000000000000009\r\n" + JSON[10:] + b"\r\n0\r\n\r\n",
     # What follows the answer to the only request belongs to nothing (RFC 9112 §6.3).
     "more-than-its-length": b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + JSON + b"}\n",
     "more-after-its-last-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"

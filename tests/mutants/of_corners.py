@@ -127,6 +127,27 @@ alike(
     ),
 )
 
+
+@mutant(
+    "HTTP-05",
+    killed_by=case(
+        test_answers_framing.test_an_answer_is_read_in_every_form_of_http,
+        wire=test_answers_framing.FORMS["length-in-small-letters"],
+    ),
+)
+def the_length_of_a_chunk_has_8_digits_at_most(patch: pytest.MonkeyPatch) -> None:
+    received = Link.data_received
+
+    def strict(self: Link, data: bytes) -> None:
+        if self.failure is None and re.search(rb"\r\n[0-9A-Fa-f]{9,}\r\n", data):
+            self.failure = PeerError("answer", "the answer is not HTTP")
+            self._transport.abort()
+        else:
+            received(self, data)
+
+    patch.setattr(Link, "data_received", strict)
+
+
 # -- events --------------------------------------------------------------------------------------
 
 
