@@ -27,21 +27,22 @@ def demo() -> int:
         shutil.copytree(sample_component(), component)
         stage_payload(component / "web" / "film.bin", _ASSET_SIZE)
         password_file = Path(directory) / "password"
+        password_file.touch(0o600)
         password_file.write_text(_PASSWORD)
         who: PeerOptions = {"username": "admin", "password": _PASSWORD}
         for rate in _RATES:
             cluster.peer(fault=ReadSlowly(int(rate)), **who)
         cluster.peer(fault=Answer.error(500, "ENOSPC: no space left on device"), **who)
-        # -P: import nothing from the working directory.
-        python = [sys.executable, "-P", "-m"]
-        command = [*python, "deploy_relay_kit.relay", "deploy", str(component), "--project", "demo"]
+        command = ["deploy", str(component), "--project", "demo"]
         for peer in cluster.peers:
             command += ["--node", f"{peer.name}={peer.url}"]
         command += ["--user", "admin", "--password-file", str(password_file)]
         command += ["--ca", str(cluster.ca_file)]
         say(["A fake cluster of four nodes is up; node-4 has run out of disk space.\n"])
-        say([f"$ {shlex.join(command[len(python) :])}"])
-        code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own command
+        say([f"$ relay {shlex.join(command)}"])
+        # -P: import nothing from the working directory.
+        started = [sys.executable, "-P", "-m", "deploy_relay_kit.relay", *command]
+        code = subprocess.run(started, check=False).returncode  # noqa: S603 - our own command
         say([f"\nexit code {code}; what the nodes saw:"])
         for peer in cluster.peers:
             file = peer.upload.file

@@ -108,9 +108,56 @@ def test_modules_on_the_path_do_not_stop_a_program(
 
 
 def test_the_demo_needs_no_checkout(installed: Path, tmp_path: Path) -> None:
-    done = run(installed, "relay-harness", "demo", cwd=tmp_path)
+    done = run(installed, "relay-harness", "demo", cwd=tmp_path, PYTHONOPTIMIZE="2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "node-4" in done.stdout
+    assert "\n$ relay deploy " in done.stdout
+    assert "other users can read" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--version", "serve --help", "explain WIRE-13", "schema adapter"]
+)
+def test_a_program_needs_no_docstrings(installed: Path, tmp_path: Path, arguments: str) -> None:
+    command = ["relay-harness", *arguments.split()]
+    done = run(installed, *command, cwd=tmp_path, PYTHONOPTIMIZE="2")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("conftest", "options"),
+    [
+        ("", []),
+        ("pytest_plugins = ['deploy_relay_kit.pytest_plugin']", []),
+        ("", ["-p", "deploy_relay_kit.pytest_plugin"]),
+    ],
+)
+def test_the_plugin_may_be_named_once_more(
+    installed: Path, tmp_path: Path, conftest: str, options: list[str]
+) -> None:
+    write(tmp_path, {"conftest.py": conftest, "test_peer.py": USES_A_PEER})
+    python = str(installed / "bin" / "python")
+    done = run(installed, python, "-m", "pytest", "-q", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_fixtures_of_a_project_take_the_place_of_those_of_the_kit(
+    installed: Path, tmp_path: Path
+) -> None:
+    files = {
+        "conftest.py": (
+            "import pytest\n\n@pytest.fixture\ndef fake_cluster():\n    return 'mine'\n\n"
+            "@pytest.fixture\ndef relay_authority():\n    return 'mine, too'\n"
+        ),
+        "test_mine.py": (
+            "def test_mine(fake_cluster, relay_authority):\n"
+            "    assert (fake_cluster, relay_authority) == ('mine', 'mine, too')\n"
+        ),
+    }
+    write(tmp_path, files)
+    python = str(installed / "bin" / "python")
+    done = run(installed, python, "-m", "pytest", "-q", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ["harness", "relay"])
