@@ -43,7 +43,7 @@ from deploy_relay_kit.harness.faults.kinds import group_of
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import need_mints
+from deploy_relay_kit.harness.judge.cases.uploads import need_mints, need_retry, temporary
 from deploy_relay_kit.harness.targets import Limits
 
 Seen = Callable[[FakePeer], int]
@@ -119,9 +119,11 @@ FINAL: dict[str, tuple[Fault, Seen]] = {
 def test_every_other_failure_is_final(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
     """After every other kind of refusal or half answer the relay makes no other attempt."""
     peers = {what: cluster.peer(fault=fault) for what, (fault, _) in FINAL.items()}
-    relay.deploy(to=peers.values(), limits=THRICE)
+    again = temporary(cluster)
+    relay.deploy(to=[*peers.values(), again], limits=THRICE)
     for what, peer in peers.items():
         with check("RTY-04", f"the uploads after {what}"):
+            need_retry(again)
             check.need(peer.uploads, f"{peer.name} saw no upload")
             assert len(peer.uploads) == 1
 
@@ -136,9 +138,11 @@ def test_every_error_of_a_stream_is_final(
     streams = {str(it): failure_events("busy", it) for it in CODES}
     streams["none"] = (Event("error", {"message": "busy"}),)
     peers = {code: cluster.peer(fault=EventStream(it)) for code, it in streams.items()}
-    relay.deploy(to=peers.values(), limits=THRICE, events=True)
+    again = temporary(cluster)
+    relay.deploy(to=[*peers.values(), again], limits=THRICE, events=True)
     for code, peer in peers.items():
         with check("RTY-04", f"the uploads after an event error with the code {code}"):
+            need_retry(again)
             check.need(peer.uploads, f"{peer.name} saw no upload")
             assert len(peer.uploads) == 1
 
@@ -221,6 +225,8 @@ def test_nothing_is_retried_unless_the_deploy_allows_it(
     """
     peers = {what: cluster.peer(fault=ONCE[what][0]) for what in with_mints(relay, ONCE)}
     relay.deploy(to=peers.values())
+    relay.deploy(to=[again := temporary(cluster)], limits=THRICE)
+    need_retry(again)
     for what, peer in peers.items():
         with check("RTY-01", f"the attempts after {what}, with one allowed"):
             assert ONCE[what][1](peer) <= 1

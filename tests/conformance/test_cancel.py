@@ -171,6 +171,7 @@ def test_no_peer_sees_a_complete_body_of_a_cancelled_deploy(
         with check("KIT-01", f"the connections to {peer.name} that are open after the deploy"):
             assert len(open_connections(peer)) == 0
         with check("KIT-01", f"the complete uploads to {peer.name}"):
+            check.need(peer.live_uploads, f"{peer.name} saw no upload")
             assert sum(upload.complete for upload in peer.live_uploads) == 0
 
 

@@ -25,7 +25,11 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import look_at_neighbour, whole_uploads
+from deploy_relay_kit.harness.judge.cases.uploads import (
+    look_at_neighbour,
+    need_served,
+    whole_uploads,
+)
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets import Limits, Outcome
 
@@ -54,6 +58,7 @@ def test_a_peer_that_takes_no_connection_costs_one_record(
     """A peer that takes no connection has a failed record without a status code."""
     lost, other = cluster.peer(fault=fault), cluster.peer()
     outcome = relay.deploy(to=[lost, other])
+    need_served(relay, cluster.peer(), other)
     check_lost(check, relay, outcome, lost, other)
 
 
@@ -64,6 +69,7 @@ def test_a_host_that_does_not_exist_costs_one_record(
     lost, other = cluster.peer(), cluster.peer()
     node = relay.node(lost, url="https://no-such-host.invalid:9925/")
     outcome = relay.deploy(to=[node, other])
+    need_served(relay, lost, other)
     check_lost(check, relay, outcome, lost, other)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from deploy_relay_kit.harness import Answer, FakeCluster, FakePeer, in_turn
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_served
 from deploy_relay_kit.harness.targets import DeployNode, ReplicationMint
 
 NAMES = (
@@ -83,7 +84,9 @@ def test_two_nodes_of_one_name_are_refused_or_have_a_record_each(
     if outcome.refused is not None:
         with check("AGG-01", "the uploads of a deploy that was refused"):
             assert uploads == [0, 0]
+        need_served(relay, *(cluster.peer() for _ in range(2)))
         return
+    check.need(any(uploads), "no upload reached either of them")
     with check("AGG-01", "the nodes of the records"):
         assert outcome.nodes == ["twin", "twin"]
     with check("AGG-01", "the messages of the records, of two nodes that were not refused"):

@@ -14,7 +14,12 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import hosts, need_upload, plain_connections
+from deploy_relay_kit.harness.judge.cases.uploads import (
+    hosts,
+    need_served,
+    need_upload,
+    plain_connections,
+)
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken, LocalSettings
 
 NO_LOOPBACK = "http://0.0.0.0:{port}/"
@@ -81,6 +86,7 @@ def test_plain_http_to_a_name_that_looks_like_this_machine_is_refused(
     peers = {host: cluster.peer(tls=False) for host in ("node.invalid", *LIKE_LOOPBACK)}
     nodes = [relay.node(it, url=f"http://{host}:{it.http.port}/") for host, it in peers.items()]
     outcome = relay.deploy(to=nodes, limits=THRICE)
+    need_served(relay, *(cluster.peer() for _ in range(2)))
     if outcome.refused is None:
         other, *attempts = (outcome[peer].members.get("attempts", 1) for peer in peers.values())
         for host, count in zip(LIKE_LOOPBACK, attempts, strict=True):

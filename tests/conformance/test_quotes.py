@@ -57,7 +57,9 @@ class Worded(Answer):
         yield End.CLOSE
 
 
+PLAIN = "in plain words"
 PLACES: dict[str, Callable[[str], Answer]] = {
+    "nothing": lambda it: Answer.error(500, PLAIN),  # noqa: ARG005 - the control
     "an error": lambda it: Answer.error(500, f"bad header: {it}"),
     "a message": lambda it: Answer(401, json={"message": f"{it} and {it}"}),
     "an escaped error": lambda it: Answer(500, body=f'{{"error":"{escaped(it)}"}}'),
@@ -96,6 +98,8 @@ def check_records(check: Checks, outcome: Any, places: dict[str, FakePeer]) -> N
     for place, peer in places.items():
         with check("BUG-41", f"the records, where a peer quotes a secret in {place}"):
             check.need(peer.requests, f"{peer.name} saw no request, and quoted nothing")
+            is_read = "nothing" not in places or PLAIN in reported_by(outcome)
+            check.need(is_read, "the words of a plain refusal are in no record either (RES-06)")
             found = leaked(peer, reported_by(outcome))
             assert not found, f"expected no password and no token, got {found}"
 

@@ -12,6 +12,7 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     names_of,
     need_good_upload,
+    need_served,
     need_upload,
     need_value,
     text_of,
@@ -138,15 +139,16 @@ def test_a_value_without_a_json_form_is_refused_before_anything_is_sent(
 ) -> None:
     """A value that has no JSON form is refused before the relay sends anything to any peer."""
     relay.need("native_values")
-    need_upload(cluster, relay, {"note": ["value"]})
     peers = [cluster.peer(), cluster.peer()]
-    for value in NOT_JSON:
-        outcome = relay.deploy(to=peers, request={"note": value})
+    outcomes = [relay.deploy(to=peers, request={"note": value}) for value in NOT_JSON]
+    requests = {peer.name: len(peer.requests) for peer in peers}
+    need_served(relay, *peers, request={"note": ["value"]})
+    for value, outcome in zip(NOT_JSON, outcomes, strict=True):
         with check("WIRE-09", f"the deploy with a value of the type {type(value).__name__}"):
             assert all(map(outcome.fails, peers)), REFUSED
-    for peer in peers:
-        with check("WIRE-09", f"the number of requests to {peer.name}"):
-            assert len(peer.requests) == 0
+    for name, count in requests.items():
+        with check("WIRE-09", f"the number of requests to {name}"):
+            assert count == 0
 
 
 OPERATIONS = [

@@ -10,6 +10,7 @@ from deploy_relay_kit.harness import Answer, FakeCluster, in_turn
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_retry, temporary
 
 A_TICK = 0.05  # seconds by which a timer may be early
 NO_DELAY = 30.0  # seconds; a time that is misread is far longer
@@ -80,8 +81,10 @@ def test_a_retry_after_makes_no_other_status_temporary(
     """An answer other than 502, 503 and 504 is final, also with Retry-After."""
     final = (200, 202, 301, 307, 400, 403, 408, 413, 425, 429, 500, 501, 507, 520)
     peers = [cluster.peer(fault=busy("Retry-After", "0", status)) for status in final]
-    relay.deploy(to=peers, limits=THRICE)
+    again = temporary(cluster)
+    relay.deploy(to=[*peers, again], limits=THRICE)
     for status, peer in zip(final, peers, strict=True):
         with check("RTY-04", f"the uploads after a Retry-After in an answer {status}"):
+            need_retry(again)
             check.need(peer.uploads, f"{peer.name} saw no upload")
             assert len(peer.uploads) == 1

@@ -14,6 +14,7 @@ from deploy_relay_kit.harness.judge.cases.uploads import (
     look_at_neighbour,
     need_port,
     need_records_of_failures,
+    need_served,
     need_upload,
 )
 from deploy_relay_kit.harness.peer.addresses import has_ipv6
@@ -64,9 +65,7 @@ def test_the_fragment_of_a_url_is_sent_to_nobody(
     fragments = {"#part": "/?site=eu", "#a?part=1": "/ops/", "#/../part?#part": "/ops"}
     peers = {fragment: cluster.peer(path=path) for fragment, path in fragments.items()}
     outcome = relay.deploy(to=[relay.node(it, url=it.url + end) for end, it in peers.items()])
-    plain = cluster.peer()
-    relay.deploy(to=[plain])
-    check.need(plain.uploads, f"no upload reached {plain.name}, whose URL has no fragment")
+    need_served(relay, *(cluster.peer() for _ in peers))
     for fragment, peer in peers.items():
         with check("HTTP-01", f"the targets of the requests that have the fragment {fragment}"):
             assert [it.target for it in peer.requests if "part" in it.target] == []
@@ -176,11 +175,12 @@ def test_an_unusable_url_costs_its_own_node_and_mints_nothing(
         if outcome.refused is not None:
             need_records_of_failures(cluster, relay)
         assert outcome.refused is None, f"expected records, got a refusal: {outcome.refused}"
-    check.need(healthy.uploads, "no upload reached the other node either")
+    connections = len(lost.connections)
+    need_served(relay, lost, healthy)
     with check("SEQ-07", "the status of the record"):
         assert outcome[lost].status == "failed"
     with check("SEQ-07", "the connections to the node"):
-        assert len(lost.connections) == 0
+        assert connections == 0
     look_at_neighbour(check, relay, outcome, healthy)
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from deploy_relay_kit.harness import FakeCluster
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import look_at_neighbour, need_records_of_failures
+from deploy_relay_kit.harness.judge.cases.uploads import (
+    look_at_neighbour,
+    need_records_of_failures,
+    need_served,
+)
 
 TARGETS = {
     "escapes in lower case": "/a%2fb/%c3%a9?x=%e2%82%ac",
@@ -82,12 +86,13 @@ def test_what_is_no_url_of_an_operations_api_costs_its_own_node(
         if outcome.refused is not None:
             need_records_of_failures(cluster, relay)
         assert outcome.refused is None, f"expected records, got a refusal: {outcome.refused}"
-    check.need(healthy.uploads, "no upload reached the other node either")
-    for name, peer in zip(NO_URLS, peers, strict=True):
+    connections = [len(peer.connections) for peer in peers]
+    need_served(relay, *peers, healthy)
+    for name, peer, count in zip(NO_URLS, peers, connections, strict=True):
         with check("SEQ-07", f"the status of the record of a URL with {name}"):
             assert outcome[peer].status == "failed"
         with check("SEQ-07", f"the connections to the node of a URL with {name}"):
-            assert len(peer.connections) == 0
+            assert count == 0
     look_at_neighbour(check, relay, outcome, healthy)
 
 

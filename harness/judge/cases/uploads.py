@@ -10,7 +10,7 @@ from typing import Any, Literal
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.faults.answers import Answer
-from deploy_relay_kit.harness.faults.kinds import AnswerEarly
+from deploy_relay_kit.harness.faults.kinds import AnswerEarly, in_turn
 from deploy_relay_kit.harness.judge.cases.checks import CUT, Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.peer.addresses import has_ipv6, loopback_address
@@ -123,6 +123,26 @@ def need_good_upload(peer: FakePeer) -> None:
             raise Unseen(f"{peer.name} answered {upload.answer_status} to its upload")
         if upload.reader.complete and not upload.reader.body_complete:
             raise Unseen(f"the upload to {peer.name} has no closing delimiter")
+
+
+def temporary(cluster: FakeCluster) -> FakePeer:
+    """A peer whose first upload fails for the moment: the control of what is not retried."""
+    return cluster.peer(fault=in_turn(Answer(HTTPStatus.SERVICE_UNAVAILABLE), None))
+
+
+def need_retry(peer: FakePeer) -> None:
+    """Raise Unseen unless the relay made another attempt to a temporary peer."""
+    if len(peer.uploads) < 2:  # noqa: PLR2004 - two attempts
+        raise Unseen(f"the relay makes no other attempt after a 503 either ({peer.name}, RTY-02)")
+
+
+def need_served(relay: Relay, *peers: FakePeer, **how: Any) -> None:
+    """Raise Unseen unless each of these peers gets an upload in one deploy, with its right URL."""
+    before = [len(peer.uploads) for peer in peers]
+    relay.deploy(to=peers, **how)
+    for peer, count in zip(peers, before, strict=True):
+        if len(peer.uploads) == count:
+            raise Unseen(f"{peer.name} gets no upload either when nothing forbids it")
 
 
 def need_message(cluster: FakeCluster, relay: Relay) -> None:
