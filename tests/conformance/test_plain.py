@@ -16,6 +16,7 @@ from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     hosts,
+    need_port,
     need_served,
     need_upload,
     plain_connections,

@@ -70,6 +70,12 @@ MAKE_IT = {
         "of_nodes.a_hundred_peers_are_served_at_once",
         "of_nodes.peers_are_served_in_turn",
     ),
+    "no-limit-of-its-own": ("of_giving_up.a_relay_without_limits_waits_for_ever",),
+    "credentials-of-a-url": ("of_care.user_info_of_a_url_goes_into_its_query",),
+    "answer-in-memory": (
+        "of_answers.an_answer_is_read_to_its_end",
+        "of_sockets.a_message_has_no_size_limit",
+    ),
     "descriptor-left-open": (
         "of_sending.the_payload_stays_open",
         "of_giving_up.a_payload_is_opened_before_the_mint",

@@ -55,16 +55,20 @@ class Mistake:
     apply: Patch
     hint: str
     seen_in: Case
+    beside: str = ""
+    """The hint of another requirement that the same mistake breaks in this case."""
 
 
 MISTAKES: list[Mistake] = []
 
 
-def mistake(hint: str, *, seen_in: Case = A_HEALTHY_DEPLOY) -> Callable[[Patch], Patch]:
+def mistake(
+    hint: str, *, seen_in: Case = A_HEALTHY_DEPLOY, beside: str = ""
+) -> Callable[[Patch], Patch]:
     """Register a function that patches the reference with the mistake of this hint."""
 
     def register(apply: Patch) -> Patch:
-        MISTAKES.append(Mistake(apply, hint, seen_in))
+        MISTAKES.append(Mistake(apply, hint, seen_in, beside))
         return apply
 
     return register
@@ -231,7 +235,11 @@ def a_status_raises_an_error_of_the_library(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda *_: "500 Server Error: Internal Server Error for url: https://a/")
 
 
-@mistake("basic-from-the-url", seen_in=case(test_url.test_credentials_in_a_url_are_sent_to_nobody))
+@mistake(
+    "basic-from-the-url",
+    seen_in=case(test_url.test_credentials_in_a_url_are_sent_to_nobody),
+    beside="credentials-of-a-url",
+)
 def the_credentials_of_the_url_replace_the_token(patch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
 
