@@ -153,12 +153,10 @@ class Trial:
             )
             for place in range(row.peers)
         ]
-        how: dict[str, Any] = {}
-        if own is not None:
-            how["ca_file"] = own.write(self.directory / f"{self.count}.pem")
+        file = self.directory / f"{self.count}.pem"
+        how: dict[str, Any] = {} if own is None else {"ca_file": own.write(file)}
         insecure = row.posture == "insecure" and self.has("insecure_node")
-        if insecure:
-            how["verify"] = False
+        how |= {"verify": False} if insecure else {}
         deploy: dict[str, Any] = {}
         if row.posture == "a client certificate" and self.has("client_certificate"):
             own_certificate = self.directory / "origin.pem"
@@ -187,8 +185,7 @@ class Trial:
             if peer.uploads:
                 done = outcome[peer].status == "success"
                 self.judged |= {"RTY-04", "FLD-08"} if done else {"RTY-04"}
-        targets = [failure for failure in found if failure[0] == "URL-08"]
-        if targets:  # no peer got as far as its fault
+        if targets := [it for it in found if it[0] == "URL-08"]:  # no peer got as far as its fault
             peers[bad].fault = None
             self.judged = {"URL-08"}
         return targets or found
@@ -220,11 +217,9 @@ def _expected(row: Row, *, again: bool, insecure: bool) -> tuple[str, str, int |
     is_success = is_unseen or (again and row.fault in TEMPORARY)
     codes = {"a refusal": 403, "a refusal during the upload": 403, "a refused mint": 401}
     code = 503 if row.fault == "503 once" else codes.get(row.fault)
-    id_ = {
-        "a refused mint": "SEQ-06",
-        "a refusal during the upload": "EARLY-04",
-        "an expired certificate": "TLS-01",
-    }.get(row.fault, "RTY-02" if is_success else "RES-05" if code else "RES-10")
+    of_faults = {"a refused mint": "SEQ-06", "a refusal during the upload": "EARLY-04"}
+    of_faults["an expired certificate"] = "TLS-01"
+    id_ = of_faults.get(row.fault, "RTY-02" if is_success else "RES-05" if code else "RES-10")
     return id_, "success" if is_success else "failed", code
 
 
@@ -240,9 +235,8 @@ def _of_faulty(
     if status == "failed" and record.status_code != code:
         text = f"expected {code or 'none'}, got {record.status_code or 'none'}"
         found.append((id_, "the status code of the record", text))
-    is_reached = row.fault != "a refused mint" and (
-        insecure or row.fault != "an expired certificate"
-    )
+    is_trusted = insecure or row.fault != "an expired certificate"
+    is_reached = is_trusted and row.fault != "a refused mint"
     allowed = 1 + (again and row.fault in TEMPORARY) if is_reached else 0
     if len(peer.uploads) > allowed:
         id_ = "RTY-04" if allowed else id_
@@ -254,8 +248,7 @@ def _of_success(
     peer: FakePeer, outcome: Outcome, payload: Payload, *, healthy: bool
 ) -> list[Failure]:
     """What is wrong with the record of a healthy peer, and with the payload of any success."""
-    if healthy and outcome[peer].status != "success":
-        status = outcome[peer].status
+    if healthy and (status := outcome[peer].status) != "success":
         return [("AGG-04", "the record of a healthy node", f"expected success, got {status}")]
     if outcome[peer].status != "success" or not peer.uploads:
         return []

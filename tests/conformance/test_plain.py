@@ -75,6 +75,7 @@ def test_plain_http_to_another_machine_is_refused_for_a_node_without_a_url(
     node = relay.minting(peer, url=None, host="0.0.0.0")
     local = LocalSettings(insecure_port=peer.http.port)
     check_refused(check, relay, peer, node, "a host", local=local)
+    need_port(cluster, relay)
 
 
 def test_plain_http_to_a_name_that_looks_like_this_machine_is_refused(
