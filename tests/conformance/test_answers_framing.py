@@ -25,6 +25,7 @@ from deploy_relay_kit.harness.faults.http1 import status_line
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_message
 
 
 @frozen
@@ -213,6 +214,7 @@ def test_an_answer_of_a_hundred_megabytes_is_one_short_record(
     with check("BUG-30", "the end of the deploy"):
         outcome = relay.deploy(to=[peer])
     record = outcome[peer]
+    need_message(cluster, relay)
     with check("BUG-30", "the characters of the record"):
         assert sum(len(str(value)) for value in record.members.values()) < 20_000_000
     if status == 500:

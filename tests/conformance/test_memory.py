@@ -26,6 +26,7 @@ from deploy_relay_kit.harness.errors import Unseen
 from deploy_relay_kit.harness.faults.answers import Script
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import need_message
 from deploy_relay_kit.harness.targets.outcome import TargetHungError
 from deploy_relay_kit.harness.targets.processes import watch_processes
 
@@ -119,6 +120,7 @@ def test_memory_does_not_grow_with_an_answer(
 
     with check("BUG-30", "the memory of the relay"):
         grown = growth(relay, deploy, 1, MUCH)
+        need_message(cluster, relay)
         assert_bounded(grown, f"an answer of {MUCH} MiB", ALLOWED)
 
 

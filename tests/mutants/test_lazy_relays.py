@@ -17,10 +17,12 @@ from deploy_relay_kit.harness.targets.reference import ReferenceTarget
 from deploy_relay_kit.relay.peer import Peer
 from tests.conformance import (
     test_answers,
+    test_answers_framing,
     test_attempts_counted,
     test_cancel,
     test_faults,
     test_floods,
+    test_memory,
     test_names,
     test_payload_changes,
     test_plain,
@@ -190,6 +192,8 @@ LAZY: dict[Patch, tuple[Case, ...]] = {
         case(test_url_grammar.test_what_is_no_url_of_an_operations_api_costs_its_own_node),
     ),
     no_body_of_an_answer_is_read: (
+        case(test_answers_framing.test_an_answer_of_a_hundred_megabytes_is_one_short_record),
+        case(test_memory.test_memory_does_not_grow_with_an_answer, status=200),
         case(test_answers.test_an_answer_without_an_end_is_given_up_in_time),
         case(test_floods.test_an_answer_without_end_costs_its_own_record_alone),
         case(test_quotes.test_a_password_that_a_peer_quotes_is_in_no_record),
