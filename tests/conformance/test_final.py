@@ -30,6 +30,8 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     look_for_refused_token,
     need_late_reading,
+    need_retry,
+    temporary,
 )
 from deploy_relay_kit.harness.targets import Limits
 
@@ -61,9 +63,11 @@ def test_an_answer_of_any_other_kind_is_final(
 ) -> None:
     """After an answer other than 502, 503 and 504 the relay makes no other attempt."""
     peer = cluster.peer(fault=fault)
-    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    again = temporary(cluster)
+    record = relay.deploy(to=[peer, again], limits=THRICE)[peer]
     end = ", cut short" if isinstance(fault, UnfinishedChunks) else ""
     with check("RTY-04", f"the uploads to a peer that answers {fault.status}{end}"):
+        need_retry(again)
         assert len(peer.uploads) == 1
     with check(requirement, "the status of the record"):
         assert record.status == "failed"
@@ -87,8 +91,10 @@ def test_an_event_stream_that_has_begun_is_final(
 ) -> None:
     """After the beginning of an event stream the relay makes no other attempt."""
     peer = cluster.peer(fault=stream)
-    record = relay.deploy(to=[peer], limits=THRICE, events=True)[peer]
+    again = temporary(cluster)
+    record = relay.deploy(to=[peer, again], limits=THRICE, events=True)[peer]
     with check("RTY-04", "the uploads to a peer that began an event stream"):
+        need_retry(again)
         assert len(peer.uploads) == 1
     with check(requirement, "the status of the record"):
         assert record.status == "failed"
@@ -104,8 +110,10 @@ def test_a_success_is_final(
 ) -> None:
     """After a success the relay makes no other attempt."""
     peer = cluster.peer(fault=answer)
-    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    again = temporary(cluster)
+    record = relay.deploy(to=[peer, again], limits=THRICE)[peer]
     with check("RTY-04", "the uploads to a peer that answered 2xx"):
+        need_retry(again)
         assert len(peer.uploads) == 1
     with check(requirement, "the status of the record"):
         assert record.status == "success"
@@ -119,11 +127,13 @@ def test_an_answer_that_has_begun_is_final(
     The peer has the whole payload and may have deployed it.
     """
     peer = cluster.peer(fault=HeadThenSilence(Answer(json={"message": "done"})))
+    again = temporary(cluster)
     with check("HTTP-03", "the end of the deploy, with a limit of 0.3 s for an answer"):
-        outcome = relay.deploy(to=[peer], limits=NO_ANSWER_IN_TIME)
+        outcome = relay.deploy(to=[peer, again], limits=NO_ANSWER_IN_TIME)
     with check("HTTP-03", "the status of the record"):
         assert outcome[peer].status == "failed"
     with check("RTY-04", "the uploads to a peer that began to answer 200"):
+        need_retry(again)
         assert len(peer.uploads) == 1
 
 
@@ -135,11 +145,13 @@ def test_a_whole_upload_without_an_answer_is_not_sent_again(
     The peer has the whole payload and may be deploying it.
     """
     peer = cluster.peer(fault=StopReadingAfter(10 * payload.size))
+    again = temporary(cluster)
     with check("HTTP-03", "the end of the deploy, with a limit of 0.3 s for an answer"):
-        outcome = relay.deploy(to=[peer], limits=NO_ANSWER_IN_TIME)
+        outcome = relay.deploy(to=[peer, again], limits=NO_ANSWER_IN_TIME)
     with check("HTTP-03", "the status of the record"):
         assert outcome[peer].status == "failed"
     with check("RTY-04", "the uploads to a peer that has the whole payload"):
+        need_retry(again)
         check.need(any(it.complete for it in peer.uploads), "no whole upload reached the peer")
         assert len(peer.uploads) == 1
 
@@ -155,13 +167,15 @@ def test_a_bad_certificate_is_final(
 ) -> None:
     """After a certificate that does not verify the relay makes no other attempt."""
     peer, tried_once = cluster.peer(fault=fault), cluster.peer(fault=fault)
-    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    again = temporary(cluster)
+    record = relay.deploy(to=[peer, again], limits=THRICE)[peer]
     relay.deploy(to=[tried_once], limits=Limits(attempts=1))
     with check("TLS-01", "the requests to a peer with a bad certificate"):
         assert len(peer.requests) == 0
     with check("TLS-01", "the status of the record"):
         assert record.status == "failed"
     with check("RTY-04", "the connections to a peer with a bad certificate"):
+        need_retry(again)
         check.need(not peer.requests, "the relay does not verify the certificate (TLS-01)")
         several = len(tried_once.connections) > 1
         check.need(not several, "the only attempt that is allowed connects again, too (SEQ-06)")
@@ -185,8 +199,10 @@ def test_an_answer_of_any_other_kind_to_a_mint_is_final(
     Some peers lock a user out after several wrong passwords.
     """
     peer = cluster.peer(fault=fault)
-    record = relay.deploy(to=[peer], limits=THRICE)[peer]
+    again = temporary(cluster)
+    record = relay.deploy(to=[peer, again], limits=THRICE)[peer]
     with check("RTY-04", f"the mints on a peer that answers them with {fault.answer.status}"):
+        need_retry(again)
         assert len(peer.mints) == 1
     with check("SEQ-06", "the status of the record"):
         assert record.status == "failed"
@@ -199,8 +215,10 @@ def test_an_expired_token_is_replaced_once_at_most(
 ) -> None:
     """After two expired tokens the relay makes no other attempt."""
     peer = cluster.peer(fault=TokensExpire(first=9))
-    record = relay.deploy(to=[peer], limits=Limits(attempts=4, retry_delay=0.01))[peer]
+    again, limits = temporary(cluster), Limits(attempts=4, retry_delay=0.01)
+    record = relay.deploy(to=[peer, again], limits=limits)[peer]
     with check("RTY-04", "the uploads to a peer that answers 401, token expired"):
+        need_retry(again)
         assert len(peer.uploads) <= 2
     look_for_refused_token(check, cluster, relay, record, "token expired", peer=peer)
 
@@ -215,8 +233,10 @@ def test_a_payload_that_shrinks_is_not_sent_again(
     relay.need("staged_payload")
     peer = cluster.peer(fault=StopReadingAfter(70_000, partial(os.truncate, large.path, 1_000_000)))
     record = relay.deploy(to=[peer], payload=large.path, limits=THRICE)[peer]
+    relay.deploy(to=[again := temporary(cluster)], limits=THRICE)
     with check("BUG-14", "the status of the record"):
         need_late_reading(peer, large)
         assert record.status == "failed"
     with check("RTY-04", "the uploads of a payload that shrinks"):
+        need_retry(again)
         assert len(peer.uploads) == 1

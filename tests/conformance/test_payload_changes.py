@@ -23,18 +23,27 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     file_of,
     need_late_reading,
+    need_retry,
     need_upload,
+    temporary,
     whole_uploads,
 )
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.peer.triggers import act_when, has_file_part
 from deploy_relay_kit.harness.targets import Outcome
 
+Staging = Callable[[int, Path], Payload]
 SLOWLY = ReadSlowly(40_000_000)
 
 
 def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
-    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    large: Payload,
+    *,
+    staged: Staging,
+    tmp_path: Path,
 ) -> None:
     """A payload that shrinks while it is sent is a failed record, and no peer sees its end."""
     relay.need("staged_payload")
@@ -44,7 +53,7 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
         act_when(has_file_part, peers[0], lambda: os.truncate(large.path, 15_000_000)),
     ):
         outcome = relay.deploy(to=peers, payload=large.path)
-    need_upload(cluster, relay, {})
+    need_upload(cluster, relay, {}, payload=staged(large.size, tmp_path / "control").path)
     need_begin(peers[0])
     for peer in peers:
         excuse_slow_reading(peer, outcome)
@@ -69,7 +78,13 @@ def excuse_slow_reading(peer: FakePeer, outcome: Outcome) -> None:
 
 
 def test_a_payload_that_grows_fails_the_record(
-    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    large: Payload,
+    *,
+    staged: Staging,
+    tmp_path: Path,
 ) -> None:
     """A payload that grows while it is sent is a failed record, and the peer sees no end."""
     relay.need("staged_payload")
@@ -79,7 +94,7 @@ def test_a_payload_that_grows_fails_the_record(
         act_when(has_file_part, peer, lambda: os.truncate(large.path, 17_000_000)),
     ):
         outcome = relay.deploy(to=[peer], payload=large.path)
-    need_upload(cluster, relay, {})
+    need_upload(cluster, relay, {}, payload=staged(large.size, tmp_path / "control").path)
     need_begin(peer)
     excuse_slow_reading(peer, outcome)
     with check("BUG-14", "the status of the record"):
@@ -90,7 +105,13 @@ def test_a_payload_that_grows_fails_the_record(
 
 
 def test_a_payload_that_vanishes_ends_in_a_record(
-    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+    cluster: FakeCluster,
+    relay: Relay,
+    check: Checks,
+    large: Payload,
+    *,
+    staged: Staging,
+    tmp_path: Path,
 ) -> None:
     """A payload that is deleted while it is sent is a failed record, or arrives whole.
 
@@ -103,7 +124,7 @@ def test_a_payload_that_vanishes_ends_in_a_record(
         act_when(has_file_part, peer, large.path.unlink),
     ):
         outcome = relay.deploy(to=[peer], payload=large.path)
-    need_upload(cluster, relay, {})
+    need_upload(cluster, relay, {}, payload=staged(large.size, tmp_path / "control").path)
     need_begin(peer)
     excuse_slow_reading(peer, outcome)
     check_failed_or_whole(check, outcome, peer, large)
@@ -176,6 +197,8 @@ def test_a_payload_that_grows_between_two_attempts_is_not_sent(
     peer = cluster.peer(fault=in_turn(Held(Answer(503), until=grow), None))
     outcome = relay.deploy(to=[peer], payload=staged.path, limits=THRICE)
     check.need(staged.path.stat().st_size == 80_000, "no whole first upload reached the peer")
+    relay.deploy(to=[again := temporary(cluster)], limits=THRICE)
+    need_retry(again)
     with check("BUG-14", "the status of the record of a payload that grew after an attempt"):
         assert outcome[peer].status == "failed"
     with check("RES-11", "the complete bodies after the payload grew"):

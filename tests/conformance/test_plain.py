@@ -18,7 +18,6 @@ from deploy_relay_kit.harness.judge.cases.uploads import (
     hosts,
     need_port,
     need_served,
-    need_upload,
     plain_connections,
 )
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken, LocalSettings
@@ -31,7 +30,7 @@ def test_plain_http_to_another_machine_is_refused(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """Plain http to another machine is refused, also to a node that is trusted in another way."""
-    need_upload(cluster, relay, {})
+    need_served(relay, cluster.peer(tls=False))
     declared, hows = relay.target.capabilities, list[tuple[str, dict[str, Any]]]()
     hows += [("a URL", {})]
     hows += [("a URL with a scheme in capitals", {"url": NO_LOOPBACK.replace("http", "HTTP")})]
@@ -88,7 +87,7 @@ def test_plain_http_to_a_name_that_looks_like_this_machine_is_refused(
     peers = {host: cluster.peer(tls=False) for host in ("node.invalid", *LIKE_LOOPBACK)}
     nodes = [relay.node(it, url=f"http://{host}:{it.http.port}/") for host, it in peers.items()]
     outcome = relay.deploy(to=nodes, limits=THRICE)
-    need_served(relay, *(cluster.peer() for _ in range(2)))
+    need_served(relay, *(cluster.peer(tls=False) for _ in range(2)))
     if outcome.refused is None:
         other, *attempts = (outcome[peer].members.get("attempts", 1) for peer in peers.values())
         for host, count in zip(LIKE_LOOPBACK, attempts, strict=True):

@@ -59,7 +59,7 @@ def test_a_certificate_is_verified_after_a_handshake_that_failed(
     """After a handshake that failed, a relay that tries again verifies as strictly as before."""
     peer = cluster.peer(fault=(in_turn(CloseInHandshake(), None), flaw))
     relay.deploy(to=[peer], limits=THRICE)
-    check.need(peer.connections, f"no connection reached {peer.name}")
+    check.need(len(peer.connections) > 1, "the relay makes no other attempt")
     with check("TLS-01", f"the requests after a failed handshake; the certificate is {flaw.value}"):
         assert len(peer.requests) == 0
 

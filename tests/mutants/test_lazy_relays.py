@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -21,6 +20,7 @@ from tests.conformance import (
     test_attempts_counted,
     test_cancel,
     test_faults,
+    test_final,
     test_floods,
     test_memory,
     test_names,
@@ -41,6 +41,7 @@ from tests.mutants.mutant import Case, Patch, case
 from tests.mutants.of_sending import change_blocks, change_members
 from tests.mutants.test_giving_up_early import FIRST_BYTES, given_up
 
+MANY = 4  # blocks: more than the small payload has
 Deploy = Callable[[DeployCommand], Awaitable[Outcome]]
 
 
@@ -143,6 +144,20 @@ def nothing_is_retried(patch: pytest.MonkeyPatch) -> None:
     change_deploy(patch, once)
 
 
+def a_large_payload_is_cut(patch: pytest.MonkeyPatch) -> None:
+    def cut(blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for number, block in enumerate(blocks):
+            if number == MANY:
+                raise OSError("given up")
+            yield block
+
+    change_blocks(patch, cut)
+
+
+def plain_http_is_never_used(patch: pytest.MonkeyPatch) -> None:
+    serve(patch, lambda nodes: tuple(it for it in nodes if "https" in (it.url or "https")))
+
+
 def the_authority_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
     async def without(deploy: Deploy, command: DeployCommand) -> Outcome:
         none: dict[str, Path | None] = {"ca_file": None}
@@ -156,7 +171,7 @@ def the_authority_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
 FRAGMENT = case(test_url.test_the_fragment_of_a_url_is_sent_to_nobody)
 REPLACED = case(test_payload_changes.test_a_payload_that_is_replaced_is_not_sent_as_the_first_one)
 SHRINKS = case(test_payload_changes.test_a_payload_that_shrinks_before_it_is_read_fails_the_record)
-OF_BLOCKS: Any = (
+OF_BLOCKS = (
     case(test_payload_changes.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
     case(test_payload_changes.test_a_payload_that_grows_fails_the_record),
     case(test_payload_changes.test_a_payload_that_vanishes_ends_in_a_record),
@@ -205,6 +220,30 @@ LAZY: dict[Patch, tuple[Case, ...]] = {
         case(test_attempts_counted.test_nothing_is_retried_unless_the_deploy_allows_it),
         case(test_statuses.test_no_other_status_is_retried),
         case(test_retry_after.test_a_retry_after_makes_no_other_status_temporary),
+        case(test_attempts_counted.test_every_limit_holds_in_the_second_attempt),
+        case(test_attempts_counted.test_every_other_status_of_a_mint_is_final),
+        case(test_payload_changes.test_a_payload_that_grows_between_two_attempts_is_not_sent),
+        case(test_posture.test_a_certificate_is_verified_after_a_handshake_that_failed),
+        case(test_cancel.test_nothing_is_retried_after_a_deploy_was_cancelled),
+        *map(
+            case,
+            (
+                test_final.test_an_answer_of_any_other_kind_is_final,
+                test_final.test_an_event_stream_that_has_begun_is_final,
+                test_final.test_a_success_is_final,
+                test_final.test_an_answer_that_has_begun_is_final,
+                test_final.test_a_whole_upload_without_an_answer_is_not_sent_again,
+                test_final.test_a_bad_certificate_is_final,
+                test_final.test_an_answer_of_any_other_kind_to_a_mint_is_final,
+                test_final.test_an_expired_token_is_replaced_once_at_most,
+                test_final.test_a_payload_that_shrinks_is_not_sent_again,
+            ),
+        ),
+    ),
+    a_large_payload_is_cut: OF_BLOCKS,
+    plain_http_is_never_used: (
+        case(test_plain.test_plain_http_to_another_machine_is_refused),
+        case(test_plain.test_plain_http_to_a_name_that_looks_like_this_machine_is_refused),
     ),
     the_authority_of_a_node_is_ignored: (
         case(test_posture.test_a_node_with_its_own_authority_is_verified_like_any_other),

@@ -86,13 +86,13 @@ def need_field(peer: FakePeer, name: str) -> None:
         raise Unseen(f"the member {name} is not forwarded either (FLD-04)")
 
 
-def need_upload(cluster: FakeCluster, relay: Relay, request: Mapping[str, Any]) -> None:
+def need_upload(cluster: FakeCluster, relay: Relay, request: Mapping[str, Any], **how: Any) -> None:
     """Raise Unseen unless the relay forwards these members to a healthy peer.
 
     The control of a case in which the relay may refuse members that are much like them.
     """
     peer = cluster.peer()
-    relay.deploy(to=[peer], request=request)
+    relay.deploy(to=[peer], request=request, **how)
     if not peer.uploads:
         raise Unseen("the relay sends no upload for the nearest request that is allowed")
     names = names_of(peer)
