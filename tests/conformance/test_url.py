@@ -65,7 +65,7 @@ def test_the_fragment_of_a_url_is_sent_to_nobody(
     fragments = {"#part": "/?site=eu", "#a?part=1": "/ops/", "#/../part?#part": "/ops"}
     peers = {fragment: cluster.peer(path=path) for fragment, path in fragments.items()}
     outcome = relay.deploy(to=[relay.node(it, url=it.url + end) for end, it in peers.items()])
-    need_served(relay, *(cluster.peer() for _ in peers))
+    need_served(relay, *(cluster.peer(path=path) for path in fragments.values()))
     for fragment, peer in peers.items():
         with check("HTTP-01", f"the targets of the requests that have the fragment {fragment}"):
             assert [it.target for it in peer.requests if "part" in it.target] == []
