@@ -86,23 +86,24 @@ def _record(record: Record) -> Iterator[Check]:
 
 
 def _uploads(cluster: FakeCluster, relay: Relay) -> Iterator[Check]:
-    allowed, successes = Counter[str](), Counter[str]()
+    allowed, successes, several = Counter[str](), Counter[str](), set[str]()
     names = {peer.http.url_for("/"): peer.name for peer in cluster.peers}
     for command, outcome in zip(relay.commands, relay.outcomes, strict=False):
         for node in command.nodes:
             # Two nodes may be one peer under different paths.
             at = [name for url, name in names.items() if (node.url or "").startswith(url)]
             allowed[(at or [node.name])[0]] += command.limits.attempts
+            if command.limits.attempts > 1:
+                several.add((at or [node.name])[0])
         for record in outcome.records:
             successes[str(record.members.get("node"))] += record.members.get("status") == "success"
     unanswered = len(relay.commands) - len(relay.outcomes)
-    retries = any(command.limits.attempts > 1 for command in relay.commands)
     for peer in cluster.peers:
         uploads = peer.live_uploads
         if len(uploads) > allowed[peer.name] > 0 and not unanswered:
             subject = f"the uploads to {peer.name}"
             limit = f"at most {allowed[peer.name]}, as many as the attempts that were allowed"
-            id_ = "RTY-04" if retries else "RTY-01"
+            id_ = "RTY-04" if peer.name in several else "RTY-01"
             yield _failed(id_, subject, limit, str(len(uploads)))
         # A form without its closing delimiter that ended in good order has its own finding.
         whole = sum(it.reader.body_complete or it.reader.complete for it in uploads)
