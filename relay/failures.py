@@ -95,7 +95,8 @@ def tunnel_failure(error: aiohttp.ClientError | OSError) -> PeerError | None:
     The relay sends no part of a request before the tunnel is open, so another attempt is safe.
     """
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        reason = f"the proxy opens no tunnel: HTTP {error.status} {error.message[:_SHOWN]}".rstrip()
+        said = error.message if len(error.message) <= _SHOWN else ""  # not half of a secret
+        reason = f"the proxy opens no tunnel: HTTP {error.status} {said}".rstrip()
         if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             reason += "; it needs a user name and password"
         return PeerError("connect", reason, retryable=error.status >= _SERVER_ERRORS)

@@ -7,7 +7,7 @@ _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})\b")
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r?(?=\n)", re.IGNORECASE)
 _CODING = re.compile(rb"\ntransfer-encoding:([^\n]*)", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9a-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n", re.IGNORECASE)
-_LONGEST = 1 << 18  # bytes of a head or a line; a parser of HTTP has refused it before
+_LONGEST = 1 << 16  # bytes of a head or a line; in a longer one no end is looked for
 _INTERIM = {*range(100, 200)} - {101}
 _BODILESS = {204, 304}
 
@@ -26,7 +26,7 @@ class Framing:
     """Counts the bytes of one answer and its interim answers; what follows does not belong to it.
 
     It judges nothing: in bytes that are not valid HTTP it finds no end, and their parser refuses
-    them.
+    them. The head is a piece of its own, so that it counts whatever the body is.
     """
 
     def __init__(self) -> None:
@@ -36,9 +36,11 @@ class Framing:
         self._left = 0  # bytes of the body, or of the chunk with its line end
 
     def take(self, data: bytes) -> int:
-        """How many of the next bytes belong to the answer."""
-        at = 0
+        """How many of the next bytes are a piece of the answer; 0 after its end."""
+        at, is_head = 0, self._part is _Part.HEAD
         while at < len(data) and self._part is not _Part.NOTHING:
+            if is_head and self._part is not _Part.HEAD:
+                return at
             if self._part is _Part.REST:
                 return len(data)
             if self._part in {_Part.BODY, _Part.CHUNK}:

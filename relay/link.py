@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Self, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.framing import Framing
@@ -72,35 +73,49 @@ class Link(asyncio.Protocol):
         self.failure: PeerError | None = None
         self.tls_error: ssl.SSLError | None = None
         """What ended the connection; aiohttp may report a write that failed afterwards instead."""
+        self.broken: BaseException | None = None
+        """Why the rest of the body cannot be understood."""
         self._received = 0
         self._framing = Framing()
+        self._content: aiohttp.StreamReader | None = None
         transport.set_protocol(self)
         transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        data = data[: self._framing.take(data)]
-        self._received += len(data)
-        if not data:
-            return
+        while count := self._framing.take(data):
+            self._take(data[:count])
+            data = data[count:]
+
+    def _take(self, piece: bytes) -> None:
+        self._received += len(piece)
         if self._received <= self.most:
-            self._inner.data_received(data)
+            self._inner.data_received(piece)
+            self._break_off()
         elif self.failure is None:
             what = "the head of an answer" if self.most == HEAD_BYTES else "the end of its answer"
             reason = f"it sent {self.most} bytes, but not {what}"
             self.failure = PeerError("answer", reason, uncertain=True)
             self._transport.abort()
 
+    def watch(self, content: aiohttp.StreamReader) -> None:
+        """End this body when its framing is broken, which aiohttp tells the head's reader only."""
+        self._content = content
+        self._break_off()
+
+    def _break_off(self) -> None:
+        error = cast("ResponseHandler", self._inner).exception()
+        if error is not None and self._content is not None and not self._content.is_eof():
+            self.broken = error
+            self._content.feed_eof()  # what came before can still be read
+
     def eof_received(self) -> bool | None:
         return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell it when all that had arrived before is read.
-
-        The parser of aiohttp keeps what a slow reader has not taken yet, and would drop it.
-        """
+        """Tell it when all that had arrived before is read, which aiohttp would drop."""
         if isinstance(exc, ssl.SSLError):
             self.tls_error = exc
-        if exc is None and self.failure is None and self._is_held_back:
+        if self.failure is None and self._is_held_back:
             asyncio.get_running_loop().call_later(_LOOK_AGAIN, self.connection_lost, exc)
         else:
             self._inner.connection_lost(self.failure or exc)
@@ -108,7 +123,10 @@ class Link(asyncio.Protocol):
     @property
     def _is_held_back(self) -> bool:
         inner = cast("Any", self._inner)  # its transport is None once the answer is given up
-        return inner.transport is not None and getattr(inner, "_reading_paused", False)
+        # Its parser keeps what a slow reader has no room for.
+        is_paused = getattr(inner, "_reading_paused", False)
+        is_unread = getattr(self._content, "_size", 0) > 0
+        return inner.transport is not None and (is_paused or is_unread)
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()
@@ -146,6 +164,7 @@ class Reply:
         self._work = Work(pace)
         self._began: float | None = None
         link.most = MOST_BYTES
+        link.watch(response.content)
 
     def close(self) -> None:
         """Read no more of it."""
@@ -169,6 +188,8 @@ class Reply:
                 raise self._link.failure from None
             raise
         if not block:
+            if self._link.broken is not None:
+                raise aiohttp.ClientPayloadError from self._link.broken
             if self._link.cuts(self._response):
                 reason = "the answer was cut short: the peer ended the connection, but not TLS"
                 raise PeerError("answer", reason, uncertain=True)

@@ -151,6 +151,52 @@ def test_a_refusal_without_a_body_is_whole(
     assert (record["reason"], record["statusCode"]) == (f"HTTP {status}", status)
 
 
+@pytest.mark.parametrize("pause", [None, 0.05], ids=["at once", "later"])
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    ("head", "begin", "expected"),
+    [
+        (OK, b"", UNCERTAIN),
+        (OK, b"3\r\n{} \r\n", UNCERTAIN),
+        (OK, b"2\r\n{}", UNCERTAIN),
+        (OK, b"0\r\n", UNCERTAIN),
+        (b"HTTP/1.1 403 No\r\n", b"2\r\n{}\r\n", BROKEN_REFUSAL),
+        (EVENTS, b"2\r\n:\n\r\n", UNCERTAIN),
+        (EVENTS, b"%x\r\n%b\n\r\n" % (len(DONE) + 1, DONE), SUCCESS),
+    ],
+)
+def test_a_body_whose_framing_breaks_has_ended(  # noqa: PLR0917  what the peer does
+    relay_authority: Authority,
+    package: Path,
+    head: bytes,
+    begin: bytes,
+    expected: Expected,
+    end: str,
+    pause: float | None,
+) -> None:
+    """The parser of aiohttp says so to nobody who waits for more of the body."""
+
+    async def peer(tls: TlsPeer) -> None:
+        await tls.read_upload()
+        tls.write(head + CHUNKED + begin)
+        if pause is not None:
+            await tls.flush()
+            await asyncio.sleep(pause)  # a peer whose answer breaks later
+        tls.write(b"\0no size\r\n")
+        await tls.flush()
+        if end == "FIN":
+            return
+        if end == "bad record":
+            tls.write_raw(BAD_RECORD)
+            await tls.flush()
+        await tls.drain()
+
+    record = asyncio.run(record_of(peer, relay_authority, package))
+    assert {name: record.get(name) for name in expected} == expected, record
+    if expected is not SUCCESS:
+        assert "the answer was cut short: " in record["reason"]
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [

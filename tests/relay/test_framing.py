@@ -40,20 +40,34 @@ ENDLESS = {
 }
 
 
+def pieces(sent: bytes, size: int) -> list[bytes]:
+    """The pieces of an answer that arrives in blocks of this size."""
+    framing = Framing()
+    found = []
+    for at in range(0, len(sent), size):
+        block = sent[at : at + size]
+        while count := framing.take(block):
+            found.append(block[:count])
+            block = block[count:]
+    return found
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1 << 20])
 @pytest.mark.parametrize("form", ENDING)
 def test_where_an_answer_ends(form: str, size: int) -> None:
     answer = ENDING[form]
-    sent = answer + MORE
-    framing = Framing()
-    pieces = [sent[at : at + size] for at in range(0, len(sent), size)]
-    assert b"".join(piece[: framing.take(piece)] for piece in pieces) == answer
+    assert b"".join(pieces(answer + MORE, size)) == answer
 
 
 @pytest.mark.parametrize("size", [3, 4_096])
 @pytest.mark.parametrize("form", ENDLESS)
 def test_all_belongs_to_an_answer_without_an_end(form: str, size: int) -> None:
     sent = ENDLESS[form] + MORE
-    framing = Framing()
-    pieces = [sent[at : at + size] for at in range(0, len(sent), size)]
-    assert [framing.take(piece) for piece in pieces] == [len(piece) for piece in pieces]
+    assert b"".join(pieces(sent, size)) == sent
+
+
+def test_a_head_is_a_piece_of_its_own() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+    head = OK + b"Content-Length: 3\r\n\r\n"
+    assert pieces(interim + head + b"abc", 1 << 20) == [interim + head, b"abc"]
+    assert pieces(OK + b"\r\nabc", 1 << 20) == [OK + b"\r\n", b"abc"]
