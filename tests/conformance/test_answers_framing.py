@@ -19,6 +19,7 @@ from deploy_relay_kit.harness import (
 )
 from deploy_relay_kit.harness.faults.answers import (
     Await,
+    Pause,
     Script,
 )
 from deploy_relay_kit.harness.faults.http1 import status_line
@@ -196,6 +197,34 @@ def test_an_answer_that_breaks_off_is_a_failed_record(
     for name, peer in peers.items():
         with check("RES-12", f"the status of the record of an answer with {name}"):
             assert outcome[peer].status == "failed"
+
+
+@frozen
+class BrokenLater(Answer):
+    """Chunks whose framing breaks a moment after the head; the connection stays open."""
+
+    def script(self, *, keep_alive: bool) -> Script:
+        del keep_alive
+        yield f"{status_line(self.status)}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        yield b"7\r\n" + JSON[:7] + b"\r\n"
+        yield Pause(0.1)
+        yield b"no size\r\n"
+        yield End.SILENCE
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_whose_framing_breaks_is_not_waited_for(
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int
+) -> None:
+    """An answer whose chunks break after its head is a failure at once.
+
+    Some readers of HTTP wait for the rest up to the limit of an answer.
+    """
+    peer = cluster.peer(fault=BrokenLater(status))
+    with check("RES-12", "the end of the deploy"):
+        outcome = relay.deploy(to=[peer], deadline=IN_TIME)
+    with check("RES-12", "the status of the record"):
+        assert outcome[peer].status == "failed"
 
 
 @pytest.mark.parametrize("status", [200, 500])

@@ -231,6 +231,16 @@ def bytes_after_an_answer_spoil_it(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
+    "RES-12",
+    killed_by=case(
+        test_answers_framing.test_an_answer_whose_framing_breaks_is_not_waited_for, status=200
+    ),
+)
+def a_broken_body_is_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Link, "_break_off", lambda _: None)
+
+
+@mutant(
     "RES-03",
     killed_by=case(
         test_answers.test_a_success_that_is_not_json_has_the_body_as_its_message,
