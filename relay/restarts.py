@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Unpack
 
 from deploy_relay_kit.relay.answer import GATEWAY, readable
+from deploy_relay_kit.relay.deadline import Deadline
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.fanout import FanOut, Reach
 from deploy_relay_kit.relay.node import Node
@@ -63,7 +64,7 @@ async def _restart_one(peer: Peer) -> Mapping[str, object]:
     request = {"operation": "restart_service", "service": "http", "replicated": False}
     last_reason: list[str] = []  # why the last poll failed, if it failed
     try:
-        async with asyncio.timeout(limit):
+        async with Deadline(limit):
             started = await _start(peer, request, token)
             if (job := started.get("job_id")) is not None:
                 await end_of(job, peer, token, last_reason)
@@ -92,7 +93,7 @@ async def end_of(job: object, peer: Peer, token: str, last_reason: list[str]) ->
         await asyncio.sleep(_POLL_SECONDS)
         try:
             token = token or await peer.token()
-            async with asyncio.timeout(peer.limits.mint):
+            async with Deadline(peer.limits.mint):
                 state = _job_in(await peer.ask({"operation": "get_job", "id": job}, token=token))
         except TimeoutError:
             continue  # the node went away during the poll
@@ -113,8 +114,8 @@ async def end_of(job: object, peer: Peer, token: str, last_reason: list[str]) ->
         last_reason.clear()
         if state.get("status") == "ERROR":
             message = state.get("message")
-            reason = "the restart failed" if message in (None, "") else readable(message)
-            raise _NotRestartedError("answer", reason)
+            reason = "" if message is None else readable(message)
+            raise _NotRestartedError("answer", reason if reason.strip() else "the restart failed")
         if state.get("status") == "COMPLETE":
             return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import os
@@ -18,6 +19,8 @@ from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
 from deploy_relay_kit.relay.proxy import proxies
 from deploy_relay_kit.relay.urls import resolve
 from tests.programs import PROXY_PASSWORD
+from tests.relay.driving import DEPLOY
+from tests.relay.rawpeers import listening
 
 NODE_PASSWORD = "pass-word-of-all"
 
@@ -108,6 +111,33 @@ def test_a_proxy_that_cannot_be_used(
     assert ended.stdout.startswith("relay: ")
     assert reason in ended.stdout
     assert "hidden" not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("phrase", "shown"),
+    [
+        (f"no {NODE_PASSWORD}", "HTTP 503 no [proxy password]"),
+        ("-" * 99 + NODE_PASSWORD, "HTTP 503"),
+    ],
+)
+def test_what_a_proxy_says_is_quoted_whole_or_not_at_all(
+    package: Path, phrase: str, shown: str
+) -> None:
+    """It is cut nowhere, as half of a password is not recognised as one."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 503 {phrase}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        await reader.read()
+
+    async def run() -> relay.Record:
+        async with listening(refuse) as address:
+            node = relay.Node("n", "https://127.0.0.1:9/", mint=relay.GivenToken("t"))
+            proxy = f"http://u:{NODE_PASSWORD}@{address}"
+            return (await relay.deploy([node], DEPLOY, package, proxy=proxy)).records[0]
+
+    assert asyncio.run(run())["reason"].endswith(f"the proxy opens no tunnel: {shown}")
 
 
 @pytest.mark.parametrize(

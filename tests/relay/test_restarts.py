@@ -75,6 +75,7 @@ def test_a_failed_job_ends_a_rolling_restart_but_an_unreachable_node_does_not(
         ({"message": "no memory"}, "no memory"),
         ({"code": 7}, '{"code":7}'),
         ("", "the restart failed"),
+        (" \n", "the restart failed"),
         (None, "the restart failed"),
     ],
 )
