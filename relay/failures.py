@@ -1,6 +1,5 @@
 """The mapping of errors of aiohttp, ssl and the system to the relay's own."""
 
-import ast
 import contextlib
 import errno
 import os
@@ -42,7 +41,7 @@ _TUNNEL_FAILURES: dict[type[Exception], str] = {
 _SERVER_ERRORS = 500
 _SHOWN = 100  # characters of a proxy's text that a reason quotes
 
-_QUOTATION = re.compile(r"""\bb('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")  # a repr of bytes
+_QUOTATION = re.compile(r"""(bytearray\()?\bb['"].*""", re.DOTALL)  # a repr of bytes
 _CERTIFICATE_ALERT = re.compile("ALERT_.*(CERTIFICATE|_CA$|ACCESS_DENIED|DECRYPT_ERROR)")
 
 # By the reason of OpenSSL.
@@ -161,7 +160,7 @@ def _text(error: BaseException) -> str:
             known = cause.errno in errno.errorcode and not isinstance(cause, socket.gaierror)
             return os.strerror(cause.errno) if known else cause.strerror
         if not isinstance(cause, ConnectionError):  # asyncio raises those without a text
-            return _quoted(str(getattr(cause, "message", cause))) or type(cause).__name__
+            return _said(str(getattr(cause, "message", cause))) or type(cause).__name__
     return "the peer closed the connection"
 
 
@@ -171,17 +170,12 @@ def _upgrade_text(error: aiohttp.WSServerHandshakeError) -> str:
     return error.message.lower()
 
 
-def _quoted(text: str) -> str:
-    """What the parser of aiohttp says, in one line; a long quotation of the peer is left out.
+def _said(text: str) -> str:
+    """What the parser of aiohttp says, in one line, without its quotation of the peer.
 
-    It is not cut, as half of a secret is not recognised as one.
+    That is a part of what came, and a part of a secret is not recognised as one.
     """
-    found = _QUOTATION.search(text)
-    said = text[: found.start()] if found else text
-    said = " ".join(said.removesuffix("bytearray(").split()).rstrip(":")
-    if found is None or len(found[0]) > _SHOWN:
-        return said
-    return f"{said}: {ast.literal_eval(found[0]).decode('utf-8', 'replace')}".rstrip(": ")
+    return " ".join(_QUOTATION.sub("", text).split()).rstrip(":")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

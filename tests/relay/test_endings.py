@@ -200,20 +200,20 @@ def test_a_body_whose_framing_breaks_has_ended(  # noqa: PLR0917  what the peer 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (b"SSH-2.0-x\r\n", "Bad status line: Expected HTTP/, RTSP/ or ICE/: SSH-2.0-x"),
-        (
-            OK + b"Content-Length: 5, 6\r\n\r\n",
-            "Invalid character in Content-Length: Content-Length: 5, 6",
-        ),
-        (OK + b"X: a-token\0\r\n\r\n", "Invalid HTTP header: [token]\0"),
+        (b"SSH-2.0-x\r\n", "Bad status line: Expected HTTP/, RTSP/ or ICE/"),
+        (OK + b"Content-Length: 5, 6\r\n\r\n", "Invalid character in Content-Length"),
+        (OK + b"X: a-token\0\r\n\r\n", "Invalid HTTP header"),
         (OK + b"X: " + b"a-token" * 2_000, "Got more than 8190 bytes when reading"),
-        (b"HTTP/1.1 " + b"a-token" * 99 + b"\r\n\r\n", "Bad status line: Invalid status code"),
+        (b"HTTP/1.1 a-token\r\n\r\n", "Bad status line: Invalid status code"),
+        (OK + b"X: y\r\n" * 200, "Too many headers received"),
     ],
     ids=lambda value: value[:20],
 )
-def test_what_is_no_http_is_quoted_whole_or_not_at_all(
+def test_what_is_no_http_is_not_quoted(
     relay_authority: Authority, package: Path, answer: bytes, why: str
 ) -> None:
+    """Half of a token may have come, which is not recognised as one."""
+
     async def peer(tls: TlsPeer) -> None:
         await tls.read_upload()
         tls.write(answer)
