@@ -74,8 +74,8 @@ def _written(pages: Path) -> Iterator[tuple[str, str]]:
     yield "index.md", readme.replace("](docs/", "](")
     for name in TOP:
         yield name, (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
-    for drawing in (ROOT / "docs").glob("*.svg"):
-        shutil.copy(drawing, pages)
+    for file in (*(ROOT / "docs").glob("*.svg"), ROOT / "docs" / "site.css"):
+        shutil.copy(file, pages)
     for path in sorted((ROOT / "docs").rglob("*.md")):
         page = path.relative_to(ROOT / "docs")
         up = "../" * (len(page.parts) - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,12 @@ def test_every_page_is_in_the_navigation() -> None:
     pages = {str(it.relative_to(ROOT / "docs")) for it in (ROOT / "docs").rglob("*.md")}
     missing = {page for page in pages if f" {page}\n" not in navigation}
     assert missing == set(), "add these to nav in mkdocs.yml"
+
+
+def test_every_style_sheet_of_the_site_is_there() -> None:
+    configured = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    [names] = re.findall(r"^extra_css: \[(.*)\]$", configured, re.MULTILINE)
+    assert all((ROOT / "docs" / name).is_file() for name in names.split(", "))
 
 
 def script(name: str) -> ModuleType:
