@@ -46,8 +46,7 @@ class Deploys:
 
     def __init__(self, home: Home, restarts: Restarts) -> None:
         self._home, self._restarts = home, restarts
-        self._running: dict[str, Progress] = {}
-        self._tasks: set[Deploying] = set()
+        self._running: dict[str, tuple[Progress, Deploying]] = {}
         self._sent: dict[str, str] = {}  # the newest build of a project that this node fanned out
 
     def begin(
@@ -58,25 +57,23 @@ class Deploys:
         Its result is the answer, or the form if it has no file. It raises RefusalError only.
         """
         progress = Progress(self._home.journal, user, is_watched=is_watched)
-        self._running[progress.deployment_id] = progress
         task = asyncio.create_task(self._from_form(blocks, boundary, progress))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: self._end(progress))
-        # Nobody waits for the result if the client went; asyncio complains unless it is read.
-        task.add_done_callback(lambda it: None if it.cancelled() else it.exception() and None)
+        self._running[progress.deployment_id] = progress, task
+        task.add_done_callback(partial(self._end, progress))
         return progress, task
 
     async def end(self) -> None:
         """Give the deploys under way a minute, also those whose client has gone; then stop them."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_LAST_SECONDS)
+        if tasks := [task for _, task in self._running.values()]:
+            _, late = await asyncio.wait(tasks, timeout=_LAST_SECONDS)
             for task in late:
                 task.cancel()
 
-    def _end(self, progress: Progress) -> None:
+    def _end(self, progress: Progress, task: Deploying) -> None:
         del self._running[progress.deployment_id]
         progress.end()
+        if not task.cancelled():
+            task.exception()  # asyncio complains of one that nobody reads, as if the client went
 
     async def _from_form(
         self, blocks: AsyncIterator[bytes], boundary: str, progress: Progress
@@ -102,7 +99,8 @@ class Deploys:
 
     def running(self, deployment_id: object) -> Progress | None:
         """The events of a deploy that has not ended."""
-        return self._running.get(str(deployment_id))
+        progress, _ = self._running.get(str(deployment_id), (None, None))
+        return progress
 
     def _plan(
         self, given: Mapping[str, object], progress: Progress, stack: contextlib.AsyncExitStack

@@ -73,7 +73,10 @@ async def listen(
         )
     except (OSError, ValueError) as error:  # ValueError: a host that cannot be a name
         raise InputError(f"cannot listen on {settings.host}:{port}: {error}") from None
+    stack.callback(guard.end)
     stack.callback(server.close)
+    # A connection that asyncio has just accepted would be left open, without an answer.
+    stack.push_async_callback(asyncio.sleep, 0)
     host, port = server.sockets[0].getsockname()[:2]
     return f"{host}:{port}"
 
@@ -139,3 +142,9 @@ class _Guard:
         """End a connection that is late; one that is served ends with the answer."""
         if connection.transport and connection not in self._known | self._busy:
             connection.transport.abort()
+
+    def end(self) -> None:
+        """End the connections without a request; aiohttp would keep them, deaf, until the stop."""
+        for connection in self._began.keys() - self._busy:
+            if connection.transport:
+                connection.transport.abort()

@@ -16,6 +16,7 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.record.journal import Journal
 from tests.origin.archives import archive, component, entry
 from tests.origin.nodes import RealCluster, RealNode, form, raw, real_cluster, wait_for
+from tests.origin.test_listening import is_ended
 
 
 @contextlib.contextmanager
@@ -48,8 +49,13 @@ def test_a_stopped_node_ends_a_deploy_whose_client_has_gone(tmp_path: Path) -> N
             while b"waiting" not in received:
                 received += connection.recv(65_536)
         [row] = node.rows()
+        idle = node.connect()
+        idle.request("GET", "/health")
+        assert idle.getresponse().read() == b"The node is running."
         node.process.send_signal(signal.SIGTERM)
         wait_for(lambda: is_gone(node))
+        assert is_ended(idle.sock)  # also while the deploy goes on
+        idle.close()
         gate.touch()
         assert node.process.wait(30) == 0
         assert (node.home / "stderr").read_text() == ""
