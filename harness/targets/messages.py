@@ -228,7 +228,8 @@ def reply_from(kind: type[_Reply], members: dict[str, Any]) -> _Reply:
     try:
         return msgspec.convert(members, kind)
     except msgspec.ValidationError as error:
-        raise MessageError(f"{error} (a reply `{kind.__name__.lower()}`)") from error
+        names = ", ".join(kind.__struct_encode_fields__)
+        raise MessageError(f"{error} (a reply `{kind.__name__.lower()}` has {names})") from error
 
 
 def command_from(members: dict[str, Any]) -> DeployCommand:

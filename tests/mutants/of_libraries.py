@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import posixpath
 import re
@@ -30,6 +31,7 @@ from tests.conformance import (
     test_answers,
     test_early,
     test_fields,
+    test_reading,
     test_refusals,
     test_secrets,
     test_tls,
@@ -233,6 +235,19 @@ def an_address_is_the_server_name(patch: pytest.MonkeyPatch) -> None:
 @mistake("error-body-ignored", seen_in=case(REFUSED))
 def a_status_raises_an_error_of_the_library(patch: pytest.MonkeyPatch) -> None:
     change_reason(patch, lambda *_: "500 Server Error: Internal Server Error for url: https://a/")
+
+
+@mistake(
+    "reason-in-ascii", seen_in=case(test_reading.test_the_reason_of_a_refusal_is_that_of_its_body)
+)
+def an_error_that_is_an_object_is_in_ascii(patch: pytest.MonkeyPatch) -> None:
+    def in_ascii(value: object, _text: str, reason: str) -> str:
+        error = value.get("error") if isinstance(value, dict) else None
+        if isinstance(error, dict) and reason[:1] == "{":
+            return json.dumps(error, separators=(",", ":"))
+        return reason
+
+    change_reason(patch, in_ascii)
 
 
 @mistake(
