@@ -27,7 +27,7 @@ from deploy_relay_kit.harness import (
     WrongAccept,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, SOON
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT, SOON
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import look_at_neighbour
 from deploy_relay_kit.harness.peer.triggers import cancel_deploy
@@ -47,11 +47,11 @@ def deploy_to_two(
     return peer, other, nodes[1], relay.deploy(to=nodes)
 
 
-def look_at_a_failed_mint(check: Checks, peer: FakePeer, outcome: Outcome) -> None:
+def look_at_a_failed_mint(check: Checks, peer: FakePeer, outcome: Outcome, where: str = "") -> None:
     """A failed mint is a failed record that says so, and nothing is uploaded."""
-    with check("SEQ-06", "the beginning of the reason"):
+    with check("SEQ-06", f"the beginning of the reason{where}"):
         assert outcome[peer].reason[: len(REASON)] == REASON
-    with check("SEQ-06", "the requests to the operations API"):
+    with check("SEQ-06", f"the requests to the operations API{where}"):
         check.need(outcome[peer].status == "failed", "the mint did not fail")
         assert len(peer.requests) == 0
 
@@ -180,23 +180,30 @@ def test_a_token_of_a_socket_that_cannot_stand_in_a_header_fails_the_mint(
     look_at_neighbour(check, relay, outcome, other, node=node)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [NoAnswer(), UnknownRequestId(then_answer=False), Garbage(), Garbage(b""), UpgradeHangs()],
-    ids=lambda fault: type(fault).__name__,
-)
+NO_ANSWERS = {
+    "no answer": NoAnswer(),
+    "an answer to another request": UnknownRequestId(then_answer=False),
+    "messages that are no msgpack": Garbage(),
+    "messages without a byte": Garbage(b""),
+    "no answer to the upgrade": UpgradeHangs(),
+}
+
+
 def test_a_socket_without_an_answer_is_given_up_in_time(
-    cluster: FakeCluster, relay: Relay, check: Checks, fault: ReplicationFault
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """A mint over a socket without an answer ends at the limit of a mint, with a failed record."""
-    peer = cluster.peer()
-    node = relay.minting_over(cluster.replication(peer, fault=fault), peer)
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.4 s for a mint"):
-        outcome = relay.deploy(to=[node], limits=Limits(mint=0.4), deadline=IN_TIME)
-    if isinstance(fault, UnknownRequestId):
-        with check("WS-17", "the uploads with a token of another request"):
-            assert len(peer.uploads) == 0
-    look_at_a_failed_mint(check, peer, outcome)
+    peers = {what: cluster.peer() for what in NO_ANSWERS}
+    nodes = [
+        relay.minting_over(cluster.replication(peer, fault=NO_ANSWERS[what]), peer)
+        for what, peer in peers.items()
+    ]
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for a mint"):
+        outcome = relay.deploy(to=nodes, limits=Limits(mint=LIMIT), deadline=IN_TIME)
+    with check("WS-17", "the uploads with a token of another request"):
+        assert len(peers["an answer to another request"].uploads) == 0
+    for what, peer in peers.items():
+        look_at_a_failed_mint(check, peer, outcome, f" after {what}")
 
 
 def test_an_unusable_url_opens_no_socket(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
