@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
@@ -111,28 +112,31 @@ def test_data_of_several_lines_is_joined(records_of: RecordsOf, check: Checks) -
         assert record.reason == "npm failed"
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-@pytest.mark.parametrize("chunk_size", [None, 1, 7, 100_000])
 @pytest.mark.parametrize("outcome", ["success", "failed"])
 def test_a_stream_is_read_the_same_way_however_it_is_split(
-    records_of: RecordsOf, check: Checks, line_end: str, chunk_size: int | None, outcome: str
+    records_of: RecordsOf, check: Checks, outcome: str
 ) -> None:
     """A stream makes the same record with LF or CRLF, and split at any byte."""
     text = "line one ☃\nline two 🚀"
     last = Event("done", {"result": {"message": text}})
     events = (last,) if outcome == "success" else failure_events(text)
-    stream = EventStream(events, "\n" if line_end == "\n" else "\r\n", chunk_size)
-    record, plain = records_of(stream, EventStream(events), events=True)
+    ends: tuple[Literal["\n", "\r\n"], ...] = ("\n", "\r\n")
+    forms = [(end, size) for end in ends for size in (None, 1, 7, 100_000)]
+    streams = [EventStream(events, end, size) for end, size in forms]
+    plain, *records = records_of(EventStream(events), *streams, events=True)
     check.need(plain.status == outcome, f"the control, with LF and not split, is not {outcome}")
     member = "message" if outcome == "success" else "reason"
     words = str(plain.members.get(member))
     check.need(words.startswith("line one"), f"the {member} of the control is not its text")
     with check("HTTP-05", f"the {member} of the control"):
         assert "☃" in words
-    with check("SSE-17", "the status of the record"):
-        assert record.status == outcome
-    with check("SSE-17", f"the {member} of the record"):
-        assert record[member] == plain[member]
+    for (end, size), record in zip(forms, records, strict=True):
+        chunks = f"{size:,} bytes in a chunk" if size else "no chunks"
+        form = f"with {'LF' if len(end) == 1 else 'CRLF'} and {chunks}"
+        with check("SSE-17", f"the status of the record, {form}"):
+            assert record.status == outcome
+        with check("SSE-17", f"the {member} of the record, {form}"):
+            assert record[member] == plain[member]
 
 
 def test_a_character_may_arrive_in_parts(cluster: FakeCluster, relay: Relay, check: Checks) -> None:

@@ -41,36 +41,27 @@ NO_ANSWER_IN_TIME = Limits(attempts=3, retry_delay=0.01, answer=0.3)
 # -- answers to an upload ------------------------------------------------------------------------
 
 
-def name_of(value: object) -> str:
-    return str(value.status) if isinstance(value, Answer) else type(value).__name__
+STATUSES = (300, 307, 400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 501, 505)
+OTHERS: dict[str, tuple[Fault, str]] = {
+    **{str(status): (Answer(status), "RES-05") for status in STATUSES},
+    "200, cut short": (UnfinishedChunks(Answer(json={"message": "done"})), "RES-12"),
+}
+"""Answers, each with the requirement about the status of its record."""
 
 
-@pytest.mark.parametrize(
-    ("fault", "requirement"),
-    [
-        *((Answer(status), "RES-05") for status in (300, 307, 400, 401, 403, 404, 408)),
-        *((Answer(status), "RES-05") for status in (409, 413, 415, 429, 500, 501, 505)),
-        (UnfinishedChunks(Answer(json={"message": "done"})), "RES-12"),
-    ],
-    ids=name_of,
-)
 def test_an_answer_of_any_other_kind_is_final(
-    cluster: FakeCluster,
-    relay: Relay,
-    check: Checks,
-    fault: Answer | UnfinishedChunks,
-    requirement: str,
+    cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """After an answer other than 502, 503 and 504 the relay makes no other attempt."""
-    peer = cluster.peer(fault=fault)
+    peers = {what: cluster.peer(fault=fault) for what, (fault, _) in OTHERS.items()}
     again = temporary(cluster)
-    record = relay.deploy(to=[peer, again], limits=THRICE)[peer]
-    end = ", cut short" if isinstance(fault, UnfinishedChunks) else ""
-    with check("RTY-04", f"the uploads to a peer that answers {fault.status}{end}"):
-        need_retry(again)
-        assert len(peer.uploads) == 1
-    with check(requirement, "the status of the record"):
-        assert record.status == "failed"
+    outcome = relay.deploy(to=[*peers.values(), again], limits=THRICE)
+    for what, peer in peers.items():
+        with check("RTY-04", f"the uploads to a peer that answers {what}"):
+            need_retry(again)
+            assert len(peer.uploads) == 1
+        with check(OTHERS[what][1], f"the status of the record after {what}"):
+            assert outcome[peer].status == "failed"
 
 
 BEGUN = [

@@ -228,7 +228,7 @@ def a_stream_that_just_ends_is_a_success(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StreamedAnswer, "end", lenient)
 
 
-@mutant("HTTP-05", killed_by=case(SPLIT, chunk_size=1))
+@mutant("HTTP-05", killed_by=case(SPLIT))
 def every_byte_is_decoded_on_its_own(patch: pytest.MonkeyPatch) -> None:
     feed = EventParser.feed
     patch.setattr(
@@ -238,7 +238,7 @@ def every_byte_is_decoded_on_its_own(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("SSE-17", killed_by=case(SPLIT, line_end="\r\n"))
+@mutant("SSE-17", killed_by=case(SPLIT))
 def lines_of_a_stream_end_with_lf_alone(patch: pytest.MonkeyPatch) -> None:
     def feed(self: EventParser, block: bytes) -> Any:
         self._line += block
