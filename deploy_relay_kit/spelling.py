@@ -1,11 +1,24 @@
-"""Commands and options that are misspelled, for both commands of the kit."""
+"""Commands and options that are misspelled or empty, for both commands of the kit."""
 
 import argparse
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 _NUMBER = re.compile(r"-\d*\.?\d+$")
+
+
+def not_empty(text: str) -> str:
+    """The type of an option whose empty value would be taken for none."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
+    return text
+
+
+def a_path(text: str) -> Path:
+    """The type of a path; `Path("")` would be the working directory."""
+    return Path(not_empty(text))
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

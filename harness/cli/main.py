@@ -138,7 +138,7 @@ def _lint(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from deploy_relay_kit.harness.judge.explain import explain, overview
 
-    say(explain(options.requirement) if options.requirement else overview())
+    say(overview() if options.requirement is None else explain(options.requirement))
     return 0
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import NoReturn
 
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.faults.text import fault_names, wrapper_names
 from deploy_relay_kit.harness.profiles import PROFILES
-from deploy_relay_kit.spelling import misspelled
+from deploy_relay_kit.spelling import a_path, misspelled, not_empty
 
 Command = Callable[[argparse.Namespace], int]
 Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public name for it
@@ -73,6 +72,7 @@ def _run_options(commands: Commands[Parser]) -> None:
     run.add_argument(
         "--relay",
         metavar="TARGET",
+        type=not_empty,
         help="the relay to judge (default: $RELAY_HARNESS_RELAY, or reference)",
     )
     run.add_argument("-n", metavar="N", default="auto", dest="workers", help="worker processes")
@@ -94,19 +94,19 @@ def _run_options(commands: Commands[Parser]) -> None:
         help="run every case although a deploy to a healthy peer does not work",
     )  # fmt: skip
     run.add_argument(
-        "--baseline", metavar="FILE", type=Path,
+        "--baseline", metavar="FILE", type=a_path,
         help="known failures (TOML); they stay quiet until they pass or expire",
     )  # fmt: skip
     run.add_argument(
-        "--write-baseline", metavar="FILE", type=Path,
+        "--write-baseline", metavar="FILE", type=a_path,
         help="write a draft in which every failure of this run is known",
     )  # fmt: skip
     run.add_argument(
-        "--report", metavar="DIR", type=Path,
+        "--report", metavar="DIR", type=a_path,
         help="write result.json, junit.xml, index.html and badge.svg there",
     )  # fmt: skip
     run.add_argument(
-        "--bundle", metavar="DIR", type=Path,
+        "--bundle", metavar="DIR", type=a_path,
         help="write a file for each cause there, which `relay-harness replay` repeats",
     )  # fmt: skip
 
@@ -118,10 +118,11 @@ def _replay_options(commands: Commands[Parser]) -> None:
         description="Runs one case again that `run --bundle` wrote. Exit code: 0 it passes now, "
         "1 it does not, 2 usage.",
     )
-    replay.add_argument("bundle", metavar="FILE", type=Path, help="a file of `run --bundle`")
+    replay.add_argument("bundle", metavar="FILE", type=a_path, help="a file of `run --bundle`")
     replay.add_argument(
         "--relay",
         metavar="TARGET",
+        type=not_empty,
         help="the relay to judge; a command that the bundle names is not run by itself",
     )
 
@@ -133,8 +134,8 @@ def _report_options(commands: Commands[Parser]) -> None:
         description="Reads what `run --report` wrote and compares it in one page, index.html. For "
         "a single run it also writes result.json, junit.xml and badge.svg.",
     )
-    report.add_argument("results", metavar="RESULT", type=Path, nargs="+", help="a result.json")
-    report.add_argument("--to", metavar="DIR", type=Path, required=True, help="where to write")
+    report.add_argument("results", metavar="RESULT", type=a_path, nargs="+", help="a result.json")
+    report.add_argument("--to", metavar="DIR", type=a_path, required=True, help="where to write")
 
 
 def _annotate_options(commands: Commands[Parser]) -> None:
@@ -144,7 +145,7 @@ def _annotate_options(commands: Commands[Parser]) -> None:
         description="Reads what `run --report` wrote. github: commands for the log of GitHub "
         "Actions; gitlab: a Code Quality report.",
     )
-    annotate.add_argument("result", metavar="RESULT", type=Path, help="a result.json")
+    annotate.add_argument("result", metavar="RESULT", type=a_path, help="a result.json")
     annotate.add_argument("--format", choices=("github", "gitlab"), default="github")
 
 
@@ -170,19 +171,21 @@ def _serve_options(commands: Commands[Parser]) -> None:
     serve.add_argument(
         "--profile", default="strict", choices=sorted(PROFILES), help="how healthy nodes answer"
     )
-    serve.add_argument("--user", metavar="NAME", help="the user of all nodes (default: one each)")
     serve.add_argument(
-        "--password-file", metavar="FILE", type=Path, help="holds the password of all nodes"
+        "--user", metavar="NAME", type=not_empty, help="the user of all nodes (default: one each)"
+    )
+    serve.add_argument(
+        "--password-file", metavar="FILE", type=a_path, help="holds the password of all nodes"
     )
     serve.add_argument(
         "--replication", action="store_true", help="give every node a replication socket, too"
     )
     serve.add_argument(
-        "--nodes-file", metavar="FILE", type=Path,
+        "--nodes-file", metavar="FILE", type=a_path,
         help="write a line NAME=URL for each node there, as `relay deploy --nodes` takes it",
     )  # fmt: skip
     serve.add_argument(
-        "--ca-file", metavar="FILE", type=Path,
+        "--ca-file", metavar="FILE", type=a_path,
         help="write the authority of the nodes there, as `relay deploy --ca` takes it",
     )  # fmt: skip
     serve.add_argument(

@@ -22,15 +22,13 @@ from deploy_relay_kit.relay.command.parsers import (
     deploy_parser,
     refuse_secrets,
 )
-from deploy_relay_kit.relay.command.parsers import (
-    a_path as _path,
-)
 from deploy_relay_kit.relay.command.settings import Settings, read_settings
 from deploy_relay_kit.relay.errors import AttemptError, InputError
 from deploy_relay_kit.relay.files import STANDARD_INPUT, read_text
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.request import decoded, stays_behind
 from deploy_relay_kit.relay.urls import resolve, without_user_info
+from deploy_relay_kit.spelling import a_path as _path
 
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 

@@ -4,11 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy_relay_kit.relay.errors import InputError
-from deploy_relay_kit.spelling import commands_of, misspelled
+from deploy_relay_kit.spelling import a_path, commands_of, misspelled
 
 
 class Parser(argparse.ArgumentParser):
@@ -64,12 +63,6 @@ def check_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """
     if problem := misspelled(parser, words):
         raise InputError(problem)
-
-
-def a_path(text: str) -> Path:
-    if not text:  # Path("") is the working directory
-        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
-    return Path(text)
 
 
 def add_origin(verbs: Any) -> None:

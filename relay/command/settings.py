@@ -86,7 +86,9 @@ def read_settings(parser: argparse.ArgumentParser, argv: Sequence[str]) -> Setti
     words = argv[: argv.index("--")] if "--" in argv else argv
     names = (word.partition("=")[0] for word in words)
     given = {spelled[name] for name in names if name in spelled}
-    profile = _last(words, "--profile") or os.environ.get("RELAY_PROFILE")
+    profile = _last(words, "--profile")
+    if profile is None:  # an empty one is unknown
+        profile = os.environ.get("RELAY_PROFILE") or None
     named = _last(words, "--config") or os.environ.get("RELAY_CONFIG")
     found = Settings(sources=dict.fromkeys(sorted(given - {"help"}), "command line"))
     decided = given

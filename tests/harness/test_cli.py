@@ -57,6 +57,17 @@ def test_the_installed_wheel_judges_from_any_directory(installed: Path, tmp_path
         (["-x", "run"], ["unknown option -x; see relay-harness --help"]),
         (["run", "-xv"], ["unknown option -x; see relay-harness run --help"]),
         (["--relay", "x", "run"], ["--relay belongs after the command, as in relay-harness run"]),
+        *(
+            ([*command, option, ""], [f"argument {option}: it is empty; is a variable not set?"])
+            for command, options in (
+                (["run"], ("--relay", "--baseline", "--write-baseline", "--report", "--bundle")),
+                (["serve"], ("--user", "--password-file", "--nodes-file", "--ca-file")),
+                (["report", "result.json"], ("--to",)),
+                (["replay", "bundle.zip"], ("--relay",)),
+            )
+            for option in options
+        ),
+        (["explain", ""], ["'': no such requirement"]),
         (["run", "--relat=x"], ["unknown option --relat (did you mean --relay?)"]),
         (["report", "--ot", "x"], ["unknown option --ot (did you mean --to?)"]),
         (["run", "--case"], ["--case: expected one argument; see relay-harness run --help"]),

@@ -52,6 +52,7 @@ WHO = ("--user=u", "--password-file=password")
         (["depoly", "demo"], "unknown command 'depoly'; did you mean deploy?"),
         (["xyzzy"], "unknown command 'xyzzy'; see relay --help"),
         (["--versoin"], "unknown option --versoin (did you mean --version?)"),
+        (["deploy", "demo", NODE, "--profile", ""], "unknown profile ''; known are none"),
         (["-q", "deploy", "demo"], "-q belongs after the command, as in relay deploy -q"),
         (["-x", "deploy"], "unknown option -x; see relay --help"),
         (["deploy", "-x", "demo"], "unknown option -x; see relay deploy --help"),
