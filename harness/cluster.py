@@ -97,7 +97,7 @@ class FakeCluster:
         """
         signer = self._signer(tls, authority)
         number = len(self.peers) + 1
-        (check_filled | check_none).validate("name", name)
+        (check_none | check_filled).validate("name", name)
         if name is None:
             name = next(free for n in itertools.count(1) if (free := f"node-{n}") not in self)
         if name in self:

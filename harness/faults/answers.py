@@ -17,6 +17,7 @@ from deploy_relay_kit.harness.faults.checks import (
     check_bytes,
     check_each,
     check_encodable,
+    check_instance,
     check_int,
     check_json,
     check_line,
@@ -197,4 +198,5 @@ class Answer:
 
 def continue_first(answer: Answer) -> Answer:
     """The same answer after a `100 Continue`, which Harper sends even before a 401."""
+    check_instance(Answer, "an Answer, such as Answer(401)").validate("answer", answer)
     return evolve(answer, interim=(100,))

@@ -34,7 +34,7 @@ class Authority:
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
-        (check_path | check_none).validate("directory", directory)
+        (check_none | check_path).validate("directory", directory)
         self._directory = None if directory is None else Path(directory)
         self._ca = trustme.CA(organization_name="deploy relay kit")
         self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}

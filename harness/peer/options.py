@@ -13,7 +13,7 @@ from deploy_relay_kit.harness.faults.checks import (
 )
 from deploy_relay_kit.harness.profiles import PROFILES, ProfileName
 
-_OPTIONAL_TEXT = check_filled | check_none
+_OPTIONAL_TEXT = check_none | check_filled
 _LENGTHS = check_each(check_int(0), "a list of integers of 0 or more")
 
 
@@ -53,7 +53,7 @@ def check_options(
         raise ValueError(f"path {path!r}: begin it with /, and use printable characters")
     _OPTIONAL_TEXT.validate("username", username)
     if not _OPTIONAL_TEXT.allows(password):
-        kind = type(password).__name__
+        kind = "an empty text" if password == "" else type(password).__name__
         raise ValueError(f"password must be {_OPTIONAL_TEXT.allowed}, not {kind}")
     check_number(above=0).validate("timeout", timeout)
     _LENGTHS.validate("mark_offsets", mark_offsets)

@@ -19,9 +19,9 @@ OTHER = harness.Authority()
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("peer", {"tls": "no"}, "tls must be True or False, not 'no'"),
     ("peer", {"tls": None}, "tls must be True or False, not None"),
-    ("peer", {"name": 5}, "name must be a text that is not empty or None, not 5"),
+    ("peer", {"name": 5}, "name must be None or a text that is not empty, not 5"),
     *(
-        ("peer", {"name": name}, f"name must be a text that is not empty or None, not {name!r}")
+        ("peer", {"name": name}, f"name must be None or a text that is not empty, not {name!r}")
         for name in NO_NAMES
     ),
     *(
@@ -30,13 +30,13 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("peer", {"tls": False, "authority": OTHER}, "authority signs a certificate, and tls=False"),
     ("socket", {"tls": False, "authority": OTHER}, "authority signs a certificate, and tls=False"),
-    ("peer", {"username": ""}, "username must be a text that is not empty or None, not ''"),
-    ("peer", {"password": ""}, "password must be a text that is not empty or None, not str"),
+    ("peer", {"username": ""}, "username must be None or a text that is not empty, not ''"),
+    ("peer", {"password": ""}, "password must be None or a text that is not empty, not an empty"),
     ("peer", {"timeout": 1e30}, "timeout must be a number above 0, at most 1e9, not 1e+30"),
     ("peer", {"path": 5}, "path must be a text, not 5"),
     ("peer", {"profile": []}, "profile []: give one of strict, witness"),
-    ("peer", {"username": True}, "username must be a text that is not empty or None, not T"),
-    ("peer", {"password": b"hunter2"}, "password must be a text that is not empty or None, not by"),
+    ("peer", {"username": True}, "username must be None or a text that is not empty, not T"),
+    ("peer", {"password": b"hunter2"}, "password must be None or a text that is not empty, not by"),
     ("peer", {"host": 5}, "host 5: a fake peer serves on the loopback only"),
     ("peer", {"timeout": "5"}, "timeout must be a number above 0, at most 1e9, not '5'"),
     ("peer", {"authority": "x"}, "authority must be an Authority or None, not 'x'"),
@@ -70,8 +70,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("payload", {"path": None}, "path must be a path that is not empty, not None"),
     ("payload", {"path": ""}, "path must be a path that is not empty, not ''"),
     ("payload", {"seed": "x"}, "seed must be an integer of 0 or more, not 'x'"),
-    ("authority", {"directory": ""}, "directory must be a path that is not empty or None, not ''"),
-    ("authority", {"directory": 5}, "directory must be a path that is not empty or None, not 5"),
+    ("authority", {"directory": ""}, "directory must be None or a path that is not empty, not ''"),
+    ("authority", {"directory": 5}, "directory must be None or a path that is not empty, not 5"),
     ("tinyproxy", {"directives": 5}, "directives must be a text, not 5"),
     ("timelines", {"since": None}, "since must be a number from 0 to 1e9, not None"),
     ("redacted", {"text": None}, "text must be a text, not None"),

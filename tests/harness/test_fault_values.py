@@ -17,6 +17,7 @@ from deploy_relay_kit.harness.faults import kinds as faults
 from deploy_relay_kit.harness.faults.answers import (
     Answer,
     End,
+    continue_first,
 )
 from deploy_relay_kit.harness.faults.broken_answers import (
     ContentLengthOff,
@@ -132,6 +133,7 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
         (anyhow(socket_faults.Fragments, 0), "size must be an integer of 1 or more, not 0"),
         (anyhow(socket_faults.PingFirst, bytes(126)), "data must be at most 125 bytes long, not b"),
         (anyhow(socket_faults.HugeAnswer, -1), "padding must .*, not -1"),
+        (anyhow(continue_first, 401), "answer must be an Answer, such as .*, not 401"),
         (anyhow(Answer, interim=100), "interim must be a tuple .*, not 100"),
         (anyhow(Answer, json=b"x"), "json must be JSON values: .*, not b'x'"),
         (anyhow(Answer, body=5), "body must be bytes or a text .*, not 5"),
