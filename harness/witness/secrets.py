@@ -8,6 +8,7 @@ from urllib.parse import quote, quote_plus
 
 _SHORTEST = 12  # characters of a form in base64 that is not there by chance
 _ESCAPE = re.compile(r"(\\\\)|\\u([0-9a-f]{4})")
+_HEX = re.compile("%[0-9A-F]{2}")
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -19,8 +20,7 @@ def forms_of(secret: str) -> frozenset[str]:
     """
     in_json = json_forms(secret)
     as_bytes = {repr(text.encode("utf-8", "replace"))[2:-1] for text in (secret, *in_json)}
-    in_urls = {quote(secret, safe, errors="replace") for safe in ("", "/")}
-    in_urls.add(quote_plus(secret, errors="replace"))
+    in_urls = url_forms(secret)
     raw = secret.encode("utf-8", "replace")
     in_base64 = {it for before in range(3) if len(it := _in_base64(raw, before)) >= _SHORTEST}
     in_base64 |= {form.translate(_URL_SAFE) for form in in_base64}
@@ -32,6 +32,13 @@ def json_forms(secret: str) -> set[str]:
     forms = {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
     forms |= {_ESCAPE.sub(_in_capitals, text) for text in forms}
     return forms | {text.replace("/", "\\/") for text in forms}
+
+
+def url_forms(secret: str) -> set[str]:
+    """A text inside a URL, with capital and small letters in its escapes."""
+    forms = {quote(secret, safe, errors="replace") for safe in ("", "/")}
+    forms.add(quote_plus(secret, errors="replace"))
+    return forms | {_HEX.sub(lambda found: found[0].lower(), text) for text in forms}
 
 
 def _in_capitals(escape: re.Match[str]) -> str:

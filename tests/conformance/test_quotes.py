@@ -32,7 +32,7 @@ from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.leaks import leaked, reported_by
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken
-from deploy_relay_kit.harness.witness.secrets import json_forms
+from deploy_relay_kit.harness.witness.secrets import json_forms, url_forms
 
 
 def escaped(text: str) -> str:
@@ -146,6 +146,7 @@ def test_a_password_that_a_peer_quotes_is_in_no_record(
         peer.fault = answer(password)
     places["a body in which it is escaped"] = peer = cluster.peer(password=SPECIAL.format("last"))
     logs = [f'log: {{"seen":"{it}"}}' for it in json_forms(peer.password)]
+    logs += [f"POST /?password={it}" for it in url_forms(peer.password)]
     peer.fault = Answer(body="\n".join(logs), content_type="text/plain")  # which no relay cuts
     outcome = relay.deploy(to=map(relay.minting, places.values()))
     check_records(check, outcome, places)

@@ -205,6 +205,8 @@ MAKE_IT = {
         "of_care.a_password_is_not_hidden_after_the_mint",
         "of_secrets.a_refresh_token_is_not_hidden",
         "of_look_alikes.short_secrets_are_not_hidden",
+        "of_look_alikes.escapes_of_urls_in_small_letters_are_not_hidden",
+        "of_look_alikes.escapes_of_urls_with_a_plus_are_not_hidden",
         "of_look_alikes.escapes_of_slashes_are_not_hidden",
         "of_look_alikes.escapes_in_capitals_are_not_hidden",
         "of_look_alikes.escapes_in_small_letters_are_not_hidden",

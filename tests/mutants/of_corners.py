@@ -21,11 +21,13 @@ from deploy_relay_kit.relay.node import LocalSettings, Node
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.report import Record, Report
 from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.upload import _Sending
 from deploy_relay_kit.relay.urls import Endpoint
 from tests.conformance import (
     test_answers,
     test_answers_framing,
     test_events_grammar,
+    test_floods,
     test_names,
     test_plain,
     test_reading,
@@ -48,6 +50,12 @@ def the_words_of_json_may_have_capitals(patch: pytest.MonkeyPatch) -> None:
         return parse(word if word in {"true", "false", "null"} else text)
 
     patch.setattr(answer, "parse_json", lenient)
+
+
+@mutant("RES-03", killed_by=case(test_reading.test_a_text_of_a_success_is_its_message))
+def a_number_may_begin_with_zeros(patch: pytest.MonkeyPatch) -> None:
+    parse = answer.parse_json
+    patch.setattr(answer, "parse_json", lambda text: parse(re.sub(r"^(-?)0+(?=\d)", r"\1", text)))
 
 
 @mutant(
@@ -204,6 +212,25 @@ def no_pause_is_longer_than_2_seconds(patch: pytest.MonkeyPatch) -> None:
         return None if seconds is None else min(seconds, 2.0)
 
     patch.setattr(Retry, "delay", shorter)
+
+
+@mutant("KIT-10", killed_by=case(test_floods.test_an_answer_that_drips_is_given_up_in_time))
+def each_block_of_an_answer_restarts_its_limit(patch: pytest.MonkeyPatch) -> None:
+    members, following = _Sending._members, Reply.__anext__
+    sendings: dict[int, _Sending] = {}
+
+    async def noted(self: _Sending, reply: Reply) -> dict[str, object]:
+        sendings[id(reply)] = self
+        return await members(self, reply)
+
+    async def restarting(self: Reply) -> bytes:
+        block = await following(self)
+        if (sending := sendings.get(id(self))) is not None:
+            sending._deadline.start(sending.peer.limits.answer)
+        return block
+
+    patch.setattr(_Sending, "_members", noted)
+    patch.setattr(Reply, "__anext__", restarting)
 
 
 # -- nodes ---------------------------------------------------------------------------------------

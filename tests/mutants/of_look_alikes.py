@@ -114,6 +114,8 @@ alike(
     escapes_of_slashes_are_not_hidden=lambda form, _: "\\/" in form,
     escapes_in_capitals_are_not_hidden=lambda form, _: "\\u00F6" in form,
     escapes_in_small_letters_are_not_hidden=lambda form, _: "\\u00f6" in form,
+    escapes_of_urls_in_small_letters_are_not_hidden=lambda form, _: "%c3" in form,
+    escapes_of_urls_with_a_plus_are_not_hidden=lambda form, _: "+of+" in form,
 )
 
 
