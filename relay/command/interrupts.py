@@ -42,12 +42,20 @@ class Interrupts:
         async def cancellable() -> _T:
             loop, task = asyncio.get_running_loop(), asyncio.current_task()
             assert task is not None
-            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+
+            def cancel() -> None:
+                if not task.cancelling():
+                    task.cancel()
+
+            self._cancel = lambda: loop.call_soon_threadsafe(cancel)
+            if self.caught:
+                cancel()
             try:
                 return await work
             finally:
                 self._cancel = int  # only a quick clean-up is left
 
+        self._cancel = int  # a signal while the loop is made cancels the work at its beginning
         try:
             return asyncio.run(cancellable())
         except asyncio.CancelledError:

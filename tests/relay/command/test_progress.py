@@ -101,6 +101,27 @@ def test_the_first_signal_cancels_and_the_second_does_not_disturb_the_clean_up()
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_signal_while_the_event_loop_is_made_cancels_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An exception there would leave half a loop, whose end is reported on standard error."""
+    make, begun = asyncio.new_event_loop, []
+
+    def interrupted() -> asyncio.AbstractEventLoop:
+        os.kill(os.getpid(), signal.SIGINT)
+        return make()
+
+    async def work() -> None:
+        begun.append(True)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.events, "new_event_loop", interrupted)
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        interrupts.run(work())
+    assert interrupts.caught == [signal.SIGINT]
+    assert begun == [True]
+
+
 def test_a_signal_outside_the_event_loop_is_an_interrupt() -> None:
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGHUP)
