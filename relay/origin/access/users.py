@@ -53,7 +53,7 @@ class Users:
         self.super_users = {name for name, user in users.items() if user.super_user}
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._secret = os.urandom(_KEY_BYTES)
-        self._proved: dict[str, bytes] = {}  # of a name and its right password (MINT-14)
+        self._proved: dict[str, bytes] = {}  # of a name and its right password
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def __contains__(self, name: str) -> bool:
