@@ -118,15 +118,17 @@ def test_all_peers_are_served_at_the_same_time(
 
     Pools of threads and connections have 8, 10, 32, 50 or 100 places by default.
     """
-    together = threading.Barrier(count)
-    begun: list[int] = []
+    together, waiting, begun = threading.Event(), list[None](), list[int]()
 
     def wait_for_all() -> None:
-        try:
-            together.wait(2 * SOON)
-        except threading.BrokenBarrierError as error:  # for all of them, when it is for one
-            begun.append(sum(map(has_upload, peers)))
-            raise TimeoutError from error
+        waiting.append(None)
+        if (before := len(waiting)) == count:
+            together.set()
+        while not together.wait(2 * SOON):  # as long as others begin
+            if before == (before := len(waiting)):
+                begun.append(sum(map(has_upload, peers)))
+                together.set()
+                raise TimeoutError
 
     peers = [cluster.peer(fault=StopReadingAfter(1_000, wait_for_all)) for _ in range(count)]
     outcome = relay.deploy(to=peers)
