@@ -16,6 +16,7 @@ from deploy_relay_kit.harness.witness.moments import MomentKind
 
 _STOP_DEADLINE = 5.0  # seconds
 _BACKLOG = 128
+_BUFFER_BYTES = 1 << 17  # of an accepted connection, in the kernel
 
 
 class AcceptPlan(Protocol):
@@ -194,6 +195,9 @@ def _bound(host: str, port: int, *, listens: bool) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         if listens:
+            # Accepted connections get it, too. Else a loaded kernel takes up to 32 MB of an upload
+            # that a peer has not read, and a client that is cancelled may have sent all of it.
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
             bound.listen(_BACKLOG)
     except OSError as error:
         bound.close()

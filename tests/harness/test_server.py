@@ -17,6 +17,7 @@ from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults.events import Event, EventStream
 from deploy_relay_kit.harness.peer.certificates import Authority
 from deploy_relay_kit.harness.peer.peer import FakePeer
+from deploy_relay_kit.harness.transport.listener import _BUFFER_BYTES, _bound
 from deploy_relay_kit.harness.transport.server import StreamingServer
 from tests.rawclient import RawClient, chunked, mint, upload_body, upload_head
 
@@ -194,3 +195,15 @@ def test_an_idle_connection_that_falls_silent_is_at_rest(cluster: FakeCluster) -
         client.send(b"POST / HTTP/1.1\r\n\r\n")  # never read: nothing to wait for
         peer.http.settle(timeout=1)
     assert peer.requests == []
+
+
+def test_the_kernel_takes_little_of_an_upload_that_a_peer_does_not_read() -> None:
+    """Its own choice grows to many megabytes, in which a whole upload would have been sent."""
+    with _bound("127.0.0.1", 0, listens=True) as listener:
+        host, port = listener.getsockname()
+        with socket.create_connection((host, port)):
+            listener.settimeout(5)
+            accepted, _ = listener.accept()
+            with accepted:
+                size = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    assert size in {_BUFFER_BYTES, 2 * _BUFFER_BYTES}  # Linux counts its own administration

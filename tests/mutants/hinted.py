@@ -228,6 +228,12 @@ MAKE_IT = {
         "of_quotes.a_challenge_is_shown_as_it_is",
         "of_secrets.secrets_in_a_success_are_not_hidden",
     ),
+    "reason-in-ascii": (
+        "of_reasons.an_error_is_indented_json",
+        "of_reasons.an_error_is_json_with_blanks",
+        "of_reasons.an_error_is_json_in_ascii",
+        "of_reasons.an_error_with_a_message_is_printed",
+    ),
 }
 """The mutants that make the mistake of a hint; the others get no hint."""
 

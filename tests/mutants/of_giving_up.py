@@ -317,17 +317,19 @@ def a_payload_is_closed_only_at_its_end(patch: pytest.MonkeyPatch) -> None:
 @mutant("EARLY-08", killed_by=case(test_early.test_a_reset_after_a_refusal_does_not_hide_it))
 def a_refusal_is_read_late(patch: pytest.MonkeyPatch) -> None:
     received, drain = ResponseHandler.data_received, ResponseHandler._drain_helper
-    waiting: set[ResponseHandler] = set()
+    waiting: dict[ResponseHandler, bytes] = {}
 
     def later(self: ResponseHandler, data: bytes) -> None:
-        if data.startswith(b"HTTP/1.1 403"):
-            waiting.add(self)
-            asyncio.get_running_loop().call_later(1.3, deliver, self, data)
+        if self in waiting:
+            waiting[self] += data
+        elif data.startswith(b"HTTP/1.1 403"):
+            waiting[self] = data
+            asyncio.get_running_loop().call_later(1.3, deliver, self)
         else:
             received(self, data)
 
-    def deliver(self: ResponseHandler, data: bytes) -> None:
-        waiting.discard(self)
+    def deliver(self: ResponseHandler) -> None:
+        data = waiting.pop(self)
         if self.transport is not None:
             received(self, data)
 

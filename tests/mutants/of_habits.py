@@ -133,9 +133,9 @@ def an_early_success_ends_the_upload(patch: pytest.MonkeyPatch) -> None:
 def a_head_ends_where_the_connection_ends(patch: pytest.MonkeyPatch) -> None:
     failure, outcome = failures._failure, _Sending.outcome
 
-    def begun(address: str, error: Any, **how: Any) -> Any:
+    def begun(address: str, error: Any, *more: Any, **how: Any) -> Any:
         head = getattr(error, "message", None)
-        failed = failure(address, error, **how)
+        failed = failure(address, error, *more, **how)
         return PeerError("answer", "a head") if getattr(head, "code", None) == 200 else failed
 
     async def lenient(self: _Sending) -> dict[str, object]:
