@@ -7,12 +7,13 @@ import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import pytest
 
 from deploy_relay_kit.relay import redact, urls
+from deploy_relay_kit.relay.deadline import Deadline
 from deploy_relay_kit.relay.link import Link, Reply
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.redact import Secrets
@@ -179,30 +180,28 @@ def base64_is_hidden_of_a_password_alone(patch: pytest.MonkeyPatch) -> None:
     ),
 )
 def an_interim_answer_restarts_the_limit_of_a_mint(patch: pytest.MonkeyPatch) -> None:
-    begin, received = Link.__init__, Link.data_received
-    limits: WeakKeyDictionary[Link, asyncio.Task[Any] | None] = WeakKeyDictionary()
-    running: dict[Any, asyncio.Timeout] = {}
+    begin, received, enter = Link.__init__, Link.data_received, Deadline.__aenter__
+    tasks: WeakKeyDictionary[Link, asyncio.Task[Any] | None] = WeakKeyDictionary()
+    running: dict[Any, Deadline] = {}
 
     def begun(self: Link, transport: asyncio.Transport) -> None:
         begin(self, transport)
-        limits[self] = asyncio.current_task()
+        tasks[self] = asyncio.current_task()
+
+    async def entered(self: Deadline) -> Deadline:
+        if self._seconds is not None:  # that of an upload starts later
+            running[asyncio.current_task()] = self
+        return await enter(self)
 
     def restarting(self: Link, data: bytes) -> None:
-        limit = running.get(limits[self])
-        if limit is not None and data.startswith(b"HTTP/1.1 102"):
-            limit.reschedule(asyncio.get_running_loop().time() + 0.3)
+        deadline = running.get(tasks[self])
+        if deadline is not None and data.startswith(b"HTTP/1.1 102"):
+            deadline.start(cast("float", deadline._seconds))
         received(self, data)
-
-    async def token(self: Peer) -> str:
-        async with asyncio.timeout(self.limits.mint) as limit:
-            running[asyncio.current_task()] = limit
-            minted = await self.mint.mint(self)
-        del running[asyncio.current_task()]
-        return minted
 
     patch.setattr(Link, "__init__", begun)
     patch.setattr(Link, "data_received", restarting)
-    patch.setattr(Peer, "token", token)
+    patch.setattr(Deadline, "__aenter__", entered)
 
 
 @mutant(
