@@ -63,9 +63,9 @@ def check_path(name: str, value: object) -> None:
         raise InputError(f"{name} is an empty path")
 
 
-def is_number(value: object, *, least: float = 0.0) -> bool:
-    """Whether a value is a number that arithmetic takes: finite, and True and False are none."""
-    return type(value) in {int, float} and least <= cast("float", value) <= sys.float_info.max
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number of 0 or more; True and False are none."""
+    return type(value) in {int, float} and 0 <= cast("float", value) <= sys.float_info.max
 
 
 @dataclass(eq=False)

@@ -23,18 +23,18 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def may_have_deployed(event: Event, *, before: bool) -> bool:
-    """Whether the node may have deployed, if nothing more is heard of it after this event.
+def track_uncertain(event: Event, uncertain: set[str]) -> None:
+    """Keep the names of the nodes that may have done all the same, if no more is heard of them.
 
-    `before`: whether that was so before the event. The last part of a body is sent after the event
-    that all of the payload is.
+    The last part of a body is sent after the event that all of the payload is.
     """
     match event.name, event.data:
         case "sent", {"bytes": sent, "total": total} if sent == total:
-            return True
-        case "retry", {"uncertain": bool(uncertain)}:  # False if the node refused the payload
-            return uncertain
-    return before
+            uncertain.add(event.node)
+        case ("retry", {"uncertain": True}) | ("restarting", _):
+            uncertain.add(event.node)
+        case ("retry", {"uncertain": False}) | ("settled", _):  # the node refused, or has a record
+            uncertain.discard(event.node)
 
 
 class EventParser:

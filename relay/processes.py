@@ -16,7 +16,7 @@ from typing import Any
 
 from deploy_relay_kit.relay.children import Child, start
 from deploy_relay_kit.relay.errors import InputError, RelayError
-from deploy_relay_kit.relay.events import Event, may_have_deployed
+from deploy_relay_kit.relay.events import Event, track_uncertain
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.report import Record, Report, failed_record
@@ -127,10 +127,7 @@ async def serve(share: Share, on_event: Callable[[Event], None]) -> Report:
             async for event in _events(child, share):
                 if event.name == "settled":
                     records[event.node] = event.data["record"]
-                elif may_have_deployed(event, before=event.node in uncertain):
-                    uncertain.add(event.node)
-                else:
-                    uncertain.discard(event.node)
+                track_uncertain(event, uncertain)
                 on_event(event)
     except TimeoutError:
         reason = f"the deploy did not end in {total:g} s"

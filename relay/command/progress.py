@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from deploy_relay_kit.relay.events import Event, may_have_deployed
+from deploy_relay_kit.relay.events import Event, track_uncertain
 from deploy_relay_kit.relay.report import Record, Report
 
 
@@ -21,22 +21,16 @@ class Progress:
     def listen(self, event: Event) -> None:
         if event.node not in self.nodes:  # an origin names its nodes as it reaches them
             self.nodes = [*self.nodes, event.node]
-        if may_have_deployed(event, before=event.node in self._uncertain):
-            self._uncertain.add(event.node)
-        else:
-            self._uncertain.discard(event.node)
+        track_uncertain(event, self._uncertain)
         match event.name, event.data:
             case "settled", {"record": record}:
                 self._deployed[event.node] = record
-                self._uncertain.discard(event.node)
             case "restarted", {"record": record}:
                 self._restarted[event.node] = record
             case "retry", {"reason": reason}:
                 self._retry_reasons[event.node] = reason
             case "mint", _:
                 self._retry_reasons.pop(event.node, None)
-            case "restarting", _:
-                self._uncertain.add(event.node)
 
     def interrupt(self) -> Iterator[Event]:
         """Give a failed record to every node without a record, and yield its event."""

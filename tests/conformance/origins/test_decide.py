@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from deploy_relay_kit.harness import Answer, FakeCluster
+from deploy_relay_kit.harness import Answer, FakeCluster, FakePeer
 from deploy_relay_kit.harness.faults.broken_answers import Held
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.uploads import file_of
@@ -86,10 +86,8 @@ def test_no_other_nodes_are_an_empty_list(origin: Origin, check: Checks) -> None
         assert (answer.code, answer.members.get("replicated")) == (200, [])
 
 
-def test_a_second_deploy_of_a_project_waits_or_is_refused(
-    cluster: FakeCluster, origin: Origin, check: Checks
-) -> None:
-    """While the node works on a deploy, it gets no second one of the project."""
+def holding(cluster: FakeCluster) -> tuple[FakePeer, threading.Event, threading.Event]:
+    """A node that holds its answer until the second event; the first says that it works on one."""
     taken, release = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -97,6 +95,14 @@ def test_a_second_deploy_of_a_project_waits_or_is_refused(
         release.wait(OF_A_HELD_ANSWER)
 
     peer = cluster.peer(fault=Held(Answer(200, json={"message": "deployed"}), work))
+    return peer, taken, release
+
+
+def test_a_second_deploy_of_a_project_waits_or_is_refused(
+    cluster: FakeCluster, origin: Origin, check: Checks
+) -> None:
+    """While the node works on a deploy, it gets no second one of the project."""
+    peer, taken, release = holding(cluster)
     with origin.knowing([peer]) as known, ThreadPoolExecutor(2) as pool:
         first = pool.submit(known.deploy, origin.form())
         check.need(taken.wait(OF_A_HELD_ANSWER), "no node got the first deploy")
@@ -119,13 +125,7 @@ def test_two_uploads_at_once_reach_a_node_one_after_the_other(
     cluster: FakeCluster, origin: Origin, check: Checks
 ) -> None:
     """Of two uploads that arrive at once, the node gets the second after the first, if at all."""
-    taken, release = threading.Event(), threading.Event()
-
-    def work() -> None:
-        taken.set()
-        release.wait(OF_A_HELD_ANSWER)
-
-    peer = cluster.peer(fault=Held(Answer(200, json={"message": "deployed"}), work))
+    peer, taken, release = holding(cluster)
     forms = [origin.form(), origin.form(note="second")]
     other = origin.form(project="other", replicated=False)
     with origin.knowing([peer]) as known, ExitStack() as stack, ThreadPoolExecutor(2) as pool:
