@@ -46,6 +46,8 @@ class Framing:
             if self._part in {_Part.BODY, _Part.CHUNK}:
                 at = self._skip(at, len(data))
             else:
+                if self._part is _Part.CHUNK_SIZE and not self._line:
+                    at = _after_whole_chunks(data, at)
                 at = self._read_line(data, at)
         return at
 
@@ -103,3 +105,17 @@ class Framing:
             return _Part.REST
         self._left = int(lengths.pop())
         return _Part.BODY if self._left else _Part.NOTHING
+
+
+def _after_whole_chunks(data: bytes, at: int) -> int:
+    """Where the first chunk begins that is the last one, incomplete or broken.
+
+    It does nothing that the lines would not do one by one, and makes a flood of tiny chunks cheap.
+    """
+    end = len(data)
+    while (found := _CHUNK.match(data, at)) and (size := int(found[1], 16)):
+        after = found.end() + size + len(b"\r\n")
+        if after > end or found.end() - at > _LONGEST:
+            break
+        at = after
+    return at
