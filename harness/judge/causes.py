@@ -28,19 +28,19 @@ class Cause(Struct):
     """Red checks that share a cause.
 
     Attributes:
-        looks: the checks, each with its case.
+        looks: the checks, each with its case; those of the simplest cases first.
     """
 
     looks: list[tuple[Case, Check]]
 
     @property
     def case(self) -> Case:
-        """The example: the first case."""
+        """The example: the simplest case."""
         return self.looks[0][0]
 
     @property
     def check(self) -> Check:
-        """The example: the first check."""
+        """The example: the first check of the simplest case."""
         return self.looks[0][1]
 
     @property
@@ -114,17 +114,33 @@ def causes(result: Result, *, known: bool = False) -> list[Cause]:
         if check.verdict.is_red or (known and check.verdict.has_failed):
             found.setdefault(_key(check), Cause([])).looks.append((case, check))
     _join(found)
+    for cause in found.values():
+        cause.looks.sort(key=lambda look: (not look[1].hint, _deploys(look[0])))
     return sorted(found.values(), key=lambda cause: cause.weight)
 
 
 def _join(found: dict[Hashable, Cause]) -> None:
-    """Add the other checks of a requirement to its mistake, if exactly one mistake is known."""
+    """Add checks that share only their requirement to the one cause that they belong to.
+
+    That is the one known mistake of the requirement, or the one cause that all their cases show.
+    """
     for id_ in every_requirement():
         mistakes = [key for key in found if isinstance(key, tuple) and key[0] == id_]
         if len(mistakes) == 1:
             of_it = [it for it in found if it == id_ or _is_reason_for(it, found[it], id_)]
             for key in of_it:
                 found[mistakes[0]].looks += found.pop(key).looks
+    for id_ in every_requirement():
+        cases = {case.id for case, _ in found[id_].looks} if id_ in found else set[str]()
+        beside = [it for key, it in found.items() if key != id_ and it.requirements == [id_]]
+        around = [it for it in beside if cases and cases <= {case.id for case, _ in it.looks}]
+        if len(around) == 1:
+            around[0].looks += found.pop(id_).looks
+
+
+def _deploys(case: Case) -> int:
+    """How much there is to read in a case."""
+    return len(case.evidence.commands) if case.evidence else 0
 
 
 def _is_reason_for(key: Hashable, cause: Cause, id_: str) -> bool:

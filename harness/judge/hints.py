@@ -23,6 +23,7 @@ class Hint(Struct, frozen=True, forbid_unknown_fields=True):
         subject: a pattern in what was looked at.
         expected: a pattern in what was expected.
         got: a pattern in what was seen.
+        reason: a pattern in the relay's own reason, where a success was expected.
     """
 
     requirement: str | tuple[str, ...]
@@ -32,6 +33,7 @@ class Hint(Struct, frozen=True, forbid_unknown_fields=True):
     subject: str = ""
     expected: str = ""
     got: str = ""
+    reason: str = ""
 
     @property
     def requirements(self) -> tuple[str, ...]:
@@ -49,6 +51,7 @@ class Hint(Struct, frozen=True, forbid_unknown_fields=True):
                     (self.subject, check.subject),
                     (self.expected, check.expected),
                     (self.got, check.got),
+                    (self.reason, check.reason),
                 )
             )
         )

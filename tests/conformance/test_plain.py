@@ -108,6 +108,10 @@ def test_plain_http_to_this_machine_is_used(
         peer = cluster.peer(tls=False, host=address)
         relay.deploy(to=[relay.node(peer, url=f"http://{host}:{peer.http.port}/")])
         with check("TLS-06", f"the uploads over plain http to {host}"):
+            if not peer.connections:
+                control = cluster.peer(host=address)
+                relay.deploy(to=[relay.node(control, url=f"https://{host}:{control.http.port}/")])
+                check.need(control.connections, f"the relay does not reach {host} either with TLS")
             assert len(peer.uploads) == 1
 
 

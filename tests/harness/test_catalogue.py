@@ -109,7 +109,7 @@ def test_the_rows_in_which_a_requirement_is_stricter_exist() -> None:
     names = {line.rpartition("::")[2] for line in run.stdout.splitlines()}
     rows = {case for it in requirements().values() for case in it.stricter_in if "[" in case}
     assert rows <= names
-    assert len(rows) == 2
+    assert len(rows) == 3
 
 
 def test_a_known_defect_of_the_original_is_stricter_unless_a_capability_is_needed() -> None:

@@ -193,6 +193,24 @@ def test_what_is_left_of_a_requirement_stands_with_its_only_known_mistake() -> N
     assert "… and 1 more look at the same\n" in shown
 
 
+def test_looks_without_a_hint_stand_with_the_one_cause_that_their_cases_show() -> None:
+    named_twice = failed("KIT-09", subject="the fields named note", expected="at most 1", got="2")
+    by_rule = failed("KIT-09", subject="the upload", rule="FIELD_TWICE")
+    elsewhere = case("test_b", failed("KIT-09", subject="the other fields"))
+    assert len(causes(result_of(case("test_a", named_twice, by_rule)))) == 1
+    assert len(causes(result_of(case("test_a", named_twice, by_rule), elsewhere))) == 2
+
+
+def test_the_example_of_a_cause_is_its_simplest_case() -> None:
+    def with_deploys(name: str, number: int) -> Case:
+        made = case(name, failed("URL-08", subject="the targets"))
+        made.evidence = Evidence(["{}"] * number, [], "", "", [])
+        return made
+
+    (cause,) = causes(result_of(with_deploys("test_a", 8), with_deploys("test_b", 1)))
+    assert cause.case.name == "test_b"
+
+
 def test_the_least_that_is_missing_is_told_of_what_was_not_judged() -> None:
     missing = ["limits, retry", "retry", "mint.given", "cancel, events"]
     checks = [Check("RTY-02", Verdict.NOT_APPLICABLE, blocked_by=it) for it in missing]

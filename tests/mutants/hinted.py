@@ -99,6 +99,7 @@ MAKE_IT = {
     "another-authority-trusted": ("of_urls.nothing_is_verified",),
     "own-authority-not-loaded": ("of_urls.the_authority_of_the_cluster_is_not_loaded",),
     "only-the-first-certificate": ("of_ways.one_certificate_of_a_file_is_trusted",),
+    "bytes-behind-the-answer": ("of_rare_forms.bytes_after_an_answer_spoil_it",),
     "path-dropped": ("of_urls.the_path_is_lost",),
     "ipv6-without-brackets": ("of_urls.an_ipv6_address_has_no_brackets",),
     "only-200": ("of_answers.only_200_is_a_success",),

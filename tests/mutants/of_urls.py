@@ -107,6 +107,10 @@ def the_replication_port_is_used(patch: pytest.MonkeyPatch) -> None:
             test_url.test_the_path_and_query_of_the_operations_api_url_are_kept,
             path="/a/b/ops/?site=eu&x=1",
         ),
+        case(
+            test_url.test_the_path_and_query_of_the_operations_api_url_are_kept,
+            path="/a/../b/./c//d/",  # not the hint about . and ..
+        ),
         case(test_url.test_a_node_behind_a_path_prefix_proxy_is_reached),
         case(test_url.test_the_mint_goes_to_the_same_path_and_query),
     ),

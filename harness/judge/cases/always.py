@@ -74,7 +74,8 @@ def _records(command: DeployCommand, outcome: Outcome) -> Iterator[Check]:
 
 
 def _record(record: Record) -> Iterator[Check]:
-    node, status = shown(record.members.get("node")), record.members.get("status")
+    node = shown(record.members["node"]) if record.members.get("node") is not None else "no node"
+    status = record.members.get("status")
     if status not in STATUSES:
         expected = '"success" or "failed"'
         yield _failed("KIT-07", f"the status of the record of {node}", expected, shown(status))

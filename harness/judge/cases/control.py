@@ -118,6 +118,7 @@ def block(case: Case, relay: Relay, cluster: FakeCluster) -> None:
     whole = (command for command in relay.commands if command.cancel_after is None)
     told = {node.name for command in whole for node in command.nodes}
     endpoints = {it: it.name for it in cluster.peers} | {it: it.name for it in cluster.sockets}
+    told -= relay.left_out
     faulty = [it for it, name in endpoints.items() if name in told and it.has_fault]
     hidden = [(it.title, fault) for it in faulty if (fault := it.fault_not_shown) is not None]
     if hidden:

@@ -21,7 +21,7 @@ from deploy_relay_kit.harness.targets.deploy_command import (
 from deploy_relay_kit.harness.targets.outcome import DEADLINE, Outcome, TargetHungError
 from deploy_relay_kit.harness.witness.timeline import progress
 
-_NODES = 2  # whose progress is told when a deploy hangs
+_NODES = 1  # whose progress is told when a deploy hangs
 _END = 100  # characters of what a target wrote that are kept then
 
 
@@ -76,6 +76,7 @@ class Relay:
         blocked_by: why nothing can be judged; empty when something can.
         commands: the deploy commands that it got so far, in order.
         outcomes: what it reported so far, deploy by deploy.
+        left_out: the names of nodes whose faults a case does not ask about.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Relay:
         self.blocked_by = blocked_by
         self.commands: list[DeployCommand] = []
         self.outcomes: list[Outcome] = []
+        self.left_out: set[str] = set()
         self._cluster = cluster
         self._sockets: dict[str, str] = {}
         self._ca_file = ca_file
@@ -166,6 +168,10 @@ class Relay:
         unfinished = list(filter(None, lines)) or ["each node had sent its whole answer"]
         more = [f"… and {len(unfinished) - _NODES} more"] if len(unfinished) > _NODES else []
         return [*(f"by then {line}" for line in unfinished[:_NODES]), *more]
+
+    def leave_out(self, served: Served) -> None:
+        """Ask nothing about a node: what it cannot show is another requirement's business."""
+        self.left_out.add(served.name)
 
     def need(self, *capabilities: str) -> None:
         """Raise NotApplicable unless the target declares all of these."""
