@@ -23,7 +23,7 @@ from deploy_relay_kit.harness.judge.model import Verdict
 from deploy_relay_kit.harness.judge.prerequisite import try_healthy_deploy
 from tests.mutants.catalogue import BY_PLACE, shorten
 from tests.mutants.confusion import Matrix, matrix
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import Case, Mutant
 
 LEFT_OUT = ("test_memory.py", "test_patience.py")
 """Their cases take seconds each; only the mutants that name them meet them."""
@@ -66,14 +66,20 @@ def pytest_runtestloop(session: pytest.Session) -> object:
                 for item in chosen(mutant, session.items, option("--share"))
                 if not known or was_red(mutant, item, known)
             }
+            line = {"mutant": mutant.place, "reds": reds, "blocked": bool(_blocked and _blocked[0])}
             with file.open("a") as out:
-                out.write(json.dumps({"mutant": mutant.place, "reds": reds}) + "\n")
+                out.write(json.dumps(line) + "\n")
     return True
 
 
 def chosen(mutant: Mutant, items: list[pytest.Item], share: int) -> list[pytest.Item]:
-    """One row of each case in a mutant's share, and the first rows of the cases that it names."""
-    named = {case.name for case in mutant.killed_by}
+    """One row of each case in a mutant's share, and rows of the cases that it names.
+
+    Of a case that it names, the rows that it names come first: another row may not show the bug.
+    """
+    named: dict[str, list[Case]] = {}
+    for case in mutant.killed_by:
+        named.setdefault(case.name, []).append(case)
     rows: dict[str, list[pytest.Item]] = {}
     for item in items:
         rows.setdefault(f"{item.path.stem}.{item.name.partition('[')[0]}", []).append(item)
@@ -81,10 +87,21 @@ def chosen(mutant: Mutant, items: list[pytest.Item], share: int) -> list[pytest.
     for name, of_case in rows.items():
         number = zlib.crc32(f"{mutant.name} {name}".encode())
         if name in named:
-            kept += of_case[:_MOST_ROWS]
+            meant = [item for case in named[name] if (item := row_of(case, of_case)) is not None]
+            others = [item for item in of_case if item not in meant]
+            kept += [*dict.fromkeys(meant), *others[: max(0, _MOST_ROWS - len(meant))]]
         elif of_case[0].path.name not in LEFT_OUT and number % share == 0:
             kept.append(of_case[number // share % len(of_case)])
     return kept
+
+
+def row_of(case: Case, items: list[pytest.Item]) -> pytest.Item | None:
+    """The first row of a case with the values that a mutant names."""
+    for item in items:
+        values = item.callspec.params if hasattr(item, "callspec") else {}
+        if all(values.get(name) == value for name, value in case.values.items()):
+            return item
+    return None
 
 
 def was_red(mutant: Mutant, item: pytest.Item, known: Matrix) -> bool:
@@ -119,12 +136,17 @@ def _reds(item: pytest.Item) -> list[str]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Apply the mutant for the time of the case; its set-up meets the reference."""
+    """Apply the mutant for the time of the case; its set-up meets the reference.
+
+    The healthy deploy has a patch of its own: what a mutant keeps of it must not change the case.
+    """
+    relay = item.funcargs.get("relay")  # type: ignore[attr-defined]
+    if isinstance(relay, Relay):
+        with pytest.MonkeyPatch.context() as patch:
+            _now[0].apply(patch)
+            relay.blocked_by = blocked(relay, item.funcargs["cluster"].authority)  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
         _now[0].apply(patch)
-        relay = item.funcargs.get("relay")  # type: ignore[attr-defined]
-        if isinstance(relay, Relay):
-            relay.blocked_by = blocked(relay, item.funcargs["cluster"].authority)  # type: ignore[attr-defined]
         module = sys.modules[item.function.__module__]  # type: ignore[attr-defined]
         if any(f"{item.path.stem}.{item.originalname}" == case.name for case in _now[0].killed_by):  # type: ignore[attr-defined]
             shorten(module, patch)  # the others are to be slow alone, and not red for it

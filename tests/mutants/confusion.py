@@ -26,6 +26,9 @@ ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "confusion.json"
 PAGE = ROOT / "docs" / "confusion.md"
 
+HEALTHY = "healthy deploy"
+"""In the row of a mutant that cannot even deploy to a healthy node, where a whole run ends."""
+
 Matrix = Mapping[str, Mapping[str, list[str]]]
 """For each mutant, by its place: the requirements that it turns red, with the red cases."""
 
@@ -40,13 +43,13 @@ def surplus(reds: Matrix) -> Iterator[tuple[str, str]]:
     """The mutants and requirements beyond what the mutant says that it breaks."""
     for place, row in reds.items():
         if (mutant := BY_PLACE.get(place)) is not None:
-            said = {*mutant.requirements, *mutant.also}
+            said = {*mutant.requirements, *mutant.also, HEALTHY}
             yield from ((place, id_) for id_ in row if id_ not in said)
 
 
 def mean(reds: Matrix) -> float:
     """The mean number of red requirements of the mutants with a single defect."""
-    counts = [len(row) for place, row in reds.items() if _has_one_defect(place)]
+    counts = [len({*row} - {HEALTHY}) for place, row in reds.items() if _has_one_defect(place)]
     return sum(counts) / len(counts)
 
 
@@ -62,7 +65,7 @@ def _has_one_defect(place: str) -> bool:
 
 def page(reds: Matrix) -> str:
     """The matrix as the page `docs/confusion.md`."""
-    by_requirement = Counter(id_ for row in reds.values() for id_ in row)
+    by_requirement = Counter(id_ for row in reds.values() for id_ in row if id_ != HEALTHY)
     alone: dict[str, list[str]] = defaultdict(list)
     for place, row in reds.items():
         if len(cases := {case for red in row.values() for case in red}) == 1:
@@ -72,15 +75,16 @@ def page(reds: Matrix) -> str:
         "# What each bug turns red",
         "",
         "A mutant is the reference relay with one bug. This page says which requirements the cases",
-        "charge for each mutant. `python -m tests.mutants.confusion` writes it. Of each case, a",
-        "mutant meets one set of parameters, which a hash chooses, so a mutant that only another",
-        "set shows is red nowhere here. The first 316 mutants met every case. A later mutant met",
-        "the cases that it names and one in twelve of the others (`--share 12`), so its row may",
-        "lack some; the latest have no row yet. The cases of",
-        "memory and patience met only the mutants that name them. After a change of a case,",
-        "`--again` runs the cases that a mutant names or that were red, at most eight of a",
-        "requirement, and replaces its row: what turns red anew shows in the next full run. An",
-        "exception of a mutant itself is charged to nothing.",
+        "charge for each mutant. `python -m tests.mutants.confusion` writes it. A mutant meets the",
+        "sets of parameters that it names, and one set, which a hash chooses, of each other case.",
+        "The first 316 mutants met every case. A later mutant met the cases that it names and one",
+        "in twelve of the others (`--share 12`), so its row may lack some. The cases of memory and",
+        "patience met only the mutants that name them. A mutant that cannot even deploy to a",
+        f"healthy node has `{HEALTHY}` in its row: a whole run ends there.",
+        "",
+        "After a change of a case, `--again` runs the cases that a mutant names or that were red,",
+        "at most eight of a requirement, and replaces its row: what turns red anew shows in the",
+        "next full run. An exception of a mutant itself is charged to nothing.",
         "",
         "| figure | |",
         "|---|---|",
@@ -119,7 +123,7 @@ def page(reds: Matrix) -> str:
 
 def _shown(place: str, row: Mapping[str, list[str]]) -> str:
     mutant = BY_PLACE.get(place)
-    also, said = (mutant.also, mutant.requirements) if mutant else ({}, ())
+    also, said = (mutant.also, (*mutant.requirements, HEALTHY)) if mutant else ({}, ())
     marks = {id_: "*" if id_ in also else "" if id_ in said else "**" for id_ in row}
     return ", ".join(f"{mark}{id_}{mark}" for id_, mark in sorted(marks.items())) or "none"
 
@@ -138,6 +142,8 @@ def collect(directory: Path) -> Matrix:
                     row[id_].add(case.partition("[")[0])
             if read["mutant"] not in BY_PLACE:
                 continue
+            if read.get("blocked"):
+                row[HEALTHY] = set()
             reds[read["mutant"]] = {id_: sorted(cases) for id_, cases in sorted(row.items())}
     return dict(sorted(reds.items()))
 

@@ -293,7 +293,7 @@ def a_password_is_a_variable_of_a_program(patch: pytest.MonkeyPatch) -> None:
 
     async def by_program(self: OperationsMint, *at: Any) -> str:
         variables = {**os.environ, "NODE_PASSWORD": self.password}
-        program = await asyncio.create_subprocess_exec("sleep", "0.1", env=variables)
+        program = await asyncio.create_subprocess_exec("sleep", "0.5", env=variables)
         await program.wait()
         return await mint(self, *at)
 

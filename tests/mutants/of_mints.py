@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from deploy_relay_kit.relay import token as tokens
-from deploy_relay_kit.relay.answer import Answer
+from deploy_relay_kit.relay.answer import SUCCESS, Answer
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.token import token_in
@@ -182,13 +182,19 @@ alike(
 
 
 def change_status(patch: pytest.MonkeyPatch, of: Callable[[int], bool], to: int) -> None:
-    """Take answers of the mint with these statuses for answers with another one."""
+    """Take answers of the mint with these statuses for answers with another one.
+
+    A refusal has no body then: its tokens would be in the reason.
+    """
     read = Peer.read
 
     async def changed(self: Peer, response: Any) -> Answer:
         received = await read(self, response)
-        is_mint = "Bearer" not in response.request_info.headers.get("Authorization", "")
-        return replace(received, status=to) if is_mint and of(received.status) else received
+        headers = response._response.request_info.headers
+        is_mint = "Bearer" not in headers.get("Authorization", "")
+        if not is_mint or not of(received.status):
+            return received
+        return replace(received, status=to, body=received.body if to in SUCCESS else b"")
 
     patch.setattr(Peer, "read", changed)
 

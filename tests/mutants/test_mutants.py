@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -33,6 +34,10 @@ KILLS_NONE = {
 
 EVERY_ONE = 8
 """Of a case, so many mutants are run by default; of the others, one in three."""
+
+
+ACCIDENT = re.compile(r"\b(AttributeError|NameError|UnboundLocalError)\b")
+"""What the patch of a mutant raises when the reference has changed below it."""
 
 
 def kills() -> Iterator[tuple[Mutant, Case]]:
@@ -68,6 +73,8 @@ def test_a_mutant_is_killed(
         f"mutant:\n{shown}"
     )
     check_hints(mutant, case, judged)
+    reported = "\n".join(judged.evidence.reported if judged.evidence else ())
+    assert not ACCIDENT.search(reported), f"the mutant has a second bug by accident:\n{reported}"
 
 
 @pytest.mark.parametrize("mutant", MUTANTS[:: 1 if LONG else 3], ids=lambda mutant: mutant.name)
