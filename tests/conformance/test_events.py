@@ -269,6 +269,10 @@ def test_a_real_peer_sends_its_refusal_as_an_event(
     with check("MINT-12", "the status code of the record"):
         assert outcome[peer].status_code == 401
     with check("SSE-18", "the reason of the record"):
+        accept = peer.uploads[-1].header("accept") if peer.uploads else ""
+        check.need(
+            "text/event-stream" in (accept or "").lower(), "no stream was requested (SSE-01)"
+        )
         if outcome[peer].reason != "invalid token":
             alone = relay.deploy(to=[node])[peer].reason
             check.need(alone == "invalid token", NO_REASON)

@@ -263,7 +263,8 @@ def test_the_payload_is_closed_after_a_cancelled_deploy(
         relay.deploy(to=[peer], payload=large.path, cancel_after=after)
         return peer
 
-    cancel_deploy(deploy, has_file_part)
+    peer = cancel_deploy(deploy, has_file_part)
+    check.need(not peer.upload.complete, "the upload was not cancelled (KIT-01)")
     look_for_descriptors(relay, check, large)
 
 

@@ -19,6 +19,7 @@ from tests.conformance import (
     test_answers_framing,
     test_attempts_counted,
     test_cancel,
+    test_events,
     test_faults,
     test_final,
     test_floods,
@@ -33,6 +34,7 @@ from tests.conformance import (
     test_sockets,
     test_sockets_trust,
     test_statuses,
+    test_streaming,
     test_url,
     test_url_grammar,
     test_wire,
@@ -168,6 +170,28 @@ def the_authority_of_a_node_is_ignored(patch: pytest.MonkeyPatch) -> None:
     change_deploy(patch, without)
 
 
+def a_cancelled_deploy_goes_on(patch: pytest.MonkeyPatch) -> None:
+    async def through(deploy: Deploy, command: DeployCommand) -> Outcome:
+        outcome = await deploy(replace(command, cancel_after=None))
+        return outcome if command.cancel_after is None else Outcome(cancelled=True)
+
+    change_deploy(patch, through)
+
+
+def a_deploy_is_cancelled_before_it_begins(patch: pytest.MonkeyPatch) -> None:
+    async def at_once(deploy: Deploy, command: DeployCommand) -> Outcome:
+        return await deploy(command) if command.cancel_after is None else Outcome(cancelled=True)
+
+    change_deploy(patch, at_once)
+
+
+def no_events_are_requested(patch: pytest.MonkeyPatch) -> None:
+    async def plain(deploy: Deploy, command: DeployCommand) -> Outcome:
+        return await deploy(replace(command, events=False))
+
+    change_deploy(patch, plain)
+
+
 FRAGMENT = case(test_url.test_the_fragment_of_a_url_is_sent_to_nobody)
 REPLACED = case(test_payload_changes.test_a_payload_that_is_replaced_is_not_sent_as_the_first_one)
 SHRINKS = case(test_payload_changes.test_a_payload_that_shrinks_before_it_is_read_fails_the_record)
@@ -175,6 +199,11 @@ OF_BLOCKS = (
     case(test_payload_changes.test_a_payload_that_shrinks_fails_the_records_and_ends_no_body),
     case(test_payload_changes.test_a_payload_that_grows_fails_the_record),
     case(test_payload_changes.test_a_payload_that_vanishes_ends_in_a_record),
+)
+CANCELLED = (
+    case(test_streaming.test_the_payload_is_closed_after_a_cancelled_deploy),
+    case(test_cancel.test_no_peer_sees_a_complete_body_of_a_cancelled_deploy),
+    case(test_cancel.test_a_cancelled_deploy_closes_its_connections_at_every_stage),
 )
 NAMED = test_wire.test_no_name_of_a_member_makes_a_part_that_peers_refuse
 LAZY: dict[Patch, tuple[Case, ...]] = {
@@ -239,6 +268,13 @@ LAZY: dict[Patch, tuple[Case, ...]] = {
     plain_http_is_never_used: (
         case(test_plain.test_plain_http_to_another_machine_is_refused),
         case(test_plain.test_plain_http_to_a_name_that_looks_like_this_machine_is_refused),
+    ),
+    a_cancelled_deploy_goes_on: CANCELLED,
+    a_deploy_is_cancelled_before_it_begins: CANCELLED,
+    no_events_are_requested: (
+        case(test_events.test_a_stream_is_requested_by_its_media_type),
+        case(test_events.test_a_real_peer_sends_its_refusal_as_an_event),
+        case(test_events.test_a_real_peer_fails_inside_its_stream),
     ),
     the_authority_of_a_node_is_ignored: (
         case(test_posture.test_a_node_with_its_own_authority_is_verified_like_any_other),
