@@ -87,7 +87,7 @@ def chosen(mutant: Mutant, items: list[pytest.Item], share: int) -> list[pytest.
     for name, of_case in rows.items():
         number = zlib.crc32(f"{mutant.name} {name}".encode())
         if name in named:
-            meant = [item for case in named[name] if (item := row_of(case, of_case)) is not None]
+            meant = [row for case in named[name] if (row := row_of(case, of_case)) is not None]
             others = [item for item in of_case if item not in meant]
             kept += [*dict.fromkeys(meant), *others[: max(0, _MOST_ROWS - len(meant))]]
         elif of_case[0].path.name not in LEFT_OUT and number % share == 0:
