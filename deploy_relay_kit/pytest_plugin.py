@@ -7,6 +7,7 @@ fixture is used, and touches no test that starts no cluster.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from deploy_relay_kit.harness import Authority, FakeCluster, FakePeer
 
 WHAT_THE_PEERS_SAW = "what the fake peers saw"
+_CASES = Path(__file__).parent / "harness" / "shipped" / "conformance"  # of an installed kit
+_JUDGE = "deploy_relay_kit.harness.judge.cases.plugin"
+_CASES_LEFT_OUT = pytest.StashKey[bool]()
 _BEGAN = pytest.StashKey[float]()
 
 
@@ -49,6 +53,25 @@ def fake_peer(fake_cluster: FakeCluster) -> FakePeer:
 
 def pytest_configure() -> None:
     clusters.keep_started()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the cases that judge a relay, as `pytest --pyargs deploy_relay_kit` finds them."""
+    if collection_path != _CASES or config.pluginmanager.has_plugin(_JUDGE):
+        return None
+    config.stash[_CASES_LEFT_OUT] = True
+    return True
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how the cases run that were left out."""
+    if _CASES_LEFT_OUT in config.stash:
+        terminalreporter.write_line(
+            "deploy-relay-kit: its conformance cases judge a relay, and were left out; "
+            "run them with relay-harness run"
+        )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import shlex
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from deploy_relay_kit.harness.cli.options import Command, parser
@@ -23,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # its encoding may lack characters
         everything, words = parser(_COMMANDS), list(sys.argv[1:] if argv is None else argv)
         everything.check_words(words)
         options = everything.parse_args(words)
@@ -41,11 +45,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 # -- the commands; each loads only what it needs, so that `--help` and errors are quick ----------
 
 
+def _check_directories() -> None:
+    """Refuse a directory whose name no message to a relay or a worker can hold.
+
+    Raises:
+        InputError: the working or the temporary directory has such a name, or is gone.
+    """
+    for what, find in (("working", os.getcwd), ("temporary", tempfile.gettempdir)):
+        try:
+            name = find()
+            name.encode()
+        except OSError as error:
+            raise InputError(f"the {what} directory: {error.strerror}; use another one") from error
+        except UnicodeEncodeError:
+            remedy = "use another one, or set PYTHONUTF8=1 if its name is UTF-8"
+            raise InputError(f"the {what} directory {name!r} is not text here; {remedy}") from None
+
+
 def _run(options: argparse.Namespace) -> int:
     from deploy_relay_kit.harness.cli.run import Output, run
     from deploy_relay_kit.harness.judge.run import Plan
     from deploy_relay_kit.harness.targets import RELAY_VARIABLE
 
+    _check_directories()
     plan = Plan(
         relay=options.relay or os.environ.get(RELAY_VARIABLE) or "reference",
         workers=options.workers,
@@ -67,6 +89,7 @@ def _run(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from deploy_relay_kit.harness.cli.replay import replay
 
+    _check_directories()
     return replay(options.bundle, options.relay)
 
 
@@ -121,6 +144,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _lint(options: argparse.Namespace) -> int:
     from deploy_relay_kit.harness.cli.lint import lint
 
+    _check_directories()
     command: list[str] = options.adapter
     if len(command) == 1 and shutil.which(command[0]) is None:
         with contextlib.suppress(ValueError):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import stat
 import sys
@@ -20,6 +21,10 @@ from deploy_relay_kit.harness.faults.schedule import FaultSchedule
 from deploy_relay_kit.harness.faults.text import parse_fault
 from deploy_relay_kit.harness.peer.options import PeerOptions
 from deploy_relay_kit.harness.profiles import ProfileName
+
+_OF_A_PEER = 4  # file descriptors: three of the server, and one connection
+_OF_A_SOCKET = 4
+_OF_ALL = 32  # of the process, and of connections that are about to close
 
 
 def parse_faults(texts: Iterable[str], nodes: int) -> dict[str, tuple[Fault, ...]]:
@@ -81,6 +86,7 @@ def serve(
         InputError: so many nodes cannot be started here, or the file cannot be written.
 
     """
+    _check_descriptors(nodes, replication=replication)
     over = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: over.set())
@@ -113,6 +119,18 @@ def serve(
         over.wait()
         print(cluster.timelines(), file=sys.stderr)
     return 0
+
+
+def _check_descriptors(nodes: int, *, replication: bool) -> None:
+    """Refuse more nodes than there are file descriptors for, before any of them is started."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    each = _OF_A_PEER + _OF_A_SOCKET * replication
+    most = max(0, limit - _OF_ALL) // each
+    if limit != resource.RLIM_INFINITY and nodes > most:
+        raise InputError(
+            f"--nodes {nodes}: at most {most}, because each takes {each} file descriptors and this "
+            f"process may open {limit}; give fewer, or raise the limit (ulimit -n)"
+        )
 
 
 def _write(option: str, file: Path, text: str) -> None:

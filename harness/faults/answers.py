@@ -21,6 +21,7 @@ from deploy_relay_kit.harness.faults.checks import (
     check_int,
     check_json,
     check_line,
+    check_message,
     check_status,
     header_pairs,
 )
@@ -38,6 +39,13 @@ _UNSET: Any = object()
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INTERIM = check_int(least=100, most=199)
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+def json_text(value: object) -> str:
+    """A value as compact JSON that can be encoded in UTF-8."""
+    text = _json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    # Half a character has no bytes in UTF-8, but an escape in JSON.
+    return _SURROGATE.sub(lambda it: f"\\u{ord(it[0]):04x}", text)
 
 
 @frozen
@@ -111,9 +119,15 @@ class Answer:
 
     @classmethod
     def error(
-        cls, status: int, message: str, *, headers: Headers = (), interim: tuple[int, ...] = ()
+        cls,
+        status: int,
+        message: str | Mapping[str, Any],
+        *,
+        headers: Headers = (),
+        interim: tuple[int, ...] = (),
     ) -> Answer:
-        """A refusal in Harper's form: a JSON object with the text under `error`."""
+        """A refusal in Harper's form: a JSON object with the message under `error`."""
+        check_message.validate("message", message)
         return cls(status, json={"error": message}, headers=headers, interim=interim)
 
     @classmethod
@@ -135,9 +149,7 @@ class Answer:
     def content(self) -> bytes:
         """The body, sent `times` times."""
         if self.json is not _UNSET:
-            text = _json.dumps(self.json, separators=(",", ":"), ensure_ascii=False)
-            # Half a character has no bytes in UTF-8, but an escape in JSON.
-            return _SURROGATE.sub(lambda it: f"\\u{ord(it[0]):04x}", text).encode()
+            return json_text(self.json).encode()
         return self.body.encode() if isinstance(self.body, str) else self.body
 
     @property

@@ -71,9 +71,9 @@ def header_pairs(
 
 
 def is_json(value: object) -> bool:
-    """Whether a value can be written as JSON."""
+    """Whether a value can be written as JSON, which has no NaN and no infinity."""
     try:
-        json.dumps(value)
+        json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         return False
     return True
@@ -159,6 +159,9 @@ check_path = Check(
     lambda it: isinstance(it, str | os.PathLike) and it != "", "a path that is not empty"
 )
 check_json = Check(is_json, "JSON values: objects, lists, texts, numbers, True, False, None")
+check_message = Check(
+    lambda it: isinstance(it, (str, Mapping)) and is_json(it), "a text or an object of JSON values"
+)
 check_none = Check(lambda value: value is None, "None")
 check_status = check_int(200, 599)
 

@@ -1,6 +1,5 @@
 """Event streams as a peer writes them (server-sent events, SSE-01 to SSE-20). Pure."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -12,11 +11,13 @@ from deploy_relay_kit.harness.faults.answers import (
     Await,
     End,
     Script,
+    json_text,
 )
 from deploy_relay_kit.harness.faults.checks import (
     Check,
     check_bool,
     check_choice,
+    check_encodable,
     check_instance,
     check_int,
     check_json,
@@ -30,6 +31,10 @@ MEDIA_TYPE = "text/event-stream"
 HEADERS = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
 LineEnd = Literal["\n", "\r\n"]
 _HEAD = Answer(content_type=MEDIA_TYPE, headers=HEADERS, chunk_size=1)
+_check_data = Check(
+    lambda it: check_encodable.allows(it) if isinstance(it, str) else check_json.allows(it),
+    f"{check_json.allowed}; no half characters in a text",
+)
 
 
 @frozen
@@ -37,13 +42,13 @@ class Event:
     """One event; data that is not text is sent as JSON."""
 
     name: str = field(validator=check_line)
-    data: Any = field(validator=check_json)
+    data: Any = field(validator=_check_data)
 
     def record(self) -> str:
         """The event as text, with one `data:` line for each line of the data (SSE-04)."""
         text = self.data
         if not isinstance(text, str):
-            text = json.dumps(text, separators=(",", ":"), ensure_ascii=False)
+            text = json_text(text)
         lines = "".join(f"data: {line}\n" for line in text.replace("\r\n", "\n").split("\n"))
         return f"event: {self.name}\n{lines}\n"
 
@@ -53,7 +58,7 @@ StreamStep = Event | str | Await
 
 def _are_events(value: Any) -> bool:
     if isinstance(value, list | tuple):  # an iterator may not be read ahead
-        return all(isinstance(it, StreamStep) for it in value)
+        return all(isinstance(it, Event | Await) or check_encodable.allows(it) for it in value)
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 

@@ -22,11 +22,7 @@ from deploy_relay_kit.harness.targets.child import is_withheld
 
 _MOST_CRASHES = 100
 """Worker processes that a relay in the same process may end before no other is started."""
-_NOTHING_SELECTED = {
-    pytest.ExitCode.NO_TESTS_COLLECTED,
-    pytest.ExitCode.USAGE_ERROR,
-    pytest.ExitCode.INTERNAL_ERROR,  # when the workers see that there is no such case
-}
+_NOTHING_SELECTED = {pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.USAGE_ERROR}
 
 
 @dataclass(frozen=True)

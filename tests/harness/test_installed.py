@@ -97,6 +97,15 @@ def test_the_plugin_loads_nothing_before_a_fixture_is_used(installed: Path, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_tests_of_the_installed_kit_are_none(installed: Path, tmp_path: Path) -> None:
+    """Its conformance cases are for `relay-harness run`."""
+    python = str(installed / "bin" / "python")
+    done = run(installed, python, "-m", "pytest", "--pyargs", "deploy_relay_kit", cwd=tmp_path)
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stdout + done.stderr
+    assert "run them with relay-harness run" in done.stdout
+    assert "Error" not in done.stdout
+
+
 @pytest.mark.parametrize("program", ["relay", "relay-harness"])
 def test_modules_on_the_path_do_not_stop_a_program(
     installed: Path, tmp_path: Path, program: str

@@ -54,19 +54,30 @@ def test_a_cluster_is_held_up_and_described(end: str | signal.Signals) -> None:
     assert not Path(described["ca_file"]).exists()
 
 
-def test_a_cluster_that_there_are_no_descriptors_for_is_refused() -> None:
-    done = subprocess.run(
-        [*SERVE, "--nodes", "60"],
-        stdin=subprocess.PIPE,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)),
-    )
+@pytest.mark.parametrize(("arguments", "most"), [([], 24), (["--replication"], 12)])
+def test_a_cluster_that_there_are_no_descriptors_for_is_refused(
+    arguments: list[str], most: int
+) -> None:
+    """Before the first node is started; the error has the largest number, which works."""
+
+    def serve(nodes: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*SERVE, f"--nodes={nodes}", *arguments],
+            stdin=subprocess.DEVNULL if nodes > most else subprocess.PIPE,
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)),
+        )
+
+    done = serve(99_999)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
-    assert line.startswith("relay-harness: --nodes 60: node-")
-    assert "ulimit -n" in line
+    assert line.startswith(f"relay-harness: --nodes 99999: at most {most}, because each takes ")
+    assert "may open 128; give fewer, or raise the limit (ulimit -n)" in line
+    done = serve(most)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["nodes"]) == most
 
 
 def test_a_cluster_is_held_up_without_a_standard_input() -> None:
