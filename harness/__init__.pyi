@@ -1,5 +1,6 @@
 from .cluster import FakeCluster as FakeCluster
 from .errors import InputError as InputError
+from .errors import Unseen as Unseen
 from .faults.answers import Answer as Answer
 from .faults.answers import End as End
 from .faults.answers import continue_first as continue_first

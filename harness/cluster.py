@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from deploy_relay_kit import clusters
-from deploy_relay_kit.extras import remedy
 from deploy_relay_kit.harness.faults.checks import (
     check_bool,
     check_filled,
@@ -120,10 +119,7 @@ class FakeCluster:
     def proxy(self, peer: FakePeer, prefix: str) -> PathPrefixProxy:
         """Start a TLS reverse proxy that serves `peer` under a path prefix."""
         # aiohttp takes longer to import than all else that a cluster needs.
-        try:
-            from deploy_relay_kit.harness.fronts.proxy import PathPrefixProxy  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            raise ImportError(f"proxy(…) needs {error.name}; {remedy('judge')}") from error
+        from deploy_relay_kit.harness.fronts.proxy import PathPrefixProxy  # noqa: PLC0415
 
         return self._start_front(PathPrefixProxy(self.authority, peer, prefix))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import Attribute, evolve, field, fields, frozen
 from attrs.validators import optional
 
 from deploy_relay_kit.harness.faults.checks import (
@@ -96,7 +96,7 @@ class Answer:
     """
 
     status: int = field(default=200, validator=check_status)
-    json: Any = field(default=_UNSET, repr=False)
+    json: Any = field(default=_UNSET)
     body: bytes | str = field(default=b"", validator=check_bytes | check_encodable)
     times: int = field(default=1, validator=check_int(least=1))
     content_type: str | None = field(default=None, validator=optional(check_line))
@@ -105,6 +105,15 @@ class Answer:
     interim: tuple[int, ...] = field(
         default=(), validator=check_each(_INTERIM, f"a tuple of which each is {_INTERIM.allowed}")
     )
+
+    def __repr__(self) -> str:
+        """What was given, as in `Answer(503, json={'error': 'busy'})`."""
+        given = (
+            f"{it.name}={getattr(self, it.name)!r}"
+            for it in fields(Answer)[1:]
+            if getattr(self, it.name) != it.default
+        )
+        return f"Answer({', '.join([str(self.status), *given])})"
 
     @json.validator
     def _check_json(self, field: Attribute[Any], value: object) -> None:

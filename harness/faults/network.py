@@ -57,8 +57,13 @@ class Bandwidth:
         send: bytes per second to a client; 0 has no limit.
     """
 
-    receive: int = field(validator=check_int(least=0))
+    receive: int = field(default=0, validator=check_int(least=0))
     send: int = field(default=0, validator=check_int(least=0))
+
+    @send.validator
+    def _check_any(self, _: Attribute[int], send: int) -> None:
+        if not self.receive and not send:
+            raise ValueError("receive and send are both 0, which is no limit: give at least one")
 
 
 @frozen

@@ -24,6 +24,7 @@ from deploy_relay_kit.harness.faults.kinds import (
     Sometimes,
     in_turn,
 )
+from deploy_relay_kit.harness.faults.network import is_random
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _LONGEST = 60  # characters of one value of a fault
@@ -159,7 +160,8 @@ def description(fault: object) -> str:
     values = (
         _described(field.name, getattr(fault, field.name))
         for field in attrs.fields(type(fault))  # type: ignore[arg-type]  # it has any
-        if field.repr and getattr(fault, field.name) != field.default
+        if (field.repr and getattr(fault, field.name) != field.default)
+        or (field.name == "seed" and is_random(fault))
     )
     shown = ", ".join(filter(None, values))
     return f"{words} ({shown})" if shown else words

@@ -6,10 +6,16 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
-import aiohttp
-from aiohttp import web
-from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
+from deploy_relay_kit.extras import remedy
+
+try:
+    import aiohttp
+    from aiohttp import web
+    from multidict import CIMultiDict, CIMultiDictProxy
+    from yarl import URL
+except ModuleNotFoundError as error:
+    lack = f"PathPrefixProxy needs {error.name}; {remedy('judge')}"
+    raise ModuleNotFoundError(lack, name=error.name) from error
 
 from deploy_relay_kit.harness.fronts.front import Front
 from deploy_relay_kit.harness.peer.certificates import Authority

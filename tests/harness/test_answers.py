@@ -228,3 +228,11 @@ def test_headers_are_a_mapping_or_pairs() -> None:
     assert Answer(503, headers=pairs).headers == pairs
     assert Answer(503, headers=dict(pairs[:2])) == Answer(503, headers=list(pairs[:2]))
     assert b"Retry-After: 5\r\n" in Answer(503, headers={"Retry-After": "5"}).head(keep_alive=True)
+
+
+def test_an_answer_shows_what_it_was_made_of() -> None:
+    assert repr(Answer()) == "Answer(200)"
+    assert repr(Answer.error(503, "busy")) == "Answer(503, json={'error': 'busy'})"
+    assert repr(Answer(500, body="x", headers={"A": "b"})) == (
+        "Answer(500, body='x', headers=(('A', 'b'),))"
+    )

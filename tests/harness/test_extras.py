@@ -32,8 +32,11 @@ def test_every_public_name(name):
     assert getattr(harness, name) is not None
 
 def test_what_needs_an_extra(fake_cluster, fake_peer):
-    with pytest.raises(ImportError, match=r"proxy\\(…\\) needs .*deploy-relay-kit\\[judge\\]"):
+    lack = pytest.raises(ImportError, match=r"PathPrefixProxy needs .*deploy-relay-kit\\[judge\\]")
+    with lack:
         fake_cluster.proxy(fake_peer, "/prefix")
+    with lack:
+        from deploy_relay_kit.harness import PathPrefixProxy
 """
 EXTRA = re.compile(r"pip install \"deploy-relay-kit\[(\w+)\]\"$")
 

@@ -127,6 +127,8 @@ def test_every_fault_can_be_written() -> None:
             faults.Sometimes(0.5, faults.ResetAfter(7), seed=3),
             "reset after (received 7), with probability 0.5 (seed 3)",
         ),
+        (faults.Latency(0.5, jitter=0.1), "latency (seconds 0.5, jitter 0.1, seed 0)"),
+        (faults.Slices(7, 2), "slices (size 7, variation 2, seed 0)"),
         (faults.Latency(0.5, "chunk", seed=3), "latency (seconds 0.5, at chunk, seed 3)"),
     ],
 )

@@ -87,6 +87,7 @@ def anyhow(kind: Any, *values: Any, **more: Any) -> Callable[[], Any]:
             "until must be a function without parameters, not 5",
         ),
         (anyhow(Held, OK, until=True), "until must be a function without parameters, not True"),
+        (anyhow(faults.Bandwidth), "receive and send are both 0, .* at least one"),
         (anyhow(faults.ReadSlowly, 0), "bytes_per_second must .*, not 0"),
         (
             anyhow(faults.AnswerEarly, 403),

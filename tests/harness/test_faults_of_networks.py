@@ -78,7 +78,7 @@ def test_latency_of_each_chunk_with_jitter(cluster: FakeCluster) -> None:
 
 def test_bandwidth_to_the_client(cluster: FakeCluster) -> None:
     answer = faults.MintAnswer(Answer(body="x" * 2000))
-    peer = cluster.peer(fault=(answer, faults.Bandwidth(0, send=10_000)))
+    peer = cluster.peer(fault=(answer, faults.Bandwidth(send=10_000)))
     with RawClient(peer.url, ca_file=cluster.ca_file) as client:
         begin = time.monotonic()
         client.send(mint_request(peer))
