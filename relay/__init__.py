@@ -37,9 +37,8 @@ Read the modules in this order; each imports only modules that stand after it:
     command                     the command line `relay deploy`
     origin                      one small real node, `relay serve`
     via                         one origin, which has the nodes
-    worker restarts fanout      all nodes, and the report
-    processes places            how many nodes at once, in how many processes
-    children                    a process that waits for its share
+    restarts fanout             all nodes, and the report
+    threads places              how many nodes at once, in how many threads
     upload states               one attempt for one node
     peer replication token      one node, and ways to get a token
     connection failures         aiohttp, and the errors it raises

@@ -23,20 +23,6 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def track_uncertain(event: Event, uncertain: set[str]) -> None:
-    """Keep the names of the nodes that may have done all the same, if no more is heard of them.
-
-    The last part of a body is sent after the event that all of the payload is.
-    """
-    match event.name, event.data:
-        case "sent", {"bytes": sent, "total": total} if sent == total:
-            uncertain.add(event.node)
-        case ("retry", {"uncertain": True}) | ("restarting", _):
-            uncertain.add(event.node)
-        case ("retry", {"uncertain": False}) | ("settled", _):  # the node refused, or has a record
-            uncertain.discard(event.node)
-
-
 class EventParser:
     """Turns the bytes of an event stream, split anywhere, into names and data (SSE-17).
 

@@ -14,6 +14,7 @@ from deploy_relay_kit.relay.connection import Connections
 from deploy_relay_kit.relay.errors import (
     AttemptError,
     InputError,
+    OriginError,
     PeerError,
     RelayError,
     Stage,
@@ -27,10 +28,10 @@ from deploy_relay_kit.relay.node import AnyPath, LocalSettings, Mint, Node, chec
 from deploy_relay_kit.relay.payload import measure
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.places import Places
-from deploy_relay_kit.relay.processes import Share, serve, shares
 from deploy_relay_kit.relay.report import Record, Report, failed_record, success_record
 from deploy_relay_kit.relay.request import forwarded_fields
 from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.threads import Share, in_thread, shares
 from deploy_relay_kit.relay.tls import Tls, contexts_for
 from deploy_relay_kit.relay.upload import Upload, send
 from deploy_relay_kit.relay.urls import resolve
@@ -73,7 +74,7 @@ async def deploy(
     ask_for_events: bool = False,
     probe: bool = False,
     legacy: bool = False,
-    processes: int | None = None,
+    threads: int | None = None,
     **reach: Unpack[Reach],
 ) -> Report:
     """Stream one staged payload to all nodes at once and report the result of each.
@@ -94,9 +95,9 @@ async def deploy(
             `legacy` (VER-01).
         legacy: Send one CBOR body instead of a form, which a peer older than 5.1 does not take
             (VER-03). Such a peer reports no progress, and keeps the whole body in its memory.
-        processes: How many processes share the nodes, this one included. None uses as many cores
-            as finish the deploy sooner: one for small deploys, and with a mint of your own, which
-            stays in this process.
+        threads: How many threads share the nodes, this one included. None uses as many cores as
+            finish the deploy sooner: one for small deploys, and with a mint of your own, which
+            stays in this event loop.
         **reach: `mint`, `tls`, `limits`, `local`, `origin`, `proxy`, `allow_http`, `on_event`; see
             `Reach`.
 
@@ -121,30 +122,30 @@ async def deploy(
     upload = Upload(fields, staged, ask_for_events, probe, legacy)
     on_event = reach.pop("on_event", None)
     others = tuple(node for node in nodes if node.name in fan.names)
-    first, *rest = shares(Share(others, upload, retry, {**reach}), processes)
+    first, *rest = shares(Share(others, upload, retry, {**reach}), threads)
     if not rest:
         return await fan.run(functools.partial(send, upload), retry)
 
-    async def elsewhere(share: Share) -> Report:
-        try:
-            return await serve(share, functools.partial(_tell, on_event))
-        except OSError:  # the machine has no process or descriptor left for it
-            return await serve_here(share, on_event)
-
+    tell = functools.partial(_tell, on_event)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(elsewhere(share)) for share in rest]
-        tasks.append(group.create_task(serve_here(first, on_event)))
+        tasks = [
+            group.create_task(in_thread(functools.partial(_serve, share), tell)) for share in rest
+        ]
+        tasks.append(group.create_task(_serve(first, tell)))
     records = {record["node"]: record for task in tasks for record in task.result().records}
     return Report([records[name] for name in fan.names])
 
 
-async def serve_here(share: Share, on_event: Callable[[Event], None] | None) -> Report:
-    """Serve the nodes of a share in this process.
-
-    Raises:
-        InputError: A file of certificates has changed since the deploy read it.
-    """
-    fan = FanOut(share.nodes, **share.reach, on_event=on_event)
+async def _serve(share: Share, tell: Callable[[Event], None]) -> Report:
+    """Serve the nodes of a share in this event loop."""
+    try:
+        fan = FanOut(share.nodes, **share.reach, on_event=tell)
+    except InputError as error:  # a file of certificates has changed since the deploy read it
+        failure = OriginError("resolve", str(error))
+        records = [failed_record(node.name, [failure]) for node in share.nodes]
+        for record in records:
+            tell(Event(str(record["node"]), "settled", {"record": record}))
+        return Report(records)
     return await fan.run(functools.partial(send, share.upload), share.retry)
 
 

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
-from deploy_relay_kit.relay import worker
-from deploy_relay_kit.relay.children import ready
 from deploy_relay_kit.relay.command import credentials, deployments, options
 from deploy_relay_kit.relay.command.display import (
     Listener,
@@ -33,11 +31,11 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.fanout import FanOut, Reach, deploy
 from deploy_relay_kit.relay.node import Mint, Node
-from deploy_relay_kit.relay.processes import check_number, number
 from deploy_relay_kit.relay.report import Report
 from deploy_relay_kit.relay.request import forwarded_fields
 from deploy_relay_kit.relay.restarts import restart
 from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.threads import check_number
 from deploy_relay_kit.relay.tls import Tls
 from deploy_relay_kit.relay.token import GivenToken
 from deploy_relay_kit.relay.via import deploy_via
@@ -112,7 +110,7 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
     # Find every mistake before a large directory is packed.
     forwarded_fields(request)
     Retry(arguments.attempts)
-    check_number(arguments.processes)
+    check_number(arguments.threads)
     FanOut(nodes, **reach)
     restarts = bool(arguments.restart) and not arguments.via
     progress = Progress([node.name for node in nodes], restarts)
@@ -121,9 +119,8 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
         if arguments.dry_run:
             return _show_plan(nodes, request, package, reach, arguments, out, interrupts)
         summary = Summary(arguments, package)
-        more = number(len(nodes), package.size, limits, arguments.processes) - 1
         try:
-            with ready(more, worker.main), _listener(nodes, arguments, out, err) as show:
+            with _listener(nodes, arguments, out, err) as show:
 
                 def listen(event: Event) -> None:
                     progress.listen(event)
@@ -221,7 +218,7 @@ async def _run(
         ask_for_events=asks,
         probe=arguments.probe,
         legacy=arguments.legacy,
-        processes=arguments.processes,
+        threads=arguments.threads,
         **reach,
     )
     took = {record["node"] for record in deployed.records if record["status"] == "success"}

@@ -134,10 +134,10 @@ def parser() -> argparse.ArgumentParser:
     add("--proxy", metavar="URL", help="reach the nodes through this HTTP proxy; env: HTTPS_PROXY")
     add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
     add(
-        "--processes",
+        "--threads",
         type=int,
         metavar="N",
-        help="processes that share the nodes (default: as many cores as finish the deploy sooner)",
+        help="threads that share the nodes (default: as many cores as finish the deploy sooner)",
     )
     add_limits(verb)
     add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")

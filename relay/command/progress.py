@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from deploy_relay_kit.relay.events import Event, track_uncertain
+from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.report import Record, Report
 
 
@@ -21,7 +21,7 @@ class Progress:
     def listen(self, event: Event) -> None:
         if event.node not in self.nodes:  # an origin names its nodes as it reaches them
             self.nodes = [*self.nodes, event.node]
-        track_uncertain(event, self._uncertain)
+        _track_uncertain(event, self._uncertain)
         match event.name, event.data:
             case "settled", {"record": record}:
                 self._deployed[event.node] = record
@@ -57,3 +57,17 @@ class Progress:
                 record: Record = {"node": name, "status": "failed", "reason": reason}
                 records[name] = record | ({"uncertain": True} if name in self._uncertain else {})
                 yield Event(name, last_event, {"record": records[name]})
+
+
+def _track_uncertain(event: Event, uncertain: set[str]) -> None:
+    """Keep the names of the nodes that may have done all the same, if no more is heard of them.
+
+    The last part of a body is sent after the event that all of the payload is.
+    """
+    match event.name, event.data:
+        case "sent", {"bytes": sent, "total": total} if sent == total:
+            uncertain.add(event.node)
+        case ("retry", {"uncertain": True}) | ("restarting", _):
+            uncertain.add(event.node)
+        case ("retry", {"uncertain": False}) | ("settled", _):  # the node refused, or has a record
+            uncertain.discard(event.node)

@@ -39,7 +39,7 @@ _CREDENTIALS = {"RELAY_TOKEN", "RELAY_PASSWORD"}  # count before a file that set
 _NOT_IN_SETTINGS = {"help", "password", "token", "path", "profile", "config", "dry_run"}
 _HARMLESS = {  # what a file may say that nobody named
     *("attempts", "concurrency", "events", "exclude", "json", "legacy", "limit", "only", "probe"),
-    *("limit_rate", "processes"),
+    *("limit_rate", "threads"),
     *("project", "quiet", "restart", "skip_node_modules", "verbose"),
 }
 

@@ -142,9 +142,9 @@ def the_last_node_begins_first(patch: pytest.MonkeyPatch) -> None:
 
 
 @odd("deploy")
-def two_processes_share_the_nodes(patch: pytest.MonkeyPatch) -> None:
+def two_threads_share_the_nodes(patch: pytest.MonkeyPatch) -> None:
     deploy = reference.deploy
-    patch.setattr(reference, "deploy", functools.partial(deploy, processes=2))
+    patch.setattr(reference, "deploy", functools.partial(deploy, threads=2))
 
 
 @odd("deploy")

@@ -150,8 +150,8 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "empty/x", NODE, *WHO], "Not a directory"),
         (["deploy", "demo", NODE, *WHO, "--key=password"], "without its certificate"),
         (
-            ["deploy", "demo", NODE, *WHO, "--processes=0"],
-            "processes must be an integer of 1 or more, not 0",
+            ["deploy", "demo", NODE, *WHO, "--threads=0"],
+            "threads must be an integer of 1 or more, not 0",
         ),
         (
             ["deploy", "demo", NODE, *WHO, "--concurrency=0"],

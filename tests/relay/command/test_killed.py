@@ -8,11 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
-from deploy_relay_kit.harness.faults.kinds import MintHangs, in_turn
+from deploy_relay_kit.harness.faults.kinds import MintHangs
 from tests.relay.command.calling import PASSWORD, command, peer_of
 
 SOON = 30.0
@@ -38,30 +37,6 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next_one(
         assert left.exists() is not ended
         process.terminate()
     assert [file.name for file in temporary.iterdir()] == ["deploy-relay-kit-of-another"]
-
-
-def test_the_processes_of_a_command_end_with_it(
-    cluster: FakeCluster, component: Path, tmp_path: Path
-) -> None:
-    ours = {
-        **os.environ,
-        "RELAY_USER": "admin",
-        "RELAY_PASSWORD": PASSWORD,
-        "TMPDIR": str(tmp_path),
-    }
-    peers = [peer_of(cluster, fault=in_turn(None, MintHangs())) for _ in range(4)]
-    done = subprocess.run(
-        command(cluster, component, "--processes=3"), env=ours, check=False, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert [len(peer.uploads) for peer in peers] == [1] * 4
-    with subprocess.Popen(command(cluster, component, "--processes=3"), env=ours) as process:
-        for peer in peers:
-            peer.wait_until(lambda peer: len(peer.live_requests) == 3, timeout=SOON)
-        children = psutil.Process(process.pid).children()
-        process.kill()
-    assert len(children) == 2
-    assert psutil.wait_procs(children, timeout=SOON)[1] == []
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])

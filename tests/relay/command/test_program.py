@@ -169,13 +169,17 @@ def test_a_signal_interrupts_and_finished_records_are_printed(
     assert slow.upload.connection.closed_by == "client"
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 def test_an_interrupt_settles_every_node_in_events_too(
-    cluster: FakeCluster, component: Path, environment: dict[str, str]
+    cluster: FakeCluster, component: Path, environment: dict[str, str], threads: int
 ) -> None:
     slow = peer_of(cluster, "slow", fault=HeadThenSilence(Answer(200, json={})))
     peer_of(cluster, "other", fault=MintHangs())
     with subprocess.Popen(
-        command(cluster, component, "--events"), stdout=subprocess.PIPE, text=True, env=environment
+        command(cluster, component, "--events", f"--threads={threads}"),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as process:
         slow.wait_until(lambda peer: any(up.complete for up in peer.live_uploads), timeout=SOON)
         process.send_signal(signal.SIGINT)
