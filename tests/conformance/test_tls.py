@@ -89,12 +89,9 @@ def test_an_upload_is_verified_also_after_no_mint_on_the_same_api(
     A mint over the same API fails first, and hides an upload that trusts any certificate.
     """
     peers = {flaw: cluster.peer(fault=flaw) for flaw in CertificateFlaw}
-    nodes = []
-    for peer in peers.values():
-        token = peer.tokens.issue(peer.username)
-        given = GivenToken(token) if mint is GivenToken else ReplicationMint()
-        nodes.append(relay.node(peer, mint=given))
-    relay.deploy(to=nodes)
+    tokens = {peer: GivenToken(peer.tokens.issue(peer.username)) for peer in peers.values()}
+    own = tokens if mint is GivenToken else dict.fromkeys(tokens, ReplicationMint())
+    relay.deploy(to=[relay.node(peer, mint=own[peer]) for peer in peers.values()])
     for flaw, peer in peers.items():
         with check("TLS-01", f"the requests to a peer whose certificate is {flaw.value}"):
             assert requests_to(check, peer) == 0
@@ -237,8 +234,7 @@ def test_the_handshake_names_a_host_and_no_address(
 ) -> None:
     """The TLS handshake names the host of the URL, unless the host is an IP address."""
     peer = cluster.peer(host="127.0.0.1")
-    node = relay.node(peer, url=f"https://{host}:{peer.http.port}/")
-    relay.deploy(to=[node])
+    relay.deploy(to=[relay.node(peer, url=f"https://{host}:{peer.http.port}/")])
     server_name = None if host[0].isdigit() else host
     check.need(peer.requests, f"no request reached {peer.name}")
     for request in peer.requests:
