@@ -41,6 +41,10 @@ def test_every_name_arrives_as_it_is(cluster: FakeCluster, relay: Relay, check: 
     for number, name in enumerate(NAMES):
         with check("FLD-04", f"the member {name!r}"):
             assert text_of(peer, name, f"value {number}") == f"value {number}".encode()
+    cut = f"value {NAMES.index('a=b')}"
+    with check("FLD-04", "the field a, of which the request has no member"):
+        fields = peer.upload.fields
+        assert fields.get("a") not in (cut.encode(), f"b={cut}".encode())
 
 
 VALUES: dict[str, Any] = {

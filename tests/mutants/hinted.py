@@ -52,6 +52,7 @@ MAKE_IT = {
         "of_fields.replicated_is_false_as_python_writes_it",
         "of_requests.truth_is_printed_by_python",
     ),
+    "name-cut-at-an-equals-sign": ("of_requests.names_end_at_an_equals_sign",),
     "null-as-nothing": ("of_values.null_is_an_empty_text",),
     "names-percent-encoded": ("of_values.names_are_escaped_as_browsers_do",),
     "text-in-latin-1": ("of_values.text_is_latin_1",),
