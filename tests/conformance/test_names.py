@@ -25,7 +25,7 @@ NAMES = (
         f"{'x' * 300}1",
         f"{'x' * 300}2",
     ),
-    *("ö", "o\u0308"),
+    *("ö", "o\u0308", "a.", "a\u200b", "a\u00a0"),
 )
 """Each differs from all others, and from some of them only in what a relay may take for the same:
 case, blanks, a port, zeros, the form of a character, what comes after many others."""

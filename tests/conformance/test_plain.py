@@ -80,7 +80,7 @@ def test_plain_http_to_another_machine_is_refused_for_a_node_without_a_url(
 def test_plain_http_to_a_name_that_looks_like_this_machine_is_refused(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """Plain http to a name that begins like the loopback is refused like that to any name.
+    """Plain http to a name that begins or ends like the loopback, or has no dot, is refused.
 
     No such host exists. A relay that takes the name for this machine looks it up, and tries again.
     """
@@ -96,7 +96,10 @@ def test_plain_http_to_a_name_that_looks_like_this_machine_is_refused(
                 assert count == 1
 
 
-LIKE_LOOPBACK = ("127.invalid", "127.0.0.1.invalid", "localhost.invalid")
+LIKE_LOOPBACK = (
+    *("127.invalid", "127.0.0.1.invalid", "localhost.invalid"),
+    *("no-host-named-localhost", "no-host-without-a-dot"),
+)
 """Names of other machines."""
 
 

@@ -45,6 +45,12 @@ def in_url(text: str) -> str:
     return quote(text, safe="")
 
 
+def in_members(value: Any, levels: int) -> Any:
+    for level in range(levels):
+        value = {f"level {level}": value}
+    return value
+
+
 @frozen
 class Worded(Answer):
     """An answer without a body, and with these words beside its status."""
@@ -87,6 +93,8 @@ PLACES: dict[str, Callable[[str], Answer]] = {
         401, headers=(("WWW-Authenticate", f'Bearer error_description="{in_url(it)}"'),)
     ),
     "a text of a success": lambda it: Answer(json=it),
+    "the end of a long error": lambda it: Answer.error(500, f"{'a word ' * 1_500}{it}"),
+    "a member in twelve others": lambda it: Answer(json=in_members(it, 12)),
 }
 """Where an upload's answer quotes a secret."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,14 @@ from deploy_relay_kit.harness.judge.cases.leaks import (
     changed_since,
     contents,
     files_in_reach,
-    leaked,
     leaked_in_part,
+    leaked_to_another,
     leaks,
     received_by,
     reported_by,
 )
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.written import watch_files
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Limits
 from deploy_relay_kit.harness.targets.processes import watch_processes
 
@@ -108,7 +110,7 @@ def look_for_secrets(
 ) -> None:
     """No password and no token of these peers, and no long piece of one, is in a text."""
     with check("BUG-41", where):
-        look = leaked if of_others else leaked_in_part
+        look = leaked_to_another if of_others else leaked_in_part
         shown = ", ".join(peer.name for peer in peers if look(peer, text))
         assert not shown, f"expected no password and no token, got those of {shown}"
 
@@ -116,9 +118,11 @@ def look_for_secrets(
 def test_no_peer_is_sent_a_credential_of_another(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """No peer receives a password or a token of another."""
+    """No peer receives a password or a token of another, also none of an earlier deploy."""
     peers = troubled(cluster, relay)
     relay.deploy(to=peers)
+    peers.append(cluster.peer())
+    relay.deploy(to=peers[-1:])
     for peer in peers:
         others = [it for it in peers if it is not peer]
         look_for_secrets(
@@ -140,7 +144,7 @@ def test_no_record_and_no_output_holds_a_credential(
     limits = THRICE if "retry" in relay.target.capabilities else Limits()
     outcome = relay.deploy(to=peers, events=events, limits=limits)
     look_for_secrets(check, "the records", reported_by(outcome), *peers)
-    written = relay.target.output + "".join(capfd.readouterr())
+    written = relay.output + "".join(capfd.readouterr())
     look_for_secrets(check, "the output of the relay", written, *peers)
 
 
@@ -151,7 +155,7 @@ def test_no_record_of_a_truncated_answer_holds_a_credential(
     peer = cluster.peer(fault=UnfinishedChunks(Answer(json={})))
     outcome = relay.deploy(to=[peer])
     look_for_secrets(check, "the records", reported_by(outcome), peer)
-    written = relay.target.output + "".join(capfd.readouterr())
+    written = relay.output + "".join(capfd.readouterr())
     look_for_secrets(check, "the output of the relay", written, peer)
 
 
@@ -218,7 +222,7 @@ def test_no_end_of_a_token_is_shown(
         nodes.append(node_with(peer, cluster, relay, token, quoting))
     outcome = relay.deploy(to=nodes)
     check.need(any(peer.uploads for peer in peers), "the relay uses no such token")
-    written = relay.target.output + "".join(capfd.readouterr())
+    written = relay.output + "".join(capfd.readouterr())
     texts = {"the records": reported_by(outcome), "the output of the relay": written}
     for where, text in texts.items():
         with check("BUG-41", f"{where}, after a deploy with a token that has rare characters"):
@@ -263,10 +267,15 @@ def test_no_process_shows_a_credential_during_a_deploy(
 def test_no_file_with_a_credential_is_left_behind(
     cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload
 ) -> None:
-    """No file with a password or a token is left where the relay runs, or beside the payload."""
+    """No file with a password or a token is written where the relay runs, or beside the payload.
+
+    Also none that the relay removes again, such as one of settings for another program.
+    """
     before, beside = files_in_reach(), set(payload.path.parent.iterdir())
-    peers = troubled(cluster, relay)
-    relay.deploy(to=peers)
+    peers = [cluster.peer(fault=ReadSlowly(2_000_000)), *troubled(cluster, relay)]
+    with watch_files(payload.path.parent) as written:
+        relay.deploy(to=peers)
+    look_for_secrets(check, "the files during the deploy", written.text, *peers, of_others=True)
     left = changed_since(before) | (set(payload.path.parent.iterdir()) - beside)
     elsewhere = set(leaks(peers, relay, []))
     with check("BUG-41", "the files after the deploy"):
@@ -281,19 +290,28 @@ def test_the_key_of_the_relay_is_shown_nowhere(
     client_certificate: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The private key of the relay is in no record, no output and no file that the relay writes."""
+    """The private key of the relay is in no record, no output, no process and no file.
+
+    Also not in a file that the relay removes again, such as one with another form of the key.
+    """
     before = files_in_reach()
     strict = ClientCertificateRequired()
-    peers = [
-        cluster.peer(fault=it) for it in (strict, (strict, Answer(503)), (strict, Malformed()))
-    ]
+    troubles: list[OneFault] = [ReadSlowly(2_000_000), Answer(503), Malformed()]
+    peers = [cluster.peer(fault=(strict, it)) for it in troubles]
+    peers.append(cluster.peer(fault=strict))
     file = client_certificate
-    outcome = relay.deploy(to=peers, certificate_file=file, key_file=file)
+    with watch_processes(relay.target.pid) as shown, watch_files(file.parent) as written:
+        outcome = relay.deploy(to=peers, certificate_file=file, key_file=file)
     lines = file.read_text().partition("-----BEGIN CERTIFICATE-----")[0].split("\n")
     key = max(lines, key=len)
     texts = {"the records": reported_by(outcome)}
-    texts["the output of the relay"] = relay.target.output + "".join(capfd.readouterr())
+    texts["the output of the relay"] = relay.output + "".join(capfd.readouterr())
     texts["the files after the deploy"] = contents(changed_since(before))
+    texts["the files during the deploy"] = written.text
+    texts["the arguments of a process"] = "\n".join(shown.arguments)
+    texts["the environment variables of a process"] = "\n".join(shown.environments)
     for where, text in texts.items():
         with check("BUG-41", f"{where}, after a deploy with a key"):
             assert key not in text, "expected no private key, got one"
+    with check("BUG-41", "the files during the deploy, in the binary form of a key"):
+        assert b64decode(key) not in written.data, "expected no private key, got one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode
 from pathlib import Path
 
@@ -14,11 +15,16 @@ from deploy_relay_kit.harness.judge.cases.leaks import (
     contents,
     files_in_reach,
     leaked,
+    leaks,
     received_by,
     reported_by,
 )
+from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.written import watch_files
+from deploy_relay_kit.harness.peer.payloads import stage_payload
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets import Outcome
+from deploy_relay_kit.harness.targets.reference import ReferenceTarget
 from tests.rawclient import RawClient, mint_request
 
 
@@ -105,3 +111,34 @@ def test_a_leak_is_named_and_not_shown() -> None:
     assert leaked(peer, json.dumps(ODD)) == "the password in an escape or in base64"
     assert leaked(peer, issued["operation_token"]) == "the token"
     assert leaked(peer, issued["refresh_token"]) == "the refresh token"
+
+
+def test_what_a_relay_wrote_in_an_earlier_deploy_of_a_case_is_looked_at(
+    cluster: FakeCluster, tmp_path: Path
+) -> None:
+    """A target forgets what it wrote when the next deploy begins."""
+    peer, target = cluster.peer(), ReferenceTarget()
+    payload = stage_payload(tmp_path / "package.tar.gz", 1_000)
+    relay = Relay(target, ca_file=cluster.ca_file, payload=payload)
+    for written in (f"sent {peer.password}", "all is well"):
+        relay.deploy(to=[peer])
+        target.output = written
+    assert list(leaks([peer], relay, [])) == [
+        f"the output of the relay shows the password of {peer.name}"
+    ]
+
+
+def test_a_file_that_is_removed_again_is_read(places: list[Path]) -> None:
+    old = places[0] / "old"
+    old.write_text("as before")
+    with watch_files() as written:
+        file = places[0] / "new" / "token"
+        file.parent.mkdir()
+        file.write_text("made-elsewhere")
+        deadline = time.monotonic() + 10
+        while "made-elsewhere" not in written.text and time.monotonic() < deadline:
+            time.sleep(0)
+        file.unlink()
+        file.parent.rmdir()
+    assert "made-elsewhere" in written.text
+    assert "as before" not in written.text

@@ -26,6 +26,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_habits,
     of_hosts,
     of_later_mints,
+    of_leftovers,
     of_limits,
     of_look_alikes,
     of_minting,

@@ -185,6 +185,7 @@ MAKE_IT = {
     ),
     "retry-after-as-a-date": ("of_sending.a_date_in_retry_after_is_ignored",),
     "secret-in-arguments": ("of_care.a_password_is_an_argument_of_a_program",),
+    "secret-in-environment": ("of_leftovers.a_program_has_the_key_in_its_environment",),
     "secret-in-output": (
         "of_minting.tokens_are_logged",
         "of_secrets.a_log_has_the_head_of_a_request",
@@ -229,6 +230,8 @@ MAKE_IT = {
         "of_quotes.the_words_of_a_status_are_shown_as_they_are",
         "of_quotes.a_challenge_is_shown_as_it_is",
         "of_secrets.secrets_in_a_success_are_not_hidden",
+        "of_leftovers.long_texts_are_not_searched_for_secrets",
+        "of_leftovers.values_below_ten_levels_are_not_searched_for_secrets",
     ),
     "reason-in-ascii": (
         "of_reasons.an_error_is_indented_json",

@@ -16,7 +16,7 @@ from deploy_relay_kit.harness.witness.secrets import forms_of
 _LARGEST = 1_000_000  # bytes of a file that are searched
 _MOST = 200  # new files that are searched
 # Of pytest, Python, and the tools of a project, which write while a case runs.
-_OF_OTHERS = ("pytest-of-", "__pycache__", ".pytest", ".git", ".venv", ".mypy", ".ruff", ".cov")
+OF_OTHERS = ("pytest-of-", "__pycache__", ".pytest", ".git", ".venv", ".mypy", ".ruff", ".cov")
 _WHAT = "a password or token of"
 _PIECE = 8  # characters of a token that are not in a text by chance
 _PIECE_OF_A_PASSWORD = 12  # some end in words
@@ -53,6 +53,14 @@ def leaked_in_part(peer: FakePeer, text: str) -> bool:
     if len(peer.password) >= 2 * _PIECE_OF_A_PASSWORD:
         pieces.append(peer.password[-_PIECE_OF_A_PASSWORD:])
     return any(piece in text for piece in pieces)
+
+
+def leaked_to_another(peer: FakePeer, text: str) -> bool:
+    """Whether what another peer was sent holds a token of a peer, the end of one, or its password.
+
+    The ends of tokens differ.
+    """
+    return bool(leaked(peer, text)) or any(it[-_PIECE:] in text for it in peer.tokens.issued)
 
 
 def reported_by(outcome: Outcome) -> str:
@@ -104,7 +112,7 @@ def files_in_reach() -> Files:
     for place, directories in _places().items():
         with contextlib.suppress(OSError), os.scandir(place) as entries:
             for entry in entries:
-                if not entry.name.startswith(_OF_OTHERS):
+                if not entry.name.startswith(OF_OTHERS):
                     with contextlib.suppress(OSError):  # removed in between
                         if entry.is_file(follow_symlinks=False) or directories == "changed":
                             status = entry.stat(follow_symlinks=False)
@@ -133,7 +141,7 @@ def leaks(peers: Sequence[FakePeer], relay: Relay, files: Iterable[Path]) -> Ite
             yield from _shown("the refusal of the deploy", outcome.refused, peers)
             for record in outcome.records:
                 yield from _shown(f"the record of {record.node}", record.members, peers)
-    yield from _shown("the output of the relay", relay.target.output, peers)
+    yield from _shown("the output of the relay", relay.output, peers)
     written = list(_contents(files))  # of other processes, too
     together = "\n".join(text for _, text in written)  # one search for all of them
     owners = [it for it in peers if leaked(it, together)]

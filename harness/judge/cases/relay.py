@@ -99,6 +99,7 @@ class Relay:
         self.commands: list[DeployCommand] = []
         self.outcomes: list[Outcome] = []
         self.left_out: set[str] = set()
+        self._written: list[str] = []
         self._cluster = cluster
         self._sockets: dict[str, str] = {}
         self._ca_file = ca_file
@@ -148,6 +149,8 @@ class Relay:
         if any(map(_has_mint_fault, to)):
             needed.add(MINT_CAPABILITIES[OperationsMint])
         self.need(*needed)
+        if self.commands:  # the target forgets it now
+            self._written.append(self.target.output)
         self.commands.append(command)
         try:
             self.outcomes.append(self.target.deploy(command, deadline))
@@ -156,6 +159,11 @@ class Relay:
             lines = [first, *self._progress(command), rest[-_END:]]
             raise TargetHungError("\n".join(filter(None, lines))) from error
         return self.outcomes[-1]
+
+    @property
+    def output(self) -> str:
+        """What the target wrote to its own stdout and stderr during all deploys of the case."""
+        return "\n".join([*self._written, self.target.output])
 
     def _progress(self, command: DeployCommand) -> list[str]:
         """How far the nodes of a deploy came that hangs, a line each."""
