@@ -51,12 +51,12 @@ _TLS_HINTS = {
     "RECORD_LAYER_FAILURE": "; does this port speak plain http?",
 }
 
-_NOT_TRUSTED = "is signed by an authority that is not trusted; give the cluster's CA file (--ca)"
+_NOT_TRUSTED = "is signed by an authority that is not trusted; --ca must name the cluster's CA file"
 # By the X509_V_ERR_* code of OpenSSL.
 _CERTIFICATE_FLAWS = {
     9: "is not valid yet",
     10: "has expired",
-    18: "is self-signed and not trusted; give the cluster's CA file (--ca)",
+    18: "is self-signed and not trusted; --ca must name the cluster's CA file",
     19: _NOT_TRUSTED,
     20: _NOT_TRUSTED,
     21: _NOT_TRUSTED,

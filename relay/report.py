@@ -14,7 +14,7 @@ _MOVED = "redirects are not followed; give the URL of the redirect's target"
 _HINTS = {
     **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),  # HTTP-04
     **dict.fromkeys((502, 504), "a proxy got no answer of the node, or not in its own time limit"),
-    404: "is this the URL of its operations API?",
+    404: "the URL may not be that of the operations API",
     413: "a proxy in front of the node limits the size of a body",
 }
 

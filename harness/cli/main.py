@@ -155,7 +155,8 @@ def _lint(options: argparse.Namespace) -> int:
     for is_right, text in lint(command):
         say([text])
         wrong += not is_right
-    say([f"\n{wrong} checks failed." if wrong else "\nNothing is wrong."])
+    failed = f"{wrong} check{'s' * (wrong > 1)} failed."
+    say([f"\n{failed}" if wrong else "\nNothing is wrong."])
     return 1 if wrong else 0
 
 

@@ -225,7 +225,7 @@ def _host_of(url: str) -> str:
 def _node(text: str, where: str, arguments: argparse.Namespace) -> Node:
     name, equals, url = text.partition("=")
     if not (name and equals and url) or "//" in name:  # a URL may hold a "=", too
-        raise InputError(f"{where}: not NAME=URL")
+        raise InputError(f"{where}: not NAME=URL, such as eu=https://eu.example.com:9925/")
     node = Node(name, url, verify=name not in arguments.insecure)
     try:
         resolve(node, allow_http=arguments.allow_http)

@@ -57,6 +57,20 @@ def test_actionlint_accepts_the_workflows() -> None:
     subprocess.run([linter], cwd=ROOT, check=True)
 
 
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda it: it.stem)
+def test_workflows_pin_their_actions_and_may_only_read(workflow: Path) -> None:
+    """A tag can move to other code; a job that writes asks for it itself."""
+    text = workflow.read_text(encoding="utf-8")
+    used = re.findall(r"uses: (\S+)(.*)", text)
+    assert used
+    assert all(
+        re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) and re.fullmatch(r"  # v\d+\.\d+\.\d+", tag)
+        for action, tag in used
+    ), used
+    assert "\npermissions:\n  contents: read\n" in text
+    assert text.count("actions/checkout@") == text.count("persist-credentials: false")
+
+
 @pytest.fixture
 def result() -> Result:
     nasty = "50% of it\n::error::mine\r\x1b[31m, and: more"

@@ -285,7 +285,7 @@ def test_an_authority_that_is_not_given_is_not_trusted(any_harper: Harper) -> No
     if any_harper.ca_file is None:
         pytest.skip("the system may trust this Harper")
     report = asyncio.run(relay.restart([any_harper.node(relay.GivenToken("never-sent"))]))
-    assert "not trusted; give the cluster's CA file" in str(report.records[0]["reason"])
+    assert "not trusted; --ca must name the cluster's CA file" in str(report.records[0]["reason"])
 
 
 def test_credentials_that_are_wrong_cost_the_mint(any_harper: Harper, component: Path) -> None:

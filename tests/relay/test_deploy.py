@@ -140,7 +140,7 @@ def test_one_failing_peer_costs_one_record(
     [
         (CertificateFlaw.EXPIRED, "has expired"),
         (CertificateFlaw.WRONG_HOST, "another"),
-        (CertificateFlaw.WRONG_AUTHORITY, "not trusted"),
+        (CertificateFlaw.WRONG_AUTHORITY, "not trusted; --ca must name the cluster's CA file"),
         (CertificateFlaw.NOT_YET_VALID, "not valid yet"),
     ],
 )

@@ -61,5 +61,6 @@ def lines_of(plan: Plan) -> list[str]:
         found = node.get("version") or node.get("reason")
         more = f"\t{found}" if found else ""
         lines.append(f"node\t{node['node']}\t{node['url']}\t{node['posture']}{more}")
-    lines += [f"setting\t{name}\t{source}" for name, source in plan["settings"].items()]
+    for name, source in plan["settings"].items():
+        lines.append(f"setting\t{name.replace('_', '-')}\t{source}")
     return [*lines, "nothing was deployed (--dry-run)"]

@@ -212,6 +212,7 @@ def test_a_dry_run_shows_all_and_sends_nothing(
     assert ["node", "a", peer.url, "verified TLS"] in lines
     assert ["node", "b", "https://b:443/", "TLS, NOT verified"] in lines
     assert ["setting", "ca", "relay.toml"] in lines
+    assert ["setting", "dry-run", "command line"] in lines
     assert main(["deploy", str(component), "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["dryRun"] is True
