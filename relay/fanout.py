@@ -31,7 +31,7 @@ from deploy_relay_kit.relay.places import Places
 from deploy_relay_kit.relay.report import Record, Report, failed_record, success_record
 from deploy_relay_kit.relay.request import forwarded_fields
 from deploy_relay_kit.relay.retry import Retry
-from deploy_relay_kit.relay.threads import Share, in_thread, shares
+from deploy_relay_kit.relay.threads import Listener, Share, in_thread, shares
 from deploy_relay_kit.relay.tls import Tls, contexts_for
 from deploy_relay_kit.relay.upload import Upload, send
 from deploy_relay_kit.relay.urls import resolve
@@ -126,25 +126,25 @@ async def deploy(
     if not rest:
         return await fan.run(functools.partial(send, upload), retry)
 
-    tell = functools.partial(_tell, on_event)
+    tell = on_event and functools.partial(_tell, on_event)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(in_thread(functools.partial(_serve, share), tell)) for share in rest
         ]
-        tasks.append(group.create_task(_serve(first, tell)))
+        tasks.append(group.create_task(_serve(first, on_event)))
     records = {record["node"]: record for task in tasks for record in task.result().records}
     return Report([records[name] for name in fan.names])
 
 
-async def _serve(share: Share, tell: Callable[[Event], None]) -> Report:
+async def _serve(share: Share, on_event: Listener) -> Report:
     """Serve the nodes of a share in this event loop."""
     try:
-        fan = FanOut(share.nodes, **share.reach, on_event=tell)
+        fan = FanOut(share.nodes, **share.reach, on_event=on_event)
     except InputError as error:  # a file of certificates has changed since the deploy read it
         failure = OriginError("resolve", str(error))
         records = [failed_record(node.name, [failure]) for node in share.nodes]
         for record in records:
-            tell(Event(str(record["node"]), "settled", {"record": record}))
+            _tell(on_event, Event(str(record["node"]), "settled", {"record": record}))
         return Report(records)
     return await fan.run(functools.partial(send, share.upload), share.retry)
 
@@ -275,7 +275,7 @@ def _too_late(peer: Peer) -> PeerError:
     return PeerError(stage, reason, uncertain=bool(peer.doubts))
 
 
-def _tell(listener: Callable[[Event], None] | None, event: Event) -> None:
+def _tell(listener: Listener, event: Event) -> None:
     """Call the listener; AGG-08: its exceptions are its own."""
     if listener is not None:
         # The call awaits nothing, so a CancelledError also comes from the listener.

@@ -14,6 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.framing import Framing
 from deploy_relay_kit.relay.pace import Pace, Work
+from deploy_relay_kit.relay.payload import Block
 from deploy_relay_kit.relay.tlstransport import TlsTransport
 
 HEAD_BYTES = 131_072
@@ -197,12 +198,12 @@ class Reply:
         return block
 
 
-Part = bytes | memoryview
-"""Of a body; a view is read before the next part is asked for."""
+Part = bytes | Block
+"""Of a body; a block is read before the next part is asked for."""
 
 
 class Streamed(aiohttp.AsyncIterablePayload):
-    """A body in parts, whose views are sent without a copy of them where that is possible.
+    """A body in parts, whose blocks are sent without a copy of them where that is possible.
 
     `progress` is called when the connection has taken something of a part for which it had no room.
     """
@@ -222,8 +223,7 @@ class Streamed(aiohttp.AsyncIterablePayload):
                 await writer.write(bytes(part))  # which raises if the connection is lost
                 continue
             transport.progress = self._progress
-            for data in (b"%x\r\n" % len(part), part, b"\r\n"):
-                transport.send_on(data)
+            transport.send_on(part.chunk())
             await writer.drain()
 
 

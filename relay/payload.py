@@ -16,8 +16,8 @@ from deploy_relay_kit.relay.files import open_at_once
 BLOCK_BYTES = 31 * 16_384 - len(b"7bff7\r\n\r\n")
 """Bytes of the file that are read and sent at a time, as long as the peer takes them quickly.
 
-Through a proxy, where asyncio does the TLS, a block with its chunk framing (WIRE-13) fills exactly
-31 records, which is just below the half MiB that asyncio holds back for one connection.
+With its chunk framing (WIRE-13) a block fills exactly 31 records, which is just below the half MiB
+that asyncio holds back for one connection, where it does the TLS: through a proxy.
 """
 _SMALL_BLOCK_BYTES = 16_384 - len(b"3ff8\r\n\r\n")
 """For a slow peer, so that it is seen to take something (the limit `stall`)."""
@@ -52,6 +52,34 @@ def measure(path: Path) -> StagedPayload:
     return StagedPayload(path, status.st_size, _state(status))
 
 
+class Block:
+    """Bytes of the file, in memory with room for the framing of a chunk around them."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: its bytes, of the file."""
+        self._begin = len(b"%x\r\n" % most)
+        self._view = memoryview(bytearray(self._begin + most + len(b"\r\n")))
+        self._count = 0
+
+    def read(self, file: io.FileIO, most: int) -> int:
+        """Read so many bytes of the file at most, in place of those before; returns how many."""
+        self._count = file.readinto(self._view[self._begin : self._begin + most]) or 0
+        return self._count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._view[self._begin : self._begin + self._count])
+
+    def chunk(self) -> memoryview:
+        """The bytes as one chunk (WIRE-13), which is one call of OpenSSL for all its records."""
+        head, end = b"%x\r\n" % self._count, self._begin + self._count
+        self._view[self._begin - len(head) : self._begin] = head
+        self._view[end : end + 2] = b"\r\n"
+        return self._view[self._begin - len(head) : end + 2]
+
+
 @functools.cache
 def _keep_freed_memory() -> None:
     """Have the C library of Linux use the memory of one block again for the next.
@@ -63,7 +91,7 @@ def _keep_freed_memory() -> None:
 
 
 @contextlib.contextmanager
-def opened(payload: StagedPayload, most: int = BLOCK_BYTES) -> Iterator[Iterator[memoryview]]:
+def opened(payload: StagedPayload, most: int = BLOCK_BYTES) -> Iterator[Iterator[Block]]:
     """Open the file for one attempt, yield its blocks, and close it on every path (EARLY-11).
 
     A block has at most so many bytes, and is overwritten by the next.
@@ -77,20 +105,20 @@ def opened(payload: StagedPayload, most: int = BLOCK_BYTES) -> Iterator[Iterator
         yield _blocks(file, payload, most)
 
 
-def _blocks(file: io.FileIO, payload: StagedPayload, most: int) -> Iterator[memoryview]:
+def _blocks(file: io.FileIO, payload: StagedPayload, most: int) -> Iterator[Block]:
     # In the thread of the event loop: passing each block between threads cost more processor time
     # than reading, encrypting and sending it.
     left, size = payload.size, _SMALL_BLOCK_BYTES
-    buffer = memoryview(bytearray(min(left, most)))
+    block = Block(min(left, most))
     with _failing("not readable"):
         _check_unchanged(file, payload)
         while left:
-            count = file.readinto(buffer[: min(left, size)])
+            count = block.read(file, min(left, size, most))
             if not count:
                 raise OriginError("payload", "staged payload ended early")
             left -= count
             given = time.monotonic()
-            yield buffer[:count]
+            yield block
             is_quick = time.monotonic() - given < _QUICK_SECONDS
             size = BLOCK_BYTES if is_quick else _SMALL_BLOCK_BYTES
         _check_unchanged(file, payload)

@@ -27,7 +27,7 @@ _PAYS_FROM = 32 << 20  # bytes to send for each thread
 _MOST_EVENTS = 1_000  # that a thread is ahead of the listener
 _OF_ANY_LOOP = {GivenToken, OperationsMint, ReplicationMint}
 
-Listener = Callable[[Event], None]
+Listener = Callable[[Event], None] | None
 Work = Callable[[Listener], Coroutine[object, object, Report]]
 
 
@@ -142,7 +142,7 @@ class _Thread(threading.Thread):
         self._cancel = functools.partial(loop.call_soon_threadsafe, task.cancel)
         if self._is_cancelled:
             raise asyncio.CancelledError
-        return await self._work(self._tell)
+        return await self._work(self._tell if self._listener else None)
 
     def _tell(self, event: Event) -> None:
         self._room.acquire()
@@ -151,4 +151,5 @@ class _Thread(threading.Thread):
 
     def _hear(self, event: Event) -> None:
         self._room.release()
+        assert self._listener is not None
         self._listener(event)

@@ -19,7 +19,7 @@ from deploy_relay_kit.relay.answer import (
 from deploy_relay_kit.relay.deadline import Deadline
 from deploy_relay_kit.relay.errors import AttemptError, PeerError, SpoiledUploadError
 from deploy_relay_kit.relay.link import Part, Reply
-from deploy_relay_kit.relay.payload import BLOCK_BYTES, StagedPayload, opened
+from deploy_relay_kit.relay.payload import BLOCK_BYTES, Block, StagedPayload, opened
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.states import AnswerState, Exchange, Step
 
@@ -118,7 +118,7 @@ class _Sending:
     upload: Upload
     peer: Peer
     token: str = field(repr=False)
-    blocks: Iterator[memoryview]
+    blocks: Iterator[Block]
 
     def __post_init__(self) -> None:
         limits = self.peer.limits
@@ -128,6 +128,7 @@ class _Sending:
         )
         self._exchange = Exchange(limits, self.upload.ask_for_events)
         self._deadline = Deadline()
+        self._is_limited = any(rate.bytes_per_second for rate in self.peer.rates)
 
     async def outcome(self) -> dict[str, object]:
         """Send the body, read the answer and return its members.
@@ -193,7 +194,8 @@ class _Sending:
         yield self._frame.head
         sent = 0
         for block in self._read():
-            await self._until_allowed(len(block))
+            if self._is_limited:
+                await self._until_allowed(len(block))
             await asyncio.sleep(0)  # a turn in which the event loop notices a lost connection
             if self._exchange.answer is AnswerState.REFUSED:
                 # Nothing more is sent, not even the last chunk; leaving the exchange cancels this.
@@ -217,7 +219,7 @@ class _Sending:
             self._advance(Step.PART)
             await asyncio.sleep(min(left, self.peer.limits.stall / 4, 1.0))
 
-    def _read(self) -> Iterator[memoryview]:
+    def _read(self) -> Iterator[Block]:
         try:
             yield from self.blocks
         except AttemptError as error:

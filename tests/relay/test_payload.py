@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy_relay_kit.relay.errors import OriginError
-from deploy_relay_kit.relay.payload import BLOCK_BYTES, measure, opened
+from deploy_relay_kit.relay.payload import BLOCK_BYTES, Block, measure, opened
 
 
 def read(path: Path) -> list[bytes]:
@@ -22,6 +22,33 @@ def test_the_whole_file_in_blocks(tmp_path: Path, size: int) -> None:
     blocks = read(path)
     assert b"".join(blocks) == content
     assert max(map(len, blocks)) <= BLOCK_BYTES
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 255, 4_096, BLOCK_BYTES])
+def test_a_block_is_a_chunk_whose_last_bytes_are_those_of_the_file(
+    tmp_path: Path, size: int
+) -> None:
+    path = tmp_path / "p"
+    content = os.urandom(size)
+    path.write_bytes(content)
+    with path.open("rb", buffering=0) as file:
+        for most in (size, BLOCK_BYTES):
+            block = Block(most)
+            assert block.read(file, most) == len(block) == size
+            assert bytes(block) == content
+            assert block.chunk() == b"%x\r\n%b\r\n" % (size, content)
+            assert bytes(block) == content  # the framing is around it
+            file.seek(0)
+
+
+def test_a_shorter_block_after_a_longer_one_has_framing_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    path.write_bytes(bytes(range(20)))
+    block = Block(16)
+    with path.open("rb", buffering=0) as file:
+        chunks = [bytes(block.chunk()) for _ in range(2) if block.read(file, 16)]
+        assert block.read(file, 16) == 0
+    assert chunks == [b"10\r\n%b\r\n" % bytes(range(16)), b"4\r\n%b\r\n" % bytes(range(16, 20))]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
