@@ -5,15 +5,17 @@ import os
 import ssl
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from deploy_relay_kit.harness.faults.checks import check_instance, check_none, check_path
@@ -22,6 +24,7 @@ from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, TlsVersion
 # Years far from any clock, so that no clock is asked: a test may freeze Python's.
 _BEGIN, _PAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2001, 1, 1, tzinfo=UTC)
 _FUTURE, _END = datetime(2999, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+_AS_NAME = "DNS:"  # before an identity, as in OpenSSL: a host name, also if it reads as an address
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -74,7 +77,8 @@ class Authority:
         """A TLS server context with a leaf certificate; the same one for the same arguments.
 
         Args:
-            identities: host names and IP addresses in the leaf.
+            identities: host names and IP addresses in the leaf; `DNS:` before an address makes it
+                a host name, which no client should take for the address.
             flaw: what is wrong with the certificate; None for a valid one.
             only: the only version of TLS; None for 1.2 and 1.3.
             client_certificate: whether a certificate of this authority is requested of clients, or
@@ -108,7 +112,9 @@ class Authority:
             case CertificateFlaw.MISSING_INTERMEDIATE:
                 ca = ca.create_child_ca()
             case CertificateFlaw.SELF_SIGNED:
-                return _self_signed(identities)
+                return _made(identities, "self-signed")
+        if any(it.startswith(_AS_NAME) for it in identities):
+            return _made(identities, "with an address as a name", ca)
         leaf = ca.issue_cert(*identities, not_before=not_before, not_after=not_after)
         chain = leaf.cert_chain_pems
         if flaw is CertificateFlaw.MISSING_INTERMEDIATE:
@@ -141,27 +147,40 @@ def _server_context(key: bytes, chain: bytes) -> ssl.SSLContext:
     return context
 
 
-def _self_signed(identities: Iterable[str]) -> tuple[bytes, bytes]:
-    """Key and certificate; trustme makes none without an authority."""
+def _made(
+    identities: Sequence[str], subject: str, signer: trustme.CA | None = None
+) -> tuple[bytes, bytes]:
+    """Key and certificate of what trustme cannot make; without a signer, its own key signs it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self-signed")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    issuer, signing_key = name, key
+    if signer is not None:
+        authority = x509.load_pem_x509_certificate(signer.cert_pem.bytes())
+        issuer, pem = authority.subject, signer.private_key_pem.bytes()
+        signing_key = cast("ec.EllipticCurvePrivateKey", load_pem_private_key(pem, None))
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(name)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(_BEGIN)
         .not_valid_after(_END)
         .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),
+            critical=False,
+        )
+        .add_extension(
             x509.SubjectAlternativeName(list(map(_general_name, identities))), critical=False
         )
-        .sign(key, hashes.SHA256())
+        .sign(signing_key, hashes.SHA256())
     )
-    pem = serialization.Encoding.PEM
+    encoding = serialization.Encoding.PEM
     return (
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-        certificate.public_bytes(pem),
+        key.private_bytes(
+            encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+        certificate.public_bytes(encoding),
     )
 
 
@@ -169,4 +188,4 @@ def _general_name(identity: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(identity))
     except ValueError:
-        return x509.DNSName(identity)
+        return x509.DNSName(identity.removeprefix(_AS_NAME))

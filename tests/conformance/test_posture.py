@@ -130,7 +130,9 @@ def test_verification_is_disabled_by_node_and_not_by_host(
         cluster.peer(host="127.0.0.1", fault=CertificateFlaw.EXPIRED) for _ in range(2)
     )
     nodes = [relay.node(without, verify=False), relay.node(with_it)]
-    relay.deploy(to=nodes if first else nodes[::-1])
+    before = [relay.node(cluster.peer(), url="https://")] if first else []  # which has no place
+    outcome = relay.deploy(to=[*before, *(nodes if first else nodes[::-1])])
+    check.need(outcome.refused is None, "the relay refuses an unusable URL for all (SEQ-07)")
     with check("TLS-01", "the uploads to the node whose verification is disabled"):
         assert len(without.uploads) >= 1
     with check("TLS-01", "the requests to a node with verification on the same host"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -125,19 +126,36 @@ def test_a_redirect_is_a_failure_and_not_followed(
         assert record.status_code == status
 
 
-@pytest.mark.parametrize(("at", "status"), [("upload", 307), ("mint", 302)])
+TARGETS = {
+    "another path": ("{url}moved", 302),
+    "another path, with the same method": ("{url}moved", 307),
+    "another path, for ever": ("{url}moved", 308),
+    "a path without a host": ("/moved", 307),
+    "a path without a scheme": ("//{place}/moved", 308),
+    "a relative path": ("moved", 303),
+    "its own URL": ("{url}", 307),
+}
+"""Targets of redirects within a node, each with a status."""
+
+
+@pytest.mark.parametrize("at", ["upload", "mint"])
 def test_a_redirect_within_its_node_is_not_followed_either(
-    cluster: FakeCluster, relay: Relay, check: Checks, at: str, status: int
+    cluster: FakeCluster, relay: Relay, check: Checks, at: str
 ) -> None:
-    """A redirect to another path of the same node is not followed either."""
-    peer = cluster.peer()
-    to = Answer.redirect(f"{peer.url}moved", status)
-    peer.fault = MintAnswer(to) if at == "mint" else to
-    record = relay.deploy(to=[peer])[peer]
-    with check("HTTP-04", "the status of the record"):
-        assert record.status == "failed"
-    with check("HTTP-04", "the requests to the target of the redirect"):
-        assert len(requests_for(peer, "/moved")) == 0
+    """A redirect to a place at the same node is not followed either."""
+    peers = {target: cluster.peer() for target in TARGETS}
+    for target, peer in peers.items():
+        form, status = TARGETS[target]
+        to = form.format(url=peer.url, place=urlsplit(peer.url).netloc)
+        redirect = Answer(status, headers=(("Location", to),))
+        peer.fault = MintAnswer(redirect) if at == "mint" else redirect
+    outcome = relay.deploy(to=peers.values())
+    for target, peer in peers.items():
+        with check("HTTP-04", f"the status of the record after a redirect to {target}"):
+            assert outcome[peer].status == "failed"
+        with check("HTTP-04", f"the requests to the target of the redirect to {target}"):
+            requests = peer.mints if at == "mint" else peer.uploads
+            assert len(requests_for(peer, "/moved")) + len(requests[1:]) == 0
 
 
 def test_no_redirect_is_followed_in_a_second_attempt(

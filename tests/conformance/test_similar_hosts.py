@@ -20,7 +20,10 @@ SIMILAR = {
 """Names of nodes, each with names of certificates that are for another."""
 HOSTS = {
     "localhost": ["a.localhost", "*.localhost", "localhost.example", "ocalhost", "xlocalhost"],
-    "127.0.0.1": ["127.0.0.10", "127.0.0.2", "27.0.0.1", "127.0.0.1.example", "*.0.0.1", "::1"],
+    "127.0.0.1": [
+        *("127.0.0.10", "127.0.0.2", "27.0.0.1", "127.0.0.1.example", "*.0.0.1", "::1"),
+        "DNS:127.0.0.1",
+    ],
 }
 """Hosts of URLs, each with names and addresses of certificates that are for another."""
 
@@ -57,7 +60,7 @@ def test_a_certificate_for_a_similar_name_is_refused_on_a_socket(
 def test_a_certificate_for_a_similar_host_is_refused(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """A certificate is compared with the whole host of the URL."""
+    """A certificate is compared with the whole host of the URL, and an address with addresses."""
     served = list[tuple[str, FakePeer, str]]()
     for host, valid_for in ((name, it) for name in HOSTS for it in HOSTS[name]):
         peer = cluster.peer(host="127.0.0.1")

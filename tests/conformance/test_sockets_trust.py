@@ -57,6 +57,28 @@ def test_the_handshake_of_a_socket_names_the_node_and_no_address(
             assert len(socket.requests) == 1
 
 
+def test_a_socket_at_the_host_of_a_node_is_compared_with_its_name(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A node with a host has its socket there, and the certificate is one for the node's name."""
+    peer = cluster.peer("node-7.example", host="127.0.0.1")
+    socket = cluster.replication(peer)
+    socket.http.present(cluster.authority.server_context("node-7.example"))
+    node = relay.minting_over(
+        socket, peer, url=None, replication_url=None, host="localhost", port=peer.http.port
+    )
+    settings = LocalSettings(secure_port=9, secure_replication_port=socket.http.port)
+    relay.deploy(to=[node], local=settings)
+    with check("WS-02", "the connections to the host of the node"):
+        assert len(socket.connections) >= 1
+    with check("WS-06", "the server names of the handshakes with a node that has a host"):
+        check.need(socket.connections, "no connection reached the socket (WS-02)")
+        assert {seen.server_name for seen in socket.connections} == {"node-7.example"}
+    with check("WS-06", "the requests to a socket whose certificate is for the node's name"):
+        check.need(socket.connections, "no connection reached the socket (WS-02)")
+        assert len(socket.requests) >= 1
+
+
 ASKING: dict[str, Any] = {"client_certificate": ssl.CERT_OPTIONAL}
 
 

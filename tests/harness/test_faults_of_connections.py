@@ -128,6 +128,19 @@ def test_a_wrong_host_is_the_only_flaw_of_its_certificate(cluster: FakeCluster) 
     assert peer.connections[0].server_name == "another-host.invalid"
 
 
+def test_an_address_may_be_written_as_a_name(cluster: FakeCluster) -> None:
+    peer = cluster.peer(host="127.0.0.1")
+    peer.http.present(cluster.authority.server_context("DNS:127.0.0.1"))
+    context = ssl.create_default_context(cafile=cluster.ca_file)
+    context.check_hostname = False  # the rest of the certificate is valid
+    with (
+        socket.create_connection((peer.http.host, peer.http.port)) as plain,
+        context.wrap_socket(plain) as tls,
+    ):
+        found = tls.getpeercert() or {}
+    assert found["subjectAltName"] == (("DNS", "127.0.0.1"),)
+
+
 def test_a_client_that_verifies_after_the_handshake_is_no_stray(cluster: FakeCluster) -> None:
     """Some TLS clients compare the host name after the handshake, and close without an alert."""
     peers = cluster.peer(fault=CertificateFlaw.WRONG_HOST), cluster.peer()

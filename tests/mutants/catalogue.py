@@ -81,6 +81,7 @@ SHORTER = {
     "NO_DELAY": 3.0,
     "SOON": 0.4,
     "LIMIT": 0.1,
+    "LONG_PAUSE": 7,
     "PATIENCE": 0.5,
     "CANCELLED_AFTER": (0.2, 0.4),
     "HUGE": 40,

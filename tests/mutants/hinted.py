@@ -92,6 +92,7 @@ MAKE_IT = {
         "of_urls.redirects_are_followed",
         "of_ways.a_redirected_mint_is_followed",
         "of_ways.a_redirect_within_a_node_is_followed",
+        "of_ways.a_redirect_of_a_mint_that_keeps_its_method_is_followed_within_a_host",
     ),
     "verification-off": (
         "of_urls.nothing_is_verified",

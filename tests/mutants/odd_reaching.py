@@ -64,10 +64,23 @@ def is_for(name: str, host: str) -> bool:
     return same(name) == same(host) or (is_one_label and name.lower() == f"*.{domain.lower()}")
 
 
+def kinds_for(host: str) -> set[str]:
+    """The kind of name in a certificate that counts for a host."""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return {"IP Address"}
+    return {"DNS"}
+
+
 def compare_after_the_handshake(
-    patch: pytest.MonkeyPatch, matches: Callable[[str, str], bool]
+    patch: pytest.MonkeyPatch,
+    matches: Callable[[str, str], bool],
+    counting: Callable[[str], set[str]] | None = kinds_for,
 ) -> None:
-    """Compare the names of a certificate with the host, in place of OpenSSL."""
+    """Compare the names of a certificate with the host, in place of OpenSSL.
+
+    `counting`: the kinds of names that count for a host; with None, all.
+    """
     begin = handshake.start_tls
 
     async def begun(
@@ -76,7 +89,8 @@ def compare_after_the_handshake(
         verifies = context.verify_mode is not ssl.CERT_NONE
         transport = await begin(plain, context, host, protocol)
         found = transport.get_extra_info("ssl_object").getpeercert() if verifies else {}
-        names = [name for _, name in found.get("subjectAltName", ())]
+        kinds = counting(host or "") if counting else {"DNS", "IP Address"}
+        names = [name for kind, name in found.get("subjectAltName", ()) if kind in kinds]
         if verifies and not any(matches(name, host or "") for name in names):
             transport.abort()
             error = ssl.SSLCertVerificationError(f"Hostname mismatch: {host}")

@@ -170,6 +170,18 @@ alike(
 )
 
 
+alike(
+    name_sockets,
+    "WS-06",
+    killed_by=case(
+        test_sockets_trust.test_a_socket_at_the_host_of_a_node_is_compared_with_its_name
+    ),
+    a_socket_has_the_host_of_its_node_in_its_handshake=lambda node: (
+        node.host or urls.server_name(node)
+    ),
+)
+
+
 @mutant(
     "TLS-01",
     killed_by=case(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conformance import test_similar_hosts
-from tests.mutants.mutant import alike, case
+from tests.mutants.mutant import alike, case, mutant
 from tests.mutants.odd_reaching import compare_after_the_handshake, is_for
 
 ON_A_SOCKET = case(test_similar_hosts.test_a_certificate_for_a_similar_name_is_refused_on_a_socket)
@@ -45,3 +45,8 @@ alike(
         name.rpartition(".")[0] == host.rpartition(".")[0] != ""
     ),
 )
+
+
+@mutant("TLS-01", killed_by=OF_A_URL)
+def an_address_may_stand_as_a_name(patch: pytest.MonkeyPatch) -> None:
+    compare_after_the_handshake(patch, is_for, counting=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from deploy_relay_kit.relay.answer import success_members
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.fanout import FanOut
 from deploy_relay_kit.relay.limits import Limits
+from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.places import Places
 from deploy_relay_kit.relay.report import Record, Report
+from deploy_relay_kit.relay.tls import contexts_for
 from tests.conformance import (
     test_answers,
     test_attempts,
@@ -26,6 +29,7 @@ from tests.conformance import (
     test_isolation,
     test_payload,
     test_payload_changes,
+    test_posture,
     test_streaming,
 )
 from tests.mutants.mutant import case, mutant
@@ -198,3 +202,22 @@ def one_token_is_minted_at_a_time(patch: pytest.MonkeyPatch) -> None:
             return await token(self)
 
     patch.setattr(Peer, "token", locked)
+
+
+@mutant(
+    "TLS-01",
+    killed_by=case(test_posture.test_verification_is_disabled_by_node_and_not_by_host, first=True),
+)
+def trust_is_counted_without_nodes_that_have_no_place(patch: pytest.MonkeyPatch) -> None:
+    """As two lists do of which only one leaves out the nodes with an unusable URL."""
+    begin = FanOut.__init__
+
+    def shifted(self: FanOut, nodes: Iterable[Node], **how: Any) -> None:
+        nodes = list(nodes)
+        begin(self, nodes, **how)
+        trust = contexts_for([(node.ca_file, node.verify) for node in nodes], how["tls"])
+        peers = [peer for _, peer in self._peers if isinstance(peer, Peer)]
+        for peer, context in zip(peers, trust, strict=False):
+            object.__setattr__(peer, "tls", context)
+
+    patch.setattr(FanOut, "__init__", shifted)

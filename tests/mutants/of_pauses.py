@@ -33,6 +33,22 @@ def each_pause_takes_a_second(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Retry, "delay", fixed)
 
 
+@mutant(
+    "KIT-04",
+    killed_by=case(test_retry_after.test_the_relay_waits_for_seconds_and_for_dates_in_every_form),
+)
+def no_pause_takes_more_than_two_seconds(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+
+    def cut(
+        self: Retry, failures: Sequence[AttemptError], random: Callable[[], float]
+    ) -> float | None:
+        seconds = delay(self, failures, random)
+        return seconds and min(seconds, 2.0)
+
+    patch.setattr(Retry, "delay", cut)
+
+
 @mutant("RTY-02", killed_by=NO_TIMES)
 def a_decimal_in_retry_after_is_waited_for(patch: pytest.MonkeyPatch) -> None:
     def lenient(value: str | None, now: datetime) -> float | None:

@@ -98,17 +98,31 @@ def a_redirected_mint_is_followed(patch: pytest.MonkeyPatch) -> None:
     follow_redirects(patch, of_mints_alone=True)
 
 
-@mutant(
-    "HTTP-04",
-    killed_by=case(
-        test_refusals.test_a_redirect_within_its_node_is_not_followed_either, at="mint", status=302
-    ),
-)
+WITHIN = case(test_refusals.test_a_redirect_within_its_node_is_not_followed_either, at="mint")
+
+
+@mutant("HTTP-04", killed_by=WITHIN)
+def a_redirect_of_a_mint_that_keeps_its_method_is_followed_within_a_host(
+    patch: pytest.MonkeyPatch,
+) -> None:
+    refuse = connection._refuse_redirect
+
+    async def refuse_others(session: Any, context: object, seen: Any) -> None:
+        to = seen.url.join(URL(seen.response.headers["Location"]))
+        if to.host != seen.url.host or seen.response.status not in {307, 308}:
+            await refuse(session, context, seen)
+
+    follow_redirects(patch, of_mints_alone=True)
+    patch.setattr(connection, "_refuse_redirect", refuse_others)
+
+
+@mutant("HTTP-04", killed_by=WITHIN)
 def a_redirect_within_a_node_is_followed(patch: pytest.MonkeyPatch) -> None:
     refuse = connection._refuse_redirect
 
     async def refuse_others(session: Any, context: object, seen: Any) -> None:
-        if URL(seen.response.headers["Location"]).origin() != seen.url.origin():
+        to = seen.url.join(URL(seen.response.headers["Location"]))
+        if to.origin() != seen.url.origin():
             await refuse(session, context, seen)
 
     follow_redirects(patch, of_mints_alone=True)
