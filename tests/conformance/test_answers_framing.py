@@ -174,6 +174,7 @@ def test_an_interim_answer_during_the_upload_does_not_end_it(
 
 DONE = Answer(json={"message": "done"})
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+STREAMED = CHUNKED.replace(b"\r\n", b"\r\nContent-Type: text/event-stream\r\n", 1)
 BROKEN_OFF: dict[str, Fault] = {
     "length-of-200": ContentLengthOff(DONE, by=1000),
     "length-of-500": ContentLengthOff(Answer(500, json={"error": "no"}), by=1),
@@ -184,6 +185,11 @@ BROKEN_OFF: dict[str, Fault] = {
     "half-a-length": Raw(wire=CHUNKED + b"1"),
     "half-a-chunk": Raw(wire=CHUNKED + b"ff\r\n" + JSON),
     "no-end-of-a-chunk": Raw(wire=CHUNKED + b"13\r\n" + JSON),
+    "an-event-without-data": Raw(wire=STREAMED + b"c\r\nevent: done\n\r\n"),
+    "half-the-data-of-an-event": Raw(wire=STREAMED + b'18\r\nevent: done\ndata: {"mess\r\n'),
+    "an-event-without-its-end": Raw(
+        wire=STREAMED + b"26\r\nevent: done\ndata: " + JSON + b"\n\r\n"
+    ),
 }
 
 

@@ -82,7 +82,7 @@ def test_an_error_in_the_answer_fails_the_mint_with_its_text(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """An answer with an error fails the mint with the text of the error."""
-    fault = ErrorAnswer("ClientError: no such user")
+    fault = ErrorAnswer(f"ClientError:  no such user e\u0301 \U0001f680 {'x' * 300}\n ")
     peer, other, node, outcome = deploy_to_two(cluster, relay, fault)
     with check("WS-12", "the status of the record"):
         assert outcome[peer].status == "failed"

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
 import struct
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.harness import Answer, FakeCluster, in_turn
 from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.leaks import leaked, reported_by
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.replication.faults import ErrorAnswer, RawFrames
-from deploy_relay_kit.harness.replication.websocket import CLOSE, frame
+from deploy_relay_kit.harness.replication.frames import response
+from deploy_relay_kit.harness.replication.websocket import BINARY, CLOSE, frame
 from deploy_relay_kit.harness.targets import Limits
+
+REFUSED = struct.pack("!H", 1008)
 
 
 def close(code: int | None, reason: str = "") -> RawFrames:
@@ -92,3 +100,35 @@ def test_a_socket_is_closed_with_a_close_frame(
     with check("WS-14", "the code of the close frame of the relay"):
         check.need(closed, "the relay sent no close frame")
         assert getattr(closed, "code", None) in (1000, 1005)
+
+
+def test_a_token_of_an_earlier_socket_is_in_no_record(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The token of the first attempt is in no record if the socket of the second one quotes it."""
+    ends: dict[str, Callable[[str, Any], bytes]] = {
+        "an error": lambda text, id_: frame(response(id_, {"error": text}), BINARY),
+        "the reason of a close": lambda text, _: frame(
+            struct.pack("!H", 1008) + text.encode(), CLOSE
+        ),
+    }
+    nodes = {}
+    for what, end in ends.items():
+        peer = cluster.peer(fault=in_turn(Answer(503), None))
+        token = f"first-token-of-{peer.name}-{secrets.token_hex(8)}"
+        peer.tokens.accept(token)
+        answers = iter([None, end])
+
+        def answer(id_: Any, _: Any, token: str = token, answers: Any = answers) -> bytes:
+            then = next(answers, None)
+            if then is not None:
+                return bytes(then(f"not good: {token}", id_))
+            return frame(response(id_, {"operation_token": token}), BINARY)
+
+        nodes[what] = relay.minting_over(cluster.replication(peer, fault=RawFrames(answer)), peer)
+    outcome = relay.deploy(to=nodes.values(), limits=THRICE)
+    for what, peer in zip(ends, cluster.peers, strict=True):
+        with check("BUG-41", f"the record after a second socket that quotes a token in {what}"):
+            check.need(peer.uploads, f"{peer.name} saw no upload, and its socket quoted nothing")
+            found = leaked(peer, reported_by(outcome))
+            assert not found, f"expected no password and no token, got {found}"

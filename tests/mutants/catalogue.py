@@ -17,6 +17,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_combinations,
     of_corners,
     of_downgrades,
+    of_edges,
     of_fields,
     of_forms,
     of_frames,

@@ -136,6 +136,7 @@ MAKE_IT = {
         "of_corners.a_success_without_its_body_is_whole",
         "of_corners.whole_json_of_a_length_is_a_whole_answer",
         "of_corners.whole_json_in_chunks_is_a_whole_answer",
+        "of_edges.half_an_event_at_the_end_counts",
     ),
     "interim-answer-taken": ("of_habits.an_interim_answer_is_an_answer",),
     "error-member-on-success": ("of_answers.an_error_member_is_a_failure",),
