@@ -106,8 +106,7 @@ class Answer:
         default=(), validator=check_each(_INTERIM, f"a tuple of which each is {_INTERIM.allowed}")
     )
 
-    def __repr__(self) -> str:
-        """What was given, as in `Answer(503, json={'error': 'busy'})`."""
+    def __repr__(self) -> str:  # without defaults, such as Answer(503, json={'error': 'busy'})
         given = (
             f"{it.name}={getattr(self, it.name)!r}"
             for it in fields(Answer)[1:]
