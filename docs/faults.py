@@ -144,7 +144,7 @@ async def _deploy(cluster: FakeCluster, payload: Path) -> relay.Report:
         tls=relay.Tls(cluster.ca_file),
         limits=_LIMITS,
         retry=relay.Retry(2, first_delay=0.1),
-        processes=1,
+        threads=1,
     )
 
 
