@@ -7,6 +7,7 @@ with `deploy_command.py` and `outcome.py`, what a target gets and returns.
 import shlex
 from collections.abc import Collection
 from pathlib import Path
+from shutil import which
 from typing import Protocol
 
 from deploy_relay_kit.harness.errors import InputError
@@ -121,6 +122,8 @@ def open_target(spec: str, ca_file: Path | None = None) -> Target:
             return OriginTarget(shlex.split(rest))
         except ValueError as error:
             raise InputError(f"--relay {spec!r}: {error}") from error
+    if (command := spec.split()) and which(command[0]):
+        raise InputError(f"--relay {spec!r}: a command is written as {'cmd:' + spec!r}")
     raise InputError(
         f"--relay {spec!r}: no such target; use `reference`, `cmd:COMMAND`, "
         "`python:package.module:function` or `origin:COMMAND`"

@@ -482,6 +482,7 @@ def test_a_function_may_return_a_reply(module: Callable[[str], str]) -> None:
     ("spec", "words"),
     [
         ("no-such", "use `reference`, `cmd:COMMAND`, `python:"),
+        ("sh adapter.sh", "a command is written as 'cmd:sh adapter.sh'"),
         ("cmd:", "no such target"),
         ("origin:", "no such target"),
         ("origin:'", "No closing quotation"),
