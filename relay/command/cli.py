@@ -20,7 +20,7 @@ from deploy_relay_kit.relay.command.display import (
 from deploy_relay_kit.relay.command.interrupts import Interrupts
 from deploy_relay_kit.relay.command.limits import limits_in
 from deploy_relay_kit.relay.command.output import Output, printable, printable_line
-from deploy_relay_kit.relay.command.packing.progress import packing_progress
+from deploy_relay_kit.relay.command.packing.packed import OnProgress
 from deploy_relay_kit.relay.command.packing.staging import Package, check_path, staged
 from deploy_relay_kit.relay.command.progress import Progress
 from deploy_relay_kit.relay.command.reporting.plan import lines_of, plan_of, probed
@@ -168,8 +168,21 @@ def _package(
         leave_out=own,
         warn=err.say,
         report=(lambda _: None) if is_silent else err.say,
-        progress=nullcontext(lambda *_: None) if is_silent else packing_progress(err),
+        progress=_packing_progress(arguments.path, err, is_silent),
     )
+
+
+def _packing_progress(
+    path: Path,
+    err: Output,
+    is_silent: bool,  # noqa: FBT001
+) -> AbstractContextManager[OnProgress]:
+    if is_silent or check_path(path):
+        return nullcontext(lambda *_: None)
+    # Only for a directory: importing it takes longer than a small deploy.
+    from deploy_relay_kit.relay.command.packing.progress import packing_progress  # noqa: PLC0415
+
+    return packing_progress(err)
 
 
 def _show_plan(  # noqa: PLR0917

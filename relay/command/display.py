@@ -7,23 +7,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from rich.table import Column, Table
-from rich.text import Text
-
 from deploy_relay_kit.relay.answer import readable
 from deploy_relay_kit.relay.command.output import Output, printable
-from deploy_relay_kit.relay.command.reporting.board import Board
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.report import Record
 
 Listener = Callable[[Event], None]
 
 _MARKUP = re.compile(r"<(style|script|title)\b.*?(</\1>|$)|<[^>]*(>|$)", re.DOTALL | re.IGNORECASE)
-_STYLES = {"success": "green", "failed": "red"}
 _RESTARTS = {"success": "restarted", "failed": "not restarted"}
 _READ, _LONGEST = 20_000, 2_000  # characters of a text
 _SECONDS = 10.0  # between two lines about all nodes, where there is no screen
-_NARROW = 60  # columns; a table would leave too few for the reasons
 _MANY = 10  # more nodes than this are also counted
 
 
@@ -33,24 +27,14 @@ def progress_listener(nodes: Sequence[str], err: Output) -> Iterator[Listener]:
 
     At the end, a line says how many nodes are done, in what time and with how many bytes.
     """
-    board = Board(nodes)
-    try:
-        with _screen(board, err) if err.is_animated else _lines(board, err) as show:
-            yield show
-    finally:
-        err.say(f"relay: {board.summary()}")
+    # The modules with bars and tables are imported where they show something: see `terminal`.
+    from deploy_relay_kit.relay.command.reporting.board import Board  # noqa: PLC0415
+    from deploy_relay_kit.relay.command.reporting.terminal import (  # noqa: PLC0415
+        is_animated,
+        screen,
+    )
 
-
-@contextlib.contextmanager
-def _screen(board: Board, err: Output) -> Iterator[Listener]:
-    with err.screen(board) as screen:
-        screen.start()
-        yield lambda event: board.listen(event, _state(event))
-
-
-@contextlib.contextmanager
-def _lines(board: Board, err: Output) -> Iterator[Listener]:
-    last = time.monotonic()
+    board, last = Board(nodes), time.monotonic()
 
     def show(event: Event) -> None:
         nonlocal last
@@ -60,7 +44,15 @@ def _lines(board: Board, err: Output) -> Iterator[Listener]:
             last = time.monotonic()
             err.say(f"relay: {board.summary()}")
 
-    yield show
+    try:
+        if is_animated(err):
+            with screen(board, err) as shown:
+                shown.start()
+                yield lambda event: board.listen(event, _state(event))
+        else:
+            yield show
+    finally:
+        err.say(f"relay: {board.summary()}")
 
 
 def json_line(event: Event, out: Output) -> None:
@@ -72,25 +64,22 @@ def json_line(event: Event, out: Output) -> None:
 
 def print_records(records: Iterable[Record], out: Output, *, restarts: bool = False) -> None:
     """A table on a terminal, tab-separated lines elsewhere, one per node."""
-    table = Table(
-        Column("node", overflow="fold"),
-        Column("status", no_wrap=True),
-        Column("answer", overflow="fold"),
-    )
-    for record in records:
-        name, status = printable(record["node"]), record["status"]
-        word, text = _RESTARTS[status] if restarts else status, _text(record, restart=restarts)
-        if out.is_terminal and out.console().width < _NARROW:
-            out.say(f"{name}: {word}: {text}")
-        elif out.is_terminal:
-            table.add_row(Text(name), Text(word, style=_STYLES[status]), Text(text))
-        else:
-            out.say(f"{name}\t{word}\t{text}")
-    if table.row_count:
-        console = out.console()
-        with console.capture() as shown:
-            console.print(table)
-        out.say(shown.get().rstrip("\n"))
+    rows = [
+        (
+            printable(record["node"]),
+            record["status"],
+            _RESTARTS[record["status"]] if restarts else record["status"],
+            _text(record, restart=restarts),
+        )
+        for record in records
+    ]
+    if out.is_terminal:
+        from deploy_relay_kit.relay.command.reporting.terminal import print_rows  # noqa: PLC0415
+
+        print_rows(rows, out)
+        return
+    for name, _, word, text in rows:
+        out.say(f"{name}\t{word}\t{text}")
 
 
 def _shown(text: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from deploy_relay_kit.relay.command.limits import add_limits, rates_in
 from deploy_relay_kit.relay.command.parsers import (
     Parser,
     PrintCompletion,
+    ShowVersion,
     add_origin,
     check_words,
     deploy_parser,
@@ -83,9 +83,7 @@ def _check_standard_input(arguments: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     parser = Parser("relay", description="Deploy to every node of a cluster.", allow_abbrev=False)
-    parser.add_argument(
-        "--version", action="version", version=f"relay {version('deploy-relay-kit')}"
-    )
+    parser.add_argument("--version", action=ShowVersion)
     parser.add_argument(
         "--print-completion",
         action=PrintCompletion,

@@ -5,12 +5,8 @@ import errno
 import io
 import os
 import select
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
-
-from rich.console import Console, RenderableType
-from rich.live import Live
 
 
 class Output:
@@ -28,35 +24,6 @@ class Output:
     @property
     def is_terminal(self) -> bool:
         return self.stream is not None and self.stream.isatty()
-
-    @property
-    def is_animated(self) -> bool:
-        """Whether bars can move there; TTY_INTERACTIVE=0 and TERM=dumb say no."""
-        return self.is_terminal and self.console().is_interactive
-
-    def console(self) -> Console:
-        return Console(file=self.stream)
-
-    @contextlib.contextmanager
-    def screen(self, shown: RenderableType) -> Iterator[Live]:
-        """The other screen of the terminal, to be started; the first one comes back unchanged.
-
-        It is drawn anew each time, so that a terminal which is resized shows no broken rows, and
-        rarely, to leave processor time to the uploads.
-        """
-        live = Live(
-            shown,
-            console=self.console(),
-            screen=True,
-            refresh_per_second=4,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        try:
-            yield live
-        finally:
-            with contextlib.suppress(OSError):  # the terminal may be gone
-                live.stop()
 
     def say(self, text: str) -> None:
         """Write one line, and flush it for the reader of a pipe."""

@@ -31,6 +31,24 @@ def refuse_secrets(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(secret, action=_Refused, help=argparse.SUPPRESS)
 
 
+def kit_version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415  it takes time, and few ask
+
+    return version("deploy-relay-kit")
+
+
+class ShowVersion(argparse.Action):
+    """Prints the version, which is read only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        what = "show the version of the program and exit"
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=what)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        sys.stdout.write(f"relay {kit_version()}\n")
+        parser.exit()
+
+
 class PrintCompletion(argparse.Action):
     """Prints a script for a shell, to be evaluated there."""
 

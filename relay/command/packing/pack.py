@@ -6,35 +6,21 @@ import stat
 import tarfile
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from deploy_relay_kit.relay.command.packing.packed import OnProgress, Packed
 from deploy_relay_kit.relay.command.packing.secrets import sensitive
 from deploy_relay_kit.relay.command.packing.stream import GzipStream
 from deploy_relay_kit.relay.command.packing.tree import Entry, Identity, Tree, identity
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.files import open_at_once
 
-OnProgress = Callable[[int, int], object]  # bytes of files that are packed, and of all of them
-
 _FILE_MODE = 0o644
 _EXECUTABLE_MODE = 0o755
 _BLOCK = 1 << 20
 _TRIES = 3
 _PAUSE = 0.2  # seconds, for the writer of a file to end
-
-
-@dataclass
-class Packed:
-    """The result of packing a directory."""
-
-    files: int = 0
-    skipped: dict[str, str] = field(default_factory=dict)  # reasons by path below the root
-    notes: dict[str, str] = field(default_factory=dict)  # what a packed link leads to, by path
-    sensitive: list[str] = field(default_factory=list)  # what may hold secrets
-    unused: list[str] = field(default_factory=list)  # exclude patterns that match nothing
-    sha256: str = field(default="", compare=False)  # of the archive
 
 
 def pack(

@@ -16,7 +16,8 @@ from rich.progress import (
 from rich.text import Text
 
 from deploy_relay_kit.relay.command.output import Output
-from deploy_relay_kit.relay.command.packing.pack import OnProgress
+from deploy_relay_kit.relay.command.packing.packed import OnProgress
+from deploy_relay_kit.relay.command.reporting.terminal import is_animated, screen
 
 _WIDE = 80  # columns; a narrower terminal gets no bar
 _SOON = 0.5  # seconds; a small directory needs no bar
@@ -26,16 +27,16 @@ _SECONDS = 5.0  # between two lines
 @contextlib.contextmanager
 def packing_progress(err: Output) -> Iterator[OnProgress]:
     """Yield what shows how many bytes of the files are packed."""
-    if not err.is_animated:
+    if not is_animated(err):
         yield _lines(err)
         return
     bar, began = _Bar(), time.monotonic()
-    with err.screen(bar) as screen:
+    with screen(bar, err) as shown:
 
         def show(done: int, total: int) -> None:
             bar.update(done, total)
-            if not screen.is_started and time.monotonic() - began > _SOON:
-                screen.start()
+            if not shown.is_started and time.monotonic() - began > _SOON:
+                shown.start()
 
         yield show
 

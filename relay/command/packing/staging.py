@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from deploy_relay_kit.relay.command.output import printable
-from deploy_relay_kit.relay.command.packing.pack import OnProgress, Packed, pack
+from deploy_relay_kit.relay.command.packing.packed import OnProgress, Packed
 from deploy_relay_kit.relay.command.packing.temporary import temporary_directory
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.files import STANDARD_INPUT
@@ -75,6 +75,9 @@ def staged(
                 _copy_standard_input(piped)
             yield Package(file, piped.tell())
             return
+        # Only for a directory: importing it takes longer than a small deploy.
+        from deploy_relay_kit.relay.command.packing.pack import pack  # noqa: PLC0415
+
         report(f"relay: packing {printable(str(path))}")
         with _failing(f"pack {str(path)!r}"):
             file = cleanup.enter_context(temporary_directory()) / "package.tar.gz"

@@ -5,12 +5,12 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from deploy_relay_kit.relay.command.display import print_records
 from deploy_relay_kit.relay.command.output import Output
 from deploy_relay_kit.relay.command.packing.staging import Package
+from deploy_relay_kit.relay.command.parsers import kit_version
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.report import Report
 
@@ -34,7 +34,7 @@ class Summary:
             document |= {
                 "seconds": round(time.monotonic() - self._began, 3),
                 "package": self._package,
-                "version": version("deploy-relay-kit"),
+                "version": kit_version(),
             }
             out.say(json.dumps(document, indent=2))
         elif not self._arguments.events:

@@ -40,7 +40,7 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next_one(
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-@pytest.mark.parametrize("imported", ["asyncio", "aiohttp.client", "rich.table"])
+@pytest.mark.parametrize("imported", ["asyncio", "aiohttp.client", "tomllib"])
 def test_a_signal_while_python_imports_ends_the_program_without_a_traceback(
     imported: str, name: str, code: int
 ) -> None:

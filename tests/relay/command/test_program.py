@@ -8,6 +8,7 @@ import resource
 import shlex
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -255,3 +256,12 @@ def test_too_few_descriptors_cost_time_and_no_node(
     most = {24: 2, 32: 5}.get(hard)
     is_told = f"only {most} nodes at once: too few file descriptors (ulimit -n)" in done.stderr
     assert is_told is (most is not None and concurrency is None)
+
+
+def test_what_only_some_deploys_need_is_not_imported_at_the_start() -> None:
+    """Tables, bars and the packing of directories would take a third of the start."""
+    program = "import sys, deploy_relay_kit.relay.command.cli; print(*sorted(sys.modules))"
+    line = [sys.executable, "-c", program]
+    imported = subprocess.run(line, check=True, capture_output=True, text=True).stdout.split()
+    assert "aiohttp" in imported
+    assert not {"rich.console", "pathspec", "importlib.metadata", "aiohttp.web"} & {*imported}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy_relay_kit.relay.command.packing.pack import Packed, pack
+from deploy_relay_kit.relay.command.packing.pack import pack
+from deploy_relay_kit.relay.command.packing.packed import Packed
 
 
 @pytest.fixture

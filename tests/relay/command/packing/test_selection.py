@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from deploy_relay_kit.relay.command.packing import tree
-from deploy_relay_kit.relay.command.packing.pack import Packed, pack
+from deploy_relay_kit.relay.command.packing.pack import pack
+from deploy_relay_kit.relay.command.packing.packed import Packed
 from deploy_relay_kit.relay.command.packing.secrets import sensitive
 from deploy_relay_kit.relay.errors import InputError
 
