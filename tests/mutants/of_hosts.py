@@ -38,9 +38,6 @@ alike(
     killed_by=OF_A_URL,
     the_host_of_a_url_is_in_the_name=lambda name, host: host in name,
     the_name_is_in_the_host_of_a_url=lambda name, host: name in host,
-    a_star_stands_for_a_part_of_an_address=lambda name, host: (
-        name.startswith("*.") and host.endswith(name[1:])
-    ),
     any_address_of_one_net_is_good=lambda name, host: (
         name.rpartition(".")[0] == host.rpartition(".")[0] != ""
     ),
@@ -50,3 +47,13 @@ alike(
 @mutant("TLS-01", killed_by=OF_A_URL)
 def an_address_may_stand_as_a_name(patch: pytest.MonkeyPatch) -> None:
     compare_after_the_handshake(patch, is_for, counting=None)
+
+
+@mutant("TLS-01", killed_by=OF_A_URL)
+def a_star_stands_for_a_part_of_an_address(patch: pytest.MonkeyPatch) -> None:
+    """As where every name of a certificate is a pattern for every host."""
+
+    def matches(name: str, host: str) -> bool:
+        return is_for(name, host) or (name.startswith("*.") and host.endswith(name[1:]))
+
+    compare_after_the_handshake(patch, matches, counting=None)
