@@ -23,7 +23,7 @@ from deploy_relay_kit.relay.payload import BLOCK_BYTES, Block, StagedPayload, op
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.states import AnswerState, Exchange, Step
 
-_REPORT_BYTES = 1 << 20  # between two `sent` events
+_REPORT_SECONDS = 0.1  # between two `sent` events
 _OLD = "a node older than 5.1 takes no forms; deploy with `--legacy`, or `--probe` to find out"
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})", re.ASCII)
 _FIRST_WITH_FORMS = (5, 1)
@@ -192,7 +192,8 @@ class _Sending:
     async def _parts(self) -> AsyncIterator[Part]:
         self._advance(Step.PART)
         yield self._frame.head
-        sent = 0
+        clock = asyncio.get_running_loop().time
+        sent, reported = 0, clock()
         for block in self._read():
             if self._is_limited:
                 await self._until_allowed(len(block))
@@ -202,8 +203,10 @@ class _Sending:
                 await asyncio.Future()
             self._advance(Step.PART)
             yield block
-            before, sent = sent, sent + len(block)
-            if sent == self.upload.payload.size or sent // _REPORT_BYTES > before // _REPORT_BYTES:
+            sent += len(block)
+            now = clock()
+            if sent == self.upload.payload.size or now >= reported + _REPORT_SECONDS:
+                reported = now
                 self._report(sent)
         await asyncio.sleep(0)
         # A peer may answer as soon as it has the closing boundary.

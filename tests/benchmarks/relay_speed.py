@@ -24,7 +24,7 @@ from tests.benchmarks.page import write_page
 from tests.benchmarks.senders import commands
 
 _MIB = 1 << 20
-_PEERS = {1: 1_024, 2: 512, 8: 256, 64: 16}
+_PEERS = {1: 1_024, 2: 1_024, 8: 1_024, 64: 16}
 """The size of the payload in MiB, for each number of peers."""
 _MANY = (1, 10, 100, 1_000, 5_000)
 _SIZES = tuple(1 << power for power in (16, 20, 24, 28, 32, 34))
@@ -124,7 +124,7 @@ def main() -> None:
             bench = Bench(Path(name), pause=options.realtime)
             relay, sizes, many = ["relay"], [*_SIZES], [*_MANY]
             results = {
-                "kill": bench.rounds(8, 512 * _MIB, options.pairs, [_CURL, _RELAY]),
+                "kill": bench.rounds(8, _PEERS[8] * _MIB, options.pairs, [_CURL, _RELAY]),
                 "senders": [
                     each
                     for peers, mib in _PEERS.items()
