@@ -27,6 +27,7 @@ TARGETS = {
     "two question marks": "/?a=b?c/d",
     "a plus": "/a+b?q=a+b%20c%2B",
     "names and values that are empty": "/?=&&a&=b&c=",
+    "an ampersand at the end": "/?a=1&",
     "one name twice": "/?b=1&a=2&b=3",
     "slashes at the beginning": "//a/b",
     "slashes at the end": "/a//",

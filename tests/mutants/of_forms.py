@@ -67,6 +67,7 @@ alike(
     "URL-08",
     killed_by=TARGETS,
     escapes_are_in_capitals=in_capitals,
+    an_ampersand_at_the_end_is_cut=lambda it: it.rstrip("&"),
     escapes_are_in_lower_case=lambda it: re.sub("%[0-9A-F]{2}", lambda at: at[0].lower(), it),
     needless_escapes_are_removed=lambda it: re.sub(
         "%(6[1-9a-f]|7[0-9ae]|2[de])", lambda at: unquote(at[0]), it, flags=re.IGNORECASE
