@@ -6,7 +6,8 @@ fixture is used, and touches no test that starts no cluster.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ from _pytest._code.code import ExceptionRepr  # what `longrepr` is; pytest has n
 from deploy_relay_kit import clusters
 
 if TYPE_CHECKING:
-    from deploy_relay_kit.harness import Authority, FakeCluster, FakePeer
+    from deploy_relay_kit.harness import Authority, FakeCluster, FakePeer, RealCluster
 
-WHAT_THE_PEERS_SAW = "what the fake peers saw"
+WHAT_THE_NODES_SAW = "what the nodes saw"
 _CASES = Path(__file__).parent / "harness" / "shipped" / "conformance"  # of an installed kit
 _JUDGE = "deploy_relay_kit.harness.judge.cases.plugin"
 _CASES_LEFT_OUT = pytest.StashKey[bool]()
@@ -49,6 +50,29 @@ def fake_cluster(relay_authority: Authority) -> Iterator[FakeCluster]:
 def fake_peer(fake_cluster: FakeCluster) -> FakePeer:
     """A healthy node of `fake_cluster`; set its `fault` to make it misbehave."""
     return fake_cluster.peer()
+
+
+@pytest.fixture
+def real_cluster(
+    relay_authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., RealCluster]]:
+    """Start clusters of real nodes, processes of `relay serve`: `real_cluster(3)`.
+
+    The nodes are stopped after the test; the report of its failure shows what they wrote to
+    standard error.
+    """
+    from deploy_relay_kit.harness import RealCluster
+
+    with ExitStack() as stack:
+
+        def start(nodes: int = 0, *, settings: str = "") -> RealCluster:
+            home = tmp_path_factory.mktemp("real-cluster")
+            cluster = RealCluster(
+                nodes, settings=settings, directory=home, authority=relay_authority
+            )
+            return stack.enter_context(cluster)
+
+        yield start
 
 
 def pytest_configure() -> None:
@@ -100,7 +124,7 @@ def pytest_runtest_makereport(
     since = item.stash.get(_BEGAN, 0.0)
     if seen := "\n".join(cluster.timelines(since) for cluster in clusters.of_test()):
         if isinstance(report.longrepr, ExceptionRepr):
-            report.longrepr.addsection(WHAT_THE_PEERS_SAW, seen)
+            report.longrepr.addsection(WHAT_THE_NODES_SAW, seen)
         else:  # of another plugin's making, or a bare text
-            report.sections.append((WHAT_THE_PEERS_SAW, seen))
+            report.sections.append((WHAT_THE_NODES_SAW, seen))
     return report

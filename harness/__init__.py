@@ -4,7 +4,7 @@ Tests import everything from here: `from deploy_relay_kit.harness import FakeClu
 names and their types stand in `__init__.pyi`, and each is loaded when it is first used, so that a
 test waits for no more than it needs. Rooms, from the bottom up:
 `witness`, `faults`, `profiles`, `transport`, `peer`, `replication`, `fronts`, `cluster`; beside
-them `targets`; on top `judge` and `cli`. Begin with `cluster.py`.
+them `targets` and `nodes`; on top `judge` and `cli`. Begin with `cluster.py`.
 """
 
 import lazy_loader

@@ -129,6 +129,8 @@ from .fronts.haproxy import HaproxyFront as HaproxyFront
 from .fronts.nginx import NginxFront as NginxFront
 from .fronts.proxy import PathPrefixProxy as PathPrefixProxy
 from .fronts.tinyproxy import Tinyproxy as Tinyproxy
+from .nodes.cluster import RealCluster as RealCluster
+from .nodes.node import RealNode as RealNode
 from .peer.certificates import Authority as Authority
 from .peer.options import Login as Login
 from .peer.payloads import (

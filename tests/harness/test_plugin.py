@@ -78,11 +78,11 @@ def test_a_failing_test_shows_what_the_peers_saw(pytester: pytest.Pytester, work
     result = pytester.runpytest_subprocess("-n", workers, "-p", "no:hypothesispytest")
     result.assert_outcomes(passed=3, failed=1, errors=1, xfailed=1)
     output = result.stdout.str()
-    assert output.count("what the fake peers saw") == 2
+    assert output.count("what the nodes saw") == 2
     assert "the-failing-node https://127." in output
     assert "the-node-of-a-fixture https://127." in output
     assert "request head: POST /secret-free" in output
-    assert "very-secret" not in output.partition("what the fake peers saw")[2]
+    assert "very-secret" not in output.partition("what the nodes saw")[2]
 
 
 OWN_CLUSTERS = """
@@ -134,11 +134,11 @@ def test_a_cluster_of_the_tests_own_is_in_the_report(
     assert failures["test_first"] == ""
     of_scope, own = failures["test_of_the_scope"], failures["test_of_its_own"]
     for text in (of_scope, own):
-        assert "what the fake peers saw" in text
+        assert "what the nodes saw" in text
         assert "the request was POST /of-" in text
         assert all(line in result.stdout.str() for line in text.splitlines()[-5:])
     assert "/of-the-second" in of_scope
-    assert "/of-the-first" not in of_scope.partition("what the fake peers saw")[2]
+    assert "/of-the-first" not in of_scope.partition("what the nodes saw")[2]
     assert "/of-a-helper" in own
 
 

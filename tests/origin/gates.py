@@ -14,8 +14,8 @@ class Gate:
     def __init__(self, url: str) -> None:
         self._to = urlsplit(url)
         self._open = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"{self._to.scheme}://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._listener = socket.create_server((self._to.hostname or "", 0))
+        self.url = f"{self._to.scheme}://{self._to.hostname}:{self._listener.getsockname()[1]}/"
         self._sockets = [self._listener]
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()

@@ -1,29 +1,22 @@
-"""Real nodes for tests: processes of `relay serve` under one authority, each with its directory."""
+"""Real nodes for the tests of the origin: `RealCluster` of the kit, with requests and forms."""
 
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import shutil
-import signal
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
-import trustme
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-from deploy_relay_kit.relay.origin.access.users import hashed
+from deploy_relay_kit import harness
+from deploy_relay_kit.harness.nodes.cluster import RELAY as PROGRAM
 
 PASSWORD = "a passphrase of the cluster"
 BOUNDARY = "an-odd-boundary"
@@ -31,20 +24,8 @@ FILES = {"config.yaml": b"static: true\n", "web/index.html": b"<p>hello", "blob"
 RELAY = str(Path(sys.executable).with_name("relay"))
 
 
-@dataclass
-class RealNode:
-    """One `relay serve`."""
-
-    name: str
-    home: Path
-    process: subprocess.Popen[str]
-    url: str
-    context: ssl.SSLContext
-    replication_url: str | None = None
-
-    def connect(self) -> http.client.HTTPSConnection:
-        host = urlsplit(self.url).netloc
-        return http.client.HTTPSConnection(host, timeout=60, context=self.context)
+class RealNode(harness.RealNode):
+    """One `relay serve`, and what these tests ask of it."""
 
     def ask(
         self, body: object, headers: dict[str, str] | None = None, *, user: str = "admin"
@@ -79,19 +60,12 @@ class RealNode:
 
     def live(self, project: str = "demo") -> dict[str, bytes]:
         """Every file of the live build."""
-        root = self.home / "data" / "live" / project
+        root = self.build(project)
         files = (it for it in root.rglob("*") if it.is_file())
         return {str(it.relative_to(root)): it.read_bytes() for it in files}
 
     def staged(self) -> list[Path]:
         return list((self.home / "data" / "staging").iterdir())
-
-    def close(self) -> None:
-        """Make sure that the process has ended."""
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
     def row(self, deployment_id: object, **more: object) -> Any:
         """The record of a deploy."""
@@ -105,10 +79,6 @@ class RealNode:
         status, answer = self.ask({"operation": "list_deployments", **filters})
         assert status == 200, answer
         return answer["deployments"]
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(30)
 
 
 def events_in(stream: bytes) -> list[tuple[str, Any]]:
@@ -164,89 +134,40 @@ def raw(node: RealNode, sent: bytes, length: int, accept: str = "*/*") -> ssl.SS
     return connection
 
 
-@dataclass
-class RealCluster:
-    """Nodes that share an authority, a key for tokens, and a file of nodes."""
+class RealCluster(harness.RealCluster):
+    """A cluster whose user has the password of these tests."""
 
-    home: Path
-    nodes: list[RealNode] = field(default_factory=list)
+    node_type = RealNode
 
-    def __post_init__(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
-        self._authority = trustme.CA()
-        self._authority.cert_pem.write_to_path(str(self.home / "ca.pem"))
-        key = rsa.generate_private_key(65_537, 2_048)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (self.home / "token.pem").write_bytes(pem)
-        (self.home / "password").write_text(f"{PASSWORD}\n")
-        (self.home / "nodes.toml").write_text("")
-        self._hash = hashed(PASSWORD)
+    def __init__(self, home: Path) -> None:
+        super().__init__(directory=home, password=PASSWORD)
 
-    def start(self, name: str, extra: str = "", program: Sequence[str] = (RELAY,)) -> RealNode:
-        """Start a node, or start it again with its directory, in its place and at a new port."""
-        home = self.home / name
-        home.mkdir(exist_ok=True)
-        leaf = self._authority.issue_cert("127.0.0.1", name)
-        leaf.private_key_and_cert_chain_pem.write_to_path(str(home / "leaf.pem"))
-        (home / "node.toml").write_text(f"""
-name = "{name}"
-directory = "data"
-port = 0
-certificate_file = "leaf.pem"
-key_file = "leaf.pem"
-token_key_file = "../token.pem"
-{extra}
-[cluster]
-nodes_file = "../nodes.toml"
-ca_file = "../ca.pem"
-username = "admin"
-password_file = "../password"
-[users]
-admin = {{ hash = "{self._hash}" }}
-guest = {{ hash = "{self._hash}", super_user = false }}
-""")
-        command = [*program, "serve", "--config", str(home / "node.toml")]
-        with (home / "stderr").open("ab") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, f"{name} did not start: {(home / 'stderr').read_text()}"
-        context = ssl.create_default_context(cafile=str(self.home / "ca.pem"))
-        said = json.loads(line)
-        node = RealNode(name, home, process, said["url"], context, said.get("replication_url"))
-        for place, old in enumerate(self.nodes):
-            if old.name == name:
-                old.close()
-                self.nodes[place] = node
-                break
-        else:
-            self.nodes.append(node)
-        return node
+    @property
+    def nodes(self) -> list[RealNode]:
+        return cast("list[RealNode]", self._nodes)
 
-    def issue(self, *names: str) -> trustme.LeafCert:
-        """A certificate of the cluster's authority."""
-        return self._authority.issue_cert(*names)
+    def start(
+        self, name: str | None = None, settings: str = "", *, program: Sequence[str] = PROGRAM
+    ) -> RealNode:
+        return cast("RealNode", super().start(name, settings, program=program))
 
-    def publish(self) -> None:
-        """Write the file of nodes, which each node reads anew for each deploy."""
-        rows = [f'[[node]]\nname = "{it.name}"\nurl = "{it.url}"\n' for it in self.nodes]
-        sockets = [it.replication_url for it in self.nodes]
-        rows = [
-            row + (f'replication_url = "{at}"\n' if at else "")
-            for row, at in zip(rows, sockets, strict=True)
-        ]
-        (self.home / "nodes.toml").write_text("".join(rows))
+    def issue(self, name: str) -> Path:
+        """A file with a certificate of the cluster's authority, and its key."""
+        path = self.home / f"{name}.pem"
+        path.write_bytes(b"".join(self.authority.leaf(name)))
+        return path
 
 
 @contextmanager
 def real_cluster(home: Path, count: int = 0) -> Iterator[RealCluster]:
+    """A cluster whose nodes are killed at the end, and its directory removed."""
     cluster = RealCluster(home)
     try:
         for number in range(1, count + 1):
             cluster.start(f"n{number}")
-        cluster.publish()
         yield cluster
     finally:
         for node in cluster.nodes:
-            node.close()
+            node.kill()
+        cluster.stop()
         shutil.rmtree(home, ignore_errors=True)

@@ -52,7 +52,7 @@ IS_NEW = {
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
     with real_cluster(tmp_path_factory.mktemp("mortal")) as cluster:
         for name in ("n1", "n2"):
-            cluster.start(name, COMMAND, PROGRAM)
+            cluster.start(name, COMMAND, program=PROGRAM)
         cluster.publish()
         yield cluster
 
@@ -61,7 +61,7 @@ def killed(cluster: RealCluster, victim: RealNode, point: str) -> RealNode:
     """Wait until the victim has died at the point; start it again."""
     assert victim.process.wait(30) == -9, f"{victim.name} did not die at {point!r}"
     (victim.home / "die").unlink()
-    again = cluster.start(victim.name, COMMAND, PROGRAM)
+    again = cluster.start(victim.name, COMMAND, program=PROGRAM)
     cluster.publish()
     return again
 

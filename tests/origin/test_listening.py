@@ -24,6 +24,12 @@ def dial(node: RealNode) -> socket.socket:
     return connection
 
 
+def shaken(node: RealNode, plain: socket.socket | None = None) -> ssl.SSLSocket:
+    """A connection after the TLS handshake."""
+    host = urlsplit(node.url).hostname
+    return node.context.wrap_socket(plain or dial(node), server_hostname=host)
+
+
 def is_ended(connection: socket.socket) -> bool:
     """Whether the node has ended the connection; waits for up to 30 seconds."""
     try:
@@ -36,7 +42,7 @@ def test_a_connection_without_a_request_is_ended(tmp_path: Path) -> None:
     with real_cluster(tmp_path) as cluster:
         node = cluster.start("n1", LIMITS)
         silent = dial(node)
-        half = node.context.wrap_socket(dial(node), server_hostname="127.0.0.1")
+        half = shaken(node)
         half.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         # An upload may take longer than the limit of a head.
         fields = {"operation": "deploy_component", "project": "slow", "replicated": False}
@@ -58,7 +64,7 @@ def test_requests_of_a_stranger_hold_no_connection(tmp_path: Path, path: str) ->
     with real_cluster(tmp_path) as cluster:
         node = cluster.start("n1", LIMITS)
         asked = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 100
-        with node.context.wrap_socket(dial(node), server_hostname="127.0.0.1") as connection:
+        with shaken(node) as connection:
             before = time.monotonic()
             with contextlib.suppress(OSError):
                 while time.monotonic() - before < 30:
@@ -71,7 +77,7 @@ def test_requests_of_a_stranger_hold_no_connection(tmp_path: Path, path: str) ->
 def test_a_stranger_sends_a_body_in_time(tmp_path: Path) -> None:
     with real_cluster(tmp_path) as cluster:
         node = cluster.start("n1", LIMITS)
-        with node.context.wrap_socket(dial(node), server_hostname="127.0.0.1") as connection:
+        with shaken(node) as connection:
             connection.sendall(
                 b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                 b"Content-Length: 100\r\n\r\n{"
@@ -107,7 +113,7 @@ def test_connections_beyond_the_limit_are_refused(tmp_path: Path) -> None:
         def is_refused() -> bool:
             plain = dial(node)
             try:
-                with node.context.wrap_socket(plain, server_hostname="127.0.0.1"):
+                with shaken(node, plain):
                     return False
             except (ssl.SSLError, OSError):
                 return True

@@ -7,6 +7,7 @@ import shutil
 import ssl
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -35,7 +36,9 @@ def test_curl_alone_can_deploy_and_roll_back(tmp_path: Path) -> None:
     with real_cluster(tmp_path / "cluster", 2) as cluster:
         node = cluster.nodes[0]
         shutil.copy(tmp_path / "cluster" / "ca.pem", tmp_path / "ca.pem")
-        (tmp_path / "netrc").write_text(f'machine 127.0.0.1 login admin password "{PASSWORD}"\n')
+        (tmp_path / "netrc").write_text(
+            f'machine {urlsplit(node.url).hostname} login admin password "{PASSWORD}"\n'
+        )
         (tmp_path / "my-component").mkdir()
         for name in ("config.yaml", "index.html"):
             (tmp_path / "my-component" / name).write_bytes(name.encode())
@@ -65,14 +68,14 @@ def home(tmp_path: Path) -> Path:
 
 def test_a_node_starts_with_the_files_of_the_page(home: Path) -> None:
     command = [RELAY, "serve", "--config", "node.toml"]
-    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["url"]
             context = ssl.create_default_context(cafile=str(home / "ca.pem"))
             context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does
             context.check_hostname = False  # eu.example.com is at 127.0.0.1
-            eu = RealNode("eu", home, process, url, context)
+            eu = RealNode("eu", home, "admin", PASSWORD, context, process, url)
             assert eu.ask({"operation": "get_components"}) == (200, {"components": []})
             assert eu.ask({"operation": "get_components"}, user="viewer")[0] == 403
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -199,7 +198,7 @@ def test_no_secret_is_kept(tmp_path: Path) -> None:
         assert origin.ask(body, {**FORM, **bearer})[0] == 200
         origin.ask(body, {**FORM, "Authorization": f"Bearer {tokens['operation_token']}x"})
         for node in (origin, peer):
-            node.stop(signal.SIGTERM)
+            node.stop()
             kept = [it for it in (node.home / "data").rglob("*") if it.is_file()]
             kept += [node.home / "stderr"]
             assert (node.home / "data" / "deployments.sqlite") in kept

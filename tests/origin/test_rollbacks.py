@@ -181,8 +181,7 @@ def test_a_node_that_does_not_answer_in_time_fails_alone(tmp_path: Path) -> None
         node = cluster.start("n1", extra)
         row = '[[node]]\nname = "caller"\nurl = "https://127.0.0.1:1/"\n'
         (cluster.home / "nodes.toml").write_text(row)
-        leaf = cluster.home / "caller.pem"
-        cluster.issue("caller").private_key_and_cert_chain_pem.write_to_path(str(leaf))
+        leaf = cluster.issue("caller")
         others = Others(
             [relay.Node("n1", node.url, replication_url=node.replication_url)],
             {

@@ -158,10 +158,8 @@ def test_credentials_count_as_on_the_operations_api(linked: RealCluster, user: s
 
 def test_a_stranger_is_refused_at_the_first_message(linked: RealCluster) -> None:
     node = linked.nodes[0]
-    unknown = linked.home / "unknown.pem"
-    linked.issue("elsewhere.example").private_key_and_cert_chain_pem.write_to_path(str(unknown))
     named = context_of(linked, None)
-    named.load_cert_chain(unknown)
+    named.load_cert_chain(linked.issue("elsewhere.example"))
     for context in (context_of(linked, None), named):
         assert asked(node, context, request(**MINT)) == [(1008, "Unauthorized")]
     # A certificate of another authority does not even shake hands.

@@ -56,7 +56,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def mixed(earlier: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
     with real_cluster(tmp_path_factory.mktemp("mixed")) as cluster:
-        cluster.start("old", SOCKET, (earlier,))
+        cluster.start("old", SOCKET, program=(earlier,))
         cluster.start("new", SOCKET)
         cluster.publish()
         yield cluster
@@ -102,7 +102,7 @@ def test_a_token_counts_on_both_versions(mixed: RealCluster, issuer: int) -> Non
 
 def test_a_directory_of_an_earlier_version_is_used_on(tmp_path: Path, earlier: str) -> None:
     with real_cluster(tmp_path) as cluster:
-        node = cluster.start("n1", SOCKET, (earlier,))
+        node = cluster.start("n1", SOCKET, program=(earlier,))
         _, answer = node.deploy(component(version=b"1"))
         row = node.row(answer["deployment_id"])
         assert node.stop() == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy_relay_kit import relay
+from deploy_relay_kit.harness.peer.addresses import loopback_address
 from deploy_relay_kit.relay.command.cli import main
 from deploy_relay_kit.relay.command.deployments import event_line
 from deploy_relay_kit.relay.report import Record
@@ -20,7 +21,7 @@ from tests.origin.archives import component
 from tests.origin.nodes import FILES, RELAY, RealCluster, RealNode, real_cluster, wait_for
 from tests.relay.driving import DEPLOY, against
 
-HOST = "127.0.0.1"
+HOST = loopback_address(1)
 
 
 def reached(node: RealNode) -> list[str]:
