@@ -24,7 +24,6 @@ from deploy_relay_kit.relay.report import Record
 from deploy_relay_kit.relay.request import forwarded_fields
 
 Deploying = asyncio.Task[Form | dict[str, object]]
-_LAST_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -57,23 +56,14 @@ class Deploys:
         Its result is the answer, or the form if it has no file. It raises RefusalError only.
         """
         progress = Progress(self._home.journal, user, is_watched=is_watched)
-        task = asyncio.create_task(self._from_form(blocks, boundary, progress))
+        task = self._home.keep(self._from_form(blocks, boundary, progress))
         self._running[progress.deployment_id] = progress, task
         task.add_done_callback(partial(self._end, progress))
         return progress, task
 
-    async def end(self) -> None:
-        """Give the deploys under way a minute, also those whose client has gone; then stop them."""
-        if tasks := [task for _, task in self._running.values()]:
-            _, late = await asyncio.wait(tasks, timeout=_LAST_SECONDS)
-            for task in late:
-                task.cancel()
-
-    def _end(self, progress: Progress, task: Deploying) -> None:
+    def _end(self, progress: Progress, _: Deploying) -> None:
         del self._running[progress.deployment_id]
         progress.end()
-        if not task.cancelled():
-            task.exception()  # asyncio complains of one that nobody reads, as if the client went
 
     async def _from_form(
         self, blocks: AsyncIterator[bytes], boundary: str, progress: Progress

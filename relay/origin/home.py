@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.local.builds import Builds
 from deploy_relay_kit.relay.origin.others import Look, Others
 from deploy_relay_kit.relay.origin.record.journal import Journal, Row
 from deploy_relay_kit.relay.origin.refusal import RefusalError
+
+T = TypeVar("T")
+_LAST_SECONDS = 60.0
 
 
 class Turns:
@@ -55,6 +59,26 @@ class Home:
         self.builds = Builds(config.directory, config.limits, unpack=config.unpack)
         self.journal = Journal(config.directory, config.name)
         self.turns = Turns(may_wait=config.wait_for_project)
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def keep(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        """A deploy or a rollback as a task, which goes on when its client has gone."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[T]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # asyncio complains of one that nobody reads, as if the client went
+
+    async def end(self) -> None:
+        """Give what is under way a minute; then stop it."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_LAST_SECONDS)
+            for task in late:
+                task.cancel()
 
     def row(self, given: Mapping[str, object]) -> Row:
         """The record of a deploy, and whether its build is in use on this node (TRK-05)."""

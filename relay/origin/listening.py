@@ -1,4 +1,4 @@
-"""How a node listens: to how many connections, and how long a stranger may hold one."""
+"""How a node listens: to how many connections, how long it waits for bytes, and how it stops."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import logging
 import math
 import resource
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -16,6 +16,7 @@ from deploy_relay_kit.relay.files import check_length
 from deploy_relay_kit.relay.origin.config import Bounds, Config
 
 _LINGER_SECONDS = 1.0  # EARLY-05
+STOP_SECONDS = 5.0  # for what is not complete when the node stops
 _REFUSED = 400
 _LOG = logging.getLogger(__name__)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -37,7 +38,7 @@ async def listen(
     port: int,
     context: ssl.SSLContext,
 ) -> str:
-    """Begin to listen; return the address. The stack ends it, and gives requests a minute to end.
+    """Begin to listen; return the address. The stack ends it, as `on_shutdown` says.
 
     InputError: the certificate cannot be used, or the port is in use.
     """
@@ -57,6 +58,7 @@ async def listen(
         access_log=None,
         lingering_time=_LINGER_SECONDS,
         keepalive_timeout=settings.limits.idle,
+        shutdown_timeout=2 * STOP_SECONDS,  # later than what `Waits` ends, which has an answer
         logger=_LOG,
     )
     stack.push_async_callback(runner.cleanup)
@@ -79,6 +81,36 @@ async def listen(
     stack.push_async_callback(asyncio.sleep, 0)
     host, port = server.sockets[0].getsockname()[:2]
     return f"{host}:{port}"
+
+
+class Waits:
+    """How long the node waits for bytes of others; when it stops, only a moment longer."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncio.Timeout] = set()
+        self._last = math.inf
+
+    @property
+    def are_ending(self) -> bool:
+        return self._last < math.inf
+
+    @contextlib.asynccontextmanager
+    async def at_most(self, seconds: float) -> AsyncIterator[None]:
+        """Raise TimeoutError after this time."""
+        until = min(asyncio.get_running_loop().time() + seconds, self._last)
+        async with asyncio.timeout_at(until) as wait:
+            self._open.add(wait)
+            try:
+                yield
+            finally:
+                self._open.discard(wait)
+
+    def end(self, seconds: float) -> None:
+        """End what waits now, and what will wait, after this time; a sender that drips, too."""
+        self._last = asyncio.get_running_loop().time() + seconds
+        for wait in self._open:
+            if not wait.expired():
+                wait.reschedule(min(wait.when() or self._last, self._last))
 
 
 class _Guard:

@@ -1,5 +1,6 @@
 """The operations of the node, and who may use them."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Mapping
@@ -88,7 +89,8 @@ class Operations:
         if operation in self._questions:
             return self._questions[operation](given)
         if operation == "rollback_component":
-            return await roll_back(self._home, given, user or "")
+            work = roll_back(self._home, given, user or "")
+            return await asyncio.shield(self._home.keep(work))
         if operation == "deploy_component":
             raise RefusalError(400, "Either payload or package must be provided")
         raise RefusalError(400, f"Operation {operation[:60]!r} not found")  # DEP-14

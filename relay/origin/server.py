@@ -14,7 +14,7 @@ from multipart import parse_options_header  # type: ignore[import-untyped]  # sh
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
 from deploy_relay_kit.relay.origin.home import Home
-from deploy_relay_kit.relay.origin.listening import listen
+from deploy_relay_kit.relay.origin.listening import STOP_SECONDS, Waits, listen
 from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
 from deploy_relay_kit.relay.origin.others import Look, look_in, looked
 from deploy_relay_kit.relay.origin.record.progress import Happening, replayed
@@ -33,6 +33,7 @@ class Node:
     def __init__(self, settings: Config, look: Look) -> None:
         """Raise InputError for what the configuration names and the node cannot use."""
         self._limits = settings.limits
+        self._waits = Waits()
         self._home = Home(settings, look)
         restarts = Restarts(self._home)
         self._deploys = Deploys(self._home, restarts)
@@ -43,14 +44,20 @@ class Node:
         application = web.Application(client_max_size=self._limits.json_bytes)
         application.router.add_post("/", self._post)
         application.router.add_get("/health", self._health)
-        application.on_shutdown.append(lambda _: self._deploys.end())
+        application.on_shutdown.append(self._stop)
         return application
 
     def replication(self) -> web.Application:
         application = web.Application()
         application.router.add_get("/", self.socket.serve)
-        application.on_shutdown.append(self.socket.end)
+        application.on_shutdown.append(self._stop)
         return application
+
+    async def _stop(self, _: web.Application) -> None:
+        """Refuse what is not complete, soon; let end what is."""
+        self.socket.end()
+        self._waits.end(STOP_SECONDS)
+        await self._home.end()
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response(text="The node is running.")
@@ -96,7 +103,7 @@ class Node:
             opened.cancel()
             if progress.opened.is_set():
                 last = partial(_last_event, deploy)
-                return await _streamed(request, follower, last, self._limits.idle)
+                return await self._streamed(request, follower, last)
         result: object = await asyncio.shield(deploy)
         if isinstance(result, Form):
             result = await self._operations.run(result.fields, user, request.remote or "")
@@ -113,7 +120,34 @@ class Node:
         async def last() -> bytes:
             return sse.encoded("done", {"result": self._home.row(given)})
 
-        return await _streamed(request, events, last, self._limits.idle)
+        return await self._streamed(request, events, last)
+
+    async def _streamed(
+        self,
+        request: web.Request,
+        events: AsyncIterator[Happening],
+        last: Callable[[], Awaitable[bytes]],
+    ) -> web.StreamResponse:
+        """An answer in events; a client that goes or reads nothing stops only that (SSE-13)."""
+        response = web.StreamResponse(headers=sse.HEADERS)
+
+        async def write(data: bytes) -> None:
+            async with self._waits.at_most(self._limits.idle):
+                await response.write(data)
+
+        try:
+            await response.prepare(request)
+            await write(sse.PRIME)
+            async for name, data in events:
+                await write(sse.encoded(name, data))
+            await write(await last())
+            await response.write_eof()
+        except ConnectionError:
+            pass
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+        return response
 
     async def _json(self, request: web.Request, user: str | None) -> dict[str, object]:
         seconds = self._limits.idle
@@ -145,9 +179,11 @@ class Node:
     @contextlib.asynccontextmanager
     async def _in_time(self, what: str, seconds: float) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(seconds):
+            async with self._waits.at_most(seconds):
                 yield
         except TimeoutError:
+            if self._waits.are_ending:
+                raise RefusalError(503, f"the node stops before the {what} is complete") from None
             raise RefusalError(408, f"the {what} stalled") from None
         except (web.RequestPayloadError, ConnectionError):
             raise RefusalError(400, f"the {what} was cut") from None
@@ -169,34 +205,6 @@ def _wants_events(request: web.Request) -> bool:
     return sse.asks_for_events(request.headers.get("Accept", ""))
 
 
-async def _streamed(
-    request: web.Request,
-    events: AsyncIterator[Happening],
-    last: Callable[[], Awaitable[bytes]],
-    idle: float,
-) -> web.StreamResponse:
-    """An answer in events; a client that goes or reads nothing stops only that (SSE-13)."""
-    response = web.StreamResponse(headers=sse.HEADERS)
-
-    async def write(data: bytes) -> None:
-        async with asyncio.timeout(idle):
-            await response.write(data)
-
-    try:
-        await response.prepare(request)
-        await write(sse.PRIME)
-        async for name, data in events:
-            await write(sse.encoded(name, data))
-        await write(await last())
-        await response.write_eof()
-    except ConnectionError:
-        pass
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-    return response
-
-
 async def _last_event(deploy: Deploying) -> bytes:
     """Of a deploy that has ended: `done` or `error`, once (SSE-09)."""
     try:
@@ -209,7 +217,7 @@ async def _last_event(deploy: Deploying) -> bytes:
 async def serve(
     settings: Config, look: Look | None = None, more: Mapping[str, object] | None = None
 ) -> None:
-    """Run a node until it is cancelled; deploys under way have a minute to end.
+    """Run a node until it is cancelled; a deploy whose payload is here has a minute to end.
 
     `look` finds the other nodes, by default in the files of the configuration; `more` are members
     of the line that is written when the node listens. InputError: something cannot be used.

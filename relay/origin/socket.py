@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.config import Config, nodes_of
+from deploy_relay_kit.relay.origin.listening import Waits
 from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
 from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.replication import REQUEST, RESPONSE, SUBPROTOCOL
@@ -24,8 +25,7 @@ class ReplicationSocket:
 
     def __init__(self, settings: Config, operations: Operations) -> None:
         self._settings, self._operations = settings, operations
-        self._limit = settings.limits.idle
-        self._silences: set[asyncio.Timeout] = set()
+        self._waits = Waits()
 
     def tls(self) -> ssl.SSLContext:
         """A context that asks for the certificate of a node, which need not have one."""
@@ -76,18 +76,12 @@ class ReplicationSocket:
 
     async def _next(self, message: Awaitable[WSMessage]) -> WSMessage:
         """The next message, which must come in time; a ping is none."""
-        async with asyncio.timeout(self._limit) as silence:
-            self._silences.add(silence)
-            try:
-                return await message
-            finally:
-                self._silences.discard(silence)
+        async with self._waits.at_most(self._settings.limits.idle):
+            return await message
 
-    async def end(self, _: web.Application) -> None:
+    def end(self) -> None:
         """Let operations end, but wait for no further message."""
-        self._limit = 0.0
-        for silence in self._silences:
-            silence.reschedule(0.0)
+        self._waits.end(0.0)
 
     async def _user(self, request: web.Request) -> str | None:
         """WS-04: who asks, by credentials or by the certificate of a node; never by an address."""

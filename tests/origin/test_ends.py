@@ -6,6 +6,7 @@ import contextlib
 import resource
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,8 +16,8 @@ import pytest
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.record.journal import Journal
 from tests.origin.archives import archive, component, entry
-from tests.origin.nodes import RealCluster, RealNode, form, raw, real_cluster, wait_for
-from tests.origin.test_listening import is_ended
+from tests.origin.nodes import RealCluster, RealNode, basic, form, raw, real_cluster, wait_for
+from tests.origin.test_listening import is_ended, shaken
 
 
 @contextlib.contextmanager
@@ -63,6 +64,41 @@ def test_a_stopped_node_ends_a_deploy_whose_client_has_gone(tmp_path: Path) -> N
         assert again.live() == {"version": b"1"}
         row = again.row(row["deployment_id"])
         assert (row["status"], row["live"]) == ("success", True)
+
+
+@pytest.mark.parametrize("kind", ["stalls", "drips", "stalls in JSON"])
+def test_an_upload_that_is_not_complete_holds_up_no_stop(tmp_path: Path, kind: str) -> None:
+    with real_cluster(tmp_path, 1) as cluster:
+        [node] = cluster.nodes
+        fields = {"operation": "deploy_component", "project": "demo", "replicated": False}
+        whole = form(fields, bytes(100_000))
+        if kind == "stalls in JSON":
+            login = basic("admin")["Authorization"]
+            connection = shaken(node)
+            head = f"Host: x\r\nAuthorization: {login}\r\nContent-Type: application/json"
+            connection.sendall(f"POST / HTTP/1.1\r\n{head}\r\nContent-Length: 9\r\n\r\n{{".encode())
+            assert node.ask({"operation": "get_components"})[0] == 200  # by then it is read
+        else:
+            connection = raw(node, whole[:50_000], len(whole))
+            wait_for(lambda: [it["status"] for it in node.rows()] == ["pending"])
+        with connection:
+            node.process.send_signal(signal.SIGTERM)
+            began, left = time.monotonic(), list(range(50_000, 100_000))
+            connection.settimeout(0.05 if kind == "drips" else 30)
+            received = b""
+            while not received:
+                with contextlib.suppress(TimeoutError):
+                    received = connection.recv(65_536)
+                if kind == "drips" and not received:
+                    connection.sendall(whole[left[0] : left.pop(0) + 1])
+            assert received.startswith(b"HTTP/1.1 503 ")
+            assert node.process.wait(30) == 0
+        assert time.monotonic() - began < 25  # 5 on a quiet machine; idle is 60
+        assert (node.stderr, node.staged()) == ("", [])
+        if kind != "stalls in JSON":
+            [row] = cluster.start("n1").rows()
+            error = "the node stops before the upload is complete"
+            assert (row["status"], row["error"]) == ("failed", error)
 
 
 def test_a_reader_of_events_that_stalls_holds_up_nothing(tmp_path: Path) -> None:

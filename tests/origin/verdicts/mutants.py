@@ -273,13 +273,13 @@ def the_record_is_not_written(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("EVENT-01", case(test_events.test_the_first_bytes_come_while_the_nodes_work))
 def the_stream_begins_at_its_end(patch: pytest.MonkeyPatch) -> None:
-    streamed = server._streamed
+    streamed = server.Node._streamed
 
-    async def late(request: Any, events: Any, last: Any, idle: float) -> Any:
+    async def late(self: Any, request: Any, events: Any, last: Any) -> Any:
         await last()
-        return await streamed(request, events, last, idle)
+        return await streamed(self, request, events, last)
 
-    patch.setattr(server, "_streamed", late)
+    patch.setattr(server.Node, "_streamed", late)
 
 
 @mutant("EVENT-02", case(test_events.test_a_stream_ends_once, fails=False))
@@ -308,9 +308,9 @@ def nodes_are_not_told(patch: pytest.MonkeyPatch) -> None:
     case(test_events.test_the_client_of_a_stream_does_not_stop_the_deploy, reads="leaves"),
 )
 def a_client_that_goes_stops_the_deploy(patch: pytest.MonkeyPatch) -> None:
-    streamed = server._streamed
+    streamed = server.Node._streamed
 
-    async def fragile(request: Any, events: Any, last: Any, idle: float) -> Any:
+    async def fragile(self: Any, request: Any, events: Any, last: Any) -> Any:
         (task,) = last.args
 
         async def watch() -> None:
@@ -320,12 +320,12 @@ def a_client_that_goes_stops_the_deploy(patch: pytest.MonkeyPatch) -> None:
 
         watching = asyncio.create_task(watch())
         try:
-            return await streamed(request, events, last, idle)
+            return await streamed(self, request, events, last)
         finally:
             watching.cancel()
             task.cancel()  # the client may have gone between two looks
 
-    patch.setattr(server, "_streamed", fragile)
+    patch.setattr(server.Node, "_streamed", fragile)
 
 
 if __name__ == "__main__":
