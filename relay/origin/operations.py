@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+from aiohttp import web
+
 from deploy_relay_kit.relay.origin.access.tokens import Tokens, lifetime_in
 from deploy_relay_kit.relay.origin.access.users import Users
 from deploy_relay_kit.relay.origin.home import Home
@@ -40,11 +42,14 @@ class Operations:
         self._users = Users(home.config.users)
         self._tokens = Tokens(home.config.token_key_file)
 
-    async def who(self, authorization: str | None, source: str) -> str | None:
+    async def who(self, request: web.Request) -> str | None:
         """The user of an Authorization header; None without one."""
-        if authorization is None:
+        given = request.headers.getall("Authorization", [])
+        if not given:
             return None
-        scheme, _, value = authorization.partition(" ")
+        if len(given) > 1:  # a proxy may have looked at the other one
+            raise RefusalError(400, "the header Authorization stands twice")
+        scheme, _, value = given[0].partition(" ")
         if scheme == "Bearer":
             if self._tokens.is_refresh(value.strip()):
                 return None  # which only `refresh_operation_token` takes
@@ -56,7 +61,7 @@ class Operations:
         except (binascii.Error, ValueError):
             raise RefusalError(401, "Login failed") from None
         name, _, password = text.partition(":")
-        await self._users.check(name, password, source)
+        await self._users.check(name, password, request.remote or "")
         return name
 
     def may_deploy(self, user: str | None) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multipart import parse_options_header  # type: ignore[import-untyped]  # ships no types
 
 from deploy_relay_kit.relay.origin.config import Config
@@ -84,8 +84,10 @@ class Node:
         encodings = {*request.headers.getall("Content-Encoding", ())}  # aiohttp knows the last only
         if encodings - {"identity"} or _kind_of(request) not in {_JSON, "multipart/form-data"}:
             raise RefusalError(415, "Unsupported Media Type")
-        source = request.remote or ""
-        return await self._operations.who(request.headers.get("Authorization"), source)
+        codings = ",".join(request.headers.getall("Transfer-Encoding", ())).strip().lower()
+        if codings and (codings != "chunked" or request.version < HttpVersion11):
+            raise RefusalError(501, "the only transfer coding is 'chunked', of HTTP/1.1")
+        return await self._operations.who(request)
 
     async def _form(self, request: web.Request, user: str | None) -> web.StreamResponse:
         self._operations.may_deploy(user)
@@ -156,7 +158,8 @@ class Node:
             seconds = min(seconds, self._limits.head)
         try:
             async with self._in_time("request", seconds):
-                given = json.loads(await request.read(), object_pairs_hook=_members)
+                text = (await request.read()).decode("utf-8-sig")
+                given = json.loads(text, object_pairs_hook=_members)
         except web.HTTPRequestEntityTooLarge:
             raise RefusalError(413, "the request is too large") from None
         except (ValueError, RecursionError):

@@ -85,9 +85,8 @@ class ReplicationSocket:
 
     async def _user(self, request: web.Request) -> str | None:
         """WS-04: who asks, by credentials or by the certificate of a node; never by an address."""
-        header = request.headers.get("Authorization")
-        if header is not None:
-            return await self._operations.who(header, request.remote or "")
+        if "Authorization" in request.headers:
+            return await self._operations.who(request)
         assert request.transport is not None
         certificate: dict[str, Any] = request.transport.get_extra_info("peercert") or {}
         names = {value for _, value in certificate.get("subjectAltName", ())}

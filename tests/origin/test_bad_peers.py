@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from deploy_relay_kit.harness import FakeCluster
+from deploy_relay_kit.harness import Answer, FakeCluster
 from deploy_relay_kit.harness.faults.text import parse_fault
 from tests.origin.archives import component
 from tests.origin.nodes import FILES, PASSWORD, RealCluster, real_cluster
@@ -68,6 +70,31 @@ def test_a_deploy_among_peers_of_every_fault(mixed: RealCluster, fakes: FakeClus
     assert origin.staged() == []
     assert origin.row(answer["deployment_id"])["status"] == "failed"
     assert (origin.home / "stderr").read_text() == ""
+
+
+def test_a_node_that_answers_at_length_does_not_fill_the_record(tmp_path: Path) -> None:
+    with FakeCluster() as fakes, real_cluster(tmp_path) as cluster:
+        origin = cluster.start("n1")
+        long = "\ud800\0" + "long " * 150_000
+        for name, fault in (
+            ("error", Answer.error(500, long)),
+            ("members", Answer(json={"long": long})),
+        ):
+            fakes.peer(name, fault=fault, username="admin", password=PASSWORD)
+        cluster.ca_file.write_bytes(cluster.authority.pem + fakes.authority.pem)
+        rows = [f'[[node]]\nname = "{it.name}"\nurl = "{it.url}"\n' for it in fakes]
+        cluster.nodes_file.write_text("".join(rows))
+        status, answer = origin.deploy(component(**FILES), replicated=True)
+        assert (status, len(answer["failed_peers"][0]["error"]) > len(long) / 2) == (500, True)
+        row = origin.row(answer["deployment_id"])
+        assert len(json.dumps(row)) < 100_000
+        assert len(row["error"]) == 4_096
+        first, second = row["peer_results"]
+        assert (first["node"], first["status"], first["truncated"]) == ("error", "failed", True)
+        assert first["statusCode"] == 500
+        assert "long long" in first["reason"]
+        assert second == {"node": "members", "status": "success", "truncated": True}
+        assert origin.stderr == ""
 
 
 def test_a_rollback_among_sockets_of_every_fault(mixed: RealCluster, fakes: FakeCluster) -> None:

@@ -66,6 +66,21 @@ def test_a_stopped_node_ends_a_deploy_whose_client_has_gone(tmp_path: Path) -> N
         assert (row["status"], row["live"]) == ("success", True)
 
 
+def test_files_of_others_in_its_directory_stop_no_node(tmp_path: Path) -> None:
+    with real_cluster(tmp_path, 1) as cluster:
+        [node] = cluster.nodes
+        assert node.deploy(component(version=b"1"))[0] == 200
+        node.kill()
+        data = node.home / "data"
+        for place in ("builds", "builds/demo", "live", "previous", "staging"):
+            (data / place / ".DS_Store").write_bytes(b"of a file manager")
+        node = cluster.start("n1")
+        assert node.ask({"operation": "get_components"}) == (200, {"components": ["demo"]})
+        assert node.deploy(component(version=b"2"))[0] == 200
+        assert (node.live(), node.staged()) == ({"version": b"2"}, [])
+        assert node.stderr == ""
+
+
 @pytest.mark.parametrize("kind", ["stalls", "drips", "stalls in JSON"])
 def test_an_upload_that_is_not_complete_holds_up_no_stop(tmp_path: Path, kind: str) -> None:
     with real_cluster(tmp_path, 1) as cluster:

@@ -209,10 +209,12 @@ def test_special_bits_and_owners_are_dropped(cluster: RealCluster, project: str)
         b'{"operation": "\\ud800"}',
         b'{"operation": "get_components", "operation": "registration_info"}',
         b'{"operation": "list_deployments", "limit": NaN}',
+        '{"operation": "get_components"}'.encode("utf-16"),
+        '{"operation": "get_components"}'.encode("utf-32-le"),
     ],
     ids=[
         *("list", "object", "size", "bytes", "number", "null", "empty", "kind", "surrogate"),
-        *("twice", "nan"),
+        *("twice", "nan", "utf-16", "utf-32"),
     ],
 )
 def test_a_hostile_json_body_is_refused(cluster: RealCluster, body: bytes) -> None:
@@ -230,6 +232,7 @@ def test_a_hostile_json_body_is_refused(cluster: RealCluster, body: bytes) -> No
         ),
         ([JSON, ("Content-Encoding", "identity"), ("Content-Encoding", "gzip")], b"{}", 415),
         ([JSON, ("Content-Encoding", "gzip"), ("Content-Encoding", "identity")], b"{}", 415),
+        ([JSON, ("Authorization", "Bearer x")], b"{}", 400),
         ([JSON], b'{"operation": "restart_service", "service": ["http"]}', 400),
         ([JSON], b'{"operation": "restart_service", "service": {}}', 400),
     ],
@@ -245,6 +248,30 @@ def test_an_odd_request_is_refused(
     answer = connection.getresponse()
     assert (answer.status, [*json.loads(answer.read())]) == (status, ["error"])
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("coding", "version", "expected"),
+    [
+        ("gzip, chunked", "1.1", 501),
+        ("identity, chunked", "1.1", 501),
+        ("chunked", "1.0", 501),
+        (" CHUNKED", "1.1", 200),
+    ],
+)
+def test_a_transfer_coding_is_one_that_every_reader_knows(
+    cluster: RealCluster, coding: str, version: str, expected: int
+) -> None:
+    node = cluster.nodes[0]
+    where = urlsplit(node.url)
+    plain = socket.create_connection((where.hostname, where.port), 30)
+    with node.context.wrap_socket(plain, server_hostname=where.hostname) as connection:
+        head = f"Host: x\r\nContent-Type: application/json\r\nTransfer-Encoding: {coding}\r\n"
+        head += f"Authorization: {node.authorization}\r\n\r\n"
+        body = b'{"operation": "get_components"}'
+        sent = f"POST / HTTP/{version}\r\n{head}{len(body):x}\r\n".encode() + body
+        connection.sendall(sent + b"\r\n0\r\n\r\n")
+        assert connection.recv(65_536).split()[1] == str(expected).encode()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@
 A process that is killed at any moment leaves the old build live or the new one, whole.
 """
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -35,13 +36,14 @@ class Builds:
         except OSError as error:
             raise InputError(f"cannot use the directory {directory}: {error}") from None
         for left in (directory / "staging").iterdir():
-            shutil.rmtree(left, ignore_errors=True)
+            _remove(left)
         for project in (directory / "builds").iterdir():
-            self._prune(project.name)
+            if project.is_dir():  # an operator, or a file manager, may leave files
+                self._prune(project.name)
 
     def projects(self) -> list[str]:
         """The projects with a live build."""
-        return sorted(it.name for it in (self._directory / "live").iterdir())
+        return sorted(it.name for it in (self._directory / "live").iterdir() if it.is_symlink())
 
     def live(self, project: str) -> Path:
         """The path under which the project is in use."""
@@ -111,4 +113,13 @@ class Builds:
         kept = {os.path.realpath(self._directory / kind / project) for kind in ("live", "previous")}
         for build in (self._directory / "builds" / project).iterdir():
             if os.path.realpath(build) not in kept:
-                shutil.rmtree(build, ignore_errors=True)
+                _remove(build)
+
+
+def _remove(path: Path) -> None:
+    """Remove a directory or anything else, as far as the system allows it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -22,6 +22,8 @@ Row = dict[str, Any]
 _IS_OPEN = "status NOT IN ('success', 'failed', 'rolled_back')"
 _LOG = logging.getLogger(__name__)
 _KEPT = 1_000  # rows
+_LARGEST = 16_384  # characters of JSON of one event, or of the record of one node
+_TEXT = 4_096  # characters of one error
 _JSON = {"event_log", "peer_results"}
 _COLUMNS = {
     "deployment_id": "TEXT PRIMARY KEY",
@@ -110,6 +112,8 @@ class Journal:
     def change(self, deployment_id: str, changes: Mapping[str, object]) -> None:
         """Change a row that has not ended (BUG-32); on a full disk, as soon as there is room."""
         values = {key: json.dumps(it) if key in _JSON else it for key, it in changes.items()}
+        if isinstance(error := values.get("error"), str):  # it may quote other nodes
+            values["error"] = _text(error[:_TEXT])
         self._unwritten.setdefault(deployment_id, {}).update(values)
         self._write()
 
@@ -167,20 +171,26 @@ def _text(value: str) -> str:
     return value.encode(errors="replace").decode()
 
 
+def bounded(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The data of an event, or the record of a node, which decides how long its answer is."""
+    if len(json.dumps(data)) <= _LARGEST:
+        return data
+    kept = {key: data[key] for key in ("node", "status", "statusCode", "stage") if key in data}
+    reason = {"reason": str(data["reason"])[:_TEXT]} if "reason" in data else {}
+    return {**kept, **reason, "truncated": True}
+
+
 class EventLog:
     """The events of a deploy, bounded: the first and the newest, a mark between them (TRK-06)."""
 
     first, most = 20, 200
-    _largest = 16_384  # characters of the data of one event
 
     def __init__(self) -> None:
         self._entries: list[Row] = []
         self._dropped = 0
 
     def add(self, event: str, data: Mapping[str, Any]) -> None:
-        if len(json.dumps(data)) > self._largest:
-            data = {"truncated": True}
-        self._entries.append({"t": now(), "event": event, "data": data})
+        self._entries.append({"t": now(), "event": event, "data": bounded(data)})
         if len(self._entries) > self.most - 1:  # leaves room for the mark
             del self._entries[self.first]
             self._dropped += 1

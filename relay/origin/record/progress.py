@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from deploy_relay_kit.relay.origin.record.journal import EventLog, Journal, now
+from deploy_relay_kit.relay.origin.record.journal import EventLog, Journal, bounded, now
 from deploy_relay_kit.relay.origin.refusal import refusal_of
 
 Happening = tuple[str, Mapping[str, Any]]
@@ -63,7 +63,7 @@ class Progress:
 
     def emit(self, name: str, data: Mapping[str, Any]) -> None:
         if name == "peer":
-            self._peers.append(data)
+            self._peers.append(bounded(data))
         if data.get("event") != "sent":  # the bytes of an upload are of no interest later
             self._log.add(name, data)
         for queue in self._followers:
