@@ -96,7 +96,8 @@ class RealNode:
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.process.kill()
+        self._close()
         return self.process.returncode
 
     def terminate(self) -> None:
@@ -108,7 +109,12 @@ class RealNode:
     def kill(self) -> None:
         """End it with SIGKILL, as a crash does."""
         self.process.kill()
+        self._close()
+
+    def _close(self) -> None:
         self.process.wait()
+        if self.process.stdout is not None:  # of a node whose line nobody read
+            self.process.stdout.close()
 
     def wait_for_start(self) -> None:
         """Wait for its line. RuntimeError: it ended, or wrote none; with its standard error."""
