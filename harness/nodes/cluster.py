@@ -26,7 +26,7 @@ from deploy_relay_kit.harness.nodes.node import RealNode, launch
 from deploy_relay_kit.harness.peer.addresses import loopback_address
 from deploy_relay_kit.harness.peer.certificates import Authority, check_authority
 
-_STOP_SECONDS = 3.0
+_STOP_SECONDS = 10.0  # a node gives an upload 5
 _SHOWN = 5  # nodes in the `repr` of a cluster
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", re.ASCII)  # it is a host name, too
 RELAY = (sys.executable, "-m", "deploy_relay_kit.relay")
