@@ -74,7 +74,7 @@ def test_a_deploy_among_peers_of_every_fault(mixed: RealCluster, fakes: FakeClus
 
 def test_a_node_that_answers_at_length_does_not_fill_the_record(tmp_path: Path) -> None:
     with FakeCluster() as fakes, real_cluster(tmp_path) as cluster:
-        origin = cluster.start("n1")
+        origin = cluster.start("n1", "[cluster.limits]\nconnect = 60.0\nmint = 60.0\n")
         long = "\ud800\0" + "long " * 150_000
         for name, fault in (
             ("error", Answer.error(500, long)),
