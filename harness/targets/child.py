@@ -28,6 +28,8 @@ _AUTHORITIES = {
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
 }
+ZONE = "Asia/Kolkata"
+"""The time zone of a relay: in UTC, a date that is read in local time looks right."""
 _MARK = "RELAY_HARNESS_CHILD"  # in the environment of a child and of all that it starts
 _TURN = 0.01  # seconds between two looks at whether a child has ended
 
@@ -76,7 +78,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
-                env={**inherited, _MARK: self._mark},
+                env={**inherited, "TZ": ZONE, _MARK: self._mark},
             )
         except OSError as error:
             raise ChildError(f"cannot run {command[0]!r}: {error.strerror or error}") from error

@@ -44,6 +44,7 @@ from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import need_mints, need_retry, temporary
+from deploy_relay_kit.harness.replication.faults import ErrorAnswer, UpgradeRefused
 from deploy_relay_kit.harness.targets import Limits
 
 Seen = Callable[[FakePeer], int]
@@ -176,6 +177,8 @@ SOCKETS: dict[str, tuple[ReplicationFault, int]] = {
     "a close with 1008": (Unauthorized(), 1),
     "an answer without a token": (WithoutToken(), 1),
     "a token that cannot be used": (WithToken("a b"), 1),
+    "an answer with an error": (ErrorAnswer("ClientError: busy, try again"), 1),
+    **{f"an upgrade answered {it}": (UpgradeRefused(it), 1) for it in (403, 408, 429, 500)},
 }
 
 

@@ -56,17 +56,22 @@ def test_a_message_that_is_an_object_is_readable(records_of: RecordsOf, check: C
         assert "disk full" in record.reason
 
 
-@pytest.mark.parametrize(
-    "data", ["no JSON", {"result": None}, {"result": ["a"]}, {"result": "deployed"}], ids=str
-)
-def test_a_done_event_of_any_form_is_a_success(
-    records_of: RecordsOf, check: Checks, data: object
-) -> None:
-    """The event done is a success, whatever its data is."""
-    record, plain = records_of(EventStream((Event("done", data),)), PLAIN, events=True)
+DONE_DATA = ["no JSON", *({"result": it} for it in (None, ["a"], "deployed", 0, False, []))]
+
+
+def test_a_done_event_of_any_form_is_a_success(records_of: RecordsOf, check: Checks) -> None:
+    """The event done is a success, whatever its data is, and its result is that of the record."""
+    streams = [EventStream((Event("done", it),)) for it in DONE_DATA]
+    plain, *records = records_of(PLAIN, *streams, events=True)
     check.need(plain.status == "success", NOT_READ)
-    with check("SSE-09", "the status of the record"):
-        assert record.status == "success"
+    for data, record in zip(DONE_DATA, records, strict=True):
+        with check("SSE-09", f"the status of the record, with the data {data}"):
+            assert record.status == "success"
+        if isinstance(data, dict):
+            with check("RES-04", f"the result in the record, with the data {data}"):
+                check.need(record.status == "success", "the record is not a success (SSE-09)")
+                found = record.members.get("result", record.members.get("message"))
+                assert (found, type(found)) == (data["result"], type(data["result"]))
 
 
 def test_a_long_line_of_a_stream_is_read_whole(records_of: RecordsOf, check: Checks) -> None:

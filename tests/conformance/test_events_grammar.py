@@ -53,6 +53,13 @@ SKIPPED: Mapping[str, tuple[str, str | bytes]] = {
     "the event error after a tab": ("SSE-06", f"event:\terror\ndata: {REFUSED}\n\n"),
     "an event whose id is error": ("SSE-06", f"id: error\ndata: {REFUSED}\n\n"),
     "an event with the data error": ("SSE-06", "event: phase\ndata: error\n\n"),
+    "events whose data has an error": (
+        "SSE-06",
+        "".join(
+            f'event: {it}\ndata: {{"status":"failed","code":500,"error":"must not count"}}\n\n'
+            for it in ("phase", "install", "_recorder_finished", "unknown")
+        ),
+    ),
     "two names, of which the last counts": (
         "SSE-06",
         f"event: error\nevent: a\ndata: {REFUSED}\n\n",

@@ -262,7 +262,8 @@ def test_the_relay_waits_as_long_as_retry_after_says(
     nodes: list[FakePeer | DeployNode] = [*peers.values()]
     sockets = [busy_socket(cluster, it) for it in busy if "mint.replication" in declared]
     nodes += map(relay.minting_over, sockets, cluster.peers[len(peers) :])
-    relay.deploy(to=nodes, limits=THRICE)
+    once = [cluster.peer(fault=in_turn(busy[503], Answer(503), None)) for _ in range(3)]
+    relay.deploy(to=[*nodes, *once], limits=THRICE)
     for socket, status in zip(sockets, busy, strict=False):
         with check("RTY-02", f"the requests to a socket that first answers {status}"):
             check.need(socket.requests, "no request reached the socket")
@@ -275,6 +276,11 @@ def test_the_relay_waits_as_long_as_retry_after_says(
             requests = peer.mints if "mint" in what else peer.uploads
             seconds = pause_between(requests[1:] if "second" in what else requests)
             assert seconds >= 1.0, f"expected at least 1 s, got {seconds:.3f} s"
+    with check(
+        "RTY-02", "the shortest pause after a 503 without Retry-After that follows one with it"
+    ):
+        seconds = min(pause_between(peer.uploads[1:]) for peer in once)
+        assert seconds < A_LONG_PAUSE, f"expected less than {A_LONG_PAUSE:g} s, got {seconds:.3f} s"
 
 
 def test_retry_after_may_be_a_date(cluster: FakeCluster, relay: Relay, check: Checks) -> None:

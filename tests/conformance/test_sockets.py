@@ -112,6 +112,10 @@ def test_a_socket_that_does_not_open_or_ends_early_fails_the_mint(
     peer, other, node, outcome = deploy_to_two(cluster, relay, fault)
     with check("WS-16", "the status of the record"):
         assert outcome[peer].status == "failed"
+    if isinstance(fault, UpgradeRefused):
+        with check("RES-05", "the status code of the record of a refused upgrade"):
+            check.need(outcome[peer].status == "failed", "the record is not a failure (WS-16)")
+            assert outcome[peer].status_code == fault.status
     look_at_a_failed_mint(check, peer, outcome)
     look_at_neighbour(check, relay, outcome, other, node=node)
 

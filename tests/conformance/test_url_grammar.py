@@ -48,6 +48,28 @@ def test_every_character_of_a_path_and_a_query_is_kept(
             assert {request.target for request in peer.requests} == {target}
 
 
+INVALID_TARGETS = {
+    "backslashes": "/a\\b?c\\d",
+    "brackets and braces": "/a/{b}?c[]=1&d={e}",
+    "quotes and signs": '/a^b`c|d?<e>"f',
+    "broken escapes": "/100%/%zz?%",
+}
+"""RFC 3986 has no such character there: a relay may refuse the URL, but changes no byte of it."""
+
+
+def test_a_character_that_no_path_has_is_kept_or_refused(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A path and a query with invalid characters reach the peer byte for byte, or not at all."""
+    peers = [cluster.peer() for _ in INVALID_TARGETS]
+    for peer, target in zip(peers, INVALID_TARGETS.values(), strict=True):
+        relay.deploy(to=[relay.node(peer, url=f"{peer.url.rstrip('/')}{target}")])
+    need_served(relay, *(cluster.peer() for _ in range(2)))
+    for (name, target), peer in zip(INVALID_TARGETS.items(), peers, strict=True):
+        with check("URL-08", f"the targets of the requests to a URL with {name}, if there are any"):
+            assert {request.target for request in peer.requests} <= {target}
+
+
 NO_URLS = {
     "a port above 65535": "https://{host}:{above}/",
     "a port below 0": "https://{host}:-{port}/",

@@ -24,9 +24,10 @@ WITHHELD = [
 SHOW = "import json, os; input(); print(json.dumps(dict(os.environ)))"
 
 
-def test_an_adapter_gets_no_variable_that_changes_whom_it_trusts_or_reaches(
+def test_an_adapter_gets_a_time_zone_and_no_variable_that_changes_whom_it_trusts_or_reaches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("TZ", "UTC")
     for name in [*WITHHELD, "OF_THE_USER"]:
         monkeypatch.setenv(name, "/there")
     child = Child([sys.executable, "-c", SHOW])
@@ -36,6 +37,7 @@ def test_an_adapter_gets_no_variable_that_changes_whom_it_trusts_or_reaches(
         child.kill()
     assert not set(WITHHELD) & set(seen)
     assert seen["OF_THE_USER"] == "/there"
+    assert seen["TZ"] == "Asia/Kolkata"
 
 
 @pytest.mark.parametrize("what", ["working", "temporary"])

@@ -48,6 +48,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_split_streams,
     of_statuses,
     of_streams,
+    of_targets,
     of_texts,
     of_time,
     of_tokens,

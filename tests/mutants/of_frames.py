@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
+from aiohttp._websocket.models import WS_CLOSED_MESSAGE
 from aiohttp._websocket.reader_py import WebSocketDataQueue, WebSocketReader
 from aiohttp._websocket.writer import WebSocketWriter
 
@@ -90,7 +91,7 @@ def change_message(patch: pytest.MonkeyPatch, change: Callable[[aiohttp.WSMessag
 
 
 def ended_if(is_end: Callable[[aiohttp.WSMessage], bool]) -> Callable[[aiohttp.WSMessage], Any]:
-    return lambda message: aiohttp.WS_CLOSED_MESSAGE if is_end(message) else message
+    return lambda message: WS_CLOSED_MESSAGE if is_end(message) else message
 
 
 KINDS = aiohttp.WSMsgType

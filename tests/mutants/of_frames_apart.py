@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
+import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
@@ -70,3 +72,16 @@ def a_socket_ends_without_a_close_frame_after_an_error(patch: pytest.MonkeyPatch
             raise
 
     patch.setattr(replication, "_answer", rude)
+
+
+@mutant("WS-19", killed_by=case(test_sockets_grammar.test_a_pong_has_the_data_of_its_ping))
+def only_the_first_ping_is_answered(patch: pytest.MonkeyPatch) -> None:
+    pong = aiohttp.ClientWebSocketResponse.pong
+    answered = WeakSet[Any]()
+
+    async def once(self: Any, message: bytes = b"") -> None:
+        if self not in answered:
+            answered.add(self)
+            await pong(self, message)
+
+    patch.setattr(aiohttp.ClientWebSocketResponse, "pong", once)

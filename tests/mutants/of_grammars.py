@@ -12,6 +12,7 @@ from deploy_relay_kit.relay import answer, upload
 from deploy_relay_kit.relay.answer import StreamedAnswer
 from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.events import EventParser
+from tests.conformance import test_events_forms
 from tests.conformance import test_events_grammar as events
 from tests.mutants.mutant import alike, case, mutant
 from tests.mutants.of_streams import change_error, change_line, fail_at
@@ -240,3 +241,18 @@ alike(
     a_media_type_has_no_blank_at_its_end=lambda of: of.lower().split(";")[0] == "text/event-stream",
     a_media_type_of_text_is_a_stream=lambda of: of.lower().startswith("text/ev"),
 )
+
+
+@mutant("SSE-06", killed_by=SKIPPED)
+def an_event_with_an_error_is_a_failure(patch: pytest.MonkeyPatch) -> None:
+    fail_at(patch, lambda name, text: name != "done" and '"error":"' in text)
+
+
+@mutant("RES-04", killed_by=case(test_events_forms.test_a_done_event_of_any_form_is_a_success))
+def a_result_that_is_false_is_left_out(patch: pytest.MonkeyPatch) -> None:
+    end = StreamedAnswer.end
+
+    def changed(self: StreamedAnswer) -> dict[str, object]:
+        return {name: it for name, it in end(self).items() if it or name != "result"}
+
+    patch.setattr(StreamedAnswer, "end", changed)

@@ -10,13 +10,26 @@ from typing import Any
 import aiohttp
 import pytest
 
+from deploy_relay_kit.harness.replication.faults import UpgradeRefused
 from deploy_relay_kit.relay import failures, peer, replication
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.retry import Retry, seconds_until
-from tests.conformance import test_retry, test_retry_after, test_sockets_ends, test_sockets_grammar
+from tests.conformance import (
+    test_attempts_counted,
+    test_retry,
+    test_retry_after,
+    test_sockets,
+    test_sockets_ends,
+    test_sockets_grammar,
+)
 from tests.mutants.mutant import case, mutant
 
 WAITS = case(test_retry.test_the_relay_waits_as_long_as_retry_after_says)
+REFUSED = case(
+    test_sockets.test_a_socket_that_does_not_open_or_ends_early_fails_the_mint,
+    fault=UpgradeRefused(503),
+)
+LOST = case(test_attempts_counted.test_a_socket_is_opened_again_only_if_it_was_lost)
 NO_TIMES = case(test_retry_after.test_what_is_no_time_in_retry_after_delays_no_retry)
 
 
@@ -116,3 +129,39 @@ def a_refused_upgrade_is_final(patch: pytest.MonkeyPatch) -> None:
 @mutant("KIT-04", killed_by=WAITS)
 def the_time_in_a_refused_upgrade_is_ignored(patch: pytest.MonkeyPatch) -> None:
     change_refused_upgrades(patch, lambda failure: setattr(failure, "retry_after", None))
+
+
+@mutant("RES-05", killed_by=REFUSED)
+def a_refused_upgrade_has_no_status(patch: pytest.MonkeyPatch) -> None:
+    change_refused_upgrades(patch, lambda failure: setattr(failure, "status_code", None))
+
+
+@mutant("RTY-02", killed_by=WAITS)
+def an_earlier_retry_after_counts_again(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+
+    def changed(self: Retry, failed: Sequence[AttemptError], random: Any) -> float | None:
+        named = [it.retry_after for it in failed if it.retry_after is not None]
+        seconds = delay(self, failed, random)
+        return named[-1] if named and seconds is not None else seconds
+
+    patch.setattr(Retry, "delay", changed)
+
+
+@mutant("RTY-04", killed_by=LOST)
+def a_refused_upgrade_is_never_final(patch: pytest.MonkeyPatch) -> None:
+    change_refused_upgrades(patch, lambda failure: setattr(failure, "retryable", True))
+
+
+@mutant("RTY-04", killed_by=LOST)
+def an_error_of_a_socket_is_retried(patch: pytest.MonkeyPatch) -> None:
+    wait = replication._answer
+
+    async def lenient(*of_a_socket: Any) -> dict[str, object]:
+        try:
+            return await wait(*of_a_socket)
+        except PeerError as failure:
+            failure.retryable |= not failure.reason.startswith("Connection closed")
+            raise
+
+    patch.setattr(replication, "_answer", lenient)

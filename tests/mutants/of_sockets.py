@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
+from aiohttp._websocket.models import WS_CLOSED_MESSAGE
 from aiohttp._websocket.reader_py import WebSocketDataQueue, WebSocketReader
 
 from deploy_relay_kit.harness.replication.faults import (
@@ -257,7 +258,7 @@ def a_ping_is_the_end(patch: pytest.MonkeyPatch) -> None:
     async def impatient(self: Any, *at: Any) -> Any:
         message = await receive(self, *at)
         if message.type is aiohttp.WSMsgType.PING:
-            return aiohttp.WS_CLOSED_MESSAGE
+            return WS_CLOSED_MESSAGE
         return message
 
     patch.setattr(aiohttp.ClientWebSocketResponse, "receive", impatient)
