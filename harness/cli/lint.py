@@ -11,7 +11,7 @@ from msgspec import UNSET
 from deploy_relay_kit.harness.cli.transcript import Transcript, WrongError
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults.kinds import CertificateFlaw, ReadSlowly, Refuse
-from deploy_relay_kit.harness.judge.cases.leaks import leaked
+from deploy_relay_kit.harness.judge.cases.leaks.search import leaked
 from deploy_relay_kit.harness.peer.payloads import stage_payload
 from deploy_relay_kit.harness.targets import messages
 from deploy_relay_kit.harness.targets.child import ChildError, ChildHungError

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET
 
 from deploy_relay_kit.harness.cluster import FakeCluster
-from deploy_relay_kit.harness.judge.cases.leaks import leaked
+from deploy_relay_kit.harness.judge.cases.leaks.search import leaked
 from deploy_relay_kit.harness.judge.cases.relay import usual_mint
 from deploy_relay_kit.harness.peer.payloads import Payload
 from deploy_relay_kit.harness.peer.peer import FakePeer

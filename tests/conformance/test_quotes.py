@@ -29,7 +29,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.faults.answers import Script
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
-from deploy_relay_kit.harness.judge.cases.leaks import leaked, reported_by
+from deploy_relay_kit.harness.judge.cases.leaks.search import leaked, reported_by
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken
 from deploy_relay_kit.harness.witness.secrets import json_forms, url_forms
@@ -40,9 +40,7 @@ def escaped(text: str) -> str:
     return "".join(f"\\u{ord(it):04x}" for it in text)
 
 
-def in_url(text: str) -> str:
-    """A text as in a URL, which fits the head of an answer."""
-    return quote(text, safe="")
+in_url = partial(quote, safe="")  # so that it fits the head of an answer
 
 
 def in_members(value: Any, levels: int) -> Any:

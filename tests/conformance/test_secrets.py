@@ -6,38 +6,23 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
-from attrs import frozen
 
 from deploy_relay_kit.harness import (
     Answer,
-    AnswerEarly,
-    CertificateFlaw,
     ClientCertificateRequired,
-    CloseWithoutAnswer,
-    End,
     FakeCluster,
     FakePeer,
-    Fault,
     MintAnswer,
-    MintDropped,
-    MintForAnotherUser,
     OneFault,
     Payload,
     ReadSlowly,
-    Refuse,
-    ResetAfter,
-    ResetAtAccept,
-    TokensExpire,
     UnfinishedChunks,
     WithToken,
-    mint_refused,
     mint_with_token,
 )
-from deploy_relay_kit.harness.faults.answers import Script
-from deploy_relay_kit.harness.faults.kinds import MintFault
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
-from deploy_relay_kit.harness.judge.cases.leaks import (
+from deploy_relay_kit.harness.judge.cases.leaks.search import (
     changed_since,
     contents,
     files_in_reach,
@@ -47,48 +32,11 @@ from deploy_relay_kit.harness.judge.cases.leaks import (
     received_by,
     reported_by,
 )
+from deploy_relay_kit.harness.judge.cases.leaks.troubled import Malformed, troubled
+from deploy_relay_kit.harness.judge.cases.leaks.watch import watch_files
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.written import watch_files
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Limits
 from deploy_relay_kit.harness.targets.processes import watch_processes
-
-
-@frozen
-class Malformed(Answer):
-    """An answer that is no HTTP: libraries quote in their errors what they cannot read."""
-
-    def script(self, *, keep_alive: bool) -> Script:
-        del keep_alive
-        yield b"HTTP/x.y OK nothing to see\r\n\r\n"
-        yield End.CLOSE
-
-
-TROUBLED: list[Fault | None] = [
-    None,
-    Answer.error(500, "boom"),
-    TokensExpire(),
-    MintForAnotherUser(),
-    mint_refused(),
-    ResetAfter(70_000),
-    CloseWithoutAnswer(),
-    AnswerEarly(Answer.error(403, "no")),
-    Refuse(),
-    ResetAtAccept(),
-    CertificateFlaw.EXPIRED,
-    MintDropped(),
-    MintAnswer(Answer(json={"operation_token": "a b", "refresh_token": ""})),
-    MintAnswer(Answer.redirect("https://127.0.0.1:1/")),
-    Answer.redirect("https://127.0.0.1:1/"),
-    Malformed(),
-]
-"""All at once, without the fault that many relays wait for without end: a truncated answer."""
-
-
-def troubled(cluster: FakeCluster, relay: Relay) -> list[FakePeer]:
-    """A peer for each fault; without faults of a mint that the relay does not make."""
-    mints = "mint.operations" in relay.target.capabilities
-    faults = [fault for fault in TROUBLED if mints or not isinstance(fault, MintFault)]
-    return [cluster.peer(fault=fault) for fault in faults]
 
 
 def node_with(

@@ -12,7 +12,7 @@ import pytest
 from deploy_relay_kit.harness import Answer, FakeCluster, in_turn
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
-from deploy_relay_kit.harness.judge.cases.leaks import leaked, reported_by
+from deploy_relay_kit.harness.judge.cases.leaks.search import leaked, reported_by
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.replication.faults import ErrorAnswer, RawFrames
 from deploy_relay_kit.harness.replication.frames import response

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
-from deploy_relay_kit.harness.judge.cases.leaks import (
+from deploy_relay_kit.harness.judge.cases.leaks.search import (
     changed_since,
     contents,
     files_in_reach,
@@ -19,8 +19,8 @@ from deploy_relay_kit.harness.judge.cases.leaks import (
     received_by,
     reported_by,
 )
+from deploy_relay_kit.harness.judge.cases.leaks.watch import watch_files
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.written import watch_files
 from deploy_relay_kit.harness.peer.payloads import stage_payload
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets import Outcome

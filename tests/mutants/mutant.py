@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.leaks import files_in_reach
+from deploy_relay_kit.harness.judge.cases.leaks.search import files_in_reach
 from deploy_relay_kit.harness.judge.cases.plugin import judge
 from deploy_relay_kit.harness.judge.explain import cases_by_requirement
 from deploy_relay_kit.harness.judge.model import Case as Judged

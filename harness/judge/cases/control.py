@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.faults.text import description
-from deploy_relay_kit.harness.judge.cases.leaks import sent_elsewhere
+from deploy_relay_kit.harness.judge.cases.leaks.search import sent_elsewhere
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.wording import cut
 from deploy_relay_kit.harness.judge.model import Case, Check, Verdict

@@ -23,7 +23,12 @@ from deploy_relay_kit.harness.judge.cases.checks import CaseOver, Checks
 from deploy_relay_kit.harness.judge.cases.control import block
 from deploy_relay_kit.harness.judge.cases.evidence import end_of, gather, hider
 from deploy_relay_kit.harness.judge.cases.ids import plain_id, plain_ids
-from deploy_relay_kit.harness.judge.cases.leaks import Files, changed_since, files_in_reach, leaks
+from deploy_relay_kit.harness.judge.cases.leaks.search import (
+    Files,
+    changed_since,
+    files_in_reach,
+    leaks,
+)
 from deploy_relay_kit.harness.judge.cases.relay import NotApplicable, Relay
 from deploy_relay_kit.harness.judge.cases.wording import Comparison, cut
 from deploy_relay_kit.harness.judge.collector import ATTRIBUTE

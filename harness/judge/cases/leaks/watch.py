@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from deploy_relay_kit.harness.judge.cases.leaks import OF_OTHERS
+from deploy_relay_kit.harness.judge.cases.leaks.search import OF_OTHERS
 
 _LARGEST = 1_000_000  # bytes of a file that are kept
 _MOST = 200  # files that are looked at in one turn, and contents that are kept

@@ -1,0 +1,1 @@
+"""Secrets of nodes, searched for wherever they do not belong (BUG-41)."""
