@@ -23,7 +23,8 @@ class Retry:
         attempts: Attempts in all; 1 turns retries off.
         first_delay: Longest wait before the second attempt, in seconds; it doubles with every
             attempt. The wait is random, at least half of it.
-        longest_delay: Longest wait in seconds, also if a peer asks for more (`Retry-After`).
+        longest_delay: Longest wait in seconds. A peer that asks for a longer one (`Retry-After`) is
+            not tried again, because an earlier attempt would come too soon (KIT-04).
     """
 
     attempts: int = 3
@@ -50,7 +51,7 @@ class Retry:
         if not latest.retryable:
             return None
         if latest.retry_after is not None:
-            return min(latest.retry_after, self.longest_delay)
+            return latest.retry_after if latest.retry_after <= self.longest_delay else None
         doubled = self.first_delay * 2.0 ** min(len(failures) - 1, _MOST_DOUBLINGS)
         return min(doubled, self.longest_delay) * (1 + random()) / 2
 
