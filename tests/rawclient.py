@@ -72,16 +72,20 @@ class RawClient:
         parts = urlsplit(url)
         assert parts.hostname
         self.host = parts.netloc
-        self.sock = socket.create_connection((parts.hostname, parts.port or 0), deadline)
+        family = socket.AF_INET6 if ":" in parts.hostname else socket.AF_INET
+        self.sock = socket.socket(family)
         if parts.scheme == "https":
+            # Python leaks a socket that is reset after it is connected and before it is wrapped.
             context = _context(ca_file and ca_file.read_text(), verify=verify)
-            try:
-                self.sock = context.wrap_socket(
-                    self.sock, server_hostname=parts.hostname, suppress_ragged_eofs=False
-                )
-            except BaseException:
-                self.sock.close()
-                raise
+            self.sock = context.wrap_socket(
+                self.sock, server_hostname=parts.hostname, suppress_ragged_eofs=False
+            )
+        self.sock.settimeout(deadline)
+        try:
+            self.sock.connect((parts.hostname, parts.port or 0))
+        except BaseException:
+            self.sock.close()
+            raise
         self._ahead = b""
         self._was_reset = False  # the kernel tells it once, to whoever asks first
 

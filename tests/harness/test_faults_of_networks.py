@@ -109,7 +109,7 @@ def test_slices(cluster: FakeCluster) -> None:
     sizes = {len(data) for data in slices[:-1]}
     assert sizes <= set(range(1, 26))
     assert len(sizes) > 1
-    assert "fault: slices (size 20, variation 5)" in peer.timeline()
+    assert "fault: slices (size 20, variation 5, seed 0)" in peer.timeline()
 
 
 def test_slow_close(cluster: FakeCluster) -> None:

@@ -279,6 +279,8 @@ def test_the_evidence_holds_commands_records_output_and_what_peers_saw(
         ("x" * 150, "x" * 200, ("(200 characters)", "(150 characters)")),
         ("x" * 900, "x" * 200, ("(200 characters)", "(902 characters)")),
         (b"\xff\r", b"a", ('"a"', '"\\xff\\r"')),
+        (set("cab"), {"b"}, ('["b"]', '["a", "b", "c"]')),  # in the same order in every run
+        ({"x": {3, 1, 2}}, {}, ("{}", '{"x": [1, 2, 3]}')),
     ],
 )
 def test_what_looks_alike_is_told_apart(

@@ -30,6 +30,12 @@ _SPLIT = 2_000  # bytes; longer parts, such as blocks of the payload, stay whole
 # -- chunks --------------------------------------------------------------------------------------
 
 
+async def by_aiohttp(self: Streamed, writer: Any, _length: int | None) -> None:
+    """Leave the framing of the payload to aiohttp, too."""
+    async for part in self._parts:
+        await writer.write(bytes(part))
+
+
 def change_framing(
     patch: pytest.MonkeyPatch, length: Callable[[int], bytes], last: bytes = _LAST
 ) -> None:
@@ -49,7 +55,7 @@ def change_framing(
     def written(self: StreamWriter, data: Any) -> None:
         write(self, last if self.chunked and data == _LAST else data)
 
-    patch.delattr(Streamed, "write_with_length")  # so that aiohttp frames the payload, too
+    patch.setattr(Streamed, "write_with_length", by_aiohttp)
     patch.setattr(StreamWriter, "_write_chunked_payload", framed)
     patch.setattr(StreamWriter, "_send_headers_with_payload", headed)
     patch.setattr(StreamWriter, "_write", written)
@@ -152,7 +158,7 @@ def writes_of_a_hundred_bytes(patch: pytest.MonkeyPatch) -> None:
         for chunk in chunks:
             pieces(self, chunk)
 
-    patch.delattr(Streamed, "write_with_length")
+    patch.setattr(Streamed, "write_with_length", by_aiohttp)
     patch.setattr(StreamWriter, "_write", pieces)
     patch.setattr(StreamWriter, "_writelines", joined)
 

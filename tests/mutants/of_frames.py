@@ -117,7 +117,7 @@ def answered_by(patch: pytest.MonkeyPatch, is_answer: Callable[[Any], bool]) -> 
             if is_answer(message):
                 found = message if isinstance(message, dict) else [*message, None][1]
                 return found if isinstance(found, dict) else {}
-        except (ValueError, TypeError, LookupError, msgpack.UnpackException):
+        except (ValueError, TypeError, LookupError, AttributeError, msgpack.UnpackException):
             pass
         return read(frame)
 

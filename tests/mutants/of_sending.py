@@ -368,7 +368,11 @@ def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
 @mutant("KIT-04", killed_by=case(test_retry.test_the_relay_waits_as_long_as_retry_after_says))
 def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
-    patch.setattr(Retry, "delay", lambda retry, *at: delay(replace(retry, longest_delay=0.0), *at))
+
+    def at_once(self: Retry, *at: Any) -> float | None:
+        return None if delay(self, *at) is None else 0.0
+
+    patch.setattr(Retry, "delay", at_once)
 
 
 @mutant("KIT-04", killed_by=case(test_retry.test_retry_after_may_be_a_date))

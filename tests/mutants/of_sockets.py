@@ -121,7 +121,7 @@ def the_reason_of_a_close_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant(
-    "SEQ-06",
+    *("RES-05", "SEQ-06"),  # RES-05: the record has the status of an upload without a token
     killed_by=(
         case(ENDED),
         case(test_sockets.test_a_socket_that_does_not_exist_fails_the_mint),

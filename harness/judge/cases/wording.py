@@ -1,7 +1,7 @@
 """What a failed comparison means, in the terms of the wire. Pure."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -91,7 +91,13 @@ def _is_choice(value: Any) -> bool:
 def _listed(values: Any) -> str:
     if isinstance(values, range):
         return f"{values.start} to {values.stop - 1}"
-    return ", ".join(shown(value) for value in values) or "nothing"
+    return ", ".join(_each(values)) or "nothing"
+
+
+def _each(values: Collection[Any]) -> list[str]:
+    """The values as texts; those of a set in an order that is the same in every run."""
+    texts = [shown(value) for value in values]
+    return sorted(texts) if isinstance(values, set | frozenset) else texts
 
 
 def shown(value: Any) -> str:
@@ -110,7 +116,7 @@ def shown(value: Any) -> str:
         case Mapping():
             text = json.dumps(_plain(dict(value)), ensure_ascii=False)
         case list() | tuple() | set() | frozenset():
-            text = f"[{', '.join(shown(item) for item in value)}]" if value else "nothing"
+            text = f"[{', '.join(_each(value))}]" if value else "nothing"
         case _:
             text = str(value)
     return cut(text)
@@ -132,7 +138,9 @@ def _plain(value: Any) -> Any:
             return value.decode("utf-8", "backslashreplace")
         case Mapping():
             return {str(name): _plain(item) for name, item in value.items()}
-        case list() | tuple() | set() | frozenset():
+        case set() | frozenset():
+            return sorted(map(_plain, value), key=str)
+        case list() | tuple():
             return [_plain(item) for item in value]
     return str(value)
 
