@@ -16,23 +16,19 @@ pytest_plugins = ["pytester"]
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 
 PROJECT = '''
-import asyncio, io, tarfile
+import asyncio, tarfile
 from pathlib import Path
 from deploy_relay_kit import relay
 
-def deploy(cluster, directory):
+def deploy(urls, ca_file, username, password):
     """What the user wrote: here, with the library of the kit."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
-        tar.add(directory, "component")
-    payload = Path(directory).with_suffix(".tar.gz")
-    payload.write_bytes(stream.getvalue())
-    nodes = [relay.Node(it.name, it.url) for it in cluster]
+    Path("config.yaml").write_text("static: true")
+    with tarfile.open("package.tar.gz", mode="w:gz") as tar:
+        tar.add("config.yaml", "package/config.yaml")
+    nodes = [relay.Node(url, url) for url in urls]
     fields = {"operation": "deploy_component", "project": "my-component", "replicated": False}
-    mint = relay.OperationsMint(cluster.username, cluster.password)
-    report = asyncio.run(
-        relay.deploy(nodes, fields, payload, tls=relay.Tls(cluster.ca_file), mint=mint)
-    )
+    how = {"tls": relay.Tls(ca_file), "mint": relay.OperationsMint(username, password)}
+    report = asyncio.run(relay.deploy(nodes, fields, "package.tar.gz", **how))
     return [it["status"] for it in report.records]
 '''
 
