@@ -129,10 +129,13 @@ class _Thread(threading.Thread):
                 self._cancel()
 
     def run(self) -> None:
+        work = self._begin()
         try:
-            self.outcome = asyncio.run(self._begin())
+            self.outcome = asyncio.run(work)
         except BaseException as error:  # noqa: BLE001  the caller raises it
             self.outcome = error if self._cancel is not None else None
+        finally:
+            work.close()  # Python warns of one that was never begun, without a descriptor for it
         with contextlib.suppress(RuntimeError):  # the loop of the caller has been closed
             self._caller.call_soon_threadsafe(self.ended.set_result, None)
 

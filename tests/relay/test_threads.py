@@ -137,7 +137,6 @@ def test_without_a_thread_or_descriptor_the_caller_serves_all_nodes(
     def without_descriptor(work: Any) -> Any:
         if threading.current_thread().name != "deploy":
             return run(work)
-        work.close()
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(asyncio, "run", without_descriptor)
