@@ -3,7 +3,7 @@
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,20 +47,27 @@ def watch_processes(leader: int, *, every: float = 0.002) -> Iterator[Shown]:
 
     """
     shown = Shown()
+    with repeated(lambda: shown.look_at(family(leader)), every):
+        yield shown
+
+
+@contextlib.contextmanager
+def repeated(look: Callable[[], object], every: float) -> Iterator[None]:
+    """Call `look` again and again, in a thread, while the block runs; `every`: seconds between."""
     done = threading.Event()
 
-    def look() -> None:
+    def repeat() -> None:
         while True:
             is_last = done.is_set()  # so that the state at the end is always seen
-            shown.look_at(family(leader))
+            look()
             if is_last:
                 return
             done.wait(every)
 
-    watcher = threading.Thread(target=look, name="watch-processes", daemon=True)
+    watcher = threading.Thread(target=repeat, name="watcher", daemon=True)
     watcher.start()
     try:
-        yield shown
+        yield
     finally:
         done.set()
         watcher.join()

@@ -5,8 +5,8 @@ import json
 import math
 import resource
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from deploy_relay_kit.relay.command import credentials, deployments, options
@@ -168,21 +168,17 @@ def _package(
         leave_out=own,
         warn=err.say,
         report=(lambda _: None) if is_silent else err.say,
-        progress=_packing_progress(arguments.path, err, is_silent),
+        progress=nullcontext(lambda *_: None) if is_silent else _packing_progress(err),
     )
 
 
-def _packing_progress(
-    path: Path,
-    err: Output,
-    is_silent: bool,  # noqa: FBT001
-) -> AbstractContextManager[OnProgress]:
-    if is_silent or check_path(path):
-        return nullcontext(lambda *_: None)
-    # Only for a directory: importing it takes longer than a small deploy.
+@contextmanager
+def _packing_progress(err: Output) -> Iterator[OnProgress]:
+    # It is entered only for a directory: importing it takes longer than a small deploy.
     from deploy_relay_kit.relay.command.packing.progress import packing_progress  # noqa: PLC0415
 
-    return packing_progress(err)
+    with packing_progress(err) as show:
+        yield show
 
 
 def _show_plan(  # noqa: PLR0917

@@ -33,17 +33,22 @@ LOST = case(test_attempts_counted.test_a_socket_is_opened_again_only_if_it_was_l
 NO_TIMES = case(test_retry_after.test_what_is_no_time_in_retry_after_delays_no_retry)
 
 
-@mutant("RTY-02", killed_by=case(test_retry.test_a_pause_is_no_longer_than_the_deploy_names))
-def each_pause_takes_a_second(patch: pytest.MonkeyPatch) -> None:
+def change_pause(patch: pytest.MonkeyPatch, change: Callable[[float], float]) -> None:
+    """Change each pause that takes time."""
     delay = Retry.delay
 
-    def fixed(
+    def changed(
         self: Retry, failures: Sequence[AttemptError], random: Callable[[], float]
     ) -> float | None:
         seconds = delay(self, failures, random)
-        return seconds and max(seconds, 1.0)
+        return seconds and change(seconds)
 
-    patch.setattr(Retry, "delay", fixed)
+    patch.setattr(Retry, "delay", changed)
+
+
+@mutant("RTY-02", killed_by=case(test_retry.test_a_pause_is_no_longer_than_the_deploy_names))
+def each_pause_takes_a_second(patch: pytest.MonkeyPatch) -> None:
+    change_pause(patch, lambda seconds: max(seconds, 1.0))
 
 
 @mutant(
@@ -51,15 +56,7 @@ def each_pause_takes_a_second(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_retry_after.test_the_relay_waits_for_seconds_and_for_dates_in_every_form),
 )
 def no_pause_takes_more_than_two_seconds(patch: pytest.MonkeyPatch) -> None:
-    delay = Retry.delay
-
-    def cut(
-        self: Retry, failures: Sequence[AttemptError], random: Callable[[], float]
-    ) -> float | None:
-        seconds = delay(self, failures, random)
-        return seconds and min(seconds, 2.0)
-
-    patch.setattr(Retry, "delay", cut)
+    change_pause(patch, lambda seconds: min(seconds, 2.0))
 
 
 @mutant("RTY-02", killed_by=NO_TIMES)

@@ -177,13 +177,14 @@ def contents(paths: Iterable[Path]) -> str:
 
 
 def _contents(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    for file in itertools.islice(_files(paths), _MOST):
+    for file in itertools.islice(files_below(paths), _MOST):
         with contextlib.suppress(OSError):  # not readable, or removed
             if file.is_file() and file.stat().st_size <= _LARGEST:
                 yield file, file.read_text(errors="replace")
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def files_below(paths: Iterable[Path]) -> Iterator[Path]:
+    """The paths, and the files in those that are directories."""
     for path in paths:
         yield path
         for directory, _, names in os.walk(path):

@@ -4,13 +4,13 @@ import contextlib
 import os
 import stat
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from deploy_relay_kit.harness.judge.cases.leaks.search import OF_OTHERS
+from deploy_relay_kit.harness.judge.cases.leaks.search import OF_OTHERS, files_below
+from deploy_relay_kit.harness.targets.processes import repeated
 
 _LARGEST = 1_000_000  # bytes of a file that are kept
 _MOST = 200  # files that are looked at in one turn, and contents that are kept
@@ -51,25 +51,15 @@ def watch_files(*more: Path, every: float = 0.002) -> Iterator[Written]:
         every: seconds between two looks; a file of a few milliseconds is rarely missed.
 
     """
-    written, done = Written(), threading.Event()
+    written = Written()
     before = {place: _names(place) for place in {*_places(), *more}}
 
     def look() -> None:
-        while True:
-            is_last = done.is_set()  # so that what is left at the end is always seen
-            for place, names in before.items():
-                written.look_at(_files(place, _names(place) - names))
-            if is_last:
-                return
-            done.wait(every)
+        for place, names in before.items():
+            written.look_at(files_below(place / name for name in _names(place) - names))
 
-    watcher = threading.Thread(target=look, name="watch-files", daemon=True)
-    watcher.start()
-    try:
+    with repeated(look, every):
         yield written
-    finally:
-        done.set()
-        watcher.join()
 
 
 def _places() -> set[Path]:
@@ -84,10 +74,3 @@ def _names(place: Path) -> set[str]:
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         return {entry.name for entry in entries if not entry.name.startswith(OF_OTHERS)}
     return set()
-
-
-def _files(place: Path, names: set[str]) -> Iterator[Path]:
-    for name in names:
-        yield place / name
-        for directory, _, inner in os.walk(place / name):
-            yield from (Path(directory) / it for it in inner)
