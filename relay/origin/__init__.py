@@ -7,14 +7,14 @@ answer. Each module imports only modules that stand after it, and modules of `re
     listening          connections, and their limits
     operations         who may do what
     socket             the replication socket: operations of other nodes
-    deploy             one deploy: receive, unpack, swap, fan out, answer
-    rollback           the previous build again, on one node or on all
+    deploy             one deploy: receive, unpack, swap, fan out, answer; and the way back
     restarting         restarts, and their jobs
     home               what these share, and whose turn it is
     record/            its events, who follows them, and its row
-    wire/              a form as it arrives, its fields, events, the answer
+    wire/              a form as it arrives, its fields
     local/             archives, builds and their swap, commands
-    access/            passwords and tokens
     others             the other nodes, and how they are reached
-    config refusal     the configuration; an answer that says no
+    access             passwords and tokens
+    config             the configuration
+    answers            what the node answers: a refusal, the result of a deploy, an event
 """

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -115,16 +115,14 @@ def nodes_of(config: Config) -> list[Node]:
 
 
 def _converted(path: Path, kind: type[T]) -> T:
-    def decoded(kind: type[Any], value: object) -> object:
+    def decoded(_: object, value: object) -> Path:
         """A path, the only type here that msgspec does not know."""
         if isinstance(value, str) and "\0" not in value:
             return path.absolute().parent / value
-        raise ValueError(f"expected {kind.__name__}, got {value!r}")
+        raise ValueError(f"expected Path, got {value!r}")
 
-    text = read_text(path)
     try:
-        document = tomllib.loads(text)
-        return msgspec.convert(document, kind, dec_hook=decoded)
+        return msgspec.convert(tomllib.loads(read_text(path)), kind, dec_hook=decoded)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{str(path)!r} is not TOML: {error}") from None
     except (msgspec.ValidationError, ValueError) as error:

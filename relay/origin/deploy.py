@@ -1,4 +1,4 @@
-"""One deploy: check, receive, unpack, swap, fan out, answer (SEQ-01…12)."""
+"""One deploy: check, receive, unpack, swap, fan out, answer (SEQ-01…12); and the way back."""
 
 import asyncio
 import contextlib
@@ -11,14 +11,13 @@ from pathlib import Path
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.events import Event
 from deploy_relay_kit.relay.fanout import Reach, deploy
+from deploy_relay_kit.relay.origin.answers import RefusalError, answer_of
 from deploy_relay_kit.relay.origin.home import Home
 from deploy_relay_kit.relay.origin.local import commands
-from deploy_relay_kit.relay.origin.others import Others, differing_from, looked
+from deploy_relay_kit.relay.origin.others import Others, differing_from, everywhere, looked
 from deploy_relay_kit.relay.origin.record.progress import Progress
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.restarting import Restarts
 from deploy_relay_kit.relay.origin.wire import fields
-from deploy_relay_kit.relay.origin.wire.answer import answer_of
 from deploy_relay_kit.relay.origin.wire.intake import Form, receive
 from deploy_relay_kit.relay.report import Record
 from deploy_relay_kit.relay.request import forwarded_fields
@@ -45,7 +44,7 @@ class Deploys:
 
     def __init__(self, home: Home, restarts: Restarts) -> None:
         self._home, self._restarts = home, restarts
-        self._running: dict[str, tuple[Progress, Deploying]] = {}
+        self.running: dict[str, Progress] = {}
         self._sent: dict[str, str] = {}  # the newest build of a project that this node fanned out
 
     def begin(
@@ -57,13 +56,9 @@ class Deploys:
         """
         progress = Progress(self._home.journal, user, is_watched=is_watched)
         task = self._home.keep(self._from_form(blocks, boundary, progress))
-        self._running[progress.deployment_id] = progress, task
-        task.add_done_callback(partial(self._end, progress))
+        self.running[progress.deployment_id] = progress
+        task.add_done_callback(lambda _: self.running.pop(progress.deployment_id).end())
         return progress, task
-
-    def _end(self, progress: Progress, _: Deploying) -> None:
-        del self._running[progress.deployment_id]
-        progress.end()
 
     async def _from_form(
         self, blocks: AsyncIterator[bytes], boundary: str, progress: Progress
@@ -75,7 +70,7 @@ class Deploys:
                 nonlocal plan
                 if (operation := fields.operation_of(given)) != "deploy_component":
                     raise RefusalError(400, f"operation {operation[:60]!r} takes no payload")
-                progress.opened.set()
+                progress.opened.set_result(True)
                 plan = self._plan(given, progress, stack)
                 return plan.payload
 
@@ -86,11 +81,6 @@ class Deploys:
                     return form
                 progress.record(payload_hash=form.sha256, payload_size=form.size)
                 return await self._deploy(plan, form.sha256, progress)
-
-    def running(self, deployment_id: object) -> Progress | None:
-        """The events of a deploy that has not ended."""
-        progress, _ = self._running.get(str(deployment_id), (None, None))
-        return progress
 
     def _plan(
         self, given: Mapping[str, object], progress: Progress, stack: contextlib.AsyncExitStack
@@ -178,3 +168,32 @@ class Deploys:
         except InputError as error:
             raise RefusalError(500, f"deployed here, not replicated: {error}") from None
         return report.records
+
+
+async def roll_back(home: Home, given: Mapping[str, object], user: str) -> dict[str, object]:
+    """Make the previous build of a project the live one; with `replicated`, on all nodes."""
+    project = fields.project_of(given)
+    others = home.look() if given.get("replicated") is True else None
+    records: list[Record] | None = None
+    differing: list[str] = []
+    progress = Progress(home.journal, user)
+    with home.turns.claim(project), progress.recorded("roll back"):
+        async with home.turns.to_fan_out(project, others):
+            async with home.turns.to_swap(project):
+                if (build := home.builds.previous_id(project)) is None:
+                    raise RefusalError(404, f"no previous build of {project!r}")
+                payload_hash = (home.journal.find(build) or {}).get("payload_hash")
+                progress.begin(project, rollback_of=build, payload_hash=payload_hash)
+                await asyncio.to_thread(home.builds.rollback, project)
+            if others is not None:
+                with progress.during("replicate"):
+                    operation = {"operation": "rollback_component", "project": project}
+                    records = await everywhere(others, operation)
+                    for record in records:
+                        progress.emit("peer", record)
+                    # A deploy of another node may have passed some nodes already, and not others.
+                    differing = await differing_from(payload_hash, others, records)
+                    differing += home.overtaken(project, build)
+        message = f"Rolled back: {project}"
+        facts = {"deployment_id": progress.deployment_id, "payload_hash": payload_hash}
+        return answer_of("rolled back", message, given, facts, records, differing=differing)

@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.local.builds import Builds
 from deploy_relay_kit.relay.origin.others import Look, Others
 from deploy_relay_kit.relay.origin.record.journal import Journal, Row
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 
 T = TypeVar("T")
 _LAST_SECONDS = 60.0
@@ -44,10 +43,8 @@ class Turns:
     def to_swap(self, project: str) -> asyncio.Lock:
         return self._swaps[project]
 
-    def to_fan_out(
-        self, project: str, others: Others | None
-    ) -> AbstractAsyncContextManager[object]:
-        return contextlib.nullcontext() if others is None else self._fan_outs[project]
+    def to_fan_out(self, project: str, others: Others | None) -> asyncio.Lock:
+        return asyncio.Lock() if others is None else self._fan_outs[project]
 
 
 class Home:

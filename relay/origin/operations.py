@@ -9,12 +9,11 @@ from typing import Any
 
 from aiohttp import web
 
-from deploy_relay_kit.relay.origin.access.tokens import Tokens, lifetime_in
-from deploy_relay_kit.relay.origin.access.users import Users
+from deploy_relay_kit.relay.origin.access import Tokens, Users, lifetime_in
+from deploy_relay_kit.relay.origin.answers import RefusalError, refusal_of
+from deploy_relay_kit.relay.origin.deploy import roll_back
 from deploy_relay_kit.relay.origin.home import Home
-from deploy_relay_kit.relay.origin.refusal import RefusalError, refusal_of
 from deploy_relay_kit.relay.origin.restarting import Restarts
-from deploy_relay_kit.relay.origin.rollback import roll_back
 from deploy_relay_kit.relay.origin.wire.fields import operation_of
 
 Answer = dict[str, object] | list[Any]
@@ -51,9 +50,9 @@ class Operations:
             raise RefusalError(400, "the header Authorization stands twice")
         scheme, _, value = given[0].partition(" ")
         if scheme == "Bearer":
-            if self._tokens.is_refresh(value.strip()):
-                return None  # which only `refresh_operation_token` takes
-            return self._known(self._tokens.check(value.strip(), "operation"))
+            name, subject = self._tokens.check(value.strip(), "operation", "refresh")
+            # A token to refresh others is no login: only `refresh_operation_token` takes it.
+            return self._known(name) if subject == "operation" else None
         if scheme != "Basic":
             raise RefusalError(401, "Must login")
         try:
@@ -88,8 +87,8 @@ class Operations:
             token = given.get("refresh_token")
             if not isinstance(token, str):
                 raise RefusalError(400, "'refresh_token' is required")
-            name = self._known(self._tokens.check(token, "refresh"))
-            return {"operation_token": self._sign(name, "operation")}
+            name, _ = self._tokens.check(token, "refresh")
+            return {"operation_token": self._sign(self._known(name), "operation")}
         self.may_deploy(user)
         if operation in self._questions:
             return self._questions[operation](given)

@@ -11,8 +11,8 @@ from deploy_relay_kit.relay.fanout import ONCE, FanOut, Reach
 from deploy_relay_kit.relay.files import read_text
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import Node
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.config import Config, nodes_of
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.replication import send_operation
 from deploy_relay_kit.relay.report import Record
@@ -79,16 +79,15 @@ async def differing_from(
         report = await FanOut(nodes, **others.reach).run(ask)
     except InputError as error:  # a file of certificates has changed since the deploy read it
         return [f"{it.name} ({error})" for it in nodes]
-    differences = [(it["node"], _difference(it, payload_hash)) for it in report.records]
-    return [f"{node} ({why})" for node, why in differences if why is not None]
-
-
-def _difference(row: Record, payload_hash: object) -> str | None:
-    if "reason" in row:
-        return str(row["reason"])
-    if row.get("live") is not True:
-        return "another deploy reached it"
-    return None if row.get("payload_hash") == payload_hash else "it has the build of another deploy"
+    differing = []
+    for row in report.records:
+        if "reason" in row:
+            differing.append(f"{row['node']} ({row['reason']})")
+        elif row.get("live") is not True:
+            differing.append(f"{row['node']} (another deploy reached it)")
+        elif row.get("payload_hash") != payload_hash:
+            differing.append(f"{row['node']} (it has the build of another deploy)")
+    return differing
 
 
 async def everywhere(others: Others, operation: Mapping[str, object]) -> list[Record]:

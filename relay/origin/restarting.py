@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy_relay_kit.relay.node import Node
+from deploy_relay_kit.relay.origin.answers import RefusalError, refusal_of
 from deploy_relay_kit.relay.origin.home import Home
 from deploy_relay_kit.relay.origin.local import commands
 from deploy_relay_kit.relay.origin.others import Others
 from deploy_relay_kit.relay.origin.record.journal import now
 from deploy_relay_kit.relay.origin.record.progress import Progress
-from deploy_relay_kit.relay.origin.refusal import RefusalError, refusal_of
 from deploy_relay_kit.relay.restarts import restart
 
 _KEPT = 100  # jobs

@@ -11,6 +11,13 @@ from functools import partial
 from aiohttp import HttpVersion11, web
 from multipart import parse_options_header  # type: ignore[import-untyped]  # ships no types
 
+from deploy_relay_kit.relay.origin.answers import (
+    EVENT_HEADERS,
+    PRIME,
+    RefusalError,
+    asks_for_events,
+    event_of,
+)
 from deploy_relay_kit.relay.origin.config import Config
 from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
 from deploy_relay_kit.relay.origin.home import Home
@@ -18,10 +25,8 @@ from deploy_relay_kit.relay.origin.listening import STOP_SECONDS, Waits, listen
 from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
 from deploy_relay_kit.relay.origin.others import Look, look_in, looked
 from deploy_relay_kit.relay.origin.record.progress import Happening, replayed
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.restarting import Restarts
 from deploy_relay_kit.relay.origin.socket import ReplicationSocket
-from deploy_relay_kit.relay.origin.wire import sse
 from deploy_relay_kit.relay.origin.wire.intake import Form
 
 _JSON = "application/json"
@@ -100,12 +105,8 @@ class Node:
         )
         if wants_events:
             follower = progress.follow()
-            opened = asyncio.create_task(progress.opened.wait())
-            await asyncio.wait({deploy, opened}, return_when=asyncio.FIRST_COMPLETED)
-            opened.cancel()
-            if progress.opened.is_set():
-                last = partial(_last_event, deploy)
-                return await self._streamed(request, follower, last)
+            if await asyncio.shield(progress.opened):
+                return await self._streamed(request, follower, partial(_last_event, deploy))
         result: object = await asyncio.shield(deploy)
         if isinstance(result, Form):
             result = await self._operations.run(result.fields, user, request.remote or "")
@@ -116,11 +117,11 @@ class Node:
     ) -> web.StreamResponse:
         """The events of a deploy so far, the ones to come, and its row (SSE-11)."""
         row = self._home.row(given)
-        progress = self._deploys.running(row["deployment_id"])
+        progress = self._deploys.running.get(row["deployment_id"])
         events = replayed(row["event_log"]) if progress is None else progress.follow()
 
         async def last() -> bytes:
-            return sse.encoded("done", {"result": self._home.row(given)})
+            return event_of("done", {"result": self._home.row(given)})
 
         return await self._streamed(request, events, last)
 
@@ -131,7 +132,7 @@ class Node:
         last: Callable[[], Awaitable[bytes]],
     ) -> web.StreamResponse:
         """An answer in events; a client that goes or reads nothing stops only that (SSE-13)."""
-        response = web.StreamResponse(headers=sse.HEADERS)
+        response = web.StreamResponse(headers=EVENT_HEADERS)
 
         async def write(data: bytes) -> None:
             async with self._waits.at_most(self._limits.idle):
@@ -139,9 +140,9 @@ class Node:
 
         try:
             await response.prepare(request)
-            await write(sse.PRIME)
+            await write(PRIME)
             async for name, data in events:
-                await write(sse.encoded(name, data))
+                await write(event_of(name, data))
             await write(await last())
             await response.write_eof()
         except ConnectionError:
@@ -205,16 +206,16 @@ def _kind_of(request: web.Request) -> str:
 
 
 def _wants_events(request: web.Request) -> bool:
-    return sse.asks_for_events(request.headers.get("Accept", ""))
+    return asks_for_events(request.headers.get("Accept", ""))
 
 
 async def _last_event(deploy: Deploying) -> bytes:
     """Of a deploy that has ended: `done` or `error`, once (SSE-09)."""
     try:
-        return sse.encoded("done", {"result": await deploy})
+        return event_of("done", {"result": await deploy})
     except RefusalError as refusal:
         members = {name: it for name, it in refusal.body.items() if name != "error"}
-        return sse.encoded("error", {"message": str(refusal), "code": refusal.status, **members})
+        return event_of("error", {"message": str(refusal), "code": refusal.status, **members})
 
 
 async def serve(

@@ -10,10 +10,10 @@ import msgpack  # type: ignore[import-untyped]  # it has no types of its own
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from deploy_relay_kit.relay.errors import InputError
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.config import Config, nodes_of
 from deploy_relay_kit.relay.origin.listening import Waits
 from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.replication import REQUEST, RESPONSE, SUBPROTOCOL
 from deploy_relay_kit.relay.urls import resolve
 

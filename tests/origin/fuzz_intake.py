@@ -26,11 +26,11 @@ import atheris
 with atheris.instrument_imports(include=["deploy_relay_kit.relay.origin", "multipart"]):
     import multipart  # type: ignore[import-untyped]  # noqa: F401  ships no types
 
+    from deploy_relay_kit.relay.origin.answers import RefusalError
     from deploy_relay_kit.relay.origin.config import Bounds, Config
     from deploy_relay_kit.relay.origin.deploy import Deploys
     from deploy_relay_kit.relay.origin.home import Home
     from deploy_relay_kit.relay.origin.others import Others
-    from deploy_relay_kit.relay.origin.refusal import RefusalError
     from deploy_relay_kit.relay.origin.restarting import Restarts
 
 from tests.origin.archives import archive, component, entry

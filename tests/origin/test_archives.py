@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.config import Bounds
 from deploy_relay_kit.relay.origin.local.archive import unpack
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 from tests.origin.archives import archive, bomb, entry
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from deploy_relay_kit.harness import FakeCluster
-from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.wire.intake import Form, receive
 from tests.origin.archives import component
 from tests.origin.bodies import (

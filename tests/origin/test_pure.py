@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy_relay_kit.relay.origin.access.tokens import lifetime_in
+from deploy_relay_kit.relay.origin.access import lifetime_in
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.local import commands
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.wire import fields
 from tests.origin.nodes import wait_for
 from tests.relay.test_request import V1

@@ -26,9 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import RSAAlgorithm
 
 from deploy_relay_kit.harness import FakeCluster
-from deploy_relay_kit.relay.origin.access import users
+from deploy_relay_kit.relay.origin import access
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.config import User
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 from tests.origin.archives import archive, component, entry
 from tests.origin.nodes import FILES, FORM, PASSWORD, RealCluster, basic, real_cluster
 
@@ -75,16 +75,16 @@ def test_a_strangers_upload_is_refused_before_its_payload(cluster: RealCluster) 
 
 def test_an_unknown_user_costs_the_work_of_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     work = []
-    original = users._key
+    original = access._key
 
     def counted(password: str, salt: bytes) -> bytes:
         work.append(len(password))
         return original(password, salt)
 
-    monkeypatch.setattr(users, "_key", counted)
+    monkeypatch.setattr(access, "_key", counted)
 
     async def guess() -> None:
-        known = users.Users({"admin": User(hash=users.hashed("right"))})
+        known = access.Users({"admin": User(hash=access.hashed("right"))})
         work.clear()
         for name in ("admin", "nobody"):
             with pytest.raises(RefusalError):
@@ -98,10 +98,10 @@ def test_a_password_that_was_right_does_not_wait_for_guesses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def log_in() -> None:
-        known = users.Users({"admin": User(hash=users.hashed("right"))})
+        known = access.Users({"admin": User(hash=access.hashed("right"))})
         await known.check("admin", "right", "source")
         # From here on, the work of a password never ends.
-        monkeypatch.setattr(users, "_key", lambda *_: 1 / 0)
+        monkeypatch.setattr(access, "_key", lambda *_: 1 / 0)
         await known.check("admin", "right", "another source")
         for name, password in (("admin", "wrong"), ("admin", ""), ("nobody", "right")):
             with pytest.raises(ZeroDivisionError):

@@ -17,7 +17,7 @@ from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.files import read_text
 from deploy_relay_kit.relay.limits import Limits
 from deploy_relay_kit.relay.node import LocalSettings, Mint, Node
-from deploy_relay_kit.relay.origin.access.users import hashed
+from deploy_relay_kit.relay.origin.access import hashed
 from deploy_relay_kit.relay.origin.config import Config, User
 from deploy_relay_kit.relay.origin.others import Others
 from deploy_relay_kit.relay.replication import ReplicationMint

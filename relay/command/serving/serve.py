@@ -55,7 +55,7 @@ async def _judged() -> None:
 
 
 def _hash(out: Output) -> int:
-    from deploy_relay_kit.relay.origin.access.users import hashed
+    from deploy_relay_kit.relay.origin.access import hashed
 
     asks = sys.stdin.isatty()
     password = getpass.getpass() if asks else sys.stdin.readline().rstrip("\r\n")

@@ -9,13 +9,11 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.config import MIB, Bounds
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 
 _MAX_HEADERS = 131_072  # bytes of all headers of one entry, which tarfile keeps in memory
 _MAX_GLOBAL = 100  # records for all entries, likewise
@@ -55,18 +53,12 @@ def unpack(payload: Path, into: Path, bounds: Bounds) -> Path:
         raise RefusalError(400, f"the archive has two entries at {name!r}") from None
 
 
-@contextmanager
-def _opened(payload: Path) -> Iterator[BufferedIOBase]:
+def _opened(payload: Path) -> BufferedIOBase:
     with payload.open("rb") as file:
         magic = file.read(2)
-        file.seek(0)
-        if not magic:
-            raise RefusalError(400, "the payload is empty")
-        if magic != b"\x1f\x8b":
-            yield file
-            return
-        with gzip.GzipFile(fileobj=file) as stream:
-            yield stream
+    if not magic:
+        raise RefusalError(400, "the payload is empty")
+    return gzip.open(payload) if magic == b"\x1f\x8b" else payload.open("rb")
 
 
 class _Source(BufferedIOBase):

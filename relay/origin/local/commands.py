@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.answers import RefusalError
 
 Line = dict[str, str]
 _LINES, _LINE_BYTES, _ALL_BYTES = 200, 4_096, 16_384  # DEP-13

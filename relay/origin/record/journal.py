@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from deploy_relay_kit.relay.errors import InputError
-from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.answers import RefusalError
 
 Row = dict[str, Any]
 _IS_OPEN = "status NOT IN ('success', 'failed', 'rolled_back')"

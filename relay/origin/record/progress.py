@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from deploy_relay_kit.relay.origin.answers import refusal_of
 from deploy_relay_kit.relay.origin.record.journal import EventLog, Journal, bounded, now
-from deploy_relay_kit.relay.origin.refusal import refusal_of
 
 Happening = tuple[str, Mapping[str, Any]]
 """The name and the data of an event."""
@@ -24,14 +24,13 @@ class Progress:
         self.is_watched = is_watched
         self.deployment_id = str(uuid.uuid4())
         self.phase = "pending"
-        self.opened = asyncio.Event()  # the operation began, its failure is an event (SSE-02)
+        # Whether the operation began, so that its failure is an event (SSE-02), or ended before.
+        self.opened = asyncio.get_running_loop().create_future()
         self._journal, self._user = journal, user
         self._has_row = False
         self._log = EventLog()
         self._peers: list[Mapping[str, Any]] = []
         self._followers: set[asyncio.Queue[Happening | None]] = set()
-
-    # -- the record ------------------------------------------------------------------------------
 
     def begin(self, project: str, **columns: object) -> None:
         """Add the row: the deploy was checked, its payload comes next."""
@@ -59,8 +58,6 @@ class Progress:
             raise refusal from None
         self.record(status="success", completed_at=now())
 
-    # -- the events ------------------------------------------------------------------------------
-
     def emit(self, name: str, data: Mapping[str, Any]) -> None:
         if name == "peer":
             self._peers.append(bounded(data))
@@ -81,6 +78,8 @@ class Progress:
 
     def end(self) -> None:
         """Let every follower read what it has, and no more."""
+        if not self.opened.done():
+            self.opened.set_result(False)
         for queue in self._followers:
             queue.put_nowait(None)
 

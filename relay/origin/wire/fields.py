@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from deploy_relay_kit.relay import request
-from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.answers import RefusalError
 
 MAX_FIELDS = 64  # PARSE-19, but refused instead of dropped
 MAX_VALUE_BYTES = 1_048_576  # PARSE-18, but refused instead of cut

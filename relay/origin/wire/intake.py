@@ -20,7 +20,7 @@ from multipart import (  # type: ignore[import-untyped]  # ships no types
     PushMultipartParser,
 )
 
-from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.wire.fields import (
     FORBIDDEN,
     MAX_FIELDS,

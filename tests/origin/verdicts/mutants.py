@@ -21,10 +21,9 @@ import pytest
 
 from deploy_relay_kit.relay.command.cli import main
 from deploy_relay_kit.relay.origin import deploy, home, operations, server
+from deploy_relay_kit.relay.origin.answers import RefusalError, answer_of
 from deploy_relay_kit.relay.origin.record import journal, progress
-from deploy_relay_kit.relay.origin.refusal import RefusalError
 from deploy_relay_kit.relay.origin.wire import fields, intake
-from deploy_relay_kit.relay.origin.wire.answer import answer_of
 from tests.conformance.origins import test_decide, test_events, test_receive
 from tests.mutants.mutant import Case, case
 

@@ -14,10 +14,10 @@ from aiohttp import web
 
 from deploy_relay_kit.relay import request
 from deploy_relay_kit.relay.command.cli import main
-from deploy_relay_kit.relay.origin import home
+from deploy_relay_kit.relay.origin import answers, home, server
+from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.local import builds
-from deploy_relay_kit.relay.origin.refusal import RefusalError
-from deploy_relay_kit.relay.origin.wire import intake, sse
+from deploy_relay_kit.relay.origin.wire import intake
 from tests.conformance.origins import test_decide, test_events, test_receive
 from tests.mutants.mutant import Case, case
 
@@ -66,7 +66,7 @@ def all_that_is_too_large_is_a_bad_request(patch: pytest.MonkeyPatch) -> None:
     case(test_events.test_the_client_of_a_stream_does_not_stop_the_deploy, reads="leaves"),
 )
 def a_stream_has_comments_ids_crlf_and_a_late_notice(patch: pytest.MonkeyPatch) -> None:
-    encoded = sse.encoded
+    encoded = answers.event_of
 
     def other(name: str, data: object) -> bytes:
         text = b": still here\n\nid: 7\n" + encoded(name, data)
@@ -74,7 +74,7 @@ def a_stream_has_comments_ids_crlf_and_a_late_notice(patch: pytest.MonkeyPatch) 
             text += encoded("_recorder_finished", {"status": "success"})
         return text.replace(b"\n", b"\r\n")
 
-    patch.setattr(sse, "encoded", other)
+    patch.setattr(server, "event_of", other)
 
 
 @odd(

@@ -1,9 +1,38 @@
-"""Pure: the answer of a deploy, or of a rollback (DEP-12…17, AGG-01…05)."""
+"""Pure: what the node answers: a refusal, the result of a deploy, an event (SSE-03, SSE-04)."""
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 
-from deploy_relay_kit.relay.origin.refusal import RefusalError
+from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.report import Record
+
+MEDIA_TYPE = "text/event-stream"
+EVENT_HEADERS = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+PRIME = b": stream open\n\n"
+_LOG = logging.getLogger(__name__)
+
+
+class RefusalError(Exception):
+    """A request that is refused: an HTTP status, and the text of `error`."""
+
+    def __init__(self, status: int, error: str, **members: object) -> None:
+        super().__init__(error)
+        self.status = status
+        self.body: dict[str, object] = {"error": error, **members}
+
+
+def refusal_of(error: Exception, act: str) -> RefusalError:
+    """The refusal that answers any exception; `act` is what the node could not do."""
+    match error:
+        case RefusalError():
+            return error
+        case InputError():  # of a file that the configuration names
+            return RefusalError(400, str(error))
+        case OSError():
+            return RefusalError(500, f"cannot {act}: {error.strerror}")
+    _LOG.error("cannot %s", act, exc_info=error)  # a bug
+    return RefusalError(500, "internal error; see the log of the node")
 
 
 def answer_of(
@@ -43,3 +72,13 @@ def answer_of(
     if records is not None and not records:
         message += "; the cluster has no other nodes, so it was replicated to none"  # DEP-16
     return answer | {"message": message}
+
+
+def event_of(name: str, data: object) -> bytes:
+    """One event; its data is JSON, which holds no line end."""
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def asks_for_events(accept: str) -> bool:
+    """Whether an Accept header asks for a stream of events (SSE-01)."""
+    return MEDIA_TYPE in accept.lower()

@@ -1,1 +1,0 @@
-"""Who may do what: users with their passwords, and tokens."""
