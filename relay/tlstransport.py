@@ -16,7 +16,6 @@ from typing import Any, cast
 
 from deploy_relay_kit.relay.sockets import LOST, TURN_BYTES
 
-_CORK = getattr(socket, "TCP_CORK", None)  # on Linux
 _END_SECONDS = 30.0  # for the rest of what is sent, as in asyncio
 CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close, with a descriptor in use
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -158,17 +157,17 @@ class TlsTransport(asyncio.Transport):
             self._write()
 
     def _hold_back(self, *, in_bulk: bool) -> None:
-        """Let the last bytes wait for more to come, or, after the bulk, no longer.
+        """Let a packet that is not full wait for more to come, or, after the bulk, no longer.
 
-        Each record is a system call. If it were a packet of its own, too, it would cost sender and
-        receiver half as much again.
+        Each record is a system call. If it were always a packet of its own, too, it would cost
+        a sender to one quick receiver half as much again. TCP_CORK of Linux, under which a packet
+        waits even if nothing is on its way, cost a sender to eight a sixth more.
         """
         if in_bulk == self._is_in_bulk:
             return
         self._is_in_bulk = in_bulk
-        how = (socket.TCP_NODELAY, not in_bulk) if _CORK is None else (_CORK, in_bulk)
         with contextlib.suppress(OSError):  # the connection is lost, which reading shows
-            self._tls.setsockopt(socket.IPPROTO_TCP, *how)
+            self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not in_bulk)
 
     def _write(self) -> None:
         if self._waits_to_write and self._unsent:
