@@ -81,9 +81,13 @@ def test_two_nodes_of_one_name_are_refused_or_have_a_record_each(
     peers = [cluster.peer(fault=Answer(json={"message": f"this is {it}"})) for it in range(2)]
     outcome = relay.deploy(to=[named(relay, peer, "twin") for peer in peers])
     uploads = [len(peer.uploads) for peer in peers]
-    if outcome.refused is not None:
+    has_failed = {record.status for record in outcome.records} == {"failed"}
+    if outcome.refused is not None or (has_failed and not any(uploads)):
         with check("AGG-01", "the uploads of a deploy that was refused"):
             assert uploads == [0, 0]
+        if has_failed:  # failed records are a refusal, too
+            with check("AGG-01", "the nodes of the records of a deploy that was refused"):
+                assert outcome.nodes == ["twin", "twin"]
         need_served(relay, *(cluster.peer() for _ in range(2)))
         return
     check.need(any(uploads), "no upload reached either of them")

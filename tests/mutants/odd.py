@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import contextvars
 import json
+import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -34,11 +35,11 @@ class Odd:
 
     Attributes:
         apply: patches the reference.
-        of: what it changes; of two relays that change the same, one alone is applied at a time.
+        of: what it changes; two relays that change the same are never applied together.
     """
 
     apply: Patch
-    of: str
+    of: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -48,11 +49,11 @@ class Odd:
 ODD: list[Odd] = []
 
 
-def odd(of: str = "") -> Callable[[Patch], Patch]:
-    """Register a function that patches the reference; `of`: see `Odd`, by default nothing else."""
+def odd(*of: str) -> Callable[[Patch], Patch]:
+    """Register a function that patches the reference; `of`: see `Odd`, by default its own name."""
 
     def register(apply: Patch) -> Patch:
-        ODD.append(Odd(apply, of or apply.__name__))
+        ODD.append(Odd(apply, frozenset(of or {apply.__name__})))
         return apply
 
     return register
@@ -68,35 +69,34 @@ def boundaries_as_long_as_they_may_be(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "BOUNDARY_PREFIX", "-" * 46)
 
 
-@odd("boundary")
+@odd("boundary digits")
 def boundaries_of_twelve_random_digits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(formdata, "secrets", SimpleNamespace(token_hex=lambda _: secrets.token_hex(6)))
 
 
-@odd("headers")
+@odd("accept")
 def more_headers_than_are_needed(patch: pytest.MonkeyPatch) -> None:
-    more = {"User-Agent": "odd/1.0", "Accept": "application/json", "X-Request-Id": "7"}
+    more = {"User-Agent": "odd/1.0", "Accept": "Application/JSON", "X-Request-Id": "7"}
     change_headers(patch, lambda headers: {**more, **headers})
 
 
-@odd("headers")
+def change_content_type(patch: pytest.MonkeyPatch, change: Callable[[str], str]) -> None:
+    change_headers(patch, lambda it: {**it, "Content-Type": change(it["Content-Type"])})
+
+
+@odd("content type")
 def media_types_in_capitals(patch: pytest.MonkeyPatch) -> None:
     """RFC 9110 section 8.3.1: media types and names of parameters ignore case."""
-
-    def capital(headers: Mapping[str, str]) -> Mapping[str, str]:
-        of = headers["Content-Type"].replace("multipart/form-data; b", "Multipart/Form-Data;B")
-        accept = headers.get("Accept", "Application/JSON")  # that of events: SSE-01
-        return {**headers, "Content-Type": of, "Accept": accept}
-
-    change_headers(patch, capital)
+    names = re.compile("multipart/form-data|boundary(?==)")
+    change_content_type(patch, lambda of: names.sub(lambda it: it[0].title(), of))
 
 
-@odd("headers")
+@odd("connection header")
 def uploads_with_connection_close(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {**headers, "Connection": "close"})
 
 
-@odd("chunks")
+@odd("blocks")
 def small_chunks(patch: pytest.MonkeyPatch) -> None:
     def split(blocks: Iterator[bytes]) -> Iterator[bytes]:
         for block in blocks:
@@ -105,7 +105,7 @@ def small_chunks(patch: pytest.MonkeyPatch) -> None:
     change_blocks(patch, split)
 
 
-@odd("chunks")
+@odd("parts")
 def fields_and_file_in_one_chunk(patch: pytest.MonkeyPatch) -> None:
     head: contextvars.ContextVar[bytes] = contextvars.ContextVar("head")
 
@@ -126,7 +126,7 @@ def one_connection_for_mint_and_upload(patch: pytest.MonkeyPatch) -> None:
     change_connector(patch, keepalive_timeout=15)
 
 
-@odd("connections")
+@odd("connections", "connection header")
 def connections_that_say_they_close(patch: pytest.MonkeyPatch) -> None:
     change_connector(patch, force_close=True, keepalive_timeout=None)
 
@@ -136,7 +136,7 @@ def change_connector(patch: pytest.MonkeyPatch, **how: Any) -> None:
     patch.setattr(aiohttp, "TCPConnector", lambda **usual: make(**{**usual, **how}))
 
 
-@odd("mint")
+@odd("mint body")
 def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
     exchange = Peer.post
 
@@ -147,12 +147,12 @@ def credentials_of_a_mint_in_its_head(patch: pytest.MonkeyPatch) -> None:
         pair = f"{request.pop('username')}:{request.pop('password')}"
         authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
         headers = {**headers, "Authorization": authorization}
-        return exchange(self, headers, json.dumps(request).encode())
+        return exchange(self, headers, vars(peer)["json"].dumps(request).encode())
 
     patch.setattr(Peer, "post", basic)
 
 
-@odd("deploy")
+@odd()
 def failed_records_instead_of_a_refusal(patch: pytest.MonkeyPatch) -> None:
     deploy = reference.deploy
 
@@ -172,7 +172,7 @@ def records_with_more_members(patch: pytest.MonkeyPatch) -> None:
     change_report(patch, lambda records: [{**more, **record} for record in records])
 
 
-@odd()
+@odd("words")
 def transport_errors_in_other_words(patch: pytest.MonkeyPatch) -> None:
     def reworded(record: Record) -> Record:
         if record.get("stage") in {"connect", "tls", "upload"} and "statusCode" not in record:
@@ -213,16 +213,16 @@ def records_with_their_members_in_another_order(patch: pytest.MonkeyPatch) -> No
     change_report(patch, lambda records: [dict(reversed(it.items())) for it in records])
 
 
-@odd("headers")
+@odd("header order")
 def headers_in_another_order(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: dict(reversed(list(headers.items()))))
 
 
-@odd("headers")
+@odd("header names")
 def headers_in_lower_case(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {name.lower(): it for name, it in headers.items()})
 
 
-@odd("headers")
+@odd("accept")
 def anything_is_accepted_beside_json(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda it: {"Accept": "application/json, */*;q=0.1", **it})

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.mutants import (  # noqa: F401 - they register their relays
+    odd_libraries,
     odd_minting,
+    odd_order,
     odd_reaching,
     odd_reading,
     odd_sending,
@@ -21,11 +23,12 @@ ODD_BY_NAME = {relay.name: relay for relay in ODD}
 
 def grouped(relays: list[Odd]) -> list[list[Odd]]:
     """As few groups as possible, of nearly one size, each with no two that change the same."""
-    groups: list[list[Odd]] = [[] for _ in range(max(Counter(it.of for it in relays).values()))]
-    for relay in relays:
-        free = [group for group in groups if all(it.of != relay.of for it in group)]
+    number = max(Counter(of for it in relays for of in it.of).values())
+    groups: list[list[Odd]] = [[] for _ in range(number)]
+    for relay in sorted(relays, key=lambda it: -len(it.of)):  # while there is room for them
+        free = [group for group in groups if not any(it.of & relay.of for it in group)]
         min(free, key=len).append(relay)
-    return groups
+    return [sorted(group, key=relays.index) for group in groups]
 
 
 GROUPS = grouped(ODD)

@@ -31,7 +31,7 @@ def change_mint(patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], st
     patch.setattr(peer, "json", SimpleNamespace(dumps=change))
 
 
-@odd("mint")
+@odd("mint body")
 def mints_in_chunks(patch: pytest.MonkeyPatch) -> None:
     exchange = Peer.post
 
@@ -75,26 +75,36 @@ def a_token_in_a_refusal_of_the_mint_is_hidden(patch: pytest.MonkeyPatch) -> Non
 
 
 def change_lifetime(patch: pytest.MonkeyPatch, lifetime: object) -> None:
-    change_mint(patch, lambda request: json.dumps({**request, "expires_in": lifetime}))
-    change_request(patch, lambda it: [it[0], {**it[1], "expires_in": lifetime}])
+    """Ask for another lifetime, over either way to mint."""
+    ask, send = Peer.ask, replication.send_operation
+
+    def asked(self: Peer, request: Mapping[str, object], **how: Any) -> Any:
+        more = {"expires_in": lifetime} if "expires_in" in request else {}
+        return ask(self, {**request, **more}, **how)
+
+    def sent(context: Any, operation: Mapping[str, object], **how: Any) -> Any:
+        return send(context, {**operation, "expires_in": lifetime}, **how)
+
+    patch.setattr(Peer, "ask", asked)
+    patch.setattr(replication, "send_operation", sent)
 
 
-@odd("mint")
+@odd("lifetime")
 def lifetimes_in_seconds(patch: pytest.MonkeyPatch) -> None:
     change_lifetime(patch, 300)
 
 
-@odd("mint")
+@odd("lifetime")
 def lifetimes_of_an_hour(patch: pytest.MonkeyPatch) -> None:
     change_lifetime(patch, "1h")
 
 
-@odd("mint")
+@odd("lifetime")
 def lifetimes_in_words(patch: pytest.MonkeyPatch) -> None:
     change_lifetime(patch, "10 minutes")
 
 
-@odd("mint")
+@odd("lifetime")
 def lifetimes_of_half_a_minute(patch: pytest.MonkeyPatch) -> None:
     change_lifetime(patch, "30s")
 
@@ -156,7 +166,7 @@ def change_handshake(patch: pytest.MonkeyPatch, **more: str) -> None:
     patch.setattr(aiohttp.ClientSession, "ws_connect", connected)
 
 
-@odd()
+@odd("handshake")
 def a_handshake_as_browsers_send_it(patch: pytest.MonkeyPatch) -> None:
     """RFC 6455 section 4.1: names in any case, further tokens, extensions that a peer declines."""
     change_handshake(

@@ -35,13 +35,13 @@ def change_contexts(patch: pytest.MonkeyPatch, change: Callable[[ssl.SSLContext]
     patch.setattr(tls, "_shared_context", functools.cache(made))
 
 
-@odd("tls")
+@odd("alpn")
 def http_1_1_is_offered_by_name(patch: pytest.MonkeyPatch) -> None:
     """RFC 7301: a client may name the protocols that it speaks."""
     change_contexts(patch, lambda context: context.set_alpn_protocols(["h2", "http/1.1"]))
 
 
-@odd("tls")
+@odd("ciphers")
 def one_curve_and_few_ciphers(patch: pytest.MonkeyPatch) -> None:
     def few(context: ssl.SSLContext) -> None:
         context.set_ecdh_curve("prime256v1")
@@ -105,13 +105,13 @@ def compare_after_the_handshake(
     patch.setattr(connection, "start_tls", begun)
 
 
-@odd("tls")
+@odd()
 def the_host_is_compared_after_the_handshake(patch: pytest.MonkeyPatch) -> None:
     """As a HostnameVerifier of Java does: the peer sees a whole handshake, and then an end."""
     compare_after_the_handshake(patch, is_for)
 
 
-@odd("tls")
+@odd("sessions")
 def no_session_tickets(patch: pytest.MonkeyPatch) -> None:
     def without(context: ssl.SSLContext) -> None:
         context.options |= ssl.OP_NO_TICKET
@@ -119,7 +119,7 @@ def no_session_tickets(patch: pytest.MonkeyPatch) -> None:
     change_contexts(patch, without)
 
 
-@odd()
+@odd("buffers")
 def sockets_with_small_buffers(patch: pytest.MonkeyPatch) -> None:
     begin = PatientSocket.__init__
 
@@ -131,7 +131,7 @@ def sockets_with_small_buffers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PatientSocket, "__init__", small)
 
 
-@odd("deploy")
+@odd()
 def a_relay_that_thinks_before_it_begins(patch: pytest.MonkeyPatch) -> None:
     """As one does that starts a process for each deploy."""
     deploy = reference.deploy
@@ -155,13 +155,13 @@ def the_last_node_begins_first(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FanOut, "_settle", late)
 
 
-@odd("deploy")
+@odd()
 def two_threads_share_the_nodes(patch: pytest.MonkeyPatch) -> None:
     deploy = reference.deploy
     patch.setattr(reference, "deploy", functools.partial(deploy, threads=2))
 
 
-@odd("deploy")
+@odd()
 def a_cancelled_deploy_has_records(patch: pytest.MonkeyPatch) -> None:
     """Failed records are another way to report a deploy that was cancelled."""
     deploy = reference.deploy

@@ -4,7 +4,7 @@
     relay-harness run --relay "cmd:python -m tests.mutants.relay nulls_are_left_out"
 
 Two files may have a mutant of one name: then give the file, too, as in `of_wire.NAME`. The names of
-odd but correct relays are listed, too, as `correct`.
+odd but correct relays are listed, too, as `correct`. With several names, it does all that they say.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def mutants_named(name: str) -> list[Mutant]:
 
 
 def main(names: list[str]) -> int:
-    """Serve as the adapter of the mutant with this name; without a name, list all.
+    """Serve as the adapter of the relay with these names; without a name, list all.
 
     Returns:
-        the exit code: 2 if there is no such mutant, or several.
+        the exit code: 2 if a name means no relay, or several.
     """
     if not names:
         for place, mutant in sorted(BY_PLACE.items()):
@@ -38,17 +38,21 @@ def main(names: list[str]) -> int:
         for name in sorted(ODD_BY_NAME):
             sys.stdout.write(f"{name:70} correct\n")
         return 0
-    found = mutants_named(names[0]) if len(names) == 1 else []
-    patches: list[Patch] = [mutant.apply for mutant in found]
-    patches += [ODD_BY_NAME[name].apply for name in names[:1] if name in ODD_BY_NAME]
-    if len(patches) != 1:
-        known = [*(it.name for it in BY_PLACE.values()), *ODD_BY_NAME]
-        near = difflib.get_close_matches(names[0], known)
-        near = [place for place, it in BY_PLACE.items() if it in found] or near
-        sys.stderr.write(f"{' '.join(names)}: not one mutant; did you mean one of {near}?\n")
-        return 2
+    patches: list[Patch] = []
+    for name in names:
+        found = mutants_named(name)
+        named = [mutant.apply for mutant in found]
+        named += [ODD_BY_NAME[name].apply] if name in ODD_BY_NAME else []
+        if len(named) != 1:
+            known = [*(it.name for it in BY_PLACE.values()), *ODD_BY_NAME]
+            near = difflib.get_close_matches(name, known)
+            near = [place for place, it in BY_PLACE.items() if it in found] or near
+            sys.stderr.write(f"{name}: not one mutant; did you mean one of {near}?\n")
+            return 2
+        patches += named
     with pytest.MonkeyPatch.context() as patch:
-        patches[0](patch)
+        for apply in patches:
+            apply(patch)
         return serve(ReferenceTarget(), sys.stdin.buffer, sys.stdout.buffer)
 
 

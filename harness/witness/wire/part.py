@@ -11,8 +11,13 @@ from deploy_relay_kit.harness.witness.wire.headers import (
     lenient_parameters,
 )
 
-_FIELD = re.compile(rb'form-data; name="([^"]*)"')
-_FILE = b'form-data; name="payload"; filename="package.tar.gz"'
+_NEXT = rb"[ \t]*;[ \t]*"
+_FIELD = re.compile(rb'form-data%bname="([^"]*)"' % _NEXT)
+_NAME, _FILENAME = rb'name=("?)payload\%d', rb'filename=("?)package\.tar\.gz\%d'
+_FILE = re.compile(
+    rb"form-data%b(?:%b%b%b|%b%b%b)"
+    % (_NEXT, _NAME % 1, _NEXT, _FILENAME % 2, _FILENAME % 3, _NEXT, _NAME % 4)
+)
 _FILE_TYPE = b"application/gzip"
 # With one of these a part is meant as the file, even without a filename: PARSE-03 for the first;
 # a compressed payload must be streamed and not kept, whatever its disposition says.
@@ -71,7 +76,7 @@ def read_part_head(raw: bytes, offset: int) -> PartHead:
 
 
 def _check_field(disposition: HeaderLine, lenient: bytes, findings: Findings) -> bytes:
-    """WIRE-04: the one form of a field's disposition. Returns the name."""
+    """WIRE-04: the disposition of a field, with its name in quotes. Returns the name."""
     match = _FIELD.fullmatch(_value(disposition))
     if match is None:
         findings.note(Rule.FIELD_DISPOSITION, disposition.offset, show(disposition.raw))
@@ -82,8 +87,11 @@ def _check_field(disposition: HeaderLine, lenient: bytes, findings: Findings) ->
 
 
 def _check_file(disposition: HeaderLine, media_type: HeaderLine | None, findings: Findings) -> None:
-    """WIRE-05: the two headers of the file part, to the byte; their order has no meaning."""
-    if _value(disposition) != _FILE:
+    """WIRE-05: the two headers of the file part.
+
+    Their order, that of the parameters, and quotes around the two names have no meaning.
+    """
+    if not _FILE.fullmatch(_value(disposition)):
         findings.note(Rule.FILE_DISPOSITION, disposition.offset, show(disposition.raw))
     if media_type is None:
         findings.note(Rule.FILE_TYPE, disposition.offset, "no Content-Type")
@@ -110,8 +118,8 @@ def _first(lines: Sequence[HeaderLine], name: str) -> HeaderLine | None:
 
 
 def _value(line: HeaderLine) -> bytes:
-    """The value after at most one space, which is the one optional byte of these lines."""
-    return line.value.removeprefix(b" ")
+    """The value without the blanks around it, which are no part of it (RFC 9112, 5)."""
+    return line.value.strip(b" \t")
 
 
 def _text(raw: bytes) -> str:
