@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp.http_writer
 import pytest
 from multidict import CIMultiDict
 
+from deploy_relay_kit.relay.answer import Answer
+from deploy_relay_kit.relay.link import Reply
+from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.report import Record
 from tests.mutants.odd import change_content_type, odd
 from tests.mutants.odd_minting import change_handshake, change_mint
@@ -52,7 +57,6 @@ def the_headers_of_undici(patch: pytest.MonkeyPatch) -> None:
         "accept-language": "*",
         "sec-fetch-mode": "cors",
         "user-agent": "node",
-        "accept-encoding": "br, gzip, deflate",
     }
 
     def added(headers: Any) -> dict[str, str]:
@@ -61,6 +65,25 @@ def the_headers_of_undici(patch: pytest.MonkeyPatch) -> None:
 
     for of_mints in (False, True):
         change_headers(patch, added, of_mints=of_mints)
+
+
+@odd("accept-encoding")
+def gzip_is_offered_and_decoded(patch: pytest.MonkeyPatch) -> None:
+    """As the libraries of Go, Java and .NET do when nobody says otherwise."""
+    read = Peer.read
+
+    async def decoded(self: Peer, reply: Reply) -> Answer:
+        answer = await read(self, reply)
+        if reply.headers.get("Content-Encoding") != "gzip":
+            return answer
+        most = self.limits.answer_bytes
+        body = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(answer.body, most + 1)
+        return replace(answer, body=body[:most], cut=answer.cut or len(body) > most)
+
+    more = {"Accept-Encoding": "gzip"}
+    for of_mints in (False, True):
+        change_headers(patch, lambda headers: {**headers, **more}, of_mints=of_mints)
+    patch.setattr(Peer, "read", decoded)
 
 
 @odd("tracing")

@@ -10,6 +10,7 @@ import ssl
 import struct
 import weakref
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -230,11 +231,11 @@ def tls_sessions_are_resumed(patch: pytest.MonkeyPatch) -> None:
 
 
 @odd("pauses")
-def a_peer_that_asks_for_a_pause_is_given_up(patch: pytest.MonkeyPatch) -> None:
+def a_peer_that_asks_for_a_long_pause_is_given_up(patch: pytest.MonkeyPatch) -> None:
     delay = Retry.delay
 
-    def impatient(self: Retry, failures: Any, random: Any) -> float | None:
-        return None if failures[-1].retry_after else delay(self, failures, random)
+    def impatient(self: Retry, *at: Any) -> float | None:
+        return delay(replace(self, longest_delay=12.0), *at)
 
     patch.setattr(Retry, "delay", impatient)
 

@@ -193,7 +193,7 @@ def blanks_around_a_semicolon(patch: pytest.MonkeyPatch) -> None:
     change_content_type(patch, lambda of: of.replace("; ", " ;  "))
 
 
-@odd("accept", "connection header")
+@odd("accept", "accept-encoding", "connection header")
 def the_headers_of_a_browser(patch: pytest.MonkeyPatch) -> None:
     """Headers that many clients send, whether anyone wants them or not."""
     more = {

@@ -54,9 +54,11 @@ BLOCK = 1 << 16  # bytes
 def change_blocks(
     patch: pytest.MonkeyPatch, change: Callable[[Iterator[bytes]], Iterator[bytes]]
 ) -> None:
+    before = vars(upload)["opened"]  # perhaps changed already
+
     @contextlib.contextmanager
     def changed(staged: StagedPayload, most: int) -> Iterator[Iterator[bytes]]:
-        with opened(staged, most) as blocks:
+        with before(staged, most) as blocks:
             yield change(map(bytes, blocks))
 
     patch.setattr(upload, "opened", changed)

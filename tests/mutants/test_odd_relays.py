@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.explain import cases_by_requirement
 from deploy_relay_kit.harness.judge.model import Case as Judged
 from deploy_relay_kit.harness.judge.model import Verdict
+from deploy_relay_kit.harness.judge.report.result import from_json
 from deploy_relay_kit.relay import Limits
 from tests.conformance import (
     test_answers,
@@ -81,7 +81,6 @@ ALONE = {
 
 
 ROOT = Path(__file__).parents[2]
-NOT_RED = {"passed", "not applicable"}
 
 
 def name_of(value: object) -> str:
@@ -148,8 +147,8 @@ def judged_by(names: list[str], cases: Sequence[str], report: Path) -> list[str]
     )
     if not run.returncode:
         return []
-    result = json.loads((report / "result.json").read_text("utf-8"))
-    red = [it["id"] for it in result["cases"] if it["verdict"] not in NOT_RED]
+    result = from_json((report / "result.json").read_text("utf-8"), "result.json")
+    red = [f"{it.file}::{it.function}" for it in result.cases if it.verdict.has_failed]
     assert red, run.stdout + run.stderr
     return red
 
@@ -161,8 +160,7 @@ def test_a_group_of_odd_relays_passes_its_cases(group: list[Odd], tmp_path: Path
     cases = [] if LONG else every[GROUPS.index(group) :: len(GROUPS)]
     names = [relay_of.name for relay_of in group]
     red = judged_by(names, cases, tmp_path / "together")
-    places = sorted({case.partition("[")[0] for case in red})
-    alone = {name: judged_by([name], places, tmp_path / name) for name in names if red}
+    alone = {name: judged_by([name], sorted({*red}), tmp_path / name) for name in names if red}
     guilty = {name: cases for name, cases in alone.items() if cases}
     assert red == [], f"{guilty or names} failed, {'alone' if guilty else 'only together'}"
 

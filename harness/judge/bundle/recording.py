@@ -31,7 +31,7 @@ def record(case: Case, relay: Relay, cluster: FakeCluster) -> Bundle:
     """The bundle of a case that has just ended; who judged which relay is added later."""
     requests = list(_requests(cluster))
     return Bundle(
-        case=msgspec.structs.replace(case, evidence=gather([cluster], relay)),
+        case=msgspec.structs.replace(case, evidence=gather([cluster], relay, case.checks)),
         nodes=list(_nodes(cluster)),
         payloads=[_payload(command.payload) for command in relay.commands],
         requests=requests[:MOST_REQUESTS],

@@ -2,19 +2,22 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from deploy_relay_kit.harness.cluster import FakeCluster
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.model import Evidence
+from deploy_relay_kit.harness.judge.model import Check, Evidence
 from deploy_relay_kit.harness.targets import messages
 from deploy_relay_kit.harness.targets.deploy_command import DeployCommand, Limits
+from deploy_relay_kit.harness.targets.outcome import Outcome
 
 _LONGEST = 4_000  # characters of a command, and of an outcome
 _LONGEST_VALUE = 200  # characters of one text in a command
 # A JSON Web Token by how it begins, also where something has cut out its middle.
 _TOKEN = re.compile(r"eyJhb[\w.-]*")
+_FIRST = "(the records that the failure is about come first)"
 _THE_SAME_IN_EVERY_CASE = {"verb", "seq", "payload", "ca_file"}
 
 
@@ -30,15 +33,18 @@ def hider(clusters: Sequence[FakeCluster]) -> Callable[[str], str]:
     return hide
 
 
-def gather(clusters: Sequence[FakeCluster], relay: Relay) -> Evidence:
+def gather(clusters: Sequence[FakeCluster], relay: Relay, checks: Sequence[Check] = ()) -> Evidence:
     """The evidence of a case, while its peers are still up.
 
     Args:
         clusters: those that the case used.
         relay: the relay under test.
+        checks: what the case looked at; the nodes that a failed one is about come first.
     """
     hide = hider(clusters)
-    reported = [str(outcome) for outcome in relay.outcomes]
+    names = [node.name for command in relay.commands for node in command.nodes]
+    first = _subjects(checks, dict.fromkeys(names)) or _exceptions(relay.outcomes)
+    reported = [_reported(outcome, first) for outcome in relay.outcomes]
     if len(relay.commands) > len(reported):
         reported.append("nothing")
     return Evidence(
@@ -46,9 +52,42 @@ def gather(clusters: Sequence[FakeCluster], relay: Relay) -> Evidence:
         commands=[_bounded(hide(_shown(command, hide))) for command in relay.commands],
         reported=[_bounded(hide(text)) for text in reported],
         wrote=end_of(relay.target.stderr, clusters),
-        seen="\n".join(cluster.timelines() for cluster in clusters),
+        seen="\n".join(_seen(cluster.timelines(), first) for cluster in clusters),
         timelines=[it for cluster in clusters for it in cluster.connection_timelines()],
     )
+
+
+def _subjects(checks: Iterable[Check], names: Iterable[str]) -> list[str]:
+    """The names of nodes in the texts of failed checks, if these single some of the nodes out."""
+    failed = [it for it in checks if it.verdict.has_failed]
+    text = "\n".join(part for it in failed for part in (it.subject, it.expected, it.got, it.reason))
+    every = [name for name in names if name]
+    named = [name for name in every if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
+    return named if 2 * len(named) <= len(every) else []
+
+
+def _exceptions(outcomes: Iterable[Outcome]) -> list[str]:
+    """The nodes whose records have another status than most."""
+    records = [record.members for outcome in outcomes for record in outcome.records]
+    counted = Counter(str(it.get("status")) for it in records)
+    if len(counted) < 2:  # noqa: PLR2004  there is no exception from one
+        return []
+    usual, _ = counted.most_common(1)[0]
+    return [str(it.get("node")) for it in records if str(it.get("status")) != usual]
+
+
+def _reported(outcome: Outcome, first: Sequence[str]) -> str:
+    """The text of an outcome, with the records of some nodes first."""
+    ordered = sorted(outcome.records, key=lambda record: record.node not in first)
+    if ordered == list(outcome.records):
+        return str(outcome)
+    return "\n".join([_FIRST, *map(str, ordered)])
+
+
+def _seen(timelines: str, first: Sequence[str]) -> str:
+    """The timelines of a cluster, with those of some nodes first."""
+    blocks = re.split(r"\n(?=\S)", timelines)  # the lines of a block are indented
+    return "\n".join(sorted(blocks, key=lambda block: block.partition(" ")[0] not in first))
 
 
 def end_of(output: str, clusters: Sequence[FakeCluster]) -> str:

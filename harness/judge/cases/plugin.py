@@ -185,7 +185,7 @@ def judge(
             check.blocked_by = cut(check.blocked_by, hide)
             check.reason = cut(check.reason, hide)
             check.hint = hint_for(check, case.function)
-        case.evidence = gather([cluster], relay)
+        case.evidence = gather([cluster], relay, case.checks)
 
 
 def _conclude(case: Case, rest: list[str], ended_by: BaseException | None) -> None:

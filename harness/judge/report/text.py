@@ -201,11 +201,25 @@ def cut_middle(text: str, longest: int = 240) -> str:
 
 def _by_deploy(texts: list[str], *, whole: bool) -> list[str]:
     if not whole:
-        texts = [it if len(it) <= _LONGEST else f"{it[:_LONGEST]}…" for it in texts]
+        texts = [_beginning(it) for it in texts]
     if len(texts) == 1:
         return texts[0].splitlines()
     numbered = [f"deploy {number}: {text}" for number, text in enumerate(texts, 1)]
     return [line for text in numbered for line in text.splitlines()]
+
+
+def _beginning(text: str) -> str:
+    """The first lines of a text, or a part of the first one when that is long alone."""
+    if len(text) <= _LONGEST:
+        return text
+    first, *rest = text.splitlines()
+    kept = [first if len(first) <= _LONGEST else f"{first[:_LONGEST]}…"]
+    for line in rest:
+        if sum(map(len, kept)) + len(line) > _LONGEST:
+            break
+        kept.append(line)
+    left = len(rest) + 1 - len(kept)
+    return "\n".join([*kept, f"… {left} more lines; --report writes all"] if left else kept)
 
 
 def _notes(result: Result) -> Iterator[str]:
