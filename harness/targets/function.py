@@ -91,7 +91,7 @@ class FunctionTarget:
             raise TargetHungError(f"the function did not answer within {deadline:.3g} s")
         if error := future.exception():
             text = "".join(traceback.format_exception(error))
-            raise TargetBrokeError(f"the target reported an error of its own\n{text}") from error
+            raise TargetBrokeError(f"the relay reported an error of its own\n{text}") from error
         return future.result()
 
     def _call(self, message: dict[str, Any]) -> Future[Any]:

@@ -125,7 +125,7 @@ class Deployed(Reply):
         if self.skipped is not UNSET:
             raise TargetSkippedError(self.skipped)
         if self.errored is not UNSET:
-            raise TargetBrokeError(f"the target reported an error of its own\n{self.errored}")
+            raise TargetBrokeError(f"the relay reported an error of its own\n{self.errored}")
         if self.refused is not UNSET:
             return Outcome(refused=self.refused)
         if self.records is UNSET:

@@ -106,15 +106,15 @@ def progress(name: str, seen: Sequence[ConnectionWitness]) -> str:
     is_whole = True
     if isinstance(request, UploadWitness):
         is_whole = request.complete
-        end = "and its end" if is_whole else "without its end"
-        received = f"{request.reader.received:,} bytes of an upload {end}"
+        kind = "a complete" if is_whole else "an incomplete"
+        received = f"{request.reader.received:,} bytes of {kind} upload"
     elif isinstance(request, MintWitness):
         received = "a mint"
     sent = "no answer"
     if "answer" in request.times:
         is_sent = "answer end" in request.times
-        part = "all that it sends" if is_sent else "the beginning"
-        sent = f"{part} of an answer {request.answer_status}"
+        part = "all" if is_sent else "the beginning"
+        sent = f"{part} of its answer {request.answer_status}"
         if is_sent and is_whole and isinstance(request, UploadWitness):
             return ""
     return f"{name} had received {received}, and had sent {sent}"

@@ -123,7 +123,7 @@ def block(case: Case, relay: Relay, cluster: FakeCluster) -> None:
     hidden = [(it.title, fault) for it in faulty if (fault := it.fault_not_shown) is not None]
     if hidden:
         title, fault = hidden[0]
-        reason = f"the relay did not get as far as the fault of {title}: {description(fault)}"
+        reason = f"the relay did not get as far as what {title} was set to do: {description(fault)}"
         went_ahead = all(outcome.refused is None for outcome in relay.outcomes)
         none_was_shown = len(hidden) == len(faulty) and went_ahead
         _make_untestable(case.checks, reason, Verdict.PASSED, *[Verdict.FAILED] * none_was_shown)

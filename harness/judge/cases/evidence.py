@@ -60,20 +60,25 @@ def gather(clusters: Sequence[FakeCluster], relay: Relay, checks: Sequence[Check
 def _subjects(checks: Iterable[Check], names: Iterable[str]) -> list[str]:
     """The names of nodes in the texts of failed checks, if these single some of the nodes out."""
     failed = [it for it in checks if it.verdict.has_failed]
-    text = "\n".join(part for it in failed for part in (it.subject, it.expected, it.got, it.reason))
+    text = "\n".join(
+        part
+        for it in failed
+        for part in (it.subject, it.expected, it.got, it.reason, it.blocked_by)
+    )
     every = [name for name in names if name]
     named = [name for name in every if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
     return named if 2 * len(named) <= len(every) else []
 
 
 def _exceptions(outcomes: Iterable[Outcome]) -> list[str]:
-    """The nodes whose records have another status than most."""
-    records = [record.members for outcome in outcomes for record in outcome.records]
-    counted = Counter(str(it.get("status")) for it in records)
-    if len(counted) < 2:  # noqa: PLR2004  there is no exception from one
-        return []
-    usual, _ = counted.most_common(1)[0]
-    return [str(it.get("node")) for it in records if str(it.get("status")) != usual]
+    """The nodes whose records have another status than most of their deploy."""
+    found = []
+    for outcome in outcomes:
+        statuses = [str(record.members.get("status")) for record in outcome.records]
+        usual = [status for status, _ in Counter(statuses).most_common(1)]
+        pairs = zip(outcome.records, statuses, strict=True)
+        found += [str(record.node) for record, status in pairs if status not in usual]
+    return found
 
 
 def _reported(outcome: Outcome, first: Sequence[str]) -> str:

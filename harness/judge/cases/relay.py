@@ -174,7 +174,8 @@ class Relay:
         sockets = [it for it in self._cluster.sockets if it.name in told]
         lines = [progress(it.title, it.live_connections) for it in [*peers, *sockets]]
         unfinished = list(filter(None, lines)) or ["each node had sent its whole answer"]
-        more = [f"… and {len(unfinished) - _NODES} more"] if len(unfinished) > _NODES else []
+        left = len(unfinished) - _NODES
+        more = [f"… and {left} more node{'s' * (left > 1)}"] if left > 0 else []
         return [*(f"by then {line}" for line in unfinished[:_NODES]), *more]
 
     def leave_out(self, served: Served) -> None:
