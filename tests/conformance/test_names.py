@@ -59,7 +59,11 @@ def test_every_node_has_its_own_upload_and_record_whatever_its_name(
             assert len(peer.uploads) == 1
     with check("AGG-04", "what the records say, each in the words of its own peer"):
         check.need(outcome.nodes == list(NAMES), "the records are not those of the nodes (AGG-01)")
-        says = [it.members.get("message", it.members.get("reason")) for it in outcome.records]
+        of_status = {"failed": "reason"}
+        says = [
+            it.members.get(of_status.get(str(it.members.get("status")), "message"))
+            for it in outcome.records
+        ]
         heard = [{it for it in told if it in str(text)} for text in says]
         check.need(all(heard), "a record has the words of no peer (RES-01, RES-06)")
         mixed = sum(found != {own} for own, found in zip(told, heard, strict=True))

@@ -84,5 +84,10 @@ def test_the_terminal_shows_whole_records_and_counts_the_rest(judged: dict[str, 
     shown = list(lines(result_of(judged["test_one_of_many"])))
     at = shown.index("  the relay reported:")
     part = shown[at + 1 : shown.index("  the peers saw:")]
-    assert [json.loads(line)["node"] for line in part[1:-1]] == ["node-6", "node-1", "node-2"]
-    assert part[-1] == "    … 4 more lines; --report writes all"
+    assert [json.loads(line)["node"] for line in part[1:-1]] == [
+        "node-6",
+        "node-1",
+        "node-2",
+        "node-3",
+    ]
+    assert part[-1] == "    … 3 more lines; --report writes all"

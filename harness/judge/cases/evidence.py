@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from deploy_relay_kit.harness.cluster import FakeCluster
@@ -13,7 +14,7 @@ from deploy_relay_kit.harness.targets import messages
 from deploy_relay_kit.harness.targets.deploy_command import DeployCommand, Limits
 from deploy_relay_kit.harness.targets.outcome import Outcome
 
-_LONGEST = 4_000  # characters of a command, and of an outcome
+_LONGEST = 4_000  # characters of a command, and of the records of a deploy
 _LONGEST_VALUE = 200  # characters of one text in a command
 # A JSON Web Token by how it begins, also where something has cut out its middle.
 _TOKEN = re.compile(r"eyJhb[\w.-]*")
@@ -83,10 +84,14 @@ def _exceptions(outcomes: Iterable[Outcome]) -> list[str]:
 
 def _reported(outcome: Outcome, first: Sequence[str]) -> str:
     """The text of an outcome, with the records of some nodes first."""
-    ordered = sorted(outcome.records, key=lambda record: record.node not in first)
-    if ordered == list(outcome.records):
+    if not outcome.records:
         return str(outcome)
-    return "\n".join([_FIRST, *map(str, ordered)])
+    ordered = sorted(outcome.records, key=lambda record: record.node not in first)
+    lines = [*map(str, ordered)]
+    fitting = max(1, sum(length <= _LONGEST for length in accumulate(map(len, lines))))
+    if left := len(lines) - fitting:
+        lines[fitting:] = [f"… and {left} more record{'s' * (left > 1)}"]
+    return "\n".join(lines if ordered == list(outcome.records) else [_FIRST, *lines])
 
 
 def _seen(timelines: str, first: Sequence[str]) -> str:

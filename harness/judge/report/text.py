@@ -25,7 +25,8 @@ _BRIEF_FROM = 200  # line of the output after which a cause takes a line or two
 _LINES = 250  # of the output, after which the other causes are counted
 _OTHERS = 2  # looks that an explained cause shows beside its first
 _TIMELINE = 24  # lines of a timeline that an example shows
-_LONGEST = 300  # characters of a command or an outcome that an example shows
+_LONGEST = 300  # characters of a command or a record that an example shows
+_RECORDS = 5  # lines of an outcome that an example shows
 _ORDER = [Verdict.FAILED, Verdict.HARNESS_ERROR, Verdict.UNTESTABLE]
 
 
@@ -189,7 +190,7 @@ def _evidence_lines(evidence: Evidence, *, whole: bool = False) -> Iterator[str]
         kept = text if whole else text[:_TIMELINE]
         yield from (f"    {line}" for line in kept)
         if len(kept) < len(text):
-            yield f"    … {len(text) - len(kept)} more lines; --report writes all"
+            yield f"    … {count(len(text) - len(kept), 'more line')}; --report writes all"
 
 
 def cut_middle(text: str, longest: int = 240) -> str:
@@ -209,17 +210,14 @@ def _by_deploy(texts: list[str], *, whole: bool) -> list[str]:
 
 
 def _beginning(text: str) -> str:
-    """The first lines of a text, or a part of the first one when that is long alone."""
+    """The first lines of a long text, of each the first characters."""
     if len(text) <= _LONGEST:
         return text
-    first, *rest = text.splitlines()
-    kept = [first if len(first) <= _LONGEST else f"{first[:_LONGEST]}…"]
-    for line in rest:
-        if sum(map(len, kept)) + len(line) > _LONGEST:
-            break
-        kept.append(line)
-    left = len(rest) + 1 - len(kept)
-    return "\n".join([*kept, f"… {left} more lines; --report writes all"] if left else kept)
+    whole = text.splitlines()
+    kept = [it if len(it) <= _LONGEST else f"{it[:_LONGEST]}…" for it in whole[:_RECORDS]]
+    if len(whole) > _RECORDS:
+        kept.append(f"… {count(len(whole) - _RECORDS, 'more line')}; --report writes all")
+    return "\n".join(kept)
 
 
 def _notes(result: Result) -> Iterator[str]:
