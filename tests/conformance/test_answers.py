@@ -19,7 +19,7 @@ from deploy_relay_kit.harness.faults.answers import (
 )
 from deploy_relay_kit.harness.faults.broken_answers import ALMOST_JSON
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import Limits, Record
 
@@ -164,13 +164,13 @@ def test_a_body_that_is_not_utf_8_does_not_change_the_status(
 
 
 class Endless(Answer):
-    """An answer without an end: a byte every tenth of a second."""
+    """An answer without an end: a byte every 20 ms."""
 
     def script(self, *, keep_alive: bool) -> Script:
         yield self.head(keep_alive=keep_alive)
         while True:
             yield b"1\r\nx\r\n"
-            yield Pause(0.1)
+            yield Pause(0.02)
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ def test_an_answer_without_an_end_is_given_up_in_time(
     """An answer without an end is given up at the limit of an answer, also that of a refusal."""
     peer, refusing = cluster.peer(fault=fault), cluster.peer(fault=Endless(500, chunk_size=1))
     other = cluster.peer()
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.5 s for an answer"):
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for an answer"):
         outcome = relay.deploy(
-            to=[peer, refusing, other], limits=Limits(answer=0.5), deadline=IN_TIME
+            to=[peer, refusing, other], limits=Limits(answer=LIMIT), deadline=IN_TIME
         )
     with check("HTTP-03", "the statuses of the records"):
         check.need(outcome[other].status == "success", "an answer with an end is no success")

@@ -29,7 +29,7 @@ from deploy_relay_kit.harness import (
     in_turn,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, SOON, THRICE
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT, SOON, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import need_good_upload, need_retry, temporary
 from deploy_relay_kit.harness.peer.triggers import (
@@ -259,8 +259,10 @@ def test_the_connection_to_a_peer_that_is_given_up_is_closed(
     """
     peer = cluster.peer(fault=fault)
     # A healthy mint may take longer than that on a loaded machine.
-    limits = Limits(mint=0.4) if isinstance(fault, MintHangs) else Limits(answer=0.4)
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.4 s for what is not answered"):
+    limits = Limits(mint=LIMIT) if isinstance(fault, MintHangs) else Limits(answer=LIMIT)
+    with check(
+        "HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for what is not answered"
+    ):
         outcome = relay.deploy(to=[peer], limits=limits)
     with check("HTTP-03", "the status of the record"):
         assert outcome[peer].status == "failed"
@@ -275,8 +277,8 @@ def test_an_upload_that_is_given_up_is_never_completed(
     """The relay completes no upload behind the record of its failure."""
     goes_on = threading.Event()
     peer = cluster.peer(fault=StopReadingAfter(1_000_000, partial(goes_on.wait, IN_TIME)))
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.4 s without progress"):
-        outcome = relay.deploy(to=[peer], payload=large.path, limits=Limits(stall=0.4))
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s without progress"):
+        outcome = relay.deploy(to=[peer], payload=large.path, limits=Limits(stall=LIMIT))
     goes_on.set()
     with check("HTTP-03", "the status of the record"):
         assert outcome[peer].status == "failed"

@@ -23,7 +23,7 @@ from deploy_relay_kit.harness import (
     in_turn,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     look_at_neighbour,
@@ -89,8 +89,8 @@ def test_an_upload_that_does_not_connect_is_given_up_in_time(
 ) -> None:
     """A second connection, for the upload, is given up at the limit of connecting too."""
     peer = cluster.peer(fault=in_turn(None, HangInHandshake()))
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.4 s for connecting"):
-        outcome = relay.deploy(to=[peer], limits=Limits(connect=0.4), deadline=IN_TIME)
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for connecting"):
+        outcome = relay.deploy(to=[peer], limits=Limits(connect=LIMIT), deadline=IN_TIME)
         if len(peer.connections) == 1:
             pytest.skip("the relay opens no second connection")
     with check("RES-10", "the status of the record"):
@@ -169,8 +169,8 @@ def test_a_refusal_that_does_not_end_is_given_up_in_time(
 ) -> None:
     """A refusal during the upload whose body does not end is given up at the limit of an answer."""
     refusal = AnswerEarly(HeadThenSilence(Answer.error(403, "no")), then="stop")
-    peer, limits = cluster.peer(fault=refusal), Limits(stall=0.4, answer=0.4)
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.4 s for an answer"):
+    peer, limits = cluster.peer(fault=refusal), Limits(stall=LIMIT, answer=LIMIT)
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for an answer"):
         outcome = relay.deploy(to=[peer], payload=large.path, limits=limits, deadline=IN_TIME)
     with check("EARLY-01", "the status of the record"):
         assert outcome[peer].status == "failed"

@@ -25,7 +25,7 @@ from deploy_relay_kit.harness import (
     success_events,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
+from deploy_relay_kit.harness.judge.cases.deadlines import LIMIT, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     look_for_refused_token,
@@ -35,7 +35,7 @@ from deploy_relay_kit.harness.judge.cases.uploads import (
 )
 from deploy_relay_kit.harness.targets import Limits
 
-NO_ANSWER_IN_TIME = Limits(attempts=3, retry_delay=0.01, answer=0.3)
+NO_ANSWER_IN_TIME = Limits(attempts=3, retry_delay=0.01, answer=LIMIT)
 
 
 # -- answers to an upload ------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_an_answer_that_has_begun_is_final(
     """
     peer = cluster.peer(fault=HeadThenSilence(Answer(json={"message": "done"})))
     again = temporary(cluster)
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.3 s for an answer"):
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for an answer"):
         outcome = relay.deploy(to=[peer, again], limits=NO_ANSWER_IN_TIME)
     with check("HTTP-03", "the status of the record"):
         assert outcome[peer].status == "failed"
@@ -137,7 +137,7 @@ def test_a_whole_upload_without_an_answer_is_not_sent_again(
     """
     peer = cluster.peer(fault=StopReadingAfter(10 * payload.size))
     again = temporary(cluster)
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.3 s for an answer"):
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for an answer"):
         outcome = relay.deploy(to=[peer, again], limits=NO_ANSWER_IN_TIME)
     with check("HTTP-03", "the status of the record"):
         assert outcome[peer].status == "failed"

@@ -106,10 +106,12 @@ def test_a_mint_whose_answer_does_not_end_is_given_up_in_time(
 ) -> None:
     """A mint whose answer does not end is given up at the limit of a mint, without an upload."""
     peer = cluster.peer(fault=MintAnswer(answer))
-    with check("HTTP-03", "the end of the deploy, with a limit of 0.3 s for a mint"):
-        outcome = relay.deploy(to=[peer], limits=Limits(mint=0.3), deadline=IN_TIME)
+    with check("HTTP-03", f"the end of the deploy, with a limit of {LIMIT:g} s for a mint"):
+        outcome = relay.deploy(to=[peer], limits=Limits(mint=LIMIT), deadline=IN_TIME)
     ends = not isinstance(answer, HeadThenSilence)  # after two seconds, for a relay that waits
-    with check("HTTP-03" if ends else "SEQ-06", "the uploads after a mint of more than 0.3 s"):
+    with check(
+        "HTTP-03" if ends else "SEQ-06", f"the uploads after a mint of more than {LIMIT:g} s"
+    ):
         assert len(peer.uploads) == 0
     with check("SEQ-06", "the beginning of the reason"):
         check.need(not peer.uploads, "the relay did not give up the mint")

@@ -30,7 +30,7 @@ from deploy_relay_kit.harness import (
     mint_refused,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import SOON
+from deploy_relay_kit.harness.judge.cases.deadlines import LIMIT, SOON
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import look_at_neighbour, need_good_upload
 from deploy_relay_kit.harness.peer.triggers import (
@@ -231,7 +231,7 @@ def test_the_payload_is_closed_on_every_path(
         (mint_refused(), {}),
         (AnswerEarly(Answer(503), then="stop"), {"limits": Limits(attempts=2, retry_delay=0.01)}),
         (AnswerEarly(Answer(403), then="stop"), {}),
-        (StopReadingAfter(0), {"limits": Limits(stall=0.4)}),
+        (StopReadingAfter(0), {"limits": Limits(stall=LIMIT)}),
     ],
     ids=["mint", "retried", "refused", "stalled"],
 )
