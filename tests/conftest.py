@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import signal
@@ -106,23 +105,3 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
-
-
-# While tests are collected, nothing is garbage.
-gc.disable()
-
-
-def pytest_collection_finish() -> None:
-    gc.enable()
-    _collect_for_good()
-    gc.set_threshold(20_000, 50, 50)  # what a test leaves is little
-
-
-def pytest_sessionfinish() -> None:
-    _collect_for_good()  # so that the ten collections of pytest at its end take no time
-
-
-def _collect_for_good() -> None:
-    """Collect garbage; no later collection looks at the thousands of tests and reports again."""
-    gc.collect()
-    gc.freeze()

@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
     @property
     def weight(self) -> int:
-        return list(Verdict).index(self)
+        return _WEIGHTS[self]
 
     @property
     def is_red(self) -> bool:
@@ -41,6 +41,9 @@ class Verdict(StrEnum):
     def has_failed(self) -> bool:
         """Whether the demand was not met, known or not."""
         return self.weight > Verdict.PASSED.weight
+
+
+_WEIGHTS = {verdict: weight for weight, verdict in enumerate(Verdict)}
 
 
 class Check(Struct, omit_defaults=True):

@@ -126,6 +126,7 @@ def _arguments(plan: Plan, cases: Sequence[str]) -> list[str]:
         f"--rootdir={directory}",
         f"--confcutdir={directory}",
         "-p", "deploy_relay_kit.pytest_plugin",
+        "-p", "deploy_relay_kit.harness.judge.cases.garbage",
         "-p", "deploy_relay_kit.harness.judge.cases.plugin",
         "-p", "xdist.plugin",
         f"--relay={plan.relay}",

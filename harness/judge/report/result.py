@@ -16,6 +16,7 @@ from deploy_relay_kit.harness.targets.schema import schema_of
 
 def to_json(result: Result) -> str:
     """The document, behind a summary and a verdict per requirement that `from_json` ignores."""
+    stricter = result.stricter
     document: dict[str, Any] = {
         "summary": summary(result),
         "passed": result.passed,
@@ -26,7 +27,7 @@ def to_json(result: Result) -> str:
                 "id": id_,
                 "level": every_requirement()[id_].level,
                 "sentence": every_requirement()[id_].sentence,
-                "stricter": id_ in result.stricter,
+                "stricter": id_ in stricter,
                 "verdict": verdict.value,
             }
             for id_, verdict in result.verdicts.items()

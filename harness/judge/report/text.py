@@ -109,11 +109,12 @@ def _said(check: Check) -> str:
 
 
 def _every_requirement(result: Result) -> Iterator[str]:
+    verdicts, stricter = result.verdicts, result.stricter
     for id_, looks in result.by_requirement.items():
-        verdict = result.verdicts[id_]
+        verdict = verdicts[id_]
         cases = {case.id for case, _ in looks}
         blocked = {case.id for case, check in looks if check.verdict is Verdict.UNTESTABLE}
-        words = f"{verdict}{STRICTER if id_ in result.stricter else ''}"
+        words = f"{verdict}{STRICTER if id_ in stricter else ''}"
         sentence = every_requirement()[id_].sentence
         several = f", {len(blocked)} of them untestable" if 0 < len(blocked) < len(cases) else ""
         yield f"{words:14} {id_:8} {sentence}  ({count(len(cases), 'case')}{several})"
@@ -238,8 +239,9 @@ def _notes(result: Result) -> Iterator[str]:
 def not_judged(result: Result) -> dict[str, list[str]]:
     """The requirements that were not judged, by the least that the target would have to declare."""
     found: dict[str, list[str]] = {}
+    verdicts = result.verdicts
     for id_, looks in result.by_requirement.items():
-        if result.verdicts[id_] is Verdict.NOT_APPLICABLE:
+        if verdicts[id_] is Verdict.NOT_APPLICABLE:
             needed = [set(check.blocked_by.split(", ")) for _, check in looks if check.blocked_by]
             least = [it for it in needed if not any(other < it for other in needed)]
             reasons = dict.fromkeys(" and ".join(sorted(it)) for it in least)
