@@ -31,6 +31,11 @@ def test_a_client_sends_what_an_origin_reads(value: object) -> None:
     assert decoded(text_of(value).encode().decode()) == value
 
 
+def test_a_client_sends_a_list_of_a_mebibyte_as_long_as_a_relay_does() -> None:
+    value = ["é" * 424_286, *[1] * 100_000]
+    assert len(text_of(value).encode()) == 1_048_576
+
+
 NODE = Path(__file__).parents[2] / "fixtures/adapters/node/origin.mjs"
 ORIGINS = {"relay": f"{RELAY} serve --adapter", "node": f"node {NODE}"}
 

@@ -84,10 +84,13 @@ async def _body(command: DeployCommand, boundary: str) -> AsyncIterator[bytes]:
 
 
 def text_of(value: object) -> str:
-    """The text of a field that a receiver decodes to this value (PARSE-12). Pure."""
+    """The text of a field that a receiver decodes to this value (PARSE-12). Pure.
+
+    JSON is without blanks, as JavaScript writes it, so that it is no longer than on the wire.
+    """
     if isinstance(value, str) and not _is_json(value) and not _SURROGATE.search(value):
         return value
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
