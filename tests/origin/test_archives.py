@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.config import Bounds
-from deploy_relay_kit.relay.origin.local.archive import unpack
+from deploy_relay_kit.relay.origin.local.archive import _blocks_of, unpack
 from tests.origin.archives import archive, bomb, entry
 
 
@@ -115,6 +115,30 @@ def test_an_evil_archive_is_refused(evil: str, tmp_path: Path) -> None:
     assert [it.name for it in (tmp_path / "deep").iterdir()] == ["into"]
 
 
+def test_members_of_gzip_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take time and unpack nothing, so no other limit sees them."""
+    monkeypatch.setattr("deploy_relay_kit.relay.origin.local.archive._MAX_MEMBERS", 100)
+    (tmp_path / "payload").write_bytes(gzip.compress(b"") * 99 + GOOD)
+    unpack(tmp_path / "payload", tmp_path, Bounds())
+    (tmp_path / "payload").write_bytes(gzip.compress(b"") * 100 + GOOD)
+    with pytest.raises(RefusalError, match="more than 100 gzip members"):
+        unpack(tmp_path / "payload", tmp_path, Bounds())
+
+
+def test_a_name_in_a_gzip_is_not_read_byte_by_byte() -> None:
+    named = b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 1_000_000 + b"\0" + GOOD[10:]
+    reads = 0
+
+    class Counted(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal reads
+            reads += 1
+            return super().read(size)
+
+    assert b"".join(_blocks_of(Counted(named))) == RAW
+    assert reads < 50
+
+
 def test_a_good_archive_is_unpacked(tmp_path: Path) -> None:
     name = "d" * 90 + "/" + "f" * 90 + "ü"  # needs an extended header
     payload = archive(
@@ -130,6 +154,15 @@ def test_a_good_archive_is_unpacked(tmp_path: Path) -> None:
         unpack(tmp_path / "payload", into, Bounds())
         assert (into / name).read_bytes() == b"x" * 70_000
         assert (into / "bin/tool").read_bytes() == b"code"
+
+
+def test_a_gzip_of_several_members_is_one_archive(tmp_path: Path) -> None:
+    named = b"\x1f\x8b\x08\x08" + bytes(6) + b"p.tar\0" + gzip.compress(RAW[:700])[10:]
+    members = [named, gzip.compress(b""), *(gzip.compress(it) for it in (RAW[700:900], RAW[900:]))]
+    (tmp_path / "payload").write_bytes(b"".join(members))
+    (tmp_path / "into").mkdir()
+    unpack(tmp_path / "payload", tmp_path / "into", Bounds())
+    assert (tmp_path / "into" / "a").read_bytes() == b"content"
 
 
 def test_an_odd_archive_is_unpacked(tmp_path: Path) -> None:

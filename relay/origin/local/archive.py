@@ -4,13 +4,15 @@
 the archive. So it reads by way of `_Source`, which bounds what it reads.
 """
 
-import gzip
 import os
 import re
 import tarfile
 import zlib
+from collections.abc import Iterator
+from functools import partial
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.config import MIB, Bounds
@@ -18,12 +20,13 @@ from deploy_relay_kit.relay.origin.config import MIB, Bounds
 _MAX_HEADERS = 131_072  # bytes of all headers of one entry, which tarfile keeps in memory
 _MAX_GLOBAL = 100  # records for all entries, likewise
 _MAX_DEPTH = 100
+_MAX_MEMBERS = 100_000
 _MAX_NAME = 255  # bytes of a file's name, on all common file systems
 _BLOCK = 65_536
+_GZIP = zlib.MAX_WBITS | 16
 _MANY_DIGITS = re.compile(rb"\d{300}")  # tarfile needs minutes for 64 KiB of them (CVE-2024-6232)
 _BROKEN = (
     EOFError,
-    gzip.BadGzipFile,
     zlib.error,
     tarfile.TarError,
     ValueError,
@@ -40,8 +43,8 @@ def unpack(payload: Path, into: Path, bounds: Bounds) -> Path:
     """
     most = min(bounds.unpacked_bytes, max(payload.stat().st_size * bounds.ratio, MIB))
     try:
-        with _opened(payload) as stream:
-            source = _Source(stream, most)
+        with payload.open("rb") as file:
+            source = _Source(_blocks_of(file), most)
             with tarfile.TarFile(fileobj=source, errorlevel=2, copybufsize=_BLOCK) as tar:
                 links = _extract(tar, source, into, bounds)
             source.end()
@@ -49,23 +52,41 @@ def unpack(payload: Path, into: Path, bounds: Bounds) -> Path:
     except _BROKEN as error:
         raise RefusalError(400, f"the payload is no valid archive: {error}") from None
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        name = Path(error.filename).name if isinstance(error.filename, str) else "?"
+        place = error.filename2 or error.filename  # of a link, the first is its target
+        name = Path(place).name if isinstance(place, str) else "?"
         raise RefusalError(400, f"the archive has two entries at {name!r}") from None
 
 
-def _opened(payload: Path) -> BufferedIOBase:
-    with payload.open("rb") as file:
-        magic = file.read(2)
-    if not magic:
+def _blocks_of(file: BinaryIO) -> Iterator[bytes]:
+    block = file.read(_BLOCK)
+    if not block:
         raise RefusalError(400, "the payload is empty")
-    return gzip.open(payload) if magic == b"\x1f\x8b" else payload.open("rb")
+    if not block.startswith(b"\x1f\x8b"):
+        yield block
+        yield from iter(partial(file.read, _BLOCK), b"")
+        return
+    # The module `gzip` reads a name in a header byte by byte, and has no limit of members.
+    for _ in range(_MAX_MEMBERS):
+        member = zlib.decompressobj(_GZIP)
+        while not member.eof:
+            if not (block := block or file.read(_BLOCK)):
+                raise EOFError("it ends inside a gzip")
+            yield member.decompress(block, _BLOCK)
+            block = member.unconsumed_tail
+        block = member.unused_data.lstrip(b"\0")  # zeros may follow a member
+        while not block:
+            if not (block := file.read(_BLOCK)):
+                return
+            block = block.lstrip(b"\0")
+    raise RefusalError(400, f"the payload has more than {_MAX_MEMBERS} gzip members")
 
 
 class _Source(BufferedIOBase):
     """The bytes of an archive for tarfile: forward only, in small pieces, up to a limit."""
 
-    def __init__(self, stream: BufferedIOBase, most: int) -> None:
-        self._stream, self._most = stream, most
+    def __init__(self, blocks: Iterator[bytes], most: int) -> None:
+        self._blocks, self._most = blocks, most
+        self._read = bytearray()  # and not taken
         self._place = 0
         self._last = b""
         self.headers: int | None = _MAX_HEADERS
@@ -101,7 +122,10 @@ class _Source(BufferedIOBase):
             pass
 
     def _take(self, size: int) -> bytes:
-        data = self._last = self._stream.read(size)
+        while len(self._read) < size and (block := next(self._blocks, None)) is not None:
+            self._read += block
+        data = self._last = bytes(self._read[:size])
+        del self._read[:size]
         self._place += len(data)
         if self._place > self._most:
             raise RefusalError(413, f"the archive unpacks to more than {self._most} bytes")
