@@ -69,7 +69,8 @@ class ReplicationSocket:
             try:
                 if message.type is WSMsgType.BINARY and (asked := operation_in(message.data)):
                     answer = await self._answer(asked, user, source)
-                    await socket.send_bytes(msgpack.packb([RESPONSE, answer]))
+                    # A record may hold a number of a node's JSON that is longer than 64 bits.
+                    await socket.send_bytes(msgpack.packb([RESPONSE, answer], default=str))
                 message = await self._next(following)
             finally:
                 following.cancel()

@@ -11,7 +11,8 @@ import pytest
 from deploy_relay_kit.harness import Answer, FakeCluster
 from deploy_relay_kit.harness.faults.text import parse_fault
 from tests.origin.archives import component
-from tests.origin.nodes import FILES, PASSWORD, RealCluster, real_cluster
+from tests.origin.nodes import FILES, PASSWORD, RealCluster, basic, real_cluster
+from tests.origin.test_sockets import asked, context_of, request
 from tests.test_site import script
 
 PAGE = script("faults")
@@ -95,6 +96,30 @@ def test_a_node_that_answers_at_length_does_not_fill_the_record(tmp_path: Path) 
         assert first["statusCode"] == 500
         assert "long long" in first["reason"]
         assert second == {"node": "members", "status": "success", "truncated": True}
+        assert origin.stderr == ""
+
+
+def test_a_number_of_any_length_is_told_over_a_socket(tmp_path: Path) -> None:
+    """MessagePack has numbers of 64 bits; the row of a node's answer stays readable."""
+    with FakeCluster() as fakes, real_cluster(tmp_path) as cluster:
+        origin = cluster.start("n1", "replication_port = 0\n")
+        longest = json.dumps({"n": int("9" * 4_300), "m": -(2**63), "o": 2**64}).encode()
+        fakes.peer("long", fault=Answer(body=longest), username="admin", password=PASSWORD)
+        cluster.ca_file.write_bytes(cluster.authority.pem + fakes.authority.pem)
+        (fake,) = fakes
+        cluster.nodes_file.write_text(f'[[node]]\nname = "long"\nurl = "{fake.url}"\n')
+        status, answer = origin.deploy(component(**FILES), replicated=True)
+        assert status == 200, answer
+        found = asked(
+            origin,
+            context_of(cluster, None),
+            request(operation="get_deployment", deployment_id=answer["deployment_id"]),
+            request(operation="list_deployments"),
+            headers=basic("admin"),
+        )
+        (result,) = found[0][1]["peer_results"]
+        assert (result["n"], result["m"], result["o"]) == ("9" * 4_300, -(2**63), str(2**64))
+        assert found[1][1]["deployments"][0]["peer_results"] == [result]
         assert origin.stderr == ""
 
 
