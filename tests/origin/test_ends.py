@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -176,6 +178,45 @@ def test_a_disk_that_is_full_leaves_nothing(tmp_path: Path, mode: str) -> None:
         assert (node.live(), node.staged()) == ({"version": b"1"}, [])
         assert node.row(answer["deployment_id"])["status"] == "failed"
         assert node.deploy(component(version=b"2"))[0] == 200
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a file system"
+)
+def test_a_disk_without_inodes_leaves_nothing(tmp_path: Path) -> None:
+    """As many free ones as a deploy needs, or fewer: it is whole, or leaves nothing."""
+    data = tmp_path / "n1" / "data"
+    data.mkdir(parents=True)
+    options = ["-o", "size=8m,mode=700,nr_inodes=60"]
+    mounted = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", data], check=False)
+    if mounted.returncode:
+        pytest.skip("mount is not allowed here")
+    cluster = RealCluster(tmp_path)
+    try:
+        node = cluster.start("n1")
+        assert node.deploy(component(version=b"0"))[0] == 200
+        statuses = []
+        for free in range(9):
+            before, version = node.live(), str(free).encode()
+            taken = [data / str(it) for it in range(os.statvfs(data).f_ffree - free)]
+            for path in taken:
+                path.touch()
+            status, answer = node.deploy(component(version=version))
+            for path in taken:
+                path.unlink()
+            statuses.append(status)
+            assert node.live() == ({"version": version} if status == 200 else before)
+            assert node.row(answer["deployment_id"])["status"] == (
+                "success" if status == 200 else "failed"
+            )
+            assert node.staged() == []
+            assert len(list((data / "builds" / "demo").iterdir())) <= 2
+        assert (statuses[0], statuses[-1], {*statuses}) == (500, 200, {500, 200})
+    finally:
+        for it in cluster.nodes:
+            it.kill()
+        cluster.stop()
+        subprocess.run(["umount", data], check=True)
 
 
 def test_a_row_that_has_ended_does_not_change(tmp_path: Path) -> None:

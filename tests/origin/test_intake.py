@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from deploy_relay_kit.harness import FakeCluster
 from deploy_relay_kit.relay.origin.answers import RefusalError
+from deploy_relay_kit.relay.origin.wire import intake
 from deploy_relay_kit.relay.origin.wire.intake import Form, receive
 from tests.origin.archives import component
 from tests.origin.bodies import (
@@ -126,6 +127,24 @@ def test_any_body_is_a_form_or_refused(body: bytes, cuts: list[int]) -> None:
     other = taken(body, [])
     assert getattr(found, "fields", None) == getattr(other, "fields", None)
     assert type(found) is type(other)
+
+
+@pytest.mark.parametrize("tail", [END, part('name="note"', b"")[:-2]], ids=["epilogue", "field"])
+def test_what_is_ignored_after_the_file_must_end(
+    tail: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_BESIDE", 1_000_000)
+    count = 0
+
+    async def blocks() -> AsyncIterator[bytes]:
+        nonlocal count
+        yield OPERATION + PROJECT + FILE + tail
+        for count in range(1_000):  # noqa: B007  the test looks at it
+            yield bytes(65_536)
+
+    with pytest.raises(RefusalError, match="the form is too large") as caught:
+        asyncio.run(receive(blocks(), BOUNDARY, lambda _: tmp_path / "payload", 100_000))
+    assert (caught.value.status, count) == (413, 16)
 
 
 @pytest.mark.parametrize("charset", ["punycode", "idna", "undefined", "unicode_escape", "hex"])

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +102,55 @@ def test_a_line_without_an_end_is_bounded() -> None:
     assert {len(it["line"]) for it in seen} == {4_096}
 
 
-def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo begun; sleep 1000 & echo $! > child; wait",
+        "echo begun; sleep 1000 & echo $! > child",  # the command itself has ended
+        "echo begun; yes & echo $! > child; wait",
+    ],
+)
+def test_a_command_that_takes_too_long_is_killed_with_its_children(
+    script: str, tmp_path: Path
+) -> None:
     seen: list[dict[str, str]] = []
-    script = "echo begun; sleep 1000 & echo $! > child; wait"
     with pytest.raises(RefusalError, match=r"command 'sh' took longer than 0\.5 s") as caught:
         asyncio.run(commands.run(["sh", "-c", script], tmp_path, 0.5, seen.append))
     output: Any = caught.value.body["install_output"]
-    assert [it["line"] for it in output["lines"]] == ["begun"]
+    assert seen[0]["line"] == "begun"
+    assert output["truncated"] == ("yes" in script)
     child = int((tmp_path / "child").read_text())
     wait_for(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie")
+
+
+def test_a_child_in_another_session_holds_no_command_up(tmp_path: Path) -> None:
+    script = "import os, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(1000)"
+    command = f'{sys.executable} -c "{script}" & wait'
+    seen: list[dict[str, str]] = []
+    begun = time.monotonic()
+    try:
+        with pytest.raises(RefusalError, match="took longer than 1 s"):
+            asyncio.run(commands.run(["sh", "-c", command], tmp_path, 1.0, seen.append))
+        assert time.monotonic() - begun < 30
+    finally:
+        os.kill(int(seen[0]["line"]), signal.SIGKILL)
+
+
+def test_a_command_that_writes_without_a_pause_leaves_turns_to_others(tmp_path: Path) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def both() -> None:
+        counting = asyncio.create_task(count())
+        with pytest.raises(RefusalError, match="took longer"):
+            await commands.run(["yes"], tmp_path, 0.5, seen.append)
+        counting.cancel()
+
+    seen: list[dict[str, str]] = []
+    asyncio.run(both())
+    assert len(seen) / turns < 4_096

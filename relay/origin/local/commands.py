@@ -12,7 +12,7 @@ from deploy_relay_kit.relay.origin.answers import RefusalError
 
 Line = dict[str, str]
 _LINES, _LINE_BYTES, _ALL_BYTES = 200, 4_096, 16_384  # DEP-13
-_BLOCK = 65_536
+_BLOCK = 4_096
 
 
 async def run(
@@ -36,19 +36,24 @@ async def run(
         raise RefusalError(500, f"{with_name} cannot start: {error.strerror}") from None
     assert process.stdout is not None
     output = _Output(Path(command[0]).name, on_line)
+    code = None
     try:
         async with asyncio.timeout(seconds):
             while block := await process.stdout.read(_BLOCK):
                 output.take(block)
+                await asyncio.sleep(0)  # others have their turn, however much it writes
             code = await process.wait()
     except TimeoutError:
         reason = f"{with_name} took longer than {seconds:g} s"
         raise RefusalError(500, reason, **output.members()) from None
     finally:
         output.end()
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
+        if code is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: only zombies
                 os.killpg(process.pid, signal.SIGKILL)
+            # Without this, `wait` waits for the end of the output: of what was not read, or of a
+            # child in a session of its own.
+            process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
             await process.wait()
     if code:
         reason = f"{with_name} failed with exit code {code}"

@@ -34,6 +34,7 @@ _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"(?:\\.|[^"\\])*"|[^;"]*)')
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CHARSETS = {"utf-8", "ascii", "iso8859-1", "cp1252", "utf-16", "utf-16-le"}  # others take minutes
 _SKIPPED = 64  # parts after the file that are read and ignored
+_BESIDE = (MAX_FIELDS + _SKIPPED) * MAX_VALUE_BYTES  # bytes of a body that are no file
 
 
 @dataclass
@@ -98,8 +99,12 @@ class _Reader:
         self._digest = hashlib.sha256()
 
     async def read(self, blocks: AsyncIterator[bytes], parser: PushMultipartParser) -> Form:
+        left = self._most + _BESIDE  # what is ignored must end, too
         try:
             async for block in blocks:
+                left -= len(block)
+                if left < 0:
+                    raise RefusalError(413, "the form is too large: much more than its file")
                 if parser.closed:
                     continue  # PARSE-23: the epilogue, read and ignored
                 for event in parser.parse(block):
