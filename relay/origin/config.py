@@ -50,6 +50,7 @@ class PeerBounds(_Table, frozen=True, kw_only=True):
     mint: Seconds = 30.0
     stall: Seconds = 60.0
     answer: Seconds = 3_720.0
+    total: Seconds | None = None
 
 
 class Cluster(_Table, frozen=True, kw_only=True):

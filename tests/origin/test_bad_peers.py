@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +122,18 @@ def test_a_number_of_any_length_is_told_over_a_socket(tmp_path: Path) -> None:
         assert (result["n"], result["m"], result["o"]) == ("9" * 4_300, -(2**63), str(2**64))
         assert found[1][1]["deployments"][0]["peer_results"] == [result]
         assert origin.stderr == ""
+
+
+def test_a_node_that_is_slow_for_ever_fails_after_the_total_time(tmp_path: Path) -> None:
+    with FakeCluster() as fakes, real_cluster(tmp_path) as cluster:
+        origin = cluster.start("n1", "[cluster.limits]\ntotal = 2.0\n")
+        slow = parse_fault("ReadSlowly:1000")  # bytes in a second
+        fake = fakes.peer("slow", fault=slow, username="admin", password=PASSWORD)
+        cluster.ca_file.write_bytes(cluster.authority.pem + fakes.authority.pem)
+        cluster.nodes_file.write_text(f'[[node]]\nname = "slow"\nurl = "{fake.url}"\n')
+        status, answer = origin.deploy(component(blob=random.randbytes(8 << 20)), replicated=True)
+        (record,) = answer["replicated"]
+        assert (status, record["reason"]) == (500, "the deploy did not end in 2 s")
 
 
 def test_a_rollback_among_sockets_of_every_fault(mixed: RealCluster, fakes: FakeCluster) -> None:
