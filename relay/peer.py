@@ -160,6 +160,19 @@ class Peer:
         async with self.post(headers, json.dumps(request).encode()) as reply:
             return success_members(await self.read(reply))
 
+    async def query(self, request: Mapping[str, object]) -> dict[str, object]:
+        """Ask for something that the node knows, with a new token, within the limit of a mint.
+
+        Raises:
+            AttemptError: There is no answer in time, or it is a failure.
+        """
+        token = await self.token()
+        try:
+            async with Deadline(self.limits.mint):
+                return await self.ask(request, token=token)
+        except TimeoutError:
+            raise PeerError("answer", f"no answer in {self.limits.mint:g} s") from None
+
     @contextlib.asynccontextmanager
     async def replication_socket(
         self, subprotocol: str

@@ -65,14 +65,14 @@ def run(arguments: argparse.Namespace, out: Output, err: Output, interrupts: Int
 
 
 async def _asked(arguments: argparse.Namespace, peer: Peer, show: Show) -> Mapping[str, Any]:
-    token = await peer.token()
     if arguments.verb == "deployments":
         names = ("project", "status", "limit")
         filters = {it: getattr(arguments, it) for it in names if getattr(arguments, it) is not None}
-        return await peer.ask({"operation": "list_deployments", **filters}, token=token)
+        return await peer.query({"operation": "list_deployments", **filters})
     request = {"operation": "get_deployment", "deployment_id": arguments.id}
     if not arguments.follow:
-        return await peer.ask(request, token=token)
+        return await peer.query(request)
+    token = await peer.token()
     headers = {
         "Content-Type": "application/json",
         "Authorization": f"Bearer {token}",

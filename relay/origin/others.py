@@ -72,7 +72,7 @@ async def differing_from(
 
     async def ask(peer: Peer) -> Mapping[str, object]:
         question = {"operation": "get_deployment", "deployment_id": ids[peer.node.name]}
-        return await peer.ask(question, token=await peer.token())
+        return await peer.query(question)
 
     nodes = [it for it in others.nodes if it.name in ids]
     try:
