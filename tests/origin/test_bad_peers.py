@@ -22,7 +22,7 @@ HARMLESS = {
     *("MintNested", "ReadSlowly:1000000", "EventStream", "Latency:0.1:head"),
     *("Bandwidth:1000000", "Slices:100000", "SlowClose:0.2"),
 }
-LIMITS = "[cluster.limits]\nconnect = 3.0\nmint = 3.0\nstall = 3.0\nanswer = 3.0\n"
+LIMITS = "[cluster.limits]\nconnect = 12.0\nmint = 12.0\nstall = 12.0\nanswer = 12.0\n"
 
 
 @pytest.fixture(scope="module")
