@@ -14,11 +14,12 @@ _LAST = 3  # the signal that ends the process without a clean-up
 
 
 class Interrupts:
-    """The first signal cancels the work; the second does not disturb the clean-up."""
+    """The first signal cancels the work; the second does not disturb the clean-up by default."""
 
     def __init__(self) -> None:
         self.caught: list[int] = []
         self._cancel: Callable[[], object] | None = None
+        self._again = False
 
     def __enter__(self) -> Self:
         before = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -32,8 +33,8 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def run(self, work: Coroutine[object, object, _T]) -> _T:
-        """Run the work in an event loop.
+    def run(self, work: Coroutine[object, object, _T], *, again: bool = False) -> _T:
+        """Run the work in an event loop; with `again`, a second signal cancels its clean-up.
 
         Raises:
             KeyboardInterrupt: It was cancelled, and has cleaned up.
@@ -44,7 +45,7 @@ class Interrupts:
             assert task is not None
 
             def cancel() -> None:
-                if not task.cancelling():
+                if again or not task.cancelling():
                     task.cancel()
 
             self._cancel = lambda: loop.call_soon_threadsafe(cancel)
@@ -55,6 +56,7 @@ class Interrupts:
             finally:
                 self._cancel = int  # only a quick clean-up is left
 
+        self._again = again
         self._cancel = int  # a signal while the loop is made cancels the work at its beginning
         try:
             return asyncio.run(cancellable())
@@ -67,7 +69,7 @@ class Interrupts:
         self.caught.append(number)
         if len(self.caught) >= _LAST:
             os._exit(128 + number)
-        if len(self.caught) > 1:
+        if len(self.caught) > 1 and not self._again:
             return
         if self._cancel is None:
             raise KeyboardInterrupt

@@ -71,10 +71,12 @@ class Home:
             task.exception()  # asyncio complains of one that nobody reads, as if the client went
 
     async def end(self) -> None:
-        """Give what is under way a minute; then stop it."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_LAST_SECONDS)
-            for task in late:
+        """Give what is under way a minute, or until this is cancelled; then stop it."""
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=_LAST_SECONDS)
+        finally:
+            for task in self._tasks:
                 task.cancel()
 
     def row(self, given: Mapping[str, object]) -> Row:

@@ -68,6 +68,26 @@ def test_a_stopped_node_ends_a_deploy_whose_client_has_gone(tmp_path: Path) -> N
         assert (row["status"], row["live"]) == ("success", True)
 
 
+def test_a_second_signal_cuts_a_deploy(tmp_path: Path) -> None:
+    with held(tmp_path) as (cluster, node, _):
+        fields = {"operation": "deploy_component", "project": "demo", "replicated": False}
+        whole = form(fields, component(version=b"1"))
+        with raw(node, whole, len(whole), accept="text/event-stream") as connection:
+            received = b""
+            while b"waiting" not in received:
+                received += connection.recv(65_536)
+            node.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: is_gone(node))
+            begun = time.monotonic()
+            node.process.send_signal(signal.SIGTERM)
+            assert node.process.wait(50) == 0
+        assert time.monotonic() - begun < 40, "a minute is for one signal"
+        again = cluster.start("n1")
+        [listed] = again.rows()
+        row = again.row(listed["deployment_id"])
+        assert (row["status"], row["live"], again.staged()) == ("failed", False, [])
+
+
 def test_files_of_others_in_its_directory_stop_no_node(tmp_path: Path) -> None:
     with real_cluster(tmp_path, 1) as cluster:
         [node] = cluster.nodes

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace, out: Output, interrupts: Interrupts) -> i
 
     node = _judged() if arguments.adapter else serve(read_config(arguments.config))
     try:
-        interrupts.run(node)
+        interrupts.run(node, again=True)
     except KeyboardInterrupt:
         return 0  # a signal is how a node is stopped
     return 0
