@@ -18,11 +18,17 @@ def relay_harness() -> int:
 
 
 def _run(program: str, module: str, extra: str) -> int:
+    import os
     import signal
     from importlib import import_module
 
     from deploy_relay_kit.extras import EXTRA_OF, remedy
 
+    for closed in (it for it in range(3) if not _is_open(it)):
+        # Otherwise a file or a socket that is opened later gets its number, and the errors.
+        os.open(os.devnull, os.O_RDONLY if closed == 0 else os.O_WRONLY)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     before = signal.getsignal(signal.SIGINT)
     try:
         # An import may turn KeyboardInterrupt into another error, so the system ends the process.
@@ -40,6 +46,17 @@ def _run(program: str, module: str, extra: str) -> int:
         print(f"{program}: {missing} is not installed; {remedy(extra)}", file=sys.stderr)
         return 2
     return code
+
+
+def _is_open(number: int) -> bool:
+    """Whether a standard stream was open when the program started."""
+    from os import fstat
+
+    try:
+        fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def _show(kind: type[BaseException], error: BaseException, traceback: object) -> None:

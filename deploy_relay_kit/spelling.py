@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,6 +17,14 @@ def not_empty(text: str) -> str:
     return text
 
 
+def at_least_one(text: str) -> int:
+    """The type of a count."""
+    with suppress(ValueError):
+        if (number := int(text)) >= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"give an integer of 1 or more, not {text!r}")
+
+
 def a_path(text: str) -> Path:
     """The type of a path; `Path("")` would be the working directory."""
     return Path(not_empty(text))
@@ -26,6 +35,15 @@ def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
     actions = parser._actions  # noqa: SLF001  argparse has no public way
     (commands,) = (it for it in actions if isinstance(it, argparse._SubParsersAction))  # noqa: SLF001
     return dict(commands.choices)
+
+
+def surplus(parser: argparse.ArgumentParser, command: str) -> str:
+    """What a command takes, for the error about an argument too many."""
+    actions = commands_of(parser)[command]._actions  # noqa: SLF001  argparse has no public way
+    [*names] = (str(it.metavar or it.dest) for it in actions if not it.option_strings)
+    what = f"one {names[-1]}" if names else "options only"
+    prog = f"{parser.prog} {command}"
+    return f"{prog} takes {what}; see {prog} --help"
 
 
 def misspelled(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:

@@ -58,7 +58,7 @@ def contexts_for(nodes: Iterable[tuple[AnyPath | None, bool]], tls: Tls) -> list
     ]
     if tls.certificate_file is not None:
         for own in set(contexts):
-            _load_own_certificate(own, tls.certificate_file, tls.key_file)
+            load_certificate(own, tls.certificate_file, tls.key_file)
     return contexts
 
 
@@ -96,27 +96,39 @@ def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # n
 _shared_context = functools.lru_cache(maxsize=8)(_new_context)
 
 
-def _load_own_certificate(
-    context: ssl.SSLContext, certificate: AnyPath, key: AnyPath | None
+def load_certificate(
+    context: ssl.SSLContext,
+    certificate: AnyPath,
+    key: AnyPath | None,
+    names: tuple[str, str] = ("client certificate", "key"),
 ) -> None:
-    check_length(certificate, f"client certificate {os.fspath(certificate)!r}")
-    if key is not None:
-        check_length(key, f"key {os.fspath(key)!r}")
+    """Show a certificate to the other side; errors call its file and that of its key `names`.
+
+    Raises:
+        InputError: A file cannot be read or used.
+    """
+    files = [(name, file) for name, file in zip(names, (certificate, key), strict=True) if file]
+    for name, file in files:
+        check_length(file, f"{name} {os.fspath(file)!r}")
+        try:
+            Path(file).open("rb").close()  # OpenSSL does not name the one that is missing
+        except (OSError, ValueError) as error:
+            raise _unusable(f"{name} {os.fspath(file)!r}", error, "a readable PEM file") from error
     try:
         # With the empty password an encrypted key is an error, not a prompt during a deploy.
         context.load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:
-        what = f"client certificate {os.fspath(certificate)!r}"
-        what += f" with key {os.fspath(key)!r}" if key else ""
+        what = " with ".join(f"{name} {os.fspath(file)!r}" for name, file in files)
         remedy = "a certificate and its own key, unencrypted, as readable PEM files"
-        raise _unusable(what, error, remedy) from error
+        raise _unusable(what, error, remedy, "not PEM, empty, or encrypted") from error
 
 
-def _unusable(what: str, error: OSError | ValueError, remedy: str) -> InputError:
+def _unusable(
+    what: str, error: OSError | ValueError, remedy: str, why: str = "not PEM, or empty"
+) -> InputError:
     # ssl.SSLError is an OSError; a ValueError means a NUL in the path, or no certificate.
-    why = "not PEM, or empty"
     if isinstance(error, ssl.SSLError):
-        why = (error.reason or why).replace("_", " ").lower()
+        why = error.reason.replace("_", " ").lower() if error.reason else why
     elif isinstance(error, OSError):
         why = error.strerror or why
     return InputError(f"{what} cannot be used: {why}; give {remedy}")

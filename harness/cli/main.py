@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from deploy_relay_kit.harness.cli.options import Command, parser
 from deploy_relay_kit.harness.cli.output import say
@@ -29,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.reconfigure(errors="backslashreplace")  # its encoding may lack characters
         everything, words = parser(_COMMANDS), list(sys.argv[1:] if argv is None else argv)
         everything.check_words(words)
-        options = everything.parse_args(words)
+        options, unknown = everything.parse_known_args(words)
+        if unknown:
+            everything.error_of(unknown[0], words[0])
         code: int = options.command(options)
     except InputError as error:
         print(printable(f"relay-harness: {error}"), file=sys.stderr)
@@ -128,6 +131,8 @@ def _serve(options: argparse.Namespace) -> int:
         raise InputError(f"--password-file {error}; give a text file") from error
     if password == "":
         raise InputError(f"--password-file {options.password_file}: it is empty")
+    if options.nodes_file and options.nodes_file == options.ca_file:
+        raise InputError(f"--nodes-file and --ca-file are both {options.ca_file}; name two files")
     return serve(
         options.nodes,
         faults,
@@ -150,7 +155,8 @@ def _lint(options: argparse.Namespace) -> int:
         with contextlib.suppress(ValueError):
             command = shlex.split(command[0]) or command  # one string, as `run --relay` takes it
     if shutil.which(command[0]) is None:
-        raise InputError(f"lint: cannot run {command[0]!r}: no such program")
+        why = "it is not executable" if Path(command[0]).is_file() else "no such program"
+        raise InputError(f"lint: cannot run {command[0]!r}: {why}")
     wrong = 0
     for is_right, text in lint(command):
         say([text])

@@ -10,7 +10,7 @@ from typing import NoReturn
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.faults.text import fault_names, wrapper_names
 from deploy_relay_kit.harness.profiles import PROFILES
-from deploy_relay_kit.spelling import a_path, misspelled, not_empty
+from deploy_relay_kit.spelling import a_path, at_least_one, misspelled, not_empty, surplus
 
 Command = Callable[[argparse.Namespace], int]
 Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public name for it
@@ -21,6 +21,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
+
+    def error_of(self, word: str, command: str) -> NoReturn:
+        """Name an argument that the command does not take."""
+        raise InputError(f"unexpected argument {word!r}; {surplus(self, command)}")
 
     def check_words(self, words: Sequence[str]) -> None:
         """Name the command or option that a misspelled one is close to.
@@ -163,7 +167,9 @@ def _serve_options(commands: Commands[Parser]) -> None:
         "input ends if that is a pipe; then prints what every node saw to standard error.",
         epilog="faults: " + "; ".join([*fault_names(), *wrapper_names()]),
     )
-    serve.add_argument("--nodes", metavar="N", type=int, default=3, help="how many (default: 3)")
+    serve.add_argument(
+        "--nodes", metavar="N", type=at_least_one, default=3, help="how many (default: 3)"
+    )
     serve.add_argument(
         "--fault", metavar="NODE=FAULT", action="append", default=[],
         help="how a node misbehaves, such as node-3=ResetAfter:65536; may be repeated",

@@ -77,14 +77,14 @@ def run(plan: Plan, output: Output) -> int:
         result.stale = baselines.apply(known, looks, today=today, whole=not result.selection)
         say(text.lines(result, verbose=output.verbose))
         if output.write_baseline:
-            with _about_to_write(output.write_baseline):
+            with _about_to_write("--write-baseline", output.write_baseline):
                 draft = baselines.draft(known, looks, today=today, whole=not result.selection)
                 output.write_baseline.write_text(draft, encoding="utf-8")
             say([f"{output.write_baseline}: a draft; give each entry its reason"])
         if output.report:
             _write_report(result, output.report)
         if output.bundle and recorded:
-            with _about_to_write(output.bundle):
+            with _about_to_write("--bundle", output.bundle):
                 paths = list(write_bundles(bundled, recorded, output.bundle))
             say(
                 [f"bundle: {path}" for path in paths]
@@ -98,28 +98,32 @@ def _check_writable(output: Output) -> None:
     if output.write_baseline:
         if output.write_baseline.exists():
             raise InputError(f"--write-baseline {output.write_baseline}: exists; name a new file")
-        with _about_to_write(output.write_baseline):
+        with _about_to_write("--write-baseline", output.write_baseline):
             tempfile.TemporaryFile(dir=output.write_baseline.parent).close()
-    for directory in filter(None, (output.report, output.bundle)):
-        with _about_to_write(directory):
+    for option, directory in (("--report", output.report), ("--bundle", output.bundle)):
+        if directory is None:
+            continue
+        if directory.exists() and not directory.is_dir():
+            raise InputError(f"{option} {directory}: is not a directory; name another one")
+        with _about_to_write(option, directory):
             directory.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=directory).close()
 
 
 def _write_report(result: Result, directory: Path) -> None:
-    with _about_to_write(directory):
+    with _about_to_write("--report", directory):
         reports.write([result], directory)
     say([f"report: {directory / 'index.html'}"])
 
 
 @contextlib.contextmanager
-def _about_to_write(path: Path) -> Iterator[None]:
+def _about_to_write(option: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         is_there = error.filename is not None and Path(error.filename).exists()
         where = error.filename if is_there else path
-        raise InputError(f"cannot write to {where}: {error.strerror}") from error
+        raise InputError(f"{option}: cannot write to {where}: {error.strerror}") from error
 
 
 def _read(path: Path) -> Baseline:
@@ -127,4 +131,4 @@ def _read(path: Path) -> Baseline:
         text = read_text(path)
     except InputError as error:
         raise InputError(f"--baseline {error}; give a file as of --write-baseline") from error
-    return baselines.parse(text, str(path))
+    return baselines.parse(text, f"--baseline {path}")

@@ -89,7 +89,12 @@ def parse(text: str, source: str) -> Baseline:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{source}: not TOML: {error}") from error
     except msgspec.ValidationError as error:
-        hint = "" if "until" not in str(error) else "; write a date such as 2027-01-31"
+        hint = "; docs/judging.md has an example"
+        if "until" in str(error):
+            hint = "; write a date such as 2027-01-31"
+        elif "unknown field" in str(error):
+            kind = Entry if " - at " in str(error) else Baseline
+            hint = f"; known are {', '.join(kind.__struct_fields__)}"
         raise InputError(f"{source}: {str(error).replace('`$.', '`')}{hint}") from error
     for entry, _ in baseline.entries():
         if entry.requirement not in every_requirement():

@@ -22,6 +22,7 @@ from deploy_relay_kit.harness.targets.child import is_withheld
 
 _MOST_CRASHES = 100
 """Worker processes that a relay in the same process may end before no other is started."""
+_MOST_WORKERS = 512  # processes
 _NOTHING_SELECTED = {pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.USAGE_ERROR}
 
 
@@ -48,6 +49,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.workers != "auto" and not self.workers.isdecimal():
             raise InputError(f"-n {self.workers!r}: give a number of worker processes, or auto")
+        if self.workers != "auto" and int(self.workers) > _MOST_WORKERS:
+            raise InputError(f"-n {self.workers}: give at most {_MOST_WORKERS} worker processes")
 
     @property
     def selection(self) -> str:

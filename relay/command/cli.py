@@ -144,7 +144,9 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
         err.say(f"relay: --log-file could not be written: {log.error}")
     if not arguments.quiet:
         failed = [record["node"] for record in progress.reports[0].failed]
-        if failed and not arguments.via:
+        if failed and arguments.via:  # it leaves out what is there already
+            err.say(f"relay: to repeat it: {repeat_line(arguments.argv)}")
+        elif failed:
             err.say(f"relay: to repeat it for the rest: {repeat_line(arguments.argv, failed)}")
         print_count(progress.reports[0].records, err)
     return 0 if succeeded else 1
@@ -204,6 +206,8 @@ def _show_plan(  # noqa: PLR0917
     else:
         for line in lines_of(plan):
             out.say(printable_line(line))
+    out.check("plan")
+    out.error = None
     return 1 if failed else 0
 
 

@@ -67,10 +67,15 @@ def limits_in(arguments: argparse.Namespace) -> Limits:
     for text in arguments.limit:
         name, _, value = text.partition("=")
         try:
-            seconds[name] = float(value)
+            number = float(value)
         except ValueError:
             raise InputError(f"--limit {text!r} is not NAME=SECONDS") from None
         if name not in _TIMES:
             raise InputError(f"--limit {text!r}: unknown limit; known are {', '.join(_TIMES)}")
+        seconds[name] = number
+        try:
+            Limits(**seconds)
+        except InputError as error:
+            raise InputError(f"--limit {text!r}: {error}") from None
     rates = rates_in(arguments.limit_rate)
     return Limits(**seconds, concurrency=arguments.concurrency, rate=rates.get(None))

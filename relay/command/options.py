@@ -29,6 +29,7 @@ from deploy_relay_kit.relay.node import Node
 from deploy_relay_kit.relay.request import decoded, stays_behind
 from deploy_relay_kit.relay.urls import resolve, without_user_info
 from deploy_relay_kit.spelling import a_path as _path
+from deploy_relay_kit.spelling import at_least_one, surplus
 
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")  # DEP-02
 
@@ -66,7 +67,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     if unknown:
         names = [it[:2] for it in unknown if it[:1] == "-"]
         what = f"unknown option {names[0]}" if names else "unexpected argument"
-        raise InputError(f"{what}; see relay {arguments.verb} --help")
+        raise InputError(f"{what}; {surplus(everything, arguments.verb)}")
     arguments.settings = settings
     if arguments.verb == "deploy":
         _check_standard_input(arguments)
@@ -130,21 +131,30 @@ def parser() -> argparse.ArgumentParser:
     add("--insecure", metavar="NAME", help="do not verify this node; repeatable", **repeatable)
     add("--allow-http", action="store_true", help="allow plain http to other machines")
     add("--proxy", metavar="URL", help="reach the nodes through this HTTP proxy; env: HTTPS_PROXY")
-    add("--concurrency", type=int, metavar="N", help="nodes served at once (default: all)")
+    add("--concurrency", type=at_least_one, metavar="N", help="nodes served at once (default: all)")
     add(
         "--threads",
-        type=int,
+        type=at_least_one,
         metavar="N",
         help="threads that share the nodes (default: as many cores as finish the deploy sooner)",
     )
     add_limits(verb)
-    add("--attempts", type=int, default=3, metavar="N", help="per node (default: 3; 1: no retry)")
     add(
+        "--attempts",
+        type=at_least_one,
+        default=3,
+        metavar="N",
+        help="per node (default: 3; 1: no retry)",
+    )
+    age = verb.add_mutually_exclusive_group()
+    age.add_argument(
         "--probe",
         action="store_true",
         help="ask each node for its version, and deploy in CBOR to one older than 5.1",
     )
-    add("--legacy", action="store_true", help="deploy in CBOR: all nodes are older than 5.1")
+    age.add_argument(
+        "--legacy", action="store_true", help="deploy in CBOR: all nodes are older than 5.1"
+    )
     add(
         "--restart",
         nargs="?",
@@ -204,6 +214,9 @@ def _node_texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
         for option in ("node", "nodes", "only", "legacy"):
             if getattr(arguments, option):
                 raise InputError(f"{where}: the origin knows its nodes; leave out --{option}")
+        for option in ("probe", "concurrency", "threads"):  # settings may be for other deploys
+            if arguments.settings.sources.get(option) == "command line":
+                raise InputError(f"{where}: --{option} has no effect; leave it out")
         yield where, f"{_host_of(arguments.via)}={arguments.via}"
     for text in arguments.node:
         yield f"--node {without_user_info(text)!r}", text

@@ -8,6 +8,8 @@ import select
 from pathlib import Path
 from typing import TextIO
 
+from deploy_relay_kit.relay.errors import InputError
+
 
 class Output:
     """A standard stream, whose errors do not stop a deploy.
@@ -20,6 +22,11 @@ class Output:
         self.error: str | None = None
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # its encoding may lack characters
+
+    def check(self, what: str) -> None:
+        """Raise InputError if not all was written; a reader that closed its pipe had enough."""
+        if self.error and self.error != os.strerror(errno.EPIPE):
+            raise InputError(f"the {what} could not be written: {self.error}")
 
     @property
     def is_terminal(self) -> bool:

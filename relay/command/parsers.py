@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from deploy_relay_kit.relay.command.output import Output
 from deploy_relay_kit.relay.errors import InputError
-from deploy_relay_kit.spelling import a_path, commands_of, misspelled
+from deploy_relay_kit.spelling import a_path, at_least_one, commands_of, misspelled, not_empty
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,7 +46,7 @@ class ShowVersion(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=what)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        sys.stdout.write(f"relay {kit_version()}\n")
+        _print(f"relay {kit_version()}")
         parser.exit()
 
 
@@ -64,8 +65,19 @@ class PrintCompletion(argparse.Action):
         for action in deploy_parser(parser)._actions:  # noqa: SLF001
             if action.metavar in {"FILE", "PATH"}:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it
-        sys.stdout.write(f"{shtab.complete(parser, values)}\n")
+        _print(shtab.complete(parser, values))
         parser.exit()
+
+
+def _print(text: str) -> None:
+    """Print text to the standard output.
+
+    Raises:
+        InputError: It cannot be written, but by a reader that has read enough (`| head`).
+    """
+    out = Output(sys.stdout)
+    out.say(text)
+    out.check("output")
 
 
 def deploy_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -100,12 +112,16 @@ def add_origin(verbs: Any) -> None:
     ):
         parser = verbs.add_parser(verb, help=help_text, allow_abbrev=False)
         if verb == "deployment":
-            parser.add_argument("id", metavar="ID", help="the deployment_id of its answer")
+            parser.add_argument(
+                "id", type=not_empty, metavar="ID", help="the deployment_id of its answer"
+            )
             parser.add_argument("--follow", action="store_true", help="show events until it ends")
         else:
             parser.add_argument("--project", help="of this project only")
             parser.add_argument("--status", help="of this status only, such as failed")
-            parser.add_argument("--limit", type=int, metavar="N", help="at most N (default: 100)")
+            parser.add_argument(
+                "--limit", type=at_least_one, metavar="N", help="at most N (default: 100)"
+            )
         parser.add_argument("--via", metavar="URL", required=True, help="the node's URL")
         parser.add_argument("--user", default=os.environ.get("RELAY_USER"), help="a super user")
         parser.add_argument("--password-file", type=a_path, metavar="FILE", help="of the user")

@@ -31,6 +31,7 @@ _RIVALS = (  # pairs that exclude each other: the one from the earlier source co
     ("node", "via"),
     ("nodes", "via"),
     ("json", "events"),
+    ("probe", "legacy"),
     ("verbose", "quiet"),
     ("token_file", "password_file"),
     ("token_file", "user"),

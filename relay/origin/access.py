@@ -66,7 +66,9 @@ class Users:
             except (ValueError, binascii.Error):
                 is_hash = False
             if not is_hash:
-                raise InputError(f"hash of user {name!r} is not one of 'relay hash-password'")
+                raise InputError(
+                    f"hash of user {name!r} is not one of 'relay hash-password'; run it to make one"
+                )
         self.super_users = {name for name, user in users.items() if user.super_user}
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._secret = os.urandom(_KEY_BYTES)
@@ -116,9 +118,18 @@ class Tokens:
         try:
             key = load_pem_private_key(key_file.read_bytes(), None)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise InputError(f"cannot use token_key_file {key_file}: {error}") from None
+            # The words of `cryptography` for what is no PEM are a link to its questions.
+            why = (error.strerror if isinstance(error, OSError) else None) or (
+                "it is encrypted" if isinstance(error, TypeError) else "not the PEM of a key"
+            )
+            remedy = "give an RSA key, unencrypted, as a readable PEM file"
+            raise InputError(
+                f"token_key_file {str(key_file)!r} cannot be used: {why}; {remedy}"
+            ) from None
         if not isinstance(key, RSAPrivateKey) or key.key_size < _SHORT_KEY:
-            raise InputError(f"token_key_file {key_file} needs an RSA key of 2,048 bits or more")
+            raise InputError(
+                f"token_key_file {str(key_file)!r} needs an RSA key of 2,048 bits or more"
+            )
         self._key = key
 
     def sign(self, subject: str, lifetime: int | None = None, **claims: object) -> str:

@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from deploy_relay_kit.relay.errors import InputError
-from deploy_relay_kit.relay.files import check_length
 from deploy_relay_kit.relay.origin.config import Bounds, Config
+from deploy_relay_kit.relay.tls import load_certificate
 
 _LINGER_SECONDS = 1.0  # EARLY-05
 STOP_SECONDS = 5.0  # for what is not complete when the node stops
@@ -42,15 +42,8 @@ async def listen(
 
     InputError: the certificate cannot be used, or the port is in use.
     """
-    certificate, key = settings.certificate_file, settings.key_file
-    try:
-        for member, file in (("certificate_file", certificate), ("key_file", key)):
-            check_length(file, f"{member} {str(file)!r}")
-            file.open("rb").close()  # OpenSSL does not name a file that is missing
-        # With the empty password an encrypted key is an error, not a prompt.
-        context.load_cert_chain(certificate, key, password="")
-    except OSError as error:
-        raise InputError(f"cannot use certificate_file and key_file: {error}") from None
+    names = ("certificate_file", "key_file")
+    load_certificate(context, settings.certificate_file, settings.key_file, names)
     guard = _Guard(settings.limits)
     application.middlewares.append(guard.middleware)
     runner = web.AppRunner(
@@ -74,7 +67,9 @@ async def listen(
             ssl_handshake_timeout=settings.limits.head,
         )
     except (OSError, ValueError) as error:  # ValueError: a host that cannot be a name
-        raise InputError(f"cannot listen on {settings.host}:{port}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        remedy = "set host and port to an address of this machine that is free"
+        raise InputError(f"cannot listen on {settings.host}:{port}: {why}; {remedy}") from None
     stack.callback(guard.end)
     stack.callback(server.close)
     # A connection that asyncio has just accepted would be left open, without an answer.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from deploy_relay_kit.relay.errors import InputError, PeerError
+from deploy_relay_kit.relay.errors import InputError, OriginError, PeerError
 from deploy_relay_kit.relay.fanout import ONCE, FanOut, Reach
 from deploy_relay_kit.relay.files import read_text
 from deploy_relay_kit.relay.limits import Limits
@@ -19,6 +19,7 @@ from deploy_relay_kit.relay.report import Record
 from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.tls import Tls
 from deploy_relay_kit.relay.token import OperationsMint
+from deploy_relay_kit.relay.urls import resolve
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ def look_in(config: Config) -> Others:
     cluster = config.cluster
     if cluster is None:
         return Others([])
-    password = read_text(cluster.password_file).rstrip("\r\n")
+    password = read_text(cluster.password_file, "password_file").rstrip("\r\n")
+    if not password:
+        raise InputError(f"password_file {str(cluster.password_file)!r} is empty")
     # WS-06: a replication socket knows this node by its certificate.
     own = (config.certificate_file, config.key_file) if config.replication_port is not None else ()
     reach: Reach = {
@@ -55,6 +58,20 @@ def looked(look: Look) -> Others:
     others = look()
     FanOut(others.nodes, **others.reach)
     return others
+
+
+def check(look: Look) -> None:
+    """Raise InputError for every mistake that shows when a node starts.
+
+    In a deploy, an unusable URL is in the record of that node, and stops no other (SEQ-07).
+    """
+    others = looked(look)
+    for node in others.nodes:
+        try:
+            resolve(node)
+        except (OriginError, InputError) as error:
+            why = str(error).removesuffix(", or allow it (--allow-http)")  # no option of a node
+            raise InputError(f"node {node.name!r} of the cluster: {why}") from None
 
 
 async def differing_from(

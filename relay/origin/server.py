@@ -11,6 +11,7 @@ from functools import partial
 from aiohttp import HttpVersion11, web
 from multipart import parse_options_header  # type: ignore[import-untyped]  # ships no types
 
+from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.answers import (
     EVENT_HEADERS,
     PRIME,
@@ -23,7 +24,7 @@ from deploy_relay_kit.relay.origin.deploy import Deploying, Deploys
 from deploy_relay_kit.relay.origin.home import Home
 from deploy_relay_kit.relay.origin.listening import STOP_SECONDS, Waits, listen
 from deploy_relay_kit.relay.origin.operations import STRANGER_BYTES, Operations
-from deploy_relay_kit.relay.origin.others import Look, look_in, looked
+from deploy_relay_kit.relay.origin.others import Look, check, look_in
 from deploy_relay_kit.relay.origin.record.progress import Happening, replayed
 from deploy_relay_kit.relay.origin.restarting import Restarts
 from deploy_relay_kit.relay.origin.socket import ReplicationSocket
@@ -228,7 +229,7 @@ async def serve(
     """
     if look is None:
         look = partial(look_in, settings)
-        looked(look)  # a mistake in these files shows now, not in the first deploy
+        check(look)  # a mistake in these files shows now, not in the first deploy
     node = Node(settings, look)
     open_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     places = [("url", "https", node.application(), settings.port, open_tls)]
@@ -239,6 +240,10 @@ async def serve(
         for member, scheme, application, port, context in places:
             address = await listen(stack, settings, application, port, context)
             line[member] = f"{scheme}://{address}/"
-        sys.stdout.write(f"{json.dumps({**line, **(more or {})})}\n")
-        sys.stdout.flush()
+        if sys.stdout is not None:  # a supervisor may have closed it
+            try:
+                sys.stdout.write(f"{json.dumps({**line, **(more or {})})}\n")
+                sys.stdout.flush()
+            except OSError as error:
+                raise InputError(f"cannot write the URL of the node: {error.strerror}") from None
         await asyncio.Event().wait()

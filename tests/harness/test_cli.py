@@ -165,8 +165,8 @@ def test_known_failures_stay_quiet_and_stale_ones_turn_red(
         (["--write-baseline", "bad.toml"], "bad.toml: exists; name a new file"),
         (["--write-baseline", "no/such.toml"], "to no/such.toml: No such file or directory"),
         (["--report", "r", "--write-baseline", "no/such.toml"], "cannot write to no/such.toml"),
-        (["--report", "bad.toml"], "cannot write to bad.toml: File exists"),
-        (["--bundle", "bad.toml"], "cannot write to bad.toml: File exists"),
+        (["--report", "bad.toml"], "--report bad.toml: is not a directory"),
+        (["--bundle", "bad.toml"], "--bundle bad.toml: is not a directory; name another one"),
         (["--report", "bad.toml/deeper"], "to bad.toml/deeper: Not a directory"),
     ],
 )
@@ -219,6 +219,42 @@ def test_an_output_that_cannot_be_written_changes_no_verdict(
         ["bash", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr.removeprefix("relay-harness: ").strip()) == (code, error)
+
+
+TAKES = "'x'; relay-harness {0} takes {1}; see relay-harness {0} --help"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("replay a.zip x", TAKES.format("replay", "one FILE")),
+        ("demo x", TAKES.format("demo", "options only")),
+        ("run x", TAKES.format("run", "options only")),
+        ("explain WIRE-03 x", TAKES.format("explain", "one REQUIREMENT")),
+        ("annotate /dev/null", "/dev/null: not JSON: "),
+        ("annotate /dev/null", "; give the result.json of a run"),
+        ("run -n 100000", "-n 100000: give at most 512 worker processes"),
+        ("lint -- ./pyproject.toml", "cannot run './pyproject.toml': it is not executable"),
+        ("serve --nodes x", "--nodes: give an integer of 1 or more, not 'x'"),
+        ("serve --nodes-file x --ca-file x", "are both x; name two files"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_a_remedy(
+    line: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    assert main(shlex.split(line)) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert words in error
+
+
+def test_a_run_without_standard_error_has_its_verdict() -> None:
+    skip_without("bash")
+    program = shlex.quote(str(Path(sys.executable).with_name("relay-harness")))
+    case = "test_fanout.py::test_a_deploy_to_no_nodes_has_no_records"
+    command = f"{program} run -n 0 --relay reference --case {case} 2>&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[0][:7]) == (0, "passed:"), done
 
 
 def judged(relay: str, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:

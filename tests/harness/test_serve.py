@@ -96,7 +96,7 @@ def test_a_cluster_is_held_up_without_a_standard_input() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--nodes", "0"], ["--nodes 0", "at least 1"]),
+        (["--nodes", "0"], ["--nodes: give an integer of 1 or more, not '0'"]),
         (["--user", "u", "--password-file", os.devnull], ["--password-file /dev/null", "empty"]),
         (["--user", "u", "--password-file", sys.executable], ["not UTF-8", "give a text file"]),
         (["--fault", "ResetAtAccept"], ["'ResetAtAccept'", "NODE=FAULT"]),

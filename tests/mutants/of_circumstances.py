@@ -241,7 +241,7 @@ def authorities_add_up_over_deploys(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("KIT-03", killed_by=REPLACED)
 def the_first_certificate_is_shown_for_ever(patch: pytest.MonkeyPatch) -> None:
-    load, first = tls._load_own_certificate, dict[Any, bytes]()
+    load, first = tls.load_certificate, dict[Any, bytes]()
 
     def kept(context: ssl.SSLContext, certificate: Any, key: Any) -> None:
         now = Path(certificate).read_bytes()
@@ -249,7 +249,7 @@ def the_first_certificate_is_shown_for_ever(patch: pytest.MonkeyPatch) -> None:
         load(context, certificate, key)
         Path(certificate).write_bytes(now)
 
-    patch.setattr(tls, "_load_own_certificate", kept)
+    patch.setattr(tls, "load_certificate", kept)
 
 
 @mutant("KIT-03", killed_by=REPLACED)
@@ -269,7 +269,7 @@ def a_certificate_is_shown_in_later_deploys(patch: pytest.MonkeyPatch) -> None:
     killed_by=case(test_tls.test_a_peer_that_requests_a_certificate_is_shown_the_relays_own),
 )
 def the_chain_of_the_certificate_is_not_shown(patch: pytest.MonkeyPatch) -> None:
-    load = tls._load_own_certificate
+    load = tls.load_certificate
 
     def leaf_alone(context: ssl.SSLContext, certificate: Any, key: Any) -> None:
         file, end = Path(certificate), "-----END CERTIFICATE-----\n"
@@ -278,7 +278,7 @@ def the_chain_of_the_certificate_is_not_shown(patch: pytest.MonkeyPatch) -> None
         load(context, file, key)
         file.write_text(whole)
 
-    patch.setattr(tls, "_load_own_certificate", leaf_alone)
+    patch.setattr(tls, "load_certificate", leaf_alone)
 
 
 def trust_also(patch: pytest.MonkeyPatch, among: Callable[[Node, Node], bool]) -> None:

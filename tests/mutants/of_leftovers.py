@@ -98,7 +98,7 @@ def keep_key(
     patch: pytest.MonkeyPatch, kept: Callable[[bytes], AbstractContextManager[None]]
 ) -> None:
     """Have the key of the relay somewhere from when it is read to the end of the deploy."""
-    load, run, stack = tls._load_own_certificate, fanout.FanOut.run, ExitStack()
+    load, run, stack = tls.load_certificate, fanout.FanOut.run, ExitStack()
 
     def changed(context: Any, certificate: Any, key: Any) -> None:
         stack.enter_context(kept(Path(key or certificate).read_bytes()))
@@ -108,7 +108,7 @@ def keep_key(
         with stack:
             return await run(self, *work)
 
-    patch.setattr(tls, "_load_own_certificate", changed)
+    patch.setattr(tls, "load_certificate", changed)
     patch.setattr(fanout.FanOut, "run", to_its_end)
 
 

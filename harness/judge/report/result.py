@@ -13,6 +13,8 @@ from deploy_relay_kit.harness.judge.causes import causes, failed, summary
 from deploy_relay_kit.harness.judge.model import Result
 from deploy_relay_kit.harness.targets.schema import schema_of
 
+_RIGHT = "the result.json of a run"
+
 
 def to_json(result: Result) -> str:
     """The document, behind a summary and a verdict per requirement that `from_json` ignores."""
@@ -46,7 +48,7 @@ def from_json(text: str, source: str) -> Result:
         result = msgspec.convert(json.loads(text), Result)
     except (ValueError, RecursionError) as error:
         kind = "the result of a run" if isinstance(error, msgspec.ValidationError) else "JSON"
-        raise InputError(f"{source}: not {kind}: {str(error)[:200]}") from error
+        raise InputError(f"{source}: not {kind}: {str(error)[:200]}; give {_RIGHT}") from error
     if unknown := {check.requirement for _, check in result.looks()} - set(every_requirement()):
         raise InputError(f"{source}: {min(unknown)!r} is not a requirement of this kit's version")
     return result
@@ -68,6 +70,6 @@ def read(paths: Iterable[Path]) -> list[Result]:
         try:
             text = read_text(path)
         except InputError as error:
-            raise InputError(f"{error}; give the result.json of a run") from error
+            raise InputError(f"{error}; give {_RIGHT}") from error
         results.append(from_json(text, str(path)))
     return results

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Sequence
 
 
-def repeat_line(argv: Sequence[str], failed: Sequence[str]) -> str:
-    """The same command line with `--only` for each failed node, quoted for a shell.
+def repeat_line(argv: Sequence[str], failed: Sequence[str] = ()) -> str:
+    """The same command line with `--only` for each failed node, if any, quoted for a shell.
 
     A command line holds no secrets: the parser refuses them.
     """

@@ -62,4 +62,5 @@ def _hash(out: Output) -> int:
     if not password:
         raise InputError("the password is empty; type it, or send it to the standard input")
     out.say(hashed(password))
+    out.check("hash")
     return 0

@@ -34,7 +34,9 @@ class Builds:
         except BlockingIOError:
             raise InputError(f"another node uses the directory {directory}") from None
         except OSError as error:
-            raise InputError(f"cannot use the directory {directory}: {error}") from None
+            why = error.strerror or error
+            remedy = "give one that this user can write to"
+            raise InputError(f"cannot use directory {str(directory)!r}: {why}; {remedy}") from None
         for left in (directory / "staging").iterdir():
             _remove(left)
         for project in (directory / "builds").iterdir():

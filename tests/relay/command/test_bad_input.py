@@ -42,6 +42,7 @@ def bad_files(
 
 NODE = "--node=a=https://h/"
 WHO = ("--user=u", "--password-file=password")
+VIA = ("--via=https://h/", *WHO)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ WHO = ("--user=u", "--password-file=password")
             "unknown option --confg (did you mean --config?); see",
         ),
         (["deployments", "--statu=x"], "unknown option --statu (did you mean --status?)"),
-        (["serve", "--config=none"], "cannot read 'none': No such file or directory"),
+        (["serve", "--config=none"], "--config: cannot read 'none': No such file"),
         (["serve", "--config=binary"], "cannot read 'binary': it is not UTF-8 text"),
         (["serve", "--config=nodes"], "'nodes' is not TOML"),
         (["serve", "--config=/dev/zero"], "'/dev/zero' is longer than 1,048,576 bytes"),
@@ -76,7 +77,10 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", NODE, "--nodes=same", *WHO], "same:1: duplicate node name 'a'"),
         (["deploy", "demo", "--nodes=login", *WHO], "login:1: the URL of node 'a' holds a user"),
         (["deploy", "demo", NODE, *WHO, "--only=b"], "--only 'b': unknown node; known are a"),
-        (["deploy", "demo", NODE, *WHO, "hunter2"], "unexpected argument; see relay deploy"),
+        (
+            ["deploy", "demo", NODE, *WHO, "hunter2"],
+            "unexpected argument; relay deploy takes one PATH; see",
+        ),
         (["deploy", "demo", NODE, *WHO, "--passwd=hunter2"], "unknown option --passwd ("),
         (["deploy", "demo", NODE, *WHO, "-phunter2"], "unknown option -p;"),
         (["deploy", "gzip.tgz", NODE, *WHO, "--exclude=.env"], "'gzip.tgz' is sent as it is"),
@@ -120,14 +124,37 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "pipe.tar.gz", NODE, *WHO], "neither a directory nor a .tar.gz"),
         (
             ["deploy", "demo", NODE, *WHO, "--attempts=0"],
-            "attempts must be an integer of 1 or more, not 0",
+            "--attempts: give an integer of 1 or more, not '0'",
+        ),
+        (["deploy", "demo", NODE, *WHO, "--attempts=1.5"], "1 or more, not '1.5'"),
+        (["deploy", "demo", NODE, *WHO, "--threads=0"], "--threads: give an integer of 1 or more"),
+        (["deploy", "demo", NODE, *WHO, "--concurrency=é"], "--concurrency: give an integer of 1"),
+        (
+            ["deploy", "demo", NODE, *WHO, "--probe", "--legacy"],
+            "not allowed with argument --probe",
+        ),
+        (["deploy", "demo", *VIA, "--probe"], "--probe has no effect; leave it out"),
+        (["deploy", "demo", *VIA, "--concurrency=2"], "--concurrency has no effect; leave it out"),
+        (["deploy", "demo", *VIA, "--threads=2"], "--threads has no effect; leave it out"),
+        (["deployments", *VIA, "--limit=0"], "--limit: give an integer of 1 or more, not '0'"),
+        (["deployments", *VIA, "hunter2"], "unexpected argument; relay deployments takes options"),
+        (["deployment", *VIA, ""], "argument ID: it is empty; is a variable not set?"),
+        (["hash-password", "hunter2"], "unexpected argument; relay hash-password takes options"),
+        (["deploy", "demo", NODE, *WHO, "--cert=none"], "client certificate 'none' cannot be used"),
+        (
+            ["deploy", "demo", NODE, *WHO, "--cert=secret", "--key=none"],
+            "key 'none' cannot be used: No such file or directory; give",
+        ),
+        (
+            ["deploy", "demo", NODE, *WHO, "--cert=secret"],
+            "'secret' cannot be used: not PEM, empty",
         ),
         (["deploy", "demo", NODE, *WHO, "--limit=5"], "'5' is not NAME=SECONDS"),
         (["deploy", "demo", NODE, *WHO, "--limit=answer=soon"], "'answer=soon' is not NAME"),
         (["deploy", "demo", NODE, *WHO, "--limit=retry=5"], "known are connect, mint, stall"),
         (
             ["deploy", "demo", NODE, *WHO, "--limit=answer=0"],
-            "limit 'answer' must be a number above 0, not 0.0",
+            "--limit 'answer=0': limit 'answer' must be a number above 0, not 0.0",
         ),
         (
             ["deploy", "demo", NODE, *WHO, "--limit=stall=nan"],
@@ -151,11 +178,11 @@ WHO = ("--user=u", "--password-file=password")
         (["deploy", "demo", NODE, *WHO, "--key=password"], "without its certificate"),
         (
             ["deploy", "demo", NODE, *WHO, "--threads=0"],
-            "threads must be an integer of 1 or more, not 0",
+            "--threads: give an integer of 1 or more, not '0'",
         ),
         (
             ["deploy", "demo", NODE, *WHO, "--concurrency=0"],
-            "limit 'concurrency' must be an integer above 0, not 0",
+            "--concurrency: give an integer of 1 or more, not '0'",
         ),
         (["deploy", "demo", NODE, *WHO, "--limit-rate=fast"], "'fast' is not RATE or NAME=RATE"),
         (["deploy", "demo", NODE, *WHO, "--limit-rate=other=5M"], "unknown node; known are"),

@@ -31,6 +31,18 @@ def test_a_line_repeats_the_deploy_for_the_failed_nodes(
     assert (len(good.uploads), len(bad.uploads)) == (1, 2)
 
 
+def test_a_line_repeats_a_deploy_through_an_origin(
+    cluster: FakeCluster, component: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin = peer_of(cluster, "a", fault=Answer.error(400, "no"))
+    via = [it for it in options(cluster, files) if not it.startswith("--node=")]
+    assert main(["deploy", str(component), *via, f"--via={origin.url}"]) == 1
+    (line,) = (it for it in capsys.readouterr().err.splitlines() if "to repeat" in it)
+    assert (PASSWORD in line, "--only" in line) == (False, False)
+    assert main(shlex.split(line.partition(": relay ")[2])) == 1
+    assert len(origin.uploads) == 2
+
+
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
@@ -152,7 +164,7 @@ def test_a_file_that_other_users_can_read_is_named(
     [
         ("--atempts=3", "unknown option --atempts (did you mean --attempts?)"),
         ("--restart=roling", "relay: argument --restart: invalid choice: 'roling'"),
-        ("--attempts=many", "relay: argument --attempts: invalid int value: 'many'"),
+        ("--attempts=many", "relay: argument --attempts: give an integer of 1 or more, not 'many'"),
         ("--only=nod", "unknown node; did you mean node?"),
         ("--password-file=/dev/zero", "is longer than 65,536 bytes"),
         ("--token-file=/dev/zero", "is longer than 65,536 bytes"),

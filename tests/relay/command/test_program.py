@@ -21,6 +21,7 @@ from tests.programs import wait_until
 from tests.relay.command.calling import PASSWORD, command, peer_of
 
 SOON = 30.0
+DRY_RUN = "deploy COMPONENT --project=x --node=a=https://h/ --dry-run"
 
 
 @pytest.fixture
@@ -69,6 +70,33 @@ def test_output_that_cannot_be_written_does_not_stop_a_deploy(
     assert peer.upload.complete
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+    assert words in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("--version >/dev/full", 2, "the output could not be written: No space left on device"),
+        ("--version >&-", 2, "the output could not be written: Bad file descriptor"),
+        ("--print-completion bash >/dev/full", 2, "the output could not be written: No space"),
+        ("hash-password <<<x >/dev/full", 2, "the hash could not be written: No space left"),
+        ("hash-password <<<x >&-", 2, "the hash could not be written: Bad file descriptor"),
+        ("hash-password <<<x 2>&-", 0, ""),
+        (f"{DRY_RUN} >/dev/full", 2, "the plan could not be written: No space left on device"),
+        (f"{DRY_RUN} | true", 0, ""),
+        (f"{DRY_RUN} --json | true", 0, ""),
+    ],
+)
+def test_an_answer_that_cannot_be_written_is_said_in_one_line(
+    component: Path, environment: dict[str, str], line: str, code: int, words: str
+) -> None:
+    program = shlex.quote(str(Path(sys.executable).with_name("relay")))
+    text = f"{program} {line.replace('COMPONENT', shlex.quote(str(component)))}"
+    bash = ["bash", "-o", "pipefail", "-c", text]
+    done = subprocess.run(bash, capture_output=True, check=False, text=True, env=environment)
+    errors = [it for it in done.stderr.splitlines() if " pack" not in it]
+    assert (done.returncode, len(errors)) == (code, int(bool(words))), done.stderr
     assert words in done.stderr
 
 
