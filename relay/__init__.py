@@ -55,7 +55,8 @@ Read the modules in this order; each imports only modules that stand after it:
     redact node limits errors   small types that the others share
 
 To port the relay, begin with `upload` and follow its calls. The protocol is in `urls`, `request`,
-`formdata`, `payload`, `token`, `peer`, `states`, `answer`, `events`, `retry`, `report`, `redact`.
+`formdata`, `payload`, `token`, `peer`, `states`, `answer`, `events`, `retry`, `report`, `redact`
+and `escapes`.
 With a blocking socket and a thread for each direction, a port needs nothing of `connection`,
 `link`, `framing`, `pace`, `handshake`, `tlstransport` and `sockets`, which make aiohttp do what
 those do.

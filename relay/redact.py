@@ -1,15 +1,12 @@
 """Pure: removes secrets that a peer quotes from texts and JSON values (BUG-41)."""
 
 import base64
-import json
-import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote, quote_plus
+
+from deploy_relay_kit.relay.escapes import views_of
 
 _LONG = 8  # characters
-_HEX = re.compile("%[0-9A-F]{2}")
-_ESCAPE = re.compile(r"(\\\\)|\\u([0-9a-f]{4})")
 
 
 class Secrets:
@@ -17,10 +14,12 @@ class Secrets:
 
     def __init__(self) -> None:
         self._words: dict[str, str] = {}
+        self._has_blank = False
 
     def add(self, secret: str, word: str) -> None:
-        """Hide a secret from now on: raw, in JSON, in a URL, and in base64."""
+        """Hide a secret from now on: raw, with escapes, in base64 and in hexadecimal digits."""
         self._words |= dict.fromkeys(filter(None, _forms(secret)), word)
+        self._has_blank = self._has_blank or " " in secret
 
     def hide(self, value: Any) -> Any:
         """The value without the secrets; in one pass, so that no word is replaced in turn."""
@@ -35,9 +34,10 @@ class Secrets:
     def _hide(self, text: str) -> str:
         # `find` takes linear time; a pattern takes quadratic time where a text repeats a secret.
         found = sorted(
-            (start, end, word)
+            (*view.place(start, end), word)
+            for view in views_of(text, with_plus=self._has_blank)
             for form, word in self._words.items()
-            for start, end in _places(form, text)
+            for start, end in _places(form, view.text)
         )
         parts, shown = [], 0  # characters
         for start, end, word in found:
@@ -61,18 +61,16 @@ def _places(form: str, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _forms(secret: str) -> set[str]:
-    in_json = {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
-    in_json |= {_ESCAPE.sub(_in_capitals, text) for text in in_json}
-    in_json |= {text.replace("/", "\\/") for text in in_json}
-    in_urls = {quote(secret, safe, errors="replace") for safe in ("", "/", "!'()*")}
-    in_urls.add(quote_plus(secret, errors="replace"))
-    in_urls |= {_HEX.sub(lambda found: found[0].lower(), text) for text in in_urls}
-    return {secret, *in_json, *in_urls, *_in_base64(secret.encode("utf-8", "replace"))}
+    raw = secret.encode("utf-8", "replace")
+    return {secret, *_in_base64(raw), *_in_hex(raw)}
 
 
-def _in_capitals(escape: re.Match[str]) -> str:
-    """An escape of JSON with its digits in capitals; an escaped backslash as it is."""
-    return escape[1] or f"\\u{escape[2].upper()}"
+def _in_hex(secret: bytes) -> Iterator[str]:
+    """As a dump of bytes shows it; a short one is no word that could be of something else."""
+    for between in ("", " ", ":"):
+        text = secret.hex(between) if between else secret.hex()
+        if len(text) >= _LONG:
+            yield from (text, text.upper())
 
 
 def _in_base64(secret: bytes) -> Iterator[str]:

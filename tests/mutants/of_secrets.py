@@ -16,6 +16,7 @@ import pytest
 from deploy_relay_kit.relay import fanout, redact
 from deploy_relay_kit.relay import token as tokens
 from deploy_relay_kit.relay.errors import AttemptError, InputError, PeerError
+from deploy_relay_kit.relay.escapes import View
 from deploy_relay_kit.relay.node import MintContext
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.redact import Secrets
@@ -63,6 +64,7 @@ alike(
 
 def change_forms(patch: pytest.MonkeyPatch, forms: Callable[[str], set[str]]) -> None:
     patch.setattr(redact, "_forms", forms)
+    patch.setattr(redact, "views_of", lambda text, **_: [View(text)])
 
 
 alike(
