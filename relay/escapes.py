@@ -126,10 +126,19 @@ def _in_program(escape: str) -> str:
             return _CONTROLS.get(letter, letter)
 
 
+def _in_html(escape: str) -> str:
+    """The character of a number, also of one that HTML does not allow; else what its name means."""
+    digits = escape.strip("&#;")
+    if escape[1] == "#":
+        number = int(digits[1:], 16) if digits[0] in "xX" else int(digits)
+        return chr(number) if number <= sys.maxunicode else escape
+    return unescape(escape)
+
+
 # By a character that each has.
 _KINDS: tuple[tuple[str, re.Pattern[str], Meaning], ...] = (
     ("%", _IN_URL, _in_url),
     ("+", _IN_FORM, _in_url),
     ("\\", _IN_PROGRAM, _in_program),
-    ("&", _IN_HTML, unescape),
+    ("&", _IN_HTML, _in_html),
 )

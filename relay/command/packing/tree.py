@@ -1,6 +1,5 @@
 """What is packed of a directory: which files, under which names, through which links."""
 
-import os
 import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -8,12 +7,9 @@ from fnmatch import fnmatchcase
 from os import stat_result
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
+from deploy_relay_kit.relay.command.packing.ignored import ignored_by
 from deploy_relay_kit.relay.errors import InputError
-from deploy_relay_kit.relay.files import read_text
 
-IGNORE_FILE = ".deployignore"
 _MOST_REPEATED = 20_000  # files and directories that are packed again through another link
 
 Identity = tuple[int, int]
@@ -48,7 +44,7 @@ class Tree:
         self.notes: dict[str, str] = {}  # what a link leads to, by its name
         self._patterns = {glob: self._from_root(glob) for glob in exclude}
         self._used: set[str] = set()
-        self._ignored = _ignore_file(root / IGNORE_FILE)
+        self._ignored = ignored_by(root)
         self._first_names: dict[Identity, str] = {}  # of directories
         self._repeated = 0
 
@@ -144,18 +140,6 @@ class Tree:
         }
         self._used |= matching
         return bool(matching)
-
-
-def _ignore_file(file: Path) -> GitIgnoreSpec:
-    if not os.path.lexists(file):
-        return GitIgnoreSpec.from_lines([])
-    if not file.is_file():  # without its patterns, files would be sent that it leaves out
-        raise InputError(f"{str(file)!r} is not a file, or links to nothing")
-    lines = read_text(file, IGNORE_FILE).splitlines()
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except ValueError as error:
-        raise InputError(f"{str(file)!r}: {error}") from error
 
 
 def identity(status: stat_result) -> Identity:
