@@ -25,10 +25,10 @@ from deploy_relay_kit.harness.judge.prerequisite import try_healthy_deploy
 from deploy_relay_kit.harness.targets import Record, Target, open_target
 
 ORDER = (
-    "url", "url_parts", "tls", "posture", "plain", "token", "mint_failures", "mint_answers",
-    "replication", "sockets", "sockets_trust", "similar_hosts", "wire", "fields", "values",
-    "refused_requests", "payload", "answers", "answers_framing", "refusals", "records", "quotes",
-    "events", "events_forms", "fanout", "names",
+    "url", "url_parts", "tls", "posture", "neighbours", "plain", "token", "mint_failures",
+    "mint_answers", "replication", "sockets", "sockets_trust", "similar_hosts", "wire", "fields",
+    "values", "refused_requests", "payload", "answers", "answers_framing", "refusals", "records",
+    "quotes", "events", "events_forms", "fanout", "names",
 )  # fmt: skip
 """The files of cases whose stage of a deploy comes first: reach, trust, mint, upload, answer,
 record. The others are about faults and come last."""

@@ -13,16 +13,21 @@ from deploy_relay_kit.harness import (
     Event,
     EventStream,
     FakeCluster,
+    FakePeer,
+    HasHeader,
+    Matching,
+    MintAnswer,
     Payload,
     UploadWitness,
     failure_events,
+    in_turn,
 )
 from deploy_relay_kit.harness.fronts.caddy import CaddyFront
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import need_early_refusals
-from deploy_relay_kit.harness.targets import Limits
+from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Limits
 
 At = Literal["head", "file"] | int
 Rest = Literal["drain", "close", "grace", "stop"]
@@ -66,6 +71,7 @@ EARLY: Mapping[str, Answer | EventStream] = {
     "204": Answer(204),
     "200 without a body": Answer(200),
     "200 with a text": Answer(200, body="done", content_type="text/plain"),
+    "200 with a long object": Answer(json={"message": "done", "log": ["a line"] * 5_000}),
     "200 in chunks": Answer(json={"message": "done"}, chunk_size=5),
     "a stream with done": EventStream((DONE,), after_upload=False),
     "a stream with done and without an end": EventStream(
@@ -135,6 +141,47 @@ def test_a_payload_behind_caddy_arrives_whole_with_events(
         check.need(peer.uploads, "no upload came through Caddy")
         check.need(peer.uploads[-1].complete, "the upload is not whole (BUG-34)")
         assert sha256_of(peer.uploads[-1]) == large.sha256
+
+
+SERVERS = ("nginx", "nginx/1.27.3", "NGINX/1.18.0 (Ubuntu)", "openresty/1.25.3.1", "Caddy")
+
+
+def test_no_events_are_requested_from_a_node_behind_a_proxy_that_cannot_answer_early(
+    cluster: FakeCluster, relay: Relay, check: Checks, payload: Payload
+) -> None:
+    """A node whose answers name such a proxy receives the whole payload, also with events.
+
+    Such a proxy forwards no more of an upload that is answered early, as a node does that is asked
+    for events. The mint shows the name, or the upload of an earlier attempt.
+    """
+    relay.need("events")
+    declared, nodes = relay.target.capabilities, list[DeployNode]()
+    early = AnswerEarly(EventStream((), after_upload=False), "file", "stop", 0.2)
+    asks = HasHeader("accept", "text/event-stream")
+    shows: dict[str, FakePeer] = {}
+    for server in SERVERS:
+        header = ("Server", server)
+        if "mint.operations" in declared:
+            shows[f"a mint by {server}"] = peer = cluster.peer()
+            minted = Answer(json=peer.node.issue_tokens(None), headers=(header,))
+            peer.fault = (MintAnswer(minted), Matching(asks, early))
+            relay.leave_out(peer)  # a right relay does not see the early answer
+            nodes.append(relay.minting(peer))
+        if {"mint.given", "retry"} <= set(declared):
+            busy = Answer(503, headers=(header,))
+            fault = Matching(asks, in_turn(busy, early))
+            shows[f"an upload by {server}"] = peer = cluster.peer(fault=fault)
+            nodes.append(relay.node(peer, mint=GivenToken(peer.tokens.issue(peer.username))))
+    if not nodes:
+        relay.need("mint.operations")
+    limits = THRICE if "retry" in declared else Limits()
+    relay.deploy(to=nodes, events=True, limits=limits)
+    for what, peer in shows.items():
+        with check("FLD-08", f"the SHA-256 of the payload after an answer to {what}"):
+            check.need(peer.uploads, f"{peer.name} saw no upload")
+            tried = what.startswith("a mint") or len(peer.uploads) > 1
+            check.need(tried, "the relay made no second attempt")
+            assert sha256_of(peer.uploads[-1]) == payload.sha256
 
 
 def test_the_head_of_a_success_during_the_upload_does_not_end_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from deploy_relay_kit.harness import (
@@ -12,7 +13,6 @@ from deploy_relay_kit.harness import (
     in_turn,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     hosts,
@@ -20,7 +20,13 @@ from deploy_relay_kit.harness.judge.cases.uploads import (
     need_served,
     plain_connections,
 )
-from deploy_relay_kit.harness.targets import DeployNode, GivenToken, LocalSettings
+from deploy_relay_kit.harness.targets import (
+    DeployNode,
+    GivenToken,
+    Limits,
+    LocalSettings,
+    Outcome,
+)
 
 NO_LOOPBACK = "http://0.0.0.0:{port}/"
 """Not a loopback address, and yet this machine: no service has to listen on a network for it."""
@@ -80,27 +86,70 @@ def test_plain_http_to_another_machine_is_refused_for_a_node_without_a_url(
 def test_plain_http_to_a_name_that_looks_like_this_machine_is_refused(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """Plain http to a name that begins or ends like the loopback, or has no dot, is refused.
+    """Plain http to what looks like this machine, or is near it, is refused.
 
-    No such host exists. A relay that takes the name for this machine looks it up, and tries again.
+    No such host exists, and nothing listens at such an address. A relay that takes it for this
+    machine looks the name up or connects, and tries again.
     """
-    peers = {host: cluster.peer(tls=False) for host in ("node.invalid", *LIKE_LOOPBACK)}
-    nodes = [relay.node(it, url=f"http://{host}:{it.http.port}/") for host, it in peers.items()]
-    outcome = relay.deploy(to=nodes, limits=THRICE)
+    peer = cluster.peer(tls=False)
+    nodes = [
+        relay.node(peer, name=f"node at {host}", url=f"http://{host}:{DISCARD}/")
+        for host in OTHER_MACHINES
+    ]
+    outcome = relay.deploy(to=nodes, limits=QUICKLY)
     need_served(relay, *(cluster.peer(tls=False) for _ in range(2)))
-    if outcome.refused is None:
-        other, *attempts = (outcome[peer].members.get("attempts", 1) for peer in peers.values())
-        for host, count in zip(LIKE_LOOPBACK, attempts, strict=True):
-            with check("TLS-06", f"the attempts to reach http://{host}/"):
-                check.need(other == 1, "the relay looks up every name before it refuses")
-                assert count == 1
+    check_attempts(check, outcome, nodes, "http")
 
 
-LIKE_LOOPBACK = (
+def test_plain_ws_to_what_looks_like_this_machine_is_refused(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Plain ws to what looks like this machine, or is near it, is refused."""
+    peer = cluster.peer()
+    socket = cluster.replication(peer)
+    nodes = [
+        relay.minting_over(
+            socket, peer, name=f"node at {host}", replication_url=f"ws://{host}:{DISCARD}/"
+        )
+        for host in OTHER_MACHINES
+    ]
+    outcome = relay.deploy(to=nodes, limits=QUICKLY)
+    relay.deploy(to=[relay.minting_over(socket, peer)])
+    check.need(socket.sockets, "the relay opened no socket with TLS either")
+    check_attempts(check, outcome, nodes, "ws")
+
+
+def check_attempts(
+    check: Checks, outcome: Outcome, nodes: Sequence[DeployNode], scheme: str
+) -> None:
+    """Look at the attempts to reach each host, of which the first is surely another machine."""
+    if outcome.refused is not None:
+        return
+    records = {host: outcome[node] for host, node in zip(OTHER_MACHINES, nodes, strict=True)}
+    attempts = {host: it.members.get("attempts", 1) for host, it in records.items()}
+    for host in OTHER_MACHINES[1:]:
+        with check("TLS-06", f"the attempts to reach {scheme}://{host}/"):
+            other = attempts[OTHER_MACHINES[0]]
+            check.need(other == 1, "the relay looks up every name before it refuses")
+            assert attempts[host] == 1
+            # Some networks answer for every address.
+            answered = records[host].status_code
+            assert answered is None, f"expected no answer, got one with the status {answered}"
+
+
+QUICKLY = Limits(connect=0.5, attempts=2, retry_delay=0.01)
+OTHER_MACHINES = (
+    "node.invalid",
+    # Names that resemble this machine's, or those of a local network.
     *("127.invalid", "127.0.0.1.invalid", "localhost.invalid"),
     *("no-host-named-localhost", "no-host-without-a-dot"),
+    *("no-host.local", "no-host.internal", "no-host.lan"),
+    # Addresses in networks that others share.
+    *("10.255.255.254", "172.31.255.254", "192.168.255.254", "169.254.255.254"),
+    *("100.127.255.254", "[fdff:ffff::fffe]"),
 )
-"""Names of other machines."""
+DISCARD = 9
+"""A port at which no machine has a service."""
 
 
 def test_plain_http_to_this_machine_is_used(

@@ -29,7 +29,7 @@ from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import handshakes
 from deploy_relay_kit.harness.peer.triggers import CertificateChange
-from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Limits
+from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Limits, ReplicationMint
 
 FLAWS = [
     CertificateFlaw.WRONG_AUTHORITY,
@@ -106,50 +106,27 @@ def test_a_certificate_that_changes_is_verified_in_each_later_attempt(
 def test_a_certificate_that_changes_after_the_mint_is_verified_for_the_upload(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """An upload on a connection of its own is verified, although the mint was verified, too."""
+    """An upload on a connection of its own is verified, although the mint was verified, too.
+
+    Also one that requests events.
+    """
+    events = "events" in relay.target.capabilities
     changes = {}
-    for flaw in FLAWS:
+    for number, flaw in enumerate([*FLAWS, *FLAWS[: 2 * events]]):
         peer = cluster.peer()
         context = cluster.authority.server_context(peer.http.host, flaw=flaw)
-        changes[flaw] = CertificateChange(peer, context)
-        peer.fault = Matching(changes[flaw], MintAnswer(Answer(json=peer.node.issue_tokens(None))))
-    relay.deploy(to=map(relay.minting, cluster.peers))
+        changes[number, flaw] = CertificateChange(peer, context)
+        minted = MintAnswer(Answer(json=peer.node.issue_tokens(None)))
+        peer.fault = Matching(changes[number, flaw], minted)
+    nodes = [*map(relay.minting, cluster.peers)]
+    relay.deploy(to=nodes[: len(FLAWS)])
+    if nodes[len(FLAWS) :]:
+        relay.deploy(to=nodes[len(FLAWS) :], events=True)
     if not any(change.connections for change in changes.values()):
         pytest.skip("the relay opens no second connection")
-    for flaw, change in changes.items():
+    for (_, flaw), change in changes.items():
         with check("TLS-01", f"the uploads after the mint; the certificate is {flaw.value} now"):
             assert len(change.requests) == 0
-
-
-@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
-def test_verification_is_disabled_by_node_and_not_by_host(
-    cluster: FakeCluster, relay: Relay, check: Checks, *, first: bool
-) -> None:
-    """A node on the host of another, on another port, has a verification of its own."""
-    faults = (CertificateFlaw.EXPIRED,) * 2
-    without, with_it = (cluster.peer(host="127.0.0.1", fault=fault) for fault in faults)
-    unusable = relay.node(cluster.peer(), url="https://")
-    nodes = [unusable, relay.node(without, verify=False), relay.node(with_it)]
-    relay.deploy(to=nodes if first else nodes[::-1])
-    with check("TLS-01", "the uploads to the node whose verification is disabled"):
-        assert len(without.uploads) >= 1
-    with check("TLS-01", "the requests to a node with verification on the same host"):
-        check.need(with_it.connections, f"no connection reached {with_it.name}")
-        assert len(with_it.requests) == 0
-
-
-@of_some_flaws
-def test_a_node_with_its_own_authority_is_verified_like_any_other(
-    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path, flaw: CertificateFlaw
-) -> None:
-    """An authority of its own does not replace the other checks of a node's certificate."""
-    authority = Authority()
-    peer, usual = (cluster.peer(authority=authority, fault=fault) for fault in (flaw, None))
-    ca_file = authority.write(tmp_path / "ca-of-node-1.pem")
-    relay.deploy(to=[relay.node(it, ca_file=ca_file) for it in (peer, usual)])
-    with check("TLS-01", f"the requests to a node with its own authority; {flaw.value}"):
-        check.need(peer.connections and usual.requests, "its authority is not trusted (TLS-02)")
-        assert len(peer.requests) == 0
 
 
 def test_an_authority_of_its_own_is_trusted_in_every_attempt(
@@ -215,10 +192,15 @@ def nodes_of_each_posture(
         hows["a node with its own authority"] = {"ca_file": ca_file}
     if "mint.given" in declared:
         hows["a node with a given token"] = {}
+    if "mint.replication" in declared:
+        hows["a node with a socket"] = {}
     peers = [cluster.peer(host="127.0.0.1", fault=(*asked, *again)) for _ in hows]
-    if "mint.given" in declared:
-        token = peers[-1].tokens.issue(peers[-1].username)
-        hows["a node with a given token"] = {"mint": GivenToken(token)}
+    of = dict(zip(hows, peers, strict=True))
+    if peer := of.get("a node with a given token"):
+        hows["a node with a given token"] = {"mint": GivenToken(peer.tokens.issue(peer.username))}
+    if peer := of.get("a node with a socket"):
+        url = cluster.replication(peer).url
+        hows["a node with a socket"] = {"mint": ReplicationMint(), "replication_url": url}
     return {
         what: at_localhost(peer, relay, **how)
         for peer, (what, how) in zip(peers, hows.items(), strict=True)

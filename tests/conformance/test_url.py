@@ -197,18 +197,27 @@ BEGINNINGS = [
 SHOWN_PASSWORDS = ("open-sesame", "pen%2Dsesame", "YWxpY2U6b3Blbi1zZXNhbWU")
 """As it is, as in the URL, and as Basic sends it."""
 
+IN_PART = {
+    "https://alice@": "Basic YWxpY2U6",
+    "https://alice:@": "Basic YWxpY2U6",
+    "https://:open-sesame@": "Basic Om9wZW4tc2VzYW1l",
+}
+"""Beginnings of URLs with a user name or a password alone, each with what Basic sends of it."""
+
 
 def test_credentials_in_a_url_are_sent_to_nobody(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """A user name and password in a URL are not sent; refusing the URL is as good."""
-    peer = cluster.peer()
     need_upload(cluster, relay, {})
-    relay.deploy(to=[relay.node(peer, url=peer.url.replace("https://", WITH_CREDENTIALS))])
-    heads = b"".join(request.raw_head for request in peer.requests)
-    for form in SHOWN_PASSWORDS:
-        with check("KIT-05", "the heads of the requests"):
-            assert form.encode() not in heads, "expected no password of the URL, got it in a head"
+    for begin in (WITH_CREDENTIALS, *IN_PART):
+        peer = cluster.peer()
+        relay.deploy(to=[relay.node(peer, url=peer.url.replace("https://", begin))])
+        heads = b"".join(request.raw_head for request in peer.requests)
+        for form in (*SHOWN_PASSWORDS, IN_PART.get(begin, "alice")):
+            with check("KIT-05", f"the heads of the requests to {begin}"):
+                is_sent = form.encode() in heads
+                assert not is_sent, f"expected nothing of the credentials, got {form} in a head"
 
 
 def test_a_password_in_a_url_stands_in_no_record(

@@ -33,6 +33,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_minting,
     of_mints,
     of_names,
+    of_neighbours,
     of_nodes,
     of_pauses,
     of_posture,

@@ -72,7 +72,10 @@ MAKE_IT = {
         "of_nodes.peers_are_served_in_turn",
     ),
     "no-limit-of-its-own": ("of_giving_up.a_relay_without_limits_waits_for_ever",),
-    "credentials-of-a-url": ("of_care.user_info_of_a_url_goes_into_its_query",),
+    "credentials-of-a-url": (
+        "of_care.user_info_of_a_url_goes_into_its_query",
+        "of_neighbours.a_user_name_in_a_url_is_sent",
+    ),
     "answer-in-memory": (
         "of_answers.an_answer_is_read_to_its_end",
         "of_sockets.a_message_has_no_size_limit",

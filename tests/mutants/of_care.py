@@ -30,6 +30,7 @@ from tests.conformance import (
     test_mint_failures,
     test_plain,
     test_quotes,
+    test_quotes_later,
     test_secrets,
     test_token,
     test_url,
@@ -72,7 +73,7 @@ def a_password_is_not_hidden_after_the_mint(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "BUG-41",
-    killed_by=case(test_quotes.test_a_token_of_an_earlier_attempt_is_in_no_record),
+    killed_by=case(test_quotes_later.test_a_token_of_an_earlier_attempt_is_in_no_record),
 )
 def the_last_token_alone_is_hidden(patch: pytest.MonkeyPatch) -> None:
     keep_words(patch, lambda words: dict(list(words.items())[-1:]))

@@ -27,9 +27,9 @@ from tests.conformance import (
     test_fanout,
     test_faults,
     test_isolation,
+    test_neighbours,
     test_payload,
     test_payload_changes,
-    test_posture,
     test_streaming,
 )
 from tests.mutants.mutant import case, mutant
@@ -206,7 +206,9 @@ def one_token_is_minted_at_a_time(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "TLS-01",
-    killed_by=case(test_posture.test_verification_is_disabled_by_node_and_not_by_host, first=True),
+    killed_by=case(
+        test_neighbours.test_verification_is_disabled_by_node_and_not_by_host, first=True
+    ),
 )
 def trust_is_counted_without_nodes_that_have_no_place(patch: pytest.MonkeyPatch) -> None:
     """As two lists do of which only one leaves out the nodes with an unusable URL."""

@@ -14,7 +14,7 @@ from deploy_relay_kit.harness import CertificateFlaw
 from deploy_relay_kit.relay import fanout
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.tls import Tls, contexts_for
-from tests.conformance import test_posture
+from tests.conformance import test_neighbours, test_posture
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_urls import Trust, without_verification
 
@@ -65,7 +65,9 @@ def a_second_attempt_is_not_verified(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "TLS-01",
-    killed_by=case(test_posture.test_verification_is_disabled_by_node_and_not_by_host, first=True),
+    killed_by=case(
+        test_neighbours.test_verification_is_disabled_by_node_and_not_by_host, first=True
+    ),
 )
 def verification_is_remembered_by_host(patch: pytest.MonkeyPatch) -> None:
     without: set[str] = set()
@@ -82,7 +84,7 @@ def verification_is_remembered_by_host(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "TLS-01",
     killed_by=case(
-        test_posture.test_a_node_with_its_own_authority_is_verified_like_any_other,
+        test_neighbours.test_a_node_with_its_own_authority_is_verified_like_any_other,
         flaw=CertificateFlaw.WRONG_ADDRESS,
     ),
 )

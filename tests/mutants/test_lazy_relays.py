@@ -25,6 +25,7 @@ from tests.conformance import (
     test_floods,
     test_memory,
     test_names,
+    test_neighbours,
     test_payload_changes,
     test_plain,
     test_posture,
@@ -277,7 +278,7 @@ LAZY: dict[Patch, tuple[Case, ...]] = {
         case(test_events.test_a_real_peer_fails_inside_its_stream),
     ),
     the_authority_of_a_node_is_ignored: (
-        case(test_posture.test_a_node_with_its_own_authority_is_verified_like_any_other),
+        case(test_neighbours.test_a_node_with_its_own_authority_is_verified_like_any_other),
     ),
 }
 """What each relay leaves out, and the cases about it."""
