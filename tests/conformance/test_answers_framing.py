@@ -59,6 +59,14 @@ FORMS = {
     b"B\r\n" + JSON[:11] + b"\r\n8\r\n" + JSON[11:] + b"\r\n0\r\n\r\n",
     "length-in-small-letters": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"a\r\n" + JSON[:10] + b"\r\n0000000000000009\r\n" + JSON[10:] + b"\r\n0\r\n\r\n",
+    "long-head": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\nVary: A\r\n"
+    b"Vary: B\r\n"
+    b"X-Note: na\xefve \xc3\xbc\r\nX-Nothing:\r\nX-Long: "
+    + b"0123456789" * 300
+    + b"\r\n"
+    + b"".join(b"X-Line-%d: %d\r\n" % (it, it) for it in range(60))
+    + b"Content-Length: 19\r\n\r\n"
+    + JSON,
     # What follows the answer to the only request belongs to nothing (RFC 9112 §6.3).
     "more-than-its-length": b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + JSON + b"}\n",
     "more-after-its-last-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"

@@ -85,7 +85,7 @@ def with_mints(relay: Relay, faults: Faults) -> list[str]:
 SOME = ["uploads answered 503", "mints answered 503", "connections that are reset"]
 
 
-@pytest.mark.parametrize(("attempts", "whats"), [(2, list(TEMPORARY)), (4, SOME)], ids=["2", "4"])
+@pytest.mark.parametrize(("attempts", "whats"), [(2, list(TEMPORARY)), (7, SOME)], ids=["2", "7"])
 def test_every_temporary_failure_gets_all_allowed_attempts_and_no_more(
     cluster: FakeCluster, relay: Relay, check: Checks, attempts: int, whats: list[str]
 ) -> None:

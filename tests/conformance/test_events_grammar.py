@@ -183,6 +183,25 @@ NOT_DONE = {
     "the id done": DONE.replace("event", "id"),
     "a later name": DONE.replace("\n", "\nevent: phase\n", 1),
     "the data done": "event: phase\ndata: done\n\n",
+    "phases that are done": "".join(
+        f'event: phase\ndata: {{"phase":"{phase}","status":"{status}","message":"{MESSAGE}"}}\n\n'
+        for phase in (
+            "install",
+            "load",
+            "deploy",
+            "restart",
+            "replicate",
+            "finish",
+            "complete",
+            "done",
+        )
+        for status in ("done", "success")
+    ),
+    "events with names of an end": "".join(
+        f'event: {name}\ndata: {{"result":{{"message":"{MESSAGE}"}}}}\n\n'
+        for name in ("complete", "completed", "end", "finish", "finished", "success", "close")
+    ),
+    "a peer that succeeded": f'event: peer\ndata: {{"status":"success","message":"{MESSAGE}"}}\n\n',
 }
 
 

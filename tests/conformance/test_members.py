@@ -38,6 +38,7 @@ NAMES = [
         "a'b",
     ),
 ]
+NAMES += ["n" * 300, "m" * 8_000, "\u00e9" * 7_000]
 NEVER_SENT = ("_a", "payload", "progress", "password", "token", "impersonate", "requestId", "_")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from typing import Any
@@ -81,6 +82,37 @@ def test_no_other_member_is_a_token(cluster: FakeCluster, relay: Relay, check: C
             reason = outcome[peer].reason
             check.need(reason.startswith(REASON), f"it does not begin with {REASON!r}")
             assert reason.removeprefix(REASON) == "peer did not return an operation_token"
+
+
+BESIDE: dict[str, dict[str, Any]] = {
+    **{f"results {shown}": {"results": it} for shown, it in (("null", None), ("empty", {}))},
+    **{f"results {shown}": {"results": it} for shown, it in (("a list", []), ("a text", "done"))},
+    "results without a token": {"results": {"operation_token": None}},
+    "an error that is null": {"error": None},
+    "an error": {"error": "the mail was not sent"},
+    "members of a record": {"node": "n", "status": "failed", "reason": "no", "message": "minted"},
+    "a list and numbers": {"roles": ["super_user"], "at": 1_767_225_600_123, "more": {"a": [1]}},
+}
+"""Other members of an answer with a token."""
+
+
+def test_a_token_is_found_beside_any_other_members(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A token in an answer 2xx is used, whatever else the answer has, in blanks and line ends."""
+    peers = {}
+    for what, more in BESIDE.items():
+        peers[what] = peer = cluster.peer()
+        body = json.dumps({**more, **peer.node.issue_tokens(None)}, indent=2)
+        peer.fault = MintAnswer(Answer(body=f"\n {body}\r\n", content_type="application/json"))
+    peers["a token that is null, and results"] = peer = cluster.peer()
+    inner = {"operation_token": None, "results": peer.node.issue_tokens(None)}
+    peer.fault = MintAnswer(Answer(json=inner))
+    relay.deploy(to=map(relay.minting, peers.values()))
+    for what, peer in peers.items():
+        with check("MINT-02", f"the tokens of the uploads after a mint that is answered {what}"):
+            check.need(peer.mints, f"{peer.name} saw no mint")
+            assert [it.token in peer.tokens.issued for it in peer.uploads] == [True]
 
 
 REFUSALS: list[tuple[Answer, str]] = [

@@ -8,17 +8,22 @@ import pytest
 
 from deploy_relay_kit.harness import (
     Answer,
+    AnswerEarly,
     CertificateFlaw,
+    CloseInHandshake,
     Event,
     EventStream,
     FakeCluster,
     Fault,
+    MintAnswer,
+    MintDropped,
     Refuse,
     ResetAfter,
     mint_refused,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.targets import DeployNode, GivenToken
 
 Members = dict[str, object]
 OWN = ("status", "reason", "statusCode", "hint", "attempts", "uncertain", "stage")
@@ -100,16 +105,43 @@ def test_a_result_with_node_and_status_does_not_change_them(
         assert others[0]["message"] == "final"
 
 
+CERTAIN: dict[str, Fault | None] = {
+    "a success": None,
+    "a refusal with 401": Answer(401),
+    "a refusal with 404": Answer(404),
+    "a refusal with 500": Answer(500),
+    "a refusal during the upload": AnswerEarly(Answer(403), then="drain"),
+    "a refused connection": Refuse(),
+    "a handshake that ended": CloseInHandshake(),
+    "an expired certificate": CertificateFlaw.EXPIRED,
+}
+CERTAIN_MINTS: dict[str, Fault] = {
+    "a refused mint": mint_refused(),
+    "a mint without an answer": MintDropped(),
+    "a mint answered 503": MintAnswer(Answer(503)),
+}
+
+
 def test_no_record_is_uncertain_after_an_answer_or_without_an_upload(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """No record is marked as uncertain when the peer answered, or when nothing was sent to it."""
-    faults: list[Fault | None] = [None, Answer(401), Answer(500), Refuse()]
-    peers = [cluster.peer(fault=fault) for fault in faults]
-    outcome = relay.deploy(to=peers)
-    for peer in peers:
-        with check("RES-02", f'the member "uncertain" of the record of {peer.name}'):
-            assert outcome[peer].members.get("uncertain") in (None, False)
+    declared, nodes = relay.target.capabilities, dict[str, DeployNode]()
+    for what, fault in CERTAIN.items():
+        peer = cluster.peer(fault=fault)
+        nodes[what] = relay.node(peer)
+        if "mint.given" in declared:  # a mint fails before an upload that would be uncertain
+            token = GivenToken(peer.tokens.issue(peer.username))
+            nodes[f"{what}, with a given token"] = relay.node(
+                peer, name=f"given-{peer.name}", mint=token
+            )
+    if "mint.operations" in declared:
+        mints = {what: cluster.peer(fault=fault) for what, fault in CERTAIN_MINTS.items()}
+        nodes |= {what: relay.minting(peer) for what, peer in mints.items()}
+    outcome = relay.deploy(to=nodes.values())
+    for what, node in nodes.items():
+        with check("RES-02", f'the member "uncertain" of the record after {what}'):
+            assert outcome[node].members.get("uncertain") in (None, False)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ TEXTS = {
     "nul": "a\0b",
     "blanks at both ends": " \t\u00a0\u3000text\u3000\u00a0\t ",
     "byte order mark": "\ufefftext",
+    "colours": "\x1b[31mred\x1b[0m \x1b]0;title\x07",
     "escapes": "\\u0041 \\n %41 &amp; \\ / \"'`",
     "looks like json": '{"a":[1,null]}',
     "looks like null": "null",

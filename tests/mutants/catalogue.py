@@ -45,6 +45,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_requests,
     of_secrets,
     of_sending,
+    of_small_print,
     of_sockets,
     of_split_streams,
     of_statuses,

@@ -24,7 +24,7 @@ from tests.mutants.of_attempts import again_if, final_if, repeat_without_retry_i
 Failures = Sequence[AttemptError]
 COUNTED = test_attempts_counted.test_every_temporary_failure_gets_all_allowed_attempts_and_no_more
 TWICE = case(COUNTED)
-FOUR_TIMES = case(COUNTED, attempts=4)
+OFTEN = case(COUNTED, attempts=7)
 FINAL = case(test_attempts_counted.test_every_other_failure_is_final)
 OF_A_MINT = case(test_attempts_counted.test_every_other_status_of_a_mint_is_final)
 OF_A_STREAM = case(test_attempts_counted.test_every_error_of_a_stream_is_final)
@@ -75,7 +75,7 @@ alike(
 alike(
     change_attempts,
     "RTY-04",
-    killed_by=FOUR_TIMES,
+    killed_by=OFTEN,
     at_most_three_attempts=lambda n, _: min(n, 3),
     at_most_two_mints_in_a_row=lambda n, them: n if sum(map(_is_mint, them)) < 2 else 1,
 )
