@@ -120,6 +120,8 @@ def test_a_token_that_cannot_stand_in_a_header_fails_the_mint(
         MintAnswer(Answer.redirect("/elsewhere")),
         MintAnswer(ContentLengthOff(Answer(json={"operation_token": "cut"}), by=10)),
         MintAnswer(UnfinishedChunks(Answer(json={"operation_token": "cut"}))),
+        MintAnswer(ContentLengthOff(Answer(json={"results": {"operation_token": "cut"}}), by=1)),
+        MintAnswer(UnfinishedChunks(Answer(201, json={"results": {"operation_token": "cut"}}))),
     ],
     ids=lambda fault: str(getattr(fault, "answer", fault))[:40],
 )

@@ -47,6 +47,7 @@ TOKENS = {
     "separators": "a,b;c=d",
     "quotes": '"quoted"',
     "capitals": "AbC.dEf",
+    "the name of a scheme": "Bearer.a.b",
     "8,100 characters": "0123456789" * 810,
 }
 

@@ -11,6 +11,7 @@ from deploy_relay_kit.harness import Authority, CertificateFlaw, FakeCluster, Tl
 from deploy_relay_kit.harness.faults.kinds import TlsVersion
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.uploads import requests_for
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
@@ -42,9 +43,22 @@ def test_verification_is_disabled_by_node_and_not_by_host(
         )
         for name, how in hows.items()
     }
+    shared = cluster.peer(host="127.0.0.1", fault=CertificateFlaw.EXPIRED)
+    urls = {path: f"{shared.url}{path}" for path in ("without", "with")}
+    at_one_port = [
+        relay.node(shared, name="one", url=urls["without"], verify=False),
+        relay.node(shared, name="other", url=urls["with"]),
+    ]
     unusable = relay.node(cluster.peer(), url="https://")
-    nodes = [unusable, *(relay.node(peers[name], **how) for name, how in hows.items())]
+    nodes = [
+        *at_one_port,
+        unusable,
+        *(relay.node(peers[name], **how) for name, how in hows.items()),
+    ]
     relay.deploy(to=nodes if first else nodes[::-1])
+    with check("TLS-01", "the requests to a verified node at the host and port of another"):
+        check.need(requests_for(shared, "/without"), "no request reached the other node")
+        assert len(requests_for(shared, "/with")) == 0
     for name, how in hows.items():
         peer = peers[name]
         if "verify" in how:

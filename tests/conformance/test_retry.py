@@ -62,9 +62,9 @@ def test_a_temporary_failure_is_retried(
     cluster: FakeCluster, relay: Relay, check: Checks, fault: OneFault
 ) -> None:
     """After a temporary failure the relay tries again, and the record is that of the success."""
-    peer = cluster.peer(fault=in_turn(fault, None))
+    peer = cluster.peer(fault=in_turn(fault, fault, None))
     record = relay.deploy(to=[peer], limits=THRICE)[peer]
-    with check("RTY-02", "the uploads to a peer that fails the first upload"):
+    with check("RTY-02", "the uploads to a peer that fails the first two uploads"):
         need_mints(peer)
         assert len(peer.uploads) >= 2
     check.need(len(peer.uploads) >= 2, "the relay made no second attempt")

@@ -27,6 +27,34 @@ def close(code: int | None, reason: str = "") -> RawFrames:
     return RawFrames(lambda *_: frame(data, CLOSE))
 
 
+ERRORS = {
+    "a text": "no role",
+    "an object": {"message": "no role"},
+    "a list": ["no role"],
+    "true": True,
+}
+
+
+def test_an_answer_with_an_error_and_a_token_is_a_failed_mint(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The token of an answer that has an error, too, is not used."""
+    peers = {what: cluster.peer() for what in ERRORS}
+    nodes = {}
+    for what, peer in peers.items():
+
+        def answer(id_: int, tokens: dict[str, str], error: object = ERRORS[what]) -> bytes:
+            return frame(response(id_, {**tokens, "error": error}), BINARY)
+
+        nodes[what] = relay.minting_over(cluster.replication(peer, fault=RawFrames(answer)), peer)
+    outcome = relay.deploy(to=nodes.values())
+    for what, peer in peers.items():
+        with check("WS-12", f"the status of the record, with an error that is {what} and a token"):
+            assert outcome[peer].status == "failed"
+        with check("WS-12", f"the uploads after an answer with an error that is {what}"):
+            assert len(peer.uploads) == 0
+
+
 CLOSES = {
     "1000": close(1000),
     "1001 and a reason": close(1001, "going away"),

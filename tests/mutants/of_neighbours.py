@@ -7,6 +7,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -66,6 +67,12 @@ alike(
     ),
     a_node_with_an_authority_is_verified_like_the_one_before=lambda nodes, at: (
         nodes[at].verify and (not at or nodes[at].ca_file is None or nodes[at - 1].verify)
+    ),
+    verification_is_remembered_by_host_and_port=lambda nodes, at: (
+        not any(
+            urlsplit(nodes[at].url or "").netloc == urlsplit(it.url or "").netloc and not it.verify
+            for it in nodes
+        )
     ),
     no_node_is_verified_beside_two_without=lambda nodes, at: (
         nodes[at].verify and sum(not it.verify for it in nodes) < 2

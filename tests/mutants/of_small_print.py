@@ -7,13 +7,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import pytest
 
-from deploy_relay_kit.relay import answer, fanout, link, request, token
-from deploy_relay_kit.relay.answer import StreamedAnswer
+from deploy_relay_kit.harness import Answer as Answered
+from deploy_relay_kit.harness import ContentLengthOff, MintAnswer
+from deploy_relay_kit.relay import answer, fanout, link, replication, request, token
+from deploy_relay_kit.relay.answer import Answer, StreamedAnswer
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
-from deploy_relay_kit.relay.link import Link
+from deploy_relay_kit.relay.link import Link, Reply
 from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.report import success_record
 from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.states import End, Exchange
 from tests.conformance import (
@@ -22,13 +26,69 @@ from tests.conformance import (
     test_early_success,
     test_events_grammar,
     test_members,
+    test_mint_failures,
     test_mint_forms,
     test_reading,
     test_records,
+    test_retry,
+    test_sockets_ends,
     test_texts,
     test_wire,
 )
 from tests.mutants.mutant import alike, case, mutant
+
+# -- half of an answer ---------------------------------------------------------------------------
+
+HALF = case(test_answers_framing.test_an_answer_that_breaks_off_is_a_failed_record)
+
+
+def forgive(patch: pytest.MonkeyPatch, forgives: Callable[[Reply, bytes], bool]) -> None:
+    """Take what has come of some answers that break off for the whole answer."""
+    read = Peer.read
+
+    async def lenient(self: Peer, reply: Reply) -> Answer:
+        seen = bytearray()
+        step = Reply.__anext__
+
+        class Watched(Reply):
+            async def __anext__(self) -> bytes:
+                try:
+                    block = await step(self)
+                except (aiohttp.ClientError, PeerError):
+                    if forgives(self, bytes(seen)):
+                        raise StopAsyncIteration from None
+                    raise
+                seen.extend(block)
+                return block
+
+        reply.__class__ = Watched
+        return await read(self, reply)
+
+    patch.setattr(Peer, "read", lenient)
+
+
+def missing(reply: Reply, seen: bytes) -> int:
+    return int(reply.headers.get("Content-Length", len(seen))) - len(seen)
+
+
+alike(
+    forgive,
+    "RES-12",
+    killed_by=HALF,
+    a_byte_less_than_the_length_is_enough=lambda reply, seen: 0 < missing(reply, seen) < 3,
+    an_answer_201_may_break_off=lambda reply, _: reply.status not in (200, 500),
+)
+alike(
+    forgive,
+    "SEQ-06",
+    killed_by=case(
+        test_mint_failures.test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload,
+        fault=MintAnswer(
+            ContentLengthOff(Answered(json={"results": {"operation_token": "cut"}}), by=1)
+        ),
+    ),
+    a_token_in_half_an_answer_is_used=lambda _, seen: b'"results"' in seen,
+)
 
 # -- the mint ------------------------------------------------------------------------------------
 
@@ -58,6 +118,23 @@ alike(
     ),
 )
 
+
+@mutant(
+    "WS-12",
+    killed_by=case(test_sockets_ends.test_an_answer_with_an_error_and_a_token_is_a_failed_mint),
+)
+def a_token_counts_more_than_an_error_of_a_socket(patch: pytest.MonkeyPatch) -> None:
+    response = replication.operation_response
+
+    def read(frame: object) -> dict[str, object] | None:
+        found = response(frame)
+        if found and found.get("operation_token"):
+            found.pop("error", None)
+        return found
+
+    patch.setattr(replication, "operation_response", read)
+
+
 # -- attempts ------------------------------------------------------------------------------------
 
 
@@ -75,6 +152,14 @@ def no_node_gets_more_than_five_attempts(patch: pytest.MonkeyPatch) -> None:
         return delay(replace(self, attempts=min(self.attempts, 5)), *what)
 
     patch.setattr(Retry, "delay", limited)
+
+
+@mutant("RTY-04", killed_by=case(test_retry.test_a_temporary_failure_is_retried))
+def a_success_has_two_attempts_at_most(patch: pytest.MonkeyPatch) -> None:
+    record = success_record
+    patch.setattr(
+        fanout, "success_record", lambda node, of, tries=1: record(node, of, min(tries, 2))
+    )
 
 
 @mutant(
@@ -146,7 +231,7 @@ alike(
 REASON = case(test_reading.test_the_reason_of_a_refusal_is_that_of_its_body)
 
 
-@mutant("RES-07", killed_by=REASON)
+@mutant("RES-08", killed_by=REASON)
 def the_message_of_an_error_is_cut(patch: pytest.MonkeyPatch) -> None:
     readable = answer.readable
 
@@ -161,6 +246,12 @@ def the_message_of_an_error_is_cut(patch: pytest.MonkeyPatch) -> None:
 def an_error_is_cut_at_eight_kibibytes(patch: pytest.MonkeyPatch) -> None:
     readable = answer.readable
     patch.setattr(answer, "readable", lambda value: readable(value)[:8_192])
+
+
+@mutant("MINT-02", killed_by=case(test_mint_forms.test_every_token_is_used_as_it_is))
+def the_name_of_a_scheme_is_taken_from_a_token(patch: pytest.MonkeyPatch) -> None:
+    read = token.token_in
+    patch.setattr(token, "token_in", lambda given: read(given).removeprefix("Bearer"))
 
 
 @mutant("RES-01", killed_by=case(test_texts.test_texts_and_names_of_an_answer_are_kept))
