@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import product
 from secrets import randbelow
@@ -26,15 +26,26 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.leaks.places import (
     PLACES,
-    check_records,
+    PLAIN,
     tokens_of,
 )
 from deploy_relay_kit.harness.judge.cases.leaks.search import leaked, reported_by
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.targets import DeployNode, GivenToken
+from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Outcome
 from deploy_relay_kit.harness.witness.secrets import json_forms, url_forms
 
 SPECIAL = 'pa"ss/{} wörd\\%20☃ of a node'
+
+
+def check_records(check: Checks, outcome: Outcome, places: Mapping[str, FakePeer]) -> None:
+    """No record of these peers holds a secret of its peer."""
+    for place, peer in places.items():
+        with check("BUG-41", f"the records, where a peer quotes a secret in {place}"):
+            check.need(peer.requests, f"{peer.name} saw no request, and quoted nothing")
+            is_read = "nothing" not in places or PLAIN in reported_by(outcome)
+            check.need(is_read, "the words of a plain refusal are in no record either (RES-06)")
+            found = leaked(peer, reported_by(outcome))
+            assert not found, f"expected no password and no token, got {found}"
 
 
 @pytest.mark.parametrize("secret", ["operation_token", "refresh_token"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from attrs import frozen
@@ -11,9 +11,10 @@ from deploy_relay_kit.harness import Answer, FakeCluster, FakePeer, in_turn
 from deploy_relay_kit.harness.faults.answers import Script
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
-from deploy_relay_kit.harness.judge.cases.leaks.places import PLACES, check_records, tokens_of
+from deploy_relay_kit.harness.judge.cases.leaks.places import PLACES, tokens_of
+from deploy_relay_kit.harness.judge.cases.leaks.search import leaked, reported_by
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.targets import DeployNode
+from deploy_relay_kit.harness.targets import DeployNode, Outcome
 
 
 @frozen
@@ -26,6 +27,15 @@ class Quoting(Answer):
     def script(self, *, keep_alive: bool) -> Script:
         answer = PLACES[self.place](" and ".join(self.texts()))
         yield from answer.script(keep_alive=keep_alive)
+
+
+def check_records(check: Checks, outcome: Outcome, places: Mapping[str, FakePeer]) -> None:
+    """No record of these peers holds a secret of its peer."""
+    for place, peer in places.items():
+        with check("BUG-41", f"the records, where a peer quotes a secret in {place}"):
+            check.need(peer.requests, f"{peer.name} saw no request, and quoted nothing")
+            found = leaked(peer, reported_by(outcome))
+            assert not found, f"expected no password and no token, got {found}"
 
 
 def test_a_token_of_an_earlier_attempt_is_in_no_record(

@@ -1,8 +1,8 @@
-"""Where an answer of a peer may quote a secret, and the look for it in the records."""
+"""Where an answer of a peer may quote a secret."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -10,10 +10,7 @@ from urllib.parse import quote
 from attrs import frozen
 
 from deploy_relay_kit.harness.faults.answers import Answer, End, Script
-from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.leaks.search import leaked, reported_by
 from deploy_relay_kit.harness.peer.peer import FakePeer
-from deploy_relay_kit.harness.targets import Outcome
 
 
 def escaped(text: str) -> str:
@@ -76,17 +73,6 @@ PLACES: dict[str, Callable[[str], Answer]] = {
     "a member in twelve others": lambda it: Answer(json=in_members(it, 12)),
 }
 """Where an upload's answer quotes a secret."""
-
-
-def check_records(check: Checks, outcome: Outcome, places: Mapping[str, FakePeer]) -> None:
-    """No record of these peers holds a secret of its peer."""
-    for place, peer in places.items():
-        with check("BUG-41", f"the records, where a peer quotes a secret in {place}"):
-            check.need(peer.requests, f"{peer.name} saw no request, and quoted nothing")
-            is_read = "nothing" not in places or PLAIN in reported_by(outcome)
-            check.need(is_read, "the words of a plain refusal are in no record either (RES-06)")
-            found = leaked(peer, reported_by(outcome))
-            assert not found, f"expected no password and no token, got {found}"
 
 
 def tokens_of(peer: FakePeer) -> Iterable[str]:
