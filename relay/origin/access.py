@@ -53,8 +53,6 @@ def _key(password: str, salt: bytes) -> bytes:
 
 
 class Users:
-    """The users of the configuration."""
-
     def __init__(self, users: Mapping[str, User]) -> None:
         """Raise InputError for a hash that is not of `relay hash-password`."""
         self._hashes: dict[str, tuple[bytes, bytes]] = {}
@@ -110,8 +108,6 @@ class Users:
 
 
 class Tokens:
-    """Signs tokens and checks them."""
-
     def __init__(self, key_file: Path) -> None:
         """Raise InputError for a file that holds no RSA key of 2,048 bits or more."""
         check_length(key_file, f"token_key_file {str(key_file)!r}")

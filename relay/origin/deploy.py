@@ -40,8 +40,6 @@ class _Plan:
 
 
 class Deploys:
-    """All deploys of one node."""
-
     def __init__(self, home: Home, restarts: Restarts) -> None:
         self._home, self._restarts = home, restarts
         self.running: dict[str, Progress] = {}

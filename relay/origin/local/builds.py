@@ -48,7 +48,6 @@ class Builds:
         return sorted(it.name for it in (self._directory / "live").iterdir() if it.is_symlink())
 
     def live(self, project: str) -> Path:
-        """The path under which the project is in use."""
         return self._directory / "live" / project
 
     def stage(self) -> Path:
@@ -67,7 +66,6 @@ class Builds:
         return unpack(payload, build, self._bounds)
 
     def live_id(self, project: str) -> str | None:
-        """The id of the build in use."""
         return self._id_at("live", project)
 
     def previous_id(self, project: str) -> str | None:

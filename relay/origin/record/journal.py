@@ -131,7 +131,6 @@ class Journal:
             del self._unwritten[deployment_id]
 
     def get(self, deployment_id: object) -> Row:
-        """One row, or a refusal."""
         if not isinstance(deployment_id, str) or not deployment_id:
             raise RefusalError(400, "'deployment_id' is required")
         if (row := self.find(deployment_id)) is None:

@@ -39,7 +39,6 @@ class Progress:
         self._has_row = True
 
     def record(self, **changes: object) -> None:
-        """Change the row."""
         if self._has_row:
             log = {"phase": self.phase, "event_log": self._log.entries()}
             peers = {"peer_results": self._peers} if self._peers else {}

@@ -55,7 +55,6 @@ def check_deploy(fields: Mapping[str, object]) -> str:
 
 
 def operation_of(fields: Mapping[str, object]) -> str:
-    """The operation's name."""
     operation = fields.get("operation")
     if operation is None or operation == "":
         raise RefusalError(400, "Request body must include an 'operation' property.")
