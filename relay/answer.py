@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
@@ -27,6 +27,7 @@ _MOST_EVENTS = 100_000  # of a stream; npm reports some thousand lines
 _MOST_COMMENTS = 1 << 20  # bytes from one event to the next
 _LONGEST_STREAM = 16 << 20  # bytes, beside the limit of one event
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # in JSON
+_CODINGS = re.compile(r"[a-z0-9_-]{1,20}(, [a-z0-9_-]{1,20}){0,3}", re.ASCII)
 _UNPARSABLE = object()
 
 Hide = Callable[[str], str]
@@ -51,6 +52,23 @@ class Answer:
 def is_event_stream(status: int, content_type: str) -> bool:
     """Whether the answer reports its result in events; a refusal never does (SSE-02, SSE-18)."""
     return status in SUCCESS and content_type.partition(";")[0].strip().lower() == EVENT_STREAM
+
+
+def unasked_coding(codings: Sequence[str]) -> str:
+    """What to say of an answer with these `Content-Encoding` headers; empty if it has none.
+
+    The relay asks for no coding. It decodes none, so that a small answer cannot become a huge one
+    (BUG-30); the status of the answer counts all the same.
+    """
+    names = {it.strip().lower() for coding in codings for it in coding.split(",")} - {
+        "",
+        "identity",
+    }
+    if not names:
+        return ""
+    shown = ", ".join(sorted(names))
+    what = repr(shown) if _CODINGS.fullmatch(shown) else "of no known name"
+    return f"the answer has the content coding {what}, which the relay did not ask for"
 
 
 def is_temporary(status: int) -> bool:

@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 import aiohttp
 from yarl import URL
 
-from deploy_relay_kit.relay.answer import Answer, proxy_without_early_answers, success_members
+from deploy_relay_kit.relay.answer import (
+    Answer,
+    proxy_without_early_answers,
+    success_members,
+    unasked_coding,
+)
 from deploy_relay_kit.relay.connection import Connections, Route
 from deploy_relay_kit.relay.deadline import Deadline
 from deploy_relay_kit.relay.errors import InputError, OriginError, PeerError, Stage
@@ -140,6 +145,8 @@ class Peer:
             if len(content) > longest:
                 reply.close()
                 break
+        if coded := unasked_coding(reply.headers.getall("Content-Encoding", ())):
+            content = bytearray(coded.encode())
         cut = len(content) > longest
         hint = None
         if adds_a_slash(self.api, reply.headers.get("Location", "")):

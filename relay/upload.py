@@ -15,6 +15,7 @@ from deploy_relay_kit.relay.answer import (
     StreamedAnswer,
     is_event_stream,
     success_members,
+    unasked_coding,
 )
 from deploy_relay_kit.relay.deadline import Deadline
 from deploy_relay_kit.relay.errors import AttemptError, PeerError, SpoiledUploadError
@@ -180,6 +181,8 @@ class _Sending:
             # Also if the connection has taken all: what arrives at the peer may still be damaged.
             reason = f"{min(self.peer.fronts)} in front of the node spoils this upload"
             raise SpoiledUploadError("answer", reason, uncertain=True, retryable=True)
+        if coded := unasked_coding(reply.headers.getall("Content-Encoding", ())):
+            raise PeerError("answer", coded, uncertain=True)
         self._advance(Step.STREAM_HEAD)
         async for block in reply:
             before = self._stream.events
