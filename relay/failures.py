@@ -44,9 +44,11 @@ _SHOWN = 100  # characters of a proxy's text that a reason quotes
 _QUOTATION = re.compile(r"""(bytearray\()?\bb['"].*""", re.DOTALL)  # a repr of bytes
 _CERTIFICATE_ALERT = re.compile("ALERT_.*(CERTIFICATE|_CA$|ACCESS_DENIED|DECRYPT_ERROR)")
 
+_NOT_ACCEPTED = "; it does not accept the relay's own certificate"
 # By the reason of OpenSSL.
 _TLS_HINTS = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "; it requires a client certificate",
+    "BAD_LENGTH": "; it asked for new keys while it took no data",
     "WRONG_VERSION_NUMBER": "; does this port speak plain http?",
     "RECORD_LAYER_FAILURE": "; does this port speak plain http?",
 }
@@ -125,7 +127,8 @@ def _failure(
         if isinstance(cause, ssl.SSLError):
             if sent and not (connecting or _is_about_certificates(cause)):
                 break
-            hint = _TLS_HINTS.get(cause.reason or "", "")
+            default = _NOT_ACCEPTED if _is_about_certificates(cause) else ""
+            hint = _TLS_HINTS.get(cause.reason or "", default)
             return PeerError("tls", f"TLS with {address} failed: {_text(cause)}{hint}")
     kind = next((kind for kind in _FAILURES if isinstance(error, kind)), None)
     stage, what, retryable = _FAILURES[kind] if kind else _NO_ANSWER if sent else _LOST

@@ -9,17 +9,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.kinds import ClientCertificateRequired, TlsOnly, TlsVersion
 from deploy_relay_kit.harness.fronts.tinyproxy import Tinyproxy
+from deploy_relay_kit.harness.peer.certificates import Authority
 from deploy_relay_kit.relay.proxy import proxies
 from deploy_relay_kit.relay.urls import resolve
 from tests.programs import PROXY_PASSWORD
-from tests.relay.driving import DEPLOY
+from tests.relay.driving import DEPLOY, deploy
 from tests.relay.rawpeers import listening
 
 NODE_PASSWORD = "pass-word-of-all"
@@ -54,6 +56,27 @@ def run(cluster: FakeCluster, package: Path, *arguments: str, **environment: str
         text=True,
         env={**os.environ, "RELAY_USER": "admin", "RELAY_PASSWORD": NODE_PASSWORD, **environment},
     )
+
+
+@pytest.mark.parametrize("version", get_args(TlsVersion))
+def test_an_alert_about_the_own_certificate_is_named_through_a_proxy(
+    cluster: FakeCluster,
+    tinyproxy: Tinyproxy,
+    package: Path,
+    tmp_path: Path,
+    version: TlsVersion,
+) -> None:
+    """In TLS 1.3 it comes when the relay is sending already."""
+    peer = cluster.peer(fault=(ClientCertificateRequired(), TlsOnly(version)))
+    stranger = tmp_path / "stranger.pem"
+    stranger.write_bytes(Authority().client_certificate("stranger.example"))
+    tls = relay.Tls(cluster.ca_file, stranger)
+    node = relay.Node("n", peer.url, mint=relay.GivenToken("a-token"))
+    (record,) = deploy(cluster, package, [node], tls=tls, proxy=tinyproxy.url).records
+    assert record["reason"].startswith(f"TLS with {peer.http.host}:{peer.http.port} through proxy ")
+    assert record["reason"].endswith("ca; it does not accept the relay's own certificate")
+    assert " alert unknown ca; " in record["reason"]
+    assert "uncertain" not in record
 
 
 def test_the_command_takes_a_proxy(
