@@ -95,6 +95,7 @@ FORMS = {
     "a tab after the colon of its data": ("SSE-17", DONE.replace("data: ", "data:\t"), MESSAGE),
     "a line of one blank": ("SSE-17", DONE.replace("\n", "\n \n", 1), MESSAGE),
     "a line of data without a colon": ("SSE-17", DONE.replace("\n", "\ndata\n", 1), MESSAGE),
+    "an id between its lines": ("SSE-06", DONE.replace("\n", "\nid: 7\nretry: 1\nx\n", 1), MESSAGE),
     "a comment between its lines": ("SSE-03", DONE.replace("\n", "\n:\n: c\n", 1), MESSAGE),
     "a line of data for each token": (
         "SSE-04",
@@ -127,6 +128,7 @@ FORMS = {
         'event: done\ndata: {"message":"split","a":1\ndata: 2}\n\n',
         '{"message":"split","a":1\n2}',
     ),
+    "data with other blanks before it": ("SSE-17", "event: done\ndata:\xa0a\n\n", "\xa0a"),
     "data with blanks at both ends": ("SSE-17", "event: done\ndata:  a b \n\n", " a b "),
     "data with colons": ("SSE-17", "event: done\ndata:a: b:c\n\n", "a: b:c"),
     "an event without a name after it": (

@@ -25,10 +25,12 @@ NAMES = (
         f"{'x' * 300}1",
         f"{'x' * 300}2",
     ),
-    *("ö", "o\u0308", "a.", "a\u200b", "a\u00a0"),
+    *("ö", "o\u0308", "a.", "a\u200b", "a\u00a0", "a\0", "a\\b", "a\\\\b", "a\tb", "a b", "a+b"),
+    *("[a]", "x@a", "a#b", "#a", "a*", "~", "$HOME", "-a", "--help", " ", "\t", "x\r\ny", "x\ry"),
+    *("%%", "%", "{{0}}", "a%20b", "☃🛳", "false", "undefined", "None", "1.0", "0x7", "+7"),
 )
 """Each differs from all others, and from some of them only in what a relay may take for the same:
-case, blanks, a port, zeros, the form of a character, what comes after many others."""
+case, blanks, a port, zeros, the form of a character, an escape, what comes after many others."""
 
 
 def test_every_node_has_its_own_upload_and_record_whatever_its_name(

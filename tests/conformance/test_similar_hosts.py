@@ -1,13 +1,18 @@
-"""Certificates of the cluster's authority for hosts whose names resemble that of the node."""
+"""Hosts and nodes whose names resemble that of another, and what is not trusted for them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
-from deploy_relay_kit.harness import FakeCluster, FakePeer
+import pytest
+
+from deploy_relay_kit.harness import Authority, CertificateFlaw, FakeCluster, FakePeer, Fault
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.replication import FakeReplicationSocket
+from deploy_relay_kit.harness.targets import DeployNode
 
 SIMILAR = {
     "a.node.example": ["node.example"],
@@ -69,3 +74,57 @@ def test_a_certificate_for_a_similar_host_is_refused(
     nodes = [relay.node(it, url=it.url.replace("127.0.0.1", host)) for host, it, _ in served]
     relay.deploy(to=nodes)
     check_refused(check, served)
+
+
+ALIKE = ("node.example:2", "node.example", "NODE.example:1", "node.example.:1", "node.example:1 ")
+"""Names of nodes that some relays take for `node.example:1`."""
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_what_is_trusted_for_a_node_is_not_trusted_for_nodes_of_similar_names(
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path, *, first: bool
+) -> None:
+    """Verification is disabled, or an authority is trusted, for one node, and for none like it.
+
+    All nodes have one host, one user and one path; their names differ, and their ports or not.
+    """
+    authority = Authority()
+    hows: dict[str, tuple[Authority | None, Fault | None, dict[str, Any]]] = {
+        "verification is disabled": (None, CertificateFlaw.EXPIRED, {"verify": False}),
+        "an authority is trusted": (
+            authority,
+            None,
+            {"ca_file": authority.write(tmp_path / "ca-of-node-1.pem")},
+        ),
+    }
+    nodes, others = list[DeployNode](), list[tuple[str, FakePeer]]()
+    trusted, aliases = dict[str, FakePeer](), dict[str, DeployNode]()
+    for what, (signed_by, fault, how) in hows.items():
+        same: dict[str, Any] = {
+            "authority": signed_by,
+            "fault": fault,
+            "host": "127.0.0.1",
+            "username": "deployer",
+        }
+        prefix = what.split()[-1]
+        trusted[what] = cluster.peer(f"{prefix}-node.example:1", **same)
+        group = [relay.minting(trusted[what], **how)]
+        for name in ALIKE:
+            others.append((f"{name} ({what})", cluster.peer(f"{prefix}-{name}", **same)))
+            group.append(relay.minting(others[-1][1]))
+        aliases[what] = relay.minting(trusted[what], name=f"{prefix}-alias.example")
+        group.append(aliases[what])
+        nodes += group if first else group[::-1]
+    outcome = relay.deploy(to=nodes)
+    for what, peer in trusted.items():
+        with check("TLS-02" if "authority" in what else "TLS-01", f"the uploads where {what}"):
+            assert len(peer.uploads) >= 1
+        with check("TLS-01", f"the uploads for two nodes at one URL, for one of which {what}"):
+            check.need(outcome.refused is None, f"the relay refused the deploy: {outcome.refused}")
+            has_failed = outcome.fails(aliases[what])
+            check.need(has_failed or len(peer.uploads) > 1, "a success without an upload")
+            assert len(peer.uploads) <= 1
+    for name, peer in others:
+        with check("TLS-01", f"the requests to {name}, beside the node node.example:1"):
+            check.need(peer.connections, f"no connection reached {name}")
+            assert len(peer.requests) == 0

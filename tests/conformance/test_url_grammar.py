@@ -19,6 +19,9 @@ TARGETS = {
     "escaped dots": "/%2e%2e/%2E/a",
     "dots": "/a/./b/../c/...",
     "a dot at the end": "/a/.",
+    "two dots at the end": "/a/b/..",
+    "escaped dots after a segment": "/a/%2e%2E/b",
+    "a page at the end": "/a/index.html",
     "an escaped number sign and question mark": "/%23/%3F?%23",
     "an escaped backslash and NUL": "/a%5Cb%00/",
     "an at sign": "/a@b:c/d?e=f@g:9",
@@ -29,6 +32,7 @@ TARGETS = {
     "names and values that are empty": "/?=&&a&=b&c=",
     "an ampersand at the end": "/?a=1&",
     "one name twice": "/?b=1&a=2&b=3",
+    "one parameter twice, and an equals sign in a value": "/?a=1&_a=b=c&a=1",
     "slashes at the beginning": "//a/b",
     "slashes at the end": "/a//",
     "capitals": "/A/b/C?D=E&d=e",
@@ -124,11 +128,16 @@ def test_the_path_and_the_query_of_a_replication_url_are_kept(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """The socket is at the path and the query of the replication URL, byte for byte."""
-    peer = cluster.peer()
-    socket = cluster.replication(peer)
-    target = "/cluster/%2fa/../ws?x=%c3&y"
-    url = f"{socket.url.rstrip('/')}{target}"
-    relay.deploy(to=[relay.minting_over(socket, peer, replication_url=url)])
-    with check("WS-01", "the targets of the requests at the replication URL"):
-        check.need(socket.connections, "no connection reached the socket")
-        assert {request.target for request in socket.requests} == {target}
+    targets = {**TARGETS, "all of this": "/cluster/%2fa/../ws?x=%c3&y"}
+    sockets = [cluster.replication(cluster.peer()) for _ in targets]
+    used = zip(sockets, cluster.peers, targets.values(), strict=True)
+    relay.deploy(
+        to=[
+            relay.minting_over(at, peer, replication_url=f"{at.url.rstrip('/')}{target}")
+            for at, peer, target in used
+        ]
+    )
+    for socket, (name, target) in zip(sockets, targets.items(), strict=True):
+        with check("WS-01", f"the targets of the requests at a replication URL with {name}"):
+            check.need(socket.connections, "no connection reached the socket")
+            assert {request.target for request in socket.requests} == {target}
