@@ -243,7 +243,8 @@ def test_plain_ws_to_another_machine_is_refused(
     other, used = cluster.peer(), dict[str, tuple[bool, int]]()
     safe = cluster.replication(other)
     trusted = relay.minting_over(safe, other)
-    hows = ("a URL", "a URL with a scheme in capitals", "the name of a node", "a second node")
+    hows = ["a URL", "a URL with a scheme in capitals", "the name of a node", "a second node"]
+    hows += ["a node without verification"] * ("insecure_node" in relay.target.capabilities)
     for what in hows:
         peer = cluster.peer(host="127.0.0.1")
         socket = cluster.replication(peer, tls=False)
@@ -253,6 +254,8 @@ def test_plain_ws_to_another_machine_is_refused(
             how["replication_url"] = url.replace("ws:", "WS:")
         elif what == "the name of a node":
             how = {"replication_url": None, "name": urlsplit(url).netloc}
+        elif what == "a node without verification":
+            how["verify"] = False
         node = relay.minting_over(socket, peer, **how)
         local = LocalSettings(insecure_replication_port=1)
         nodes = [trusted, node] if what == "a second node" else [node]
