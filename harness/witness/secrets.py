@@ -36,7 +36,7 @@ def json_forms(secret: str) -> set[str]:
 
 def url_forms(secret: str) -> set[str]:
     """A text inside a URL, with capital and small letters in its escapes."""
-    forms = {quote(secret, safe, errors="replace") for safe in ("", "/")}
+    forms = {quote(secret, safe, errors="replace") for safe in ("", "/", "!'()*")}
     forms.add(quote_plus(secret, errors="replace"))
     return forms | {_HEX.sub(lambda found: found[0].lower(), text) for text in forms}
 

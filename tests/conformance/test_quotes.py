@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import product
@@ -34,7 +35,7 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Outcome
 from deploy_relay_kit.harness.witness.secrets import json_forms, url_forms
 
-SPECIAL = 'pa"ss/{} wörd\\%20☃ of a node'
+SPECIAL = 'pa"ss/{}!(*) wörd\\%20☃ of a node'
 
 
 def check_records(check: Checks, outcome: Outcome, places: Mapping[str, FakePeer]) -> None:
@@ -83,9 +84,10 @@ def test_a_password_that_a_peer_quotes_is_in_no_record(
 ) -> None:
     """A password that a peer quotes is in no record, whatever characters it has."""
     places = {}
-    short = {"an error": "~w8)x", "a body": "q7!Z~k|"}  # in no file by chance
+    special = {"an error": "~w8)x", "a body": "q7!Z~k|"}  # in no file by chance
+    special |= {"a list": f"{randbelow(10**20):020}", "a page": f"{randbelow(10**20):020}" * 150}
     for number, (place, answer) in enumerate(PLACES.items()):
-        password = short.get(place) or SPECIAL.format(f"{number:02}")
+        password = special.get(place) or SPECIAL.format(f"{number:02}")
         places[place] = peer = cluster.peer(password=password)
         peer.fault = answer(password)
     places["a body in which it is escaped"] = peer = cluster.peer(password=SPECIAL.format("last"))
@@ -129,9 +131,13 @@ def test_the_credentials_of_a_header_that_a_peer_quotes_are_in_no_record(
     """A header `Authorization` that a peer quotes, also in the scheme Basic, is in no record."""
     places = {}
     for number in range(3):  # what the peer was not sent as it is, but knows
-        peer = cluster.peer(username="u" * (8 + number))
+        password = f"{randbelow(10**20):020}{'x' * number}"
+        peer = cluster.peer(username="u" * (8 + number), password=password)
         places[f"its answer with user and password {number}"] = peer
-        peer.fault = Answer.error(401, f"bad header: Basic {peer.node.basic}, for a user")
+        # What stands before and after a password decides how its ends are encoded.
+        inside = (b64encode(f"{'u' * it}:{password}: more".encode()) for it in range(3))
+        said = [f"bad header: Basic {peer.node.basic}", *(it.decode() for it in inside)]
+        peer.fault = Answer.error(401, ", ".join(said))
     peer = cluster.peer(username="u" * 8, password=f"???~~~{randbelow(10**20):020}")  # Pz8/fn5+
     places["its answer with user and password in the alphabet of URLs"] = peer
     in_alphabet = peer.node.basic.replace("+", "-").replace("/", "_")
@@ -153,6 +159,11 @@ def test_a_refresh_token_is_hidden_wherever_a_mint_has_it(
     if "mint.operations" in relay.target.capabilities:
         places["its answer after a token inside results"] = peer = cluster.peer()
         peer.fault = (MintNested(), Quotes(401, texts=partial(tokens_of, peer)))
+        nodes.append(relay.minting(peer))
+        places["its answer after a token inside results, beside one"] = peer = cluster.peer()
+        issued = peer.node.issue_tokens(None)
+        both = {"refresh_token": issued.pop("refresh_token"), "results": issued}
+        peer.fault = (MintAnswer(Answer(json=both)), Quotes(401, texts=partial(tokens_of, peer)))
         nodes.append(relay.minting(peer))
     if "mint.replication" in relay.target.capabilities:
         for where, fault in (("an answer", None), ("the results of an answer", NestedToken())):
@@ -202,6 +213,7 @@ WRONG: dict[str, Callable[[dict[str, str]], Any]] = {
     "a token in a list": lambda it: {"operation_token": [it["operation_token"]]},
     "a list of tokens": lambda it: list(it.values()),
     "a text": lambda it: it["operation_token"],
+    "a message": lambda it: {"message": it["operation_token"]},
 }
 """Answers to a mint without a usable token."""
 

@@ -69,7 +69,7 @@ PLACES: dict[str, Callable[[str], Answer]] = {
         401, headers=(("WWW-Authenticate", f'Bearer error_description="{in_url(it)}"'),)
     ),
     "a text of a success": lambda it: Answer(json=it),
-    "the end of a long error": lambda it: Answer.error(500, f"{'a word ' * 1_500}{it}"),
+    "the end of a long error": lambda it: Answer.error(500, f"{'a word ' * 12_000}{it}"),
     "a member in twelve others": lambda it: Answer(json=in_members(it, 12)),
 }
 """Where an upload's answer quotes a secret."""
