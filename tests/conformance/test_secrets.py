@@ -9,6 +9,7 @@ import pytest
 
 from deploy_relay_kit.harness import (
     Answer,
+    CertificateFlaw,
     ClientCertificateRequired,
     FakeCluster,
     FakePeer,
@@ -53,6 +54,11 @@ def node_with(
     return relay.minting(peer)
 
 
+def most_attempts(relay: Relay) -> Limits:
+    """Three attempts, of a relay that makes more than one: what it shows may differ in each."""
+    return THRICE if "retry" in relay.target.capabilities else Limits()
+
+
 def look_for_secrets(
     check: Checks, where: str, text: str, *peers: FakePeer, of_others: bool = False
 ) -> None:
@@ -89,8 +95,7 @@ def test_no_record_and_no_output_holds_a_credential(
 ) -> None:
     """No password and no token is in a record or in the relay's output."""
     peers = troubled(cluster, relay)
-    limits = THRICE if "retry" in relay.target.capabilities else Limits()
-    outcome = relay.deploy(to=peers, events=events, limits=limits)
+    outcome = relay.deploy(to=peers, events=events, limits=most_attempts(relay))
     look_for_secrets(check, "the records", reported_by(outcome), *peers)
     written = relay.output + "".join(capfd.readouterr())
     look_for_secrets(check, "the output of the relay", written, *peers)
@@ -205,7 +210,7 @@ def test_no_process_shows_a_credential_during_a_deploy(
     """No process has a password or a token in an argument or an environment variable."""
     peers = [cluster.peer(fault=ReadSlowly(2_000_000)), *troubled(cluster, relay)]
     with watch_processes(relay.target.pid) as shown:
-        relay.deploy(to=peers)
+        relay.deploy(to=peers, limits=most_attempts(relay))
     check.need(shown.arguments, "no process of the relay was seen during the deploy")
     parts = {"arguments": shown.arguments, "environment variables": shown.environments}
     for part, texts in parts.items():
@@ -222,13 +227,16 @@ def test_no_file_with_a_credential_is_left_behind(
     before, beside = files_in_reach(), set(payload.path.parent.iterdir())
     peers = [cluster.peer(fault=ReadSlowly(2_000_000)), *troubled(cluster, relay)]
     with watch_files(payload.path.parent) as written:
-        relay.deploy(to=peers)
+        relay.deploy(to=peers, limits=most_attempts(relay))
     look_for_secrets(check, "the files during the deploy", written.text, *peers, of_others=True)
     left = changed_since(before) | (set(payload.path.parent.iterdir()) - beside)
     elsewhere = set(leaks(peers, relay, []))
     with check("BUG-41", "the files after the deploy"):
         found = "; ".join(it for it in leaks(peers, relay, left) if it not in elsewhere)
         assert not found, f"expected no password and no token, got this: {found}"
+
+
+PIECE = 16  # characters of a key that are in no text by chance
 
 
 def test_the_key_of_the_relay_is_shown_nowhere(
@@ -244,14 +252,19 @@ def test_the_key_of_the_relay_is_shown_nowhere(
     """
     before = files_in_reach()
     strict = ClientCertificateRequired()
+    # A peer that requires a certificate and has a flawed one fails the handshake.
     troubles: list[OneFault] = [ReadSlowly(2_000_000), Answer(503), Malformed()]
+    troubles.append(CertificateFlaw.EXPIRED)
     peers = [cluster.peer(fault=(strict, it)) for it in troubles]
     peers.append(cluster.peer(fault=strict))
     file = client_certificate
     with watch_processes(relay.target.pid) as shown, watch_files(file.parent) as written:
-        outcome = relay.deploy(to=peers, certificate_file=file, key_file=file)
+        outcome = relay.deploy(
+            to=peers, certificate_file=file, key_file=file, limits=most_attempts(relay)
+        )
     lines = file.read_text().partition("-----BEGIN CERTIFICATE-----")[0].split("\n")
     key = max(lines, key=len)
+    pieces = [it[at : at + PIECE] for it in lines for at in range(0, len(it) - PIECE + 1, PIECE)]
     texts = {"the records": reported_by(outcome)}
     texts["the output of the relay"] = relay.output + "".join(capfd.readouterr())
     texts["the files after the deploy"] = contents(changed_since(before))
@@ -260,6 +273,7 @@ def test_the_key_of_the_relay_is_shown_nowhere(
     texts["the environment variables of a process"] = "\n".join(shown.environments)
     for where, text in texts.items():
         with check("BUG-41", f"{where}, after a deploy with a key"):
-            assert key not in text, "expected no private key, got one"
+            shown_pieces = sum(it in text for it in pieces if "--" not in it)
+            assert shown_pieces == 0, "expected no private key, got a part of one"
     with check("BUG-41", "the files during the deploy, in the binary form of a key"):
         assert b64decode(key) not in written.data, "expected no private key, got one"
