@@ -15,6 +15,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_circumstances,
     of_codes,
     of_combinations,
+    of_company,
     of_corners,
     of_downgrades,
     of_edges,
