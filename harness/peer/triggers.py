@@ -35,6 +35,23 @@ def has_file_part(peer: FakePeer) -> bool:
     return any("file" in upload.times for upload in peer.live_uploads)
 
 
+def is_idle(seen: ConnectionWitness) -> bool:
+    """Whether a connection waits for another request: a relay may keep it for the next deploy."""
+    done = [{"body end", "answer end"} <= request.times.keys() for request in seen.requests]
+    return bool(done) and all(done)
+
+
+def open_connections(peer: FakePeer) -> list[ConnectionWitness]:
+    """The open connections whose request is in progress, or that have none yet."""
+    return [it for it in peer.live_connections if it.closed_by is None and not is_idle(it)]
+
+
+def wait_for_closing(peer: FakePeer, seconds: float) -> None:
+    """Wait until a peer has no open connection, for so many seconds at most."""
+    with contextlib.suppress(TimeoutError):
+        peer.wait_until(lambda peer: not open_connections(peer), seconds)
+
+
 def cancel_deploy(deploy: Callable[[float], _T], is_far_enough: Callable[[_T], bool]) -> _T:
     """Cancel deploys, each later than the last, until one has got far enough; return its result.
 
