@@ -194,6 +194,7 @@ MAKE_IT = {
     "secret-in-arguments": ("of_care.a_password_is_an_argument_of_a_program",),
     "secret-in-environment": ("of_leftovers.a_program_has_the_key_in_its_environment",),
     "secret-in-output": (
+        "of_rare_secrets.a_part_of_the_key_is_written_to_the_output",
         "of_minting.tokens_are_logged",
         "of_secrets.a_log_has_the_head_of_a_request",
         "of_secrets.a_log_has_a_password_in_base64",
@@ -210,6 +211,7 @@ MAKE_IT = {
     ),
     "secret-in-part": ("of_habits.a_reason_is_cut_before_secrets_are_removed",),
     "quoted-secret": (
+        "of_rare_secrets.no_secret_of_digits_is_hidden",
         "of_care.a_quoted_token_is_not_hidden",
         "of_care.a_quoted_password_is_not_hidden",
         "of_care.a_password_is_not_hidden_after_the_mint",
