@@ -9,6 +9,7 @@ import pytest
 
 from deploy_relay_kit.harness import (
     Answer,
+    AnswerEarly,
     CertificateFlaw,
     EventStream,
     FakeCluster,
@@ -25,7 +26,7 @@ from deploy_relay_kit.harness import (
     success_events,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.deadlines import LIMIT, THRICE
+from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT, THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     look_for_refused_token,
@@ -44,6 +45,7 @@ NO_ANSWER_IN_TIME = Limits(attempts=3, retry_delay=0.01, answer=LIMIT)
 STATUSES = (300, 307, 400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 501, 505)
 OTHERS: dict[str, tuple[Fault, str]] = {
     **{str(status): (Answer(status), "RES-05") for status in STATUSES},
+    "401 with a text about a session": (Answer.error(401, "your session is expired"), "RES-05"),
     "200, cut short": (UnfinishedChunks(Answer(json={"message": "done"})), "RES-12"),
 }
 """Answers, each with the requirement about the status of its record."""
@@ -108,6 +110,29 @@ def test_a_success_is_final(
         assert len(peer.uploads) == 1
     with check(requirement, "the status of the record"):
         assert record.status == "success"
+
+
+def test_a_success_that_is_early_or_long_is_final(
+    cluster: FakeCluster, relay: Relay, check: Checks, large: Payload
+) -> None:
+    """After a success that comes early, or is longer than a relay reads, no attempt follows.
+
+    The peer may have deployed. What the record says is the matter of other cases.
+    """
+    done = Answer(json={"message": "done"})
+    faults: dict[str, Fault] = {
+        "in the file": AnswerEarly(done, "file", "drain"),
+        "of 2 MiB": Answer(json={"message": "done" * (1 << 19)}),
+    }
+    peers = {what: cluster.peer(fault=fault) for what, fault in faults.items()}
+    again = temporary(cluster)
+    # After `Connection: close`, a peer takes no more of the upload: it ends when it stalls.
+    deadline = THRICE.stall + IN_TIME
+    relay.deploy(to=[*peers.values(), again], payload=large.path, limits=THRICE, deadline=deadline)
+    for what, peer in peers.items():
+        with check("RTY-04", f"the uploads to a peer with a success {what}"):
+            need_retry(again)
+            assert len(peer.uploads) == 1
 
 
 def test_an_answer_that_has_begun_is_final(
