@@ -24,7 +24,7 @@ from tests.mutants.of_attempts import again_if, final_if, repeat_without_retry_i
 Failures = Sequence[AttemptError]
 COUNTED = test_attempts_counted.test_every_temporary_failure_gets_all_allowed_attempts_and_no_more
 TWICE = case(COUNTED)
-OFTEN = case(COUNTED, attempts=7)
+MANY_TIMES = case(COUNTED, attempts=test_attempts_counted.MANY)
 FINAL = case(test_attempts_counted.test_every_other_failure_is_final)
 OF_A_MINT = case(test_attempts_counted.test_every_other_status_of_a_mint_is_final)
 OF_A_STREAM = case(test_attempts_counted.test_every_error_of_a_stream_is_final)
@@ -75,8 +75,9 @@ alike(
 alike(
     change_attempts,
     "RTY-04",
-    killed_by=OFTEN,
+    killed_by=MANY_TIMES,
     at_most_three_attempts=lambda n, _: min(n, 3),
+    at_most_ten_attempts=lambda n, _: min(n, 10),
     at_most_two_mints_in_a_row=lambda n, them: n if sum(map(_is_mint, them)) < 2 else 1,
 )
 
