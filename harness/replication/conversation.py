@@ -142,6 +142,9 @@ class SocketConversation:
             case faults.NoAnswer():
                 self._seen.connection.note(MomentKind.NOT_ANSWERED)
                 return
+            case faults.Repeated(frames):
+                self._repeat(frames)
+                return
             case faults.LateAnswer() as late:
                 self._wait(late)
         if operation == "create_authentication_tokens":
@@ -196,6 +199,15 @@ class SocketConversation:
             left -= len(block)
         code, problem = (None, "cut short") if left else (RESPONSE, None)
         self._seen.saw(MessageWitness("peer", size - left, code, None, problem))
+
+    def _repeat(self, frames: bytes) -> None:
+        """Send the frames until the client has ended the connection, or time is over."""
+        self._seen.connection.note(MomentKind.NOT_ANSWERED)
+        until = now() + 20
+        while now() < until:
+            self._link.write(frames)
+            if self._socket.wait_for_input(0.05):
+                self._receive()
 
     def _wait(self, late: faults.LateAnswer) -> None:
         """Wait until the answer is due, or drop a silent client."""

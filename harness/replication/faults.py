@@ -260,6 +260,13 @@ class RawFrames(SocketFault):
 
 
 @frozen
+class Repeated(SocketFault):
+    """Send these bytes of frames twenty times a second, for 20 s, and never the answer."""
+
+    frames: bytes = field(validator=check_bytes)
+
+
+@frozen
 class HugeAnswer(SocketFault):
     """Answer in one frame with this many bytes of padding; the peer does not hold it in memory."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import frozen
 
-from deploy_relay_kit.harness import Answer, FakeCluster, Flood
+from deploy_relay_kit.harness import Answer, FakeCluster, FakePeer, Flood
 from deploy_relay_kit.harness.faults.answers import Pause, Script
 from deploy_relay_kit.harness.faults.broken_answers import FloodOf
 from deploy_relay_kit.harness.judge.cases.checks import Checks
@@ -47,10 +47,12 @@ class Dripping(Answer):
 def test_an_answer_that_drips_is_given_up_in_time(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """A byte of an answer does not restart its limit, neither in a success nor in a refusal."""
-    drips = {
+    """A byte of an answer does not restart its limit, in no success, refusal or event stream."""
+    drips: dict[object, FakePeer] = {
         status: cluster.peer(fault=Dripping(status, body="x" * 3_000)) for status in (200, 500)
     }
+    comments = Dripping(body=":\n" * 1_500, content_type="text/event-stream")
+    drips["200 of comments"] = cluster.peer(fault=comments)
     with check("KIT-10", f"the end of the deploy, with a limit of {LIMIT:g} s for an answer"):
         outcome = relay.deploy(to=drips.values(), limits=Limits(answer=LIMIT), deadline=IN_TIME)
     for status, peer in drips.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from deploy_relay_kit.harness import Answer, FakeCluster, in_turn
 from deploy_relay_kit.harness.judge.cases.checks import Checks
@@ -48,7 +48,7 @@ def test_the_relay_waits_for_seconds_and_for_dates_in_every_form(
     peers = {name: cluster.peer() for name in (*SECONDS, long, *DATES)}
     until = int(time.time()) + LONG_PAUSE // 2 + 1
     when = datetime.fromtimestamp(until, UTC)
-    headers = {**SECONDS, long: ("Retry-After", long)}
+    headers = {**SECONDS, long: ("Retry-After", f"0{long}")}
     headers |= {name: ("Retry-After", when.strftime(form)) for name, form in DATES.items()}
     for name, peer in peers.items():
         peer.fault = in_turn(busy(*headers[name]), None)
@@ -90,5 +90,37 @@ def test_a_retry_after_makes_no_other_status_temporary(
     for status, peer in zip(final, peers, strict=True):
         with check("RTY-04", f"the uploads after a Retry-After in an answer {status}"):
             need_retry(again)
+            check.need(peer.uploads, f"{peer.name} saw no upload")
+            assert len(peer.uploads) == 1
+
+
+TOO_LONG = (
+    *("010", "30", "61", "3600", "86400"),
+    # In milliseconds or in nanoseconds these are too large for some integers.
+    *("2147484", "4294968", "9223372037", "18446744074"),
+    *map(str, (1 << 31, (1 << 32) + 1, 1 << 63, (1 << 64) + 1, 10**20, 10**40)),
+)
+"""Seconds for which no deploy here waits: a relay waits, or gives the node up."""
+GIVEN_UP = 2.0  # seconds
+
+
+def test_no_attempt_comes_before_a_long_time_in_retry_after(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A relay that does not wait as long as Retry-After says makes no other attempt.
+
+    The deploy is cancelled, because a relay may wait for hours.
+    """
+    later = datetime.now(UTC) + timedelta(days=200)
+    values = [*TOO_LONG, *(later.strftime(form) for form in DATES.values())]
+    for after in (GIVEN_UP, 3 * GIVEN_UP):  # a loaded machine has more time
+        peers = {it: cluster.peer(fault=in_turn(busy("Retry-After", it), None)) for it in values}
+        soon = cluster.peer(fault=in_turn(busy("Retry-After", "0"), None))
+        relay.deploy(to=[*peers.values(), soon], limits=THRICE, cancel_after=after)
+        if len(soon.uploads) > 1:
+            break
+    check.need(len(soon.uploads) > 1, f"no second attempt after Retry-After: 0 in {after:g} s")
+    for value, peer in peers.items():
+        with check("KIT-04", f"the uploads to a peer that answers Retry-After: {value}"):
             check.need(peer.uploads, f"{peer.name} saw no upload")
             assert len(peer.uploads) == 1

@@ -31,6 +31,7 @@ from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT, SOON
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import look_at_neighbour
 from deploy_relay_kit.harness.peer.triggers import cancel_deploy
+from deploy_relay_kit.harness.replication.faults import Repeated
 from deploy_relay_kit.harness.targets import DeployNode, Limits, Outcome
 
 REASON = "token mint failed: "
@@ -190,6 +191,9 @@ NO_ANSWERS = {
     "messages that are no msgpack": Garbage(),
     "messages without a byte": Garbage(b""),
     "no answer to the upgrade": UpgradeHangs(),
+    "pings without end": Repeated(b"\x89\0"),
+    "pongs without end": Repeated(b"\x8a\0"),
+    "other messages without end": Repeated(b"\x82\x03\x92\x01\xc0"),
 }
 
 

@@ -28,6 +28,7 @@ from deploy_relay_kit.harness.replication.faults import (
     PingFirst,
     RawFrames,
     RawUpgrade,
+    Repeated,
     ReplicationFault,
     Subprotocol,
     Unauthorized,
@@ -343,6 +344,14 @@ def test_others_first(cluster: FakeCluster) -> None:
         assert answer(client)[1]["requestId"] == 1
         client.send(masked(CLOSE))
         assert [m.code for m in socket.socket.messages] == [136, *OTHER_CODES, None, 137]
+
+
+def test_frames_are_repeated_until_the_client_closes(cluster: FakeCluster) -> None:
+    with asked(Repeated(b"\x89\x01x"), cluster) as (socket, client):
+        assert [client.exactly(3) for _ in range(3)] == [b"\x89\x01x"] * 3
+        client.send(masked(CLOSE))
+        client.read_to_the_end()
+        assert [it.code for it in socket.socket.messages] == [136]
 
 
 def test_garbage(cluster: FakeCluster) -> None:

@@ -23,6 +23,7 @@ from tests.conformance import (
     test_attempts_counted,
     test_final,
     test_retry,
+    test_retry_after,
 )
 from tests.mutants.mutant import case, mutant
 from tests.mutants.of_sending import change_members
@@ -176,7 +177,7 @@ def a_failed_mint_is_final(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(
     "RTY-02",
-    killed_by=case(test_retry.test_a_retry_after_without_a_usable_time_prevents_no_retry),
+    killed_by=case(test_retry_after.test_what_is_no_time_in_retry_after_delays_no_retry),
 )
 def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
     def seconds(retry_after: str | None, now: datetime) -> float | None:

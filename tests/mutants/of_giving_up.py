@@ -7,9 +7,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -19,9 +20,11 @@ from deploy_relay_kit import relay as reference
 from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import AnswerEarly, mint_refused
 from deploy_relay_kit.harness.targets.reference import ReferenceTarget
-from deploy_relay_kit.relay import connection, fanout, upload
+from deploy_relay_kit.relay import connection, fanout, replication, upload
+from deploy_relay_kit.relay import peer as peers
 from deploy_relay_kit.relay.answer import StreamedAnswer
 from deploy_relay_kit.relay.connection import Connections
+from deploy_relay_kit.relay.deadline import Deadline
 from deploy_relay_kit.relay.errors import AttemptError
 from deploy_relay_kit.relay.link import Link
 from deploy_relay_kit.relay.payload import StagedPayload, opened
@@ -37,6 +40,7 @@ from tests.conformance import (
     test_floods,
     test_mint_answers,
     test_patience,
+    test_sockets,
     test_streaming,
 )
 from tests.mutants.mutant import alike, case, mutant
@@ -378,3 +382,43 @@ def a_flood_is_read_for_ever(patch: pytest.MonkeyPatch) -> None:
         return seconds if self.body is BodyState.SENDING else None
 
     patch.setattr(Exchange, "advance", patient)
+
+
+# -- what restarts a limit -----------------------------------------------------------------------
+
+OF_A_MINT: ContextVar[Deadline] = ContextVar("the limit of the mint of a task")
+
+
+@mutant("HTTP-03", killed_by=case(test_sockets.test_a_socket_without_an_answer_is_given_up_in_time))
+def each_message_restarts_the_limit_of_a_mint(patch: pytest.MonkeyPatch) -> None:
+    response = replication.operation_response
+
+    class Kept(Deadline):
+        async def __aenter__(self) -> Self:
+            OF_A_MINT.set(self)
+            return await super().__aenter__()
+
+    def restarting(frame: object) -> dict[str, object] | None:
+        deadline = OF_A_MINT.get()
+        deadline.start(deadline._seconds or 0)
+        return response(frame)
+
+    patch.setattr(peers, "Deadline", Kept)
+    patch.setattr(replication, "operation_response", restarting)
+
+
+@mutant("KIT-10", killed_by=case(test_floods.test_an_answer_that_drips_is_given_up_in_time))
+def each_comment_restarts_the_limit_of_an_answer(patch: pytest.MonkeyPatch) -> None:
+    begin = _Sending.__post_init__
+
+    def restarting(self: _Sending) -> None:
+        begin(self)
+        feed = self._stream.feed
+
+        def fed(block: bytes) -> Any:
+            self._deadline.start(self.peer.limits.answer)
+            return feed(block)
+
+        self._stream.feed = fed  # type: ignore[method-assign]  # of this stream alone
+
+    patch.setattr(_Sending, "__post_init__", restarting)

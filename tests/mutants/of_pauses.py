@@ -22,7 +22,7 @@ from tests.conformance import (
     test_sockets_ends,
     test_sockets_grammar,
 )
-from tests.mutants.mutant import case, mutant
+from tests.mutants.mutant import alike, case, mutant
 
 WAITS = case(test_retry.test_the_relay_waits_as_long_as_retry_after_says)
 REFUSED = case(
@@ -162,3 +162,38 @@ def an_error_of_a_socket_is_retried(patch: pytest.MonkeyPatch) -> None:
             raise
 
     patch.setattr(replication, "_answer", lenient)
+
+
+TOO_LONG = case(test_retry_after.test_no_attempt_comes_before_a_long_time_in_retry_after)
+
+
+def change_long_pause(patch: pytest.MonkeyPatch, change: Callable[[float], float | None]) -> None:
+    """Change what is read of a Retry-After; None is no time to wait for."""
+
+    def changed(retry_after: str | None, now: datetime) -> float | None:
+        seconds = seconds_until(retry_after, now)
+        return None if seconds is None else change(seconds)
+
+    patch.setattr(peer, "seconds_until", changed)
+
+
+alike(
+    change_long_pause,
+    "KIT-04",
+    killed_by=TOO_LONG,
+    a_pause_of_too_many_milliseconds_is_none=lambda it: it if it * 1_000 < 1 << 31 else 0.0,
+    a_pause_of_too_many_nanoseconds_is_none=lambda it: it if it * 1e9 < 1 << 63 else 0.0,
+    a_pause_is_an_integer_of_32_bits=lambda it: max(0.0, (it + 2**31) % 2**32 - 2**31),
+    a_pause_of_more_than_a_minute_is_the_usual_one=lambda it: it if it <= 60 else None,
+)
+
+
+@mutant("RTY-02", killed_by=case(test_retry.test_a_pause_is_no_longer_than_the_deploy_names))
+def a_pause_after_a_mint_takes_a_second(patch: pytest.MonkeyPatch) -> None:
+    delay = Retry.delay
+
+    def changed(self: Retry, failures: Sequence[AttemptError], random: Any) -> float | None:
+        seconds = delay(self, failures, random)
+        return 1.0 if seconds and failures[-1].stage == "mint" else seconds
+
+    patch.setattr(Retry, "delay", changed)

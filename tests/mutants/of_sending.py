@@ -37,6 +37,7 @@ from tests.conformance import (
     test_payload_changes,
     test_replication,
     test_retry,
+    test_retry_after,
     test_sockets,
     test_streaming,
     test_url,
@@ -377,7 +378,10 @@ def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Retry, "delay", at_once)
 
 
-@mutant("KIT-04", killed_by=case(test_retry.test_retry_after_may_be_a_date))
+@mutant(
+    "KIT-04",
+    killed_by=case(test_retry_after.test_the_relay_waits_for_seconds_and_for_dates_in_every_form),
+)
 def a_date_in_retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     def seconds(retry_after: str | None, now: datetime) -> float | None:
         return seconds_until(retry_after, now) if (retry_after or "").isdigit() else None
