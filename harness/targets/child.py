@@ -7,7 +7,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, cast
 
 import psutil
@@ -42,6 +42,24 @@ class ChildHungError(ChildError):
     """The child has not answered in time; `is_silent` when it wrote nothing at all."""
 
     is_silent = False
+
+
+@contextlib.contextmanager
+def another_zone() -> Iterator[None]:
+    """Have this process in the time zone of a relay, where the system allows it."""
+    if not hasattr(time, "tzset"):  # on Windows
+        yield
+        return
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = ZONE
+    time.tzset()
+    try:
+        yield
+    finally:
+        del os.environ["TZ"]
+        if before is not None:
+            os.environ["TZ"] = before
+        time.tzset()
 
 
 def is_withheld(variable: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, cast
 from deploy_relay_kit.harness.errors import InputError
 from deploy_relay_kit.harness.targets import messages
 from deploy_relay_kit.harness.targets.capabilities import OF_CALLED_TARGETS
+from deploy_relay_kit.harness.targets.child import another_zone
 from deploy_relay_kit.harness.targets.deploy_command import DeployCommand
 from deploy_relay_kit.harness.targets.messages import Deployed, MessageError
 from deploy_relay_kit.harness.targets.outcome import (
@@ -76,7 +77,7 @@ class FunctionTarget:
             TargetBrokeError: the function raised, or returned something that is not a reply.
             TargetSkippedError: the function did not do it, or never returns.
         """
-        with self._budget.asking():
+        with self._budget.asking(), another_zone():
             result = self._result_of(command, deadline)
         members = result if isinstance(result, dict) else {"records": result}
         try:

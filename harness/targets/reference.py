@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from deploy_relay_kit import relay
 from deploy_relay_kit.harness.targets.capabilities import CAPABILITIES, OF_CALLED_TARGETS
+from deploy_relay_kit.harness.targets.child import another_zone
 from deploy_relay_kit.harness.targets.deploy_command import (
     DeployCommand,
     DeployNode,
@@ -37,7 +38,8 @@ class ReferenceTarget:
             TargetHungError: there is no report by the deadline, in seconds.
         """
         try:
-            return asyncio.run(asyncio.wait_for(self._deploy(command), deadline))
+            with another_zone():
+                return asyncio.run(asyncio.wait_for(self._deploy(command), deadline))
         except TimeoutError as error:
             raise TargetHungError(f"the relay did not answer within {deadline:.3g} s") from error
 
