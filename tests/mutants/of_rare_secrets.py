@@ -142,13 +142,13 @@ def a_second_attempt_keeps_its_token_in_a_cache(patch: pytest.MonkeyPatch) -> No
 
 def tell_key(patch: pytest.MonkeyPatch, tell: Callable[[str], object]) -> None:
     """Tell a part of each key that is read."""
-    load = tls._load_own_certificate
+    load = tls.load_certificate
 
     def changed(context: Any, certificate: Any, key: Any) -> None:
         tell(Path(key or certificate).read_text().partition("\n")[2][70:110])
         load(context, certificate, key)
 
-    patch.setattr(tls, "_load_own_certificate", changed)
+    patch.setattr(tls, "load_certificate", changed)
 
 
 @mutant("BUG-41", killed_by=OF_THE_KEY)
