@@ -15,7 +15,7 @@ from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.redact import Secrets
 from deploy_relay_kit.relay.upload import _Sending
-from tests.conformance import test_quotes, test_secrets
+from tests.conformance import test_quotes, test_quotes_later, test_secrets
 from tests.mutants.moments import count_attempts
 from tests.mutants.mutant import alike, case, mutant
 
@@ -78,7 +78,9 @@ def a_secret_in_base64_is_hidden_at_its_end_alone(patch: pytest.MonkeyPatch) -> 
     patch.setattr(redact, "_in_base64", some)
 
 
-@mutant("BUG-41", killed_by=case(test_quotes.test_a_token_of_an_earlier_attempt_is_in_no_record))
+@mutant(
+    "BUG-41", killed_by=case(test_quotes_later.test_a_token_of_an_earlier_attempt_is_in_no_record)
+)
 def a_success_of_a_second_attempt_is_shown_as_it_is(patch: pytest.MonkeyPatch) -> None:
     hide, get, minted = Secrets.hide, Peer.token, dict[int, int]()
 
