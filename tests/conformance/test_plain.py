@@ -146,7 +146,7 @@ OTHER_MACHINES = (
     *("no-host.local", "no-host.internal", "no-host.lan"),
     # Addresses in networks that others share.
     *("10.255.255.254", "172.31.255.254", "192.168.255.254", "169.254.255.254"),
-    *("100.127.255.254", "[fdff:ffff::fffe]"),
+    *("100.127.255.254", "[fdff:ffff::fffe]", "[fe80::1]", "[::ffff:10.255.255.254]"),
 )
 DISCARD = 9
 """A port at which no machine has a service."""

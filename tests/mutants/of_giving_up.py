@@ -389,7 +389,11 @@ def a_flood_is_read_for_ever(patch: pytest.MonkeyPatch) -> None:
 OF_A_MINT: ContextVar[Deadline] = ContextVar("the limit of the mint of a task")
 
 
-@mutant("HTTP-03", killed_by=case(test_sockets.test_a_socket_without_an_answer_is_given_up_in_time))
+@mutant(
+    "HTTP-03",
+    "KIT-08",  # the deploy hangs with its socket
+    killed_by=case(test_sockets.test_a_socket_without_an_answer_is_given_up_in_time),
+)
 def each_message_restarts_the_limit_of_a_mint(patch: pytest.MonkeyPatch) -> None:
     response = replication.operation_response
 
@@ -407,7 +411,11 @@ def each_message_restarts_the_limit_of_a_mint(patch: pytest.MonkeyPatch) -> None
     patch.setattr(replication, "operation_response", restarting)
 
 
-@mutant("KIT-10", killed_by=case(test_floods.test_an_answer_that_drips_is_given_up_in_time))
+@mutant(
+    "KIT-10",
+    "KIT-08",  # the deploy hangs with its upload
+    killed_by=case(test_floods.test_an_answer_that_drips_is_given_up_in_time),
+)
 def each_comment_restarts_the_limit_of_an_answer(patch: pytest.MonkeyPatch) -> None:
     begin = _Sending.__post_init__
 
