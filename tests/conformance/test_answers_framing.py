@@ -55,6 +55,8 @@ FORMS = {
     "extension-and-trailer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n"
     b"Trailer: X-Length\r\n\r\n"
     b'0013;name="a;b"\r\n' + JSON + b"\r\n000\r\nX-Length: 19\r\n\r\n",
+    "extension-of-the-last-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"13;a\r\n" + JSON + b"\r\n0;last;of=two\r\n\r\n",
     "length-in-capitals": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"B\r\n" + JSON[:11] + b"\r\n8\r\n" + JSON[11:] + b"\r\n0\r\n\r\n",
     "length-in-small-letters": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -126,7 +128,7 @@ def test_a_head_that_breaks_off_is_no_answer(
         assert outcome[peer].status == "failed"
 
 
-@pytest.mark.parametrize("interim", [(100,), (102, 103), (100, 100, 103)])
+@pytest.mark.parametrize("interim", [(100,), (102, 103), (100, 100, 103, 150, 199)])
 @pytest.mark.parametrize("status", [200, 500])
 def test_interim_answers_are_skipped(
     cluster: FakeCluster, relay: Relay, check: Checks, interim: tuple[int, ...], status: int

@@ -125,7 +125,22 @@ def test_limits_are_those_of_what_is_sent(
         assert [name for name in sent if name not in arrived] == []
 
 
-PROJECTS = ["7zip", "-x", "1-2", "true_", "nullable", "NULL", "e1", "p" * 200]
+PROJECTS = [
+    "007",
+    "1_000",
+    ".5",
+    "nan",
+    "0x1f",
+    "+1",
+    "7zip",
+    "-x",
+    "1-2",
+    "true_",
+    "nullable",
+    "NULL",
+    "e1",
+    "p" * 200,
+]
 
 
 def test_a_project_that_only_begins_like_json_is_sent(

@@ -34,6 +34,8 @@ MESSAGES = {
     "a name and a value": "message: deployed",
     "a comment": '{"a":1} // done',
     **{f"almost JSON, {it}": it for it in ALMOST_JSON},
+    **{f"no number, {it}": it for it in ("nan", "-inf", ".5", "5.", "1_000", "1e", "- 1", "1,5")},
+    **{f"no list, {it}": it for it in ("[1,]", "[,1]", "[1] [2]", "[1 2]", '["\\x41"]', "['a']")},
 }
 
 

@@ -34,6 +34,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_minting,
     of_mints,
     of_names,
+    of_near_misses,
     of_neighbours,
     of_nodes,
     of_odd_forms,

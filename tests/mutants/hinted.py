@@ -43,6 +43,7 @@ MAKE_IT = {
     "json-in-ascii": (
         "of_habits.json_is_ascii",
         "of_requests.characters_beyond_sixteen_bits_are_escaped_in_json",
+        "of_near_misses.invisible_characters_are_escaped_in_json",
     ),
     "text-in-quotes": (
         "of_values.text_is_in_quotes",
@@ -140,8 +141,8 @@ MAKE_IT = {
         "of_corners.whole_json_of_a_length_is_a_whole_answer",
         "of_corners.whole_json_in_chunks_is_a_whole_answer",
         "of_edges.half_an_event_at_the_end_counts",
-        "of_small_print.a_byte_less_than_the_length_is_enough",
-        "of_small_print.an_answer_201_may_break_off",
+        "of_near_misses.a_byte_less_than_the_length_is_enough",
+        "of_near_misses.an_answer_201_may_break_off",
     ),
     "interim-answer-taken": ("of_habits.an_interim_answer_is_an_answer",),
     "error-member-on-success": ("of_answers.an_error_member_is_a_failure",),

@@ -7,15 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import pytest
 
-from deploy_relay_kit.harness import Answer as Answered
-from deploy_relay_kit.harness import ContentLengthOff, MintAnswer
 from deploy_relay_kit.relay import answer, fanout, link, replication, request, token
-from deploy_relay_kit.relay.answer import Answer, StreamedAnswer
+from deploy_relay_kit.relay.answer import StreamedAnswer
 from deploy_relay_kit.relay.errors import AttemptError, PeerError
-from deploy_relay_kit.relay.link import Link, Reply
+from deploy_relay_kit.relay.link import Link
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.report import success_record
 from deploy_relay_kit.relay.retry import Retry
@@ -26,7 +23,6 @@ from tests.conformance import (
     test_early_success,
     test_events_grammar,
     test_members,
-    test_mint_failures,
     test_mint_forms,
     test_reading,
     test_records,
@@ -36,59 +32,6 @@ from tests.conformance import (
     test_wire,
 )
 from tests.mutants.mutant import alike, case, mutant
-
-# -- half of an answer ---------------------------------------------------------------------------
-
-HALF = case(test_answers_framing.test_an_answer_that_breaks_off_is_a_failed_record)
-
-
-def forgive(patch: pytest.MonkeyPatch, forgives: Callable[[Reply, bytes], bool]) -> None:
-    """Take what has come of some answers that break off for the whole answer."""
-    read = Peer.read
-
-    async def lenient(self: Peer, reply: Reply) -> Answer:
-        seen = bytearray()
-        step = Reply.__anext__
-
-        class Watched(Reply):
-            async def __anext__(self) -> bytes:
-                try:
-                    block = await step(self)
-                except (aiohttp.ClientError, PeerError):
-                    if forgives(self, bytes(seen)):
-                        raise StopAsyncIteration from None
-                    raise
-                seen.extend(block)
-                return block
-
-        reply.__class__ = Watched
-        return await read(self, reply)
-
-    patch.setattr(Peer, "read", lenient)
-
-
-def missing(reply: Reply, seen: bytes) -> int:
-    return int(reply.headers.get("Content-Length", len(seen))) - len(seen)
-
-
-alike(
-    forgive,
-    "RES-12",
-    killed_by=HALF,
-    a_byte_less_than_the_length_is_enough=lambda reply, seen: 0 < missing(reply, seen) < 3,
-    an_answer_201_may_break_off=lambda reply, _: reply.status not in (200, 500),
-)
-alike(
-    forgive,
-    "SEQ-06",
-    killed_by=case(
-        test_mint_failures.test_a_mint_without_a_whole_answer_fails_the_peer_without_an_upload,
-        fault=MintAnswer(
-            ContentLengthOff(Answered(json={"results": {"operation_token": "cut"}}), by=1)
-        ),
-    ),
-    a_token_in_half_an_answer_is_used=lambda _, seen: b'"results"' in seen,
-)
 
 # -- the mint ------------------------------------------------------------------------------------
 
@@ -313,3 +256,42 @@ alike(
     a_head_is_ascii=lambda it: not it.isascii(),
     a_line_of_a_head_has_two_kibibytes=lambda it: max(map(len, it.split(b"\r\n"))) > 2_048,
 )
+
+
+@mutant(
+    "EARLY-10",
+    killed_by=case(
+        test_answers_framing.test_interim_answers_are_skipped, interim=(100, 100, 103, 150, 199)
+    ),
+)
+def an_interim_answer_without_a_name_is_final(patch: pytest.MonkeyPatch) -> None:
+    take = Link._take
+
+    def checked(self: Link, piece: bytes) -> None:
+        if b"HTTP/1.1 150" in piece or b"HTTP/1.1 199" in piece:
+            self.failure = PeerError("answer", "HTTP 199")
+            self._transport.abort()
+        elif self.failure is None:
+            take(self, piece)
+
+    patch.setattr(link.Link, "_take", checked)
+
+
+@mutant(
+    "HTTP-05",
+    killed_by=case(
+        test_answers_framing.test_an_answer_is_read_in_every_form_of_http,
+        wire=test_answers_framing.FORMS["extension-of-the-last-chunk"],
+    ),
+)
+def the_last_chunk_has_no_extension(patch: pytest.MonkeyPatch) -> None:
+    take = Link._take
+
+    def checked(self: Link, piece: bytes) -> None:
+        if b"\r\n0;" in piece:
+            self.failure = PeerError("answer", "a chunk has an extension")
+            self._transport.abort()
+        elif self.failure is None:
+            take(self, piece)
+
+    patch.setattr(link.Link, "_take", checked)
