@@ -95,9 +95,7 @@ alike(
     take_for_json,
     "RES-03",
     killed_by=RAW,
-    half_without_its_zero_is_a_number=lambda it: re.sub(r"^(-?)\.(\d)", r"\1.0\2", it).replace(
-        ".0", "0.", 1
-    ),
+    half_without_its_zero_is_a_number=lambda it: re.sub(r"^(-?)\.(\d)", r"\g<1>0.\2", it),
     digits_with_underscores_are_a_number=lambda it: (
         it.replace("_", "") if re.fullmatch(r"\d+(_\d+)+", it) else it
     ),
