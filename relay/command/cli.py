@@ -136,20 +136,27 @@ def _deploy(  # noqa: C901  the steps of the command, in their order
                 if arguments.events:
                     json_line(event, out)
             summary.show(progress.reports, out, interrupted=True)
+            _say_how_to_repeat(arguments, progress, err)
             raise
         succeeded = summary.show(progress.reports, out)
         if out.error:  # the records may be readable there
             summary.show(progress.reports, err)
     if log is not None and log.error:
         err.say(f"relay: --log-file could not be written: {log.error}")
+    _say_how_to_repeat(arguments, progress, err)
     if not arguments.quiet:
-        failed = [record["node"] for record in progress.reports[0].failed]
-        if failed and arguments.via:  # it leaves out what is there already
-            err.say(f"relay: to repeat it: {repeat_line(arguments.argv)}")
-        elif failed:
-            err.say(f"relay: to repeat it for the rest: {repeat_line(arguments.argv, failed)}")
         print_count(progress.reports[0].records, err)
     return 0 if succeeded else 1
+
+
+def _say_how_to_repeat(arguments: argparse.Namespace, progress: Progress, err: Output) -> None:
+    failed = [record["node"] for record in progress.reports[0].failed]
+    if not failed or arguments.quiet:
+        return
+    if arguments.via:  # the origin deploys to all of its nodes again
+        err.say(f"relay: to repeat it: {repeat_line(arguments.argv)}")
+    else:
+        err.say(f"relay: to repeat it for the rest: {repeat_line(arguments.argv, failed)}")
 
 
 def _mint(arguments: argparse.Namespace, err: Output) -> Mint:
