@@ -59,6 +59,7 @@ OF_SOCKETS: tuple[SocketFault, ...] = (
     *(sockets.WithoutToken(), sockets.WithToken("no token"), sockets.NestedToken()),
     *(sockets.ListAnswer(), sockets.WideMaps(), sockets.OthersFirst(), sockets.Garbage()),
     *(sockets.Fragments(), sockets.PingFirst(), sockets.HugeAnswer(100_000)),
+    sockets.Repeated(b"\x89\0"),
 )
 _LIMITS = relay.Limits(connect=3, mint=3, stall=3, answer=3, answer_bytes=65_536, concurrency=20)
 _PAYLOAD = 2_000_000  # bytes: more than the buffers of a connection hold

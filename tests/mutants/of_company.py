@@ -69,7 +69,7 @@ def remember_no_verification(patch: pytest.MonkeyPatch, key: Callable[[Peer], ob
         found = [it for _, it in self._peers if isinstance(it, Peer)]
         known = {key(it) for it in found if not it.node.verify}
         for each in found:
-            if key(each) in known:
+            if key(each) in known and each.node.verify:
                 each.__dict__["tls"] = copied(each.tls, verify=False)
 
     patch.setattr(fanout.FanOut, "__init__", made)
