@@ -36,7 +36,7 @@ def test_verification_is_disabled_by_node_and_not_by_host(
     hows |= {"sa": {"verify": False}, "sa-1": {}}
     peers = {
         name: cluster.peer(
-            f"{name}.example",
+            name,
             host="127.0.0.1",
             fault=CertificateFlaw.EXPIRED,
             authority=own if "ca_file" in how else None,
