@@ -135,3 +135,8 @@ def _as_json(value: object) -> str:
 def _is_secret(key: object, value: object) -> bool:
     named = isinstance(key, str) and _SECRET.search(key) is not None
     return named and isinstance(value, (str, bytes))
+
+
+def closing_frame(code: int, *_: object) -> bytes:
+    """A close frame with this code and without a reason, whatever was asked."""
+    return b"\x88\x02" + code.to_bytes(2)

@@ -44,7 +44,8 @@ from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import need_mints, need_retry, temporary
-from deploy_relay_kit.harness.replication.faults import ErrorAnswer, UpgradeRefused
+from deploy_relay_kit.harness.replication.faults import ErrorAnswer, RawFrames, UpgradeRefused
+from deploy_relay_kit.harness.replication.frames import closing_frame
 from deploy_relay_kit.harness.targets import Limits
 
 Seen = Callable[[FakePeer], int]
@@ -94,7 +95,6 @@ def test_every_temporary_failure_gets_all_allowed_attempts_and_no_more(
     met = [what for what in with_mints(relay, TEMPORARY) if what in whats]
     # On one host, whose attempts a relay may count together.
     peers = {what: cluster.peer(host="127.0.0.1", fault=TEMPORARY[what][0]) for what in met}
-    # Pauses that grow with each attempt would take long.
     limits = Limits(attempts=attempts, retry_delay=0.0 if attempts == MANY else 0.01)
     outcome = relay.deploy(to=peers.values(), limits=limits)
     for what, peer in peers.items():
@@ -177,6 +177,10 @@ SOCKETS: dict[str, tuple[ReplicationFault, int]] = {
     "a reset without an answer": (Dropped("request"), 3),
     "an end without an answer": (Dropped("request", End.CLOSE), 3),
     "a close with 1008": (Unauthorized(), 1),
+    **{
+        f"a close with {code}": (RawFrames(partial(closing_frame, code)), 3)
+        for code in (1000, 1001, 1002, 1003, 1007, 1009, 1011, 1012, 3000, 4008)
+    },
     "an answer without a token": (WithoutToken(), 1),
     "a token that cannot be used": (WithToken("a b"), 1),
     "an answer with an error": (ErrorAnswer("ClientError: busy, try again"), 1),
@@ -204,8 +208,6 @@ def test_a_socket_is_opened_again_only_if_it_was_lost(
             check.need(opened >= min(attempts, 2), "the relay made no other attempt")
             assert opened == attempts
 
-
-# -- without leave for another attempt -------------------------------------------------------------
 
 ONCE: Faults = {
     "an upload without an answer": (in_turn(CloseWithoutAnswer(), None), UPLOADS),

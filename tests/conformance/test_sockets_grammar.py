@@ -70,6 +70,15 @@ ANSWERS: Mapping[str, Callable[[Any, Tokens], bytes]] = {
     "an error of nil": lambda number, tokens: pack(
         [137, {"error": None, **tokens, "requestId": number}]
     ),
+    "an error of false": lambda number, tokens: pack(
+        [137, {"error": False, **tokens, "requestId": number}]
+    ),
+    "an error of 0": lambda number, tokens: pack(
+        [137, {"error": 0, **tokens, "requestId": number}]
+    ),
+    "an error without characters": lambda number, tokens: pack(
+        [137, {"error": "", **tokens, "requestId": number}]
+    ),
     "an error of undefined": lambda number, tokens: pack_wide(
         [137, {"error": b"\xd4\x00\x00", **tokens, "requestId": number}], 1
     ),
