@@ -57,6 +57,11 @@ class View:
         return start, start + 1
 
 
+def is_plain(text: str) -> bool:
+    """Whether it has no escape of any kind."""
+    return not any(mark in text for mark, _, _ in _KINDS)
+
+
 def views_of(text: str, *, with_plus: bool) -> Iterator[View]:
     """The text, and what it is without escapes; each takes linear time, and there are few.
 

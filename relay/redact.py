@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from deploy_relay_kit.relay.escapes import views_of
+from deploy_relay_kit.relay.escapes import is_plain, views_of
 
 _LONG = 8  # characters
 
@@ -32,6 +32,8 @@ class Secrets:
         return value
 
     def _hide(self, text: str) -> str:
+        if is_plain(text) and not any(form in text for form in self._words):
+            return text  # at once: a long answer may be of very many texts
         # `find` takes linear time; a pattern takes quadratic time where a text repeats a secret.
         found = sorted(
             (*view.place(start, end), word)
