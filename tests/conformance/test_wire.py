@@ -67,15 +67,17 @@ VARYING = 8  # characters; a counter or a clock changes fewer, twelve random dig
 def test_no_boundary_can_be_guessed_from_others(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """A boundary cannot be computed from earlier ones, as a counter can."""
-    boundaries = [it for deploy in boundaries_of(cluster, relay, deploys=2) for it in deploy]
-    varying = [at for at in zip_longest(*boundaries) if len(set(at)) > 1]
-    with check("WIRE-02", "the characters that differ between six boundaries"):
-        check.need(len(boundaries) == 6, f"the peers saw {len(boundaries)} uploads, not six")
-        shown = ", ".join(boundaries)
-        assert len(varying) >= VARYING, (
-            f"expected at least {VARYING} characters that differ, got {len(varying)}: {shown}"
-        )
+    """A boundary cannot be computed from those of other deploys or peers, as a counter can."""
+    deploys = boundaries_of(cluster, relay, deploys=3)
+    of_peers = [list(peer) for peer in zip(*deploys, strict=True)]
+    with check("WIRE-02", "the characters that differ between three boundaries"):
+        check.need(len(deploys) == 3, f"the peers saw {len(deploys)} uploads each, not three")
+        for boundaries in (*deploys, *of_peers):
+            varying = [at for at in zip_longest(*boundaries) if len(set(at)) > 1]
+            assert len(varying) >= VARYING, (
+                f"expected at least {VARYING} characters that differ, got {len(varying)}: "
+                f"{', '.join(boundaries)}"
+            )
 
 
 def test_no_boundary_tells_the_time(cluster: FakeCluster, relay: Relay, check: Checks) -> None:

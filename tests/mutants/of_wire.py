@@ -7,8 +7,10 @@ import io
 import itertools
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,17 @@ def the_boundary_is_always_the_same(patch: pytest.MonkeyPatch) -> None:
 def boundaries_are_counted(patch: pytest.MonkeyPatch) -> None:
     numbers = itertools.count(1)
     patch.setattr(secrets, "token_hex", lambda count: f"{next(numbers):0{2 * count}x}")
+
+
+@mutant("WIRE-02", killed_by=case(test_wire.test_no_boundary_can_be_guessed_from_others))
+def boundaries_of_a_deploy_differ_in_their_end(patch: pytest.MonkeyPatch) -> None:
+    begins, ends = defaultdict[int, str](partial(secrets.token_hex, 8)), itertools.count(1)
+    encode = formdata.encode
+
+    def counted(fields: Mapping[str, object]) -> Frame:
+        return encode(fields, f"----HarperMultipart{begins[id(fields)]}{next(ends):08x}")
+
+    patch.setattr(formdata, "encode", counted)
 
 
 @mutant("WIRE-02", killed_by=case(test_wire.test_no_boundary_tells_the_time))
