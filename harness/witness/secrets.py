@@ -4,11 +4,13 @@ import functools
 import json
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from urllib.parse import quote, quote_plus
 
 _SHORTEST = 12  # characters of a form in base64 that is not there by chance
 _ESCAPE = re.compile(r"(\\\\)|\\u([0-9a-f]{4})")
 _HEX = re.compile("%[0-9A-F]{2}")
+_ANY_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-f]{2}|\\.|%[0-9a-fA-F]{2}")
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -18,13 +20,30 @@ def forms_of(secret: str) -> frozenset[str]:
 
     An empty secret has no form.
     """
+    return frozenset(kinds_of(secret))
+
+
+@functools.lru_cache(maxsize=10_000)
+def kinds_of(secret: str) -> Mapping[str, str]:
+    """The forms of a secret, each with its kind in words; a form of two kinds has the first."""
     in_json = json_forms(secret)
-    as_bytes = {repr(text.encode("utf-8", "replace"))[2:-1] for text in (secret, *in_json)}
-    in_urls = url_forms(secret)
     raw = secret.encode("utf-8", "replace")
     in_base64 = {it for before in range(3) if len(it := _in_base64(raw, before)) >= _SHORTEST}
-    in_base64 |= {form.translate(_URL_SAFE) for form in in_base64}
-    return frozenset(filter(None, (secret, *in_json, *as_bytes, *in_urls, *in_base64)))
+    kinds = {
+        "": {secret},
+        "with the escapes of JSON": in_json,
+        "with the escapes of a URL": url_forms(secret),
+        "with the escapes of bytes": {
+            repr(text.encode("utf-8", "replace"))[2:-1] for text in (secret, *in_json)
+        },
+        "in base64": in_base64 | {form.translate(_URL_SAFE) for form in in_base64},
+    }
+    return {form: kind for kind in reversed(kinds) for form in kinds[kind] if form}
+
+
+def escapes_in(form: str) -> list[str]:
+    r"""The different escapes in a form of a secret, such as `\"`, `\u00f6` and `%22`, in order."""
+    return list(dict.fromkeys(_ANY_ESCAPE.findall(form)))
 
 
 def json_forms(secret: str) -> set[str]:

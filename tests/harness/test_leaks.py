@@ -6,6 +6,7 @@ import json
 import time
 from base64 import b64encode
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -108,9 +109,31 @@ def test_a_leak_is_named_and_not_shown() -> None:
     peer = FakePeer(None, password=ODD)
     issued = peer.node.issue_tokens(None)
     assert leaked(peer, f"no user with {ODD}") == "the password"
-    assert leaked(peer, json.dumps(ODD)) == "the password in an escape or in base64"
+    assert (
+        leaked(peer, json.dumps(ODD))
+        == r"the password with the escapes of JSON (\" \u00f6 \u2603 \\)"
+    )
+    assert leaked(peer, f"GET /?{quote_plus(ODD)}") == (
+        "the password with the escapes of a URL (%22 %C3 %B6 %E2 %98 %83 %5C)"
+    )
+    assert leaked(peer, b64encode(ODD.encode()).decode()) == "the password in base64"
     assert leaked(peer, issued["operation_token"]) == "the token"
     assert leaked(peer, issued["refresh_token"]) == "the refresh token"
+
+
+def test_the_escapes_of_a_leak_are_those_that_the_secret_itself_does_not_have() -> None:
+    peer = FakePeer(None, password="100%20sure/\\n " + "ä" * 3 + "<>{}^`[]")
+    assert leaked(peer, quote(peer.password)) == (
+        "the password with the escapes of a URL (%25 %5C %C3 %A4 %3C %3E %7B %7D …)"
+    )
+
+
+def test_a_leak_in_a_record_is_named_with_its_owner_and_its_form(tmp_path: Path) -> None:
+    peer = FakePeer(None, name="eu", password=ODD)
+    relay = Relay(ReferenceTarget(), ca_file=tmp_path, payload=tmp_path)
+    relay.outcomes.append(Outcome.of([{"node": "eu", "status": "failed", "reason": quote(ODD)}]))
+    (found,) = leaks([peer], relay, [])
+    assert found.startswith("the record of eu shows the password of eu, with the escapes of a URL")
 
 
 def test_what_a_relay_wrote_in_an_earlier_deploy_of_a_case_is_looked_at(

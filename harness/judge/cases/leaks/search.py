@@ -11,9 +11,10 @@ from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.targets import Outcome
 from deploy_relay_kit.harness.witness.requests import UploadWitness
-from deploy_relay_kit.harness.witness.secrets import forms_of
+from deploy_relay_kit.harness.witness.secrets import escapes_in, forms_of, kinds_of
 
 _LARGEST = 1_000_000  # bytes of a file that are searched
+_MOST_ESCAPES = 8  # that a message shows
 _MOST = 200  # new files that are searched
 # Of pytest, Python, and the tools of a project, which write while a case runs.
 OF_OTHERS = ("pytest-of-", "__pycache__", ".pytest", ".git", ".venv", ".mypy", ".ruff", ".cov")
@@ -26,13 +27,31 @@ def leaked(peer: FakePeer, text: str) -> str:
     """The first token of a peer, or its password, in a text, in words; empty without one.
 
     The forms are: as it is, as in JSON or a URL, and in base64, alone or in the scheme Basic.
+    The words show no more than its first escapes: "the password with the escapes of a URL (%20)".
     """
+    return " ".join(filter(None, _leaked(peer, text)))
+
+
+def _leaked(peer: FakePeer, text: str) -> tuple[str, str]:
+    """What of a peer stands in a text, and in which form, in words; both empty without a secret."""
     for secret in filter(None, [peer.password, *peer.tokens.issued]):
         if secret in text:
-            return _name_of(secret, peer)
-        if any(form in text for form in forms_of(secret)):
-            return f"{_name_of(secret, peer)} in an escape or in base64"
-    return "the password in the scheme Basic" if peer.node.basic in text else ""
+            return _name_of(secret, peer), ""
+        if found := [form for form in forms_of(secret) if form in text]:
+            return _name_of(secret, peer), _in_words(
+                secret, max(found, key=lambda it: (len(it), it))
+            )
+    return ("the password", "in the scheme Basic") if peer.node.basic in text else ("", "")
+
+
+def _in_words(secret: str, form: str) -> str:
+    """The kind of a form, and its first escapes, without those that the secret itself has."""
+    kind = kinds_of(secret)[form]
+    escapes = [it for it in escapes_in(form) if it not in secret] if "escapes" in kind else []
+    if not escapes:
+        return kind
+    more = " …" if len(escapes) > _MOST_ESCAPES else ""
+    return f"{kind} ({' '.join(escapes[:_MOST_ESCAPES])}{more})"
 
 
 def _name_of(secret: str, peer: FakePeer) -> str:
@@ -165,8 +184,9 @@ def sent_elsewhere(peers: Sequence[FakePeer]) -> list[tuple[FakePeer, FakePeer]]
 def _shown(where: str, said: object, peers: Sequence[FakePeer]) -> Iterator[str]:
     """What the relay itself shows in one place. Many tokens begin alike: a piece has no owner."""
     text = "\n".join(_texts(said))
-    found = [f"{where} shows {what} of {it.name}" for it in peers if (what := leaked(it, text))]
-    yield from found
+    found = [(it.name, *_leaked(it, text)) for it in peers if leaked(it, text)]
+    for owner, what, form in found:
+        yield f"{where} shows {what} of {owner}{form and f', {form}'}"
     if not found and any(leaked_in_part(it, text) for it in peers):
         yield f"{where} shows a piece of a password or token"
 
