@@ -130,7 +130,8 @@ def test_the_escapes_of_a_leak_are_those_that_the_secret_itself_does_not_have() 
 
 def test_a_leak_in_a_record_is_named_with_its_owner_and_its_form(tmp_path: Path) -> None:
     peer = FakePeer(None, name="eu", password=ODD)
-    relay = Relay(ReferenceTarget(), ca_file=tmp_path, payload=tmp_path)
+    payload = stage_payload(tmp_path / "package.tar.gz", 1_000)
+    relay = Relay(ReferenceTarget(), ca_file=tmp_path, payload=payload)
     relay.outcomes.append(Outcome.of([{"node": "eu", "status": "failed", "reason": quote(ODD)}]))
     (found,) = leaks([peer], relay, [])
     assert found.startswith("the record of eu shows the password of eu, with the escapes of a URL")

@@ -243,6 +243,10 @@ MAKE_IT = {
         "of_leftovers.long_texts_are_not_searched_for_secrets",
         "of_leftovers.values_below_ten_levels_are_not_searched_for_secrets",
     ),
+    "body-written-again": (
+        "of_reasons.json_without_a_reason_is_written_anew",
+        "of_reasons.json_without_a_reason_is_written_compactly",
+    ),
     "reason-in-ascii": (
         "of_reasons.an_error_is_indented_json",
         "of_reasons.an_error_is_json_with_blanks",
