@@ -44,7 +44,7 @@ def relay_of(name: str, state: str) -> str:
         return f"cmd:node {directory / 'relay.mjs'}"
     if name == "java":
         skip_without("java")
-        return f"cmd:java {directory / 'Relay.java'}"
+        return f"cmd:java -Xmx96m {directory / 'Relay.java'}"
     skip_without("bash", "curl", "jq", "openssl", "perl")
     return f"cmd:bash {directory / 'relay.sh'}"
 
@@ -94,7 +94,7 @@ def test_the_first_version_has_its_causes(
     assert "RES-01" in found["passed"]
 
 
-@pytest.mark.parametrize("name", ["fetch", "requests", "curl"])
+@pytest.mark.parametrize("name", ["fetch", "requests", "java", "curl"])
 def test_the_green_version_is_green(name: str, tmp_path: Path) -> None:
     cases = [REDIRECT, INTERIM, QUOTED, TOKEN, SURROGATE, CUT, GROWS, SUCCESS, LENIENT, COMPACT]
     found = verdicts(name, "green", tmp_path, cases)
