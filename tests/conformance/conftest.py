@@ -40,16 +40,25 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if is_of_origins and not is_origin(config.getoption("--relay")) else None
 
 
+SLOW = {"test_patience.py", "test_retry_after.py", "test_memory.py"}
+"""The files with cases that wait, or send, for many seconds."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run the cases in the order of the stages of a deploy.
 
-    The case that may wait for minutes runs last, or at the side of all others if there are several
-    workers.
+    The slow ones run last, or if there are several workers, which begin with equal parts of all,
+    first in each part, at the side of all others.
     """
     rank = {f"test_{name}.py": number for number, name in enumerate(ORDER)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(ORDER) + (item.path.name in SLOW)))
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    rank["test_patience.py"] = -1 if workers > 1 else len(ORDER) + 1
-    items.sort(key=lambda item: rank.get(item.path.name, len(ORDER)))
+    if workers > 1:
+        slow = [item for item in items if item.path.name in SLOW]
+        quick = [item for item in items if item.path.name not in SLOW]
+        cuts = [len(quick) * number // workers for number in range(workers + 1)]
+        parts = [slow[i::workers] + quick[cuts[i] : cuts[i + 1]] for i in range(workers)]
+        items[:] = [item for part in parts for item in part]
 
 
 @pytest.fixture(scope="session")

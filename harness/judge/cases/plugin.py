@@ -165,11 +165,11 @@ def judge(
         path: the file of the case; by default it is one of the conformance cases.
     """
     case.checks = list(checks.checks)
-    seen = {check.requirement for check in case.checks}
-    if ended_by is not None and all(it.verdict is Verdict.PASSED for it in case.checks):
-        seen = set()  # what it has passed so far is not all that it looks at
-    rest = [id_ for id_ in requirements_of(case.id, path) if id_ not in seen]
-    _conclude(case, rest, ended_by)
+    if ended_by is not None or not case.checks:
+        seen = {check.requirement for check in case.checks}
+        if all(it.verdict is Verdict.PASSED for it in case.checks):
+            seen = set()  # what it has passed so far is not all that it looks at
+        _conclude(case, [it for it in requirements_of(case.id, path) if it not in seen], ended_by)
     if relay.commands:
         block(case, relay, cluster)
         # What the case itself has found is one defect, and one charge.
@@ -189,14 +189,11 @@ def judge(
 
 
 def _conclude(case: Case, rest: list[str], ended_by: BaseException | None) -> None:
-    """The verdict on what the case has not looked at, by what ended it."""
+    """The verdict on what the case has not looked at, by what ended it, if anything did."""
     verdict, reason = Verdict.UNTESTABLE, str(ended_by).partition("\n")[0]
     match ended_by:
         case None:
-            if not case.checks:
-                case.error, verdict = "the case looked at nothing", Verdict.HARNESS_ERROR
-            else:
-                return
+            case.error, verdict = "the case looked at nothing", Verdict.HARNESS_ERROR
         case NotApplicable():
             verdict = Verdict.NOT_APPLICABLE
         case pytest.skip.Exception():
