@@ -243,6 +243,12 @@ MAKE_IT = {
         "of_leftovers.long_texts_are_not_searched_for_secrets",
         "of_leftovers.values_below_ten_levels_are_not_searched_for_secrets",
     ),
+    "quoted-base64": (
+        "of_look_alikes.base64_with_the_alphabet_of_urls_is_not_hidden",
+        "of_look_alikes.base64_is_hidden_of_a_password_alone",
+        "of_quotes.the_credentials_of_a_head_are_hidden_as_plain_text_alone",
+        "of_rare_secrets.a_secret_in_base64_is_hidden_at_its_end_alone",
+    ),
     "body-written-again": (
         "of_reasons.json_without_a_reason_is_written_anew",
         "of_reasons.json_without_a_reason_is_written_compactly",
