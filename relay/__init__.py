@@ -53,6 +53,7 @@ Read the modules in this order; each imports only modules that stand after it:
     retry answer events urls    rules of the protocol, without I/O
     framing                     where the bytes of an answer end
     redact node limits errors   small types that the others share
+    escapes                     how a text may hide a secret
 
 To port the relay, begin with `upload` and follow its calls. The protocol is in `urls`, `request`,
 `formdata`, `payload`, `token`, `peer`, `states`, `answer`, `events`, `retry`, `report`, `redact`

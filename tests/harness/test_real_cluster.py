@@ -86,7 +86,7 @@ def test_a_temporary_directory_is_removed() -> None:
 
 
 def test_a_node_that_does_not_start_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"node 'node-1' did not start: .*unknown field `nope`"):
+    with pytest.raises(RuntimeError, match=r"node 'node-1' did not start: .*unknown member 'nope'"):
         RealCluster(2, settings="nope = 1", directory=tmp_path)
     with RealCluster(directory=tmp_path) as cluster:
         with pytest.raises(RuntimeError, match="node 'node-1' did not start:"):

@@ -191,7 +191,11 @@ MAKE_IT = {
         "of_time.retry_after_is_in_milliseconds",
         "of_pauses.the_time_in_a_refused_upgrade_is_ignored",
     ),
-    "retry-after-as-a-date": ("of_sending.a_date_in_retry_after_is_ignored",),
+    "retry-after-as-a-date": (
+        "of_sending.a_date_in_retry_after_is_ignored",
+        "of_forms.dates_are_not_read",
+        "of_forms.dates_of_today_are_not_read",
+    ),
     "secret-in-arguments": ("of_care.a_password_is_an_argument_of_a_program",),
     "secret-in-environment": ("of_leftovers.a_program_has_the_key_in_its_environment",),
     "secret-in-output": (

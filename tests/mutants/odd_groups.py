@@ -21,14 +21,21 @@ from tests.mutants.odd import ODD, Odd
 ODD_BY_NAME = {relay.name: relay for relay in ODD}
 
 
+def _place(relay: Odd) -> tuple[str, int]:
+    """Where it is defined: a relay is registered when any test imports its module."""
+    return relay.apply.__module__, relay.apply.__code__.co_firstlineno
+
+
 def grouped(relays: list[Odd]) -> list[list[Odd]]:
     """As few groups as possible, of nearly one size, each with no two that change the same."""
     number = max(Counter(of for it in relays for of in it.of).values())
     groups: list[list[Odd]] = [[] for _ in range(number)]
-    for relay in sorted(relays, key=lambda it: -len(it.of)):  # while there is room for them
+    for relay in sorted(
+        relays, key=lambda it: (-len(it.of), _place(it))
+    ):  # while there is room for them
         free = [group for group in groups if not any(it.of & relay.of for it in group)]
         min(free, key=len).append(relay)
-    return [sorted(group, key=relays.index) for group in groups]
+    return [sorted(group, key=_place) for group in groups]
 
 
 GROUPS = grouped(ODD)

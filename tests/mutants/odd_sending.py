@@ -216,7 +216,7 @@ def boundaries_with_every_character_that_needs_no_quotes(patch: pytest.MonkeyPat
     patch.setattr(formdata, "BOUNDARY_PREFIX", "'+_.-")
 
 
-@odd("boundary")
+@odd("boundary", "parts")
 def boundaries_of_hyphens_and_capitals(patch: pytest.MonkeyPatch) -> None:
     def capital(form: formdata.Frame) -> formdata.Frame:
         found = re.search("boundary=(.*)", form.content_type)

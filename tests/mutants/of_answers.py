@@ -93,6 +93,7 @@ def json_is_known_by_its_type(patch: pytest.MonkeyPatch) -> None:
 @mutant("RES-01", killed_by=case(test_answers.test_an_encoded_answer_is_never_taken_for_text))
 def an_encoding_is_requested_and_not_decoded(patch: pytest.MonkeyPatch) -> None:
     change_headers(patch, lambda headers: {**headers, "Accept-Encoding": "gzip"})
+    patch.setattr("deploy_relay_kit.relay.peer.unasked_coding", lambda _: "")
 
 
 @mutant(

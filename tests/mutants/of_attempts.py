@@ -17,6 +17,7 @@ from deploy_relay_kit.relay import fanout, peer, retry
 from deploy_relay_kit.relay.errors import AttemptError, OriginError, PeerError
 from deploy_relay_kit.relay.report import Record, failed_record, success_record
 from deploy_relay_kit.relay.retry import Retry
+from deploy_relay_kit.relay.states import Exchange
 from deploy_relay_kit.relay.upload import _Sending
 from tests.conformance import (
     test_attempts,
@@ -194,6 +195,19 @@ def retry_after_is_always_a_time(patch: pytest.MonkeyPatch) -> None:
 @mutant("KIT-04", killed_by=case(test_retry.test_the_relay_waits_as_long_as_retry_after_says))
 def retry_after_of_a_mint_is_ignored(patch: pytest.MonkeyPatch) -> None:
     change_mint_failure(patch, lambda failed: setattr(failed, "retry_after", None))
+
+
+@mutant("RTY-04", killed_by=case(test_final.test_a_success_that_is_early_or_long_is_final))
+def an_early_success_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    failure = Exchange.failure
+
+    def temporary(self: Exchange, error: Any) -> AttemptError | None:
+        failed = failure(self, error)
+        if failed is not None and "success before" in failed.reason:
+            failed.retryable = True
+        return failed
+
+    patch.setattr(Exchange, "failure", temporary)
 
 
 @mutant("KIT-04", killed_by=case(test_retry.test_the_relay_waits_as_long_as_retry_after_says))

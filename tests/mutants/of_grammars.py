@@ -91,7 +91,7 @@ def lines_end_at_every_separator(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(EventParser, "_take", split)
 
 
-@mutant("SSE-17", "SSE-04", killed_by=FORMS)
+@mutant("SSE-17", "SSE-04", "SSE-06", killed_by=FORMS)
 def every_line_has_a_colon(patch: pytest.MonkeyPatch) -> None:
     change_lines(patch, lambda line: line if ":" in line else "")
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from multidict import MultiDict
 
 from deploy_relay_kit.relay import answer, fanout, formdata, states, upload, urls
 from deploy_relay_kit.relay.errors import AttemptError, OriginError, PeerError
@@ -276,7 +277,7 @@ def the_name_of_a_header_is_compared_with_its_case(patch: pytest.MonkeyPatch) ->
 
     def exact(self: Reply, response: Any, *what: Any) -> None:
         begin(self, response, *what)
-        headers: Any = {name.decode(): it.decode() for name, it in response.raw_headers}
+        headers: Any = MultiDict((name.decode(), it.decode()) for name, it in response.raw_headers)
         self.headers = headers
 
     patch.setattr(Reply, "__init__", exact)

@@ -108,7 +108,6 @@ def a_refresh_token_beside_results_is_not_hidden(patch: pytest.MonkeyPatch) -> N
 
 @mutant(
     "BUG-41",
-    "MINT-03",
     killed_by=case(test_quotes.test_a_token_that_cannot_be_used_is_in_no_record),
 )
 def the_begin_of_a_message_of_a_mint_is_shown(patch: pytest.MonkeyPatch) -> None:

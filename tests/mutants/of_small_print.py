@@ -85,7 +85,7 @@ def a_token_counts_more_than_an_error_of_a_socket(patch: pytest.MonkeyPatch) -> 
     "RTY-04",
     killed_by=case(
         test_attempts_counted.test_every_temporary_failure_gets_all_allowed_attempts_and_no_more,
-        attempts=7,
+        attempts=test_attempts_counted.MANY,
     ),
 )
 def no_node_gets_more_than_five_attempts(patch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,9 @@ def change_values(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> No
 
 @mutant("WIRE-06", killed_by=case(VALUES))
 def json_has_spaces(patch: pytest.MonkeyPatch) -> None:
-    change_values(patch, lambda v: v if isinstance(v, str) else json.dumps(v).encode())
+    change_values(
+        patch, lambda v: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False).encode()
+    )
 
 
 @mutant(
