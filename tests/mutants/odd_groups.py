@@ -30,9 +30,8 @@ def grouped(relays: list[Odd]) -> list[list[Odd]]:
     """As few groups as possible, of nearly one size, each with no two that change the same."""
     number = max(Counter(of for it in relays for of in it.of).values())
     groups: list[list[Odd]] = [[] for _ in range(number)]
-    for relay in sorted(
-        relays, key=lambda it: (-len(it.of), _place(it))
-    ):  # while there is room for them
+    # Those that change most come first, while there is room for them.
+    for relay in sorted(relays, key=lambda it: (-len(it.of), _place(it))):
         free = [group for group in groups if not any(it.of & relay.of for it in group)]
         min(free, key=len).append(relay)
     return [sorted(group, key=_place) for group in groups]
