@@ -161,7 +161,7 @@ class TlsTransport(asyncio.Transport):
 
         Each record is a system call. If it were always a packet of its own, too, it would cost
         a sender to one quick receiver half as much again. TCP_CORK of Linux, under which a packet
-        waits even if nothing is on its way, cost a sender to eight a sixth more.
+        waits even if nothing is on its way, makes no difference.
         """
         if in_bulk == self._is_in_bulk:
             return
