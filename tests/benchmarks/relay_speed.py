@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.relay_speed` writes docs/benchmarks.md and its plots; Linux only. The
 senders take turns, and a ratio is of two runs of one round, so that whatever else the machine does
-meets both of them. With `--realtime`, as root, other programs wait during a run.
+meets both of them. Run it on a quiet machine: a higher priority starves the sink, and misleads.
 """
 
 from __future__ import annotations
@@ -70,9 +70,8 @@ def run(sender: str, command: Sequence[str], peers: int, size: int, sink: Sink) 
 class Bench:
     """Runs senders against one sink for each payload."""
 
-    def __init__(self, directory: Path, *, pause: bool) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._pause = pause
 
     def rounds(
         self, peers: int, size: int, rounds: int, only: Sequence[str] | None = None
@@ -88,8 +87,6 @@ class Bench:
                 for name in names[:: -1 if number % 2 else 1]:
                     runs.append(run(name, lines[name], peers, size, sink))
                     print(json.dumps(asdict(runs[-1])), file=sys.stderr)
-                    if self._pause:
-                        time.sleep(runs[-1].seconds)
         return runs
 
 
@@ -108,7 +105,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=10, help="rounds of the command beside curl")
-    parser.add_argument("--realtime", action="store_true", help="other programs wait; as root")
     parser.add_argument("--results", type=Path, help="read this file, or write it if it is missing")
     options = parser.parse_args()
     results: dict[str, list[Run]]
@@ -118,10 +114,8 @@ def main() -> None:
         judge = [(what, cost) for what, cost in loaded.pop("judge")]
         results = {name: [Run(**each) for each in runs] for name, runs in loaded.items()}
     else:
-        if options.realtime:  # all that it starts inherits this
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
         with tempfile.TemporaryDirectory() as name:
-            bench = Bench(Path(name), pause=options.realtime)
+            bench = Bench(Path(name))
             relay, sizes, many = ["relay"], [*_SIZES], [*_MANY]
             results = {
                 "kill": bench.rounds(8, _PEERS[8] * _MIB, options.pairs, [_CURL, _RELAY]),
