@@ -184,7 +184,7 @@ def sent_elsewhere(peers: Sequence[FakePeer]) -> list[tuple[FakePeer, FakePeer]]
 def _shown(where: str, said: object, peers: Sequence[FakePeer]) -> Iterator[str]:
     """What the relay itself shows in one place. Many tokens begin alike: a piece has no owner."""
     text = "\n".join(_texts(said))
-    found = [(it.name, *_leaked(it, text)) for it in peers if leaked(it, text)]
+    found = [(it.name, what, form) for it in peers for what, form in [_leaked(it, text)] if what]
     for owner, what, form in found:
         yield f"{where} shows {what} of {owner}{form and f', {form}'}"
     if not found and any(leaked_in_part(it, text) for it in peers):
