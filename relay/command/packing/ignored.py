@@ -38,16 +38,23 @@ def compiled(lines: list[str], source: str) -> GitIgnoreSpec:
     Raises:
         InputError: A line is no pattern; the text names it and the source.
     """
-    for number, line in enumerate(lines, 1):
-        try:
-            GitIgnoreSpec.from_lines([line])
-        except ValueError:
-            raise InputError(f"{source}:{number}: {line!r} is not a pattern") from None
-    spec = GitIgnoreSpec.from_lines(lines)
+    try:
+        spec = GitIgnoreSpec.from_lines(lines)
+    except ValueError:  # which does not say where
+        number, line = next(it for it in enumerate(lines, 1) if not _is_pattern(it[1]))
+        raise InputError(f"{source}:{number}: {line!r} is not a pattern") from None
     for pattern in spec.patterns:
         if pattern.regex is not None:
             pattern.regex = re.compile(without_backtracking(pattern.regex.pattern))
     return spec
+
+
+def _is_pattern(line: str) -> bool:
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
 
 
 def without_backtracking(regex: str) -> str:
