@@ -35,6 +35,18 @@ def held(tmp_path: Path) -> Iterator[tuple[RealCluster, RealNode, Path]]:
             gate.touch()
 
 
+@contextlib.contextmanager
+def following(node: RealNode) -> Iterator[None]:
+    """A client that follows a deploy, whose command has begun, as long as the block runs."""
+    fields = {"operation": "deploy_component", "project": "demo", "replicated": False}
+    whole = form(fields, component(version=b"1"))
+    with raw(node, whole, len(whole), accept="text/event-stream") as connection:
+        received = b""
+        while b"waiting" not in received:
+            received += connection.recv(65_536)
+        yield
+
+
 def is_gone(node: RealNode) -> bool:
     try:
         node.ask({"operation": "registration_info"})
@@ -45,12 +57,8 @@ def is_gone(node: RealNode) -> bool:
 
 def test_a_stopped_node_ends_a_deploy_whose_client_has_gone(tmp_path: Path) -> None:
     with held(tmp_path) as (cluster, node, gate):
-        fields = {"operation": "deploy_component", "project": "demo", "replicated": False}
-        whole = form(fields, component(version=b"1"))
-        with raw(node, whole, len(whole), accept="text/event-stream") as connection:
-            received = b""
-            while b"waiting" not in received:
-                received += connection.recv(65_536)
+        with following(node):
+            pass  # and goes
         [row] = node.rows()
         idle = node.connect()
         idle.request("GET", "/health")
@@ -70,12 +78,7 @@ def test_a_stopped_node_ends_a_deploy_whose_client_has_gone(tmp_path: Path) -> N
 
 def test_a_second_signal_cuts_a_deploy(tmp_path: Path) -> None:
     with held(tmp_path) as (cluster, node, _):
-        fields = {"operation": "deploy_component", "project": "demo", "replicated": False}
-        whole = form(fields, component(version=b"1"))
-        with raw(node, whole, len(whole), accept="text/event-stream") as connection:
-            received = b""
-            while b"waiting" not in received:
-                received += connection.recv(65_536)
+        with following(node):
             node.process.send_signal(signal.SIGTERM)
             wait_for(lambda: is_gone(node))
             begun = time.monotonic()
