@@ -95,10 +95,12 @@ def _utf8(byte: str) -> str:
 
 _IN_URL = re.compile(f"({_utf8('%HH')})")
 _IN_FORM = re.compile(rf"(\+|{_utf8('%HH')})")
-_IN_PROGRAM = re.compile(
-    r"(\\(?:u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}"
-    r"|u\{[0-9A-Fa-f]{1,6}\}|U[0-9A-Fa-f]{8}|[\\/\"'bfnrt])|" + _utf8("\\\\xHH") + rf"|\\x{_BYTE})"
+_PROGRAM = (
+    r"\\(?:u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}"
+    rf"|u\{{[0-9A-Fa-f]{{1,6}}\}}|U[0-9A-Fa-f]{{8}}|[\\/\"'bfnrt]|x{_BYTE})"
 )
+_IN_PROGRAM = re.compile(f"({_PROGRAM})")
+_IN_BYTES = re.compile("(" + _utf8(r"\\xHH") + f"|{_PROGRAM})")
 _IN_HTML = re.compile(
     r"(&(?:#[0-9]{1,16}|#[Xx][0-9A-Fa-f]{1,16}|[A-Za-z][A-Za-z0-9]{1,31}(?=;));?)"
 )
@@ -115,7 +117,7 @@ def _in_url(escape: str) -> str:
 
 
 def _in_program(escape: str) -> str:
-    """An escape of JSON, JavaScript or Python; of the last, also one of bytes."""
+    """An escape of JSON, JavaScript or Python, or the bytes of one character in Python."""
     digits = escape[2:].strip("{}")
     match escape[1]:
         case "x":
@@ -145,5 +147,6 @@ _KINDS: tuple[tuple[str, re.Pattern[str], Meaning], ...] = (
     ("%", _IN_URL, _in_url),
     ("+", _IN_FORM, _in_url),
     ("\\", _IN_PROGRAM, _in_program),
+    ("\\x", _IN_BYTES, _in_program),  # the same text may be of characters or of bytes
     ("&", _IN_HTML, _in_html),
 )

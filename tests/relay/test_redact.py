@@ -86,7 +86,9 @@ FORMS: dict[str, Callable[[str], str]] = {
     "raw": str,
     "JSON": lambda it: json.dumps(it)[1:-1],
     "JSON with capitals": lambda it: re.sub(
-        r"\\u(....)", lambda found: f"\\u{found[1].upper()}", json.dumps(it)[1:-1]
+        r"(\\u)(....)|\\.",
+        lambda found: found[1] + found[2].upper() if found[1] else found[0],
+        json.dumps(it)[1:-1],
     ),
     "JSON of UTF-8": lambda it: json.dumps(it, ensure_ascii=False)[1:-1].replace("/", "\\/"),
     "JSON for a page": lambda it: (
@@ -101,7 +103,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "HTML with decimal numbers": by_character("&#{};"),
     "HTML with numbers in hexadecimal": by_character("&#x{:X};"),
     "HTML with long numbers": by_character("&#0000{};"),
-    "HTML with short numbers": lambda it: html.escape(it).replace("&#x27;", "&#39"),
+    "HTML with short numbers": lambda it: re.sub("&#x27;(?![0-9;])", "&#39", html.escape(it)),
     "HTML of JSON": lambda it: html.escape(json.dumps(it)),
     "JSON of HTML": lambda it: json.dumps(html.escape(it)),
     "HTML of HTML": lambda it: html.escape(html.escape(it)),
