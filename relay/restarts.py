@@ -1,7 +1,8 @@
 """Restarting all nodes after a deploy, at once or one after another (RST-01, RST-02)."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
 from http import HTTPStatus
 from typing import Unpack
 
@@ -59,19 +60,36 @@ async def restart(
 
 async def _restart_one(peer: Peer) -> Mapping[str, object]:
     peer.emit("restarting", {})
-    limit = peer.limits.restart
     token = await peer.token()
     request = {"operation": "restart_service", "service": "http", "replicated": False}
-    last_reason: list[str] = []  # why the last poll failed, if it failed
-    try:
-        async with Deadline(limit):
-            started = await _start(peer, request, token)
-            if (job := started.get("job_id")) is not None:
-                await end_of(job, peer, token, last_reason)
-    except TimeoutError as error:
-        reason = "; ".join([f"not restarted in {limit:g} s", *last_reason])
-        raise _NotRestartedError("answer", reason, uncertain=True) from error
+    async with _restarted_in(peer.limits.restart) as last_reason:
+        started = await _start(peer, request, token)
+        if (job := started.get("job_id")) is not None:
+            await _end_of(job, peer, token, last_reason)
     return started
+
+
+async def end_of_rolling(job: object, peer: Peer, nodes: int) -> None:
+    """Wait for the job of a node that restarts so many nodes, one after another.
+
+    Raises:
+        PeerError: The job failed, or has not ended in the time for all these nodes.
+    """
+    token = await peer.token()
+    async with _restarted_in(nodes * peer.limits.restart) as last_reason:
+        await _end_of(job, peer, token, last_reason)
+
+
+@contextlib.asynccontextmanager
+async def _restarted_in(seconds: float) -> AsyncIterator[list[str]]:
+    """A time limit; inside, the reason of the last poll that failed is kept in the list."""
+    last_reason: list[str] = []
+    try:
+        async with Deadline(seconds):
+            yield last_reason
+    except TimeoutError as error:
+        reason = "; ".join([f"not restarted in {seconds:g} s", *last_reason])
+        raise _NotRestartedError("answer", reason, uncertain=True) from error
 
 
 async def _start(peer: Peer, request: Mapping[str, object], token: str) -> dict[str, object]:
@@ -83,7 +101,7 @@ async def _start(peer: Peer, request: Mapping[str, object], token: str) -> dict[
         raise
 
 
-async def end_of(job: object, peer: Peer, token: str, last_reason: list[str]) -> None:
+async def _end_of(job: object, peer: Peer, token: str, last_reason: list[str]) -> None:
     """Poll a job until it ends; a restarting node, or its proxy, may refuse some polls.
 
     A node that begins to listen before it has loaded its certificate also fails TLS for a moment.

@@ -13,7 +13,7 @@ from deploy_relay_kit.relay.payload import measure
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.report import Record, Report
 from deploy_relay_kit.relay.request import forwarded_fields
-from deploy_relay_kit.relay.restarts import end_of
+from deploy_relay_kit.relay.restarts import end_of_rolling
 from deploy_relay_kit.relay.retry import Retry
 from deploy_relay_kit.relay.upload import Upload, send
 
@@ -71,7 +71,7 @@ async def deploy_via(
             return {"message": failure.reason, "deployment_id": members.get("deployment_id")}
         heard.take(peer.secrets.hide(members.get("replicated")))
         if (job := members.pop("restartJobId", None)) is not None:
-            await end_of(job, peer, await peer.token(), [])
+            await end_of_rolling(job, peer, nodes=1 + len(heard.records))
         return {name: it for name, it in members.items() if name != "replicated"}
 
     report = await fan.run(work, retry)

@@ -10,6 +10,7 @@ from deploy_relay_kit.relay.answer import EVENT_STREAM, is_event_stream, parse_j
 from deploy_relay_kit.relay.command import credentials
 from deploy_relay_kit.relay.command.interrupts import Interrupts
 from deploy_relay_kit.relay.command.output import Output, printable, printable_line
+from deploy_relay_kit.relay.deadline import Deadline
 from deploy_relay_kit.relay.errors import AttemptError, InputError, PeerError
 from deploy_relay_kit.relay.events import EventParser
 from deploy_relay_kit.relay.fanout import FanOut
@@ -72,26 +73,32 @@ async def _asked(arguments: argparse.Namespace, peer: Peer, show: Show) -> Mappi
     request = {"operation": "get_deployment", "deployment_id": arguments.id}
     if not arguments.follow:
         return await peer.query(request)
-    token = await peer.token()
+    token, body = await peer.token(), json.dumps(request).encode()
     headers = {
         "Content-Type": "application/json",
         "Authorization": f"Bearer {token}",
         "Accept": EVENT_STREAM,
     }
-    parser = EventParser()
-    async with peer.post(headers, json.dumps(request).encode()) as reply:
-        if not is_event_stream(reply.status, reply.headers.get("Content-Type", "")):
-            return success_members(await peer.read(reply))
-        async for block in reply:
-            for name, text in parser.feed(block):
-                data = peer.secrets.hide(parse_json(text))
-                if name == "done" and isinstance(data, dict):  # SSE-11
-                    row = data.get("result")
-                    return row if isinstance(row, dict) else data
-                if isinstance(data, dict):
-                    show(name, data)
-            if parser.pending > peer.limits.answer_bytes:
-                raise PeerError("answer", "an event is too long")
+    parser, most = EventParser(), peer.limits.mint
+    try:
+        async with Deadline(most) as deadline, peer.post(headers, body) as reply:
+            if not is_event_stream(reply.status, reply.headers.get("Content-Type", "")):
+                return success_members(await peer.read(reply))
+            most = peer.limits.answer
+            deadline.start(most)
+            async for block in reply:
+                for name, text in parser.feed(block):
+                    deadline.start(most)  # a comment is no event
+                    data = peer.secrets.hide(parse_json(text))
+                    if name == "done" and isinstance(data, dict):  # SSE-11
+                        row = data.get("result")
+                        return row if isinstance(row, dict) else data
+                    if isinstance(data, dict):
+                        show(name, data)
+                if parser.pending > peer.limits.answer_bytes:
+                    raise PeerError("answer", "an event is too long")
+    except TimeoutError:
+        raise PeerError("answer", f"no answer in {most:g} s") from None
     raise PeerError("answer", "the event stream ended without a result")
 
 

@@ -75,7 +75,7 @@ async def listen(
     # A connection that asyncio has just accepted would be left open, without an answer.
     stack.push_async_callback(asyncio.sleep, 0)
     host, port = server.sockets[0].getsockname()[:2]
-    return f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Waits:

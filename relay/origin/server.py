@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 
 from aiohttp import HttpVersion11, web
 from multipart import parse_options_header  # type: ignore[import-untyped]  # ships no types
@@ -31,6 +32,7 @@ from deploy_relay_kit.relay.origin.socket import ReplicationSocket
 from deploy_relay_kit.relay.origin.wire.intake import Form
 
 _JSON = "application/json"
+_LOGIN = {"WWW-Authenticate": 'Basic realm="operations API", charset="UTF-8", Bearer'}
 
 
 class Node:
@@ -48,7 +50,7 @@ class Node:
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=self._limits.json_bytes)
-        application.router.add_post("/", self._post)
+        application.router.add_post("/", self._post, expect_handler=_say_nothing_yet)
         application.router.add_get("/health", self._health)
         application.on_shutdown.append(self._stop)
         return application
@@ -72,7 +74,10 @@ class Node:
         try:
             user = await self._who(request)
             if _kind_of(request) == "multipart/form-data":
+                self._operations.may_deploy(user)
+                await _let_send(request)
                 return await self._form(request, user)
+            await _let_send(request)
             given = await self._json(request, user)
             if given.get("operation") == "refresh_operation_token":  # MINT-15
                 _, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -84,7 +89,8 @@ class Node:
             return web.json_response(answer)
         except RefusalError as refusal:
             # EARLY-05: aiohttp reads on for a moment, so that the sender sees the answer.
-            return web.json_response(refusal.body, status=refusal.status)
+            headers = _LOGIN if refusal.status == HTTPStatus.UNAUTHORIZED else None
+            return web.json_response(refusal.body, status=refusal.status, headers=headers)
 
     async def _who(self, request: web.Request) -> str | None:
         encodings = {*request.headers.getall("Content-Encoding", ())}  # aiohttp knows the last only
@@ -96,7 +102,6 @@ class Node:
         return await self._operations.who(request)
 
     async def _form(self, request: web.Request, user: str | None) -> web.StreamResponse:
-        self._operations.may_deploy(user)
         _, parameters = parse_options_header(request.headers["Content-Type"])
         if not (boundary := parameters.get("boundary")):
             raise RefusalError(400, "Multipart: Boundary not found")
@@ -204,6 +209,18 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _kind_of(request: web.Request) -> str:
     """The media type of the body; `request.content_type` fails for parameters in odd charsets."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+async def _say_nothing_yet(_: web.Request) -> None:
+    """In place of aiohttp's "100 Continue", which comes before anybody looks at the login."""
+
+
+async def _let_send(request: web.Request) -> None:
+    """Let a client that asks for it send its body; one that is refused keeps it."""
+    expects = request.headers.get("Expect", "").lower() == "100-continue"
+    if expects and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # this was no part of the answer
 
 
 def _wants_events(request: web.Request) -> bool:

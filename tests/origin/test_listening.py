@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import socket
 import ssl
+import subprocess
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from deploy_relay_kit.harness.peer.addresses import has_ipv6
 from tests.origin.archives import component
-from tests.origin.nodes import FILES, RELAY, RealNode, basic, form, raw, real_cluster, wait_for
+from tests.origin.nodes import (
+    BOUNDARY,
+    FILES,
+    RELAY,
+    RealNode,
+    basic,
+    form,
+    raw,
+    real_cluster,
+    wait_for,
+)
 
 LIMITS = "[limits]\nhead = 1.0\nconnections = 8\n"
 
@@ -141,3 +155,36 @@ def test_connections_leave_descriptors_for_deploys(tmp_path: Path) -> None:
             for it in held:
                 it.close()
         assert (node.home / "stderr").read_text() == ""
+
+
+def test_a_client_that_asks_first_sends_no_payload_in_vain(tmp_path: Path) -> None:
+    """A client such as curl sends `Expect: 100-continue`; without a login it is refused at once."""
+    body = form({"operation": "deploy_component", "project": "asked"}, component(**FILES))
+    kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{kind}\r\n"
+    with real_cluster(tmp_path, 1) as cluster:
+        [node] = cluster.nodes
+        for user, first in (("viewer", b"HTTP/1.1 401 "), ("admin", b"HTTP/1.1 100 ")):
+            login = f"Authorization: {basic(user)['Authorization']}\r\n"
+            with shaken(node) as connection:
+                connection.sendall(f"{head}{login}Content-Length: {len(body)}\r\n\r\n".encode())
+                assert connection.recv(65_536).startswith(first)
+                if user == "admin":
+                    connection.sendall(body)
+                    assert b" 200 OK" in connection.recv(65_536)
+
+
+def test_the_url_of_a_node_is_one(tmp_path: Path) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with real_cluster(tmp_path, 1) as cluster:
+        [node] = cluster.nodes
+        node.stop()
+        config = node.home / "node.toml"
+        config.write_text(re.sub('host = ".*"', 'host = "::1"', config.read_text()))
+        command = [RELAY, "serve", "--config", str(config)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["url"]
+            process.terminate()
+        assert urlsplit(url).hostname == "::1"

@@ -155,3 +155,9 @@ def test_a_command_that_writes_without_a_pause_leaves_turns_to_others(tmp_path: 
 
     asyncio.run(both())
     assert 0 < most <= 2_048  # of two bytes
+
+
+def test_a_command_that_no_system_can_start_is_a_refusal(tmp_path: Path) -> None:
+    for command in ("no-such-command", "", "a\0b"):
+        with pytest.raises(RefusalError, match="cannot start: "):
+            asyncio.run(commands.run([command], tmp_path, 1.0, print))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +173,36 @@ def test_a_clock_that_jumps_back_loses_no_row(
         record.begin({"deployment_id": str(number), "project": "demo"})
     rows: Any = record.list({})["deployments"]
     assert [it["deployment_id"] for it in rows] == ["2", "1"]
+
+
+def test_a_program_that_locks_the_record_stops_no_node(tmp_path: Path) -> None:
+    """Deploys wait or are refused; what has happened meanwhile is written when it can be."""
+    gate = tmp_path / "gate"
+    script = f"while test ! -e {gate}; do sleep 0.02; done"
+    with real_cluster(tmp_path / "cluster") as cluster:
+        node = cluster.start("n1", f"""on_deploy = ["sh", "-c", "{script}"]""")
+        answers: list[Any] = []
+        deploying = threading.Thread(target=lambda: answers.append(node.deploy(component(**FILES))))
+        deploying.start()
+        wait_for(lambda: [it["status"] for it in node.rows()] == ["installing"])
+        path = node.home / "data" / "deployments.sqlite"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            status, answer = node.deploy(component(**FILES), project="other")
+            assert (status, answer["error"]) == (
+                500,
+                "cannot record the deploy: database is locked",
+            )
+            gate.touch()
+            deploying.join(30)
+            assert answers[0][0] == 200
+            before = time.monotonic()
+            assert [it["status"] for it in node.rows()] == ["success"]
+            assert time.monotonic() - before < 4  # SQLite would wait for 5 seconds
+        _, second = node.deploy(component(**FILES))
+        assert node.row(second["deployment_id"])["status"] == "success"
+        statuses = [it["status"] for it in node.rows()]
+        assert statuses == ["success", "success"]
 
 
 def test_a_reader_that_is_far_behind_gets_every_record(tmp_path: Path) -> None:

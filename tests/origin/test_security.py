@@ -52,6 +52,21 @@ def test_every_promise_names_a_test() -> None:
 
 
 @pytest.mark.parametrize(
+    "headers", [STRANGER, basic("admin", "wrong"), {"Authorization": "Bearer none"}]
+)
+def test_a_refused_login_says_which_are_taken(
+    cluster: RealCluster, headers: dict[str, str]
+) -> None:
+    """RFC 9110, section 15.5.2."""
+    connection = cluster.nodes[0].connect()
+    connection.request("POST", "/", b'{"operation": "get_components"}', {**dict([JSON]), **headers})
+    answer = connection.getresponse()
+    assert answer.status == 401
+    assert answer.getheader("WWW-Authenticate", "").startswith("Basic realm=")
+    connection.close()
+
+
+@pytest.mark.parametrize(
     "operation",
     ["registration_info", "get_components", "list_deployments", "get_deployment", "nope", "", None],
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.origin.nodes import RealCluster, real_cluster
 DEPLOYED = {"message": "deployed", "payload_hash": "of its own", "deployment_id": "of its own"}
 
 
-@contextmanager
+@contextlib.contextmanager
 def silent(cluster: RealCluster) -> Iterator[str]:
     """The URL of such a node."""
     over = threading.Event()
@@ -36,6 +36,9 @@ def silent(cluster: RealCluster) -> Iterator[str]:
                 answer = DEPLOYED
             else:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if body.get("deployment_id") == "dripping":
+                    self.drip()
+                    return
                 if body["operation"] in {"get_deployment", "list_deployments"}:
                     over.wait()
                 answer = {"operation_token": "a-token"}
@@ -45,6 +48,17 @@ def silent(cluster: RealCluster) -> Iterator[str]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def drip(self) -> None:
+            """One event, then comments for ever."""
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            event = {"phase": "prepare", "status": "start"}
+            self.wfile.write(f"event: phase\ndata: {json.dumps(event)}\n\n".encode())
+            with contextlib.suppress(OSError):
+                while not over.wait(0.05):
+                    self.wfile.write(b": alive\n\n")
 
         def log_message(self, *_: object) -> None:
             pass
@@ -73,7 +87,9 @@ def test_a_node_that_does_not_say_what_it_has_holds_up_no_deploy(tmp_path: Path)
         assert "another build: silent (no answer in 1 s)" in answer["error"]
 
 
-@pytest.mark.parametrize("verb", [["deployments"], ["deployment", "some-id"]])
+@pytest.mark.parametrize(
+    "verb", [["deployments"], ["deployment", "some-id"], ["deployment", "some-id", "--follow"]]
+)
 def test_the_record_of_a_node_is_not_awaited_for_ever(
     verb: list[str],
     tmp_path: Path,
@@ -86,3 +102,17 @@ def test_the_record_of_a_node_is_not_awaited_for_ever(
         asked = [*verb, f"--via={url}", *login, f"--ca={cluster.ca_file}"]
         assert main(asked) == 1
         assert "no answer in 1 s" in capsys.readouterr().err
+
+
+def test_a_node_that_sends_no_event_is_not_followed_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Comments, which keep a connection alive, are no events."""
+    monkeypatch.setattr(deployments, "FanOut", partial(FanOut, limits=Limits(answer=1.0)))
+    with real_cluster(tmp_path) as cluster, silent(cluster) as url:
+        login = ["--user=admin", f"--password-file={cluster.home / 'password'}"]
+        asked = ["deployment", "dripping", "--follow", f"--via={url}", *login]
+        assert main([*asked, f"--ca={cluster.ca_file}"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "phase prepare: start\n"
+    assert "no answer in 1 s" in shown.err

@@ -202,6 +202,23 @@ def test_an_origin_that_failed_is_a_success_only_if_it_names_the_nodes_that_fail
     assert not reports[0].succeeded
 
 
+def test_an_origin_whose_restart_never_ends_is_not_awaited_for_ever(tmp_path: Path) -> None:
+    """Such as one that was restarted, and has forgotten the job."""
+    package = tmp_path / "package.tar.gz"
+    package.write_bytes(b"\x1f\x8b")
+
+    async def work(node: relay.Node) -> relay.Report:
+        return await deploy_via(node, DEPLOY, package, limits=relay.Limits(restart=0.2))
+
+    def answer(operation: str) -> tuple[int, bytes]:
+        if operation == "get_job":
+            return 200, b"[]"
+        return 200, json.dumps({"replicated": [{"node": "a"}], "restartJobId": "j"}).encode()
+
+    record = asyncio.run(against(answer, work, relay.GivenToken("t")))
+    assert (record["reason"], record["uncertain"]) == ("not restarted in 0.4 s", True)
+
+
 # -- the record --------------------------------------------------------------------------------
 
 

@@ -32,8 +32,9 @@ async def run(
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
-    except OSError as error:
-        raise RefusalError(500, f"{with_name} cannot start: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: an argument with a NUL
+        why = error.strerror if isinstance(error, OSError) else error
+        raise RefusalError(500, f"{with_name} cannot start: {why}") from None
     assert process.stdout is not None
     output = _Output(Path(command[0]).name, on_line)
     code = None

@@ -22,6 +22,7 @@ Row = dict[str, Any]
 _IS_OPEN = "status NOT IN ('success', 'failed', 'rolled_back')"
 _LOG = logging.getLogger(__name__)
 _KEPT = 1_000  # rows
+_PATIENCE = 0.1  # seconds
 _LARGEST = 16_384  # characters of JSON of one event, or of the record of one node
 _TEXT = 4_096  # characters of one error
 _JSON = {"event_log", "peer_results"}
@@ -76,7 +77,8 @@ class Journal:
         path = directory / "deployments.sqlite"
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._database = sqlite3.connect(path, isolation_level=None)
+            # Others wait as well while SQLite waits for a lock of another program.
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
             self._database.row_factory = sqlite3.Row
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
@@ -97,14 +99,15 @@ class Journal:
         """Add a row; a deploy without a record is refused."""
         row = {"origin_node": self._node, "status": "pending", "started_at": now(), **row}
         try:
-            self._database.execute(
-                f"INSERT INTO deployments ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-                tuple(row.values()),
-            )
+            # The old rows first: a failure leaves no row of a deploy that is refused.
             self._database.execute(
                 "DELETE FROM deployments WHERE rowid IN "
                 f"(SELECT rowid FROM deployments {_NEWEST_FIRST})",
-                {"limit": -1, "offset": _KEPT},
+                {"limit": -1, "offset": _KEPT - 1},
+            )
+            self._database.execute(
+                f"INSERT INTO deployments ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+                tuple(row.values()),
             )
         except sqlite3.Error as error:
             raise RefusalError(500, f"cannot record the deploy: {error}") from None
