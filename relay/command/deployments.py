@@ -54,14 +54,11 @@ def run(arguments: argparse.Namespace, out: Output, err: Output, interrupts: Int
         err.say(f"relay: {where}: {printable(record['reason'])}")
         return 1
     (answer,) = found
-    if arguments.json:
-        out.say(json.dumps(answer, indent=2))
-    elif arguments.verb == "deployments":
-        for row in _rows(answer):
-            out.say(printable_line("\t".join(_text(row, name) for name in _COLUMNS)))
-    else:
-        for line in _lines(answer, with_log=not arguments.follow):
-            out.say(line)
+    lines = [json.dumps(answer, indent=2)] if arguments.json else _shown(answer, arguments)
+    for line in lines:
+        out.say(line)
+    if not lines:
+        err.say("relay: no deploys match")
     return 1 if arguments.verb == "deployment" and answer.get("status") == "failed" else 0
 
 
@@ -119,9 +116,15 @@ def event_line(name: str, data: Mapping[str, Any]) -> str:
     return printable(text)
 
 
-def _rows(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _shown(answer: Mapping[str, Any], arguments: argparse.Namespace) -> list[str]:
+    if arguments.verb == "deployment":
+        return _lines(answer, with_log=not arguments.follow)
     rows = answer.get("deployments")
-    return [it for it in rows if isinstance(it, dict)] if isinstance(rows, list) else []
+    return [
+        printable_line("\t".join(_text(row, name) for name in _COLUMNS))
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, dict)
+    ]
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

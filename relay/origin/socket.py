@@ -24,7 +24,7 @@ class ReplicationSocket:
     """Takes operations from the other nodes, and from users with their credentials."""
 
     def __init__(self, settings: Config, operations: Operations) -> None:
-        self._settings, self._operations = settings, operations
+        self._settings, self._bounds, self._operations = settings, settings.limits, operations
         self._waits = Waits()
 
     def tls(self) -> ssl.SSLContext:
@@ -47,13 +47,13 @@ class ReplicationSocket:
             user, refusal = await self._user(request), ""
         except RefusalError as error:
             user, refusal = None, str(error)
-        most = STRANGER_BYTES if user is None else self._settings.limits.json_bytes
+        most = STRANGER_BYTES if user is None else self._bounds.json_bytes
         socket = web.WebSocketResponse(protocols=(SUBPROTOCOL,), max_msg_size=most, compress=False)
         await socket.prepare(request)
         with contextlib.suppress(ConnectionError, TimeoutError):  # it went, or was silent
             if user is not None:
                 await self._converse(socket, user, request.remote or "")
-            elif (await self._next(socket.receive())).type in _DATA:
+            elif (await self._next(socket.receive(), self._bounds.head)).type in _DATA:
                 reason = f"Unauthorized: {refusal}" if refusal else "Unauthorized"
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason.encode())
         await socket.close()
@@ -61,7 +61,7 @@ class ReplicationSocket:
 
     async def _converse(self, socket: web.WebSocketResponse, user: str, source: str) -> None:
         """Answer one message after another until the connection ends."""
-        message = await self._next(socket.receive())
+        message = await self._next(socket.receive(), self._bounds.idle)
         while message.type in _DATA:
             # aiohttp answers a ping only while somebody receives, so also during an operation: one
             # that waits for a deploy takes longer than a silent socket may live (WS-19).
@@ -71,13 +71,13 @@ class ReplicationSocket:
                     answer = await self._answer(asked, user, source)
                     # A record may hold a number of a node's JSON that is longer than 64 bits.
                     await socket.send_bytes(msgpack.packb([RESPONSE, answer], default=str))
-                message = await self._next(following)
+                message = await self._next(following, self._bounds.idle)
             finally:
                 following.cancel()
 
-    async def _next(self, message: Awaitable[WSMessage]) -> WSMessage:
+    async def _next(self, message: Awaitable[WSMessage], seconds: float) -> WSMessage:
         """The next message, which must come in time; a ping is none."""
-        async with self._waits.at_most(self._settings.limits.idle):
+        async with self._waits.at_most(seconds):
             return await message
 
     def end(self) -> None:

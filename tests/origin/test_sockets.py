@@ -246,10 +246,16 @@ def test_a_ping_is_answered_while_an_operation_waits(tmp_path: Path, client: str
         assert (node.home / "stderr").read_text() == ""
 
 
-@pytest.mark.parametrize("headers", [basic("admin"), {}], ids=["user", "stranger"])
-def test_pings_alone_hold_no_socket_open(tmp_path: Path, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("headers", "limit"),
+    [(basic("admin"), "idle = 0.5"), ({}, "head = 2.0")],
+    ids=["user", "stranger"],
+)
+def test_pings_alone_hold_no_socket_open(
+    tmp_path: Path, headers: dict[str, str], limit: str
+) -> None:
     with real_cluster(tmp_path) as cluster:
-        node = cluster.start("n1", "replication_port = 0\nlimits = { idle = 0.5 }")
+        node = cluster.start("n1", f"replication_port = 0\nlimits = {{ {limit} }}")
 
         async def wait() -> int | None:
             context = context_of(cluster, None)

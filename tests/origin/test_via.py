@@ -232,6 +232,8 @@ def test_the_record_is_shown(
     assert main(["deployments", *mine]) == 0
     newest, oldest = (it.split("\t") for it in capsys.readouterr().out.splitlines())
     assert (newest[2], oldest[2], oldest[0]) == ("failed", "success", answer["deployment_id"])
+    assert main(["deployments", *mine, "--status=faild"]) == 0
+    assert "no deploys match" in capsys.readouterr().err
     assert main(["deployments", *mine, "--status=failed", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["deployments"]
     assert main(["deployment", row["deployment_id"], *reached(node)]) == 1
