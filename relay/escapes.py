@@ -9,7 +9,8 @@ from html import unescape
 from itertools import accumulate
 
 _DEPTH = 2  # as of JSON inside a page of HTML
-_LONG = 65_536  # characters; of a longer text only the outer escapes are read, to bound the time
+LONG_TEXT = 65_536
+"""Characters; of a longer text only the outer escapes are read, to bound the time."""
 _BYTE = "[0-9A-Fa-f]{2}"
 Meaning = Callable[[str], str]
 
@@ -71,7 +72,7 @@ def views_of(text: str, *, with_plus: bool) -> Iterator[View]:
     """
     views, seen = [View(text)], {text}
     yield from views
-    for _ in range(_DEPTH if len(text) <= _LONG else 1):
+    for _ in range(_DEPTH if len(text) <= LONG_TEXT else 1):
         views = [
             decoded
             for view in views

@@ -1,12 +1,14 @@
 """Pure: removes secrets that a peer quotes from texts and JSON values (BUG-41)."""
 
 import base64
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from deploy_relay_kit.relay.escapes import is_plain, views_of
+from deploy_relay_kit.relay.escapes import LONG_TEXT, is_plain, views_of
 
 _LONG = 8  # characters
+_BETWEEN = 12  # control characters between texts that are searched together
 
 
 class Secrets:
@@ -25,15 +27,17 @@ class Secrets:
         """The value without the secrets; in one pass, so that no word is replaced in turn."""
         if isinstance(value, str):
             return self._hide(value)
-        if isinstance(value, dict):
-            return {self.hide(name): self.hide(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self.hide(item) for item in value]
-        return value
+        hidden: dict[str, str] = {}
+        for some in _batches(_texts(value)):
+            # Searched together, because an answer may be of very many short texts. What is between
+            # them is in none of them, since nobody can know it, and in no secret.
+            between = bytes(byte % 32 for byte in os.urandom(_BETWEEN)).decode()
+            hidden |= zip(some, self._hide(between.join(some)).split(between), strict=True)
+        return _replaced(value, hidden)
 
     def _hide(self, text: str) -> str:
         if is_plain(text) and not any(form in text for form in self._words):
-            return text  # at once: a long answer may be of very many texts
+            return text
         # `find` takes linear time; a pattern takes quadratic time where a text repeats a secret.
         found = sorted(
             (*view.place(start, end), word)
@@ -47,6 +51,43 @@ class Secrets:
                 parts += [text[shown:start], word]
             shown = max(shown, end)
         return "".join([*parts, text[shown:]]) if found else text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Each text in a JSON value, the names of members among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Each text once, together with others up to the length whose inner escapes are read."""
+    batch: list[str] = []
+    length = 0
+    for text in dict.fromkeys(texts):
+        length += len(text) + _BETWEEN
+        if batch and length > LONG_TEXT:
+            yield batch
+            batch, length = [], len(text) + _BETWEEN
+        batch.append(text)
+    if batch:
+        yield batch
+
+
+def _replaced(value: Any, texts: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        return texts[value]
+    if isinstance(value, dict):
+        return {texts[name]: _replaced(item, texts) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, texts) for item in value]
+    return value
 
 
 def _places(form: str, text: str) -> Iterator[tuple[int, int]]:
