@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy_relay_kit.relay.errors import InputError
-from deploy_relay_kit.relay.files import check_length
+from deploy_relay_kit.relay.files import read_text
 from deploy_relay_kit.relay.origin.answers import RefusalError
 from deploy_relay_kit.relay.origin.config import User
 
@@ -110,22 +110,16 @@ class Users:
 class Tokens:
     def __init__(self, key_file: Path) -> None:
         """Raise InputError for a file that holds no RSA key of 2,048 bits or more."""
-        check_length(key_file, f"token_key_file {str(key_file)!r}")
+        text, what = read_text(key_file, "token_key_file"), f"token_key_file {str(key_file)!r}"
         try:
-            key = load_pem_private_key(key_file.read_bytes(), None)
-        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+            key = load_pem_private_key(text.encode(), None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             # The words of `cryptography` for what is no PEM are a link to its questions.
-            why = (error.strerror if isinstance(error, OSError) else None) or (
-                "it is encrypted" if isinstance(error, TypeError) else "not the PEM of a key"
-            )
-            remedy = "give an RSA key, unencrypted, as a readable PEM file"
-            raise InputError(
-                f"token_key_file {str(key_file)!r} cannot be used: {why}; {remedy}"
-            ) from None
+            why = "it is encrypted" if isinstance(error, TypeError) else "not the PEM of a key"
+            remedy = "give an RSA key, unencrypted, as a PEM file"
+            raise InputError(f"{what} cannot be used: {why}; {remedy}") from None
         if not isinstance(key, RSAPrivateKey) or key.key_size < _SHORT_KEY:
-            raise InputError(
-                f"token_key_file {str(key_file)!r} needs an RSA key of 2,048 bits or more"
-            )
+            raise InputError(f"{what} needs an RSA key of 2,048 bits or more")
         self._key = key
 
     def sign(self, subject: str, lifetime: int | None = None, **claims: object) -> str:

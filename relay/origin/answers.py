@@ -77,8 +77,3 @@ def answer_of(
 def event_of(name: str, data: object) -> bytes:
     """One event; its data is JSON, which holds no line end."""
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
-
-
-def asks_for_events(accept: str) -> bool:
-    """Whether an Accept header asks for a stream of events (SSE-01)."""
-    return MEDIA_TYPE in accept.lower()

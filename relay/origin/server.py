@@ -15,9 +15,9 @@ from multipart import parse_options_header  # type: ignore[import-untyped]  # sh
 from deploy_relay_kit.relay.errors import InputError
 from deploy_relay_kit.relay.origin.answers import (
     EVENT_HEADERS,
+    MEDIA_TYPE,
     PRIME,
     RefusalError,
-    asks_for_events,
     event_of,
 )
 from deploy_relay_kit.relay.origin.config import Config
@@ -224,7 +224,7 @@ async def _let_send(request: web.Request) -> None:
 
 
 def _wants_events(request: web.Request) -> bool:
-    return asks_for_events(request.headers.get("Accept", ""))
+    return MEDIA_TYPE in request.headers.get("Accept", "").lower()  # SSE-01
 
 
 async def _last_event(deploy: Deploying) -> bytes:

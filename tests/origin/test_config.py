@@ -65,7 +65,7 @@ BAD = [
     ("[cluster]", "[cluster]\nlimits = { connect = 0 }", "cluster.limits.connect = 0 must be"),
     ('directory = "data"', 'directory = "node.toml"', "node.toml': Not a directory; give one"),
     ('directory = "data"', "", "member 'directory' is missing; add directory = …"),
-    ('"../token.pem"', '"/dev/zero"', "token_key_file '/dev/zero' is a device"),
+    ('"../token.pem"', '"/dev/zero"', "token_key_file: '/dev/zero' is longer than"),
 ]
 
 
