@@ -53,21 +53,19 @@ async def _shake_hands(tls: ssl.SSLSocket) -> bool:
         try:
             tls.do_handshake()
         except ssl.SSLWantReadError:
-            await _turn(tls, loop.add_reader, loop.remove_reader)
+            await _turn(tls.fileno(), loop.add_reader, loop.remove_reader)
         except ssl.SSLWantWriteError:
-            await _turn(tls, loop.add_writer, loop.remove_writer)
+            await _turn(tls.fileno(), loop.add_writer, loop.remove_writer)
         except ssl.SSLEOFError:
             return False
         else:
             return True
 
 
-async def _turn(
-    sock: socket.socket, add: Callable[..., None], remove: Callable[..., object]
-) -> None:
+async def _turn(number: int, add: Callable[..., None], remove: Callable[..., object]) -> None:
     turn = asyncio.Event()
-    add(sock, turn.set)
+    add(number, turn.set)
     try:
         await turn.wait()
     finally:
-        remove(sock)
+        remove(number)

@@ -66,10 +66,15 @@ def _certificates(file: Path) -> str:
     check_length(file, f"CA file {str(file)!r}")
     try:
         text = file.read_text(encoding="ascii", errors="ignore")  # comments may hold other bytes
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+        _check_certificates(text)
     except (OSError, ValueError) as error:
         raise _unusable(f"CA file {str(file)!r}", error, "a readable PEM file") from error
     return text
+
+
+@functools.lru_cache(maxsize=8)
+def _check_certificates(text: str) -> None:
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
 
 
 def _new_context(trusted: tuple[str, ...], verify: bool) -> ssl.SSLContext:  # noqa: FBT001

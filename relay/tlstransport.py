@@ -46,6 +46,7 @@ class TlsTransport(asyncio.Transport):
         self.progress: Callable[[], object] = bool
         """Called when the connection takes more again, after the peer has taken something."""
         self._tls = tls
+        self._number = tls.fileno()  # for a socket, asyncio would ask the system for its addresses
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         self._unsent = deque[memoryview]()
@@ -60,7 +61,7 @@ class TlsTransport(asyncio.Transport):
         self._waits_for_close = False
         protocol.connection_made(self)
         if self._is_reading:  # the protocol has not paused it
-            self._loop.add_reader(tls, self._read)
+            self._loop.add_reader(self._number, self._read)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "peername":
@@ -82,12 +83,12 @@ class TlsTransport(asyncio.Transport):
     def pause_reading(self) -> None:
         if self._is_reading and not self._is_closing:
             self._is_reading = False
-            self._loop.remove_reader(self._tls)
+            self._loop.remove_reader(self._number)
 
     def resume_reading(self) -> None:
         if not self._is_reading and not self._has_ended:
             self._is_reading = True
-            self._loop.add_reader(self._tls, self._read)
+            self._loop.add_reader(self._number, self._read)
 
     def _read(self) -> None:
         if self._is_closing and not self._unsent:
@@ -202,7 +203,7 @@ class TlsTransport(asyncio.Transport):
         self._lost = error
         self._unsent.clear()
         self._waits_to_write = False
-        self._loop.remove_writer(self._tls)
+        self._loop.remove_writer(self._number)
         if not self._has_paused:
             self._has_paused = True
             self._protocol.pause_writing()
@@ -211,9 +212,9 @@ class TlsTransport(asyncio.Transport):
         if waits != self._waits_to_write:
             self._waits_to_write = waits
             if waits:
-                self._loop.add_writer(self._tls, self._write)
+                self._loop.add_writer(self._number, self._write)
             else:
-                self._loop.remove_writer(self._tls)
+                self._loop.remove_writer(self._number)
         if waits != self._has_paused and not self._is_closing:
             self._has_paused = waits
             (self._protocol.pause_writing if waits else self._protocol.resume_writing)()
@@ -250,7 +251,7 @@ class TlsTransport(asyncio.Transport):
                 self._end_within(CLOSE_SECONDS)
         except ssl.SSLWantWriteError:
             self._is_reading = False
-            self._loop.remove_reader(self._tls)
+            self._loop.remove_reader(self._number)
             self._wait_to_write(waits=True)
         except (OSError, ValueError):  # ValueError: it is done already
             self._end(None)
@@ -267,8 +268,8 @@ class TlsTransport(asyncio.Transport):
         self._has_ended = self._is_closing = True
         if self._end_timer is not None:
             self._end_timer.cancel()
-        self._loop.remove_reader(self._tls)
-        self._loop.remove_writer(self._tls)
+        self._loop.remove_reader(self._number)
+        self._loop.remove_writer(self._number)
         self._is_reading = False
         self._unsent.clear()
         self._tls.close()

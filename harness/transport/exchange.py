@@ -14,6 +14,7 @@ from deploy_relay_kit.harness.witness.moments import MomentKind
 
 ENVIRON_KEY = "deploy_relay_kit.harness.transport.exchange"  # in the WSGI environment of a request
 _W = TypeVar("_W", bound=RequestWitness)
+_OF_EVERY_KIND = [field.name for field in fields(RequestWitness)]
 
 
 @dataclass(slots=True)
@@ -36,10 +37,10 @@ class Exchange:
 
     def witness_as(self, kind: type[_W], **seen: Any) -> _W:
         """Replace the witness by one of a more special kind, which also has `seen`."""
-        common = {f.name: getattr(self.witness, f.name) for f in fields(RequestWitness)}
-        special = kind(**common, **seen)
+        special = kind(**{name: getattr(self.witness, name) for name in _OF_EVERY_KIND}, **seen)
         requests = self.connection.witness.requests
-        requests[requests.index(self.witness)] = special
+        place = next(i for i, it in enumerate(requests) if it is self.witness)
+        requests[place] = special
         self.witness = special
         return special
 

@@ -11,15 +11,9 @@ gc.disable()  # while tests are collected, nothing is garbage
 
 def pytest_collection_finish() -> None:
     gc.enable()
-    _collect_for_good()
+    gc.freeze()  # no later collection looks at the tests
     gc.set_threshold(20_000, 50, 50)  # what a test leaves is little
 
 
 def pytest_sessionfinish() -> None:
-    _collect_for_good()  # so that the ten collections of pytest at its end take no time
-
-
-def _collect_for_good() -> None:
-    """Collect garbage; no later collection looks at what is left."""
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # so that the ten collections of pytest at its end take no time
