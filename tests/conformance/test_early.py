@@ -171,6 +171,9 @@ def test_the_rest_of_a_refused_payload_is_not_sent(
         assert peer.upload.received_after_answer < size // 2
     with check("EARLY-05", "the upload after the refusal"):
         assert not peer.upload.complete, "expected an upload that stops, got the whole upload"
+    with check("EARLY-05", "the end of a body without its closing delimiter"):
+        check.need(not peer.upload.complete, "the upload is whole")
+        assert not peer.upload.reader.framing.terminated, "expected no last chunk, got one"
 
 
 def test_a_refusal_after_100_continue_is_the_answer(

@@ -60,7 +60,7 @@ def test_replicated_keeps_its_place_or_is_the_last_field(
         assert names == expected
 
 
-@pytest.mark.parametrize("given", [True, "true", "FALSE", 1, None, {}], ids=repr)
+@pytest.mark.parametrize("given", [True, "true", "FALSE", 1, 0, "", None, {}], ids=repr)
 def test_replicated_is_the_text_false_for_every_given_value(
     cluster: FakeCluster, relay: Relay, check: Checks, given: object
 ) -> None:
@@ -203,6 +203,13 @@ def test_members_are_forwarded_in_the_order_of_the_request(
         need_good_form(peer)
         names = [name for name in peer.upload.fields if name != "replicated"]
         assert names == ["operation", "project", *given]
+    with check("FLD-04", "the value of the field restart"):
+        assert text_of(peer, "restart", "rolling") == b"rolling"
+    other = cluster.peer()
+    given = {"force": True, "project": "demo", "urlPath": "/x", "operation": "deploy_component"}
+    relay.deploy(to=[other], request=given)
+    with check("FLD-04", "the order of a request whose operation is last"):
+        assert [name for name in other.upload.fields if name != "replicated"] == [*given]
 
 
 def test_names_with_a_meaning_for_a_command_line_or_a_form_are_forwarded(

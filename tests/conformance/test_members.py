@@ -39,13 +39,39 @@ NAMES = [
     ),
 ]
 NAMES += ["n" * 300, "m" * 8_000, "\u00e9" * 7_000]
+MORE_NAMES = [
+    *(
+        "\u00a0a\u3000",
+        "a\u200bb",
+        "\ufeffa",
+        "a\u2028b\u2029c",
+        "a%22b",
+        "Replicated",
+        "Operation",
+    ),
+    *(
+        "ignore_replication_errors",
+        "replicated_",
+        "restart_",
+        "force",
+        "install_command",
+        "install",
+    ),
+    *("install_timeout", "deployment_id", "env", "headers", "nodes", "hosts", "timeout", "urlPath"),
+    *("Operation", "install", "expires_in", "role", "secret", "api_key", "authorization", "cookie"),
+    *("\ue000", "\uffff"),
+]
 NEVER_SENT = ("_a", "payload", "progress", "password", "token", "impersonate", "requestId", "_")
 
 
 def test_every_name_arrives_as_it_is(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
     """Every name of a member arrives unchanged, also one that resembles a forbidden one."""
-    peer = cluster.peer()
+    peer, other = cluster.peer(), cluster.peer()
     relay.deploy(to=[peer], request={name: f"value {n}" for n, name in enumerate(NAMES)})
+    relay.deploy(to=[other], request={name: f"value of {name}" for name in MORE_NAMES})
+    for name in MORE_NAMES:
+        with check("FLD-04", f"the member {name!r}"):
+            assert text_of(other, name, f"value of {name}") == f"value of {name}".encode()
     with check("FLD-04", "the uploads of a request with these names"):
         assert len(peer.uploads) == 1
     for number, name in enumerate(NAMES):
@@ -83,8 +109,17 @@ VALUES: dict[str, Any] = {
     "nulls": {"a": None, "b": [None]},
     "large numbers in a list": [4_294_967_297, 0.1, 1e300, 0.12345678901234567],
     "names": {"password": "a", "token": 1, "_hidden": 2, "replicated": True, "payload": {"a": 1}},
+    "more names": [{"": 1, "$a": 2, "a.b": 3, " b ": 4, "__proto__": 5, "a-b": [{"": None}]}],
+    "texts": ["007", "2026-01-02T03:04:05+00:00", "a\r\nb\rc\n", "a\0b", "true", "{}", " 1 "],
+    "restart": False,
+    "force": True,
+    "install_timeout": 0,
+    "ignore_replication_errors": False,
+    "a small number in a list": [5e-324, -1e-310],
+    "forty levels": json.loads("[" * 40 + '{"a":1}' + "]" * 40),
     "depth": [[[[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]]],
-    "hundred members": {f"member {n}": n for n in range(100)},
+    "three hundred members": {f"member {n}": n for n in range(300)},
+    "three thousand items": list(range(3_000)),
 }
 
 

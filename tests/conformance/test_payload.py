@@ -80,7 +80,7 @@ def test_an_empty_payload_fails_every_peer_and_sends_nothing(
         assert len(peer.requests) == 0
 
 
-AT_A_MEBIBYTE = (1_048_575, 1_048_576, 1_048_577, 4_194_304)
+AT_A_MEBIBYTE = (1_048_575, 1_048_576, 1_048_577, 4_194_303, 4_194_304, 8_388_609, 10_240_000)
 """Sizes at a block of buffers and files, where a loop ends late or early."""
 
 
@@ -95,6 +95,10 @@ def test_a_payload_of_any_size_arrives_whole(
     peer = cluster.peer()
     relay.deploy(to=[peer], payload=payload.path)
     check_arrives(check, peer, payload.sha256)
+
+
+PADDED = b"\xef\xbb\xbf\x1a" + b"PK\x03\x04" * 20_000 + b"\x1a\0\0\n" + bytes(100_000)
+"""What some readers skip: a byte order mark, an end of a text, zeros at the end."""
 
 
 def check_arrives(check: Checks, peer: FakePeer, sha256: str) -> None:
@@ -115,6 +119,7 @@ def check_arrives(check: Checks, peer: FakePeer, sha256: str) -> None:
         b"0\r\n\r\n",
         b"\r" * 70_000,
         b"\n--" * 50_000,
+        PADDED,
     ],
     ids=lambda content: repr(content[:24]),
 )

@@ -102,6 +102,9 @@ def test_a_payload_that_grows_fails_the_record(
     with check("RES-11", "the number of complete bodies of a failed deploy"):
         check.need(outcome[peer].status == "failed", "the record is a success (BUG-14)")
         assert len(whole_uploads(peer)) == 0
+    with check("RES-11", "the closing delimiters in the bodies of a failed deploy"):
+        check.need(outcome[peer].status == "failed", "the record is a success (BUG-14)")
+        assert [it.reader.body_complete for it in peer.uploads if it.reader.body_complete] == []
 
 
 def test_a_payload_that_vanishes_ends_in_a_record(

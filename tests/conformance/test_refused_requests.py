@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import date
+from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
 from deploy_relay_kit.harness import FakeCluster
 from deploy_relay_kit.harness.judge.cases.checks import Checks
-from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.relay import ABSENT, Relay
 from deploy_relay_kit.harness.judge.cases.uploads import (
     names_of,
     need_good_upload,
@@ -135,6 +138,7 @@ def as_a_peer_reads(value: bytes) -> object:
 
 
 NOT_JSON = [object(), {1, 2}, b"bytes", float("nan"), [float("inf")], {"a": [float("-inf")]}]
+NOT_JSON += [float("-inf"), Decimal("1.5"), date(2026, 1, 2), SimpleNamespace(a=1), [1 + 2j]]
 
 
 def test_a_value_without_a_json_form_is_refused_before_anything_is_sent(
@@ -156,7 +160,7 @@ def test_a_value_without_a_json_form_is_refused_before_anything_is_sent(
 
 OPERATIONS = [
     *("drop_component", "DEPLOY_COMPONENT", "deploy_component ", "deploy_component_v2", "deploy"),
-    *("", None, 5),
+    *("", None, 5, ABSENT),
 ]
 
 
@@ -168,7 +172,8 @@ def test_another_operation_is_not_relayed(
     need_upload(cluster, relay, {"operation": "deploy_component"})
     for operation in OPERATIONS:
         outcome = relay.deploy(to=[peer], request={"operation": operation})
-        with check("KIT-06", f"the deploy with the operation {operation!r}"):
+        shown = "no operation" if operation is ABSENT else f"the operation {json.dumps(operation)}"
+        with check("KIT-06", f"the deploy with {shown}"):
             assert outcome.fails(peer), REFUSED
     with check("KIT-06", "the number of requests"):
         assert len(peer.requests) == 0

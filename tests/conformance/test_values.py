@@ -174,7 +174,7 @@ def test_json_means_what_the_request_said(
 ) -> None:
     """The texts inside JSON arrive unchanged.
 
-    The relay may escape characters of ASCII there, as JSON allows.
+    The relay may escape other characters of ASCII than those of HTML there, as JSON allows.
     """
     escaped, texts = ["<b>&amp;</b>", "a/b", 'say "no"'], ["2026-01-02T03:04:05Z", " x\n"]
     peer = cluster.peer()
@@ -192,16 +192,25 @@ def test_json_means_what_the_request_said(
         assert arrived[3:] == texts
 
 
+UNESCAPED = [*"<>&\ufeff\u200b\u200d\u2060\xad\ue000\ufffd\uffff\U000e0067\U0010ffff"]
+
+
 def test_line_separators_in_json_are_not_escaped(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """The characters U+2028 and U+2029 stand in JSON as they are, like all outside ASCII."""
+    """No character outside ASCII is escaped in JSON, as U+2028 is by some, nor those of HTML."""
     peer = cluster.peer()
-    relay.deploy(to=[peer], request={"notes": ["a\u2028b\u2029c", "\xfc"]})
+    others = {f"note-{n}": [f"x{it}"] for n, it in enumerate(UNESCAPED)}
+    relay.deploy(to=[peer], request={"notes": ["a\u2028b\u2029c", "\xfc"], **others})
     value = peer.upload.fields["notes"]
     with check("WIRE-06", "the line separators in the field notes"):
         check.need("\xfc".encode() in value, "every character outside ASCII is escaped")
         assert "a\u2028b\u2029c".encode() in value, "expected them as they are, got escapes"
+    for number, character in enumerate(UNESCAPED):
+        with check("WIRE-06", f"the character {character!a} in JSON"):
+            sent = peer.upload.fields[f"note-{number}"]
+            check.need(json_list(check, sent) == [f"x{character}"], "it is another text (FLD-04)")
+            assert sent == f'["x{character}"]'.encode()
 
 
 def json_list(check: Checks, value: bytes) -> list[Any]:

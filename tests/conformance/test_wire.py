@@ -10,7 +10,7 @@ import pytest
 from deploy_relay_kit.harness import FakeCluster
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
-from deploy_relay_kit.harness.judge.cases.uploads import need_value
+from deploy_relay_kit.harness.judge.cases.uploads import file_of, need_value
 
 
 def test_the_upload_keeps_to_the_wire_format(
@@ -36,6 +36,8 @@ def test_neither_its_size_nor_events_change_the_form_of_an_upload(
     staged.write_bytes(bytes(size))
     relay.deploy(to=[peer], payload=staged, events=events)
     check.wire(peer.upload)
+    with check("FLD-08", "the bytes of the payload"):
+        assert file_of(peer.upload).length == size
 
 
 def boundaries_of(cluster: FakeCluster, relay: Relay, *, deploys: int) -> list[list[str]]:
@@ -134,6 +136,7 @@ def test_a_value_that_looks_like_an_earlier_boundary_arrives_as_it_is(
     "name",
     [
         *("", 'a"; filename="x', "a;b", "a\\", "é", "a: b", "a\0b", "a\x01b", "a\x1bb", "a\x7fb"),
+        *("a\x0bb", "a\x0cb"),
         *("n" * 10_000, "n" * 16_300, "n" * 16_384, "n" * 17_000, "é" * 9_000),
     ],
     ids=lambda name: ascii(name)[:12] + str(len(name)),

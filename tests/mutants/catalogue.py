@@ -43,6 +43,8 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_quotes,
     of_rare_forms,
     of_rare_secrets,
+    of_rare_uploads,
+    of_rare_values,
     of_reading,
     of_reasons,
     of_records,

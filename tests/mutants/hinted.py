@@ -32,7 +32,10 @@ MAKE_IT = {
         "of_habits.the_file_has_its_staged_name",
     ),
     "type-of-the-file": ("of_wire.the_file_has_the_general_type",),
-    "preamble-of-a-mail": ("of_wire.the_body_has_a_preamble",),
+    "preamble-of-a-mail": (
+        "of_wire.the_body_has_a_preamble",
+        "of_rare_uploads.the_body_begins_with_an_empty_line",
+    ),
     "no-closing-delimiter": ("of_wire.there_is_no_closing_delimiter",),
     "unix-line-ends": ("of_wire.lines_end_with_lf_alone",),
     "json-with-spaces": (
@@ -44,6 +47,14 @@ MAKE_IT = {
         "of_habits.json_is_ascii",
         "of_requests.characters_beyond_sixteen_bits_are_escaped_in_json",
         "of_near_misses.invisible_characters_are_escaped_in_json",
+        "of_rare_values.byte_order_marks_are_escaped_in_json",
+        "of_rare_values.private_characters_are_escaped_in_json",
+        "of_rare_values.joiners_are_escaped_in_json",
+        "of_rare_values.special_characters_are_escaped_in_json",
+    ),
+    "html-in-json": (
+        "of_rare_values.ampersands_are_escaped_in_json",
+        "of_rare_values.html_is_escaped_in_json",
     ),
     "text-in-quotes": (
         "of_values.text_is_in_quotes",

@@ -63,6 +63,17 @@ def usual_mint(served: Served, declared: Collection[str]) -> Mint:
     return OperationsMint(served.username, served.password)
 
 
+ABSENT = object()
+"""The value of a default member that a request is to lack."""
+
+
+def _completed(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with the members that every deploy needs."""
+    usual = {"operation": "deploy_component", "project": "demo"}
+    whole = request if usual.keys() <= request.keys() else {**usual, **request}
+    return {name: value for name, value in whole.items() if value is not ABSENT}
+
+
 def _has_mint_fault(served: Served | DeployNode) -> bool:
     """Whether a node has a fault that only a mint over its operations API can see."""
     return any(group_of(fault) == "mint" for fault in getattr(served, "faults", ()))
@@ -120,8 +131,8 @@ class Relay:
 
         Args:
             to: the nodes, in order; a `DeployNode` is taken as it is.
-            request: members of the deploy request beside `operation`; `project` is `demo` by
-                default.
+            request: members of the deploy request; `operation` and `project` come first, unless
+                it has both, and are not sent if they are `ABSENT`.
             payload: staged payload; by default the case's small one.
             ca_file: CA bundle; by default the cluster's own.
             verify: False: do not verify the certificate of any node.
@@ -140,7 +151,7 @@ class Relay:
                 node if isinstance(node, DeployNode) else self.node(node, verify=verify)
                 for node in to
             ),
-            request={"operation": "deploy_component", "project": "demo", **(request or {})},
+            request=_completed(request or {}),
             payload=payload or self.payload.path,
             ca_file=ca_file or self._ca_file,
             **how,

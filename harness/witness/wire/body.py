@@ -109,9 +109,12 @@ class FormBody:
             self._content.update(data, start, end)
 
     def _end_part(self) -> None:
-        self._matched = self._first = 0
-        if self._content is not None:
+        if isinstance(self._content, StrayContent):
+            if not self._content.finish(self.findings) and not self._first:  # an empty line alone
+                self.findings.note(Rule.PREAMBLE, 0, show(b"\r\n"), delimiter=self._shown)
+        elif self._content is not None:
             self._content.finish(self.findings)
+        self._matched = self._first = 0
         if isinstance(self._content, Field):
             self.fields.append(self._content)
         self._content = None

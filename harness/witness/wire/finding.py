@@ -52,6 +52,7 @@ class Rule(Enum):
 
     BODY_LENGTH = "framing", "WIRE-13", "{length} bytes of body"
     CHUNK_SIZE = "framing", "WIRE-13", "a chunk size in hexadecimal digits and CRLF"
+    CHUNK_EXTENSION = "framing", "WIRE-13", "no chunk extension"
     CHUNK_CUT = "framing", "WIRE-13", "{left} more bytes of chunk {number}"
     CHUNK_END = "framing", "WIRE-13", "CRLF after the data of chunk {number}"
     LAST_CHUNK = "framing", "WIRE-13", "a last chunk of size 0"

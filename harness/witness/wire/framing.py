@@ -86,7 +86,7 @@ class LengthReader(FramingReader):
 
 
 class ChunkedReader(FramingReader):
-    """Chunked framing (WIRE-13). Extensions and trailers are legal and only recorded."""
+    """Chunked framing (WIRE-13). Trailers are legal and only recorded."""
 
     def __init__(self, head: RequestHead, deliver: Deliver) -> None:
         super().__init__(head, deliver)
@@ -146,9 +146,12 @@ class ChunkedReader(FramingReader):
     def _read_size(self, line: bytes) -> int | None:
         """The size in a chunk-size line; None when the line has none."""
         digits, semicolon, extension = line.rstrip(b"\r\n").partition(b";")
+        is_first = not self.framing.extensions
         if semicolon and len(self.framing.extensions) < _KEPT:
             self.framing.extensions.append(semicolon + extension)
         if match := _SIZE_LINE.fullmatch(line):
+            if semicolon and is_first:
+                self.findings.note(Rule.CHUNK_EXTENSION, self._line_at, show(line))
             return int(match[1], 16)
         self.findings.note(Rule.CHUNK_SIZE, self._line_at, show(line))
         try:
