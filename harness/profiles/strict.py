@@ -51,7 +51,9 @@ class Strict(Profile):
 
     def at_end(self, upload: UploadWitness, credential: Credential) -> Decision:
         if upload.findings and (self.refuses or not upload.reader.body_complete):
-            return Decision(Answer.error(400, f"broken on the wire: {upload.findings[0]}"))
+            return Decision(
+                Answer.error(400, f"broken on the wire: {upload.findings[0].explained}")
+            )
         project = upload.fields.get("project", b"").decode("utf-8", "replace")
         if wants_events(upload):
             return Decision(EventStream(success_events(project)))

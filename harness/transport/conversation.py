@@ -18,7 +18,7 @@ from deploy_relay_kit.harness.transport.exchange import Exchange
 from deploy_relay_kit.harness.witness.clock import now
 from deploy_relay_kit.harness.witness.moments import MomentKind
 from deploy_relay_kit.harness.witness.wire import OperationReader, UploadReader
-from deploy_relay_kit.harness.witness.wire.finding import show
+from deploy_relay_kit.harness.witness.wire.finding import quoted
 
 _BLOCK = 256 * 1024
 _QUOTED = 4096  # bytes of an answer kept for a quote
@@ -227,7 +227,7 @@ class Conversation:
         if "answer end" in witness.times:
             return
         body = begin.partition(b"\r\n\r\n")[2].decode("latin-1")
-        quote = show(self._quotable(body).encode("latin-1")) if self._quotable else ""
+        quote = quoted(self._quotable(body).encode("latin-1")) if self._quotable else ""
         kind = MomentKind.ANSWER_QUOTED if quote else MomentKind.ANSWER_END
         witness.mark("answer end", kind, size=sent, quote=quote)
 

@@ -52,7 +52,7 @@ def differences(upload: Upload, request: Mapping[str, Any], payload: bytes | Pat
     if not upload.complete:
         yield "the body is not complete"
     for finding in upload.findings:
-        yield str(finding)
+        yield finding.explained
     if upload.method != "POST":
         yield f"method: expected POST, got {upload.method}"
     if upload.token is None:

@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy_relay_kit.harness.cluster import FakeCluster
+from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import ResetAfter
 from deploy_relay_kit.harness.peer.addresses import loopback_address
 from deploy_relay_kit.harness.peer.peer import FakePeer
 from deploy_relay_kit.harness.witness.clock import now
+from tests.harness.uploading import answer_to_upload
 from tests.rawclient import RawClient, chunked, mint, mint_request, upload_body, upload_head
 from tests.websocketclient import BINARY, REQUEST, masked, opened
 
@@ -248,3 +250,10 @@ def test_a_cluster_holds_its_peers_by_name(cluster: FakeCluster) -> None:
     assert cluster["b"] is peers[1]
     with pytest.raises(KeyError):
         cluster["c"]
+
+
+def test_an_answer_is_quoted_with_the_escapes_that_it_has(cluster: FakeCluster) -> None:
+    peer = cluster.peer(fault=Answer.error(500, 'a "word" \\ \x1b'))
+    answer = answer_to_upload(peer, cluster)
+    assert b'a \\"word\\" \\\\ \\u001b' in answer.body
+    peer.wait_until(lambda peer: answer.body.decode() in peer.timeline())

@@ -404,3 +404,11 @@ def test_memory_does_not_grow_with_the_payload() -> None:
     assert reader.file.length == 64 << 20
     assert reader.findings == []
     assert peak - before < 1 << 20
+
+
+def test_a_finding_in_a_list_is_a_sentence() -> None:
+    """As pytest shows `assert upload.findings == []`."""
+    data = next(path for path in INVALID if path.stem == "sixty-five-fields").read_bytes()
+    [finding, *_] = findings = check_upload(data)
+    assert repr(findings).startswith(f"[<Finding {finding}>")
+    assert finding.explained == f"{finding}; see relay-harness explain {finding.id}"

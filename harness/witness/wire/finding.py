@@ -108,7 +108,7 @@ class Rule(Enum):
         self.expected = expected
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Finding:
     """One broken rule.
 
@@ -138,6 +138,14 @@ class Finding:
         where = f"{self.layer} byte {self.offset}"
         return f"{self.id}, {where}: expected {self.expected}, got {self.got}"
 
+    def __repr__(self) -> str:
+        return f"<Finding {self}>"
+
+    @property
+    def explained(self) -> str:
+        """The finding, and the command that shows its reason and common mistakes."""
+        return f"{self}; see relay-harness explain {self.id}"
+
 
 class Findings(list[Finding]):
     """Findings in the order of discovery, at most `MAX_FINDINGS` of them."""
@@ -154,6 +162,11 @@ def show(data: bytes | bytearray) -> str:
     if len(data) > MAX_SHOWN:
         data = data[:_FIRST] + b" ... " + data[-_LAST:]
     return _bounded(bytes(data).decode("latin-1").encode("unicode_escape").decode())
+
+
+def quoted(data: bytes | bytearray) -> str:
+    """Like `show`, but a backslash is one: JSON has escapes of its own."""
+    return show(data).replace("\\\\", "\\")
 
 
 def _bounded(text: str) -> str:
