@@ -57,7 +57,7 @@ def _two_nodes(transcript: Transcript) -> str:
         file = peer.uploads[-1].file
         if not file or file.sha256 != transcript.payload.sha256:
             raise WrongError(f"{peer.name} received another payload")
-    findings = [str(finding) for peer in peers for finding in peer.uploads[-1].findings]
+    findings = [finding.explained for peer in peers for finding in peer.uploads[-1].findings]
     if findings:
         raise WrongError(f"the relay broke the wire format (the cases judge that): {findings[0]}")
     return "two successes, and both nodes have the payload"
@@ -111,7 +111,11 @@ def _long_line(transcript: Transcript) -> str:
 def _unknown_verb(transcript: Transcript) -> str:
     seq = transcript.next_seq()
     line = messages.encode_plain({"seq": seq, "verb": "of-a-later-kit"})
-    if transcript.send(Deployed, line, seq).errored is UNSET:
+    try:
+        is_errored = transcript.send(Deployed, line, seq).errored is not UNSET
+    except MessageError as error:
+        raise WrongError(f"answer an unknown verb with errored; {error}") from None
+    if not is_errored:
         raise WrongError("answer an unknown verb with errored")
     transcript.deploy()
     return "errored, and the next deploy works"

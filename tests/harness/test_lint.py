@@ -52,6 +52,7 @@ def test_nothing_is_wrong_with_the_adapters_of_the_kit(name: str) -> None:
         ),
         ("shows a password", r"wrong  .*: standard error shows a password"),
         ("dies of what it does not know", "wrong  an unknown verb: .*exit code 6"),
+        ("takes every verb for stop", "wrong  an unknown verb: answer .* with errored; Object "),
         ("passes a password on", "wrong  argument lists during a deploy: a password or token"),
         ("does not end", "wrong  stop: still running"),
         ("ends badly", "wrong  stop: expected exit code 0, got 8"),

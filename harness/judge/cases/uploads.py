@@ -13,6 +13,7 @@ from deploy_relay_kit.harness.faults.answers import Answer
 from deploy_relay_kit.harness.faults.kinds import AnswerEarly, in_turn
 from deploy_relay_kit.harness.judge.cases.checks import CUT, Checks
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.judge.cases.wording import shown
 from deploy_relay_kit.harness.peer.addresses import has_ipv6, loopback_address
 from deploy_relay_kit.harness.peer.payloads import Payload
 from deploy_relay_kit.harness.peer.peer import FakePeer
@@ -93,14 +94,16 @@ def need_upload(cluster: FakeCluster, relay: Relay, request: Mapping[str, Any], 
     """
     peer = cluster.peer()
     relay.deploy(to=[peer], request=request, **how)
+    nearest = "the nearest request that is allowed"
+    if request:
+        nearest += f", with the members {shown(request)}"
     if not peer.uploads:
-        raise Unseen("the relay sends no upload for the nearest request that is allowed")
+        raise Unseen(f"the relay sends no upload for {nearest}")
     names = names_of(peer)
     if not peer.uploads[-1].complete:
-        raise Unseen("the relay completes no upload for the nearest request that is allowed")
+        raise Unseen(f"the relay completes no upload for {nearest}")
     if missing := [name for name in request if name not in names]:
-        shown = ", ".join(missing[:3])
-        raise Unseen(f"the relay does not forward {shown} of the nearest request that is allowed")
+        raise Unseen(f"the relay does not forward {', '.join(missing[:3])} of {nearest}")
 
 
 def need_value(cluster: FakeCluster, relay: Relay, value: object, form: str) -> None:
@@ -109,8 +112,8 @@ def need_value(cluster: FakeCluster, relay: Relay, value: object, form: str) -> 
     relay.deploy(to=[peer], request={"note": value})
     sent = peer.upload.fields.get("note") if peer.uploads else None
     if sent != form.encode():
-        shown = "nothing" if sent is None else sent.decode(errors="replace")
-        raise Unseen(f"the value {form} is sent as {shown}, too (WIRE-06, WIRE-12)")
+        written = "nothing" if sent is None else sent.decode(errors="replace")
+        raise Unseen(f"the value {form} is sent as {written}, too (WIRE-06, WIRE-12)")
 
 
 def need_good_upload(peer: FakePeer) -> None:

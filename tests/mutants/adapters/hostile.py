@@ -175,6 +175,8 @@ def reply_to(message: Message) -> Message:
             return {"stopped": True}
     if HOW == "dies of what it does not know":
         die(6)
+    if HOW == "takes every verb for stop":
+        return {"stopped": True}
     return {"errored": "unknown verb"}
 
 
