@@ -221,10 +221,21 @@ def _begun_beside_a_pause(cluster: FakeCluster, relay: Relay, check: Checks) -> 
             patient.wait_until(is_answered, IN_TIME)
 
     peer = cluster.peer(fault=in_turn(Held(Answer(503), until=wait), None))
-    relay.deploy(to=[patient, peer], limits=THRICE)
+
+    def wait_longer() -> None:
+        with contextlib.suppress(TimeoutError):
+            peer.wait_until(is_tried_again, 2 * IN_THE_PAUSE)
+
+    # Its first attempt ends after the second one of the other peer.
+    slow = cluster.peer(fault=Held(Answer(json={}), until=wait_longer))
+    relay.deploy(to=[patient, peer, slow], limits=THRICE)
     for it in (patient, peer):
         check.need(len(it.uploads) == 2, f"{it.name} saw {len(it.uploads)} uploads, not two")
     return peer.uploads[1].times["head"] - patient.uploads[0].times["answer end"]
+
+
+def is_tried_again(peer: FakePeer) -> bool:
+    return len(peer.live_uploads) > 1
 
 
 def is_answered(peer: FakePeer) -> bool:
@@ -265,7 +276,9 @@ def test_the_record_of_a_failure_is_that_of_the_last_attempt(
 ) -> None:
     """The record of a failure has the status code and the reason of the last attempt."""
     peer = cluster.peer(fault=in_turn(Answer.error(503, "busy"), last))
-    record = relay.deploy(to=[peer], limits=Limits(attempts=2, retry_delay=0.01))[peer]
+    # A refusal is final, although one more attempt is allowed.
+    limits = Limits(attempts=2 if code is None else 3, retry_delay=0.01)
+    record = relay.deploy(to=[peer], limits=limits)[peer]
     check.need(len(peer.uploads) == 2, f"{peer.name} saw {len(peer.uploads)} uploads, not two")
     with check(requirement, "the status of the record"):
         assert record.status == "failed"

@@ -21,7 +21,6 @@ from deploy_relay_kit.harness import (
     FakePeer,
     Fault,
     HangInHandshake,
-    Held,
     MintAnswer,
     MintDropped,
     MintHangs,
@@ -56,15 +55,25 @@ CONNECTIONS: Seen = lambda peer: sum(seen.has_spoken for seen in peer.connection
 ACCEPTED: Seen = lambda peer: len(peer.connections)  # noqa: E731
 
 BUSY = [502, 503, 504]
+WITH_A_BODY = {
+    "a page": Answer(503, body="<html><h1>Busy</h1></html>", content_type="text/html"),
+    "a text": Answer(503, body="busy", content_type="text/plain"),
+    "an error": Answer.error(503, "busy"),
+}
 TEMPORARY: Faults = {
     **{f"uploads answered {it}": (Answer(it), UPLOADS) for it in BUSY},
     **{f"mints answered {it}": (MintAnswer(Answer(it)), MINTS) for it in BUSY},
     "uploads refused early with 503": (AnswerEarly(Answer(503), then="drain"), UPLOADS),
+    **{f"uploads answered 503 with {what}": (it, UPLOADS) for what, it in WITH_A_BODY.items()},
     "uploads that are reset": (ResetAfter(70_000), UPLOADS),
     "uploads without an answer": (CloseWithoutAnswer(), UPLOADS),
     "mints without an answer": (MintDropped(), MINTS),
     "connections that are reset": (ResetAtAccept(), ACCEPTED),
     "handshakes that are ended": (CloseInHandshake(), CONNECTIONS),
+    "uploads that fail in other ways": (
+        in_turn(Answer(504), CloseWithoutAnswer(), Answer(502), ResetAfter(70_000), Answer(503)),
+        UPLOADS,
+    ),
     "mints and uploads in turn": (
         (in_turn(MintAnswer(Answer(503)), None, MintDropped(), None), Answer(503)),
         MINTS,
@@ -84,7 +93,12 @@ def with_mints(relay: Relay, faults: Faults) -> list[str]:
 
 
 MANY = 12  # attempts; some relays make no more than 5 or 10
-SOME = ["uploads answered 503", "mints answered 503", "connections that are reset"]
+SOME = [
+    "uploads answered 503",
+    "uploads that fail in other ways",
+    "mints answered 503",
+    "connections that are reset",
+]
 
 
 @pytest.mark.parametrize(("attempts", "whats"), [(2, list(TEMPORARY)), (MANY, SOME)])
@@ -244,7 +258,7 @@ def test_nothing_is_retried_unless_the_deploy_allows_it(
             assert len(peer.mints) <= 1
 
 
-# -- limits and pauses -----------------------------------------------------------------------------
+# -- limits ----------------------------------------------------------------------------------------
 
 
 TWO_ATTEMPTS = 8.0  # seconds, with limits of 1 s; the first attempts end at once
@@ -273,28 +287,3 @@ def test_every_limit_holds_in_the_second_attempt(
     for what, peer in peers.items():
         with check("HTTP-03", f"the status of the record of a peer that {what} the second time"):
             assert outcome[peer].status == "failed"
-
-
-PAUSE = 3  # seconds; a healthy upload begins in less, also on a loaded machine
-
-
-def test_the_pause_of_one_peer_delays_no_other(
-    cluster: FakeCluster, relay: Relay, check: Checks
-) -> None:
-    """While the relay waits for another attempt to one peer, it serves the others."""
-    busy = Answer(503, headers=(("Retry-After", str(PAUSE)),))
-    first, other = cluster.peer(fault=in_turn(MintAnswer(busy), None)), cluster.peer()
-    minted = Answer(json=other.node.issue_tokens(None))
-    waits = partial(first.wait_until, lambda peer: answered(peer) > 0, PAUSE)
-    other.fault = MintAnswer(Held(minted, until=waits))
-    relay.deploy(to=[relay.minting(first), relay.minting(other)], limits=THRICE)
-    check.need(len(first.mints) > 1, "the relay made no second attempt")
-    with check("AGG-04", f"the beginning of an upload, from the end of a pause of {PAUSE} s"):
-        late = other.upload.times["head"] - (first.mints[0].times["answer"] + PAUSE)
-        assert late < 0, f"expected before it, got {late:.3f} s after it"
-
-
-def answered(peer: FakePeer) -> float:
-    """When the peer began its first answer; 0 before it has."""
-    requests = [it for seen in peer.live_connections for it in seen.requests]
-    return next((it.times["answer"] for it in requests if "answer" in it.times), 0)

@@ -193,10 +193,19 @@ A_LONG_PAUSE = 0.9  # seconds; far more than a mint takes
 
 
 def pause_between(requests: Sequence[RequestWitness]) -> float:
-    """Seconds from the answer to the first of two requests to the head of the second."""
+    """Seconds from the answer, or else the head, of the first request to the head of the second."""
     if len(requests) != 2:
         raise Unseen(f"the peer saw {len(requests)} attempts, not two")
-    return requests[1].times["head"] - requests[0].times["answer"]
+    times = requests[0].times
+    return requests[1].times["head"] - times.get("answer", times["head"])
+
+
+FAILED_UPLOADS: dict[str, OneFault] = {
+    "uploads": Answer(503),
+    "uploads at a gateway": Answer(504),
+    "uploads that are reset": ResetAfter(70_000),
+    "uploads without an answer": CloseWithoutAnswer(),
+}
 
 
 def test_a_pause_is_no_longer_than_the_deploy_names(
@@ -206,8 +215,10 @@ def test_a_pause_is_no_longer_than_the_deploy_names(
 
     The shortest of several pauses is looked at, because a loaded machine delays some.
     """
-    twice = in_turn(Answer(503), Answer(503), None)
-    peers = {"uploads": [cluster.peer(fault=twice) for _ in range(3)]}
+    peers = {
+        what: [cluster.peer(fault=in_turn(fault, fault, None)) for _ in range(3)]
+        for what, fault in FAILED_UPLOADS.items()
+    }
     peers["connections"] = [
         cluster.peer(fault=in_turn(ResetAtAccept(), ResetAtAccept(), None)) for _ in range(3)
     ]
@@ -216,7 +227,6 @@ def test_a_pause_is_no_longer_than_the_deploy_names(
         peers["mints"] = [cluster.peer(fault=in_turn(failed, failed, None)) for _ in range(3)]
     relay.deploy(to=chain(*peers.values()), limits=THRICE)
     pauses = {
-        "uploads": [pause_between(it) for at in peers["uploads"] for it in pairwise(at.uploads)],
         "connections": [
             later.accepted_at - first.accepted_at
             for at in peers["connections"]
@@ -224,6 +234,8 @@ def test_a_pause_is_no_longer_than_the_deploy_names(
         ],
         "mints": [pause_between(it) for at in peers.get("mints", ()) for it in pairwise(at.mints)],
     }
+    for what in FAILED_UPLOADS:
+        pauses[what] = [pause_between(it) for at in peers[what] for it in pairwise(at.uploads)]
     for what in peers:
         check.need(pauses[what], f"no second attempt followed failed {what}")
         shortest = min(pauses[what])
@@ -255,7 +267,10 @@ def test_the_relay_waits_as_long_as_retry_after_says(
     busy = {status: Answer(status, headers=LATER) for status in (502, 503, 504)}
     faults: dict[str, Fault] = {f"a {it}": in_turn(busy[it], None) for it in busy}
     faults["an early 503"] = in_turn(AnswerEarly(busy[503], then="drain"), None)
+    faults["a 503 with an error"] = in_turn(Answer.error(503, "busy", headers=LATER), None)
     faults["a second 503"] = in_turn(Answer(503), busy[503], None)
+    at_once = Answer(503, headers=(("Retry-After", "0"),))
+    faults["a second 503, after another time"] = in_turn(at_once, busy[503], None)
     declared = relay.target.capabilities
     if "mint.operations" in declared:
         faults |= {f"a mint answered {it}": in_turn(MintAnswer(busy[it]), None) for it in busy}

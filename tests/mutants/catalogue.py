@@ -61,6 +61,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_time,
     of_tokens,
     of_trust,
+    of_turns,
     of_urls,
     of_values,
     of_ways,

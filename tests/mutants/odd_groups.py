@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.mutants import (  # noqa: F401 - they register their relays
+    odd_connecting,
     odd_libraries,
     odd_minting,
     odd_order,

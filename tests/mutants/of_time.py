@@ -16,7 +16,7 @@ from deploy_relay_kit.relay.errors import AttemptError, PeerError
 from deploy_relay_kit.relay.peer import Peer, mint_failure
 from deploy_relay_kit.relay.report import Record, failed_record, success_record
 from deploy_relay_kit.relay.retry import Retry
-from tests.conformance import test_attempts_counted, test_retry
+from tests.conformance import test_attempts, test_attempts_counted, test_retry
 from tests.mutants.moments import count_attempts
 from tests.mutants.mutant import alike, case, mutant
 from tests.mutants.of_attempts import again_if, final_if, repeat_without_retry_if
@@ -31,7 +31,7 @@ OF_A_STREAM = case(test_attempts_counted.test_every_error_of_a_stream_is_final)
 OF_A_SOCKET = case(test_attempts_counted.test_a_socket_is_opened_again_only_if_it_was_lost)
 UNASKED = case(test_attempts_counted.test_nothing_is_retried_unless_the_deploy_allows_it)
 LIMITS = case(test_attempts_counted.test_every_limit_holds_in_the_second_attempt)
-PAUSE = case(test_attempts_counted.test_the_pause_of_one_peer_delays_no_other)
+PAUSE = case(test_attempts.test_a_pause_before_another_attempt_delays_no_other_peer)
 RETRY_AFTER = case(test_retry.test_the_relay_waits_as_long_as_retry_after_says)
 
 # -- how many --------------------------------------------------------------------------------------
