@@ -18,6 +18,8 @@ from deploy_relay_kit.harness.judge.cases.uploads import (
     text_of,
 )
 
+LATE = {"b": 1, "project": "demo", "replicated": 1, "operation": "deploy_component", "a": 1}
+
 
 @pytest.mark.parametrize("given", [{}, {"replicated": True}, {"replicated": False}], ids=str)
 def test_replicated_is_sent_as_false(
@@ -43,8 +45,12 @@ def test_replicated_is_sent_as_false(
             {"restart": False, "force": True},
             ["operation", "project", "restart", "force", "replicated"],
         ),
+        (
+            LATE,
+            ["b", "project", "replicated", "operation", "a"],
+        ),
     ],
-    ids=["with-replicated", "without-replicated"],
+    ids=["with-replicated", "without-replicated", "the-operation-late"],
 )
 def test_replicated_keeps_its_place_or_is_the_last_field(
     cluster: FakeCluster, relay: Relay, check: Checks, given: dict[str, Any], expected: list[str]
@@ -53,14 +59,19 @@ def test_replicated_keeps_its_place_or_is_the_last_field(
     peer = cluster.peer()
     relay.deploy(to=[peer], request=given)
     names = list(peer.upload.fields)
+    others = [name for name in expected if name != "replicated"]
+    in_order = [name for name in names if name != "replicated"] == others
+    with check("FLD-04", "the names of the other fields, in order"):
+        assert [name for name in names if name != "replicated"] == others
     with check("FLD-02", "the names of the fields, in order"):
-        others = [name for name in expected if name != "replicated"]
-        in_order = [name for name in names if name != "replicated"] == others
         check.need(in_order, "the other fields are not those of the request in its order (FLD-04)")
         assert names == expected
 
 
-@pytest.mark.parametrize("given", [True, "true", "FALSE", 1, 0, "", None, {}], ids=repr)
+GIVEN = [True, "true", "FALSE", "false", 1, 0, "", None, {}, [], ["node-1"]]
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=repr)
 def test_replicated_is_the_text_false_for_every_given_value(
     cluster: FakeCluster, relay: Relay, check: Checks, given: object
 ) -> None:

@@ -61,6 +61,16 @@ MORE_NAMES = [
     *("Operation", "install", "expires_in", "role", "secret", "api_key", "authorization", "cookie"),
     *("\ue000", "\uffff"),
 ]
+MEMBERS = [
+    *("restart", "force", "install_command", "install_timeout", "install_allow_scripts", "urlPath"),
+    *("deployment_timeout", "ignore_replication_errors", "deployment_id", "skip_install", "role"),
+    *("authorization", "Authorization", "user", "nodes", "node", "url", "host", "port", "origin"),
+    *("target", "timeout", "headers", "method", "schema", "database", "table", "file", "stream"),
+    *("status", "size", "length", "verify", "events", "local", "limits", "retry", "attempts"),
+    *("secret", "api_key", "apiKey", "cookie", "session", "accessToken", "operationToken"),
+    *("hdbUser", "hdb_auth_header", "request_id", "bypassAuth", "impersonated", "credential"),
+]
+"""Members that a peer knows, that a relay may want for itself, or that resemble credentials."""
 NEVER_SENT = ("_a", "payload", "progress", "password", "token", "impersonate", "requestId", "_")
 
 
@@ -72,6 +82,14 @@ def test_every_name_arrives_as_it_is(cluster: FakeCluster, relay: Relay, check: 
     for name in MORE_NAMES:
         with check("FLD-04", f"the member {name!r}"):
             assert text_of(other, name, f"value of {name}") == f"value of {name}".encode()
+    known = {name: f"value of {name}" for name in MEMBERS} | {"restart": "rolling"}
+    relay.deploy(to=[knowing := cluster.peer()], request=known)
+    for name, value in known.items():
+        with check("FLD-04", f"the member {name!r} of a request with members that are known"):
+            assert text_of(knowing, name, value) == value.encode()
+    with check("FLD-04", "the fields that the request does not have"):
+        added = {*knowing.upload.fields} - {*known, "operation", "project", "replicated"}
+        assert added == set()
     with check("FLD-04", "the uploads of a request with these names"):
         assert len(peer.uploads) == 1
     for number, name in enumerate(NAMES):
@@ -102,6 +120,11 @@ VALUES: dict[str, Any] = {
     "false": False,
     "true": True,
     "null": None,
+    "restart": False,
+    "force": True,
+    "install_timeout": 0,
+    "deployment_timeout": None,
+    "ignore_replication_errors": False,
     "an empty list": [],
     "a list of one": ["a"],
     "a list of one list": [[1], [[2, [3]]]],
@@ -111,10 +134,6 @@ VALUES: dict[str, Any] = {
     "names": {"password": "a", "token": 1, "_hidden": 2, "replicated": True, "payload": {"a": 1}},
     "more names": [{"": 1, "$a": 2, "a.b": 3, " b ": 4, "__proto__": 5, "a-b": [{"": None}]}],
     "texts": ["007", "2026-01-02T03:04:05+00:00", "a\r\nb\rc\n", "a\0b", "true", "{}", " 1 "],
-    "restart": False,
-    "force": True,
-    "install_timeout": 0,
-    "ignore_replication_errors": False,
     "a small number in a list": [5e-324, -1e-310],
     "forty levels": json.loads("[" * 40 + '{"a":1}' + "]" * 40),
     "depth": [[[[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]]],

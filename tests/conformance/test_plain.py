@@ -44,10 +44,15 @@ def test_plain_http_to_another_machine_is_refused(
         hows += [("a URL of a node without verification", {"verify": False})]
     if "mint.given" in declared:
         hows += [("a URL of a node with a given token", {"mint": GivenToken("made-elsewhere")})]
+    hows += [("a URL with a path", {"url": f"{NO_LOOPBACK}ops/?a=1"})]
+    if "mint.replication" in declared:
+        hows += [("a URL of a node with a replication socket", {})]
     for what, how in hows:
         peer = cluster.peer(tls=False, host="127.0.0.1")
         url = how.pop("url", NO_LOOPBACK).format(port=peer.http.port)
         node = relay.node(peer, url=url, **how)
+        if "socket" in what:
+            node = relay.minting_over(cluster.replication(peer, tls=True), peer, url=url)
         check_refused(check, relay, peer, node, what)
         if what == "a URL":  # the second of two nodes, too: a relay may look at one of them
             near = relay.node(cluster.peer(tls=False, host="127.0.0.1"))
@@ -173,9 +178,14 @@ def test_plain_http_to_another_machine_is_used_if_the_deploy_allows_it(
     """Plain http to another machine is used if the deploy allows it, and not in the next one."""
     peer, later = (cluster.peer(tls=False, host="127.0.0.1") for _ in range(2))
     nodes = [relay.node(it, url=NO_LOOPBACK.format(port=it.http.port)) for it in (peer, later)]
-    relay.deploy(to=nodes[:1], allow_http=True)
+    secure = cluster.peer(tls=False)
+    https = relay.node(secure, url=secure.url.replace("http:", "https:"))
+    relay.deploy(to=[nodes[0], https], allow_http=True)
     with check("TLS-06", "the uploads over plain http"):
         assert len(peer.uploads) >= 1
+    with check("TLS-01", "the requests over plain http to a node whose URL has https"):
+        check.need(peer.uploads, "plain http is not used (TLS-06)")
+        assert len([*secure.mints, *secure.uploads]) == 0
     check_refused(check, relay, later, nodes[1], "a URL in the deploy after it")
 
 

@@ -88,6 +88,14 @@ def test_without_a_url_the_socket_is_at_the_replication_port_of_the_origin(
     relay.deploy(to=[node], local=settings)
     with check("WS-01", "the targets of the requests at the origin's secure replication port"):
         assert {request.target for request in socket.requests} == {"/"}
+    other = cluster.peer()
+    plain = cluster.replication(other, tls=False)
+    where = urlsplit(plain.url)
+    node = relay.minting_over(plain, other, name=where.hostname, replication_url=None)
+    settings = LocalSettings(secure_port=9, insecure_replication_port=where.port)
+    relay.deploy(to=[node], local=settings)
+    with check("WS-01", "the targets of the requests at the only replication port, without TLS"):
+        assert {request.target for request in plain.requests} == {"/"}
 
 
 def test_the_handshake_requests_the_subprotocol(

@@ -24,6 +24,7 @@ TARGETS = {
     "a page at the end": "/a/index.html",
     "an escaped number sign and question mark": "/%23/%3F?%23",
     "an escaped backslash and NUL": "/a%5Cb%00/",
+    "escaped delimiters": "/a%26b%3Dc%3B%2C?d=%26e%3Df%2B&%5Bg%5D=%3a%40%2F%3F",
     "an at sign": "/a@b:c/d?e=f@g:9",
     "parameters": "/a;v=1;w/b;x",
     "every other character": "/-._~!$&'()*+,;=:@/?-._~!$&'()*+,;=:@/?",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from msgspec.structs import replace
 
 from deploy_relay_kit.harness import FakeCluster, FakePeer, ResetAtAccept
 from deploy_relay_kit.harness.errors import Unseen
@@ -49,7 +50,8 @@ def test_without_a_secure_port_plain_http_is_used_at_the_insecure_port(
     peers["an insecure port that ends in 443"] = at_a_secure_looking_port(cluster.peer(tls=False))
     for what, peer in peers.items():
         node = relay.node(peer, url=None, host=peer.http.host)
-        settings = LocalSettings(secure_port=None, insecure_port=peer.http.port)
+        # The secure port of replication is not that of the operations API.
+        settings = LocalSettings(insecure_port=peer.http.port, secure_replication_port=9)
         relay.deploy(to=[node], local=settings)
         with check("URL-02", f"the uploads by plain http to {what}"):
             check.need(peer.connections, "no connection reached the insecure port (URL-03)")
@@ -123,6 +125,11 @@ def test_the_host_of_a_replication_url_is_used_and_its_port_is_not(
         if not peer.uploads:
             need_port(cluster, relay)
         assert len(peer.uploads) >= 1
+    local, uploads = LocalSettings(secure_port=peer.http.port), len(peer.uploads)
+    relay.deploy(to=[replace(node, port=None)], local=local)
+    with check("URL-05", "the connections to that port, if the node names no other"):
+        check.need(len(peer.uploads) > uploads or other.connections, "no upload reached the node")
+        assert len(other.connections) == 0
 
 
 def test_the_host_of_a_node_wins_over_its_replication_url_and_its_name(

@@ -31,6 +31,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_leftovers,
     of_limits,
     of_look_alikes,
+    of_members,
     of_minting,
     of_mints,
     of_names,
