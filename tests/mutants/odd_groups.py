@@ -10,6 +10,7 @@ from collections import Counter
 
 from tests.mutants import (  # noqa: F401 - they register their relays
     odd_connecting,
+    odd_files,
     odd_libraries,
     odd_minting,
     odd_order,
