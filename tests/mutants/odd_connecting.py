@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -94,9 +93,7 @@ def a_connection_in_reserve(patch: pytest.MonkeyPatch) -> None:
     async def reserved(self: Peer) -> str:
         minted = await token(self)
         url = URL(self.api.url, encoded=True)
-        how: dict[str, Any] = {}
-        if url.scheme == "https":
-            how["ssl"] = ssl._create_unverified_context()
+        how: dict[str, Any] = {"ssl": self.tls} if url.scheme == "https" else {}
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(MOMENT * 10):
                 _, writer = await asyncio.open_connection(url.host, url.port, **how)

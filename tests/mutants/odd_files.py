@@ -56,7 +56,7 @@ def the_payload_is_opened_before_the_mint(patch: pytest.MonkeyPatch) -> None:
     def reopened(path: Path) -> io.FileIO:
         file = held.get()
         if file is None:
-            return open_at_once(path)
+            return io.FileIO(path)
         file.seek(0)
         return io.FileIO(os.dup(file.fileno()))
 
@@ -66,10 +66,8 @@ def the_payload_is_opened_before_the_mint(patch: pytest.MonkeyPatch) -> None:
 
 @odd("opens")
 def the_payload_is_locked_while_it_is_read(patch: pytest.MonkeyPatch) -> None:
-    open_at_once = vars(payload)["open_at_once"]
-
     def locked(path: Path) -> io.FileIO:
-        file = open_at_once(path)
+        file = io.FileIO(path)
         fcntl.flock(file, fcntl.LOCK_SH)
         return file
 
