@@ -1,22 +1,23 @@
 """The forms in which a secret may stand in a text. Pure."""
 
 import functools
+import html
 import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
 from urllib.parse import quote, quote_plus
 
-_SHORTEST = 12  # characters of a form in base64 that is not there by chance
+_SHORTEST = 12  # characters of a form in base64 or hexadecimal that is not there by chance
 _ESCAPE = re.compile(r"(\\\\)|\\u([0-9a-f]{4})")
 _HEX = re.compile("%[0-9A-F]{2}")
-_ANY_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-f]{2}|\\.|%[0-9a-fA-F]{2}")
+_ANY_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-f]{2}|\\.|%[0-9a-fA-F]{2}|&#?\w+;")
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
 @functools.lru_cache(maxsize=10_000)  # every text of a case is searched for every peer of it
 def forms_of(secret: str) -> frozenset[str]:
-    """A secret as it is, as in JSON, in a URL, in base64, and as the bytes of an answer are shown.
+    """A secret as it is, in JSON, a URL, HTML, base64 and hexadecimal digits, and as shown bytes.
 
     An empty secret has no form.
     """
@@ -36,13 +37,17 @@ def kinds_of(secret: str) -> Mapping[str, str]:
         "with the escapes of bytes": {
             repr(text.encode("utf-8", "replace"))[2:-1] for text in (secret, *in_json)
         },
+        "with the escapes of HTML": html_forms(secret) | _by_numbers(secret),
         "in base64": in_base64 | {form.translate(_URL_SAFE) for form in in_base64},
+        "in hexadecimal digits": hex_forms(raw) | {raw.hex(" "), raw.hex(":")},
     }
+    if len(raw.hex()) < _SHORTEST:
+        del kinds["in hexadecimal digits"]
     return {form: kind for kind in reversed(kinds) for form in kinds[kind] if form}
 
 
 def escapes_in(form: str) -> list[str]:
-    r"""The different escapes in a form of a secret, such as `\"`, `\u00f6` and `%22`, in order."""
+    r"""The different escapes in a form of a secret, such as `\"`, `%22` and `&quot;`, in order."""
     return list(dict.fromkeys(_ANY_ESCAPE.findall(form)))
 
 
@@ -58,6 +63,23 @@ def url_forms(secret: str) -> set[str]:
     forms = {quote(secret, safe, errors="replace") for safe in ("", "/", "!'()*")}
     forms.add(quote_plus(secret, errors="replace"))
     return forms | {_HEX.sub(lambda found: found[0].lower(), text) for text in forms}
+
+
+def html_forms(secret: str) -> set[str]:
+    """A text inside HTML, as libraries of different languages escape it."""
+    whole = html.escape(secret)
+    forms = {whole.replace("&#x27;", quote_) for quote_ in ("&#x27;", "&#39;", "&apos;", "'")}
+    return forms | {html.escape(secret, quote=False)}
+
+
+def _by_numbers(secret: str) -> set[str]:
+    """A text inside HTML, with each character as its number."""
+    return {"".join(form.format(ord(it)) for it in secret) for form in ("&#{};", "&#x{:x};")}
+
+
+def hex_forms(secret: bytes) -> set[str]:
+    """The bytes of a text in hexadecimal digits."""
+    return {secret.hex(), secret.hex().upper()}
 
 
 def _in_capitals(escape: re.Match[str]) -> str:

@@ -36,6 +36,8 @@ SECOND, THIRD = "the second attempt", "the third attempt"
 KINDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "a usual node": (None, (UPLOAD, SECOND, LATER_UPLOAD, THIRD)),
     "a node with its own authority": ("node_ca", (UPLOAD, SECOND, LATER_UPLOAD, THIRD)),
+    "a node by its name": (None, (UPLOAD, SECOND, LATER_UPLOAD)),
+    "a node by its name with its own authority": ("node_ca", (UPLOAD, SECOND)),
     "a node by host and port": ("urls_from_parts", (UPLOAD, SECOND, LATER_UPLOAD)),
     "a node with a given token": ("mint.given", (SECOND,)),
     "a node with a socket": ("mint.replication", (SECOND,)),
@@ -70,7 +72,7 @@ class Nodes:
         if "socket" in kind:
             socket = self._cluster.replication(peer, authority=self._own if is_own else None)
         changed = peer if socket is None or "with a socket" in kind else socket
-        context = authority.server_context(*({peer.name} - {peer is changed}), HOST, flaw=flaw)
+        context = authority.server_context(peer.name, HOST, "localhost", flaw=flaw)
         number = 2 if phase in (LATER_UPLOAD, THIRD) else 1
         change = CertificateChange(changed, context, number)
         self.changes[f"{phase} of {kind}, which is {flaw.value} then"] = change
@@ -84,6 +86,8 @@ class Nodes:
         if "given" in kind:
             token = peer.tokens.issue(peer.username)
             return self._relay.node(peer, mint=GivenToken(token), **how)
+        if "by its name" in kind:
+            how["url"] = peer.url.replace(HOST, "localhost")
         if "host and port" in kind:
             how |= {"url": None, "host": HOST, "port": peer.http.port}
         return self._relay.minting(peer, **how)

@@ -93,6 +93,28 @@ def test_a_node_with_its_own_authority_is_verified_like_any_other(
         assert len(peer.requests) == 0
 
 
+def test_each_node_has_an_authority_of_its_own(
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
+) -> None:
+    """Of several nodes with authorities of their own, each trusts its own and no other."""
+    authorities = [Authority() for _ in range(3)]
+    files = [it.write(tmp_path / f"ca-{at}.pem") for at, it in enumerate(authorities)]
+    own, crossed = (
+        [cluster.peer(authority=it, host="127.0.0.1") for it in authorities] for _ in range(2)
+    )
+    nodes = [relay.node(it, ca_file=file) for it, file in zip(own, files, strict=True)]
+    others = [*files[1:], files[0]]
+    nodes += [relay.node(it, ca_file=file) for it, file in zip(crossed, others, strict=True)]
+    relay.deploy(to=nodes)
+    for peer in own:
+        with check("TLS-02", f"the requests to {peer.name}, whose own authority signs for it"):
+            assert len(peer.requests) > 0
+    for peer in crossed:
+        with check("TLS-02", f"the requests to {peer.name}, signed by the authority of another"):
+            check.need(peer.connections, f"no connection reached {peer.name}")
+            assert len(peer.requests) == 0
+
+
 def test_each_version_of_tls_is_spoken_to_a_node_however_it_is_verified(
     cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from deploy_relay_kit.harness import (
@@ -10,6 +11,7 @@ from deploy_relay_kit.harness import (
     CloseInHandshake,
     FakeCluster,
     FakePeer,
+    FakeReplicationSocket,
     in_turn,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
@@ -33,7 +35,7 @@ NO_LOOPBACK = "http://0.0.0.0:{port}/"
 
 
 def test_plain_http_to_another_machine_is_refused(
-    cluster: FakeCluster, relay: Relay, check: Checks
+    cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path
 ) -> None:
     """Plain http to another machine is refused, also to a node that is trusted in another way."""
     need_served(relay, cluster.peer(tls=False))
@@ -45,10 +47,15 @@ def test_plain_http_to_another_machine_is_refused(
     if "mint.given" in declared:
         hows += [("a URL of a node with a given token", {"mint": GivenToken("made-elsewhere")})]
     hows += [("a URL with a path", {"url": f"{NO_LOOPBACK}ops/?a=1"})]
+    if "node_ca" in declared:
+        own = cluster.authority.write(tmp_path / "ca-of-a-node.pem")
+        hows += [("a URL of a node with its own authority", {"ca_file": own})]
     if "mint.replication" in declared:
         hows += [("a URL of a node with a replication socket", {})]
+    for name in ("localhost", "127.0.0.1", "0.0.0.0"):
+        hows += [(f"a URL of a node with the name {name}", {"name": name})]
     for what, how in hows:
-        peer = cluster.peer(tls=False, host="127.0.0.1")
+        peer = cluster.peer(how.get("name"), tls=False, host="127.0.0.1")
         url = how.pop("url", NO_LOOPBACK).format(port=peer.http.port)
         node = relay.node(peer, url=url, **how)
         if "socket" in what:
@@ -98,8 +105,8 @@ def test_plain_http_to_a_name_that_looks_like_this_machine_is_refused(
     """
     peer = cluster.peer(tls=False)
     nodes = [
-        relay.node(peer, name=f"node at {host}", url=f"http://{host}:{DISCARD}/")
-        for host in OTHER_MACHINES
+        relay.node(peer, name=f"node at {place}", url=url_at(place, "http"))
+        for place in OTHER_MACHINES
     ]
     outcome = relay.deploy(to=nodes, limits=QUICKLY)
     need_served(relay, *(cluster.peer(tls=False) for _ in range(2)))
@@ -114,9 +121,9 @@ def test_plain_ws_to_what_looks_like_this_machine_is_refused(
     socket = cluster.replication(peer)
     nodes = [
         relay.minting_over(
-            socket, peer, name=f"node at {host}", replication_url=f"ws://{host}:{DISCARD}/"
+            socket, peer, name=f"node at {place}", replication_url=url_at(place, "ws")
         )
-        for host in OTHER_MACHINES
+        for place in OTHER_MACHINES
     ]
     outcome = relay.deploy(to=nodes, limits=QUICKLY)
     relay.deploy(to=[relay.minting_over(socket, peer)])
@@ -127,34 +134,50 @@ def test_plain_ws_to_what_looks_like_this_machine_is_refused(
 def check_attempts(
     check: Checks, outcome: Outcome, nodes: Sequence[DeployNode], scheme: str
 ) -> None:
-    """Look at the attempts to reach each host, of which the first is surely another machine."""
+    """Look at the attempts to reach each place, of which the first is surely another machine."""
     if outcome.refused is not None:
         return
-    records = {host: outcome[node] for host, node in zip(OTHER_MACHINES, nodes, strict=True)}
-    attempts = {host: it.members.get("attempts", 1) for host, it in records.items()}
-    for host in OTHER_MACHINES[1:]:
-        with check("TLS-06", f"the attempts to reach {scheme}://{host}/"):
+    records = {at: outcome[node] for at, node in zip(OTHER_MACHINES, nodes, strict=True)}
+    attempts = {at: it.members.get("attempts", 1) for at, it in records.items()}
+    for place in OTHER_MACHINES[1:]:
+        with check("TLS-06", f"the attempts to reach {url_at(place, scheme)}"):
             other = attempts[OTHER_MACHINES[0]]
             check.need(other == 1, "the relay looks up every name before it refuses")
-            assert attempts[host] == 1
+            assert attempts[place] == 1
             # Some networks answer for every address.
-            answered = records[host].status_code
+            answered = records[place].status_code
             assert answered is None, f"expected no answer, got one with the status {answered}"
 
 
+def url_at(place: str, scheme: str) -> str:
+    """A URL without TLS; a place that begins with a star has a scheme that begins in capitals."""
+    if place.startswith("*"):
+        return f"{scheme.capitalize()}://{place[1:]}/"
+    return f"{scheme}://{place}/"
+
+
 QUICKLY = Limits(connect=0.5, attempts=2, retry_delay=0.01)
-OTHER_MACHINES = (
-    "node.invalid",
-    # Names that resemble this machine's, or those of a local network.
-    *("127.invalid", "127.0.0.1.invalid", "localhost.invalid"),
-    *("no-host-named-localhost", "no-host-without-a-dot"),
-    *("no-host.local", "no-host.internal", "no-host.lan"),
-    # Addresses in networks that others share.
-    *("10.255.255.254", "172.31.255.254", "192.168.255.254", "169.254.255.254"),
-    *("100.127.255.254", "[fdff:ffff::fffe]", "[fe80::1]", "[::ffff:10.255.255.254]"),
-)
 DISCARD = 9
 """A port at which no machine has a service."""
+OTHER_MACHINES = (
+    f"node.invalid:{DISCARD}",
+    f"*node.invalid:{DISCARD}",
+    # Ports at which nodes, or services of this machine, often are.
+    "node.invalid",
+    *(f"node.invalid:{port}" for port in (80, 443, 3000, 8000, 8080, 9925, 9926, 9933)),
+    *(
+        f"{host}:{DISCARD}"
+        for host in (
+            # Names that resemble this machine's, or those of a local network.
+            *("127.invalid", "127.0.0.1.invalid", "localhost.invalid"),
+            *("no-host-named-localhost", "no-host-without-a-dot"),
+            *("no-host.local", "no-host.internal", "no-host.lan"),
+            # Addresses in networks that others share.
+            *("10.255.255.254", "172.31.255.254", "192.168.255.254", "169.254.255.254"),
+            *("100.127.255.254", "[fdff:ffff::fffe]", "[fe80::1]", "[::ffff:10.255.255.254]"),
+        )
+    ),
+)
 
 
 def test_plain_http_to_this_machine_is_used(
@@ -170,6 +193,23 @@ def test_plain_http_to_this_machine_is_used(
                 relay.deploy(to=[relay.node(control, url=f"https://{host}:{control.http.port}/")])
                 check.need(control.connections, f"the relay does not reach {host} either with TLS")
             assert len(peer.uploads) == 1
+
+
+def test_plain_ws_to_this_machine_is_used(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """Plain ws to an address of the loopback is no connection to another machine."""
+    for host, address in hosts():
+        peer = cluster.peer(host=address)
+        socket, with_tls = (cluster.replication(peer, tls=tls) for tls in (False, True))
+        url = f"ws://{host}:{socket.http.port}/"
+        relay.deploy(to=[relay.minting_over(socket, peer, replication_url=url)])
+        with check("TLS-06", f"the sockets over plain ws to {host}"):
+            if not socket.connections:
+                url = f"wss://{host}:{with_tls.http.port}/"
+                relay.deploy(to=[relay.minting_over(with_tls, peer, replication_url=url)])
+                check.need(with_tls.connections, f"the relay does not reach {host} with TLS either")
+            assert len(socket.sockets) == 1
 
 
 def test_plain_http_to_another_machine_is_used_if_the_deploy_allows_it(
@@ -194,12 +234,18 @@ def test_certificates_are_verified_where_plain_http_is_allowed(
 ) -> None:
     """A deploy that allows plain http does not allow a flawed certificate."""
     flaws = (CertificateFlaw.EXPIRED, CertificateFlaw.WRONG_ADDRESS)
-    peers = [cluster.peer(fault=flaw) for flaw in flaws]
-    relay.deploy(to=peers, allow_http=True)
-    for peer, flaw in zip(peers, flaws, strict=True):
-        with check("TLS-01", f"the requests to a peer whose certificate is {flaw.value}"):
-            check.need(peer.connections, f"no connection reached {peer.name}")
-            assert len(peer.requests) == 0
+    served: list[FakePeer | FakeReplicationSocket] = [cluster.peer(fault=flaw) for flaw in flaws]
+    nodes = [relay.node(peer) for peer in cluster.peers]
+    if "mint.replication" in relay.target.capabilities:
+        for flaw in flaws:
+            peer = cluster.peer()
+            served.append(cluster.replication(peer, fault=flaw))
+            nodes.append(relay.minting_over(cluster.sockets[-1], peer))
+    relay.deploy(to=nodes, allow_http=True)
+    for at, flaw in zip(served, flaws * 2, strict=False):
+        with check("TLS-01", f"the requests to {at.url} whose certificate is {flaw.value}"):
+            check.need(at.connections, f"no connection reached {at.url}")
+            assert len(at.requests) == 0
 
 
 def test_a_handshake_that_failed_is_not_followed_by_a_connection_without_tls(

@@ -64,11 +64,16 @@ def test_a_certificate_is_verified_after_a_handshake_that_failed(
         assert len(peer.requests) == 0
 
 
-SECOND_MINT = "a second mint"
+SECOND_MINT, EXPIRED = "a second mint", "a token that expired"
+OPTIONAL = SECOND_MINT, EXPIRED  # after these a relay may open no other connection
 CHANGES: dict[str, tuple[OneFault | None, int]] = {
     "an upload answered 503": (Answer(503), 1),
     "an upload answered 502": (Answer(502), 1),
+    "an upload answered 504": (Answer(504), 1),
+    "an upload answered 503 with Retry-After": (Answer(503, headers={"Retry-After": "0"}), 1),
     "two uploads answered 503": (Answer(503), 2),
+    "three uploads answered 503": (Answer(503), 3),
+    EXPIRED: (Answer.error(401, "token expired"), 1),
     "a reset": (ResetAfter(70_000), 1),
     "an upload without an answer": (CloseWithoutAnswer(), 1),
     "a mint answered 503": (MintAnswer(Answer(503)), 1),
@@ -78,7 +83,9 @@ CHANGES: dict[str, tuple[OneFault | None, int]] = {
 """What happens, and how often, before the certificate changes; None is a good answer to a mint."""
 
 
-@pytest.mark.parametrize("flaw", FLAWS[:3], ids=lambda flaw: flaw.value)
+@pytest.mark.parametrize(
+    "flaw", [*FLAWS[:3], CertificateFlaw.WRONG_HOST], ids=lambda flaw: flaw.value
+)
 def test_a_certificate_that_changes_is_verified_in_each_later_attempt(
     cluster: FakeCluster, relay: Relay, check: Checks, flaw: CertificateFlaw
 ) -> None:
@@ -94,10 +101,13 @@ def test_a_certificate_that_changes_is_verified_in_each_later_attempt(
             peer.fault = Matching(changes[when], fault or minted)
             if fault is None:
                 peer.fault = (peer.fault, in_turn(Answer(503), None))
-    relay.deploy(to=cluster.peers, limits=THRICE)
+    made = at_localhost if flaw is CertificateFlaw.WRONG_HOST else Relay.node
+    relay.deploy(
+        to=[made(relay, it) for it in cluster.peers], limits=Limits(attempts=4, retry_delay=0.01)
+    )
     for when, change in changes.items():
-        if when == SECOND_MINT and not change.connections:
-            continue  # the relay uploads on the connection of the mint
+        if when in OPTIONAL and not change.connections:
+            continue
         with check("TLS-01", f"the requests after {when}; the certificate is {flaw.value} now"):
             check.need(change.connections, "the relay opened no connection after that")
             assert len(change.requests) == 0
@@ -170,7 +180,7 @@ def test_the_authority_of_a_node_is_read_again_for_each_deploy(
 # -- what the relay shows --------------------------------------------------------------------------
 
 
-def at_localhost(peer: FakePeer, relay: Relay, **how: object) -> DeployNode:
+def at_localhost(relay: Relay, peer: FakePeer, **how: object) -> DeployNode:
     """The node of a peer on 127.0.0.1, by the name of that address."""
     return relay.node(peer, url=peer.url.replace("127.0.0.1", "localhost"), **how)
 
@@ -202,7 +212,7 @@ def nodes_of_each_posture(
         url = cluster.replication(peer).url
         hows["a node with a socket"] = {"mint": ReplicationMint(), "replication_url": url}
     return {
-        what: at_localhost(peer, relay, **how)
+        what: at_localhost(relay, peer, **how)
         for peer, (what, how) in zip(peers, hows.items(), strict=True)
     }
 
@@ -213,16 +223,22 @@ def test_the_relays_certificate_is_shown_to_every_node_on_every_connection(
     """The relay shows its certificate in each attempt, however the node is verified."""
     nodes = nodes_of_each_posture(cluster, relay, tmp_path, ClientCertificateRequired())
     limits = THRICE if "retry" in relay.target.capabilities else Limits()
+    expired = in_turn(Answer.error(401, "token expired"), None)
+    late = cluster.peer(fault=(ClientCertificateRequired(), expired))
     relay.deploy(
-        to=nodes.values(),
+        to=[*nodes.values(), relay.node(late)],
         limits=limits,
         certificate_file=client_certificate,
         key_file=client_certificate,
     )
-    for peer, what in zip(cluster.peers, nodes, strict=True):
+    for peer, what in zip(cluster.peers, [*nodes, "a node whose token expires"], strict=True):
         with check("KIT-03", f"the connections to {what} without a certificate of the relay"):
             check.need(handshakes(peer), f"{peer.name} saw no TLS handshake")
             assert sum(seen.client_certificate is None for seen in peer.connections) == 0
+        if peer is late:
+            continue  # a relay need not try again
+        with check("TLS-03", f"the server names of the handshakes with {what} at localhost"):
+            assert {seen.server_name for seen in peer.connections} == {"localhost"}
         with check("KIT-03", f"the uploads to {what} that requires a certificate"):
             unused = len(peer.connections) > len(peer.requests)
             made = len(peer.uploads) >= limits.attempts or unused

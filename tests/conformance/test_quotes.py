@@ -33,9 +33,15 @@ from deploy_relay_kit.harness.judge.cases.leaks.places import (
 from deploy_relay_kit.harness.judge.cases.leaks.search import leaked, reported_by
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import DeployNode, GivenToken, Outcome
-from deploy_relay_kit.harness.witness.secrets import json_forms, url_forms
+from deploy_relay_kit.harness.witness.secrets import (
+    hex_forms,
+    html_forms,
+    json_forms,
+    url_forms,
+)
 
 SPECIAL = 'pa"ss/{}!(*) wörd\\%20☃ of a node'
+SPECIALS = (SPECIAL, "-{}<b>&'$1+=:,;.?^[|]# of another", "\ta{}\tb\nc𝄞é\x1b of a third==")
 
 
 def check_records(check: Checks, outcome: Outcome, places: Mapping[str, FakePeer]) -> None:
@@ -87,13 +93,18 @@ def test_a_password_that_a_peer_quotes_is_in_no_record(
     special = {"an error": "~w8)x", "a body": "q7!Z~k|"}  # in no file by chance
     special |= {"a list": f"{randbelow(10**20):020}", "a page": f"{randbelow(10**20):020}" * 150}
     for number, (place, answer) in enumerate(PLACES.items()):
-        password = special.get(place) or SPECIAL.format(f"{number:02}")
+        password = special.get(place) or SPECIALS[number % 3].format(f"{number:02}")
         places[place] = peer = cluster.peer(password=password)
         peer.fault = answer(password)
-    places["a body in which it is escaped"] = peer = cluster.peer(password=SPECIAL.format("last"))
-    logs = [f'log: {{"seen":"{it}"}}' for it in json_forms(peer.password)]
-    logs += [f"POST /?password={it}" for it in url_forms(peer.password)]
-    peer.fault = Answer(body="\n".join(logs), content_type="text/plain")  # which no relay cuts
+    for number, text in enumerate(SPECIALS):
+        password = text.format(f"last {number}")
+        peer = cluster.peer(password=password)
+        places[f"a body in which the password {number} is escaped"] = peer
+        logs = [f'log: {{"seen":"{it}"}}' for it in json_forms(password)]
+        logs += [f"POST /?password={it}" for it in url_forms(password)]
+        logs += [f"<td>{it}</td>" for it in html_forms(password)]
+        logs += [f"bytes: {it}" for it in hex_forms(password.encode())]
+        peer.fault = Answer(body="\n".join(logs), content_type="text/plain")  # which no relay cuts
     outcome = relay.deploy(to=map(relay.minting, places.values()))
     check_records(check, outcome, places)
 
@@ -104,8 +115,9 @@ def test_a_password_that_a_mint_quotes_is_in_no_record(
     """A password that the answer of a mint quotes is in no record."""
     places = {}
     for number, (place, answer) in enumerate(PLACES.items()):
-        places[place] = peer = cluster.peer(password=SPECIAL.format(f"{number:02}"))
-        peer.fault = MintAnswer(answer(peer.password))
+        password = SPECIALS[(number + 1) % 3].format(f"{number:02}")
+        places[place] = peer = cluster.peer(password=password)
+        peer.fault = MintAnswer(answer(password))
     outcome = relay.deploy(to=map(relay.minting, places.values()))
     check_records(check, outcome, places)
 

@@ -25,7 +25,9 @@ class Quoting(Answer):
     texts: Callable[[], Iterable[str]] = tuple
 
     def script(self, *, keep_alive: bool) -> Script:
-        answer = PLACES[self.place](" and ".join(self.texts()))
+        text = " and ".join(self.texts())
+        temporary = Answer.error(503, f"busy: {text}")
+        answer = temporary if self.status == 503 else PLACES[self.place](text)
         yield from answer.script(keep_alive=keep_alive)
 
 
@@ -54,6 +56,13 @@ def test_a_token_of_an_earlier_attempt_is_in_no_record(
             else relay.minting_over(cluster.replication(peer), peer)
         )
         peer.fault = in_turn(Answer(503), Quoting(place=place, texts=partial(tokens_of, peer)))
+    # A relay may tell of the first attempt in the record of the second.
+    for fails in (True, False):
+        what = "failed" if fails else "succeeded"
+        places[f"the first of two attempts, before one that {what}"] = peer = cluster.peer()
+        quoting = Quoting(503, texts=partial(tokens_of, peer))
+        peer.fault = in_turn(quoting, Answer.error(403, "no") if fails else None)
+        nodes.append(relay.node(peer))
     outcome = relay.deploy(to=nodes, limits=THRICE)
     for peer in places.values():
         check.need(len(peer.uploads) > 1, f"the relay made no second attempt at {peer.name}")

@@ -22,6 +22,7 @@ from deploy_relay_kit.harness import (
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
+from deploy_relay_kit.harness.peer.addresses import has_ipv6
 from deploy_relay_kit.harness.peer.triggers import CertificateChange
 from deploy_relay_kit.harness.targets import Limits, LocalSettings
 
@@ -194,14 +195,18 @@ def test_a_flawed_certificate_of_a_socket_is_refused(
     sockets = [*map(socket_of, peers[:2])]
     name = urlsplit(sockets[1].url).netloc
     hows["a node without a replication URL"] = {"name": name, "replication_url": None}
+    if has_ipv6():
+        peers.insert(2, cluster.peer(host="::1"))
+        sockets.append(socket_of(peers[2]))
+        hows["a node at an IPv6 address"] = {}
     if "node_ca" in declared:
-        sockets.append(socket_of(peers[2], authority=authority))
+        sockets.append(socket_of(peers[-2], authority=authority))
         hows["a node with its own authority"] = {"ca_file": authority.write(tmp_path / "ca.pem")}
     used = zip(sockets, peers, hows.values(), strict=False)
     nodes = [relay.minting_over(at, peer, **how) for at, peer, how in used]
     without = []
     if "insecure_node" in declared:
-        without.append(relay.minting_over(socket_of(peers[3]), peers[3], verify=False))
+        without.append(relay.minting_over(socket_of(peers[-1]), peers[-1], verify=False))
     outcome = relay.deploy(to=[*without, *nodes])
     for socket, peer, node, what in zip(sockets, peers, nodes, hows, strict=False):
         check.need(socket.connections, f"no connection reached the socket of {what}")

@@ -214,7 +214,13 @@ def test_credentials_in_a_url_are_sent_to_nobody(
     for begin in (WITH_CREDENTIALS, *IN_PART):
         peer = cluster.peer()
         relay.deploy(to=[relay.node(peer, url=peer.url.replace("https://", begin))])
-        heads = b"".join(request.raw_head for request in peer.requests)
+        seen = [*peer.http.connections]
+        if "mint.replication" in relay.target.capabilities:
+            socket = cluster.replication(peer)
+            url = socket.url.replace("wss://", begin.replace("https", "wss"))
+            relay.deploy(to=[relay.minting_over(socket, peer, replication_url=url)])
+            seen += socket.http.connections
+        heads = b"".join(request.raw_head for it in seen for request in it.requests)
         for form in (*SHOWN_PASSWORDS, IN_PART.get(begin, "alice")):
             with check("KIT-05", f"the heads of the requests to {begin}"):
                 is_sent = form.encode() in heads

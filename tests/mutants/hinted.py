@@ -105,6 +105,11 @@ MAKE_IT = {
     "broken-answer-awaited": ("of_sending.hang_ups_go_unnoticed",),
     "redirect-followed": (
         "of_urls.redirects_are_followed",
+        "of_rare_quotes.a_redirect_for_ever_counts_in_the_next_deploy",
+        "of_rare_quotes.a_mint_that_has_moved_is_sent_again",
+        "of_rare_quotes.a_mint_takes_the_first_of_several_places",
+        "of_rare_quotes.a_mint_at_a_path_is_redirected",
+        "of_rare_quotes.a_mint_at_an_ipv6_address_is_redirected",
         "of_ways.a_redirected_mint_is_followed",
         "of_ways.a_redirect_within_a_node_is_followed",
         "of_ways.a_redirect_of_a_mint_that_keeps_its_method_is_followed_within_a_host",
@@ -228,6 +233,10 @@ MAKE_IT = {
     "secret-in-part": ("of_habits.a_reason_is_cut_before_secrets_are_removed",),
     "quoted-secret": (
         "of_rare_secrets.no_secret_of_digits_is_hidden",
+        "of_rare_secrets.no_secret_is_hidden_as_a_component_of_a_url",
+        "of_rare_quotes.no_secret_is_hidden_with_escapes_of_html",
+        "of_rare_quotes.no_secret_with_a_control_is_hidden",
+        "of_rare_quotes.no_secret_with_a_mark_of_a_list_is_hidden",
         "of_care.a_quoted_token_is_not_hidden",
         "of_care.a_quoted_password_is_not_hidden",
         "of_care.a_password_is_not_hidden_after_the_mint",

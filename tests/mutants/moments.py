@@ -68,6 +68,11 @@ class Moment:
         return self.peer.node.ca_file is not None
 
     @property
+    def shows_certificate(self) -> bool:
+        how = _hows.get(self.peer.tls)
+        return how is not None and how.certificate_file is not None
+
+    @property
     def is_socket(self) -> bool:
         return self.part == "socket"
 

@@ -26,7 +26,8 @@ _PIECE_OF_A_PASSWORD = 12  # some end in words
 def leaked(peer: FakePeer, text: str) -> str:
     """The first token of a peer, or its password, in a text, in words; empty without one.
 
-    The forms are: as it is, as in JSON or a URL, and in base64, alone or in the scheme Basic.
+    The forms are: as it is, as in JSON, a URL or HTML, in hexadecimal digits, and in base64, alone
+    or in the scheme Basic.
     The words show no more than its first escapes: "the password with the escapes of a URL (%20)".
     """
     return " ".join(filter(None, _leaked(peer, text)))

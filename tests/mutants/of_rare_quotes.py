@@ -1,0 +1,181 @@
+"""Mutants that follow a redirect, mint or hide secrets wrongly in one rare circumstance."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from deploy_relay_kit.relay import escapes, fanout, redact, replication, report, token
+from deploy_relay_kit.relay.link import Reply
+from deploy_relay_kit.relay.peer import Peer
+from deploy_relay_kit.relay.redact import Secrets
+from tests.conformance import (
+    test_mint_attempts,
+    test_quotes,
+    test_quotes_later,
+    test_refusals,
+    test_sockets,
+)
+from tests.mutants.moments import (
+    count_attempts,
+)
+from tests.mutants.mutant import alike, case, mutant
+
+# -- redirects -----------------------------------------------------------------------------------
+
+
+def go_where_told(patch: pytest.MonkeyPatch, is_told: Callable[[Reply, bool], bool]) -> None:
+    """Send the next request of a node to the place that an answer names."""
+    post, places = Peer.post, dict[str, str]()
+
+    @contextlib.asynccontextmanager
+    async def followed(self: Peer, headers: Any, body: Any, *rest: Any) -> AsyncIterator[Reply]:
+        url = URL(places.get(self.api.address, self.api.url), encoded=True)
+        to = replace(self.api, host=url.host or "", port=url.port or 0, target=url.raw_path_qs)
+        async with post(replace(self, api=to), headers, body, *rest) as reply:
+            if is_told(reply, isinstance(body, bytes)) and (place := reply.headers.get("Location")):
+                places[self.api.address] = str(url.join(URL(place, encoded=True)))
+            yield reply
+
+    patch.setattr(Peer, "post", followed)
+
+
+alike(
+    go_where_told,
+    "HTTP-04",
+    killed_by=case(
+        test_refusals.test_a_redirect_within_its_node_is_not_followed_either, at="upload"
+    ),
+    a_redirect_for_ever_counts_in_the_next_deploy=lambda it, _: it.status in (301, 308),
+)
+alike(
+    go_where_told,
+    "HTTP-04",
+    killed_by=case(test_refusals.test_no_redirect_is_followed_in_a_second_attempt),
+    a_busy_node_names_another=lambda it, _: it.status == 503,
+)
+
+
+def follow_mints(patch: pytest.MonkeyPatch, follows: Callable[[Peer, Reply], bool]) -> None:
+    """Follow the redirects of some mints."""
+    post = Peer.post
+
+    @contextlib.asynccontextmanager
+    async def followed(self: Peer, headers: Any, body: Any, *rest: Any) -> AsyncIterator[Reply]:
+        async with contextlib.AsyncExitStack() as stack:
+            reply = await stack.enter_async_context(post(self, headers, body, *rest))
+            place = reply.headers.get("Location")
+            if isinstance(body, bytes) and place and follows(self, reply):
+                to = URL(self.api.url, encoded=True).join(URL(place, encoded=True))
+                there = replace(self.api, target=to.raw_path_qs)
+                moved = replace(self, api=there)
+                reply = await stack.enter_async_context(post(moved, headers, body, *rest))
+            yield reply
+
+    patch.setattr(Peer, "post", followed)
+
+
+alike(
+    follow_mints,
+    "HTTP-04",
+    killed_by=case(test_refusals.test_a_redirect_within_its_node_is_not_followed_either, at="mint"),
+    a_mint_that_has_moved_is_sent_again=lambda _, it: it.status == 301,
+    a_mint_takes_the_first_of_several_places=lambda _, it: it.status == 300,
+    a_mint_at_a_path_is_redirected=lambda peer, it: peer.api.target != "/" and it.status == 307,
+    a_mint_at_an_ipv6_address_is_redirected=lambda peer, it: (
+        ":" in peer.api.host and it.status == 307
+    ),
+)
+
+# -- logins and tokens ---------------------------------------------------------------------------
+
+
+@mutant("MINT-11", killed_by=case(test_mint_attempts.test_every_attempt_mints_as_the_first))
+def a_later_mint_has_a_login_of_the_vendor_in_its_head(patch: pytest.MonkeyPatch) -> None:
+    login = b64encode(b"HDB_ADMIN:password").decode()
+    moment, post = count_attempts(patch), Peer.post
+
+    def posted(self: Peer, headers: Mapping[str, str], body: Any, *rest: Any) -> Any:
+        if isinstance(body, bytes) and moment(self, "mint").is_again:
+            headers = {**headers, "Authorization": f"Basic {login}"}
+        return post(self, headers, body, *rest)
+
+    patch.setattr(Peer, "post", posted)
+
+
+@mutant(
+    "BUG-35",
+    killed_by=case(
+        test_sockets.test_a_token_of_a_socket_that_cannot_stand_in_a_header_fails_the_mint
+    ),
+)
+def a_token_of_a_socket_loses_its_blanks(patch: pytest.MonkeyPatch) -> None:
+    def stripped(answer: dict[str, Any]) -> str:
+        given = answer.get("operation_token")
+        return token.token_in({**answer, "operation_token": given.strip()} if given else answer)
+
+    patch.setattr(replication, "token_in", stripped)
+
+
+# -- secrets -------------------------------------------------------------------------------------
+
+QUOTED = case(test_quotes.test_a_password_that_a_peer_quotes_is_in_no_record)
+
+
+@mutant("BUG-41", killed_by=QUOTED)
+def no_secret_is_hidden_with_escapes_of_html(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(escapes, "_KINDS", tuple(it for it in escapes._KINDS if it[0] != "&"))
+
+
+@mutant("BUG-41", killed_by=QUOTED)
+def no_secret_is_hidden_in_hexadecimal_digits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(redact, "_in_hex", lambda _: ())
+
+
+def hide_unless(patch: pytest.MonkeyPatch, has: str) -> None:
+    """Hide no secret with one of these characters."""
+    add = Secrets.add
+
+    def some(self: Secrets, secret: str, word: str) -> None:
+        if not re.search(has, secret):
+            add(self, secret, word)
+
+    patch.setattr(Secrets, "add", some)
+
+
+alike(
+    hide_unless,
+    "BUG-41",
+    killed_by=QUOTED,
+    no_secret_with_a_mark_of_html_is_hidden="[<&]",
+    no_secret_with_a_control_is_hidden=r"[\0-\x1f]",
+    no_secret_beyond_the_first_plane_is_hidden="[\U00010000-\U0010ffff]",
+    no_secret_with_a_mark_of_a_pattern_is_hidden=r"[$+?^|\[]",
+    no_secret_with_a_mark_of_a_list_is_hidden="[,:;=]",
+)
+
+
+@mutant(
+    "BUG-41", killed_by=case(test_quotes_later.test_a_token_of_an_earlier_attempt_is_in_no_record)
+)
+def a_success_tells_of_the_attempts_before_as_they_were(patch: pytest.MonkeyPatch) -> None:
+    read, success, texts = Peer.read, report.success_record, dict[str, list[str]]()
+
+    async def noted(self: Peer, reply: Reply) -> Any:
+        answer = await read(self, reply)
+        if answer.status >= 500:
+            texts.setdefault(self.node.name, []).append(answer.text)
+        return answer
+
+    def told(node: str, *rest: Any) -> dict[str, Any]:
+        return {**success(node, *rest), "before": texts.get(node, [])}
+
+    patch.setattr(Peer, "read", noted)
+    patch.setattr(fanout, "success_record", told)
