@@ -16,7 +16,8 @@ class Shown:
 
     Attributes:
         arguments: every argument list, as text.
-        environments: every environment, as text.
+        environments: every environment, as text; of this process also what it has set since its
+            start, which its children inherit.
         memory: the most resident memory that they held together at one time, in bytes, without
             the pages of mapped files where the system tells them apart (Linux).
 
@@ -34,6 +35,9 @@ class Shown:
                 held = process.memory_info()
                 memory += held.rss - getattr(held, "shared", 0)
                 self.environments.add(" ".join(map("=".join, process.environ().items())))
+            if process.pid == os.getpid():
+                with contextlib.suppress(RuntimeError):  # a variable is being set
+                    self.environments.add(" ".join(map("=".join, os.environ.copy().items())))
         self.memory = max(self.memory, memory)
 
 

@@ -32,8 +32,8 @@ def kinds_of(secret: str) -> Mapping[str, str]:
     in_base64 = {it for before in range(3) if len(it := _in_base64(raw, before)) >= _SHORTEST}
     kinds = {
         "": {secret},
-        "with the escapes of JSON": in_json,
-        "with the escapes of a URL": url_forms(secret),
+        "with the escapes of JSON": in_json | {_all_escaped(secret)},
+        "with the escapes of a URL": url_forms(secret) | _as_bytes_of_a_url(raw),
         "with the escapes of bytes": {
             repr(text.encode("utf-8", "replace"))[2:-1] for text in (secret, *in_json)
         },
@@ -70,6 +70,17 @@ def html_forms(secret: str) -> set[str]:
     whole = html.escape(secret)
     forms = {whole.replace("&#x27;", quote_) for quote_ in ("&#x27;", "&#39;", "&apos;", "'")}
     return forms | {html.escape(secret, quote=False)}
+
+
+def _all_escaped(secret: str) -> str:
+    """A text inside JSON, with each character as an escape."""
+    units = secret.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def _as_bytes_of_a_url(secret: bytes) -> set[str]:
+    """A text inside a URL, with each byte as an escape."""
+    return {"".join(form.format(it) for it in secret) for form in ("%{:02x}", "%{:02X}")}
 
 
 def _by_numbers(secret: str) -> set[str]:

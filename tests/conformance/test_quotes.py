@@ -41,7 +41,7 @@ from deploy_relay_kit.harness.witness.secrets import (
 )
 
 SPECIAL = 'pa"ss/{}!(*) wörd\\%20☃ of a node'
-SPECIALS = (SPECIAL, "-{}<b>&'$1+=:,;.?^[|]# of another", "\ta{}\tb\nc𝄞é\x1b of a third==")
+SPECIALS = (SPECIAL, "-{}<b>&'$1+=:,;.?^[|]# of another", "\ta{}\tb\nc𝄞é of a third==")
 
 
 def check_records(check: Checks, outcome: Outcome, places: Mapping[str, FakePeer]) -> None:

@@ -20,6 +20,7 @@ _MOST = 200  # new files that are searched
 OF_OTHERS = ("pytest-of-", "__pycache__", ".pytest", ".git", ".venv", ".mypy", ".ruff", ".cov")
 _WHAT = "a password or token of"
 _PIECE = 8  # characters of a token that are not in a text by chance
+_MIDDLE = 16  # characters of a piece from the middle of a token
 _PIECE_OF_A_PASSWORD = 12  # some end in words
 
 
@@ -27,7 +28,7 @@ def leaked(peer: FakePeer, text: str) -> str:
     """The first token of a peer, or its password, in a text, in words; empty without one.
 
     The forms are: as it is, as in JSON, a URL or HTML, in hexadecimal digits, and in base64, alone
-    or in the scheme Basic.
+    or in the scheme Basic; each also with line ends in it.
     The words show no more than its first escapes: "the password with the escapes of a URL (%20)".
     """
     return " ".join(filter(None, _leaked(peer, text)))
@@ -35,6 +36,10 @@ def leaked(peer: FakePeer, text: str) -> str:
 
 def _leaked(peer: FakePeer, text: str) -> tuple[str, str]:
     """What of a peer stands in a text, and in which form, in words; both empty without a secret."""
+    return _found(peer, text) or _found(peer, _unbroken(text)) or ("", "")
+
+
+def _found(peer: FakePeer, text: str) -> tuple[str, str] | None:
     for secret in filter(None, [peer.password, *peer.tokens.issued]):
         if secret in text:
             return _name_of(secret, peer), ""
@@ -42,7 +47,12 @@ def _leaked(peer: FakePeer, text: str) -> tuple[str, str]:
             return _name_of(secret, peer), _in_words(
                 secret, max(found, key=lambda it: (len(it), it))
             )
-    return ("the password", "in the scheme Basic") if peer.node.basic in text else ("", "")
+    return ("the password", "in the scheme Basic") if peer.node.basic in text else None
+
+
+def _unbroken(text: str) -> str:
+    """A text without line ends, which base64 has after every 76 characters."""
+    return text.replace("\r", "").replace("\n", "")
 
 
 def _in_words(secret: str, form: str) -> str:
@@ -69,7 +79,11 @@ def leaked_in_part(peer: FakePeer, text: str) -> bool:
     """
     if leaked(peer, text):
         return True
-    pieces = [it for token in peer.tokens.issued for it in (token[:_PIECE], token[-_PIECE:])]
+    tokens = peer.tokens.issued
+    pieces = [it for token in tokens for it in (token[:_PIECE], token[-_PIECE:])]
+    pieces += [
+        it[at : at + _MIDDLE] for it in tokens for at in range(0, len(it) - _MIDDLE, _MIDDLE)
+    ]
     if len(peer.password) >= 2 * _PIECE_OF_A_PASSWORD:
         pieces.append(peer.password[-_PIECE_OF_A_PASSWORD:])
     return any(piece in text for piece in pieces)
