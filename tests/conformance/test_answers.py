@@ -193,6 +193,29 @@ def test_an_answer_without_an_end_is_given_up_in_time(
         assert [outcome[it].status for it in (peer, refusing)] == ["failed", "failed"]
 
 
+CODINGS = ("br", "deflate", "x-gzip", "zstd", "GZIP", "gzip, br", "identity", "unknown")
+
+
+def test_the_status_of_an_answer_with_any_coding_decides(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """An answer with any content coding, which its body need not have, has the usual status."""
+    peers = {}
+    for coding in CODINGS:
+        header = (("Content-Encoding", coding),)
+        peers[coding, 200] = cluster.peer(fault=Answer(body=b"\x1f\x8b\x08\0?", headers=header))
+        peers[coding, 403] = cluster.peer(fault=Answer(403, body=b"\x8b\x02\x80", headers=header))
+    outcome = relay.deploy(to=peers.values())
+    for (coding, status), peer in peers.items():
+        record = outcome[peer]
+        with check("HTTP-05" if status == 200 else "RES-05", f"{status} with the coding {coding}"):
+            assert record.status == ("success" if status == 200 else "failed")
+        if status != 200:
+            with check("RES-05", f"the status code, with the coding {coding}"):
+                check.need(record.status == "failed", "the record is a success")
+                assert record.status_code == status
+
+
 def test_an_encoded_answer_is_never_taken_for_text(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:

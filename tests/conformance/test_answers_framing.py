@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,12 @@ class Raw(Answer):
 
     def script(self, *, keep_alive: bool) -> Script:
         yield self.wire
-        if not keep_alive or b"length" not in self.wire.lower():
+        if not keep_alive or not re.search(b"(?i)length|^HTTP/1.1 [23]04", self.wire):
             yield End.CLOSE
 
 
 JSON = b'{"message":"final"}'
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 FORMS = {
@@ -69,6 +71,17 @@ FORMS = {
     + b"".join(b"X-Line-%d: %d\r\n" % (it, it) for it in range(60))
     + b"Content-Length: 19\r\n\r\n"
     + JSON,
+    "names-and-values-of-every-kind": b"HTTP/1.1 200 Tr\xc3\xa8s bien\r\nX_Under.Score!*: 1\r\n"
+    b'ETag: "a:b"\r\nAlt-Svc: h3=":443"; ma=60\r\nUpgrade: h2c\r\nX-Longer: '
+    + b"0123456789" * 500
+    + b"\r\nContent-Length: 0019\r\n\r\n"
+    + JSON,
+    "a-folded-line": b"HTTP/1.1 200 OK\r\nX-Folded: a\r\n b;\r\n\tc\r\nContent-Length: 19\r\n\r\n"
+    + JSON,
+    "two-trailers": CHUNKED + b"13\r\n" + JSON + b"\r\n0\r\nX-A: 1\r\nX-B:\r\n\r\n",
+    "interim-answers-with-headers": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n"
+    b"Link: </b>\r\n\r\nHTTP/1.1 102 \r\nX-Wait: 1\r\n\r\nHTTP/1.1 199 \r\n\r\n"
+    b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + JSON,
     # What follows the answer to the only request belongs to nothing (RFC 9112 §6.3).
     "more-than-its-length": b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + JSON + b"}\n",
     "more-after-its-last-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
@@ -94,12 +107,15 @@ def test_an_answer_is_read_in_every_form_of_http(
         assert outcome[peer]["message"] == "final"
 
 
-@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize(
+    ("status", "header"),
+    [(204, "X-No-Length: 1"), (304, "X-No-Length: 1"), (304, "Content-Length: 9")],
+)
 def test_an_answer_that_never_has_a_body_is_complete_without_a_length(
-    cluster: FakeCluster, relay: Relay, check: Checks, status: int
+    cluster: FakeCluster, relay: Relay, check: Checks, status: int, header: str
 ) -> None:
     """An answer 204 or 304 ends with its head, and the connection stays open (RFC 9112 §6.3)."""
-    wire = f"HTTP/1.1 {status} X\r\nX-No-Length: here\r\n\r\n".encode()
+    wire = f"HTTP/1.1 {status} X\r\n{header}\r\n\r\n".encode()
     peer = cluster.peer(fault=Raw(status, wire=wire))
     with check("HTTP-05" if status == 204 else "RES-05", "the end of the deploy"):
         outcome = relay.deploy(to=[peer], deadline=IN_TIME)
@@ -128,7 +144,7 @@ def test_a_head_that_breaks_off_is_no_answer(
         assert outcome[peer].status == "failed"
 
 
-@pytest.mark.parametrize("interim", [(100,), (102, 103), (100, 100, 103, 150, 199)])
+@pytest.mark.parametrize("interim", [(100,), (102, 103), (100, 100, 103, 150, 199), (103,) * 20])
 @pytest.mark.parametrize("status", [200, 500])
 def test_interim_answers_are_skipped(
     cluster: FakeCluster, relay: Relay, check: Checks, interim: tuple[int, ...], status: int
@@ -183,7 +199,6 @@ def test_an_interim_answer_during_the_upload_does_not_end_it(
 
 
 DONE = Answer(json={"message": "done"})
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 STREAMED = CHUNKED.replace(b"\r\n", b"\r\nContent-Type: text/event-stream\r\n", 1)
 BROKEN_OFF: dict[str, Fault] = {
     "length-of-200": ContentLengthOff(DONE, by=1000),

@@ -68,6 +68,8 @@ def test_an_early_success_is_none_without_the_whole_payload(
 DONE = Event("done", {"result": {"message": "done"}})
 EARLY: Mapping[str, Answer | EventStream] = {
     "201": Answer(201, json={"message": "done"}),
+    "202 with an id": Answer(202, json={"message": "done", "deployment_id": "5f0c"}),
+    "299": Answer(299, json=["done"]),
     "204": Answer(204),
     "200 without a body": Answer(200),
     "200 with a text": Answer(200, body="done", content_type="text/plain"),

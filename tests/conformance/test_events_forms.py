@@ -91,20 +91,22 @@ def test_a_long_line_of_a_stream_is_read_whole(records_of: RecordsOf, check: Che
         is_cut = record.reason != text and text.startswith(record.reason)
         check.need(not is_cut, "the reason is the beginning of the text (RES-07)")
         assert record.reason == text
+    with check("RES-07", "the length of the reason, which is no raw body"):
+        check.need(text.startswith(record.reason[:99]), "the reason is another text (SSE-09)")
+        assert len(record.reason) >= len(text)
 
 
 def test_a_stream_has_any_status_of_a_success(records_of: RecordsOf, check: Checks) -> None:
-    """An error event is a failure also in a stream with the status 201."""
-    head = Answer(201, content_type="text/event-stream", chunk_size=1)
-    plain_stream = EventStream((DONE,), head=head)
-    record, plain = records_of(
-        EventStream(failure_events("disk full"), head=head), plain_stream, events=True
-    )
+    """An error event is a failure also in a stream with the status 201, 203 or 299."""
+    heads = [Answer(it, content_type="text/event-stream", chunk_size=1) for it in (201, 203, 299)]
+    streams = [EventStream(failure_events("disk full"), head=head) for head in heads]
+    plain, *records = records_of(EventStream((DONE,), head=heads[0]), *streams, events=True)
     check.need(plain.status == "success", NOT_READ)
-    with check("RES-13", "the status of the record"):
-        assert record.status == "failed"
-    with check("SSE-09", "the reason of the record"):
-        assert record.reason == "disk full"
+    for head, record in zip(heads, records, strict=True):
+        with check("RES-13", f"the status of the record of a stream with {head.status}"):
+            assert record.status == "failed"
+        with check("SSE-09", f"the reason of the record of a stream with {head.status}"):
+            assert record.reason == "disk full"
 
 
 def test_data_of_several_lines_is_joined(records_of: RecordsOf, check: Checks) -> None:
@@ -240,9 +242,13 @@ REFUSALS = {
 
 def test_a_refusal_as_an_event_is_read_in_every_form(records_of: RecordsOf, check: Checks) -> None:
     """The reason of a refusal that is written as an event is its text, in any form of events."""
+    others = (400, 403, 413, 500, 503)
     answers = [Answer(401, body=it) for it in REFUSALS.values()]
+    answers += [Answer(status, body=REFUSALS["usual"]) for status in others]
+    answers += [Answer(403, body='data: {"message":"token expired"}\n\n')]
     usual, *records = records_of(*answers, events=True)
     check.need(usual.reason == "token expired", "a refusal as an event is not read (SSE-18)")
-    for what, record in zip([*REFUSALS][1:], records, strict=True):
+    forms = [*REFUSALS][1:] + [f"the status {it}" for it in others] + ["a message alone"]
+    for what, record in zip(forms, records, strict=True):
         with check("SSE-18", f"the reason of a refusal as an event with {what}"):
             assert record.reason == "token expired"

@@ -68,6 +68,18 @@ SKIPPED: Mapping[str, tuple[str, str | bytes]] = {
     "an event with a NUL": ("SSE-06", "event: install\ndata: a\0b\n\n"),
     "an event of 5,000 lines": ("SSE-06", "event: install\n" + "data: a line\n" * 5_000 + "\n"),
     "3,000 events": ("SSE-06", 'event: install\ndata: {"line":"added"}\n\n' * 3_000),
+    "a name that an empty one follows": ("SSE-06", f"event: error\nevent:\ndata: {REFUSED}\n\n"),
+    "an id with a NUL and times of every form": (
+        "SSE-06",
+        "id: a\0b\nretry: 0\nretry: -1\nretry: soon\nretry: 99999999999\nid\n\n",
+    ),
+    "events with names of a failure": (
+        "SSE-06",
+        "".join(
+            f"event: {it}\ndata: {REFUSED}\n\n"
+            for it in ("failure", "failed", "exception", "fatal", "abort", "warning", "timeout")
+        ),
+    ),
     "fields of an event of none": ("SSE-06", "id\nretry\nevent\nother\n:\n\n"),
     "empty lines": ("SSE-06", "\n" * 50),
 }
@@ -184,6 +196,8 @@ NOT_DONE = {
     "a comment": f":{DONE}",
     "the id done": DONE.replace("event", "id"),
     "a later name": DONE.replace("\n", "\nevent: phase\n", 1),
+    "a later name that is empty": DONE.replace("\n", "\nevent:\n", 1),
+    "a later name without a colon": DONE.replace("\n", "\nevent\n", 1),
     "the data done": "event: phase\ndata: done\n\n",
     "phases that are done": "".join(
         f'event: phase\ndata: {{"phase":"{phase}","status":"{status}","message":"{MESSAGE}"}}\n\n'

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
 
-from deploy_relay_kit.harness import Answer
+import pytest
+
+from deploy_relay_kit.harness import Answer, Event, EventStream
 from deploy_relay_kit.harness.faults.broken_answers import ALMOST_JSON
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.wording import shown
@@ -33,6 +36,11 @@ MESSAGES = {
     "two lines of JSON": '{"a":1}\n{"b":2}',
     "a name and a value": "message: deployed",
     "a comment": '{"a":1} // done',
+    "an object and a NUL": '{"message":"x"}\0',
+    "an object and a semicolon": '{"message":"x"};',
+    "an object and a byte order mark": '{"message":"x"}\ufeff',
+    "an object and a blank that JSON does not have": '{"message":"x"}\x0c\xa0',
+    **{f"the word {it}": it for it in ("NaN", "Infinity", "-Infinity", "undefined")},
     **{f"almost JSON, {it}": it for it in ALMOST_JSON},
     **{f"no number, {it}": it for it in ("nan", "-inf", ".5", "5.", "1_000", "1e", "- 1", "1,5")},
     **{f"no list, {it}": it for it in ("[1,]", "[,1]", "[1] [2]", "[1 2]", '["\\x41"]', "['a']")},
@@ -78,6 +86,9 @@ OBJECTS = {
     "lines": '{\n  "message": "x"\n}\n',
     "100,000 characters": '{"message":"x","more":"%s"}' % ("y" * 100_000),
     "escapes": '{"m\\u0065ssage":"\\u0078"}',
+    "every form of an escape": r'{"message":"x","a":"\u00E9\b\f\n\r\t\/\\\"\ud83d\uDE80\u0000"}',
+    "every form of a number": '{"message":"x","a":[1E2,1e+2,1e-2,-0,1.50,12345678901234567890]}',
+    "characters of every kind": '{"message":"x","a":"\x7f\x80\x9f\u2028\ufeff\uffff\U0001f680"}',
 }
 
 
@@ -103,6 +114,9 @@ MEMBERS: dict[str, Any] = {
     "limits of a double": [5e-324, 1.7976931348623157e308],
     **{name: f"of {name!r}" for name in ("Node", "STATUS", "Reason", "statuscode", "node ", "")},
     "deep": json.loads("[" * 40 + '{"a":1}' + "]" * 40),
+    "deep objects": json.loads('{"a":' * 40 + "1" + "}" * 40),
+    "twenty-one digits": 10**20,
+    "own members inside": {"node": "x", "status": "failed", "reason": "r", "list": [{"stage": 1}]},
     "yes": True,
     "digits": "007",
     "text of true": "true",
@@ -141,24 +155,56 @@ def test_every_value_of_an_answer_is_kept(records_of: RecordsOf, check: Checks) 
         assert "message" not in record.members
 
 
+OBJECTS_OF_DONE: list[dict[str, Any]] = [
+    {"message": {"a": 1}},
+    {"message": 5},
+    {"message": None, "more": None},
+    {"message": ""},
+    {"message": " done\n"},
+    {"message": "done", "deployment_id": 5},
+    {"message": "done", "error": None},
+    {"message": "done", "error": False},
+    {"message": "done", "error": ""},
+    {"message": "done", "error": {"message": "old"}, "code": 500},
+    {"message": "done", "success": False, "ok": False, "failed": True},
+    {"message": "done", "failed_peers": ["n1"], "replicated": [{"status": "failed"}]},
+    {"message": "done", "result": {"message": "inner"}, "results": []},
+    {"message": "done", "inner": {"node": "x", "status": "failed", "reason": "r", "stage": 1}},
+    {"message": "done", "no": False, "zero": 0, "list": [], "map": {}, "big": 2**53 + 2},
+    {},
+]
+
+
+@pytest.mark.parametrize("events", [False, True])
+def test_an_object_of_a_success_is_kept_whatever_it_says(
+    records_of: RecordsOf, check: Checks, *, events: bool
+) -> None:
+    """A success is one whatever its object says, which is kept, also as the result of `done`."""
+    objects = [{"message": "x"}, *OBJECTS_OF_DONE]
+    answers: list[Answer | EventStream]
+    answers = [EventStream((Event("done", {"result": it}),)) for it in objects]
+    if not events:
+        statuses = itertools.cycle([200, 201, 202, 299])
+        answers = [Answer(status, json=it) for status, it in zip(statuses, objects, strict=False)]
+    control, *records = records_of(*answers, events=events)
+    check.need(control.members.get("message") == "x", NO_MEMBERS)
+    for members, record in zip(OBJECTS_OF_DONE, records, strict=True):
+        with check("RES-14", f"the status of the record of {json.dumps(members)}"):
+            assert record.status == "success"
+        with check("SSE-09" if events else "RES-01", f"the members of {json.dumps(members)}"):
+            check.need(record.status == "success", "the record is not a success (RES-14)")
+            kept = {name: record.members.get(name, "absent") for name in members}
+            assert meaning(kept) == meaning(members)
+
+
+def meaning(value: Any) -> str:
+    """A value as JSON in which each number is a double, and members have no order."""
+    return json.dumps(json.loads(json.dumps(value), parse_int=float), sort_keys=True)
+
+
 RESULTS: list[Any] = [
-    ["a", 1],
-    [],
-    "text",
-    5,
-    0,
-    True,
-    False,
-    None,
-    [["a"]],
-    [{"a": 1}],
-    [1, [2, [3]]],
-    ["a"],
-    "{}",
-    0.5,
-    -1,
-    [None],
-    [[]],
+    *(["a", 1], [], "text", 5, 0, True, False, None, [["a"]], [{"a": 1}], [1, [2, [3]]], ["a"]),
+    *("{}", 0.5, -1, [None], [[]]),
 ]
 
 

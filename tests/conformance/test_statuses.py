@@ -58,6 +58,33 @@ def test_every_other_status_is_a_failure(
         assert codes == list(statuses)
 
 
+BODIES = ("json", "text", "nothing")
+
+
+def test_the_reason_of_a_refusal_does_not_depend_on_its_status(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """The reason is the text of the refusal, or `HTTP` and the status, for every status alike."""
+    statuses = (300, 302, 400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 501, 503, 504, 599)
+    control = cluster.peer(fault=Answer(500, json={"error": "boom"}))
+    peers = {}
+    for status in statuses:
+        of = BODIES if status in {404, 413, 503} else BODIES[::2] if status % 2 else BODIES[1:]
+        for body in of:
+            answer = {
+                "json": Answer(status, json={"error": f"no {status}"}),
+                "text": Answer(status, body=f"no {status}\n", content_type="text/plain"),
+                "nothing": Answer(status),
+            }[body]
+            peers[status, body] = cluster.peer(fault=answer)
+    outcome = relay.deploy(to=[control, *peers.values()])
+    check.need(outcome[control].reason == "boom", "a simple refusal has another reason")
+    for (status, body), peer in peers.items():
+        expected = {"json": f"no {status}", "text": f"no {status}\n", "nothing": f"HTTP {status}"}
+        with check("RES-06", f"the reason of {status} with {body}"):
+            assert outcome[peer].reason == expected[body]
+
+
 def need_answers(peers: Sequence[FakePeer], statuses: Sequence[int]) -> None:
     """Raise Unseen unless each peer gave its answer to its one upload."""
     for peer, status in zip(peers, statuses, strict=True):

@@ -110,6 +110,24 @@ def test_a_text_of_a_refusal_is_its_reason(records_of: RecordsOf, check: Checks)
             assert record.reason == (text or "HTTP 500")
 
 
+def test_a_text_of_an_error_event_is_its_reason(records_of: RecordsOf, check: Checks) -> None:
+    """The message of the event error is the reason, unchanged."""
+    texts = {**TEXTS, "lines": " first\nsecond \n"}
+    events = [
+        EventStream((Event("error", {"message": it}),)) for it in ["pl\u00e4in", *texts.values()]
+    ]
+    plain, *records = records_of(*events, events=True)
+    for (name, text), record in zip(texts.items(), records, strict=True):
+        with check("SSE-09", f"the reason of an error event with a text with {name}"):
+            check.need(plain.reason == "pl\u00e4in", "that of a simple one is not its message")
+            assert record.status == "failed"
+            assert record.reason == text or not text
+    with check("RES-02", "the status code of an error event that names one beside its code"):
+        data = {"message": "no", "code": "E1", "status": 503, "statusCode": 418}
+        (record,) = records_of(EventStream((Event("error", data),)), events=True)
+        assert record.status_code is None
+
+
 def test_texts_in_nested_json_of_a_request_are_kept(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
