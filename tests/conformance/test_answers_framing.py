@@ -76,8 +76,6 @@ FORMS = {
     + b"0123456789" * 500
     + b"\r\nContent-Length: 0019\r\n\r\n"
     + JSON,
-    "a-folded-line": b"HTTP/1.1 200 OK\r\nX-Folded: a\r\n b;\r\n\tc\r\nContent-Length: 19\r\n\r\n"
-    + JSON,
     "two-trailers": CHUNKED + b"13\r\n" + JSON + b"\r\n0\r\nX-A: 1\r\nX-B:\r\n\r\n",
     "interim-answers-with-headers": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n"
     b"Link: </b>\r\n\r\nHTTP/1.1 102 \r\nX-Wait: 1\r\n\r\nHTTP/1.1 199 \r\n\r\n"

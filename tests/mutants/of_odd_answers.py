@@ -57,12 +57,6 @@ alike(
 alike(
     refuse_heads,
     "HTTP-05",
-    killed_by=form("a-folded-line"),
-    lines_of_a_head_are_not_folded=rb"^[ \t]+\w",
-)
-alike(
-    refuse_heads,
-    "HTTP-05",
     killed_by=form("two-trailers"),
     there_is_one_trailer=rb"^0\r\n[\w-]+:[^\n]*\n[\w-]+:",
 )
