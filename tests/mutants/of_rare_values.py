@@ -204,6 +204,34 @@ def replicated_is_sent_as_it_is_if_it_is_false(patch: pytest.MonkeyPatch) -> Non
     )
 
 
+FIELDS = test_refused_requests.test_the_necessary_fields_are_among_the_first_sixty_four
+
+
+def cut_fields(patch: pytest.MonkeyPatch, is_sent: Callable[[int], bool]) -> None:
+    """Send all fields with the necessary ones first, or leave out some of them."""
+    patch.setattr(request, "MAX_FIELDS", 1_000)
+
+    def first(_: Any, fields: dict[str, Any]) -> dict[str, Any]:
+        needed = {name: fields.pop(name) for name in ("operation", "project", "replicated")}
+        kept = [name for number, name in enumerate(fields) if is_sent(number)]
+        return needed | {name: fields[name] for name in kept}
+
+    change_fields(patch, first)
+
+
+alike(
+    cut_fields,
+    "PARSE-19",
+    killed_by=(case(FIELDS, count=62), case(FIELDS, count=63)),
+    also={
+        name: {"FLD-02": "replicated stands third", "FLD-04": "the order is another one"}
+        for name in ("fields_beyond_64_are_sent_last", "fields_beyond_64_are_left_out")
+    },
+    fields_beyond_64_are_sent_last=lambda _: True,
+    fields_beyond_64_are_left_out=lambda number: number < 61,
+)
+
+
 @mutant("KIT-06", killed_by=case(test_refused_requests.test_another_operation_is_not_relayed))
 def an_operation_is_added(patch: pytest.MonkeyPatch) -> None:
     forwarded = request.forwarded_fields
