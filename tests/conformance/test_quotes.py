@@ -198,6 +198,7 @@ def test_a_token_that_an_event_quotes_is_in_no_record(
         issued = peer.node.issue_tokens(None)
         message = f"bad header: {issued[secret]}"
         data: Any = {"message": message, "seen": [{issued[secret]: 1}]}
+        data |= {"request": {"token": issued[secret], "password": issued[secret]}}
         data = {"result": data} if name == "done" else data
         data = {"JSON": data, "text": message, "a text": json.dumps(message)}[form]
         peer.fault = (MintAnswer(Answer(json=issued)), EventStream((Event(name, data),)))

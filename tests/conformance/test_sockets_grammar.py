@@ -28,6 +28,11 @@ def with_signed_id(width: int) -> Callable[[Any, Tokens], bytes]:
     )
 
 
+def with_code(code: bytes) -> Callable[[Any, Tokens], bytes]:
+    """An answer in a short list, with a code that has this form."""
+    return lambda number, tokens: b"\x92" + code + pack({**tokens, "requestId": number})
+
+
 def with_value(data: bytes) -> Callable[[Any, Tokens], bytes]:
     """An answer in which a member before the others has this value."""
     return lambda number, tokens: pack_wide([137, {"more": data, **tokens, "requestId": number}], 1)
@@ -66,6 +71,8 @@ VALUES = {
 ANSWERS: Mapping[str, Callable[[Any, Tokens], bytes]] = {
     **{f"numbers and lengths of {8 * width} bits": in_width(width) for width in (1, 2, 4, 8)},
     **{f"a signed requestId of {8 * it} bits": with_signed_id(it) for it in (1, 2, 4, 8)},
+    **{f"a signed code of {8 * it} bits": with_code(pack_signed(137, it)) for it in (2, 4, 8)},
+    "a code of single precision": with_code(b"\xca" + struct.pack("!f", 137)),
     **{f"{name} in a further member": with_value(data) for name, data in VALUES.items()},
     "an error of nil": lambda number, tokens: pack(
         [137, {"error": None, **tokens, "requestId": number}]
@@ -85,9 +92,7 @@ ANSWERS: Mapping[str, Callable[[Any, Tokens], bytes]] = {
     "a requestId of double precision": lambda number, tokens: pack_wide(
         [137, {**tokens, "requestId": b"\xcb" + struct.pack("!d", number)}], 1
     ),
-    "a code of double precision": lambda number, tokens: pack_wide(
-        [b"\xcb" + struct.pack("!d", 137), {**tokens, "requestId": number}], 1
-    ),
+    "a code of double precision": with_code(b"\xcb" + struct.pack("!d", 137)),
     "the members in another order": lambda number, tokens: pack(
         [137, {"requestId": number, "a": 1, **dict(reversed(tokens.items())), "z": None}]
     ),
@@ -142,6 +147,10 @@ FRAMES: Mapping[str, tuple[str, RawFrames]] = {
     "a ping of 125 bytes before it": ("WS-11", after(frame(b"p" * 125, PING))),
     "three pings before it": ("WS-11", after(*[frame(WAITING, PING)] * 3)),
     "a text message before it": ("WS-15", after(frame(b"hello", TEXT))),
+    "an answer in JSON before it": (
+        "WS-15",
+        after(frame(b'[137,{"requestId":1,"operation_token":"of-a-text"}]', TEXT)),
+    ),
     "an empty message before it": ("WS-15", after(frame(b""))),
     "data of 100,000 bytes before it": ("WS-15", after(frame(b"\x01" * 100_000))),
     "an answer of 40,000 items to another before it": (
@@ -149,6 +158,10 @@ FRAMES: Mapping[str, tuple[str, RawFrames]] = {
         after(frame(pack([138, {"items": [300] * 40_000}]))),
     ),
     "another code with its requestId before it": ("WS-15", after(frame(OTHER))),
+    "an error with another code before it": (
+        "WS-15",
+        after(frame(pack([138, {"error": "not yours", "requestId": 1}]))),
+    ),
     "a request with the same requestId before it": ("WS-15", after(frame(OWN))),
     "a code without a body before it": ("WS-15", after(frame(pack([137])), frame(pack([137, 0])))),
     "an empty list before it": ("WS-15", after(frame(b"\x90"))),

@@ -75,18 +75,28 @@ def test_two_nodes_at_one_url_have_a_login_each(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
     """Two nodes with one URL and two users have a login each, in each attempt."""
-    again = "retry" in relay.target.capabilities
-    peer = cluster.peer(fault=MintAnswer(Answer(503)) if again else None)
+    peers = {"the mint": cluster.peer()}
+    if "retry" in relay.target.capabilities:
+        expired = Answer.error(401, "token expired")
+        peers["a mint that fails"] = cluster.peer(fault=MintAnswer(Answer(503)))
+        for what, answer in {"an upload": Answer(503), "a token that expires": expired}.items():
+            peers[what] = peer = cluster.peer()
+            peer.fault = (MintAnswer(Answer(json=peer.node.issue_tokens(None))), answer)
     mints = [OperationsMint(name, f"password-of-{name}") for name in ("alice", "bob")]
     relay.deploy(
-        to=[relay.node(peer, name=f"node-of-{it.username}", mint=it) for it in mints],
-        limits=THRICE if again else Limits(),
+        to=[
+            relay.node(peer, name=f"{peer.name} of {it.username}", mint=it)
+            for peer in peers.values()
+            for it in mints
+        ],
+        limits=THRICE if len(peers) > 1 else Limits(),
     )
-    with check("MINT-11", "the users of the mints for two nodes at one URL"):
-        check.need(len(peer.mints) > 1, "one mint serves two nodes (SEQ-08)")
-        found = Counter(map(login_of, peer.mints))
-        assert sorted(found) == sorted(f"{it.username}:{it.password}" for it in mints)
-        assert len({*found.values()}) == 1, "expected as many mints of each, got more of one"
+    for what, peer in peers.items():
+        with check("MINT-11", f"the users of the mints for two nodes at one URL, with {what}"):
+            check.need(len(peer.mints) > 1, "one mint serves two nodes (SEQ-08)")
+            found = Counter(map(login_of, peer.mints))
+            assert sorted(found) == sorted(f"{it.username}:{it.password}" for it in mints)
+            assert len({*found.values()}) == 1, "expected as many mints of each, got more of one"
 
 
 def login_of(mint: MintWitness) -> str:

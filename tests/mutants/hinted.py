@@ -221,7 +221,10 @@ MAKE_IT = {
         "of_forms.dates_of_today_are_not_read",
     ),
     "secret-in-arguments": ("of_care.a_password_is_an_argument_of_a_program",),
-    "secret-in-environment": ("of_leftovers.a_program_has_the_key_in_its_environment",),
+    "secret-in-environment": (
+        "of_leftovers.a_program_has_the_key_in_its_environment",
+        "of_rare_quotes.a_token_becomes_a_variable_of_the_environment",
+    ),
     "secret-in-output": (
         "of_rare_secrets.a_part_of_the_key_is_written_to_the_output",
         "of_minting.tokens_are_logged",

@@ -73,6 +73,8 @@ alike(
     timestamps_after_the_year_9999_are_not_read=MORE + b"\xc7\x0c\xff\0{7}\x3a",
     nested_values_are_not_read=MORE + b"[\x81-\x8f\xde].*[\x91-\x9f\xdc]",
     names_that_are_numbers_are_not_read=MORE + b"\x81\x01",
+    codes_with_a_sign_are_not_read=b"^\x92[\xd1-\xd3]",
+    codes_of_single_precision_are_not_read=b"^\x92\xca",
     the_id_of_a_request_stands_last=REQUEST_ID + b"..",
 )
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgpack  # type: ignore[import-untyped]
 import pytest
 from yarl import URL
 
 from deploy_relay_kit.relay import escapes, fanout, redact, replication, report, token
+from deploy_relay_kit.relay.errors import PeerError
 from deploy_relay_kit.relay.link import Reply
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.redact import Secrets
@@ -21,11 +24,12 @@ from tests.conformance import (
     test_quotes,
     test_quotes_later,
     test_refusals,
+    test_secrets,
     test_sockets,
+    test_sockets_grammar,
+    test_token,
 )
-from tests.mutants.moments import (
-    count_attempts,
-)
+from tests.mutants.moments import count_attempts
 from tests.mutants.mutant import alike, case, mutant
 
 # -- redirects -----------------------------------------------------------------------------------
@@ -124,6 +128,51 @@ def a_token_of_a_socket_loses_its_blanks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(replication, "token_in", stripped)
 
 
+@mutant("MINT-11", killed_by=case(test_token.test_two_nodes_at_one_url_have_a_login_each))
+def a_token_that_expired_is_minted_as_the_first_node_of_the_url(patch: pytest.MonkeyPatch) -> None:
+    moment, minted, first = count_attempts(patch), Peer.token, dict[str, Any]()
+
+    async def shared(self: Peer) -> str:
+        mint = first.setdefault(self.api.url, self.mint)
+        is_again = moment(self, "mint").code == 401
+        return await minted(replace(self, mint=mint) if is_again else self)
+
+    patch.setattr(Peer, "token", shared)
+
+
+def read_also(
+    patch: pytest.MonkeyPatch, read: Callable[[object], dict[str, object] | None]
+) -> None:
+    """Take other messages of a socket for the answer."""
+    usual = replication.operation_response
+    patch.setattr(replication, "operation_response", lambda it: usual(it) or read(it))
+
+
+def _in_json(frame: object) -> dict[str, object] | None:
+    try:
+        code, members = json.loads(frame) if isinstance(frame, str) else (0, {})
+    except ValueError:
+        return None
+    return members if code == replication.RESPONSE else None
+
+
+def _failed(frame: object) -> dict[str, object] | None:
+    try:
+        members = msgpack.unpackb(frame)[1] if isinstance(frame, bytes) else {}
+    except (ValueError, LookupError, TypeError, msgpack.UnpackException):
+        return None
+    is_error = isinstance(members, dict) and members.get("error") and "requestId" in members
+    return members if is_error and members["requestId"] == 1 else None
+
+
+alike(
+    read_also,
+    "WS-15",
+    killed_by=case(test_sockets_grammar.test_an_answer_is_read_in_every_form_of_frames),
+    an_answer_in_json_is_read_too=_in_json,
+    an_error_of_any_code_counts=_failed,
+)
+
 # -- secrets -------------------------------------------------------------------------------------
 
 QUOTED = case(test_quotes.test_a_password_that_a_peer_quotes_is_in_no_record)
@@ -179,3 +228,43 @@ def a_success_tells_of_the_attempts_before_as_they_were(patch: pytest.MonkeyPatc
 
     patch.setattr(Peer, "read", noted)
     patch.setattr(fanout, "success_record", told)
+
+
+def hint_at_password(patch: pytest.MonkeyPatch, form: Callable[[str], str]) -> None:
+    """Show a password in some form in the hint of a mint that fails."""
+    minted = Peer.token
+
+    async def told(self: Peer) -> str:
+        try:
+            return await minted(self)
+        except PeerError as failure:
+            failure.hint = form(getattr(self.mint, "password", ""))
+            raise
+
+    patch.setattr(Peer, "token", told)
+
+
+alike(
+    hint_at_password,
+    "BUG-41",
+    killed_by=case(test_quotes.test_a_password_that_a_mint_quotes_is_in_no_record),
+    a_hint_has_the_password_in_hexadecimal_digits=lambda it: it.encode().hex(),
+    a_hint_has_the_password_as_numbers_of_html=lambda it: "".join(f"&#{ord(each)};" for each in it),
+    a_hint_has_the_password_with_an_escape_for_each_byte=lambda it: "".join(
+        f"%{each:02x}" for each in it.encode()
+    ),
+    a_hint_has_the_password_in_lines=lambda it: encodebytes(
+        b"of a node: " * 5 + it.encode()
+    ).decode(),
+)
+
+
+@mutant("BUG-41", killed_by=case(test_secrets.test_no_process_shows_a_credential_during_a_deploy))
+def a_token_becomes_a_variable_of_the_environment(patch: pytest.MonkeyPatch) -> None:
+    minted = Peer.token
+
+    async def told(self: Peer) -> str:
+        patch.setenv("RELAY_TOKEN", found := await minted(self))
+        return found
+
+    patch.setattr(Peer, "token", told)

@@ -47,7 +47,7 @@ PLACES: dict[str, Callable[[str], Answer]] = {
     "an escaped error": lambda it: Answer(500, body=f'{{"error":"{escaped(it)}"}}'),
     "the message of an error": lambda it: Answer(400, json={"error": {"message": it}}),
     "an error that is an object": lambda it: Answer(500, json={"error": {"seen": [it], it: 1}}),
-    "another member": lambda it: Answer(403, json={"detail": {"seen": it}}),
+    "another member": lambda it: Answer(403, json={"detail": {"token": it}}),
     "a list": lambda it: Answer(500, json=["bad header", it]),
     "a body": lambda it: Answer(500, body=f"<p>bad header: {it}</p>", content_type="text/plain"),
     "a page": lambda it: Answer(
@@ -56,7 +56,9 @@ PLACES: dict[str, Callable[[str], Answer]] = {
     "an early error": lambda it: Answer.error(403, f"bad header: {it}"),
     "the message of a success": lambda it: Answer(json={"message": f"{it} and {it}"}),
     "an escaped message": lambda it: Answer(body=f'{{"message":"{escaped(it)}"}}'),
-    "a member of a success": lambda it: Answer(json={"log": {"lines": ["a", {"line": it}]}}),
+    "a member of a success": lambda it: Answer(
+        json={"log": {"lines": ["a", {"line": it}], "token": it}}
+    ),
     "a name in a success": lambda it: Answer(json={"seen": {it: 1}, f"x-{it}": 2}),
     "the body of a success": lambda it: Answer(
         body=f"deployed with {it}", content_type="text/plain"
