@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import frozen
 
 from deploy_relay_kit.harness import (
     Answer,
@@ -22,6 +23,7 @@ from deploy_relay_kit.harness import (
     StopReadingAfter,
     in_turn,
 )
+from deploy_relay_kit.harness.faults.answers import Pause, Script
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME, LIMIT
 from deploy_relay_kit.harness.judge.cases.relay import Relay
@@ -73,12 +75,25 @@ def test_a_host_that_does_not_exist_costs_one_record(
     check_lost(check, relay, outcome, lost, other)
 
 
+@frozen
+class Late(Answer):
+    """Answer when a limit of a second is over."""
+
+    def script(self, *, keep_alive: bool) -> Script:
+        yield Pause(1.3)
+        yield from Answer.script(self, keep_alive=keep_alive)
+
+
 @pytest.mark.parametrize("fault", [SilentAfterAccept(), HangInHandshake()], ids=name_of)
 def test_a_peer_that_does_not_connect_is_given_up_in_time(
     cluster: FakeCluster, relay: Relay, check: Checks, fault: Fault
 ) -> None:
-    """A peer that does not complete a connection is given up at the limit of connecting."""
-    lost, other = cluster.peer(fault=fault), cluster.peer()
+    """A peer that does not complete a connection is given up at the limit of connecting.
+
+    Another peer answers only afterwards, and is not given up with it.
+    """
+    late = Late(json={"message": "Successfully deployed: demo"})
+    lost, other = cluster.peer(fault=fault), cluster.peer(fault=late)
     with check("HTTP-03", "the end of the deploy, with a limit of 1 s for connecting"):
         outcome = relay.deploy(to=[lost, other], limits=Limits(connect=1), deadline=IN_TIME)
     check_lost(check, relay, outcome, lost, other)

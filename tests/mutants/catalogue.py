@@ -18,6 +18,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_company,
     of_corners,
     of_downgrades,
+    of_drips,
     of_edges,
     of_everywhere,
     of_fields,
