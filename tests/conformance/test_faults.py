@@ -97,6 +97,12 @@ def test_a_peer_that_does_not_connect_is_given_up_in_time(
     with check("HTTP-03", "the end of the deploy, with a limit of 1 s for connecting"):
         outcome = relay.deploy(to=[lost, other], limits=Limits(connect=1), deadline=IN_TIME)
     check_lost(check, relay, outcome, lost, other)
+    with check("AGG-04", "the status of the record of the peer that answers later"):
+        if outcome[other].status != "success":
+            again = cluster.peer(fault=late)
+            alone = relay.deploy(to=[again])[again].status
+            check.need(alone == "success", "alone, such a peer has no success either")
+        assert outcome[other].status == "success"
 
 
 def test_an_upload_that_does_not_connect_is_given_up_in_time(
