@@ -146,15 +146,15 @@ def test_an_early_answer_that_does_not_end_holds_no_upload(
             assert outcome[peer].status == "failed"
 
 
-def test_a_limit_of_half_a_second_holds_before_the_upload(
-    cluster: FakeCluster, relay: Relay, check: Checks
-) -> None:
-    """A limit that is a part of a second holds for connecting and for the mint."""
+def test_a_limit_of_half_a_second_holds(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """A limit that is a part of a second holds for connecting, for the mint and for an answer."""
     hangs: dict[str, tuple[Fault, Limits]] = {
         "does not connect": (HangInHandshake(), Limits(connect=HALF_A_SECOND))
     }
     if "mint.operations" in relay.target.capabilities:
         hangs["does not mint"] = (MintHangs(), Limits(mint=HALF_A_SECOND))
+    answers = HeadThenSilence(Answer(json={"message": "done"}))
+    hangs["does not end its answer"] = (answers, Limits(answer=HALF_A_SECOND))
     for what, (fault, limits) in hangs.items():
         peer = cluster.peer(fault=fault)
         with check("HTTP-03", f"the end of a deploy to a peer that {what}"):

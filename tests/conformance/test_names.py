@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from deploy_relay_kit.harness import Answer, FakeCluster, FakePeer, in_turn
+import contextlib
+
+from deploy_relay_kit.harness import Answer, FakeCluster, FakePeer, Held, in_turn
 from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import SOON
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.judge.cases.uploads import need_served
 from deploy_relay_kit.harness.targets import DeployNode, ReplicationMint
@@ -25,7 +28,20 @@ NAMES = (
         f"{'x' * 300}1",
         f"{'x' * 300}2",
     ),
-    *("ö", "o\u0308", "a.", "a\u200b", "a\u00a0", "a\0", "a\\b", "a\\\\b", "a\tb", "a b", "a+b"),
+    *(
+        "ö",
+        "o\u0308",
+        "a.",
+        "a\u200b",
+        "a\u00a0",
+        "a\0",
+        "a\\b",
+        "a\\\\b",
+        "a\tb",
+        "a b",
+        "a+b",
+        "a\n",
+    ),
     *("[a]", "x@a", "a#b", "#a", "a*", "~", "$HOME", "-a", "--help", " ", "\t", "x\r\ny", "x\ry"),
     *("%%", "%", "{{0}}", "a%20b", "☃🛳", "false", "undefined", "None", "1.0", "0x7", "+7"),
 )
@@ -107,8 +123,16 @@ def test_two_nodes_of_one_name_are_refused_or_have_a_record_each(
 def test_every_node_at_one_url_has_its_own_mint_upload_and_record(
     cluster: FakeCluster, relay: Relay, check: Checks
 ) -> None:
-    """Three nodes with one URL are three mints, three uploads and three records."""
-    peer = cluster.peer(fault=in_turn(Answer.error(500, "the first fails"), None))
+    """Three nodes with one URL are three mints, three uploads at once, and three records."""
+    together = list[int]()
+
+    def wait_for_all() -> None:
+        with contextlib.suppress(TimeoutError):
+            peer.wait_until(lambda it: len(it.live_uploads) == 3, SOON)
+        together.append(len(peer.live_uploads))
+
+    first = Held(Answer.error(500, "the first fails"), until=wait_for_all)
+    peer = cluster.peer(fault=in_turn(first, None))
     names = ["first", "second", "third"]
     outcome = relay.deploy(to=[named(relay, peer, name) for name in names])
     with check("AGG-01", "the nodes of the records"):
@@ -116,6 +140,9 @@ def test_every_node_at_one_url_has_its_own_mint_upload_and_record(
         assert outcome.nodes == names
     with check("SEQ-03", "the uploads to one URL for three nodes"):
         assert len(peer.uploads) == 3
+    with check("SEQ-03", "the uploads to one URL that began before one was answered"):
+        check.need(len(peer.uploads) == 3, f"{peer.name} saw {len(peer.uploads)} uploads")
+        assert together == [3]
     with check("AGG-04", "the statuses of the records, where one upload of three failed"):
         check.need(len(peer.uploads) == 3, f"{peer.name} saw {len(peer.uploads)} uploads")
         assert sorted(outcome.statuses) == ["failed", "success", "success"]

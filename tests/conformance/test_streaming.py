@@ -116,7 +116,8 @@ def test_all_peers_are_served_at_the_same_time(
 ) -> None:
     """All uploads begin before any of them ends.
 
-    Pools of threads and connections have 8, 10, 32, 50 or 100 places by default.
+    Pools of threads and connections have 8, 10, 32, 50 or 100 places by default, and some have six
+    for each host: all peers have one.
     """
     together, waiting, begun = threading.Event(), list[None](), list[int]()
 
@@ -130,7 +131,8 @@ def test_all_peers_are_served_at_the_same_time(
                 together.set()
                 raise TimeoutError
 
-    peers = [cluster.peer(fault=StopReadingAfter(1_000, wait_for_all)) for _ in range(count)]
+    fault = StopReadingAfter(1_000, wait_for_all)
+    peers = [cluster.peer(fault=fault, host="127.0.0.1") for _ in range(count)]
     outcome = relay.deploy(to=peers)
     with check("SEQ-03", f"the uploads of {count} that began before one had ended"):
         need_uploads(check, peers)

@@ -25,7 +25,7 @@ from tests.mutants.mutant import alike, case, mutant
 
 DRIPS = case(test_floods.test_an_answer_that_drips_is_given_up_in_time)
 EARLY = case(test_floods.test_an_early_answer_that_does_not_end_holds_no_upload)
-BEFORE = case(test_floods.test_a_limit_of_half_a_second_holds_before_the_upload)
+HALF = case(test_floods.test_a_limit_of_half_a_second_holds)
 CONNECTING = case(test_faults.test_a_peer_that_does_not_connect_is_given_up_in_time)
 HOURS = 10_000.0
 SENDING, SENT = BodyState.SENDING, BodyState.SENT
@@ -187,9 +187,10 @@ def round_down(patch: pytest.MonkeyPatch, name: str) -> None:
 alike(
     round_down,
     "HTTP-03",
-    killed_by=BEFORE,
+    killed_by=HALF,
     the_limit_of_connecting_is_whole_seconds="connect",
     the_limit_of_a_mint_is_whole_seconds="mint",
+    the_limit_of_an_answer_is_whole_seconds="answer",
 )
 alike(
     round_down,
@@ -199,7 +200,7 @@ alike(
 )
 
 
-@mutant("RES-10", killed_by=BEFORE)
+@mutant("RES-10", killed_by=HALF)
 def a_peer_that_is_late_has_the_status_504(patch: pytest.MonkeyPatch) -> None:
     def failed(node: str, failures: Any) -> Record:
         record = failed_record(node, failures)

@@ -18,8 +18,16 @@ from deploy_relay_kit.relay.fanout import FanOut
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.report import Report, failed_record
 from deploy_relay_kit.relay.retry import Retry, seconds_until
-from tests.conformance import test_attempts, test_attempts_counted, test_retry, test_retry_after
+from tests.conformance import (
+    test_attempts,
+    test_attempts_counted,
+    test_names,
+    test_retry,
+    test_retry_after,
+    test_streaming,
+)
 from tests.mutants.mutant import alike, case, mutant
+from tests.mutants.of_records import change_report
 
 Failures = Sequence[AttemptError]
 ALL = test_attempts_counted.test_every_temporary_failure_gets_all_allowed_attempts_and_no_more
@@ -184,3 +192,46 @@ def a_date_at_a_mint_is_no_time(patch: pytest.MonkeyPatch) -> None:
         return replace(found, retry_after=None) if is_date and is_mint else found
 
     patch.setattr(Peer, "read", changed)
+
+
+# -- turns of nodes ------------------------------------------------------------------------------
+
+
+def take_turns(patch: pytest.MonkeyPatch, key: Callable[[Peer], object], count: int) -> None:
+    """Serve no more than so many nodes with an equal key at once."""
+    send = vars(fanout)["send"]
+    places = dict[Any, asyncio.Semaphore]()
+
+    async def sent(upload: Any, of: Peer) -> Any:
+        place = (key(of), asyncio.get_running_loop())
+        async with places.setdefault(place, asyncio.Semaphore(count)):
+            return await send(upload, of)
+
+    patch.setattr(fanout, "send", sent)
+
+
+@mutant(
+    "SEQ-03",
+    killed_by=case(test_names.test_every_node_at_one_url_has_its_own_mint_upload_and_record),
+)
+def one_node_of_a_url_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    take_turns(patch, lambda it: it.api.url, 1)
+
+
+@mutant(
+    "SEQ-03",
+    killed_by=case(test_streaming.test_all_peers_are_served_at_the_same_time, count=101),
+)
+def six_nodes_of_a_host_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    take_turns(patch, lambda it: it.api.host, 6)
+
+
+@mutant(
+    "AGG-01",
+    killed_by=case(test_names.test_every_node_has_its_own_upload_and_record_whatever_its_name),
+)
+def a_name_loses_a_line_end_at_its_end(patch: pytest.MonkeyPatch) -> None:
+    change_report(
+        patch,
+        lambda records: [{**it, "node": str(it["node"]).removesuffix("\n")} for it in records],
+    )
