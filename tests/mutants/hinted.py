@@ -81,6 +81,7 @@ MAKE_IT = {
     "payload-in-memory": ("of_sending.the_payload_is_read_whole",),
     "uploads-one-after-another": (
         "of_nodes.a_hundred_peers_are_served_at_once",
+        "of_turns.six_nodes_of_a_host_at_a_time",
         "of_nodes.peers_are_served_in_turn",
     ),
     "no-limit-of-its-own": ("of_giving_up.a_relay_without_limits_waits_for_ever",),
