@@ -57,7 +57,7 @@ class Dripping(Answer):
 
 @frozen
 class Repeating(Answer):
-    """Send a beginning, which may be the head of the answer, and then a piece every 50 ms."""
+    """Send a beginning, which may be the head of the answer, and then a piece every 10 ms."""
 
     begin: bytes | None = None
     piece: bytes = b""
@@ -66,7 +66,7 @@ class Repeating(Answer):
         yield self.head(keep_alive=keep_alive) if self.begin is None else self.begin
         while True:
             yield self.piece
-            yield Pause(0.05)
+            yield Pause(0.01)
 
 
 @frozen

@@ -229,6 +229,7 @@ def six_nodes_of_a_host_at_a_time(patch: pytest.MonkeyPatch) -> None:
 @mutant(
     "AGG-01",
     killed_by=case(test_names.test_every_node_has_its_own_upload_and_record_whatever_its_name),
+    also={"RES-02": "the node of a record is not the name of its node"},
 )
 def a_name_loses_a_line_end_at_its_end(patch: pytest.MonkeyPatch) -> None:
     change_report(
