@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 import encodings.idna  # noqa: F401  Python needs it for the first host, maybe without a descriptor
 import errno
+import fcntl
 import os
 import socket
+import sys
+import termios
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -80,7 +83,7 @@ _OPTIONS = (
     (_TCP, "TCP_KEEPINTVL", 15),
     (_TCP, "TCP_KEEPCNT", 4),
     # By default a socket takes more data only when a third of its buffers is free, which may be a
-    # megabyte: a slow peer would seem to stall.
+    # megabyte: a slow peer would seem to stall. `TlsTransport` has another way, where it can.
     (_TCP, "TCP_NOTSENT_LOWAT", 262_144),
 )
 
@@ -124,3 +127,10 @@ class PatientSocket(socket.socket):
         with contextlib.suppress(OSError):
             return not self.recv(1, socket.MSG_PEEK)
         return False
+
+
+def untaken_bytes(number: int) -> int:
+    """How many bytes that were sent on a socket the other system has not acknowledged."""
+    if sys.platform != "linux":
+        return 0
+    return int.from_bytes(fcntl.ioctl(number, termios.TIOCOUTQ, bytes(4)), sys.byteorder)

@@ -10,14 +10,17 @@ import errno
 import os
 import socket
 import ssl
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from deploy_relay_kit.relay.sockets import LOST, TURN_BYTES
+from deploy_relay_kit.relay.sockets import LOST, TURN_BYTES, untaken_bytes
 
 _END_SECONDS = 30.0  # for the rest of what is sent, as in asyncio
 CLOSE_SECONDS = 1.0  # how long a peer may take to answer a close, with a descriptor in use
+_LOOK_SECONDS = 0.25  # between two looks at what the peer has taken
+_UNSENT_BYTES = 4 << 20  # in the system: a sender that comes back too late for a quick peer pays
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -44,7 +47,7 @@ class TlsTransport(asyncio.Transport):
     def __init__(self, tls: TlsSocket, protocol: asyncio.Protocol) -> None:
         super().__init__({"socket": tls, "ssl_object": tls, "sslcontext": tls.context})
         self.progress: Callable[[], object] = bool
-        """Called when the connection takes more again, after the peer has taken something."""
+        """Called when the peer has taken something while the connection had no room for more."""
         self._tls = tls
         self._number = tls.fileno()  # for a socket, asyncio would ask the system for its addresses
         self._protocol = protocol
@@ -52,6 +55,8 @@ class TlsTransport(asyncio.Transport):
         self._unsent = deque[memoryview]()
         self._is_in_bulk = False
         self._waits_to_write = False
+        self._looking: asyncio.TimerHandle | None = None
+        self._untaken = 0  # bytes, at the last look
         self._has_paused = False  # the protocol
         self._lost: OSError | None = None
         self._is_reading = True
@@ -169,6 +174,8 @@ class TlsTransport(asyncio.Transport):
         self._is_in_bulk = in_bulk
         with contextlib.suppress(OSError):  # the connection is lost, which reading shows
             self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not in_bulk)
+            if in_bulk and sys.platform == "linux":  # where `_look` sees what a slow peer takes
+                self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
     def _write(self) -> None:
         if self._waits_to_write and self._unsent:
@@ -193,6 +200,17 @@ class TlsTransport(asyncio.Transport):
         if not self._unsent and self._is_closing:
             self._close_tls()
 
+    def _look(self) -> None:
+        """See whether a slow peer takes something long before there is room for more."""
+        self._looking = None
+        if not self._waits_to_write:
+            return
+        untaken = untaken_bytes(self._number)
+        if untaken < self._untaken:
+            self.progress()
+        self._untaken = untaken
+        self._looking = self._loop.call_later(_LOOK_SECONDS, self._look)
+
     def _lose(self, error: OSError) -> None:
         if isinstance(error, ssl.SSLEOFError):  # what OpenSSL makes of a broken pipe
             error = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
@@ -213,6 +231,9 @@ class TlsTransport(asyncio.Transport):
             self._waits_to_write = waits
             if waits:
                 self._loop.add_writer(self._number, self._write)
+                self._untaken = 0  # unknown
+                if self._looking is None:
+                    self._looking = self._loop.call_later(_LOOK_SECONDS, self._look)
             else:
                 self._loop.remove_writer(self._number)
         if waits != self._has_paused and not self._is_closing:
@@ -266,8 +287,9 @@ class TlsTransport(asyncio.Transport):
         if self._has_ended:
             return
         self._has_ended = self._is_closing = True
-        if self._end_timer is not None:
-            self._end_timer.cancel()
+        for timer in (self._end_timer, self._looking):
+            if timer is not None:
+                timer.cancel()
         self._loop.remove_reader(self._number)
         self._loop.remove_writer(self._number)
         self._is_reading = False

@@ -24,6 +24,7 @@ from deploy_relay_kit.relay.payload import BLOCK_BYTES, Block, StagedPayload, op
 from deploy_relay_kit.relay.peer import Peer
 from deploy_relay_kit.relay.states import AnswerState, Exchange, Step
 
+_TURN_BYTES = 4 << 20  # sent at most before other peers have a turn
 _REPORT_SECONDS = 0.1  # between two `sent` events
 _OLD = "a node older than 5.1 takes no forms; deploy with `--legacy`, or `--probe` to find out"
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})", re.ASCII)
@@ -196,11 +197,13 @@ class _Sending:
         self._advance(Step.PART)
         yield self._frame.head
         clock = asyncio.get_running_loop().time
-        sent, reported = 0, clock()
+        sent, turned, reported = 0, 0, clock()
         for block in self._read():
             if self._is_limited:
                 await self._until_allowed(len(block))
-            await asyncio.sleep(0)  # a turn in which the event loop notices a lost connection
+            if sent >= turned + _TURN_BYTES:
+                turned = sent
+                await asyncio.sleep(0)  # a turn in which the event loop notices a lost connection
             if self._exchange.answer is AnswerState.REFUSED:
                 # Nothing more is sent, not even the last chunk; leaving the exchange cancels this.
                 await asyncio.Future()

@@ -350,9 +350,17 @@ def test_a_handshake_that_is_given_up_closes_the_socket() -> None:
     asyncio.run(run())
 
 
-def test_a_slow_peer_is_seen_to_take_something(tmp_path: Path) -> None:
-    """A block is half a mebibyte, and takes this peer longer than the limit of a stall."""
-    size, rate, slow_from, slow_to = 3_000_000, 100_000, 1_000_000, 1_600_000
+@pytest.mark.parametrize(
+    ("slow_from", "rate", "room"),
+    [(1_000_000, 100_000, 65_536), (60_000_000, 400_000, None)],
+    ids=["that was never quick", "after it was quick"],
+)
+def test_a_slow_peer_is_seen_to_take_something(
+    tmp_path: Path, slow_from: int, rate: int, room: int | None
+) -> None:
+    """What waits on the way takes this peer longer than the limit of a stall."""
+    slow_to = slow_from + 6 * rate
+    size = slow_to + 30_000_000
     package = tmp_path / "package.tar.gz"
     package.write_bytes(random.Random(2).randbytes(size))
     over = threading.Event()
@@ -381,7 +389,8 @@ def test_a_slow_peer_is_seen_to_take_something(tmp_path: Path) -> None:
         return asyncio.run(relay.deploy([node], DEPLOY, package, tls=tls, limits=limits)).records
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)  # of what it accepts
+        if room is not None:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)  # of what it accepts
         peer = threading.Thread(target=slow, args=(server,))
         peer.start()
         try:
