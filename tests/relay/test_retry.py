@@ -134,6 +134,7 @@ BUSY_ANSWER = Answer.error(503, "busy", headers=(("Retry-After", "0"),))
 def test_another_attempt_sends_everything_again(
     cluster: FakeCluster, package: Path, fault: Any, *, uncertain: bool
 ) -> None:
+    os.truncate(package, 16_000_000)  # more than the system takes at once
     peer = cluster.peer(fault=in_turn(fault, None))
     events: list[relay.Event] = []
     [record] = deploy(cluster, package, retry=SOON, on_event=events.append).records
