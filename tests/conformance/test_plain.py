@@ -136,6 +136,8 @@ def check_attempts(
 ) -> None:
     """Look at the attempts to reach each place, of which the first is surely another machine."""
     if outcome.refused is not None:
+        with check("TLS-06", f"a deploy over plain {scheme} to other machines"):
+            assert outcome.refused
         return
     records = {at: outcome[node] for at, node in zip(OTHER_MACHINES, nodes, strict=True)}
     attempts = {at: it.members.get("attempts", 1) for at, it in records.items()}

@@ -55,6 +55,7 @@ VALUES = {
     "bytes with 16 bits of length": b"\xc5\x00\x02\xff\xff",
     "bytes with 32 bits of length": b"\xc6\x00\x00\x00\x01\xff",
     "undefined": b"\xd4\x00\x00",
+    "undefined with 8 bits of length": b"\xc7\x01\x00\x00",
     "a timestamp of 32 bits": b"\xd6\xff" + struct.pack("!I", 1_800_000_000),
     "a timestamp of 64 bits": b"\xd7\xff" + struct.pack("!Q", (5 << 34) | 1_800_000_000),
     "a timestamp of 96 bits": b"\xc7\x0c\xff" + struct.pack("!Iq", 5, -1_800_000_000),
@@ -88,6 +89,9 @@ ANSWERS: Mapping[str, Callable[[Any, Tokens], bytes]] = {
     ),
     "an error of undefined": lambda number, tokens: pack_wide(
         [137, {"error": b"\xd4\x00\x00", **tokens, "requestId": number}], 1
+    ),
+    "a requestId of single precision": lambda number, tokens: pack_wide(
+        [137, {**tokens, "requestId": b"\xca" + struct.pack("!f", number)}], 1
     ),
     "a requestId of double precision": lambda number, tokens: pack_wide(
         [137, {**tokens, "requestId": b"\xcb" + struct.pack("!d", number)}], 1

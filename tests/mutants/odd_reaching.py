@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from deploy_relay_kit import relay as reference
-from deploy_relay_kit.relay import connection, handshake, tls
+from deploy_relay_kit.relay import connection, fanout, handshake, tls, urls
+from deploy_relay_kit.relay.errors import InputError, OriginError
 from deploy_relay_kit.relay.fanout import FanOut
+from deploy_relay_kit.relay.redact import Secrets
 from deploy_relay_kit.relay.report import Report
 from deploy_relay_kit.relay.sockets import PatientSocket
 from deploy_relay_kit.relay.tlstransport import TlsTransport
@@ -174,3 +176,29 @@ def a_cancelled_deploy_has_records(patch: pytest.MonkeyPatch) -> None:
             return Report([{"node": node.name, **failed} for node in nodes])
 
     patch.setattr(reference, "deploy", reported)
+
+
+@odd("plain http")
+def plain_http_refuses_the_whole_deploy(patch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent to the other nodes either."""
+    resolve = urls.resolve
+
+    def strict(*node: Any, **how: Any) -> Any:
+        try:
+            return resolve(*node, **how)
+        except OriginError as error:
+            if "unencrypted" in error.reason:
+                raise InputError(error.reason) from error
+            raise
+
+    patch.setattr(fanout, "resolve", strict)
+
+
+@odd("hidden")
+def a_text_with_a_secret_is_replaced_whole(patch: pytest.MonkeyPatch) -> None:
+    hide = Secrets._hide
+
+    def replaced(self: Secrets, text: str) -> str:
+        return text if hide(self, text) == text else "[a text with a secret]"
+
+    patch.setattr(Secrets, "_hide", replaced)
