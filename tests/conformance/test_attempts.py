@@ -130,6 +130,8 @@ def test_every_attempt_has_a_new_token_and_the_payload_from_its_first_byte(
                 assert sum(token not in minted[at : at + 1] for at, token in enumerate(tokens)) == 0
         with check("WIRE-02", f"the different boundaries of three attempts, after {what}"):
             assert len({upload.header("content-type") for upload in peer.uploads}) == 3
+        with check("RTY-03", f"the fields of the third attempt and a first, after {what}"):
+            assert peer.uploads[-1].fields == once.upload.fields
         first, last = once.upload.file, peer.uploads[-1].file
         with check("RTY-03", f"the file of the third attempt, compared with a first, after {what}"):
             check.need(first, "a first attempt had no file either")

@@ -154,7 +154,10 @@ def test_another_payload_under_the_same_name_is_read_anew(
         assert file_of(second).sha256 == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize("name", ["0f3c", 'a b;type=x,"c" %20 ü.tgz'])
+ODD_NAME = ' $HOME a b;type=x,"c" %20 #1? ü.tgz '
+
+
+@pytest.mark.parametrize("name", ["0f3c", ODD_NAME])
 def test_the_name_of_the_staged_file_is_not_sent(
     cluster: FakeCluster, relay: Relay, check: Checks, tmp_path: Path, name: str
 ) -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from deploy_relay_kit.harness import (
     Answer,
     FakeCluster,
@@ -36,12 +38,14 @@ Staging = Callable[[int, Path], Payload]
 SLOWLY = ReadSlowly(40_000_000)
 
 
+@pytest.mark.parametrize("left", [15_000_000, 0])
 def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
     cluster: FakeCluster,
     relay: Relay,
     check: Checks,
     large: Payload,
     *,
+    left: int,
     staged: Staging,
     tmp_path: Path,
 ) -> None:
@@ -50,7 +54,7 @@ def test_a_payload_that_shrinks_fails_the_records_and_ends_no_body(
     peers = [cluster.peer(fault=SLOWLY), cluster.peer(fault=SLOWLY)]
     with (
         check("BUG-14", "the end of the deploy"),
-        act_when(has_file_part, peers[0], lambda: os.truncate(large.path, 15_000_000)),
+        act_when(has_file_part, peers[0], lambda: os.truncate(large.path, left)),
     ):
         outcome = relay.deploy(to=peers, payload=large.path)
     need_upload(cluster, relay, {}, payload=staged(large.size, tmp_path / "control").path)
@@ -195,14 +199,17 @@ def test_a_payload_that_grows_between_two_attempts_is_not_sent(
     staged = stage_payload(tmp_path / "grows.tar.gz", 70_000)
 
     def grow() -> None:
-        os.truncate(staged.path, 80_000)
+        os.truncate(staged.path, 70_001)
 
     peer = cluster.peer(fault=in_turn(Held(Answer(503), until=grow), None))
     outcome = relay.deploy(to=[peer], payload=staged.path, limits=THRICE)
-    check.need(staged.path.stat().st_size == 80_000, "no whole first upload reached the peer")
+    check.need(staged.path.stat().st_size == 70_001, "no whole first upload reached the peer")
     relay.deploy(to=[again := temporary(cluster)], limits=THRICE)
     need_retry(again)
     with check("BUG-14", "the status of the record of a payload that grew after an attempt"):
         assert outcome[peer].status == "failed"
     with check("RES-11", "the complete bodies after the payload grew"):
         assert len(whole_uploads(peer)) <= 1, "expected none after the first, got one"
+    with check("RTY-04", "the attempts of which the last one saw that the payload grew"):
+        check.need(outcome[peer].status == "failed", "the record is a success (BUG-14)")
+        assert max(len(peer.uploads), len(peer.mints)) <= 2

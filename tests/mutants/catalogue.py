@@ -12,6 +12,7 @@ from tests.mutants import (  # noqa: F401 - they register their mutants
     of_attempts,
     of_cancels,
     of_care,
+    of_changes,
     of_circumstances,
     of_codes,
     of_combinations,
