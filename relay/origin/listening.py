@@ -31,6 +31,11 @@ def _is_no_request(record: logging.LogRecord) -> bool:
 _LOG.addFilter(lambda record: not _is_no_request(record))
 
 
+async def _name_no_software(_: web.Request, answer: web.StreamResponse) -> None:
+    """A stranger need not know the versions of Python and aiohttp."""
+    answer.headers.popall("Server", None)
+
+
 async def listen(
     stack: contextlib.AsyncExitStack,
     settings: Config,
@@ -46,6 +51,7 @@ async def listen(
     load_certificate(context, settings.certificate_file, settings.key_file, names)
     guard = _Guard(settings.limits)
     application.middlewares.append(guard.middleware)
+    application.on_response_prepare.append(_name_no_software)
     runner = web.AppRunner(
         application,
         access_log=None,

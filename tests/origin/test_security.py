@@ -63,6 +63,7 @@ def test_a_refused_login_says_which_are_taken(
     answer = connection.getresponse()
     assert answer.status == 401
     assert answer.getheader("WWW-Authenticate", "").startswith("Basic realm=")
+    assert answer.getheader("Server") is None  # nothing about its software
     connection.close()
 
 
