@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -15,14 +16,11 @@ from deploy_relay_kit.harness import (
     End,
     FakeCluster,
     Fault,
+    MintAnswer,
     UnfinishedChunks,
     stage_payload,
 )
-from deploy_relay_kit.harness.faults.answers import (
-    Await,
-    Pause,
-    Script,
-)
+from deploy_relay_kit.harness.faults.answers import Await, Pause, Script
 from deploy_relay_kit.harness.faults.http1 import status_line
 from deploy_relay_kit.harness.judge.cases.checks import Checks
 from deploy_relay_kit.harness.judge.cases.deadlines import IN_TIME
@@ -46,63 +44,76 @@ JSON = b'{"message":"final"}'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-FORMS = {
-    "to-its-end": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + JSON,
-    "http-1.0": b"HTTP/1.0 200 OK\r\nContent-Type:\tapplication/json\t\r\n\r\n" + JSON,
-    "no-phrase": b"HTTP/1.1 200 \r\nCONTENT-LENGTH:19\r\n\r\n" + JSON,
-    "long-phrase": b"HTTP/1.1 299 "
-    + b"very " * 50
-    + b"good\r\ncontent-length:   19  \r\n\r\n"
-    + JSON,
-    "extension-and-trailer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n"
-    b"Trailer: X-Length\r\n\r\n"
-    b'0013;name="a;b"\r\n' + JSON + b"\r\n000\r\nX-Length: 19\r\n\r\n",
-    "extension-of-the-last-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"13;a\r\n" + JSON + b"\r\n0;last;of=two\r\n\r\n",
-    "length-in-capitals": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"B\r\n" + JSON[:11] + b"\r\n8\r\n" + JSON[11:] + b"\r\n0\r\n\r\n",
-    "length-in-small-letters": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"a\r\n" + JSON[:10] + b"\r\n0000000000000009\r\n" + JSON[10:] + b"\r\n0\r\n\r\n",
-    "long-head": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\nVary: A\r\n"
-    b"Vary: B\r\n"
-    b"X-Note: na\xefve \xc3\xbc\r\nX-Nothing:\r\nX-Long: "
-    + b"0123456789" * 300
-    + b"\r\n"
-    + b"".join(b"X-Line-%d: %d\r\n" % (it, it) for it in range(60))
-    + b"Content-Length: 19\r\n\r\n"
-    + JSON,
-    "names-and-values-of-every-kind": b"HTTP/1.1 200 Tr\xc3\xa8s bien\r\nX_Under.Score!*: 1\r\n"
-    b'ETag: "a:b"\r\nAlt-Svc: h3=":443"; ma=60\r\nUpgrade: h2c\r\nX-Longer: '
-    + b"0123456789" * 500
-    + b"\r\nContent-Length: 0019\r\n\r\n"
-    + JSON,
-    "two-trailers": CHUNKED + b"13\r\n" + JSON + b"\r\n0\r\nX-A: 1\r\nX-B:\r\n\r\n",
-    "interim-answers-with-headers": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n"
-    b"Link: </b>\r\n\r\nHTTP/1.1 102 \r\nX-Wait: 1\r\n\r\nHTTP/1.1 199 \r\n\r\n"
-    b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + JSON,
-    # What follows the answer to the only request belongs to nothing (RFC 9112 §6.3).
-    "more-than-its-length": b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + JSON + b"}\n",
-    "more-after-its-last-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
-    b"X-Length: 19\r\n\r\n13\r\n" + JSON + b"\r\n0\r\n\r\nHTTP/1.1 500 No\r\n\r\n",
-}
+def forms(body: bytes) -> dict[str, bytes]:
+    """A success with this body of JSON in every form of HTTP."""
+    size, rest = len(body), len(body) - 11
+    ok, length = b"HTTP/1.1 200 OK\r\n", b"Content-Length: %d\r\n\r\n" % size
+    chunk = b"%x\r\n%b\r\n" % (size, body)
+    return {
+        "to-its-end": ok + b"Connection: close\r\n\r\n" + body,
+        "http-1.0": b"HTTP/1.0 200 OK\r\nContent-Type:\tapplication/json\t\r\n\r\n" + body,
+        "no-phrase": b"HTTP/1.1 200 \r\nCONTENT-LENGTH:%d\r\n\r\n%b" % (size, body),
+        "long-phrase": b"HTTP/1.1 299 %bgood\r\ncontent-length:   %d  \r\n\r\n%b"
+        % (b"very " * 50, size, body),
+        "extension-and-trailer": ok + b"Transfer-Encoding: Chunked\r\nTrailer: X-Length\r\n\r\n"
+        b'00%x;name="a;b"\r\n%b\r\n000\r\nX-Length: 19\r\n\r\n' % (size, body),
+        "extension-of-the-last-chunk": CHUNKED
+        + b"%x;a\r\n%b\r\n0;last;of=two\r\n\r\n" % (size, body),
+        "length-in-capitals": CHUNKED
+        + b"B\r\n%b\r\n%X\r\n%b\r\n0\r\n\r\n" % (body[:11], rest, body[11:]),
+        "length-in-small-letters": CHUNKED
+        + b"a\r\n%b\r\n%016x\r\n%b\r\n0\r\n\r\n" % (body[:10], rest + 1, body[10:]),
+        "long-head": ok + b"Set-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\nVary: A\r\nVary: B\r\n"
+        b"X-Note: na\xefve \xc3\xbc\r\nX-Nothing:\r\nX-Long: %b\r\n"
+        % (b"0123456789" * 300)
+        + b"".join(b"X-Line-%d: %d\r\n" % (it, it) for it in range(60))
+        + length
+        + body,
+        "names-and-values-of-every-kind": b"HTTP/1.1 200 Tr\xc3\xa8s bien\r\nX_Under.Score!*: 1\r\n"
+        b'ETag: "a:b"\r\nAlt-Svc: h3=":443"; ma=60\r\nUpgrade: h2c\r\nX-Longer: %b\r\n'
+        b"Content-Length: 00%d\r\n\r\n%b" % (b"0123456789" * 500, size, body),
+        "two-trailers": CHUNKED + chunk + b"0\r\nX-A: 1\r\nX-B:\r\n\r\n",
+        "interim-answers-with-headers": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n"
+        b"Link: </b>\r\n\r\nHTTP/1.1 102 \r\nX-Wait: 1\r\n\r\nHTTP/1.1 199 \r\n\r\n"
+        + (ok + length + body),
+        # What follows the answer to the only request belongs to nothing (RFC 9112 §6.3).
+        "more-than-its-length": ok + length + body + b"}\n",
+        "more-after-its-last-chunk": ok
+        + b"Transfer-Encoding: chunked\r\nX-Length: 19\r\n\r\n"
+        + chunk
+        + b"0\r\n\r\nHTTP/1.1 500 No\r\n\r\n",
+    }
+
+
+FORMS = forms(JSON)
 
 
 @pytest.mark.parametrize("wire", FORMS.values(), ids=FORMS)
 def test_an_answer_is_read_in_every_form_of_http(
     cluster: FakeCluster, relay: Relay, check: Checks, wire: bytes
 ) -> None:
-    """A success is read in every form of HTTP (RFC 9112).
+    """A success, a refusal and a mint are read in every form of HTTP (RFC 9112).
 
     Proxies and older servers frame their answers in another way than a node.
     """
-    peer = cluster.peer(fault=Raw(wire=wire))
+    form = next(name for name, it in FORMS.items() if it == wire)
+    peer, minting = cluster.peer(fault=Raw(wire=wire)), cluster.peer()
+    refusing = cluster.peer(fault=Raw(403, wire=re.sub(rb"(HTTP/1.. )2..", rb"\g<1>403", wire)))
+    token = json.dumps({"operation_token": minting.tokens.issue(minting.username)}).encode()
+    minting.fault = MintAnswer(Raw(wire=forms(token)[form]))
+    mints = "mint.operations" in relay.target.capabilities
     with check("HTTP-05", "the end of the deploy"):
-        outcome = relay.deploy(to=[peer], deadline=IN_TIME)
+        outcome = relay.deploy(to=[peer, refusing, *[minting] * mints], deadline=IN_TIME)
     with check("HTTP-05", "the status of the record"):
         assert outcome[peer].status == "success"
+    check.need(outcome[peer].status == "success", "the record is not a success")
     with check("RES-01", "the message of the record"):
-        check.need(outcome[peer].status == "success", "the record is not a success")
         assert outcome[peer]["message"] == "final"
+    with check("RES-05", "the status code and the reason of a refusal in this form"):
+        assert (outcome[refusing].status_code, outcome[refusing].reason) == (403, "final")
+    if mints:
+        with check("MINT-02", "the number of uploads after a mint that is answered in this form"):
+            assert len(minting.uploads) == 1
 
 
 @pytest.mark.parametrize(
@@ -206,6 +217,7 @@ BROKEN_OFF: dict[str, Fault] = {
     "length-of-a-text": ContentLengthOff(Answer(299, body="done"), by=2),
     "chunks-of-202-then-fin": UnfinishedChunks(Answer(202, json={"message": "done"})),
     "chunks-of-a-text-then-rst": UnfinishedChunks(Answer(203, body="done"), end="reset"),
+    "length-of-a-long-list": ContentLengthOff(Answer(json=["done"] * 9_000), by=9),
     "length-of-no-body": ContentLengthOff(Answer(), by=1000),
     "chunks-then-fin": UnfinishedChunks(DONE),
     "chunks-then-rst": UnfinishedChunks(DONE, end="reset"),

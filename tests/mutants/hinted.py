@@ -160,6 +160,7 @@ MAKE_IT = {
         "of_edges.half_an_event_at_the_end_counts",
         "of_near_misses.a_byte_less_than_the_length_is_enough",
         "of_near_misses.an_answer_201_may_break_off",
+        "of_odd_answers.a_long_answer_may_lack_its_end",
     ),
     "interim-answer-taken": ("of_habits.an_interim_answer_is_an_answer",),
     "error-member-on-success": (

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
 from deploy_relay_kit.relay import answer, peer, upload
@@ -16,6 +17,7 @@ from deploy_relay_kit.relay.peer import Peer
 from tests.conformance import (
     test_answers,
     test_answers_framing,
+    test_mint_forms,
     test_reading,
 )
 from tests.mutants.mutant import Case, alike, case, mutant
@@ -182,3 +184,97 @@ alike(
     done_with_an_error_is_a_failure=lambda name, text: name == "done" and '"error":{' in text,
     done_with_failed_is_a_failure=lambda name, text: name == "done" and '"failed"' in text,
 )
+
+# -- refusals and mints --------------------------------------------------------------------------
+
+
+def of_refusals(patch: pytest.MonkeyPatch, pattern: bytes) -> None:
+    """Break off at a refusal in a form that a success may have."""
+    refuse_heads(patch, rb"\AHTTP/1\.\d [45](?s:.*)" + pattern)
+
+
+def of_mints(patch: pytest.MonkeyPatch, pattern: bytes) -> None:
+    """Break off at the answer of a mint in a form that the answer of an upload may have."""
+    refuse_heads(patch, pattern + rb"(?s:.*)operation_token")
+
+
+alike(
+    of_refusals,
+    "RES-05",
+    killed_by=form("extension-and-trailer"),
+    chunks_of_refusals_have_no_extension=rb"\n[0-9a-f]+;",
+    refusals_have_no_trailer=rb"^0+\r\n[\w-]+:",
+)
+alike(
+    of_refusals,
+    "RES-05",
+    killed_by=form("long-head"),
+    heads_of_refusals_have_short_lines=rb"^[\w-]+: [^\n]{2048}",
+)
+alike(
+    of_refusals,
+    "RES-05",
+    killed_by=form("length-in-capitals"),
+    lengths_in_refusals_have_no_capitals=rb"^[A-F]\r\n",
+)
+alike(
+    of_mints,
+    "MINT-02",
+    killed_by=form("http-1.0"),
+    a_mint_is_answered_with_http_1_1=rb"\AHTTP/1\.0",
+)
+alike(
+    of_mints,
+    "MINT-02",
+    killed_by=form("two-trailers"),
+    a_mint_is_answered_with_a_length=rb"^Transfer-Encoding: chunked",
+)
+alike(
+    of_mints,
+    "MINT-02",
+    killed_by=form("interim-answers-with-headers"),
+    a_mint_has_no_interim_answer=rb"\AHTTP/1.1 1",
+)
+
+
+def strict_mints(patch: pytest.MonkeyPatch, pattern: str) -> None:
+    """Fail a mint whose answer has something that JSON allows."""
+    read = Peer.read
+
+    async def strict(self: Peer, reply: Reply) -> Answer:
+        given = await read(self, reply)
+        if "_token" in given.text and re.search(pattern, given.text, re.DOTALL):
+            raise PeerError("mint", "the answer is not JSON")
+        return given
+
+    patch.setattr(Peer, "read", strict)
+
+
+alike(
+    strict_mints,
+    "MINT-02",
+    killed_by=case(test_mint_forms.test_a_token_is_found_beside_any_other_members),
+    a_mint_is_ascii="[^\0-\x7f]",
+    a_mint_has_no_escapes=r"\\u00",
+    a_mint_has_32_kibibytes=".{32768}",
+    a_mint_has_16_levels=r"(\[\s*){16}",
+)
+
+
+@mutant(
+    "RES-12", killed_by=case(test_answers_framing.test_an_answer_that_breaks_off_is_a_failed_record)
+)
+def a_long_answer_may_lack_its_end(patch: pytest.MonkeyPatch) -> None:
+    following, read = Reply.__anext__, dict[int, int]()
+
+    async def lenient(self: Reply) -> bytes:
+        try:
+            block = await following(self)
+        except aiohttp.ClientError:
+            if self.status in answer.SUCCESS and read.get(id(self), 0) > 4_096:
+                raise StopAsyncIteration from None
+            raise
+        read[id(self)] = read.get(id(self), 0) + len(block)
+        return block
+
+    patch.setattr(Reply, "__anext__", lenient)
