@@ -39,7 +39,7 @@ def test_a_stream_is_requested_by_its_media_type(
     peer = cluster.peer()
     relay.deploy(to=[peer], events=True)
     with check("SSE-01", "the Accept of the upload"):
-        assert "text/event-stream" in (peer.upload.header("accept") or "").lower()
+        assert "text/event-stream" in (peer.upload.header("accept") or "")  # in lower case
 
 
 def test_the_result_of_done_makes_the_success(

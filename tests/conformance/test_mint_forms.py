@@ -94,6 +94,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "members of a record": {"node": "n", "status": "failed", "reason": "no", "message": "minted"},
     "a list and numbers": {"roles": ["super_user"], "at": 1_767_225_600_123, "more": {"a": [1]}},
     "texts outside ASCII": {"user": "größe \U0001f680", "name": "a\u2028\0\x7f"},
+    "texts outside ASCII in escapes": {"user": "größe \U0001f680", "name": "a\u2028\0\x7f"},
     "a long list": {"roles": ["super_user"] * 6_000},
     "a deep list": {"roles": json.loads("[" * 30 + "]" * 30), "a": {"b": {"c": {"d": {}}}}},
 }
@@ -107,14 +108,10 @@ def test_a_token_is_found_beside_any_other_members(
     peers = {}
     for what, more in BESIDE.items():
         peers[what] = peer = cluster.peer()
-        is_ascii = len(peers) % 2 > 0
+        is_ascii = "escapes" in what
         tokens = peer.node.issue_tokens(None)
         body = json.dumps({**more, **tokens}, indent=2, ensure_ascii=is_ascii)
         peer.fault = MintAnswer(Answer(body=f"\n {body}\r\n", content_type="application/json"))
-    peers["in escapes"] = peer = cluster.peer()
-    body = json.dumps(peer.node.issue_tokens(None))
-    body = body.replace("operation_token", "operation\\u005Ftoken").replace(".", "\\u002e")
-    peer.fault = MintAnswer(Answer(body=body, content_type="application/json"))
     peers["a token that is null, and results"] = peer = cluster.peer()
     inner = {"operation_token": None, "results": peer.node.issue_tokens(None)}
     peer.fault = MintAnswer(Answer(json=inner))

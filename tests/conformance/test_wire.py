@@ -188,11 +188,11 @@ def test_host_holds_the_port_when_it_is_not_the_usual_one(
 
 
 def test_an_accept_header_admits_json(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
-    """An Accept header, if there is one, admits JSON or an event stream."""
+    """An Accept header, if there is one, admits JSON: nothing has requested an event stream."""
     peer = cluster.peer()
     relay.deploy(to=[peer])
     check.need(peer.uploads, f"{peer.name} saw no upload")
-    admitted = ("*/*", "application/*", "application/json", "text/event-stream")
+    admitted = ("*/*", "application/*", "application/json")
     for request in peer.requests:
         accept = request.header("accept")
         with check("HTTP-06", "the Accept of a request"):

@@ -25,6 +25,7 @@ MAKE_IT = {
     "accept-of-a-browser": (
         "of_wire.only_html_is_accepted",
         "of_wire.a_mint_accepts_html",
+        "of_odd_streams.a_mint_requests_a_stream",
     ),
     "field-with-content-type": ("of_wire.fields_have_a_type",),
     "name-of-the-staged-file": (

@@ -16,14 +16,17 @@ from deploy_relay_kit.relay.states import BodyState
 from deploy_relay_kit.relay.upload import _Sending
 from tests.conformance import (
     test_early_success,
+    test_events,
     test_events_forms,
     test_events_grammar,
     test_reading,
     test_statuses,
     test_texts,
+    test_wire,
 )
 from tests.mutants.mutant import alike, case, mutant
 from tests.mutants.of_streams import change_error, change_line, fail_at
+from tests.mutants.of_wire import change_headers
 
 # -- reasons -------------------------------------------------------------------------------------
 
@@ -83,6 +86,16 @@ alike(
 )
 
 # -- events --------------------------------------------------------------------------------------
+
+
+@mutant("SSE-01", killed_by=case(test_events.test_a_stream_is_requested_by_its_media_type))
+def a_stream_is_requested_in_capitals(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda it: {n: v.title() if n == "Accept" else v for n, v in it.items()})
+
+
+@mutant("HTTP-06", killed_by=case(test_wire.test_an_accept_header_admits_json))
+def a_mint_requests_a_stream(patch: pytest.MonkeyPatch) -> None:
+    change_headers(patch, lambda it: {**it, "Accept": "text/event-stream"}, of_mints=True)
 
 
 @mutant(
