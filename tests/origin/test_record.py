@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from tests.origin.nodes import (
     real_cluster,
     wait_for,
 )
+
+Deploying = Future[tuple[int, Any]]
 
 
 def test_a_row_tells_a_deploy(cluster: RealCluster, project: str) -> None:
@@ -107,15 +110,21 @@ def test_an_unknown_deploy_is_refused(cluster: RealCluster, deployment_id: objec
     assert cluster.nodes[0].ask(asked)[0] == 400
 
 
+@contextlib.contextmanager
+def an_installing_node(directory: Path, command: str) -> Iterator[tuple[RealNode, Deploying]]:
+    """A node in the middle of a deploy, whose `command` ends with the deploy."""
+    with real_cluster(directory) as cluster:
+        node = cluster.start("n1", f"""on_deploy = ["sh", "-c", "{command}"]""")
+        with ThreadPoolExecutor(1) as pool:
+            deploying = pool.submit(node.deploy, component(**FILES))
+            wait_for(lambda: [it["status"] for it in node.rows()] == ["installing"])
+            yield node, deploying
+
+
 def test_a_stream_replays_and_follows(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     script = f"echo before; while test ! -e {gate}; do sleep 0.02; done; echo after"
-    with real_cluster(tmp_path / "cluster") as cluster:
-        node = cluster.start("n1", f"""on_deploy = ["sh", "-c", "{script}"]""")
-        answers: list[Any] = []
-        deploying = threading.Thread(target=lambda: answers.append(node.deploy(component(**FILES))))
-        deploying.start()
-        wait_for(lambda: [it["status"] for it in node.rows()] == ["installing"])
+    with an_installing_node(tmp_path / "cluster", script) as (node, deploying):
         [row] = node.rows()
         asked = {"operation": "get_deployment", "deployment_id": row["deployment_id"]}
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
@@ -129,13 +138,12 @@ def test_a_stream_replays_and_follows(tmp_path: Path) -> None:
         gate.touch()
         received += response.read()
         connection.close()
-        deploying.join()
         events = events_in(received)
         lines = [data["line"] for name, data in events if name == "install"]
         assert lines == ["before", "after"]
         name, data = events[-1]
         assert (name, data["result"]["status"]) == ("done", "success")
-        assert answers[0][1]["deployment_id"] == row["deployment_id"]
+        assert deploying.result()[1]["deployment_id"] == row["deployment_id"]
         again = replay(node, asked)
         assert [it for it in again if it[0] != "done"] == [it for it in events if it[0] != "done"]
 
@@ -179,12 +187,7 @@ def test_a_program_that_locks_the_record_stops_no_node(tmp_path: Path) -> None:
     """Deploys wait or are refused; what has happened meanwhile is written when it can be."""
     gate = tmp_path / "gate"
     script = f"while test ! -e {gate}; do sleep 0.02; done"
-    with real_cluster(tmp_path / "cluster") as cluster:
-        node = cluster.start("n1", f"""on_deploy = ["sh", "-c", "{script}"]""")
-        answers: list[Any] = []
-        deploying = threading.Thread(target=lambda: answers.append(node.deploy(component(**FILES))))
-        deploying.start()
-        wait_for(lambda: [it["status"] for it in node.rows()] == ["installing"])
+    with an_installing_node(tmp_path / "cluster", script) as (node, deploying):
         path = node.home / "data" / "deployments.sqlite"
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -194,8 +197,7 @@ def test_a_program_that_locks_the_record_stops_no_node(tmp_path: Path) -> None:
                 "cannot record the deploy: database is locked",
             )
             gate.touch()
-            deploying.join(30)
-            assert answers[0][0] == 200
+            assert deploying.result(30)[0] == 200
             before = time.monotonic()
             assert [it["status"] for it in node.rows()] == ["success"]
             assert time.monotonic() - before < 4  # SQLite would wait for 5 seconds
