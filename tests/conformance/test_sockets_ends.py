@@ -113,6 +113,23 @@ def test_a_close_before_the_answer_is_retried_unless_it_refuses_the_relay(
         assert len(socket.sockets) == sockets
 
 
+OTHER_CODES = (1002, 1003, 1007, 1009, 1010, 1012, 1013, 1014, 3000, 3999, 4000, 4999)
+
+
+def test_a_close_before_the_answer_is_retried_with_every_other_code(
+    cluster: FakeCluster, relay: Relay, check: Checks
+) -> None:
+    """A socket that closes before its answer is tried again, also with a rare code."""
+    peers = {code: cluster.peer() for code in OTHER_CODES}
+    sockets = {code: cluster.replication(it, fault=close(code)) for code, it in peers.items()}
+    nodes = [relay.minting_over(sockets[code], peers[code]) for code in OTHER_CODES]
+    relay.deploy(to=nodes, limits=Limits(attempts=2, retry_delay=0.01))
+    for code, socket in sockets.items():
+        with check("RTY-02", f"the sockets after a close with {code}"):
+            check.need(socket.sockets, "no socket was opened")
+            assert len(socket.sockets) == 2
+
+
 @pytest.mark.parametrize("answer", [None, ErrorAnswer()], ids=["a-token", "an-error"])
 def test_a_socket_is_closed_with_a_close_frame(
     cluster: FakeCluster, relay: Relay, check: Checks, answer: ErrorAnswer | None

@@ -26,11 +26,13 @@ from tests.conformance import (
     test_refusals,
     test_secrets,
     test_sockets,
+    test_sockets_ends,
     test_sockets_grammar,
     test_token,
 )
 from tests.mutants.moments import count_attempts
 from tests.mutants.mutant import alike, case, mutant
+from tests.mutants.of_frames import change_retry
 
 # -- redirects -----------------------------------------------------------------------------------
 
@@ -171,6 +173,18 @@ alike(
     killed_by=case(test_sockets_grammar.test_an_answer_is_read_in_every_form_of_frames),
     an_answer_in_json_is_read_too=_in_json,
     an_error_of_any_code_counts=_failed,
+)
+
+alike(
+    change_retry,
+    "RTY-02",
+    killed_by=case(
+        test_sockets_ends.test_a_close_before_the_answer_is_retried_with_every_other_code
+    ),
+    a_close_of_an_application_is_final=lambda code, again: again and (code or 0) < 3_000,
+    a_close_for_what_the_relay_sent_is_final=lambda code, again: (
+        again and code not in (1002, 1003, 1007, 1009)
+    ),
 )
 
 # -- secrets -------------------------------------------------------------------------------------
