@@ -53,10 +53,6 @@ MAKE_IT = {
         "of_rare_values.joiners_are_escaped_in_json",
         "of_rare_values.special_characters_are_escaped_in_json",
     ),
-    "html-in-json": (
-        "of_rare_values.ampersands_are_escaped_in_json",
-        "of_rare_values.html_is_escaped_in_json",
-    ),
     "text-in-quotes": (
         "of_values.text_is_in_quotes",
         "of_requests.texts_that_look_like_json_are_in_quotes",

@@ -164,6 +164,11 @@ def mints_in_the_json_of_go(patch: pytest.MonkeyPatch) -> None:
     change_mint(patch, dumps)
 
 
+@odd()
+def html_in_json_is_escaped(patch: pytest.MonkeyPatch) -> None:
+    change_json(patch, without_html)
+
+
 @odd("doubles")
 def exponents_are_written_in_capitals(patch: pytest.MonkeyPatch) -> None:
     """As Java does: 1e+21 is 1E21."""
