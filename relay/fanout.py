@@ -95,7 +95,7 @@ async def deploy(
             `legacy` (VER-01).
         legacy: Send one CBOR body instead of a form, which a peer older than 5.1 does not take
             (VER-03). Such a peer reports no progress, and keeps the whole body in its memory.
-        threads: How many threads share the nodes, this one included. None uses as many cores as
+        threads: How many threads share the nodes, this one included. None uses as many as
             finish the deploy sooner: one for small deploys, and with a mint of your own, which
             stays in this event loop.
         **reach: `mint`, `tls`, `limits`, `local`, `origin`, `proxy`, `allow_http`, `on_event`; see

@@ -13,11 +13,10 @@ from pathlib import Path
 from deploy_relay_kit.relay.errors import EXHAUSTED, ExhaustedError, OriginError
 from deploy_relay_kit.relay.files import open_at_once
 
-BLOCK_BYTES = 31 * 16_384 - len(b"7bff7\r\n\r\n")
+BLOCK_BYTES = 63 * 16_384 - len(b"fbff7\r\n\r\n")
 """Bytes of the file that are read and sent at a time, as long as the peer takes them quickly.
 
-With its chunk framing (WIRE-13) a block fills exactly 31 records, which is just below the half MiB
-that asyncio holds back for one connection, where it does the TLS: through a proxy.
+With its chunk framing (WIRE-13) a block fills exactly 63 records.
 """
 _SMALL_BLOCK_BYTES = 16_384 - len(b"3ff8\r\n\r\n")
 """For a slow peer, so that it is seen to take something (the limit `stall`)."""

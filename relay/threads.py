@@ -24,6 +24,9 @@ from deploy_relay_kit.relay.token import GivenToken, OperationsMint
 from deploy_relay_kit.relay.upload import Upload
 
 _PAYS_FROM = 32 << 20  # bytes to send for each thread
+_LEAST = 8
+"""As many threads pay on few cores, too: with two of them, and two threads, a deploy to eight nodes
+took an eighth longer, because the system has less to choose from when a thread waits."""
 _MOST_EVENTS = 1_000  # that a thread is ahead of the listener
 _OF_ANY_LOOP = {GivenToken, OperationsMint, ReplicationMint}
 
@@ -50,8 +53,9 @@ def shares(whole: Share, threads: int | None) -> list[Share]:
     """
     check_number(threads)
     limits = whole.reach.get("limits") or Limits()
+    to_send = whole.upload.payload.size * len(whole.nodes)
     count = min(
-        threads or min(_cores(), whole.upload.payload.size * len(whole.nodes) // _PAYS_FROM),
+        threads or min(max(_cores(), _LEAST), to_send // _PAYS_FROM),
         len(whole.nodes),
         limits.concurrency or len(whole.nodes),
         len(whole.nodes) if limits.rate is None else 1,  # it is that of all nodes together

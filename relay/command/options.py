@@ -136,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
         "--threads",
         type=at_least_one,
         metavar="N",
-        help="threads that share the nodes (default: as many cores as finish the deploy sooner)",
+        help="threads that share the nodes (default: as many as finish the deploy sooner)",
     )
     add_limits(verb)
     add(
