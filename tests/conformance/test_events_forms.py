@@ -10,13 +10,16 @@ import pytest
 
 from deploy_relay_kit.harness import (
     Answer,
+    CloseWithoutAnswer,
     Event,
     EventStream,
     FakeCluster,
     Slices,
     failure_events,
+    in_turn,
 )
 from deploy_relay_kit.harness.judge.cases.checks import Checks
+from deploy_relay_kit.harness.judge.cases.deadlines import THRICE
 from deploy_relay_kit.harness.judge.cases.relay import Relay
 from deploy_relay_kit.harness.targets import Record
 
@@ -25,6 +28,16 @@ MESSAGE = "Successfully deployed: demo"
 DONE = Event("done", {"result": {"message": MESSAGE}})
 PLAIN = EventStream((DONE,))
 NOT_READ = "the control, a stream with the event done, is not the success that it reports"
+
+
+def test_every_attempt_requests_a_stream(cluster: FakeCluster, relay: Relay, check: Checks) -> None:
+    """A later attempt has the same Accept as the first."""
+    peer = cluster.peer(fault=in_turn(Answer(503), CloseWithoutAnswer(), None))
+    relay.deploy(to=[peer], events=True, limits=THRICE)
+    check.need(len(peer.uploads) > 1, "the relay made no second attempt (RTY-02)")
+    for number, upload in enumerate(peer.uploads, 1):
+        with check("SSE-01", f"the Accept of upload {number}"):
+            assert "text/event-stream" in (upload.header("accept") or "")
 
 
 @pytest.mark.parametrize(

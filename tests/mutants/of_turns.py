@@ -21,11 +21,13 @@ from deploy_relay_kit.relay.retry import Retry, seconds_until
 from tests.conformance import (
     test_attempts,
     test_attempts_counted,
+    test_events_forms,
     test_names,
     test_retry,
     test_retry_after,
     test_streaming,
 )
+from tests.mutants.moments import count_attempts
 from tests.mutants.mutant import alike, case, mutant
 from tests.mutants.of_records import change_report
 
@@ -236,3 +238,15 @@ def a_name_loses_a_line_end_at_its_end(patch: pytest.MonkeyPatch) -> None:
         patch,
         lambda records: [{**it, "node": str(it["node"]).removesuffix("\n")} for it in records],
     )
+
+
+@mutant("SSE-01", killed_by=case(test_events_forms.test_every_attempt_requests_a_stream))
+def events_are_requested_once(patch: pytest.MonkeyPatch) -> None:
+    moment, post = count_attempts(patch), Peer.post
+
+    def posted(self: Peer, headers: dict[str, str], body: Any, *rest: Any) -> Any:
+        if moment(self, "upload").is_again:
+            headers = {name: value for name, value in headers.items() if name != "Accept"}
+        return post(self, headers, body, *rest)
+
+    patch.setattr(Peer, "post", posted)
