@@ -172,7 +172,10 @@ MAKE_IT = {
     "stream-not-parsed": ("of_streams.a_stream_is_plain_text",),
     "stream-with-crlf": ("of_streams.lines_of_a_stream_end_with_lf_alone",),
     "last-data-line-only": ("of_streams.the_last_line_of_data_counts",),
-    "no-accept-for-events": ("of_streams.no_stream_is_requested",),
+    "no-accept-for-events": (
+        "of_streams.no_stream_is_requested",
+        "of_turns.events_are_requested_once",
+    ),
     "records-as-they-complete": (
         "of_habits.numbers_come_before_other_names",
         "of_nodes.records_are_sorted_by_name",
