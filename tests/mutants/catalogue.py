@@ -102,8 +102,8 @@ SHORTER = {
     "LONG_PAUSE": 7,
     "PATIENCE": 0.5,
     "CANCELLED_AFTER": (0.2, 0.4),
-    "HUGE": 40,
-    "MUCH": 40,
+    "HUGE": 80,
+    "MUCH": 80,
 }
 
 
