@@ -36,7 +36,9 @@ def leaked(peer: FakePeer, text: str) -> str:
 
 def _leaked(peer: FakePeer, text: str) -> tuple[str, str]:
     """What of a peer stands in a text, and in which form, in words; both empty without a secret."""
-    return _found(peer, text) or _found(peer, _unbroken(text)) or ("", "")
+    if (found := _found(peer, text)) is None and (unbroken := _unbroken(text)) != text:
+        found = _found(peer, unbroken)
+    return found or ("", "")
 
 
 def _found(peer: FakePeer, text: str) -> tuple[str, str] | None:
